@@ -1,0 +1,25 @@
+/** What went wrong in `@glulam/tensors`; see docs/errors.md. */
+export type TensorsErrorCode =
+  | 'SHAPE_MISMATCH'
+  | 'DTYPE_MISMATCH'
+  | 'BAD_ARGUMENT'
+  | 'DISPOSED'
+  | 'SCOPE_ASYNC'
+  | 'NOT_DIFFERENTIABLE'
+  | 'ENGINE_FAILED'
+  | 'ENGINE_UNAVAILABLE'
+  | 'FILE_UNREADABLE'
+  | 'SAFETENSORS_INVALID'
+  | 'SAFETENSORS_MISSING_TENSOR'
+  | 'WRITE_FAILED';
+
+/** The one error class of this package: the message says what was got, what was expected and how to mend it. */
+export class TensorsError extends Error {
+  override readonly name = 'TensorsError';
+  readonly code: TensorsErrorCode;
+
+  constructor(code: TensorsErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

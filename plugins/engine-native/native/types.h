@@ -1,0 +1,23 @@
+// Words that every kernel shares.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace glulam {
+
+enum class DType : uint8_t { f32 = 0, bf16 = 1, f16 = 2, i32 = 3 };
+
+inline size_t bytesOf(DType type) { return type == DType::f32 || type == DType::i32 ? 4 : 2; }
+
+// The instruction sets that kernels are compiled for; `plain` is portable C++.
+enum class Isa : uint8_t { plain = 0, avx2 = 1, avx512 = 2 };  // avx512: F, BW, DQ, VL and BF16
+
+// A strided matrix; strides count elements, one of them is 1. Data may lie in a mapped file, at any byte address.
+struct Matrix {
+  const void* data;
+  DType type;
+  size_t rows, cols;
+  size_t rowStride, colStride;
+};
+
+}  // namespace glulam

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+// Tests run from the sources: every workspace package offers them under the condition `@glulam/source`.
+export default defineConfig({
+  resolve: { conditions: ['@glulam/source', 'node', 'import', 'default'] },
+  ssr: { resolve: { conditions: ['@glulam/source', 'node', 'import', 'default'] } },
+  test: {
+    include: ['{packages,plugins}/*/{src,test}/**/*.test.ts', 'tools/**/*.test.ts', 'test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
