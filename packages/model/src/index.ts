@@ -1,1 +1,31 @@
-export {};
+export type {
+  Adapter,
+  AdapterContribution,
+  AdapterParameter,
+  FormContext,
+  LinearSite,
+  SiteAdapter,
+} from './adapter.js';
+export { adapters } from './adapter.js';
+export type { TokenBatch } from './batch.js';
+export { packTokens } from './batch.js';
+export type { CheckpointConfig, FieldReader } from './checkpoint-config.js';
+export { createFieldReader, readCheckpointConfig, readRope } from './checkpoint-config.js';
+export type { Checkpoint } from './checkpoint.js';
+export { linearShape, openCheckpoint } from './checkpoint.js';
+export type { AdapterValues, Decoder, DecoderOptions, PassOptions } from './decoder.js';
+export { createDecoder } from './decoder.js';
+export type { ModelErrorCode } from './errors.js';
+export { ModelError } from './errors.js';
+export type { DecoderShape, Family, LinearName } from './family.js';
+export { families, linearNames } from './family.js';
+export type { KeyValueCache } from './key-value-cache.js';
+export { createKeyValueCache } from './key-value-cache.js';
+export type { RopeSettings } from './rope.js';
+export { inverseFrequencies, ropeTables } from './rope.js';
+export type { ExpansionStrategy } from './strategy.js';
+export { strategies } from './strategy.js';
+export type { VirtualLayer } from './virtual-layer.js';
+export { checkVirtualLayers, layerMap, visits } from './virtual-layer.js';
+export type { PeftAdapter } from './peft-files.js';
+export { readPeftAdapter, writePeftAdapter } from './peft-files.js';

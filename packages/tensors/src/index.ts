@@ -1,1 +1,73 @@
-export {};
+export type { DType } from './dtype.js';
+export {
+  bytesPerElement,
+  fromBfloat16Bits,
+  fromFloat16Bits,
+  toBfloat16Bits,
+  toFloat16Bits,
+} from './dtype.js';
+export type {
+  BinaryOperation,
+  Engine,
+  EngineContribution,
+  EngineMemory,
+  FrozenWeight,
+  Precision,
+  Reduction,
+  UnaryOperation,
+} from './engine.js';
+export { engines } from './engine.js';
+export type { TensorsErrorCode } from './errors.js';
+export { TensorsError } from './errors.js';
+export type {
+  AdamWOptions,
+  AdamWUpdate,
+  AttentionOptions,
+  FrozenLinearOptions,
+  Fused,
+  FusedOperations,
+  Named,
+  RmsNormOptions,
+  RopeOptions,
+  Segment,
+  TokenLossesOptions,
+} from './fused.js';
+export type { LinearForm, Operations } from './operations.js';
+export { createOperations } from './operations.js';
+export type { RandomKey } from './philox.js';
+export { normals, philox, uniforms } from './philox.js';
+export type { InputGradients, Tape } from './tape.js';
+export { createTape } from './tape.js';
+export { adopt, detach, scope, sizeOf, Tensor } from './tensor.js';
+export type { WeightSource } from './weight-source.js';
+export { writeFileAtomic, writeFolderAtomic } from './atomic-file.js';
+export type { CheckpointFiles } from './checkpoint-files.js';
+export { openCheckpointFiles, openSafetensors, readFloats } from './checkpoint-files.js';
+export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.js';
+export { readSafetensorsHeader } from './safetensors-header.js';
+export type { SafetensorsInput } from './safetensors-writer.js';
+export { writeSafetensors } from './safetensors-writer.js';
+export { createReferenceEngine } from './reference-engine.js';
+export type { MatmulSizes, Shape } from './shapes.js';
+export {
+  argmaxShape,
+  broadcastShapes,
+  broadcastStrides,
+  checkAxis,
+  checkRows,
+  checkShape,
+  checkSize,
+  checkTensor,
+  checkWrite,
+  concatenateShape,
+  formatShape,
+  gatherShape,
+  matmulSizes,
+  reduceShape,
+  reshapeShape,
+  sameShape,
+  scatterAddShape,
+  sliceShape,
+  stridesOf,
+  transposeShape,
+} from './shapes.js';

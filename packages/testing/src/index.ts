@@ -1,1 +1,2 @@
-export {};
+export type { GoldenCase, GoldenFacts } from './golden.js';
+export { frobenius, openGolden, rowsOf } from './golden.js';

@@ -1,0 +1,58 @@
+import { point } from '@glulam/plugin';
+import type { LinearForm, Operations, RandomKey, Tensor } from '@glulam/tensors';
+import type { z } from 'zod';
+import type { LinearName } from './family.js';
+
+/** A frozen linear layer of one virtual layer: where an adapter may sit. */
+export interface LinearSite {
+  readonly virtual: number;
+  readonly physical: number;
+  /** 0 on the first visit to the physical layer, more on repeats. */
+  readonly visit: number;
+  readonly linear: LinearName;
+  /** The module's path with the virtual index, as PEFT matches it: `model.layers.7.self_attn.q_proj`. */
+  readonly path: string;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+}
+
+/** One trained tensor; `name` is PEFT's below the module's path, such as `lora_A.weight`. */
+export interface AdapterParameter {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** The first values, row-major, drawn from `key` if they are random. */
+  initial(key: RandomKey): Float32Array;
+}
+
+/** What a forward pass tells an adapter. */
+export interface FormContext {
+  readonly ops: Operations;
+  readonly training: boolean;
+  /** A key for this pass, virtual layer and linear layer: the same in recomputation and when a run is resumed. */
+  readonly key: RandomKey;
+}
+
+/** The adapter of one site: its parameters, and the form (see `LinearForm`) they give the layer. */
+export interface SiteAdapter {
+  readonly parameters: readonly AdapterParameter[];
+  form(tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm;
+}
+
+export interface Adapter {
+  readonly kind: string;
+  /** undefined: the site stays as it is. */
+  at(site: LinearSite): SiteAdapter | undefined;
+  /** The fields of `adapter_config.json` that say this adapter, but `layer_replication` and the base's name. */
+  peftConfig(): Record<string, unknown>;
+}
+
+/** What a plugin contributes at the point `adapters`. */
+export interface AdapterContribution<Options = unknown> {
+  readonly kind: string;
+  readonly schema: z.ZodType<Options>;
+  create(options: Options): Adapter;
+  /** Options for an `adapter_config.json` of this kind, undefined for one of another; throws on what it cannot follow. */
+  fromPeft(config: Readonly<Record<string, unknown>>): Options | undefined;
+}
+
+export const adapters = point<AdapterContribution>('model.adapters');

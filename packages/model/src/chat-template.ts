@@ -1,0 +1,114 @@
+import { Template } from '@huggingface/jinja';
+import { ModelError } from './errors.js';
+
+/** One turn of a conversation. `role` is any that the template knows: 'system', 'user', 'assistant', ... */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+}
+
+/** A piece of text, and whether the model is trained to write it. */
+export interface TextSpan {
+  readonly text: string;
+  readonly trained: boolean;
+}
+
+/** The tokens' texts by the names that templates use: `bos_token`, `eos_token`, `unk_token`, `pad_token`, ... */
+export type SpecialTokens = Readonly<Record<string, string>>;
+
+export interface ChatTemplate {
+  /** The Jinja source. */
+  readonly source: string;
+  /**
+   * The conversation as the model is to read it. Templates write the beginning-of-text token themselves: encode the
+   * result with `addSpecialTokens: false`.
+   *
+   * @param options `addGenerationPrompt` (default false) opens the assistant's next turn
+   * @throws ModelError CHAT_TEMPLATE_FAILED with the template's own words
+   */
+  render(messages: readonly ChatMessage[], options?: { readonly addGenerationPrompt?: boolean | undefined }): string;
+  /**
+   * The same text in pieces, those the assistant is to write marked: its turns' content and end-of-turn token, not
+   * the header that the generation prompt gives it.
+   *
+   * A turn is what `render` adds to the generation prompt before it, so any template works whose text of a
+   * conversation begins with its text of the conversation so far.
+   *
+   * @throws ModelError CHAT_TEMPLATE_FAILED if the template rewrites earlier turns or refuses the conversation
+   */
+  renderWithMask(messages: readonly ChatMessage[]): TextSpan[];
+}
+
+/**
+ * A Hugging Face chat template (Jinja, as `transformers.apply_chat_template` renders it, without tools or documents).
+ * It is parsed when first used: a model whose template cannot be read still runs on plain text.
+ */
+export function createChatTemplate(source: string, specialTokens: SpecialTokens): ChatTemplate {
+  let template: Template | undefined;
+
+  const render: ChatTemplate['render'] = (messages, { addGenerationPrompt = false } = {}) => {
+    try {
+      template ??= new Template(source);
+      return template.render({
+        ...specialTokens,
+        messages,
+        add_generation_prompt: addGenerationPrompt,
+        tools: null,
+        documents: null,
+      });
+    } catch (error) {
+      // The template's own refusals (raise_exception) arrive here too, as errors with its words.
+      const failure =
+        template === undefined ? 'cannot be parsed' : `refuses a conversation of the roles ${roles(messages)}`;
+      throw new ModelError(
+        'CHAT_TEMPLATE_FAILED',
+        `The model's chat template ${failure}: ${error instanceof Error ? error.message : String(error)}`,
+        { cause: error },
+      );
+    }
+  };
+
+  const renderWithMask = (messages: readonly ChatMessage[]): TextSpan[] => {
+    const whole = render(messages);
+    const spans: TextSpan[] = [];
+    let done = 0;
+    const add = (end: number, trained: boolean): void => {
+      if (end > done) spans.push({ text: whole.slice(done, end), trained });
+      done = Math.max(done, end);
+    };
+    messages.forEach((message, index) => {
+      if (message.role !== 'assistant') return;
+      const prompt = render(messages.slice(0, index), { addGenerationPrompt: true });
+      const turn = render(messages.slice(0, index + 1));
+      if (!turn.startsWith(prompt) || !whole.startsWith(turn)) throw rewrites(index, turn.startsWith(prompt));
+      add(prompt.length, false);
+      add(prompt.length + written(turn.slice(prompt.length), specialTokens['eos_token']), true);
+    });
+    add(whole.length, false);
+    return spans;
+  };
+
+  return { source, render, renderWithMask };
+}
+
+/** How much of a turn the model writes: not the white space that templates put behind the end-of-turn token. */
+function written(turn: string, eos: string | undefined): number {
+  const trimmed = turn.trimEnd();
+  return eos !== undefined && trimmed.endsWith(eos) ? trimmed.length : turn.length;
+}
+
+function roles(messages: readonly ChatMessage[]): string {
+  return messages.length === 0 ? 'none' : messages.map(({ role }) => role).join(', ');
+}
+
+function rewrites(index: number, afterwards: boolean): ModelError {
+  const what = afterwards
+    ? `message ${index} (assistant) reads otherwise when more messages follow it`
+    : `message ${index} (assistant) does not continue the generation prompt before it`;
+  return new ModelError(
+    'CHAT_TEMPLATE_FAILED',
+    `The model's chat template rewrites earlier turns: ${what}, so the text of the assistant's turns cannot be told ` +
+      'from the rest. Give conversations with one assistant message, train on the whole text, or use a template whose ' +
+      'text only grows.',
+  );
+}

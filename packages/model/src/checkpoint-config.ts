@@ -1,0 +1,122 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { ModelError } from './errors.js';
+import type { RopeSettings } from './rope.js';
+
+/** A base checkpoint's `config.json`, as read. */
+export interface CheckpointConfig {
+  readonly file: string;
+  readonly modelType: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export function readCheckpointConfig(folder: string): CheckpointConfig {
+  const file = path.join(folder, 'config.json');
+  let fields: unknown;
+  try {
+    fields = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new ModelError(
+      missing ? 'CHECKPOINT_INVALID' : 'CONFIG_INVALID',
+      missing
+        ? `${folder} is not a base checkpoint: it has no config.json; expected a Hugging Face folder (config.json, *.safetensors, tokenizer.json)`
+        : `${file} is not valid JSON (${(cause as Error).message}); download it again`,
+      { cause },
+    );
+  }
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
+    throw new ModelError('CONFIG_INVALID', `${file} holds no JSON object; expected a Hugging Face model config`);
+  }
+  const record = fields as Record<string, unknown>;
+  if (record['quantization_config'] !== undefined && record['quantization_config'] !== null) {
+    const method = (record['quantization_config'] as Record<string, unknown>)['quant_method'] ?? 'unnamed';
+    throw new ModelError(
+      'QUANTIZED_UNSUPPORTED',
+      `${file} has a quantization_config (quant_method: ${String(method)}); Glulam reads float32, bfloat16 and float16 weights: use the checkpoint that was quantized`,
+    );
+  }
+  if (typeof record['model_type'] !== 'string') {
+    throw new ModelError('CONFIG_INVALID', `${file} names no model_type; expected for example "mistral" or "llama"`);
+  }
+  return { file, modelType: record['model_type'], fields: record };
+}
+
+/** Reads fields and collects what is wrong with them, so that a config reports all its faults together. */
+export interface FieldReader {
+  integer(name: string, fallback?: number): number;
+  number(name: string, fallback?: number): number;
+  boolean(name: string, fallback: boolean): boolean;
+  raw(name: string): unknown;
+  fault(message: string): void;
+  /** Throws if any fault was found. */
+  finish(): void;
+}
+
+export function createFieldReader({ file, fields }: CheckpointConfig): FieldReader {
+  const faults: string[] = [];
+  const wrong = (name: string, expected: string): number => {
+    faults.push(`${name} is ${JSON.stringify(fields[name]) ?? 'missing'}; expected ${expected}`);
+    return 1;
+  };
+  const given = (name: string): boolean => fields[name] !== undefined && fields[name] !== null;
+  return {
+    integer(name, fallback) {
+      if (!given(name) && fallback !== undefined) return fallback;
+      const value = fields[name];
+      return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : wrong(name, 'a positive integer');
+    },
+    number(name, fallback) {
+      if (!given(name) && fallback !== undefined) return fallback;
+      const value = fields[name];
+      return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : wrong(name, 'a positive number');
+    },
+    boolean(name, fallback) {
+      if (!given(name)) return fallback;
+      const value = fields[name];
+      if (typeof value === 'boolean') return value;
+      wrong(name, 'true or false');
+      return fallback;
+    },
+    raw: (name) => fields[name],
+    fault: (message) => void faults.push(message),
+    finish() {
+      if (faults.length > 0) throw new ModelError('CONFIG_INVALID', `${file} cannot be followed:\n  ${faults.join('\n  ')}`);
+    },
+  };
+}
+
+/**
+ * The rotary embedding of a config in today's style (`rope_parameters`) or the published one (`rope_theta` and
+ * `rope_scaling`, whose type is called `type` or `rope_type`).
+ */
+export function readRope(reader: FieldReader): RopeSettings {
+  const today = reader.raw('rope_parameters') as Record<string, unknown> | null | undefined;
+  const scaling = (today ?? reader.raw('rope_scaling') ?? {}) as Record<string, unknown>;
+  const type: unknown = scaling['rope_type'] ?? scaling['type'] ?? 'default';
+  const number = (name: string, fallback?: number): number => {
+    const value = scaling[name] ?? fallback;
+    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+    reader.fault(`rope's ${name} is ${JSON.stringify(value) ?? 'missing'}; expected a positive number`);
+    return 1;
+  };
+  const theta = number('rope_theta', reader.number('rope_theta', 10000));
+  switch (type) {
+    case 'default':
+      return { type: 'default', theta };
+    case 'linear':
+      return { type: 'linear', theta, factor: number('factor') };
+    case 'llama3':
+      return {
+        type: 'llama3',
+        theta,
+        factor: number('factor'),
+        lowFrequencyFactor: number('low_freq_factor'),
+        highFrequencyFactor: number('high_freq_factor'),
+        originalMaxPositions: number('original_max_position_embeddings'),
+      };
+    default:
+      reader.fault(`rope type ${JSON.stringify(type)} is not known; expected default, linear or llama3`);
+      return { type: 'default', theta };
+  }
+}

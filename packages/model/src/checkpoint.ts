@@ -1,0 +1,89 @@
+import { openCheckpointFiles, type CheckpointFiles } from '@glulam/tensors';
+import { readCheckpointConfig, type CheckpointConfig } from './checkpoint-config.js';
+import { ModelError } from './errors.js';
+import { linearNames, type DecoderShape, type Family, type LinearName } from './family.js';
+
+/** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
+export interface Checkpoint {
+  readonly folder: string;
+  readonly config: CheckpointConfig;
+  readonly family: Family;
+  readonly shape: DecoderShape;
+  readonly files: CheckpointFiles;
+}
+
+export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
+  const config = readCheckpointConfig(folder);
+  const family = families.find(({ kind }) => kind === config.modelType);
+  if (family === undefined) {
+    const known = families.map(({ kind }) => kind).sort();
+    throw new ModelError(
+      'MODEL_TYPE_UNKNOWN',
+      `${config.file} says model_type "${config.modelType}"; installed families: ${known.join(', ') || 'none'}. ` +
+        'Install a plugin for this family and list it in the config.',
+    );
+  }
+  const shape = family.describe(config);
+  const files = openCheckpointFiles(folder);
+  checkTensors(files, shape);
+  return { folder, config, family, shape, files };
+}
+
+/** [out, in] of a linear layer. */
+export function linearShape(shape: DecoderShape, linear: LinearName): readonly [number, number] {
+  const { hiddenSize, intermediateSize, heads, keyValueHeads, headSize } = shape;
+  switch (linear) {
+    case 'self_attn.q_proj':
+      return [heads * headSize, hiddenSize];
+    case 'self_attn.k_proj':
+    case 'self_attn.v_proj':
+      return [keyValueHeads * headSize, hiddenSize];
+    case 'self_attn.o_proj':
+      return [hiddenSize, heads * headSize];
+    case 'mlp.gate_proj':
+    case 'mlp.up_proj':
+      return [intermediateSize, hiddenSize];
+    case 'mlp.down_proj':
+      return [hiddenSize, intermediateSize];
+  }
+}
+
+/** Every tensor that the decoder will read, with the shape that `config.json` gives it. */
+function* expectedTensors(shape: DecoderShape): Generator<readonly [name: string, shape: readonly number[]]> {
+  const { names, hiddenSize, vocabularySize } = shape;
+  yield [names.embedding, [vocabularySize, hiddenSize]];
+  yield [names.finalNorm, [hiddenSize]];
+  if (!shape.tiedHead) yield [names.head, [vocabularySize, hiddenSize]];
+  for (let layer = 0; layer < shape.physicalLayers; layer++) {
+    const path = names.layer(layer);
+    yield [`${path}.${names.attentionNorm}`, [hiddenSize]];
+    yield [`${path}.${names.mlpNorm}`, [hiddenSize]];
+    for (const linear of linearNames) {
+      const [out, input] = linearShape(shape, linear);
+      yield [`${path}.${linear}.weight`, [out, input]];
+      if (shape.biased.includes(linear)) yield [`${path}.${linear}.bias`, [out]];
+    }
+  }
+}
+
+function checkTensors(files: CheckpointFiles, shape: DecoderShape): void {
+  const faults: string[] = [];
+  for (const [name, expected] of expectedTensors(shape)) {
+    if (!files.has(name)) {
+      faults.push(`${name} is missing`);
+      continue;
+    }
+    const source = files.source(name);
+    if (source.shape.join() !== expected.join()) {
+      faults.push(`${name} has shape [${source.shape.join(', ')}]; config.json makes it [${expected.join(', ')}]`);
+    }
+    if (source.dtype === 'int32') faults.push(`${name} is stored as integers; expected F32, F16 or BF16`);
+  }
+  if (faults.length === 0) return;
+  const shown = faults.slice(0, 8).join('\n  ');
+  const more = faults.length > 8 ? `\n  and ${faults.length - 8} more` : '';
+  throw new ModelError(
+    'CHECKPOINT_INVALID',
+    `the weights in ${files.folder} do not fit its config.json:\n  ${shown}${more}\nDownload the checkpoint again, whole.`,
+  );
+}

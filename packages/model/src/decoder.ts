@@ -1,0 +1,281 @@
+import {
+  createOperations,
+  detach,
+  scope,
+  type DType,
+  type Engine,
+  type FrozenWeight,
+  type LinearForm,
+  type Operations,
+  type RandomKey,
+  type Tape,
+  type Tensor,
+} from '@glulam/tensors';
+import type { Adapter, SiteAdapter } from './adapter.js';
+import type { TokenBatch } from './batch.js';
+import { linearShape, type Checkpoint } from './checkpoint.js';
+import { ModelError } from './errors.js';
+import { linearNames, type DecoderShape, type LinearName } from './family.js';
+import type { KeyValueCache } from './key-value-cache.js';
+import { inverseFrequencies, ropeTables } from './rope.js';
+import { checkVirtualLayers, visits, type VirtualLayer } from './virtual-layer.js';
+
+/** The weights of one physical layer: opened once, shared by all its virtual layers. */
+interface PhysicalLayer {
+  readonly attentionNorm: Tensor;
+  readonly mlpNorm: Tensor;
+  readonly linears: Readonly<Record<LinearName, { readonly weight: FrozenWeight; readonly bias?: Tensor }>>;
+}
+
+/** One virtual layer, ready to run. */
+interface Layer {
+  readonly record: VirtualLayer;
+  readonly weights: PhysicalLayer;
+  readonly sites: ReadonlyMap<LinearName, { readonly adapter: SiteAdapter; readonly tensors: Record<string, Tensor> }>;
+  readonly parameters: readonly Tensor[];
+}
+
+export interface PassOptions {
+  /** Record the pass for a backward. */
+  readonly tape?: Tape;
+  /** Keep only each virtual layer's input and compute the rest again in backward. */
+  readonly recompute?: boolean;
+  /** Dropout is on when training; its draws follow from (seed, step, virtual layer, linear layer). */
+  readonly training?: { readonly seed: number; readonly step: number };
+  /** Keys and values of earlier tokens; the batch's are appended. */
+  readonly cache?: KeyValueCache;
+}
+
+/** An expanded model on an engine: frozen weights, one set a physical layer, and adapters, one set a virtual layer. */
+export interface Decoder {
+  readonly engine: Engine;
+  readonly ops: Operations;
+  readonly shape: DecoderShape;
+  readonly layers: readonly VirtualLayer[];
+  readonly checkpoint: Checkpoint;
+  readonly adapter: Adapter | undefined;
+  /** Trained tensors by PEFT's names without its prefix, such as `model.layers.7.self_attn.q_proj.lora_A.weight`. */
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  /** Hidden states after the last norm, [tokens, hidden], held by the caller. */
+  forward(batch: TokenBatch, options?: PassOptions): Promise<Tensor>;
+  /** Loss of each row's label given hidden states: [tokens]; labels are of the token itself, see `nextTokenLabels`. */
+  losses(hidden: Tensor, labels: Int32Array, tape?: Tape): Tensor;
+  /** Logits of some rows: [rows, vocabulary], float32. */
+  logits(hidden: Tensor, rows: readonly number[]): Tensor;
+  /** Release adapters and norms; the engine is the caller's. */
+  close(): void;
+}
+
+/** Values of adapter tensors by `Decoder.parameters`' names. */
+export type AdapterValues = ReadonlyMap<string, { readonly shape: readonly number[]; readonly values: Float32Array }>;
+
+export interface DecoderOptions {
+  readonly engine: Engine;
+  readonly checkpoint: Checkpoint;
+  /** Default: each physical layer once. */
+  readonly layers?: readonly VirtualLayer[] | undefined;
+  readonly adapter?: Adapter | undefined;
+  /** Values of adapter tensors by name, instead of fresh ones. */
+  readonly adapterValues?: AdapterValues | undefined;
+  /** Of the adapters' first values. */
+  readonly seed?: number | undefined;
+}
+
+/** Sets the draws of first values apart from those of training steps, whose key begins alike. */
+const initialUse = 0x696e6974;
+
+function checkAdapterValues(
+  values: AdapterValues,
+  sites: readonly { readonly path: string; readonly site: SiteAdapter | undefined }[],
+): void {
+  const faults: string[] = [];
+  const expected = new Set<string>();
+  for (const { path, site } of sites) {
+    for (const { name, shape } of site?.parameters ?? []) {
+      const given = values.get(`${path}.${name}`)?.shape;
+      expected.add(`${path}.${name}`);
+      if (given === undefined) faults.push(`${path}.${name} is missing`);
+      else if (given.join() !== shape.join()) {
+        faults.push(`${path}.${name} has shape [${given.join(', ')}]; this model needs [${shape.join(', ')}]`);
+      }
+    }
+  }
+  for (const name of values.keys()) if (!expected.has(name)) faults.push(`${name} belongs to no adapted layer of this model`);
+  if (faults.length === 0) return;
+  const more = faults.length > 8 ? `\n  and ${faults.length - 8} more` : '';
+  throw new ModelError(
+    'ADAPTER_INVALID',
+    `the adapter is not for this base and expansion:\n  ${faults.slice(0, 8).join('\n  ')}${more}`,
+  );
+}
+
+export function createDecoder(options: DecoderOptions): Decoder {
+  const { engine, checkpoint, adapter, adapterValues, seed = 0 } = options;
+  const { shape, files } = checkpoint;
+  const records = checkVirtualLayers(
+    options.layers ?? Array.from({ length: shape.physicalLayers }, (_, physical) => ({ physical })),
+    shape.physicalLayers,
+  );
+  const ops = createOperations(engine);
+  const held: Tensor[] = [];
+  const hold = (tensor: Tensor): Tensor => {
+    held.push(tensor);
+    return detach(tensor);
+  };
+
+  const readVector = (name: string): Tensor => {
+    const weight = engine.openWeight(files.source(name));
+    return hold(engine.readWeight(weight, 0, weight.shape[0]!));
+  };
+  const embedding = engine.openWeight(files.source(shape.names.embedding));
+  const head = shape.tiedHead ? embedding : engine.openWeight(files.source(shape.names.head));
+  const finalNorm = readVector(shape.names.finalNorm);
+
+  const physicalLayers = new Map<number, PhysicalLayer>();
+  const physicalLayer = (index: number): PhysicalLayer => {
+    const known = physicalLayers.get(index);
+    if (known !== undefined) return known;
+    const path = shape.names.layer(index);
+    const layer: PhysicalLayer = {
+      attentionNorm: readVector(`${path}.${shape.names.attentionNorm}`),
+      mlpNorm: readVector(`${path}.${shape.names.mlpNorm}`),
+      linears: Object.fromEntries(
+        linearNames.map((linear) => {
+          const weight = engine.openWeight(files.source(`${path}.${linear}.weight`));
+          return [linear, shape.biased.includes(linear) ? { weight, bias: readVector(`${path}.${linear}.bias`) } : { weight }];
+        }),
+      ) as unknown as PhysicalLayer['linears'],
+    };
+    physicalLayers.set(index, layer);
+    return layer;
+  };
+
+  const parameters = new Map<string, Tensor>();
+  const visitOf = visits(records);
+  const sitesOf = records.map(({ physical }, virtual) =>
+    linearNames.map((linear): { linear: LinearName; path: string; site: SiteAdapter | undefined } => {
+      const [outFeatures, inFeatures] = linearShape(shape, linear);
+      const path = `${shape.names.layer(virtual)}.${linear}`;
+      const visit = visitOf[virtual]!;
+      return { linear, path, site: adapter?.at({ virtual, physical, visit, linear, path, inFeatures, outFeatures }) };
+    }),
+  );
+  if (adapterValues !== undefined) checkAdapterValues(adapterValues, sitesOf.flat());
+  const layers = records.map((record, virtual): Layer => {
+    const sites = new Map<LinearName, { adapter: SiteAdapter; tensors: Record<string, Tensor> }>();
+    for (const [index, { linear, path, site }] of sitesOf[virtual]!.entries()) {
+      if (site === undefined) continue;
+      const tensors: Record<string, Tensor> = {};
+      for (const [use, parameter] of site.parameters.entries()) {
+        const name = `${path}.${parameter.name}`;
+        const given = adapterValues?.get(name)?.values;
+        const values = given ?? parameter.initial([seed, initialUse, virtual, index * 16 + use]);
+        tensors[parameter.name] = hold(engine.upload(values, parameter.shape));
+        parameters.set(name, tensors[parameter.name]!);
+      }
+      sites.set(linear, { adapter: site, tensors });
+    }
+    const own = [...sites.values()].flatMap(({ tensors }) => Object.values(tensors));
+    return { record, weights: physicalLayer(record.physical), sites, parameters: own };
+  });
+
+  const frequencies = inverseFrequencies(shape.rope, shape.headSize);
+  const { normEpsilon: epsilon, heads, keyValueHeads, headSize, slidingWindow: window } = shape;
+
+  /** One virtual layer: x [tokens, hidden] to the same; synchronous, so that it can be computed again in backward. */
+  const runLayer = (
+    x: Tensor,
+    virtual: number,
+    batch: TokenBatch,
+    rope: { readonly cos: Tensor; readonly sin: Tensor },
+    { training, cache }: PassOptions,
+  ): Tensor => {
+    const { record, weights, sites } = layers[virtual]!;
+    const type = ops.activation;
+    const linear = (input: Tensor, name: LinearName, output: DType): Tensor => {
+      const { weight, bias } = weights.linears[name];
+      const site = sites.get(name);
+      const key: RandomKey = [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)];
+      const form: LinearForm =
+        site === undefined ? {} : site.adapter.form(site.tensors, { ops, training: training !== undefined, key });
+      const bothBiases = bias && form.bias ? ops.add(bias, form.bias) : (bias ?? form.bias);
+      return ops.frozenLinear(input, weight, { ...form, bias: bothBiases }, output);
+    };
+    const addResidual = (residual: Tensor, output: Tensor): Tensor =>
+      ops.add(residual, record.residualScale === undefined ? output : ops.affine(output, record.residualScale, 0));
+
+    const normed = ops.rmsNorm(x, weights.attentionNorm, { epsilon, type });
+    const q = ops.rope(linear(normed, 'self_attn.q_proj', type), { ...rope, headSize, type });
+    const k = ops.rope(linear(normed, 'self_attn.k_proj', type), { ...rope, headSize, type });
+    const v = linear(normed, 'self_attn.v_proj', type);
+    const seen = cache === undefined ? { k, v, segments: batch.segments } : cache.append(virtual, k, v, batch.segments);
+    const scale = 1 / Math.sqrt(headSize);
+    const { segments } = seen;
+    const mixed = ops.attention(q, seen.k, seen.v, { heads, keyValueHeads, headSize, window, scale, segments, type });
+    const attended = addResidual(x, linear(mixed, 'self_attn.o_proj', 'float32'));
+
+    const mlpInput = ops.rmsNorm(attended, weights.mlpNorm, { epsilon, type });
+    const gate = linear(mlpInput, 'mlp.gate_proj', type);
+    const activated = ops.swiglu(gate, linear(mlpInput, 'mlp.up_proj', type), { type });
+    return addResidual(attended, linear(activated, 'mlp.down_proj', 'float32'));
+  };
+
+  return {
+    engine,
+    ops,
+    shape,
+    layers: records,
+    checkpoint,
+    adapter,
+    parameters,
+
+    async forward(batch, pass = {}) {
+      const { tape, recompute = false, cache } = pass;
+      const rope = ropeTables(engine, frequencies, batch.positions);
+      const recorded = <T>(body: () => T): T => (tape === undefined ? body() : ops.recording(tape, body));
+      if (tape !== undefined) for (const parameter of parameters.values()) tape.watch(parameter);
+      let x = ops.embedding(embedding, batch.ids);
+      const next = (body: (x: Tensor) => Tensor): void => {
+        const y = scope(() => recorded(() => body(x)));
+        x.release();
+        x = y;
+      };
+      try {
+        for (let virtual = 0; virtual < layers.length; virtual++) {
+          const body = (input: Tensor): Tensor => runLayer(input, virtual, batch, rope, pass);
+          next((input) =>
+            recompute && tape !== undefined ? ops.recomputed(input, layers[virtual]!.parameters, body) : body(input),
+          );
+          tape?.mark();
+          await engine.drain();
+        }
+        cache?.advance(batch.segments);
+        next((input) => ops.rmsNorm(input, finalNorm, { epsilon, type: ops.activation }));
+        return x;
+      } catch (error) {
+        if (!x.disposed) x.release();
+        throw error;
+      } finally {
+        // Recomputation reads the tables again: the tape holds them until it has gone back.
+        tape?.keep(rope.cos, rope.sin);
+        rope.cos.release();
+        rope.sin.release();
+      }
+    },
+
+    losses: (hidden, labels, tape) => {
+      const body = (): Tensor => ops.tokenLosses(hidden, { weight: head, labels });
+      return tape === undefined ? body() : ops.recording(tape, body);
+    },
+
+    logits: (hidden, rows) =>
+      scope(() => {
+        const parts = rows.map((row) => ops.cast(engine.slice(hidden, [row, 0], [1, shape.hiddenSize]), 'float32'));
+        return ops.frozenLinear(parts.length === 1 ? parts[0]! : engine.concatenate(parts, 0), head, {}, 'float32');
+      }),
+
+    close() {
+      for (const tensor of held) tensor.release();
+    },
+  };
+}

@@ -1,0 +1,25 @@
+/** What went wrong in `@glulam/model`; see docs/errors.md. */
+export type ModelErrorCode =
+  | 'CHECKPOINT_INVALID'
+  | 'CONFIG_INVALID'
+  | 'MODEL_TYPE_UNKNOWN'
+  | 'QUANTIZED_UNSUPPORTED'
+  | 'EXPANSION_INVALID'
+  | 'ADAPTER_INVALID'
+  | 'ADAPTER_NOT_PEFT'
+  | 'TOKENIZER_INVALID'
+  | 'TOKENIZER_MISMATCH'
+  | 'CHAT_TEMPLATE_FAILED'
+  | 'GENERATION_INVALID'
+  | 'BAD_ARGUMENT';
+
+/** The one error class of this package: the message says what was got, what was expected and how to mend it. */
+export class ModelError extends Error {
+  override readonly name = 'ModelError';
+  readonly code: ModelErrorCode;
+
+  constructor(code: ModelErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,55 @@
+import { point } from '@glulam/plugin';
+import type { CheckpointConfig } from './checkpoint-config.js';
+import type { RopeSettings } from './rope.js';
+
+/** The linear layers of a decoder layer, by their module path below it. */
+export const linearNames = [
+  'self_attn.q_proj',
+  'self_attn.k_proj',
+  'self_attn.v_proj',
+  'self_attn.o_proj',
+  'mlp.gate_proj',
+  'mlp.up_proj',
+  'mlp.down_proj',
+] as const;
+export type LinearName = (typeof linearNames)[number];
+
+/** What the decoder wants to know of a model, in units of elements; everything follows from `config.json`. */
+export interface DecoderShape {
+  readonly physicalLayers: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headSize: number;
+  readonly vocabularySize: number;
+  readonly maxPositions: number;
+  readonly normEpsilon: number;
+  readonly rope: RopeSettings;
+  /** How many last tokens a token sees, itself included; 0 means all before it. */
+  readonly slidingWindow: number;
+  /** The output head is the embedding. */
+  readonly tiedHead: boolean;
+  /** Linear layers with a bias in the checkpoint. */
+  readonly biased: readonly LinearName[];
+  /** Names of tensors in the checkpoint. */
+  readonly names: {
+    readonly embedding: string;
+    readonly finalNorm: string;
+    readonly head: string;
+    /** Path of a physical or virtual decoder layer, such as `model.layers.3`. */
+    layer(index: number): string;
+    /** Below a layer's path. */
+    readonly attentionNorm: string;
+    readonly mlpNorm: string;
+  };
+}
+
+/** How checkpoints of one architecture are read. `kind` is the `model_type` in their `config.json`. */
+export interface Family {
+  readonly kind: string;
+  /** Throws a ModelError CONFIG_INVALID that names every field it cannot follow. */
+  describe(config: CheckpointConfig): DecoderShape;
+}
+
+export const families = point<Family>('model.families');

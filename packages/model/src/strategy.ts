@@ -1,0 +1,13 @@
+import { point } from '@glulam/plugin';
+import type { z } from 'zod';
+import type { VirtualLayer } from './virtual-layer.js';
+
+/** An expansion strategy: from the number of physical layers and options to the list of virtual layers. */
+export interface ExpansionStrategy<Options = unknown> {
+  readonly kind: string;
+  readonly schema: z.ZodType<Options>;
+  /** Pure; throws a ModelError EXPANSION_INVALID that names every fault of the options for this base. */
+  expand(physicalLayers: number, options: Options): readonly VirtualLayer[];
+}
+
+export const strategies = point<ExpansionStrategy>('model.strategies');

@@ -1,0 +1,167 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openTokenizer } from './tokenizer.js';
+
+const mistralFolder = fileURLToPath(new URL('../../../fixtures/tokenizers/mistral-7b-v0.1', import.meta.url));
+const tinyFolder = fileURLToPath(new URL('../../../examples/models/tiny-mistral-gsm8k', import.meta.url));
+const mistral = openTokenizer(mistralFolder, { vocabularySize: 32000 });
+const tiny = openTokenizer(tinyFolder, { vocabularySize: 1536 });
+
+const scratch = mkdtempSync(join(tmpdir(), 'glulam-tokenizer-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+/** A copy of the tiny model's tokenizer with files replaced; null leaves one out. */
+function folderWith(name: string, files: Record<string, unknown>): string {
+  const folder = join(scratch, name);
+  for (const file of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(tinyFolder, file), join(folder, file));
+  for (const [file, value] of Object.entries(files)) {
+    if (value === null) rmSync(join(folder, file));
+    else writeFileSync(join(folder, file), typeof value === 'string' ? value : JSON.stringify(value));
+  }
+  return folder;
+}
+
+function faultOf(run: () => unknown): { code: string; message: string } {
+  try {
+    run();
+  } catch (error) {
+    return error as { code: string; message: string };
+  }
+  throw new Error('expected an error');
+}
+
+describe('Mistral 7B v0.1', () => {
+  interface Row {
+    text: string;
+    ids: number[];
+    decoded: string;
+  }
+  const rows = JSON.parse(readFileSync(join(mistralFolder, 'encodings.json'), 'utf8')) as Row[];
+
+  it('has reference encodings', () => expect(rows.length).toBeGreaterThanOrEqual(16));
+
+  it.each(rows)('encodes and decodes $text as SentencePiece does', ({ text, ids, decoded }) => {
+    expect(mistral.encode(text)).toEqual(ids);
+    expect(mistral.decode(ids)).toBe(decoded);
+    expect(mistral.encode(text, { addSpecialTokens: false })).toEqual(ids.slice(1));
+  });
+
+  it('knows its special tokens and its template', () => {
+    expect(mistral).toMatchObject({ vocabularySize: 32000, bosId: 1, eosId: 2, padId: undefined, eosIds: [2] });
+    const text = mistral.chatTemplate!.render([{ role: 'user', content: 'hi' }]);
+    expect(text).toBe('<s>[INST] hi [/INST]');
+    expect(mistral.encode(text, { addSpecialTokens: false })).toEqual(rows.find((r) => r.text === text)!.ids.slice(1));
+  });
+});
+
+describe('the tiny model', () => {
+  it('splits digits, adds <s> and gives the text back unchanged', () => {
+    const text = 'Question: Tom has 12 apples , he said .\nAnswer:';
+    const ids = tiny.encode(text);
+    expect(ids[0]).toBe(1);
+    expect(ids.filter((id) => ['1', '2'].includes(tiny.decode([id])))).toHaveLength(2);
+    expect(tiny.decode(ids)).toBe(text);
+  });
+
+  it('shows special tokens only when asked', () => {
+    const ids = tiny.encode('<|user|>\nhi</s>');
+    expect(ids.slice(0, 2)).toEqual([1, 4]);
+    expect(tiny.decode(ids)).toBe('\nhi');
+    expect(tiny.decode(ids, { skipSpecialTokens: false })).toBe('<s><|user|>\nhi</s>');
+  });
+
+  it('knows its special tokens and reads chat_template.jinja', () => {
+    expect(tiny).toMatchObject({ vocabularySize: 1536, bosId: 1, eosId: 2, padId: 0, eosIds: [2] });
+    expect(tiny.chatTemplate!.render([{ role: 'user', content: 'hi' }], { addGenerationPrompt: true })).toBe(
+      '<s><|user|>\nhi<|assistant|>\n',
+    );
+  });
+
+  it('decodes nothing to nothing, passes over padding ids and refuses what is no id', () => {
+    expect(tiny.decode([])).toBe('');
+    expect(tiny.decode([1, 2])).toBe('');
+    const [a] = tiny.encode('a', { addSpecialTokens: false });
+    expect(tiny.decode([a!, 1600, a!])).toBe('aa');
+    expect(faultOf(() => tiny.decode([a!, -100]))).toMatchObject({
+      code: 'BAD_ARGUMENT',
+      message: 'decode: got the token id -100, expected a whole number of at least 0.',
+    });
+  });
+});
+
+describe('files', () => {
+  it('takes token records, the map behind the config, and generation_config.json', () => {
+    const tokenizer = openTokenizer(
+      folderWith('records', {
+        'tokenizer_config.json': { eos_token: { content: '</s>', lstrip: false }, pad_token: null },
+        'special_tokens_map.json': { bos_token: '<s>', eos_token: '<unk>' },
+        'generation_config.json': { eos_token_id: [2, 5] },
+      }),
+    );
+    expect(tokenizer).toMatchObject({ bosId: 1, eosId: 2, padId: undefined, eosIds: [2, 5], chatTemplate: undefined });
+  });
+
+  it('takes the default of several named templates, and the own file before it', () => {
+    const named = [
+      { name: 'tool_use', template: 'tools' },
+      { name: 'default', template: 'plain {{ eos_token }}' },
+    ];
+    const config = { 'tokenizer_config.json': { eos_token: '</s>', chat_template: named } };
+    expect(openTokenizer(folderWith('named', config)).chatTemplate!.render([])).toBe('plain </s>');
+    const both = folderWith('both', { ...config, 'chat_template.jinja': 'file' });
+    expect(openTokenizer(both).chatTemplate!.render([])).toBe('file');
+  });
+
+  it('works with tokenizer.json alone', () => {
+    const tokenizer = openTokenizer(folderWith('alone', { 'tokenizer_config.json': null }));
+    expect(tokenizer).toMatchObject({ bosId: undefined, eosId: undefined, eosIds: [], chatTemplate: undefined });
+    expect(tokenizer.decode(tokenizer.encode('a , b'))).toBe('a , b');
+  });
+
+  it('says how to make a tokenizer.json from a tokenizer.model', () => {
+    const folder = folderWith('sentencepiece', { 'tokenizer.json': null, 'tokenizer.model': 'x' });
+    const fault = faultOf(() => openTokenizer(folder));
+    expect(fault.code).toBe('TOKENIZER_INVALID');
+    expect(fault.message).toContain(`${join(folder, 'tokenizer.json')}: there is no such file`);
+    expect(fault.message).toContain('only tokenizer.json is read');
+    expect(fault.message).toContain(`from_pretrained("${folder}", use_fast=True).save_pretrained`);
+    const bare = faultOf(() => openTokenizer(folderWith('bare', { 'tokenizer.json': null })));
+    expect(bare.message).toContain('Hugging Face Hub');
+  });
+
+  it.each([
+    ['cut', { 'tokenizer.json': '{"model": ' }, 'tokenizer.json: not JSON'],
+    ['not-a-record', { 'tokenizer.json': '[]' }, 'tokenizer.json: ✖ Invalid input: expected object, received array'],
+    ['no-model', { 'tokenizer.json': '{}' }, 'tokenizer.json cannot be used'],
+    ['bad-token', { 'tokenizer_config.json': { eos_token: 7 } }, 'eos_token'],
+    ['bad-eos', { 'generation_config.json': { eos_token_id: '2' } }, 'eos_token_id'],
+    [
+      'unknown',
+      { 'tokenizer_config.json': { bos_token: '<x>', eos_token: '<y>' } },
+      'bos_token is "<x>", eos_token is "<y>"',
+    ],
+  ])('refuses a folder that is %s, naming the fault', (name, files, words) => {
+    const fault = faultOf(() => openTokenizer(folderWith(name, files)));
+    expect(fault.code).toBe('TOKENIZER_INVALID');
+    expect(fault.message).toContain(join(scratch, name));
+    expect(fault.message).toContain(words);
+  });
+
+  it('refuses a tokenizer that is larger than the model, and only that', () => {
+    const fault = faultOf(() => openTokenizer(tinyFolder, { vocabularySize: 1000 }));
+    expect(fault.code).toBe('TOKENIZER_MISMATCH');
+    const vocab = JSON.parse(readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8')).model.vocab as Record<
+      string,
+      number
+    >;
+    const first = Object.entries(vocab).find(([, id]) => id === 1000)![0];
+    expect(fault.message).toContain(`the tokenizer has 1536 tokens, the model's vocabulary (vocab_size) 1000`);
+    expect(fault.message).toContain(`token ${JSON.stringify(first)} with id 1000`);
+    expect(openTokenizer(tinyFolder, { vocabularySize: 1600 }).vocabularySize).toBe(1536);
+    const end = folderWith('end', { 'generation_config.json': { eos_token_id: [2, 1536] } });
+    expect(faultOf(() => openTokenizer(end, { vocabularySize: 1536 }))).toMatchObject({ code: 'TOKENIZER_MISMATCH' });
+  });
+});

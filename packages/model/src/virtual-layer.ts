@@ -1,0 +1,58 @@
+import { ModelError } from './errors.js';
+
+/**
+ * One visit to a physical layer in the expanded model. Every expansion strategy yields a list of these, and everything
+ * downstream (decoder, adapters, KV cache, merge, plan, export) works from the list alone.
+ */
+export interface VirtualLayer {
+  /** Index of the decoder layer in the base checkpoint. */
+  readonly physical: number;
+  /** `own`: float32 copies that are trained, instead of the shared frozen weights. */
+  readonly weights?: 'shared' | 'own';
+  /** Multiplies the outputs of both sub-blocks (attention and MLP); it folds into `o_proj` and `down_proj`. */
+  readonly residualScale?: number;
+  /** A trained factor with the same place as `residualScale`, beginning at 0. */
+  readonly gate?: 'learned';
+}
+
+/** A list of virtual layers that fits a base of `physicalLayers` layers, or a ModelError that names every fault. */
+export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLayers: number): readonly VirtualLayer[] {
+  const faults = layers.flatMap((layer, index) => {
+    const { physical, residualScale } = layer;
+    const messages = [];
+    if (!Number.isInteger(physical) || physical < 0 || physical >= physicalLayers) {
+      messages.push(`virtual layer ${index} names physical layer ${physical}; the base has layers 0 to ${physicalLayers - 1}`);
+    }
+    if (residualScale !== undefined && !Number.isFinite(residualScale)) {
+      messages.push(`virtual layer ${index} has residualScale ${residualScale}; expected a finite number`);
+    }
+    if (layer.gate !== undefined || layer.weights === 'own') {
+      messages.push(`virtual layer ${index} asks for ${layer.gate ? 'a learned gate' : 'weights of its own'}, which this version does not train yet`);
+    }
+    return messages;
+  });
+  if (layers.length === 0) faults.push('the expansion yields no layers at all');
+  if (faults.length > 0) throw new ModelError('EXPANSION_INVALID', `the expansion does not fit the base:\n  ${faults.join('\n  ')}`);
+  return layers;
+}
+
+/** How often each virtual layer's physical layer was visited before it: 0 for a first visit, more for repeats. */
+export function visits(layers: readonly VirtualLayer[]): number[] {
+  const seen = new Map<number, number>();
+  return layers.map(({ physical }) => {
+    const visit = seen.get(physical) ?? 0;
+    seen.set(physical, visit + 1);
+    return visit;
+  });
+}
+
+/** The half-open intervals `[start, end)` that a list of virtual layers is made of, as PEFT and mergekit write them. */
+export function layerMap(layers: readonly VirtualLayer[]): [number, number][] {
+  const intervals: [number, number][] = [];
+  for (const { physical } of layers) {
+    const last = intervals.at(-1);
+    if (last !== undefined && last[1] === physical) last[1] += 1;
+    else intervals.push([physical, physical + 1]);
+  }
+  return intervals;
+}

@@ -1,0 +1,99 @@
+import { PluginError, type PluginFaultCode } from './errors.js';
+import type { Deps, Plugin, Registry } from './plugin.js';
+import type { PluginList } from './compose.js';
+import type { Point, Token } from './token.js';
+
+/** One `provide` or `contribute` of one plugin. */
+export interface Entry {
+  readonly plugin: string;
+  readonly target: Token<unknown> | Point<unknown>;
+  readonly deps: Deps;
+  create(deps: Readonly<Record<string, unknown>>): unknown;
+}
+
+type Report = (code: PluginFaultCode, plugin: string, message: string, cause?: unknown) => void;
+
+/** Let every plugin register, in order, and note what it brings. */
+export function collectEntries(plugins: PluginList, fault: Report): { entries: Entry[]; warnings: string[] } {
+  const entries: Entry[] = [];
+  const warnings: string[] = [];
+  const names = new Set<string>();
+  const providers = new Map<symbol, string>();
+  const firstSeen = new Map<symbol, { target: Token<unknown> | Point<unknown>; plugin: string }>();
+
+  const meet = (target: Token<unknown> | Point<unknown>, plugin: string): void => {
+    const first = firstSeen.get(target.key);
+    if (first === undefined) firstSeen.set(target.key, { target, plugin });
+    else if (first.target !== target) {
+      const warning = `${target.id} exists twice: ${first.plugin} and ${plugin} import different copies of its package; it works, but check the versions with npm ls`;
+      if (!warnings.includes(warning)) warnings.push(warning);
+    }
+  };
+
+  for (const plugin of flatten(plugins)) {
+    const wrong = notAPlugin(plugin);
+    if (wrong !== undefined) {
+      fault('NOT_A_PLUGIN', wrong.name, wrong.message);
+      continue;
+    }
+    const { name } = plugin;
+    if (names.has(name)) {
+      fault('DUPLICATE_PLUGIN', name, 'is listed twice; list it once');
+      continue;
+    }
+    names.add(name);
+    let open = true;
+    const add = (target: Token<unknown> | Point<unknown>, spec: { deps?: Deps; create: Entry['create'] }): void => {
+      if (!open) {
+        throw new PluginError('REGISTRY_CLOSED', `[${name}] used its registry after register() had returned; register everything in it`);
+      }
+      meet(target, name);
+      for (const dep of Object.values(spec.deps ?? {})) meet(dep, name);
+      const owner = providers.get(target.key);
+      if (!target.many && owner !== undefined) {
+        fault('DUPLICATE_SERVICE', name, `provides ${target.id}, which ${owner} provides already; remove one of them`);
+        return;
+      }
+      if (!target.many) providers.set(target.key, name);
+      entries.push({ plugin: name, target, deps: spec.deps ?? {}, create: (deps) => spec.create(deps as never) });
+    };
+    const registry: Registry = {
+      provide: (target, spec) => add(target, spec as never),
+      contribute: (target, spec) => add(target, spec as never),
+    };
+    try {
+      const result: unknown = plugin.register(registry);
+      if (result instanceof Promise) {
+        fault('REGISTER_FAILED', name, 'register() returned a promise; it is synchronous, and slow work waits for open()');
+        result.catch(() => {}); // already reported; without this Node would end the process over it
+      }
+    } catch (cause) {
+      fault('REGISTER_FAILED', name, `register() failed: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+    }
+    open = false;
+  }
+  return { entries, warnings };
+}
+
+function flatten(list: PluginList): Plugin[] {
+  return list.flatMap((item) => {
+    if (!item) return [];
+    return Array.isArray(item) ? flatten(item as PluginList) : [item as Plugin];
+  });
+}
+
+function notAPlugin(value: unknown): { name: string; message: string } | undefined {
+  const expected = 'expected an object { name, register(registry) } from a plugin factory';
+  if (typeof value === 'function') {
+    return { name: value.name || 'anonymous', message: `is a function; call it, for example ${value.name || 'plugin'}(): ${expected}` };
+  }
+  if (typeof value !== 'object' || value === null) return { name: String(value), message: `is a ${typeof value}; ${expected}` };
+  if (value instanceof Promise) return { name: 'a promise', message: `is a promise; await it in the config: ${expected}` };
+  const { name, register, default: inner } = value as { name?: unknown; register?: unknown; default?: unknown };
+  if (typeof name === 'string' && name !== '' && typeof register === 'function') return undefined;
+  if (inner !== undefined) return { name: 'a module', message: `is a whole module; import its factory by name and call it: ${expected}` };
+  return {
+    name: typeof name === 'string' && name !== '' ? name : 'unnamed',
+    message: `has name ${JSON.stringify(name) ?? 'undefined'} and a register that is ${typeof register}; ${expected}`,
+  };
+}

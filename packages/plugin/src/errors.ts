@@ -1,0 +1,32 @@
+export type PluginFaultCode =
+  | 'NOT_A_PLUGIN'
+  | 'REGISTER_FAILED'
+  | 'DUPLICATE_PLUGIN'
+  | 'DUPLICATE_SERVICE'
+  | 'DUPLICATE_KIND'
+  | 'MISSING_SERVICE'
+  | 'CYCLE'
+  | 'CREATE_FAILED';
+
+/** One thing wrong with one plugin. */
+export interface PluginFault {
+  readonly code: PluginFaultCode;
+  readonly plugin: string;
+  readonly message: string;
+  readonly cause?: unknown;
+}
+
+export type PluginErrorCode = 'PLUGINS_INVALID' | 'NOT_PROVIDED' | 'REGISTRY_CLOSED';
+
+/** The one error class of this package; `faults` holds everything that was found wrong, together. */
+export class PluginError extends Error {
+  override readonly name = 'PluginError';
+  readonly code: PluginErrorCode;
+  readonly faults: readonly PluginFault[];
+
+  constructor(code: PluginErrorCode, message: string, faults: readonly PluginFault[] = []) {
+    super(message, { cause: faults.find(({ cause }) => cause !== undefined)?.cause });
+    this.code = code;
+    this.faults = faults;
+  }
+}

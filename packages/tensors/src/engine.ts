@@ -1,0 +1,99 @@
+import { point } from '@glulam/plugin';
+import type { z } from 'zod';
+import type { DType } from './dtype.js';
+import type { FusedOperations } from './fused.js';
+import type { RandomKey } from './philox.js';
+import type { Tensor } from './tensor.js';
+import type { WeightSource } from './weight-source.js';
+
+/** What products with frozen weights multiply, and in what activations are kept; sums are float32 either way. */
+export type Precision = 'float32' | 'bfloat16';
+
+export type UnaryOperation = 'neg' | 'exp' | 'log' | 'sqrt' | 'rsqrt' | 'sigmoid';
+/** `greaterEqual` gives 1 or 0. */
+export type BinaryOperation = 'add' | 'sub' | 'mul' | 'div' | 'max' | 'greaterEqual';
+export type Reduction = 'sum' | 'max';
+
+/**
+ * A weight of the base checkpoint: opened once a physical tensor, read in place by the engine's operations, never trained.
+ * It need not fit one buffer, so only operations look into `storage`.
+ */
+export interface FrozenWeight {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly storage: unknown;
+}
+
+/** Live tensors and their bytes, frozen weights apart, as counted when called. */
+export interface EngineMemory {
+  readonly tensors: number;
+  readonly bytes: number;
+}
+
+/**
+ * The only door to arithmetic. An operation returns at once with a tensor of known shape, while the work may run behind
+ * it, in order. Arithmetic is float32; bfloat16 tensors are storage, accepted by `cast`, `read`, `slice`, `reshape`,
+ * `write` and the fused operations. A failed operation names itself, and later `read`s and `drain`s reject with it.
+ *
+ * An engine that implements these operations alone runs everything; `fused` makes it fast.
+ */
+export interface Engine {
+  readonly kind: string;
+  /** For people: instruction set, threads, backend. */
+  readonly description: string;
+  readonly precision: Precision;
+  /** Overrides of named operations; what is missing runs as its composition of the operations below. */
+  readonly fused: Partial<FusedOperations>;
+
+  /** A tensor with a copy of `data`: float32 of a Float32Array, int32 of an Int32Array. */
+  upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor;
+  full(shape: readonly number[], value: number): Tensor;
+  /** The values: bfloat16 comes widened to float32. */
+  read(tensor: Tensor): Promise<Float32Array | Int32Array>;
+  /** Resolves when everything asked for so far is done; rejects if any of it failed. */
+  drain(): Promise<void>;
+  memory(): EngineMemory;
+  /** Finish the queue and free everything. */
+  close(): Promise<void>;
+
+  openWeight(source: WeightSource): FrozenWeight;
+  /** Rows `[start, end)` of a weight along its first axis, as float32. */
+  readWeight(weight: FrozenWeight, start: number, end: number): Tensor;
+
+  cast(x: Tensor, dtype: DType): Tensor;
+  /** [m, k] x [k, n], or [b, m, k] x [b, k, n]; a transposed operand is given as [.., k, m] or [.., n, k]. */
+  matmul(a: Tensor, b: Tensor, options?: { readonly transposeA?: boolean; readonly transposeB?: boolean }): Tensor;
+  unary(operation: UnaryOperation, x: Tensor): Tensor;
+  /** Shapes broadcast as NumPy's do. */
+  binary(operation: BinaryOperation, a: Tensor, b: Tensor): Tensor;
+  /** factor * x + offset */
+  affine(x: Tensor, factor: number, offset: number): Tensor;
+  /** a where condition is not 0, else b; all three of one shape after broadcasting. */
+  select(condition: Tensor, a: Tensor, b: Tensor): Tensor;
+  /** The axis stays, with length 1. */
+  reduce(operation: Reduction, x: Tensor, axis: number): Tensor;
+  /** Rows of table [r, c] by indices [n] (int32): [n, c]. */
+  gather(table: Tensor, indices: Tensor): Tensor;
+  /** A [rows, c] tensor of zeros to which values [n, c] are added at indices [n]. */
+  scatterAdd(indices: Tensor, values: Tensor, rows: number): Tensor;
+  slice(x: Tensor, start: readonly number[], size: readonly number[]): Tensor;
+  reshape(x: Tensor, shape: readonly number[]): Tensor;
+  transpose(x: Tensor, permutation: readonly number[]): Tensor;
+  concatenate(parts: readonly Tensor[], axis: number): Tensor;
+  /** Index of the largest along the last axis, the first of equals: int32, without that axis. */
+  argmax(x: Tensor): Tensor;
+  /** Overwrite the region of `target` that begins at `start` with `value` (same dtype). */
+  write(target: Tensor, value: Tensor, start: readonly number[]): void;
+  /** Uniform in [0, 1), a function of the key and the element's index alone: see philox.ts. */
+  random(shape: readonly number[], key: RandomKey): Tensor;
+}
+
+/** What a plugin contributes at the point `engines`. */
+export interface EngineContribution<Options = unknown> {
+  readonly kind: string;
+  readonly schema: z.ZodType<Options>;
+  open(options: Options, context: { readonly precision: Precision }): Promise<Engine>;
+}
+
+export const engines = point<EngineContribution>('tensors.engines');

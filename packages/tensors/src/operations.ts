@@ -1,0 +1,287 @@
+import type { DType } from './dtype.js';
+import type { BinaryOperation, Engine, FrozenWeight } from './engine.js';
+import * as compositions from './compositions.js';
+import type {
+  AttentionOptions,
+  FrozenLinearOptions,
+  Fused,
+  FusedOperations,
+  Named,
+  RmsNormOptions,
+  RopeOptions,
+  TokenLossesOptions,
+} from './fused.js';
+import type { RandomKey } from './philox.js';
+import type { Tape } from './tape.js';
+import { createTape } from './tape.js';
+import { adopt, scope, type Tensor } from './tensor.js';
+
+type FusedName = 'rmsNorm' | 'rope' | 'attention' | 'swiglu' | 'frozenLinear' | 'tokenLosses';
+
+/** Inputs of the frozen linear layer with an adapter's form around it; see `FusedOperations.frozenLinear`. */
+export interface LinearForm {
+  readonly inScale?: Tensor | undefined;
+  readonly outScale?: Tensor | undefined;
+  readonly lowRank?:
+    | {
+        readonly A: Tensor;
+        readonly B: Tensor;
+        readonly scale: number;
+        readonly dropout?: { readonly rate: number; readonly key: RandomKey } | undefined;
+      }
+    | undefined;
+  readonly bias?: Tensor | undefined;
+}
+
+/**
+ * Differentiable operations on an engine: the same calls as the engine's, noted on the tape while one records. Gradients
+ * are float32, whatever the type of the value.
+ */
+export interface Operations {
+  readonly engine: Engine;
+  /** How activations are kept that are only read by products: bfloat16 or float32, by the engine's precision. */
+  readonly activation: DType;
+  /** Run a synchronous piece of the forward pass with this tape noting it. */
+  recording<T>(tape: Tape, body: () => T): T;
+  /**
+   * Run `body` now without keeping anything but `x`, and again when its gradient is wanted. `parameters` are the watched
+   * tensors that the body reads.
+   */
+  recomputed(x: Tensor, parameters: readonly Tensor[], body: (x: Tensor) => Tensor): Tensor;
+
+  add(a: Tensor, b: Tensor): Tensor;
+  sub(a: Tensor, b: Tensor): Tensor;
+  mul(a: Tensor, b: Tensor): Tensor;
+  div(a: Tensor, b: Tensor): Tensor;
+  affine(x: Tensor, factor: number, offset: number): Tensor;
+  exp(x: Tensor): Tensor;
+  log(x: Tensor): Tensor;
+  rsqrt(x: Tensor): Tensor;
+  sigmoid(x: Tensor): Tensor;
+  matmul(a: Tensor, b: Tensor, options?: { transposeA?: boolean; transposeB?: boolean }): Tensor;
+  sum(x: Tensor, axis: number): Tensor;
+  /** The sum of all elements, as a scalar []. */
+  sumAll(x: Tensor): Tensor;
+  cast(x: Tensor, dtype: DType): Tensor;
+  slice(x: Tensor, start: readonly number[], size: readonly number[]): Tensor;
+  reshape(x: Tensor, shape: readonly number[]): Tensor;
+  transpose(x: Tensor, permutation: readonly number[]): Tensor;
+  concatenate(parts: readonly Tensor[], axis: number): Tensor;
+  gather(table: Tensor, indices: Tensor): Tensor;
+
+  rmsNorm(x: Tensor, weight: Tensor, options: RmsNormOptions): Tensor;
+  rope(x: Tensor, options: RopeOptions): Tensor;
+  attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor;
+  swiglu(gate: Tensor, up: Tensor, options: { readonly type: DType }): Tensor;
+  /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias */
+  frozenLinear(x: Tensor, weight: FrozenWeight, form: LinearForm, type: DType): Tensor;
+  tokenLosses(x: Tensor, options: TokenLossesOptions): Tensor;
+  embedding(weight: FrozenWeight, ids: Int32Array): Tensor;
+  adamW: FusedOperations['adamW'];
+  sumOfSquares: FusedOperations['sumOfSquares'];
+}
+
+/** `composed: true` ignores the engine's overrides: the reference that testEngine compares them with. */
+export function createOperations(engine: Engine, { composed = false }: { composed?: boolean } = {}): Operations {
+  const fused: Partial<FusedOperations> = composed ? {} : engine.fused;
+  let tape: Tape | undefined;
+
+  const withTape = <T>(next: Tape | undefined, body: () => T): T => {
+    const before = tape;
+    tape = next;
+    try {
+      return body();
+    } finally {
+      tape = before;
+    }
+  };
+
+  const unary = (x: Tensor, y: Tensor, saved: readonly Tensor[], gradient: (dy: Tensor) => Tensor): Tensor => {
+    tape?.record(y, [x], saved, (dy) => [gradient(dy)]);
+    return y;
+  };
+
+  /** Sum a gradient over the axes along which its input was repeated. */
+  const unbroadcast = (gradient: Tensor, shape: readonly number[]): Tensor => {
+    let result = gradient;
+    const extra = gradient.shape.length - shape.length;
+    for (let axis = 0; axis < gradient.shape.length; axis++) {
+      const length = axis < extra ? 1 : shape[axis - extra]!;
+      if (length === 1 && result.shape[axis] !== 1) result = engine.reduce('sum', result, axis);
+    }
+    return result.shape.length === shape.length ? result : engine.reshape(result, shape);
+  };
+
+  const binary = (
+    operation: BinaryOperation,
+    a: Tensor,
+    b: Tensor,
+    gradients: (dy: Tensor) => readonly [() => Tensor, () => Tensor],
+  ): Tensor => {
+    const y = engine.binary(operation, a, b);
+    tape?.record(y, [a, b], operation === 'add' || operation === 'sub' ? [] : [a, b], (dy, needs) => {
+      const [da, db] = gradients(dy);
+      return [
+        needs[0] ? unbroadcast(da(), a.shape) : undefined,
+        needs[1] ? unbroadcast(db(), b.shape) : undefined,
+      ];
+    });
+    return y;
+  };
+
+  /** Run an override as one node of the tape, or else its composition from differentiable operations. */
+  const dispatch = <N extends FusedName>(
+    name: N,
+    inputs: Named,
+    options: unknown,
+    compose: () => Tensor,
+  ): Tensor => {
+    const override = fused[name] as Fused<Named, unknown> | undefined;
+    if (override === undefined) return scope(compose);
+    const names = Object.keys(inputs);
+    const given = names.map((key) => inputs[key]);
+    const keep = tape !== undefined && given.some((input) => tape!.tracks(input));
+    return scope(() => {
+      const { output, saved } = override.forward(inputs, options, keep);
+      if (keep) {
+        const held = Object.values(saved).filter((tensor) => tensor !== undefined);
+        tape!.record(output, given, held, (dy, needs) => {
+          const wanted = new Set(names.filter((_, i) => needs[i]));
+          const gradients = override.backward(saved, dy, options, wanted);
+          return names.map((key) => gradients[key]);
+        });
+      }
+      return output;
+    });
+  };
+
+  const operations: Operations = {
+    engine,
+    activation: engine.precision,
+    recording: (next, body) => withTape(next, body),
+
+    recomputed(x, parameters, body) {
+      const outer = tape;
+      const y = withTape(undefined, () => scope(() => body(x)));
+      if (outer === undefined) return y;
+      outer.record(y, [x, ...parameters], [x], (dy, needs) => {
+        const inner = createTape(engine);
+        [x, ...parameters].forEach((tensor, i) => needs[i] && inner.watch(tensor));
+        const again = withTape(inner, () => scope(() => body(x)));
+        const gradients = inner.backwardNow(again, dy);
+        for (const gradient of gradients.values()) adopt(gradient);
+        return [x, ...parameters].map((tensor) => gradients.get(tensor));
+      });
+      return y;
+    },
+
+    add: (a, b) => binary('add', a, b, (dy) => [() => dy, () => dy]),
+    sub: (a, b) => binary('sub', a, b, (dy) => [() => dy, () => engine.unary('neg', dy)]),
+    mul: (a, b) => binary('mul', a, b, (dy) => [() => engine.binary('mul', dy, b), () => engine.binary('mul', dy, a)]),
+    div: (a, b) =>
+      binary('div', a, b, (dy) => [
+        () => engine.binary('div', dy, b),
+        () =>
+          engine.unary('neg', engine.binary('div', engine.binary('mul', dy, a), engine.binary('mul', b, b))),
+      ]),
+    affine: (x, factor, offset) =>
+      unary(x, engine.affine(x, factor, offset), [], (dy) => engine.affine(dy, factor, 0)),
+    exp(x) {
+      const y = engine.unary('exp', x);
+      return unary(x, y, [y], (dy) => engine.binary('mul', dy, y));
+    },
+    log: (x) => unary(x, engine.unary('log', x), [x], (dy) => engine.binary('div', dy, x)),
+    rsqrt(x) {
+      const y = engine.unary('rsqrt', x);
+      // d x^(-1/2) = -1/2 x^(-3/2) = -1/2 y^3
+      return unary(x, y, [y], (dy) =>
+        engine.affine(engine.binary('mul', dy, engine.binary('mul', y, engine.binary('mul', y, y))), -0.5, 0),
+      );
+    },
+    sigmoid(x) {
+      const y = engine.unary('sigmoid', x);
+      return unary(x, y, [y], (dy) =>
+        engine.binary('mul', dy, engine.binary('mul', y, engine.affine(y, -1, 1))),
+      );
+    },
+    matmul(a, b, { transposeA = false, transposeB = false } = {}) {
+      const y = engine.matmul(a, b, { transposeA, transposeB });
+      tape?.record(y, [a, b], [a, b], (dy, needs) => [
+        needs[0]
+          ? transposeA
+            ? engine.matmul(b, dy, { transposeA: transposeB, transposeB: true })
+            : engine.matmul(dy, b, { transposeB: !transposeB })
+          : undefined,
+        needs[1]
+          ? transposeB
+            ? engine.matmul(dy, a, { transposeA: true, transposeB: transposeA })
+            : engine.matmul(a, dy, { transposeA: !transposeA })
+          : undefined,
+      ]);
+      return y;
+    },
+    sum(x, axis) {
+      const shape = x.shape;
+      return unary(x, engine.reduce('sum', x, axis), [], (dy) =>
+        engine.binary('add', dy, engine.full(shape, 0)),
+      );
+    },
+    sumAll: (x) => operations.reshape(operations.sum(operations.reshape(x, [x.size]), 0), []),
+    cast(x, dtype) {
+      if (x.dtype === dtype) return x;
+      return unary(x, engine.cast(x, dtype), [], (dy) => dy);
+    },
+    slice(x, start, size) {
+      const shape = x.shape;
+      return unary(x, engine.slice(x, start, size), [], (dy) => {
+        const dx = engine.full(shape, 0);
+        engine.write(dx, dy, start);
+        return dx;
+      });
+    },
+    reshape(x, shape) {
+      const before = x.shape;
+      return unary(x, engine.reshape(x, shape), [], (dy) => engine.reshape(dy, before));
+    },
+    transpose(x, permutation) {
+      const inverse = permutation.map((_, axis) => permutation.indexOf(axis));
+      return unary(x, engine.transpose(x, permutation), [], (dy) => engine.transpose(dy, inverse));
+    },
+    concatenate(parts, axis) {
+      const y = engine.concatenate(parts, axis);
+      tape?.record(y, parts, [], (dy, needs) => {
+        let offset = 0;
+        return parts.map((part, i) => {
+          const start = dy.shape.map((_, other) => (other === axis ? offset : 0));
+          offset += part.shape[axis]!;
+          return needs[i] ? engine.slice(dy, start, part.shape) : undefined;
+        });
+      });
+      return y;
+    },
+    gather(table, indices) {
+      const rows = table.shape[0]!;
+      return unary(table, engine.gather(table, indices), [indices], (dy) => engine.scatterAdd(indices, dy, rows));
+    },
+
+    rmsNorm: (x, weight, options) =>
+      dispatch('rmsNorm', { x, weight }, options, () => compositions.rmsNorm(operations, x, weight, options)),
+    rope: (x, options) => dispatch('rope', { x }, options, () => compositions.rope(operations, x, options)),
+    attention: (q, k, v, options) =>
+      dispatch('attention', { q, k, v }, options, () => compositions.attention(operations, q, k, v, options)),
+    swiglu: (gate, up, options) =>
+      dispatch('swiglu', { gate, up }, options, () => compositions.swiglu(operations, gate, up, options)),
+    frozenLinear(x, weight, form, type) {
+      const { inScale, outScale, lowRank, bias } = form;
+      const options: FrozenLinearOptions = { weight, scale: lowRank?.scale ?? 0, dropout: lowRank?.dropout, type };
+      const inputs = { x, inScale, outScale, A: lowRank?.A, B: lowRank?.B, bias };
+      return dispatch('frozenLinear', inputs, options, () => compositions.frozenLinear(operations, inputs, options));
+    },
+    tokenLosses: (x, options) =>
+      dispatch('tokenLosses', { x }, options, () => compositions.tokenLosses(operations, x, options)),
+    embedding: (weight, ids) => scope(() => (fused.embedding ?? compositions.embedding(engine))(weight, ids)),
+    adamW: (updates, options) => scope(() => (fused.adamW ?? compositions.adamW(engine))(updates, options)),
+    sumOfSquares: (tensors) => scope(() => (fused.sumOfSquares ?? compositions.sumOfSquares(engine))(tensors)),
+  };
+  return operations;
+}

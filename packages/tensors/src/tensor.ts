@@ -1,0 +1,121 @@
+import type { DType } from './dtype.js';
+import { TensorsError } from './errors.js';
+
+/**
+ * A handle on an array that an engine stores, row-major. Its values exist on the engine's side only; `engine.read` brings
+ * them here. A tensor is counted: whoever keeps it beyond the scope it was made in retains it, and the engine frees the
+ * storage when the last holder has released it.
+ */
+export class Tensor {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  /** The engine's own record; no one else looks into it. */
+  readonly storage: unknown;
+  readonly #free: () => void;
+  #holders = 1;
+
+  constructor(shape: readonly number[], dtype: DType, storage: unknown, free: () => void) {
+    this.shape = shape;
+    this.dtype = dtype;
+    this.storage = storage;
+    this.#free = free;
+    openScopes.at(-1)?.add(this);
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  get disposed(): boolean {
+    return this.#holders === 0;
+  }
+
+  /** Hold the tensor once more; every `retain` wants its `release`. */
+  retain(): this {
+    this.#checkAlive('retain');
+    this.#holders += 1;
+    return this;
+  }
+
+  /** Give up one hold; the last one frees the storage. */
+  release(): void {
+    this.#checkAlive('release');
+    this.#holders -= 1;
+    if (this.#holders === 0) this.#free();
+  }
+
+  #checkAlive(what: string): void {
+    if (this.#holders === 0) {
+      throw new TensorsError(
+        'DISPOSED',
+        `cannot ${what} a tensor of shape [${this.shape.join(', ')}]: it was already freed; keep it with retain() or return it from its scope`,
+      );
+    }
+  }
+}
+
+/** The number of elements of a shape; 1 for a scalar's `[]`. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((size, length) => size * length, 1);
+}
+
+const openScopes: Set<Tensor>[] = [];
+
+/**
+ * Run `body` and release every tensor it made, but those found in its result (a tensor, or arrays and plain records of
+ * them), which pass to the surrounding scope or, outside any, to the caller. The body is synchronous: with an `await`
+ * inside, tensors of other work would land in the scope.
+ */
+export function scope<T>(body: () => T): T {
+  const made = new Set<Tensor>();
+  openScopes.push(made);
+  let result: T;
+  try {
+    result = body();
+    if (isThenable(result)) {
+      throw new TensorsError(
+        'SCOPE_ASYNC',
+        'the body of a scope returned a promise; a scope is synchronous: await outside of it and pass tensors in',
+      );
+    }
+  } catch (error) {
+    openScopes.pop();
+    for (const tensor of made) if (!tensor.disposed) tensor.release();
+    throw error;
+  }
+  openScopes.pop();
+  const kept = new Set<Tensor>();
+  collect(result, kept);
+  const outer = openScopes.at(-1);
+  for (const tensor of made) {
+    if (kept.has(tensor)) outer?.add(tensor);
+    else if (!tensor.disposed) tensor.release();
+  }
+  return result;
+}
+
+/** Take a tensor out of the open scope, so that the caller alone holds it. */
+export function detach<T extends Tensor>(tensor: T): T {
+  openScopes.at(-1)?.delete(tensor);
+  return tensor;
+}
+
+/** Give the caller's hold on a tensor to the open scope, which releases it at its end. */
+export function adopt<T extends Tensor>(tensor: T): T {
+  openScopes.at(-1)?.add(tensor);
+  return tensor;
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+function collect(value: unknown, into: Set<Tensor>): void {
+  if (value instanceof Tensor) into.add(value);
+  else if (Array.isArray(value)) for (const item of value) collect(item, into);
+  else if (value instanceof Map) for (const item of value.values()) collect(item, into);
+  else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    for (const item of Object.values(value)) collect(item, into);
+  }
+}

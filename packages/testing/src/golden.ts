@@ -1,0 +1,118 @@
+import { existsSync, readFileSync, copyFileSync, mkdtempSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import {
+  createDecoder,
+  openCheckpoint,
+  packTokens,
+  readPeftAdapter,
+  type AdapterContribution,
+  type Decoder,
+  type Family,
+  type TokenBatch,
+} from '@glulam/model';
+import { openSafetensors, readFloats, type CheckpointFiles, type Engine } from '@glulam/tensors';
+
+/** What `expected.json` of a golden case says, as far as tests use it. */
+export interface GoldenFacts {
+  readonly loss: number;
+  readonly effective_layers: number;
+  readonly trainable_parameters?: number;
+  readonly greedy?: { readonly prompt: number[]; readonly tokens: number[] };
+  readonly training?: {
+    readonly lr: number;
+    readonly weight_decay: number;
+    readonly max_grad_norm: number;
+    readonly steps: readonly { readonly loss: number; readonly grad_norm: number }[];
+  };
+}
+
+/** A case that transformers and PEFT computed: a checkpoint, an adapter perhaps, inputs, and the results. */
+export interface GoldenCase {
+  readonly name: string;
+  readonly facts: GoldenFacts;
+  readonly tensors: CheckpointFiles;
+  /** The sequences without their padding, laid end to end. */
+  readonly batch: TokenBatch;
+  /** Of each token of the batch: the next one, -1 where the reference counts no loss. */
+  readonly labels: Int32Array;
+  /** Row in the reference's [batch, sequence] arrays of each token of the batch. */
+  readonly rows: readonly number[];
+  open(engine: Engine, families: readonly Family[], adapters: readonly AdapterContribution[], config?: string): Decoder;
+}
+
+export function openGolden(folder: string): GoldenCase {
+  const facts = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as GoldenFacts;
+  const file = path.join(folder, 'expected.safetensors');
+  const tensors = openSafetensors(file);
+  const [ids, mask, labels] = ['input_ids', 'attention_mask', 'labels'].map((name) => readIntegers(folder, name));
+  const [count, length] = ids!.shape as [number, number];
+  const sequences: number[][] = [];
+  const next: number[] = [];
+  const rows: number[] = [];
+  for (let b = 0; b < count; b++) {
+    const kept = Array.from({ length }, (_, i) => b * length + i).filter((row) => mask!.values[row] === 1);
+    sequences.push(kept.map((row) => ids!.values[row]!));
+    for (const row of kept) {
+      rows.push(row);
+      // Row i predicts token i + 1; the last of a sequence predicts nothing.
+      const label = (row + 1) % length === 0 ? -100 : labels!.values[row + 1]!;
+      next.push(label < 0 ? -1 : label);
+    }
+  }
+  return {
+    name: path.basename(folder),
+    facts,
+    tensors,
+    batch: packTokens(sequences),
+    labels: Int32Array.from(next),
+    rows,
+    open(engine, families, adapters, config = 'config.json') {
+      const checkpoint = openCheckpoint(baseWithConfig(path.join(folder, 'base'), config), families);
+      const adapterFolder = path.join(folder, 'adapter');
+      if (!existsSync(adapterFolder)) return createDecoder({ engine, checkpoint });
+      const { adapter, layers, values } = readPeftAdapter(adapterFolder, adapters);
+      return createDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
+    },
+  };
+}
+
+/** A folder with the same weights whose `config.json` is another of the base's config files. */
+function baseWithConfig(base: string, config: string): string {
+  if (config === 'config.json') return base;
+  const folder = mkdtempSync(path.join(tmpdir(), 'glulam-golden-'));
+  copyFileSync(path.join(base, config), path.join(folder, 'config.json'));
+  symlinkSync(path.resolve(base, 'model.safetensors'), path.join(folder, 'model.safetensors'));
+  return folder;
+}
+
+/** Values of a reference tensor for the tokens of the batch: `width` numbers a token. */
+export function rowsOf(golden: GoldenCase, name: string): Float32Array {
+  const source = golden.tensors.source(name);
+  const width = source.shape.at(-1)!;
+  const all = readFloats(source).length === 0 ? new Float32Array() : readFloats({ ...source, shape: [source.byteLength / 4 / width, width] });
+  const result = new Float32Array(golden.rows.length * width);
+  golden.rows.forEach((row, i) => result.set(all.subarray(row * width, (row + 1) * width), i * width));
+  return result;
+}
+
+/** Integer tensors are stored as int64, which no operation reads. */
+function readIntegers(folder: string, name: string): { shape: readonly number[]; values: number[] } {
+  const bytes = readFileSync(path.join(folder, 'expected.safetensors'));
+  const headerLength = Number(bytes.readBigUInt64LE());
+  const header = JSON.parse(bytes.subarray(8, 8 + headerLength).toString()) as Record<string, { shape: number[]; data_offsets: [number, number] }>;
+  const { shape, data_offsets: [begin, end] } = header[name]!; // prettier-ignore
+  const values = Array.from({ length: (end - begin) / 8 }, (_, i) => Number(bytes.readBigInt64LE(8 + headerLength + begin + i * 8)));
+  return { shape, values };
+}
+
+/** Frobenius distance of two arrays, and of the second from 0. */
+export function frobenius(got: Float32Array, expected: Float32Array): { readonly distance: number; readonly norm: number } {
+  let distance = 0;
+  let norm = 0;
+  expected.forEach((value, i) => {
+    distance += (got[i]! - value) ** 2;
+    norm += value ** 2;
+  });
+  return { distance: Math.sqrt(distance), norm: Math.sqrt(norm) };
+}

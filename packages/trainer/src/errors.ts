@@ -1,0 +1,20 @@
+/** What went wrong in `@glulam/trainer`; see docs/errors.md. */
+export type TrainerErrorCode =
+  | 'CONFIG_INVALID'
+  | 'DATA_UNREADABLE'
+  | 'DATA_INVALID'
+  | 'DATA_EMPTY'
+  | 'LOSS_NOT_FINITE'
+  | 'RUN_INVALID'
+  | 'ABORTED';
+
+/** The one error class of this package: the message says what was got, what was expected and how to mend it. */
+export class TrainerError extends Error {
+  override readonly name = 'TrainerError';
+  readonly code: TrainerErrorCode;
+
+  constructor(code: TrainerErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,56 @@
+import { linearNames } from '@glulam/model';
+import { z } from 'zod';
+
+const pattern = (of: z.ZodType<number>) => z.record(z.string(), of);
+const positive = z.int().positive();
+
+/** PEFT's names and defaults, so that a LoraConfig can be copied. */
+export const loraSchema = z.strictObject({
+  r: positive.default(8),
+  lora_alpha: z.number().positive().default(8),
+  lora_dropout: z.number().min(0).lt(1).default(0),
+  /** Names by suffix, one regular expression over the whole path, or `all-linear`. */
+  target_modules: z
+    .union([z.literal('all-linear'), z.string().refine(isRegularExpression, 'expected a regular expression'), z.array(z.string()).min(1)])
+    .default('all-linear'),
+  use_rslora: z.boolean().default(false),
+  rank_pattern: pattern(positive).default({}),
+  alpha_pattern: pattern(z.number().positive()).default({}),
+  /** Virtual indices. */
+  layers_to_transform: z.union([z.int().min(0), z.array(z.int().min(0))]).nullable().default(null),
+  /** true: A is Kaiming-uniform with a = sqrt(5), B zero; gaussian: A is normal with deviation 1 / r. */
+  init_lora_weights: z.union([z.literal(true), z.literal('gaussian')]).default(true),
+});
+
+export type LoraOptions = z.infer<typeof loraSchema>;
+
+/** What is wrong between the options; PEFT would ignore or refuse each of these. */
+export function loraFaults(options: LoraOptions): string[] {
+  const { target_modules: targets, layers_to_transform: layers, rank_pattern, alpha_pattern } = options;
+  const faults: string[] = [];
+  if (typeof targets === 'string' && targets !== 'all-linear' && layers !== null) {
+    faults.push('layers_to_transform works with a list of target_modules only: say the layers in the regular expression');
+  }
+  if (Array.isArray(targets)) {
+    const names = linearNames.map((name) => `model.layers.0.${name}`);
+    for (const target of targets) {
+      // A target may carry a virtual index; only its last part must be a linear layer.
+      const last = target.split('.').at(-1)!;
+      if (!names.some((name) => name.endsWith(`.${last}`))) {
+        faults.push(`target_modules names "${target}"; the linear layers are ${linearNames.map((name) => name.split('.')[1]).join(', ')}`);
+      }
+    }
+  }
+  for (const key of [...Object.keys(rank_pattern), ...Object.keys(alpha_pattern)]) {
+    if (!isRegularExpression(key)) faults.push(`the pattern "${key}" is not a regular expression`);
+  }
+  return faults;
+}
+
+function isRegularExpression(text: string): boolean {
+  try {
+    return new RegExp(text) instanceof RegExp;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,38 @@
+import { ModelError } from '@glulam/model';
+import { loraSchema, type LoraOptions } from './options.js';
+
+/** Fields that change the arithmetic or the set of tensors; anything but these values cannot be followed here. */
+const plainValues: Readonly<Record<string, readonly unknown[]>> = {
+  bias: ['none'],
+  use_dora: [false],
+  lora_bias: [false],
+  fan_in_fan_out: [false],
+  modules_to_save: [null],
+  trainable_token_indices: [null],
+  target_parameters: [null],
+  exclude_modules: [null],
+  layers_pattern: [null],
+  alora_invocation_tokens: [null],
+  use_qalora: [false],
+  use_bdlora: [null, false],
+  arrow_config: [null],
+  kasa_config: [null],
+  monteclora_config: [null],
+  velora_config: [null],
+  megatron_config: [null],
+};
+
+/** LoRA options of a PEFT `adapter_config.json`; undefined if it describes another kind of adapter. */
+export function loraFromPeft(config: Readonly<Record<string, unknown>>): LoraOptions | undefined {
+  if (config['peft_type'] !== 'LORA' || config['use_dora'] === true) return undefined;
+  const faults = Object.entries(plainValues).flatMap(([field, allowed]) => {
+    const value = config[field];
+    const plain = value === undefined || allowed.includes(value) || (Array.isArray(value) && value.length === 0);
+    return plain ? [] : [`${field} is ${JSON.stringify(value)}; only ${allowed.map((item) => JSON.stringify(item)).join(' or ')} is supported`];
+  });
+  const known = Object.keys(loraSchema.shape).filter((field) => field !== 'init_lora_weights' && config[field] !== undefined);
+  const parsed = loraSchema.safeParse(Object.fromEntries(known.map((field) => [field, config[field]])));
+  if (!parsed.success) faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
+  if (faults.length > 0) throw new ModelError('ADAPTER_INVALID', `adapter_config.json cannot be followed:\n  ${faults.join('\n  ')}`);
+  return parsed.data;
+}

@@ -1,0 +1,14 @@
+import type { LinearSite } from '@glulam/model';
+
+/** PEFT's rule: a list matches by suffix, a string is a regular expression over the whole path, or `all-linear`. */
+export function isTarget(site: LinearSite, targets: string | readonly string[]): boolean {
+  if (targets === 'all-linear') return true;
+  if (typeof targets === 'string') return new RegExp(`^(?:${targets})$`).test(site.path);
+  return targets.some((target) => site.path === target || site.path.endsWith(`.${target}`));
+}
+
+/** PEFT's rule for `rank_pattern` and `alpha_pattern`: keys are regular expressions, matched as `(.*\.)?(key)$`. */
+export function fromPattern(site: LinearSite, patterns: Readonly<Record<string, number>>, otherwise: number): number {
+  const match = Object.entries(patterns).find(([key]) => new RegExp(`^(?:.*\\.)?(?:${key})$`).test(site.path));
+  return match?.[1] ?? otherwise;
+}

@@ -1,0 +1,145 @@
+// Builds the addon from native/ into build/glulam.node, and with --tests the C++ programs (native/*_test.cc, *_bench.cc) too.
+// Needs a C++17 compiler and nothing else: the Node-API headers come from npm, and there is no network and no node-gyp.
+// What did not change is not compiled again: an object's name holds the hash of all that went into it.
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const root = path.dirname(fileURLToPath(import.meta.url));
+const native = path.join(root, 'native');
+const build = path.join(root, 'build');
+const objects = path.join(build, 'objects');
+
+const commonFlags = ['-std=c++17', '-O3', '-fPIC', '-pthread', '-fno-math-errno', '-Wall', '-Wextra', '-DNAPI_VERSION=8'];
+const isaFlags = {
+  'kernels_avx2.cc': ['-mavx2', '-mfma', '-mf16c'],
+  'kernels_avx512.cc': [
+    ...['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mavx512bf16'],
+    ...['-mavx2', '-mfma', '-mf16c', '-mprefer-vector-width=512'],
+  ],
+};
+const staticRuntime = process.platform === 'darwin' ? [] : ['-static-libstdc++', '-static-libgcc'];
+const addonFlags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
+
+async function main() {
+  if (process.platform === 'win32') {
+    fail('engine-native builds on Linux and macOS; on Windows use it inside WSL, or choose another engine.');
+  }
+  const withTests = process.argv.includes('--tests');
+  const compiler = await findCompiler();
+  const headers = createRequire(import.meta.url)('node-api-headers').include_dir;
+  mkdirSync(objects, { recursive: true });
+
+  const files = readdirSync(native).sort();
+  const shared = createHash('sha256').update(compiler.version);
+  for (const file of files.filter((name) => name.endsWith('.h'))) shared.update(file).update(source(file));
+  const sharedHash = shared.digest('hex');
+
+  const units = files
+    .filter((file) => file.endsWith('.cc') && (withTests || !isProgram(file)))
+    .filter((file) => process.arch === 'x64' || !(file in isaFlags))
+    .map((file) => {
+      const flags = [...commonFlags, ...(isaFlags[file] ?? [])];
+      const hash = hashOf(sharedHash, source(file), flags.join(' '));
+      return { file, flags, object: path.join(objects, `${path.parse(file).name}.${hash.slice(0, 16)}.o`) };
+    });
+  const stale = units.filter(({ object }) => !existsSync(object));
+  await eachOf(stale, availableParallelism(), async ({ file, flags, object }) => {
+    await compile(compiler, [...flags, '-I', headers, '-c', path.join(native, file), '-o', `${object}.part`], file);
+    renameSync(`${object}.part`, object);
+  });
+
+  const library = units.filter(({ file }) => !isProgram(file));
+  const built = [await link(compiler, 'glulam.node', library, addonFlags)];
+  const plain = library.filter(({ file }) => !file.startsWith('addon'));
+  for (const program of units.filter(({ file }) => isProgram(file))) {
+    built.push(await link(compiler, path.parse(program.file).name, [program, ...plain], []));
+  }
+  removeStale(units, withTests);
+  const fresh = built.filter(({ linked }) => linked).map(({ name }) => name);
+  console.log(fresh.length ? `built ${fresh.join(', ')} (${stale.length} of ${units.length} files compiled)` : 'up to date');
+}
+
+async function link(compiler, name, units, flags) {
+  const target = path.join(build, name);
+  const stamp = `${target}.inputs`;
+  const parts = units.map(({ object }) => object);
+  const hash = hashOf(...parts, flags.join(' '));
+  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return { name, linked: false };
+  // A process that has the old one loaded keeps it: the new one gets a name of its own first.
+  await compile(compiler, [...flags, '-pthread', ...staticRuntime, ...parts, '-o', `${target}.part`], name);
+  renameSync(`${target}.part`, target);
+  writeFileSync(stamp, hash);
+  return { name, linked: true };
+}
+
+async function findCompiler() {
+  const named = process.env.CXX?.trim();
+  const tried = named ? [named] : ['c++', 'g++', 'clang++'];
+  for (const command of tried) {
+    const [program, ...args] = command.split(/\s+/);
+    try {
+      const { stdout } = await run(program, [...args, '--version']);
+      return { program, args, version: `${command}\n${stdout}\n${process.arch}` };
+    } catch (error) {
+      if (error.code !== 'ENOENT') fail(`the C++ compiler ${command} does not run: ${error.stderr || error.message}`);
+    }
+  }
+  fail(
+    `no C++ compiler found (tried ${tried.join(', ')}). Install one (Debian, Ubuntu: apt-get install g++; ` +
+      'Fedora: dnf install gcc-c++; macOS: xcode-select --install), or name yours in the variable CXX.',
+  );
+}
+
+async function compile({ program, args }, more, what) {
+  try {
+    const { stderr } = await run(program, [...args, ...more], { maxBuffer: 2 ** 26 });
+    if (stderr) console.error(stderr);
+  } catch (error) {
+    fail(`compiling ${what} failed:\n${error.stderr || error.message}`);
+  }
+}
+
+async function eachOf(items, jobs, body) {
+  const waiting = [...items];
+  const work = async () => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await body(item);
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+}
+
+function isProgram(file) {
+  return /_(test|bench)\.cc$/.test(file);
+}
+
+/** Objects of earlier versions of these files; those of programs that were not asked for stay. */
+function removeStale(units, withTests) {
+  const current = new Set(units.map(({ object }) => path.basename(object)));
+  for (const file of readdirSync(objects)) {
+    if (current.has(file) || (!withTests && /_(test|bench)\.[^.]+\.o$/.test(file))) continue;
+    rmSync(path.join(objects, file));
+  }
+}
+
+function source(file) {
+  return readFileSync(path.join(native, file));
+}
+
+function hashOf(...parts) {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part).update('\0');
+  return hash.digest('hex');
+}
+
+function fail(message) {
+  console.error(`@glulam/engine-native: ${message}`);
+  process.exit(1);
+}
+
+await main();

@@ -1,0 +1,343 @@
+// The door between JavaScript and the worker. JavaScript holds a handle and numbers, never memory of the worker's.
+//
+//   isas: string[]                widest first
+//   operations: string[]          an operation's number is its place here
+//   create(threads, isa) -> handle
+//   submit(handle, operation, ids: Uint32Array, params: Float64Array, payload?: TypedArray)   payload is copied
+//   read(handle, id, destination: TypedArray) -> Promise<string | undefined>   the failure, if there was one
+//   drain(handle) -> Promise<string | undefined>
+//   close(handle) -> Promise<string | undefined>   finishes the queue and frees everything
+//   mapFile(handle, path) -> [file, bytes]
+//   stats(handle) -> { liveBytes, peakBytes, cachedBytes, mappedBytes }
+//
+// All state hangs on the handle, so that every thread of JavaScript that loads the addon has its own.
+#include <node_api.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "gemm.h"
+#include "queue.h"
+
+namespace glulam {
+namespace {
+
+void check(napi_status status, const char* what) {
+  if (status != napi_ok) throw std::runtime_error(std::string("Node-API refused to ") + what);
+}
+
+struct Session {
+  std::unique_ptr<Queue> queue;  // none once closed
+  napi_threadsafe_function reports = nullptr;
+  napi_ref handle = nullptr;
+  size_t pending = 0;  // promises that wait for the worker: they keep the process and the handle alive
+  bool closing = false;
+};
+
+// A promise on its way.
+struct Request {
+  Session* session;
+  napi_deferred deferred;
+  napi_ref destination = nullptr;  // keeps what a read writes to alive
+  bool closes = false;
+  bool failed = false;
+  std::string failure;
+};
+
+void stop(napi_env env, Session* session);
+
+// Node runs this when the environment ends, whatever waits: the worker must be gone before JavaScript's memory is.
+void endWithEnvironment(void* data) { static_cast<Session*>(data)->queue.reset(); }
+
+void stop(napi_env env, Session* session) {
+  if (!session->queue) return;
+  session->queue.reset();
+  napi_remove_env_cleanup_hook(env, endWithEnvironment, session);
+  napi_release_threadsafe_function(session->reports, napi_tsfn_release);
+}
+
+void forget(napi_env env, void* data, void*) {
+  auto session = static_cast<Session*>(data);
+  stop(env, session);
+  delete session;
+}
+
+// On JavaScript's thread: settles a promise.
+void report(napi_env env, napi_value, void*, void* data) {
+  const std::unique_ptr<Request> request(static_cast<Request*>(data));
+  if (!env) return;  // the environment is ending
+  Session* session = request->session;
+  if (request->destination) napi_delete_reference(env, request->destination);
+  if (request->closes) stop(env, session);
+  if (--session->pending == 0) {
+    if (session->queue) napi_unref_threadsafe_function(env, session->reports);
+    napi_reference_unref(env, session->handle, nullptr);
+  }
+  napi_value result;
+  if (request->failed) {
+    napi_create_string_utf8(env, request->failure.data(), request->failure.size(), &result);
+  } else {
+    napi_get_undefined(env, &result);
+  }
+  napi_resolve_deferred(env, request->deferred, result);
+}
+
+// The arguments of one call, checked.
+struct Arguments {
+  napi_env env;
+  size_t count = 5;
+  napi_value values[5];
+
+  Arguments(napi_env env_, napi_callback_info info) : env(env_) {
+    check(napi_get_cb_info(env, info, &count, values, nullptr, nullptr), "give the arguments");
+  }
+
+  bool given(size_t i) const {
+    napi_valuetype type = napi_undefined;
+    if (i < count) napi_typeof(env, values[i], &type);
+    return type != napi_undefined;
+  }
+
+  Session* session() const {
+    void* data = nullptr;
+    check(count > 0 ? napi_get_value_external(env, values[0], &data) : napi_invalid_arg, "read the handle");
+    auto session = static_cast<Session*>(data);
+    if (!session->queue || session->closing) throw std::runtime_error("the engine is closed");
+    return session;
+  }
+
+  double number(size_t i) const {
+    double value = 0;
+    check(i < count ? napi_get_value_double(env, values[i], &value) : napi_invalid_arg, "read a number");
+    return value;
+  }
+
+  std::string text(size_t i) const {
+    size_t length = 0;
+    check(i < count ? napi_get_value_string_utf8(env, values[i], nullptr, 0, &length) : napi_invalid_arg,
+          "read a text");
+    std::string value(length, '\0');
+    check(napi_get_value_string_utf8(env, values[i], &value[0], length + 1, &length), "read a text");
+    return value;
+  }
+
+  struct View {
+    napi_typedarray_type type;
+    size_t length;
+    void* data;
+  };
+  View view(size_t i) const {
+    View view{};
+    check(i < count ? napi_get_typedarray_info(env, values[i], &view.type, &view.length, &view.data, nullptr, nullptr)
+                    : napi_invalid_arg,
+          "read a typed array");
+    return view;
+  }
+
+  template <class T>
+  std::vector<T> list(size_t i, napi_typedarray_type type) const {
+    const View found = view(i);
+    if (found.type != type) throw std::runtime_error("a typed array of another kind was expected");
+    const T* data = static_cast<const T*>(found.data);
+    return std::vector<T>(data, data + found.length);
+  }
+};
+
+size_t elementBytes(napi_typedarray_type type) {
+  switch (type) {
+    case napi_float32_array:
+    case napi_int32_array:
+    case napi_uint32_array: return 4;
+    case napi_int16_array:
+    case napi_uint16_array: return 2;
+    case napi_float64_array: return 8;
+    default: return 1;
+  }
+}
+
+const Operation* operationNamed(const std::string& name) {
+  for (const Operation& operation : operations()) {
+    if (operation.name == name) return &operation;
+  }
+  throw std::logic_error("there is no operation " + name);
+}
+
+// Sends a command whose end settles a promise.
+napi_value request(const Arguments& given, Session* session, Command command, napi_ref destination, bool closes) {
+  napi_env env = given.env;
+  auto pending = std::make_unique<Request>();
+  pending->session = session;
+  pending->destination = destination;
+  pending->closes = closes;
+  napi_value promise;
+  check(napi_create_promise(env, &pending->deferred, &promise), "make a promise");
+  if (session->pending++ == 0) {
+    napi_ref_threadsafe_function(env, session->reports);
+    napi_reference_ref(env, session->handle, nullptr);
+  }
+  command.done = [to = pending.release(), reports = session->reports](const std::string* failure) {
+    if (failure) {
+      to->failed = true;
+      to->failure = *failure;
+    }
+    napi_call_threadsafe_function(reports, to, napi_tsfn_blocking);
+  };
+  session->queue->push(std::move(command));
+  return promise;
+}
+
+napi_value create(const Arguments& given) {
+  napi_env env = given.env;
+  const int threads = int(given.number(0));
+  const std::string name = given.text(1);
+  Isa isa = Isa::plain;
+  for (const Isa each : {Isa::avx512, Isa::avx2}) {
+    if (name == isaName(each)) isa = each;
+  }
+  if (name != isaName(isa) || !supported(isa)) throw std::runtime_error(name + " is not supported here");
+
+  auto session = std::make_unique<Session>();
+  napi_value what, handle;
+  napi_create_string_utf8(env, "glulam", NAPI_AUTO_LENGTH, &what);
+  check(napi_create_threadsafe_function(env, nullptr, nullptr, what, 0, 1, nullptr, nullptr, nullptr, report,
+                                        &session->reports),
+        "make a way back from the worker");
+  napi_unref_threadsafe_function(env, session->reports);
+  try {
+    session->queue = std::make_unique<Queue>(threads, isa);
+    check(napi_create_external(env, session.get(), forget, nullptr, &handle), "make a handle");
+  } catch (...) {
+    napi_release_threadsafe_function(session->reports, napi_tsfn_release);
+    throw;
+  }
+  Session* owned = session.release();
+  // After the thread-safe function, whose own hook then runs later.
+  napi_add_env_cleanup_hook(env, endWithEnvironment, owned);
+  check(napi_create_reference(env, handle, 0, &owned->handle), "refer to a handle");
+  return handle;
+}
+
+napi_value submit(const Arguments& given) {
+  Session* session = given.session();
+  Command command;
+  command.operation = &operations().at(size_t(given.number(1)));
+  command.ids = given.list<uint32_t>(2, napi_uint32_array);
+  command.params = given.list<double>(3, napi_float64_array);
+  if (given.given(4)) {
+    const Arguments::View payload = given.view(4);
+    const char* bytes = static_cast<const char*>(payload.data);
+    command.payload.assign(bytes, bytes + payload.length * elementBytes(payload.type));
+  }
+  session->queue->push(std::move(command));
+  return nullptr;
+}
+
+napi_value read(const Arguments& given) {
+  Session* session = given.session();
+  const Arguments::View destination = given.view(2);
+  Command command;
+  command.operation = operationNamed("read");
+  command.ids = {uint32_t(given.number(1))};
+  command.params = {double(destination.length * elementBytes(destination.type))};
+  command.destination = destination.data;
+  napi_ref kept;
+  check(napi_create_reference(given.env, given.values[2], 1, &kept), "refer to a typed array");
+  return request(given, session, std::move(command), kept, false);
+}
+
+napi_value drain(const Arguments& given) { return request(given, given.session(), {}, nullptr, false); }
+
+napi_value close(const Arguments& given) {
+  Session* session = given.session();
+  session->closing = true;
+  return request(given, session, {}, nullptr, true);
+}
+
+napi_value mapFile(const Arguments& given) {
+  Session* session = given.session();
+  const size_t file = session->queue->files().open(given.text(1));
+  napi_value result, number, bytes;
+  check(napi_create_array_with_length(given.env, 2, &result), "make an array");
+  napi_create_double(given.env, double(file), &number);
+  napi_create_double(given.env, double(session->queue->files().at(file).bytes()), &bytes);
+  napi_set_element(given.env, result, 0, number);
+  napi_set_element(given.env, result, 1, bytes);
+  return result;
+}
+
+napi_value stats(const Arguments& given) {
+  Session* session = given.session();
+  napi_value result;
+  check(napi_create_object(given.env, &result), "make an object");
+  const auto put = [&](const char* name, size_t value) {
+    napi_value number;
+    napi_create_double(given.env, double(value), &number);
+    napi_set_named_property(given.env, result, name, number);
+  };
+  put("liveBytes", session->queue->memory().live());
+  put("peakBytes", session->queue->memory().peak());
+  put("cachedBytes", session->queue->memory().cached());
+  put("mappedBytes", session->queue->files().bytes());
+  return result;
+}
+
+using Function = napi_value (*)(const Arguments&);
+
+template <Function function>
+napi_value guarded(napi_env env, napi_callback_info info) {
+  try {
+    return function(Arguments(env, info));
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
+}
+
+template <Function function>
+void define(napi_env env, napi_value exports, const char* name) {
+  napi_value value;
+  check(napi_create_function(env, name, NAPI_AUTO_LENGTH, guarded<function>, nullptr, &value), "make a function");
+  check(napi_set_named_property(env, exports, name, value), "export a function");
+}
+
+void defineNames(napi_env env, napi_value exports, const char* name, const std::vector<const char*>& texts) {
+  napi_value list;
+  check(napi_create_array_with_length(env, texts.size(), &list), "make an array");
+  for (size_t i = 0; i < texts.size(); i++) {
+    napi_value text;
+    check(napi_create_string_utf8(env, texts[i], NAPI_AUTO_LENGTH, &text), "make a text");
+    check(napi_set_element(env, list, uint32_t(i), text), "fill an array");
+  }
+  check(napi_set_named_property(env, exports, name, list), "export an array");
+}
+
+void exportAll(napi_env env, napi_value exports) {
+  std::vector<const char*> names, isas;
+  for (const Operation& operation : operations()) names.push_back(operation.name);
+  for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::plain}) {
+    if (supported(isa)) isas.push_back(isaName(isa));
+  }
+  defineNames(env, exports, "operations", names);
+  defineNames(env, exports, "isas", isas);
+  define<create>(env, exports, "create");
+  define<submit>(env, exports, "submit");
+  define<read>(env, exports, "read");
+  define<drain>(env, exports, "drain");
+  define<close>(env, exports, "close");
+  define<mapFile>(env, exports, "mapFile");
+  define<stats>(env, exports, "stats");
+}
+
+}  // namespace
+}  // namespace glulam
+
+NAPI_MODULE_INIT() {
+  try {
+    glulam::exportAll(env, exports);
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+  }
+  return exports;
+}

@@ -1,0 +1,118 @@
+#include "gemm.h"
+
+#include <stdexcept>
+#include <string>
+
+#include "gemm_convert.h"
+#include "gemm_kernels.h"
+
+namespace glulam {
+namespace {
+
+// Slim operands of up to this many rows are multiplied by dot products; with more, packing the other one pays.
+const size_t slimRows = getenv("SR") ? atoi(getenv("SR")) : 40;
+
+const Kernels& kernelsOf(Isa isa, bool bf16Operands) {
+#if defined(__x86_64__)
+  if (isa == Isa::avx512) return avx512Kernels(bf16Operands);
+  if (isa == Isa::avx2) return avx2Kernels(bf16Operands);
+#endif
+  (void)isa;
+  return plainKernels(bf16Operands);
+}
+
+[[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument("gemm: " + why); }
+
+std::string shapeOf(size_t rows, size_t cols) { return std::to_string(rows) + " x " + std::to_string(cols); }
+
+// A dimension of 1 is never stepped along, so its stride is free.
+Matrix checked(const char* name, Matrix m) {
+  if (m.type == DType::i32) refuse(std::string(name) + " is i32; f32, bf16 and f16 can be multiplied");
+  if (m.rowStride != 1 && m.colStride != 1) {
+    if (m.cols <= 1) {
+      m.colStride = 1;
+    } else if (m.rows <= 1) {
+      m.rowStride = 1;
+    } else {
+      refuse(std::string(name) + " has strides " + shapeOf(m.rowStride, m.colStride) + "; one must be 1");
+    }
+  }
+  return m;
+}
+
+void check(Isa isa, const Matrix& a, const Matrix& b, const MatrixOut& c) {
+  if (!supported(isa)) refuse(std::string(isaName(isa)) + " is not supported on this machine");
+  if (a.cols != b.rows || c.rows != a.rows || c.cols != b.cols) {
+    refuse(shapeOf(a.rows, a.cols) + " by " + shapeOf(b.rows, b.cols) + " into " + shapeOf(c.rows, c.cols) +
+           " does not fit");
+  }
+  if (c.type != DType::f32 && c.type != DType::bf16) refuse("the result can be f32 or bf16 only");
+  if (c.rows > 1 && c.rowStride < c.cols) refuse("rows of the result overlap");
+}
+
+void scale(const MatrixOut& c, float beta) {
+  const size_t bytes = bytesOf(c.type);
+  for (size_t row = 0; row < c.rows; row++) {
+    char* at = static_cast<char*>(c.data) + row * c.rowStride * bytes;
+    for (size_t col = 0; col < c.cols; col++, at += bytes) {
+      writeElement(at, c.type, beta == 0 ? 0.0f : beta * readElement(at, c.type));
+    }
+  }
+}
+
+}  // namespace
+
+void gemm(Pool& pool, Isa isa, const Matrix& givenA, const Matrix& givenB, const MatrixOut& c, float alpha, float beta,
+          bool bf16Operands) {
+  const Matrix a = checked("A", givenA), b = checked("B", givenB);
+  check(isa, a, b, c);
+  const size_t m = c.rows, n = c.cols, k = a.cols;
+  if (m == 0 || n == 0) return;
+  if (k == 0) return scale(c, beta);
+
+  const Kernels& kernels = kernelsOf(isa, bf16Operands);
+  const Target straight{c, false, alpha, beta}, turned{c, true, alpha, beta};
+  const Strip left = rowsOf(a), right = columnsOf(b);
+  // Short sums along k are not worth dot products: most of the time would go into adding up lanes.
+  const bool longSums = k >= 8 * kernels.lanes * kernels.step;
+  if (m <= slimRows && right.along == 1 && longSums) {
+    multiplyDots(pool, kernels, left, m, right, n, k, straight);
+  } else if (n <= slimRows && left.along == 1 && longSums) {
+    multiplyDots(pool, kernels, right, n, left, m, k, turned);
+  } else if (n < m && n < kernels.lanes * kernels.tileVectors) {
+    multiplyTiles(pool, kernels, right, n, left, m, k, turned);  // else registers would be part empty
+  } else {
+    multiplyTiles(pool, kernels, left, m, right, n, k, straight);
+  }
+}
+
+bool supported(Isa isa) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (isa == Isa::avx2) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  }
+  if (isa == Isa::avx512) {
+    return supported(Isa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bf16");
+  }
+#endif
+  return isa == Isa::plain;
+}
+
+Isa bestIsa() {
+  if (supported(Isa::avx512)) return Isa::avx512;
+  if (supported(Isa::avx2)) return Isa::avx2;
+  return Isa::plain;
+}
+
+const char* isaName(Isa isa) {
+  switch (isa) {
+    case Isa::avx512: return "avx512";
+    case Isa::avx2: return "avx2";
+    default: return "plain";
+  }
+}
+
+}  // namespace glulam

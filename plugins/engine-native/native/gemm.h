@@ -1,0 +1,30 @@
+// Products of matrices in the formats that checkpoints have.
+#pragma once
+#include "pool.h"
+#include "types.h"
+
+namespace glulam {
+
+// Row-major, of type f32 or bf16.
+struct MatrixOut {
+  void* data;
+  DType type;
+  size_t rows, cols;
+  size_t rowStride;
+};
+
+// C[M,N] = alpha * A[M,K] B[K,N] + beta * C. A and B are f32, bf16 or f16, each with one stride of 1, at any byte
+// address. With `bf16Operands` both are rounded to bfloat16 (to nearest even), else both are widened to float32; sums
+// are float32 either way, over all of K, and a bfloat16 C is rounded once. With beta = 0, C is not read.
+//
+// An element's sum runs in an order that the shapes, types and `isa` fix: not the pool's threads, nor who ran what. So
+// runs repeat bit for bit. To multiply inside a job of a pool, give a Pool(1): that starts no threads.
+// Throws std::invalid_argument for shapes that do not fit, a type other than these, or an `isa` not supported here.
+void gemm(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const MatrixOut& c, float alpha, float beta,
+          bool bf16Operands);
+
+Isa bestIsa();  // the widest that this machine has
+bool supported(Isa isa);
+const char* isaName(Isa isa);  // "plain", "avx2" or "avx512"
+
+}  // namespace glulam

@@ -1,0 +1,279 @@
+// The loops that every instruction set shares, over a description V of its registers. A gemm_<isa>.cc defines
+// GLULAM_TARGET (a function attribute), then includes this and describes its V; makeKernels<V>() gives the table.
+//
+// All is in an unnamed namespace: the linker must never take one instruction set's code for another's. No lambdas here,
+// since GCC compiles them without the target of the function around them.
+//
+// V has: the types Cell, Cells (a register of cells) and Sums (a register of float32 sums); the sizes of Kernels and
+// dotColumns; and static functions
+//   zero() zeroSums() load(cell*) broadcast(cell*) multiplyAdd(sums, cells, cells)
+//   put(cell*, cells, n)                 the first n cells; n may be more than there are
+//   fetch<type>(at)                      lanes * step neighbours in memory, converted
+//   fetchPart<type>(at, n)               the first n of these, zero beyond
+//   weave<type>(even, odd, n)            n cells, each of an element of `even` and, if step is 2, one of `odd` (may be null)
+//   transpose(cells[lanes])
+//   totals(sums[n], float*)              the sum over each register's lanes
+//   loadSums(float*, n) update<type>(out, sums, n, alpha, beta)
+#pragma once
+#include <algorithm>
+#include <utility>
+
+#ifndef PFD
+#define PFD 16
+#define PFL 2
+#endif
+#include "gemm_convert.h"
+#include "gemm_kernels.h"
+
+#define GLULAM_INLINE GLULAM_TARGET __attribute__((always_inline)) static inline
+
+namespace glulam {
+namespace {
+
+template <class V, int R, int C>
+GLULAM_TARGET void tileOf(const void* leftCells, const void* rightCells, size_t cells, float* out, size_t stride,
+                          size_t columns, float alpha, float beta) {
+  auto left = static_cast<const typename V::Cell*>(leftCells);
+  auto right = static_cast<const typename V::Cell*>(rightCells);
+  typename V::Sums sums[R][C];
+#pragma GCC unroll 8
+  for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < C; j++) sums[i][j] = V::zeroSums();
+  for (size_t k = 0; k < cells; k++, left += R, right += C * V::lanes) {
+    typename V::Cells b[C];
+#pragma GCC unroll 4
+    for (int j = 0; j < C; j++) b[j] = V::load(right + j * V::lanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < R; i++) {
+      const typename V::Cells a = V::broadcast(left + i);
+#pragma GCC unroll 4
+      for (int j = 0; j < C; j++) sums[i][j] = V::multiplyAdd(sums[i][j], a, b[j]);
+    }
+  }
+  // Indexed by constants only, or the sums would live in memory.
+#pragma GCC unroll 8
+  for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < C; j++) {
+      if (columns <= j * V::lanes) break;
+      V::template update<DType::f32>(reinterpret_cast<char*>(out + i * stride + j * V::lanes), sums[i][j],
+                                     columns - j * V::lanes, alpha, beta);
+    }
+}
+
+using Tile = void (*)(const void*, const void*, size_t, float*, size_t, size_t, float, float);
+
+template <class V, int... I>
+const Tile* tilesOf(std::integer_sequence<int, I...>) {
+  constexpr int columns = V::tileVectors;
+  static constexpr Tile tiles[] = {tileOf<V, I / columns + 1, I % columns + 1>...};
+  return tiles;
+}
+
+template <class V>
+void tile(size_t rows, size_t vectors, const void* left, const void* right, size_t cells, float* out, size_t stride,
+          size_t columns, float alpha, float beta) {
+  static const Tile* const tiles = tilesOf<V>(std::make_integer_sequence<int, V::tileRows * V::tileVectors>());
+  tiles[(rows - 1) * V::tileVectors + vectors - 1](left, right, cells, out, stride, columns, alpha, beta);
+}
+
+// Vectors that run along k in memory: a register of each, turned.
+template <class V, DType T>
+GLULAM_TARGET void packTurned(const Strip& strip, size_t width, size_t k, typename V::Cell* cells, size_t stride) {
+  constexpr size_t lanes = V::lanes, run = V::lanes * V::step;
+  const size_t depth = (k + V::step - 1) / V::step;
+  for (size_t i = 0; i < width; i += stride, cells += depth * stride) {
+    for (size_t j = 0; j < stride; j += lanes) {
+      const size_t valid = width > i + j ? std::min(width - i - j, lanes) : 0;
+      for (size_t p = 0; p < k; p += run) {
+        const size_t n = std::min(run, k - p);
+        const char* at = strip.data + ((i + j) * strip.across + p) * bytesOf(T);
+        typename V::Cells block[lanes];
+        for (size_t v = 0; v < lanes; v++, at += strip.across * bytesOf(T)) {
+          if (v >= valid) {
+            block[v] = V::zero();
+            continue;
+          }
+          block[v] = n == run ? V::template fetch<T>(at) : V::template fetchPart<T>(at, n);
+          __builtin_prefetch(at + 512);  // hardware follows fewer streams than these
+        }
+        V::transpose(block);
+        typename V::Cell* out = cells + p / V::step * stride + j;
+        const size_t rows = (n + V::step - 1) / V::step;
+        for (size_t c = 0; c < rows; c++) V::put(out + c * stride, block[c], stride - j);
+      }
+    }
+  }
+}
+
+// Vectors that lie side by side in memory.
+template <class V, DType T>
+GLULAM_TARGET void packStraight(const Strip& strip, size_t width, size_t k, typename V::Cell* cells, size_t stride) {
+  constexpr size_t lanes = V::lanes;
+  const size_t row = strip.along * bytesOf(T), depth = (k + V::step - 1) / V::step;
+  for (size_t p = 0; p < k; p += V::step, cells += stride) {
+    const char* even = strip.data + p * row;
+    const char* odd = V::step == 2 && p + 1 < k ? even + row : nullptr;
+    // Rows are far apart, hardware does not foresee the next.
+    for (size_t byte = 0; byte < width * bytesOf(T); byte += 64) {
+      __builtin_prefetch(even + PFD * row + byte, 0, PFL);
+      if (V::step == 2) __builtin_prefetch(even + (PFD + 1) * row + byte, 0, PFL);
+    }
+    typename V::Cell* out = cells;
+    for (size_t i = 0; i < width; i += stride, out += depth * stride) {
+      for (size_t j = 0; j < stride; j += lanes) {
+        const size_t valid = width > i + j ? width - i - j : 0, skip = (i + j) * bytesOf(T);
+        V::put(out + j, V::template weave<T>(even + skip, odd ? odd + skip : nullptr, valid), stride - j);
+      }
+    }
+  }
+}
+
+template <class V, DType T>
+void packOf(const Strip& strip, size_t width, size_t k, void* cells, size_t stride) {
+  if (strip.along == 1) {
+    packTurned<V, T>(strip, width, k, static_cast<typename V::Cell*>(cells), stride);
+  } else {
+    packStraight<V, T>(strip, width, k, static_cast<typename V::Cell*>(cells), stride);
+  }
+}
+
+template <class V>
+void pack(const Strip& strip, size_t width, size_t k, void* cells, size_t stride) {
+  switch (strip.type) {
+    case DType::f32: return packOf<V, DType::f32>(strip, width, k, cells, stride);
+    case DType::bf16: return packOf<V, DType::bf16>(strip, width, k, cells, stride);
+    default: return packOf<V, DType::f16>(strip, width, k, cells, stride);
+  }
+}
+
+template <class V, DType T>
+GLULAM_TARGET void copyRun(const char* at, size_t k, typename V::Cell* row, size_t stride) {
+  for (size_t c = 0; c < stride; c += V::lanes) {
+    const size_t p = c * V::step;
+    V::put(row + c, V::template fetchPart<T>(at + p * bytesOf(T), k > p ? k - p : 0), V::lanes);
+  }
+}
+
+template <class V>
+void copyRows(const Strip& strip, size_t count, size_t k, void* rows, size_t stride) {
+  auto row = static_cast<typename V::Cell*>(rows);
+  if (strip.along != 1 && V::step == 1) {  // what pack does with k for the vectors' direction
+    return pack<V>({strip.data, strip.type, strip.along, strip.across}, k, count, rows, stride);
+  }
+  for (size_t s = 0; s < count; s++, row += stride) {
+    const char* at = strip.data + s * strip.across * bytesOf(strip.type);
+    if (strip.along != 1) {
+      auto pairs = reinterpret_cast<char*>(row);
+      for (size_t p = 0; p < stride * 2; p++, pairs += 2) {
+        const bool inside = p < k;
+        const char* element = at + (inside ? p : 0) * strip.along * bytesOf(strip.type);
+        writeElement(pairs, DType::bf16, inside ? readElement(element, strip.type) : 0.0f);
+      }
+    } else if (strip.type == DType::f32) {
+      copyRun<V, DType::f32>(at, k, row, stride);
+    } else if (strip.type == DType::bf16) {
+      copyRun<V, DType::bf16>(at, k, row, stride);
+    } else {
+      copyRun<V, DType::f16>(at, k, row, stride);
+    }
+  }
+}
+
+template <class V, DType T, int S, int W>
+GLULAM_TARGET void dotTile(const typename V::Cell* slim, size_t slimStride, const char* wide, size_t wideBytes,
+                           size_t k, float* sums, size_t slimStep, size_t wideStep) {
+  constexpr size_t run = V::lanes * V::step;
+  typename V::Sums acc[S * W];
+#pragma GCC unroll 24
+  for (int i = 0; i < S * W; i++) acc[i] = V::zeroSums();
+  for (size_t p = 0; p < k; p += run, slim += V::lanes, wide += run * bytesOf(T)) {
+    typename V::Cells a[S];
+#pragma GCC unroll 8
+    for (int s = 0; s < S; s++) a[s] = V::load(slim + s * slimStride);
+    if (k - p >= run) {
+#pragma GCC unroll 8
+      for (int w = 0; w < W; w++) {
+        const typename V::Cells b = V::template fetch<T>(wide + w * wideBytes);
+#pragma GCC unroll 8
+        for (int s = 0; s < S; s++) acc[s * W + w] = V::multiplyAdd(acc[s * W + w], a[s], b);
+      }
+    } else {
+#pragma GCC unroll 8
+      for (int w = 0; w < W; w++) {
+        const typename V::Cells b = V::template fetchPart<T>(wide + w * wideBytes, k - p);
+#pragma GCC unroll 8
+        for (int s = 0; s < S; s++) acc[s * W + w] = V::multiplyAdd(acc[s * W + w], a[s], b);
+      }
+    }
+  }
+  float total[S * W];
+  V::totals(acc, total);
+  for (int s = 0; s < S; s++)
+    for (int w = 0; w < W; w++) sums[s * slimStep + w * wideStep] += total[s * W + w];
+}
+
+template <class V, DType T, int S>
+void dotGroup(const typename V::Cell* slim, size_t slimStride, size_t rows, const char* wide, size_t wideBytes,
+              size_t wideCount, size_t k, float* sums, size_t slimStep, size_t wideStep) {
+  if constexpr (S > 0) {
+    if (rows < S) {
+      return dotGroup<V, T, S - 1>(slim, slimStride, rows, wide, wideBytes, wideCount, k, sums, slimStep, wideStep);
+    }
+    if (wideCount == V::dotColumns) {
+      dotTile<V, T, S, V::dotColumns>(slim, slimStride, wide, wideBytes, k, sums, slimStep, wideStep);
+    } else {
+      for (size_t w = 0; w < wideCount; w++) {
+        dotTile<V, T, S, 1>(slim, slimStride, wide + w * wideBytes, wideBytes, k, sums + w * wideStep, slimStep,
+                            wideStep);
+      }
+    }
+  }
+}
+
+template <class V, DType T>
+void dotsOf(const void* slimRows, size_t slimStride, size_t slimCount, const Strip& wide, size_t wideCount, size_t k,
+            float* sums, size_t slimStep, size_t wideStep) {
+  const size_t wideBytes = wide.across * bytesOf(T);
+  auto slim = static_cast<const typename V::Cell*>(slimRows);
+  for (size_t w = 0; w < wideCount; w += V::dotColumns) {
+    const size_t columns = std::min<size_t>(V::dotColumns, wideCount - w);
+    for (size_t s = 0; s < slimCount; s += V::dotRows) {
+      dotGroup<V, T, V::dotRows>(slim + s * slimStride, slimStride, std::min<size_t>(V::dotRows, slimCount - s),
+                                 wide.data + w * wideBytes, wideBytes, columns, k,
+                                 sums + s * slimStep + w * wideStep, slimStep, wideStep);
+    }
+  }
+}
+
+template <class V>
+void dots(const void* slim, size_t slimStride, size_t slimCount, const Strip& wide, size_t wideCount, size_t k,
+          float* sums, size_t slimStep, size_t wideStep) {
+  const auto run = wide.type == DType::f32    ? dotsOf<V, DType::f32>
+                   : wide.type == DType::bf16 ? dotsOf<V, DType::bf16>
+                                              : dotsOf<V, DType::f16>;
+  run(slim, slimStride, slimCount, wide, wideCount, k, sums, slimStep, wideStep);
+}
+
+template <class V, DType T>
+GLULAM_TARGET void storeOf(const float* sums, size_t n, char* out, float alpha, float beta) {
+  for (size_t i = 0; i < n; i += V::lanes) {
+    V::template update<T>(out + i * bytesOf(T), V::loadSums(sums + i, n - i), n - i, alpha, beta);
+  }
+}
+
+template <class V>
+void store(const float* sums, size_t n, void* out, DType type, float alpha, float beta) {
+  const auto run = type == DType::f32 ? storeOf<V, DType::f32> : storeOf<V, DType::bf16>;
+  run(sums, n, static_cast<char*>(out), alpha, beta);
+}
+
+template <class V>
+Kernels makeKernels() {
+  return {V::step,  V::lanes, V::tileRows, V::tileVectors, V::blockCells, V::dotRows,
+          pack<V>, tile<V>,  copyRows<V>, dots<V>,        store<V>};
+}
+
+}  // namespace
+}  // namespace glulam

@@ -1,0 +1,67 @@
+#include "queue.h"
+
+#include <chrono>
+#include <exception>
+#include <utility>
+
+namespace glulam {
+namespace {
+
+// Commands arrive in bursts, microseconds apart, and waking a thread costs more than that.
+constexpr auto spinTime = std::chrono::microseconds(50);
+
+}  // namespace
+
+Queue::Queue(int threads, Isa isa) : pool_(threads), isa_(isa), thread_([this] { work(); }) {}
+
+Queue::~Queue() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Queue::push(Command command) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    waiting_.push_back(std::move(command));
+    count_.fetch_add(1, std::memory_order_release);
+  }
+  wake_.notify_one();
+}
+
+void Queue::work() {
+  using Clock = std::chrono::steady_clock;
+  const auto called = [this] { return stop_.load() || count_.load(std::memory_order_acquire) > 0; };
+  for (;;) {
+    for (const auto end = Clock::now() + spinTime; !called() && Clock::now() < end;) std::this_thread::yield();
+    Command command;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      wake_.wait(lock, called);
+      if (stop_) return;
+      command = std::move(waiting_.front());
+      waiting_.pop_front();
+      count_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    execute(command);
+  }
+}
+
+void Queue::execute(Command& command) {
+  const bool frees = command.operation == freeOperation();
+  if (command.operation && (failure_.empty() || frees)) {
+    try {
+      command.operation->run({store_, pool_, isa_, command.ids, command.params, command.payload, command.destination});
+    } catch (const std::exception& error) {
+      failure_ = std::string(command.operation->name) + ": " + error.what();
+    } catch (...) {
+      failure_ = std::string(command.operation->name) + ": an unknown failure";
+    }
+  }
+  if (command.done) command.done(failure_.empty() ? nullptr : &failure_);
+}
+
+}  // namespace glulam

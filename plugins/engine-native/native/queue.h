@@ -1,0 +1,60 @@
+// The worker: one thread that runs commands in the order they were given, on tensors that it alone touches.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "commands.h"
+#include "memory.h"
+#include "pool.h"
+#include "types.h"
+
+namespace glulam {
+
+struct Command {
+  const Operation* operation = nullptr;  // none: only report
+  std::vector<uint32_t> ids;
+  std::vector<double> params;
+  std::vector<char> payload;
+  void* destination = nullptr;  // of a read
+  // Told, on the worker's thread, why the queue failed at or before this command, or nullptr.
+  std::function<void(const std::string*)> done;
+};
+
+class Queue {
+ public:
+  Queue(int threads, Isa isa);
+  // Waits for the command that runs and drops those behind it, without telling anyone.
+  ~Queue();
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  void push(Command command);
+  MappedFiles& files() { return files_; }
+  const Memory& memory() const { return memory_; }
+
+ private:
+  void work();
+  void execute(Command& command);
+
+  MappedFiles files_;
+  Memory memory_;
+  Store store_{memory_, files_};
+  Pool pool_;
+  const Isa isa_;
+  std::string failure_;  // the first one; nothing runs after it, since what it left undone others would read
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Command> waiting_;
+  std::atomic<size_t> count_{0};  // of waiting_, to be polled without the lock
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+}  // namespace glulam

@@ -1,0 +1,159 @@
+import {
+  bytesPerElement,
+  checkLength,
+  checkTensor,
+  sizeOf,
+  Tensor,
+  TensorsError,
+  type DType,
+  type EngineMemory,
+  type FrozenWeight,
+  type Precision,
+  type WeightSource,
+} from '@glulam/tensors';
+import type { Addon, Isa, NativeStats } from './addon.js';
+
+/** What a tensor is here: a number that the worker knows it by, shared by all reshaped views of it. */
+interface Storage {
+  readonly id: number;
+  views: number;
+}
+
+/** dtypes as the native side numbers them (native/types.h). */
+const dtypeNumber: Readonly<Record<DType, number>> = { float32: 0, bfloat16: 1, float16: 2, int32: 3 };
+const absent = 0xffffffff;
+
+/** Something a command reads or makes; a missing one is passed as absent. */
+type Operand = Tensor | FrozenWeight | undefined;
+
+/**
+ * The worker seen from JavaScript: commands go in, in order, and tensors are numbers. It checks no shapes of
+ * operations; the native side checks each operand's number of elements against the command's.
+ */
+export interface Device {
+  readonly precision: Precision;
+  /** A tensor that the next command given makes. */
+  make(shape: readonly number[], dtype?: DType): Tensor;
+  /** Another shape of the same storage. */
+  view(tensor: Tensor, shape: readonly number[]): Tensor;
+  run(operation: string, operands: readonly Operand[], params: readonly number[], payload?: Float32Array | Int32Array): void;
+  upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor;
+  openWeight(source: WeightSource): FrozenWeight;
+  read(tensor: Tensor): Promise<Float32Array | Int32Array>;
+  drain(): Promise<void>;
+  memory(): EngineMemory;
+  stats(): NativeStats;
+  close(): Promise<void>;
+}
+
+export const typeNumber = (dtype: DType): number => dtypeNumber[dtype];
+
+export function createDevice(addon: Addon, isa: Isa, threads: number, precision: Precision): Device {
+  const handle = addon.create(threads, isa);
+  const numbers = new Map(addon.operations.map((name, number) => [name, number]));
+  const freeNumbers: number[] = [];
+  let nextNumber = 0;
+  let tensors = 0;
+  let bytes = 0;
+  let closed = false;
+
+  // A number may be given again at once: the command that frees it runs before the one that makes it anew.
+  const takeNumber = (): number => freeNumbers.pop() ?? nextNumber++;
+  const idOf = (operand: Operand): number => {
+    if (operand === undefined) return absent;
+    if (operand instanceof Tensor) checkTensor('engine-native', operand);
+    return (operand.storage as Storage).id;
+  };
+  const submit = (operation: string, ids: readonly number[], params: readonly number[], payload?: Float32Array | Int32Array): void => {
+    if (closed) throw new TensorsError('ENGINE_FAILED', `${operation} was asked of an engine that is closed; open another`);
+    const number = numbers.get(operation);
+    if (number === undefined) throw new TensorsError('ENGINE_UNAVAILABLE', `the addon has no ${operation}: build it again with \`node build.mjs\``);
+    addon.submit(handle, number, Uint32Array.from(ids), Float64Array.from(params), payload);
+  };
+  const view = (shape: readonly number[], dtype: DType, storage: Storage): Tensor => {
+    const size = sizeOf(shape) * bytesPerElement[dtype];
+    if (storage.views === 0) bytes += size;
+    storage.views += 1;
+    tensors += 1;
+    return new Tensor([...shape], dtype, storage, () => {
+      tensors -= 1;
+      storage.views -= 1;
+      if (storage.views > 0) return;
+      bytes -= size;
+      if (closed) return;
+      submit('free', [storage.id], []);
+      freeNumbers.push(storage.id);
+    });
+  };
+  const make = (shape: readonly number[], dtype: DType = 'float32'): Tensor =>
+    view(shape, dtype, { id: takeNumber(), views: 0 });
+  const settle = async (failure: Promise<string | undefined>): Promise<void> => {
+    const message = await failure;
+    if (message === undefined) return;
+    throw new TensorsError(
+      'ENGINE_FAILED',
+      `engine-native failed in ${message}. What was asked for after it was not computed: open a new engine to go on.`,
+    );
+  };
+  const checkOpen = (what: string): void => {
+    if (closed) throw new TensorsError('ENGINE_FAILED', `${what} was asked of an engine that is closed; open another`);
+  };
+
+  return {
+    precision,
+    make,
+    view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Storage),
+    run: (operation, operands, params, payload) => submit(operation, operands.map(idOf), params, payload),
+    upload(data, shape) {
+      checkLength('upload', data.length, shape);
+      const tensor = make(shape, data instanceof Int32Array ? 'int32' : 'float32');
+      submit('upload', [idOf(tensor)], [dtypeNumber[tensor.dtype], data.length], data);
+      return tensor;
+    },
+    openWeight(source) {
+      checkOpen('openWeight');
+      const { name, shape, dtype, byteOffset, byteLength } = source;
+      const elements = sizeOf(shape);
+      const [file, fileBytes] = mapFile(addon, () => addon.mapFile(handle, source.file));
+      if (byteLength !== elements * bytesPerElement[dtype] || byteOffset < 0 || byteOffset + byteLength > fileBytes) {
+        throw new TensorsError(
+          'FILE_UNREADABLE',
+          `${name} is to lie in bytes ${byteOffset} to ${byteOffset + byteLength} of ${source.file}, which has ${fileBytes}, ` +
+            `and [${shape.join(', ')}] of ${dtype} takes ${elements * bytesPerElement[dtype]}; the file is cut short or not the one meant: get it again`,
+        );
+      }
+      const storage: Storage = { id: takeNumber(), views: 1 };
+      submit('weight', [storage.id], [dtypeNumber[dtype], elements, file, byteOffset]);
+      return { name, shape, dtype, storage };
+    },
+    async read(tensor) {
+      checkOpen('read');
+      checkTensor('read', tensor);
+      const destination = tensor.dtype === 'int32' ? new Int32Array(tensor.size) : new Float32Array(tensor.size);
+      await settle(addon.read(handle, (tensor.storage as Storage).id, destination));
+      return destination;
+    },
+    async drain() {
+      checkOpen('drain');
+      await settle(addon.drain(handle));
+    },
+    memory: () => ({ tensors, bytes }),
+    stats() {
+      checkOpen('stats');
+      return addon.stats(handle);
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      await addon.close(handle);
+    },
+  };
+}
+
+function mapFile<T>(_addon: Addon, map: () => T): T {
+  try {
+    return map();
+  } catch (cause) {
+    throw new TensorsError('FILE_UNREADABLE', `${(cause as Error).message}; check that the checkpoint is whole and readable`, { cause });
+  }
+}

@@ -1,0 +1,41 @@
+import { definePlugin, type Plugin } from '@glulam/plugin';
+import { engines, TensorsError, type EngineContribution } from '@glulam/tensors';
+import { z } from 'zod';
+import { createNativeEngine } from './native-engine.js';
+
+const isaSchema = z.enum(['auto', 'avx512', 'avx2', 'plain']);
+
+const schema = z.strictObject({
+  /** Threads that compute; default: as many as the machine has for this process. */
+  threads: z.int().min(1).optional(),
+  /** Instruction set; `auto` takes the widest, or what the variable GLULAM_ISA names. */
+  isa: isaSchema.default('auto'),
+});
+export type EngineNativeOptions = z.input<typeof schema>;
+
+/** The engine `native`: C++ kernels for CPUs, with the base weights used in place from their mapped files. */
+export function engineNative(): Plugin {
+  return definePlugin({
+    name: '@glulam/engine-native',
+    register: (registry) => registry.contribute(engines, { create: () => contribution as EngineContribution }),
+  });
+}
+
+const contribution: EngineContribution<z.output<typeof schema>> = {
+  kind: 'native',
+  schema,
+  async open({ threads, isa }, { precision }) {
+    return createNativeEngine({ threads, isa: isa === 'auto' ? isaOfEnvironment() : isa, precision });
+  },
+};
+
+function isaOfEnvironment(): z.output<typeof isaSchema> {
+  const value = process.env['GLULAM_ISA'];
+  if (value === undefined || value === '') return 'auto';
+  const parsed = isaSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new TensorsError(
+    'ENGINE_UNAVAILABLE',
+    `the variable GLULAM_ISA is "${value}"; expected one of ${isaSchema.options.join(', ')}`,
+  );
+}

@@ -1,0 +1,128 @@
+import path from 'node:path';
+import { loraContribution } from '@glulam/adapter-lora';
+import { llamaFamily } from '@glulam/family-llama';
+import { mistralFamily } from '@glulam/family-mistral';
+import type { AdapterContribution } from '@glulam/model';
+import { createReferenceEngine, createTape, readFloats, scope, type Engine, type Precision } from '@glulam/tensors';
+import { frobenius, openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
+import { createOptimizer, trainStep } from '@glulam/trainer';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { nativeEngines } from './native-engines.js';
+
+// Cases that transformers and PEFT computed; tolerances are those of fixtures/golden/README.md.
+const root = path.resolve(import.meta.dirname, '../fixtures/golden');
+const families = [mistralFamily, llamaFamily];
+const adapters = [loraContribution as AdapterContribution];
+const cases = [
+  'mistral-base',
+  'llama-base-tied',
+  'llama3-rope',
+  'mistral-lora',
+  'mistral-expanded-lora',
+  'llama-expanded-lora',
+  'mistral-expanded-patterns',
+];
+
+const engines: [name: string, open: (precision: Precision) => Promise<Engine>][] = [
+  ['reference', (precision) => Promise.resolve(createReferenceEngine({ precision }))],
+  ...nativeEngines(),
+];
+
+/** Loss, logits and every adapter gradient of one pass. */
+async function onePass(golden: GoldenCase, engine: Engine, config?: string) {
+  const decoder = golden.open(engine, families, adapters, config);
+  const trained = decoder.parameters.size > 0;
+  const tape = createTape(engine);
+  const hidden = await decoder.forward(golden.batch, trained ? { tape } : {});
+  const logitsTensor = decoder.logits(hidden, golden.rows.map((_, i) => i));
+  const count = golden.labels.filter((label) => label >= 0).length;
+  const loss = scope(() => {
+    const losses = decoder.losses(hidden, golden.labels, trained ? tape : undefined);
+    const body = () => decoder.ops.affine(decoder.ops.sumAll(losses), 1 / count, 0);
+    return trained ? decoder.ops.recording(tape, body) : body();
+  });
+  const gradients = new Map<string, Float32Array>();
+  if (trained) {
+    const byTensor = await tape.backward(loss);
+    for (const [name, tensor] of decoder.parameters) {
+      gradients.set(`base_model.model.${name}`, (await engine.read(byTensor.get(tensor)!)) as Float32Array);
+    }
+    for (const gradient of byTensor.values()) gradient.release();
+  }
+  const result = {
+    loss: (await engine.read(loss))[0]!,
+    logits: (await engine.read(logitsTensor)) as Float32Array,
+    gradients,
+    layers: decoder.layers.length,
+  };
+  for (const tensor of [hidden, logitsTensor, loss]) tensor.release();
+  decoder.close();
+  expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
+  return result;
+}
+
+describe.each(engines)('%s', (_, open) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await open('float32');
+  });
+  afterAll(() => engine.close());
+
+  test.each(cases)('%s: loss, logits and gradients in both config styles', async (name) => {
+    const golden = openGolden(path.join(root, name));
+    for (const config of ['config.json', 'config.published.json']) {
+      const { loss, logits, gradients, layers } = await onePass(golden, engine, config);
+      expect(layers).toBe(golden.facts.effective_layers);
+      expect(Math.abs(loss - golden.facts.loss)).toBeLessThan(1e-4 * golden.facts.loss);
+      const expected = rowsOf(golden, 'logits');
+      const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - logits[i]!)), 0);
+      expect(worst / largest).toBeLessThan(1e-4);
+      const names = golden.tensors.names().filter((tensor) => tensor.startsWith('grad.'));
+      expect([...gradients.keys()].map((tensor) => `grad.${tensor}`).sort()).toEqual(names.sort());
+      for (const [tensor, gradient] of gradients) {
+        const { distance, norm } = frobenius(gradient, readFloats(golden.tensors.source(`grad.${tensor}`)));
+        expect(distance, tensor).toBeLessThan(Math.max(1e-3 * norm, 1e-6));
+      }
+    }
+  });
+
+  test.each(cases.filter((name) => name.endsWith('-lora')))('%s: 20 training steps', { timeout: 600_000 }, async (name) => {
+    const golden = openGolden(path.join(root, name));
+    const { training } = golden.facts;
+    const decoder = golden.open(engine, families, adapters);
+    const weightDecay = training!.weight_decay;
+    const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay });
+    const live: number[] = [];
+    for (const [step, expected] of training!.steps.entries()) {
+      const { loss } = await trainStep(decoder, optimizer, [{ ...golden.batch, labels: golden.labels }], {
+        step,
+        seed: 0,
+        learningRate: training!.lr,
+        maxGradientNorm: training!.max_grad_norm,
+        recompute: step % 2 === 1,
+      });
+      live.push(engine.memory().tensors);
+      expect(Math.abs(loss - expected.loss), `step ${step}`).toBeLessThan(2e-3);
+    }
+    expect(new Set(live).size).toBe(1);
+    optimizer.close();
+    decoder.close();
+  });
+});
+
+describe.each(engines)('%s, bfloat16', (_, open) => {
+  test.each(['mistral-bf16', 'mistral-expanded-lora-bf16'])('%s: no further from float32 than the reference', async (name) => {
+    const engine = await open('bfloat16');
+    const golden = openGolden(path.join(root, name));
+    const { logits, gradients } = await onePass(golden, engine);
+    const exact = rowsOf(golden, 'logits32');
+    expect(frobenius(logits, exact).distance).toBeLessThan(frobenius(rowsOf(golden, 'logits'), exact).distance);
+    for (const [tensor, gradient] of gradients) {
+      const wide = readFloats(golden.tensors.source(`grad32.${tensor}`));
+      const theirs = readFloats(golden.tensors.source(`grad.${tensor}`));
+      expect(frobenius(gradient, wide).distance, tensor).toBeLessThan(frobenius(theirs, wide).distance);
+    }
+    await engine.close();
+  });
+});
