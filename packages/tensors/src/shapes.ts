@@ -1,7 +1,7 @@
-import type { DType } from "./dtype.js";
-import type { FrozenWeight } from "./engine.js";
-import { TensorsError } from "./errors.js";
-import { sizeOf, type Tensor } from "./tensor.js";
+import type { DType } from './dtype.js';
+import type { FrozenWeight } from './engine.js';
+import { TensorsError } from './errors.js';
+import { sizeOf, type Tensor } from './tensor.js';
 
 // What every engine needs to know before it computes: whether the arguments fit, and the shape of the result. Each
 // function throws a TensorsError that names the operation, what it got and what it expected.
@@ -10,7 +10,7 @@ export type Shape = readonly number[];
 
 /** `[2, 3]`, as messages show it. */
 export function formatShape(shape: Shape): string {
-  return `[${shape.join(", ")}]`;
+  return `[${shape.join(', ')}]`;
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {
@@ -32,20 +32,11 @@ export function stridesOf(shape: Shape): number[] {
 export function broadcastStrides(from: Shape, to: Shape): number[] {
   const strides = stridesOf(from);
   const extra = to.length - from.length;
-  return to.map((_, axis) =>
-    axis < extra || from[axis - extra] === 1 ? 0 : strides[axis - extra]!,
-  );
+  return to.map((_, axis) => (axis < extra || from[axis - extra] === 1 ? 0 : strides[axis - extra]!));
 }
 
-function mismatch(
-  operation: string,
-  got: string,
-  expected: string,
-): TensorsError {
-  return new TensorsError(
-    "SHAPE_MISMATCH",
-    `${operation}: got ${got}; expected ${expected}`,
-  );
+function mismatch(operation: string, got: string, expected: string): TensorsError {
+  return new TensorsError('SHAPE_MISMATCH', `${operation}: got ${got}; expected ${expected}`);
 }
 
 function isLength(value: number | undefined): value is number {
@@ -53,21 +44,17 @@ function isLength(value: number | undefined): value is number {
 }
 
 /** A tensor that is alive and of one of these dtypes (any, if none is given). */
-export function checkTensor(
-  operation: string,
-  x: Tensor,
-  ...dtypes: readonly DType[]
-): void {
+export function checkTensor(operation: string, x: Tensor, ...dtypes: readonly DType[]): void {
   if (x.disposed) {
     throw new TensorsError(
-      "DISPOSED",
+      'DISPOSED',
       `${operation}: got a tensor of shape ${formatShape(x.shape)} that was already freed; keep it with retain() or return it from its scope`,
     );
   }
   if (dtypes.length > 0 && !dtypes.includes(x.dtype)) {
     throw new TensorsError(
-      "DTYPE_MISMATCH",
-      `${operation}: got a ${x.dtype} tensor of shape ${formatShape(x.shape)}; expected ${dtypes.join(" or ")}: cast it first`,
+      'DTYPE_MISMATCH',
+      `${operation}: got a ${x.dtype} tensor of shape ${formatShape(x.shape)}; expected ${dtypes.join(' or ')}: cast it first`,
     );
   }
 }
@@ -75,26 +62,14 @@ export function checkTensor(
 /** Lengths that are integers from 0. */
 export function checkShape(operation: string, shape: Shape): void {
   if (!shape.every(isLength))
-    throw mismatch(
-      operation,
-      `the shape ${formatShape(shape)}`,
-      "lengths that are integers from 0",
-    );
+    throw mismatch(operation, `the shape ${formatShape(shape)}`, 'lengths that are integers from 0');
 }
 
 /** As many values as the shape has elements. */
-export function checkSize(
-  operation: string,
-  count: number,
-  shape: Shape,
-): void {
+export function checkSize(operation: string, count: number, shape: Shape): void {
   checkShape(operation, shape);
   if (count !== sizeOf(shape)) {
-    throw mismatch(
-      operation,
-      `${count} values for the shape ${formatShape(shape)}`,
-      `${sizeOf(shape)} values`,
-    );
+    throw mismatch(operation, `${count} values for the shape ${formatShape(shape)}`, `${sizeOf(shape)} values`);
   }
 }
 
@@ -109,12 +84,7 @@ export function checkAxis(operation: string, shape: Shape, axis: number): void {
 }
 
 /** A rows' range `[start, end)` that lies in the weight. */
-export function checkRows(
-  operation: string,
-  { name, shape }: FrozenWeight,
-  start: number,
-  end: number,
-): void {
+export function checkRows(operation: string, { name, shape }: FrozenWeight, start: number, end: number): void {
   const rows = shape[0] ?? 1;
   if (!isLength(start) || !isLength(end) || start > end || end > rows) {
     throw mismatch(
@@ -126,21 +96,16 @@ export function checkRows(
 }
 
 /** The common shape by NumPy's rules: aligned at the last axis, a length of 1 is repeated. */
-export function broadcastShapes(
-  operation: string,
-  ...shapes: readonly Shape[]
-): number[] {
+export function broadcastShapes(operation: string, ...shapes: readonly Shape[]): number[] {
   const rank = Math.max(...shapes.map(({ length }) => length));
   return Array.from({ length: rank }, (_, axis) => {
-    const lengths = shapes.map(
-      (shape) => shape[axis - rank + shape.length] ?? 1,
-    );
+    const lengths = shapes.map((shape) => shape[axis - rank + shape.length] ?? 1);
     const common = lengths.find((length) => length !== 1) ?? 1;
     if (lengths.some((length) => length !== 1 && length !== common)) {
       throw mismatch(
         operation,
-        `the shapes ${shapes.map(formatShape).join(" and ")}`,
-        "lengths that are equal or 1, aligned at the last axis",
+        `the shapes ${shapes.map(formatShape).join(' and ')}`,
+        'lengths that are equal or 1, aligned at the last axis',
       );
     }
     return common;
@@ -159,32 +124,16 @@ export interface MatmulSizes {
 export function matmulSizes(
   a: Shape,
   b: Shape,
-  {
-    transposeA = false,
-    transposeB = false,
-  }: { readonly transposeA?: boolean; readonly transposeB?: boolean } = {},
+  { transposeA = false, transposeB = false }: { readonly transposeA?: boolean; readonly transposeB?: boolean } = {},
 ): MatmulSizes {
   const rank = a.length;
-  const [m, k] = transposeA
-    ? [a[rank - 1], a[rank - 2]]
-    : [a[rank - 2], a[rank - 1]];
-  const [otherK, n] = transposeB
-    ? [b[rank - 1], b[rank - 2]]
-    : [b[rank - 2], b[rank - 1]];
+  const [m, k] = transposeA ? [a[rank - 1], a[rank - 2]] : [a[rank - 2], a[rank - 1]];
+  const [otherK, n] = transposeB ? [b[rank - 1], b[rank - 2]] : [b[rank - 2], b[rank - 1]];
   const batch = rank === 3 ? a[0] : 1;
-  if (
-    (rank !== 2 && rank !== 3) ||
-    b.length !== rank ||
-    k !== otherK ||
-    (rank === 3 && b[0] !== batch)
-  ) {
-    const left = `${formatShape(a)}${transposeA ? " transposed" : ""}`;
-    const right = `${formatShape(b)}${transposeB ? " transposed" : ""}`;
-    throw mismatch(
-      "matmul",
-      `${left} x ${right}`,
-      "[m, k] x [k, n] or [b, m, k] x [b, k, n]",
-    );
+  if ((rank !== 2 && rank !== 3) || b.length !== rank || k !== otherK || (rank === 3 && b[0] !== batch)) {
+    const left = `${formatShape(a)}${transposeA ? ' transposed' : ''}`;
+    const right = `${formatShape(b)}${transposeB ? ' transposed' : ''}`;
+    throw mismatch('matmul', `${left} x ${right}`, '[m, k] x [k, n] or [b, m, k] x [b, k, n]');
   }
   return {
     shape: rank === 3 ? [batch!, m!, n!] : [m!, n!],
@@ -196,79 +145,43 @@ export function matmulSizes(
 }
 
 /** The axis stays, with length 1. Nothing has no maximum: `max` wants a length of at least 1. */
-export function reduceShape(
-  operation: "sum" | "max",
-  x: Shape,
-  axis: number,
-): number[] {
+export function reduceShape(operation: 'sum' | 'max', x: Shape, axis: number): number[] {
   checkAxis(`reduce ${operation}`, x, axis);
-  if (operation === "max" && x[axis] === 0) {
-    throw mismatch(
-      "reduce max",
-      `shape ${formatShape(x)}, empty along axis ${axis}`,
-      "a length of at least 1",
-    );
+  if (operation === 'max' && x[axis] === 0) {
+    throw mismatch('reduce max', `shape ${formatShape(x)}, empty along axis ${axis}`, 'a length of at least 1');
   }
   return x.map((length, other) => (other === axis ? 1 : length));
 }
 
 export function argmaxShape(x: Shape): number[] {
   if (x.length === 0 || x.at(-1) === 0)
-    throw mismatch(
-      "argmax",
-      `shape ${formatShape(x)}`,
-      "a last axis of at least 1",
-    );
+    throw mismatch('argmax', `shape ${formatShape(x)}`, 'a last axis of at least 1');
   return x.slice(0, -1);
 }
 
 export function gatherShape(table: Shape, indices: Shape): number[] {
   if (table.length !== 2 || indices.length !== 1) {
-    throw mismatch(
-      "gather",
-      `a table ${formatShape(table)} and indices ${formatShape(indices)}`,
-      "[rows, c] and [n]",
-    );
+    throw mismatch('gather', `a table ${formatShape(table)} and indices ${formatShape(indices)}`, '[rows, c] and [n]');
   }
   return [indices[0]!, table[1]!];
 }
 
-export function scatterAddShape(
-  indices: Shape,
-  values: Shape,
-  rows: number,
-): number[] {
-  if (
-    indices.length !== 1 ||
-    values.length !== 2 ||
-    values[0] !== indices[0] ||
-    !isLength(rows)
-  ) {
+export function scatterAddShape(indices: Shape, values: Shape, rows: number): number[] {
+  if (indices.length !== 1 || values.length !== 2 || values[0] !== indices[0] || !isLength(rows)) {
     throw mismatch(
-      "scatterAdd",
+      'scatterAdd',
       `indices ${formatShape(indices)}, values ${formatShape(values)} and ${rows} rows`,
-      "[n], [n, c] and a number of rows from 0",
+      '[n], [n, c] and a number of rows from 0',
     );
   }
   return [rows, values[1]!];
 }
 
 /** Whether the region of `size` that begins at `start` lies in the shape. */
-function checkRegion(
-  operation: string,
-  shape: Shape,
-  start: Shape,
-  size: Shape,
-): void {
+export function checkRegion(operation: string, shape: Shape, start: Shape, size: Shape): void {
   const fits = (length: number, axis: number): boolean =>
-    isLength(start[axis]) &&
-    isLength(size[axis]) &&
-    start[axis] + size[axis] <= length;
-  if (
-    start.length !== shape.length ||
-    size.length !== shape.length ||
-    !shape.every(fits)
-  ) {
+    isLength(start[axis]) && isLength(size[axis]) && start[axis] + size[axis] <= length;
+  if (start.length !== shape.length || size.length !== shape.length || !shape.every(fits)) {
     throw mismatch(
       operation,
       `the region of size ${formatShape(size)} at ${formatShape(start)} of shape ${formatShape(shape)}`,
@@ -278,25 +191,25 @@ function checkRegion(
 }
 
 export function sliceShape(x: Shape, start: Shape, size: Shape): number[] {
-  checkRegion("slice", x, start, size);
+  checkRegion('slice', x, start, size);
   return [...size];
 }
 
 export function checkWrite(target: Tensor, value: Tensor, start: Shape): void {
   if (value.dtype !== target.dtype) {
     throw new TensorsError(
-      "DTYPE_MISMATCH",
+      'DTYPE_MISMATCH',
       `write: got a ${value.dtype} value for a ${target.dtype} target; expected equal dtypes: cast the value first`,
     );
   }
-  checkRegion("write", target.shape, start, value.shape);
+  checkRegion('write', target.shape, start, value.shape);
 }
 
 export function reshapeShape(x: Shape, shape: Shape): number[] {
-  checkShape("reshape", shape);
+  checkShape('reshape', shape);
   if (sizeOf(x) !== sizeOf(shape)) {
     throw mismatch(
-      "reshape",
+      'reshape',
       `${formatShape(x)} to ${formatShape(shape)}`,
       `${sizeOf(x)} elements, not ${sizeOf(shape)}`,
     );
@@ -305,16 +218,10 @@ export function reshapeShape(x: Shape, shape: Shape): number[] {
 }
 
 /** Axis i of the result is axis permutation[i] of x. */
-export function transposeShape(
-  x: Shape,
-  permutation: readonly number[],
-): number[] {
-  if (
-    permutation.length !== x.length ||
-    x.some((_, axis) => !permutation.includes(axis))
-  ) {
+export function transposeShape(x: Shape, permutation: readonly number[]): number[] {
+  if (permutation.length !== x.length || x.some((_, axis) => !permutation.includes(axis))) {
     throw mismatch(
-      "transpose",
+      'transpose',
       `the permutation ${formatShape(permutation)} of shape ${formatShape(x)}`,
       `each axis below ${x.length} once`,
     );
@@ -322,25 +229,48 @@ export function transposeShape(
   return permutation.map((axis) => x[axis]!);
 }
 
-export function concatenateShape(
-  parts: readonly Shape[],
-  axis: number,
-): number[] {
+export function concatenateShape(parts: readonly Shape[], axis: number): number[] {
   const first = parts[0];
-  if (first === undefined)
-    throw mismatch("concatenate", "no parts", "at least one");
-  checkAxis("concatenate", first, axis);
+  if (first === undefined) throw mismatch('concatenate', 'no parts', 'at least one');
+  checkAxis('concatenate', first, axis);
   const same = (part: Shape): boolean =>
-    part.length === first.length &&
-    part.every((length, other) => other === axis || length === first[other]);
+    part.length === first.length && part.every((length, other) => other === axis || length === first[other]);
   if (!parts.every(same)) {
     throw mismatch(
-      "concatenate",
-      `the shapes ${parts.map(formatShape).join(", ")} along axis ${axis}`,
-      "equal lengths along the other axes",
+      'concatenate',
+      `the shapes ${parts.map(formatShape).join(', ')} along axis ${axis}`,
+      'equal lengths along the other axes',
     );
   }
-  return first.map((length, other) =>
-    other === axis ? parts.reduce((sum, part) => sum + part[axis]!, 0) : length,
-  );
+  return first.map((length, other) => (other === axis ? parts.reduce((sum, part) => sum + part[axis]!, 0) : length));
+}
+
+/** Exactly this many axes. */
+export function checkRank(operation: string, shape: Shape, rank: number): void {
+  if (shape.length !== rank) throw mismatch(operation, `shape ${formatShape(shape)}`, `${rank} axes`);
+}
+
+/** Lengths before, of and after an axis: how reductions and concatenation see a tensor. */
+export function aroundAxis(shape: Shape, axis: number): readonly [outer: number, length: number, inner: number] {
+  return [sizeOf(shape.slice(0, axis)), shape[axis]!, sizeOf(shape.slice(axis + 1))];
+}
+
+// engine-native was written against these names of the functions above; they go when it imports the others.
+
+export function broadcastShape(operation: string, a: Shape, b: Shape): number[] {
+  return broadcastShapes(operation, a, b);
+}
+
+export function checkLength(operation: string, length: number, shape: Shape): void {
+  checkSize(operation, length, shape);
+}
+
+export function checkReshape(from: Shape, to: Shape): void {
+  reshapeShape(from, to);
+}
+
+export type MatmulShape = MatmulSizes;
+
+export function matmulShape(a: Shape, b: Shape, transposeA: boolean, transposeB: boolean): MatmulShape {
+  return matmulSizes(a, b, { transposeA, transposeB });
 }

@@ -72,6 +72,9 @@ class Call {
   // A tensor of exactly `elements`, of any type; with `type`, of that one.
   Tensor& in(size_t i, size_t elements) const;
   Tensor& in(size_t i, size_t elements, DType type) const;
+  // One that the command changes in place: not a frozen weight.
+  Tensor& own(size_t i, size_t elements) const;
+  Tensor& own(size_t i, size_t elements, DType type) const;
   float* floats(size_t i, size_t elements) const { return in(i, elements, DType::f32).as<float>(); }
   // Like floats, or nullptr where the id is absent.
   float* optional(size_t i, size_t elements) const { return has(i) ? floats(i, elements) : nullptr; }

@@ -44,7 +44,7 @@ struct Avx2 {
   using Cell = float;
   using Cells = __m256;
   using Sums = __m256;
-  static constexpr size_t step = 1, lanes = 8, blockCells = 384;
+  static constexpr size_t step = 1, lanes = 8;
   // 12 sums in registers, with 2 of `right` and one of `left`: 15 of 16.
   static constexpr size_t tileRows = 6, tileVectors = 2;
   static constexpr size_t dotRows = 4, dotColumns = 2;
@@ -77,8 +77,12 @@ struct Avx2 {
     return rounded<T>(widenPart<T>(at, n));
   }
   template <DType T>
-  GLULAM_INLINE __m256 weave(const char* even, const char*, size_t n) {
-    return rounded<T>(widenPart<T>(even, n));
+  GLULAM_INLINE __m256 weave(const char* even, const char*) {
+    return fetch<T>(even);
+  }
+  template <DType T>
+  GLULAM_INLINE __m256 weavePart(const char* even, const char*, size_t n) {
+    return fetchPart<T>(even, n);
   }
 
   GLULAM_INLINE void transpose(__m256 (&r)[8]) {

@@ -33,6 +33,12 @@ GLULAM_INLINE __m512 widenPart(const char* at, size_t n) {
 
 // 16 elements as bfloat16.
 template <DType T>
+GLULAM_INLINE __m256i narrow(const char* at) {
+  if constexpr (T == DType::bf16) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+  return (__m256i)_mm512_cvtneps_pbh(widen<T>(at));
+}
+
+template <DType T>
 GLULAM_INLINE __m256i narrowPart(const char* at, size_t n) {
   if constexpr (T == DType::bf16) return _mm256_maskz_loadu_epi16(first16(n), at);
   return (__m256i)_mm512_cvtneps_pbh(widenPart<T>(at, n));
@@ -123,7 +129,7 @@ struct Sums512 {
 struct Float32 : Sums512 {
   using Cell = float;
   using Cells = __m512;
-  static constexpr size_t step = 1, blockCells = 512;
+  static constexpr size_t step = 1;
 
   GLULAM_INLINE __m512 zero() { return _mm512_setzero_ps(); }
   GLULAM_INLINE __m512 load(const float* at) { return _mm512_loadu_ps(at); }
@@ -146,7 +152,11 @@ struct Float32 : Sums512 {
     return widenPart<T>(at, n);
   }
   template <DType T>
-  GLULAM_INLINE __m512 weave(const char* even, const char*, size_t n) {
+  GLULAM_INLINE __m512 weave(const char* even, const char*) {
+    return widen<T>(even);
+  }
+  template <DType T>
+  GLULAM_INLINE __m512 weavePart(const char* even, const char*, size_t n) {
     return widenPart<T>(even, n);
   }
   GLULAM_INLINE void transpose(__m512 (&block)[16]) {
@@ -163,7 +173,7 @@ struct Float32 : Sums512 {
 struct Bfloat16 : Sums512 {
   using Cell = uint32_t;
   using Cells = __m512i;
-  static constexpr size_t step = 2, blockCells = 512;
+  static constexpr size_t step = 2;
 
   GLULAM_INLINE __m512i zero() { return _mm512_setzero_si512(); }
   GLULAM_INLINE __m512i load(const uint32_t* at) { return _mm512_loadu_si512(at); }
@@ -191,7 +201,12 @@ struct Bfloat16 : Sums512 {
     return (__m512i)_mm512_cvtne2ps_pbh(widenPart<T>(at + 16 * bytesOf(T), n > 16 ? n - 16 : 0), low);
   }
   template <DType T>
-  GLULAM_INLINE __m512i weave(const char* even, const char* odd, size_t n) {
+  GLULAM_INLINE __m512i weave(const char* even, const char* odd) {
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(narrow<T>(even)),
+                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow<T>(odd)), 16));
+  }
+  template <DType T>
+  GLULAM_INLINE __m512i weavePart(const char* even, const char* odd, size_t n) {
     const __m512i low = _mm512_cvtepu16_epi32(narrowPart<T>(even, n));
     if (!odd) return low;
     return _mm512_or_si512(low, _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrowPart<T>(odd, n)), 16));

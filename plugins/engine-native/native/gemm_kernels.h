@@ -17,11 +17,11 @@ struct Kernels {
   size_t lanes;        // cells in a register
   size_t tileRows;     // the tile of C that is summed in registers: rows
   size_t tileVectors;  // and columns, in registers
-  size_t blockCells;   // cells along k that a packed panel has at most
   size_t dotRows;      // rows of the slim operand that `dots` takes in one pass over the wide one
 
-  // panels[i / stride][k / step][i % stride] of the `width` vectors i of `strip`, zero beyond them.
-  void (*pack)(const Strip& strip, size_t width, size_t k, void* cells, size_t stride);
+  // panels[i / stride][k / step][i % stride] of the `width` vectors i of `strip`, zero beyond them; a panel has room
+  // for panelCells cells along k.
+  void (*pack)(const Strip& strip, size_t width, size_t k, void* panels, size_t stride, size_t panelCells);
 
   // out[rows][columns] = alpha * left right + beta * out, `left` packed with stride `rows`, `right` with `vectors`
   // registers. rows <= tileRows, vectors <= tileVectors, columns <= vectors * lanes.

@@ -10,7 +10,8 @@
 //   put(cell*, cells, n)                 the first n cells; n may be more than there are
 //   fetch<type>(at)                      lanes * step neighbours in memory, converted
 //   fetchPart<type>(at, n)               the first n of these, zero beyond
-//   weave<type>(even, odd, n)            n cells, each of an element of `even` and, if step is 2, one of `odd` (may be null)
+//   weave<type>(even, odd)               cells of an element of `even` and, if step is 2, one of `odd`
+//   weavePart<type>(even, odd, n)        n cells of these, zero beyond; `odd` may be null
 //   transpose(cells[lanes])
 //   totals(sums[n], float*)              the sum over each register's lanes
 //   loadSums(float*, n) update<type>(out, sums, n, alpha, beta)
@@ -80,27 +81,29 @@ void tile(size_t rows, size_t vectors, const void* left, const void* right, size
 
 // Vectors that run along k in memory: a register of each, turned.
 template <class V, DType T>
-GLULAM_TARGET void packTurned(const Strip& strip, size_t width, size_t k, typename V::Cell* cells, size_t stride) {
+GLULAM_TARGET void packTurned(const Strip& strip, size_t width, size_t k, typename V::Cell* cells, size_t stride,
+                              size_t panelCells) {
   constexpr size_t lanes = V::lanes, run = V::lanes * V::step;
-  const size_t depth = (k + V::step - 1) / V::step;
-  for (size_t i = 0; i < width; i += stride, cells += depth * stride) {
+  for (size_t i = 0; i < width; i += stride, cells += panelCells * stride) {
     for (size_t j = 0; j < stride; j += lanes) {
       const size_t valid = width > i + j ? std::min(width - i - j, lanes) : 0;
       for (size_t p = 0; p < k; p += run) {
-        const size_t n = std::min(run, k - p);
+        const size_t n = std::min(run, k - p), rows = (n + V::step - 1) / V::step;
         const char* at = strip.data + ((i + j) * strip.across + p) * bytesOf(T);
         typename V::Cells block[lanes];
-        for (size_t v = 0; v < lanes; v++, at += strip.across * bytesOf(T)) {
-          if (v >= valid) {
-            block[v] = V::zero();
-            continue;
+        if (valid == lanes && n == run) {
+#pragma GCC unroll 16
+          for (size_t v = 0; v < lanes; v++, at += strip.across * bytesOf(T)) {
+            block[v] = V::template fetch<T>(at);
+            __builtin_prefetch(at + 512);  // hardware follows fewer streams than these
           }
-          block[v] = n == run ? V::template fetch<T>(at) : V::template fetchPart<T>(at, n);
-          __builtin_prefetch(at + 512);  // hardware follows fewer streams than these
+        } else {
+          for (size_t v = 0; v < lanes; v++) {
+            block[v] = v < valid ? V::template fetchPart<T>(at + v * strip.across * bytesOf(T), n) : V::zero();
+          }
         }
         V::transpose(block);
         typename V::Cell* out = cells + p / V::step * stride + j;
-        const size_t rows = (n + V::step - 1) / V::step;
         for (size_t c = 0; c < rows; c++) V::put(out + c * stride, block[c], stride - j);
       }
     }
@@ -109,43 +112,43 @@ GLULAM_TARGET void packTurned(const Strip& strip, size_t width, size_t k, typena
 
 // Vectors that lie side by side in memory.
 template <class V, DType T>
-GLULAM_TARGET void packStraight(const Strip& strip, size_t width, size_t k, typename V::Cell* cells, size_t stride) {
+GLULAM_TARGET void packStraight(const Strip& strip, size_t width, size_t k, typename V::Cell* cells, size_t stride,
+                                size_t panelCells) {
   constexpr size_t lanes = V::lanes;
-  const size_t row = strip.along * bytesOf(T), depth = (k + V::step - 1) / V::step;
+  const size_t row = strip.along * bytesOf(T);
   for (size_t p = 0; p < k; p += V::step, cells += stride) {
     const char* even = strip.data + p * row;
-    const char* odd = V::step == 2 && p + 1 < k ? even + row : nullptr;
-    // Rows are far apart, hardware does not foresee the next.
-    for (size_t byte = 0; byte < width * bytesOf(T); byte += 64) {
-      __builtin_prefetch(even + PFD * row + byte, 0, PFL);
-      if (V::step == 2) __builtin_prefetch(even + (PFD + 1) * row + byte, 0, PFL);
+    const bool pair = V::step == 1 || p + 1 < k;
+    for (size_t byte = 0; byte < width * bytesOf(T); byte += 64) {  // rows are far apart: hardware foresees none
+      for (size_t ahead = 0; ahead < V::step; ahead++) __builtin_prefetch(even + (PFD + ahead) * row + byte, 0, PFL);
     }
     typename V::Cell* out = cells;
-    for (size_t i = 0; i < width; i += stride, out += depth * stride) {
-      for (size_t j = 0; j < stride; j += lanes) {
-        const size_t valid = width > i + j ? width - i - j : 0, skip = (i + j) * bytesOf(T);
-        V::put(out + j, V::template weave<T>(even + skip, odd ? odd + skip : nullptr, valid), stride - j);
+    for (size_t i = 0; i < width; i += stride, out += panelCells * stride) {
+      const size_t valid = std::min(width - i, stride);
+      const char* at = even + i * bytesOf(T);
+      size_t j = 0;
+      for (; pair && j + lanes <= valid; j += lanes, at += lanes * bytesOf(T)) {
+        V::put(out + j, V::template weave<T>(at, at + row), lanes);
+      }
+      for (; j < stride; j += lanes, at += lanes * bytesOf(T)) {
+        V::put(out + j, V::template weavePart<T>(at, pair ? at + row : nullptr, valid > j ? valid - j : 0), stride - j);
       }
     }
   }
 }
 
 template <class V, DType T>
-void packOf(const Strip& strip, size_t width, size_t k, void* cells, size_t stride) {
-  if (strip.along == 1) {
-    packTurned<V, T>(strip, width, k, static_cast<typename V::Cell*>(cells), stride);
-  } else {
-    packStraight<V, T>(strip, width, k, static_cast<typename V::Cell*>(cells), stride);
-  }
+void packOf(const Strip& strip, size_t width, size_t k, void* cells, size_t stride, size_t panelCells) {
+  const auto run = strip.along == 1 ? packTurned<V, T> : packStraight<V, T>;
+  run(strip, width, k, static_cast<typename V::Cell*>(cells), stride, panelCells);
 }
 
 template <class V>
-void pack(const Strip& strip, size_t width, size_t k, void* cells, size_t stride) {
-  switch (strip.type) {
-    case DType::f32: return packOf<V, DType::f32>(strip, width, k, cells, stride);
-    case DType::bf16: return packOf<V, DType::bf16>(strip, width, k, cells, stride);
-    default: return packOf<V, DType::f16>(strip, width, k, cells, stride);
-  }
+void pack(const Strip& strip, size_t width, size_t k, void* cells, size_t stride, size_t panelCells) {
+  const auto run = strip.type == DType::f32    ? packOf<V, DType::f32>
+                   : strip.type == DType::bf16 ? packOf<V, DType::bf16>
+                                               : packOf<V, DType::f16>;
+  run(strip, width, k, cells, stride, panelCells);
 }
 
 template <class V, DType T>
@@ -160,7 +163,7 @@ template <class V>
 void copyRows(const Strip& strip, size_t count, size_t k, void* rows, size_t stride) {
   auto row = static_cast<typename V::Cell*>(rows);
   if (strip.along != 1 && V::step == 1) {  // what pack does with k for the vectors' direction
-    return pack<V>({strip.data, strip.type, strip.along, strip.across}, k, count, rows, stride);
+    return pack<V>({strip.data, strip.type, strip.along, strip.across}, k, count, rows, stride, 0);
   }
   for (size_t s = 0; s < count; s++, row += stride) {
     const char* at = strip.data + s * strip.across * bytesOf(strip.type);
@@ -271,7 +274,7 @@ void store(const float* sums, size_t n, void* out, DType type, float alpha, floa
 
 template <class V>
 Kernels makeKernels() {
-  return {V::step,  V::lanes, V::tileRows, V::tileVectors, V::blockCells, V::dotRows,
+  return {V::step,  V::lanes, V::tileRows, V::tileVectors, V::dotRows,
           pack<V>, tile<V>,  copyRows<V>, dots<V>,        store<V>};
 }
 

@@ -12,7 +12,7 @@ struct Plain {
   using Cell = float;
   using Cells = Four;
   using Sums = Four;
-  static constexpr size_t step = 1, lanes = 4, blockCells = 384;
+  static constexpr size_t step = 1, lanes = 4;
 #if defined(__aarch64__)
   static constexpr size_t tileRows = 6, tileVectors = 4;  // 32 registers
 #else
@@ -60,7 +60,11 @@ struct Plain {
     return value;
   }
   template <DType T>
-  GLULAM_INLINE Four weave(const char* even, const char*, size_t n) {
+  GLULAM_INLINE Four weave(const char* even, const char*) {
+    return fetch<T>(even);
+  }
+  template <DType T>
+  GLULAM_INLINE Four weavePart(const char* even, const char*, size_t n) {
     return fetchPart<T>(even, n);
   }
 

@@ -1,6 +1,6 @@
 import {
   bytesPerElement,
-  checkLength,
+  checkSize,
   checkTensor,
   sizeOf,
   Tensor,
@@ -56,6 +56,7 @@ export function createDevice(addon: Addon, isa: Isa, threads: number, precision:
   let tensors = 0;
   let bytes = 0;
   let closed = false;
+  let told = false;
 
   // A number may be given again at once: the command that frees it runs before the one that makes it anew.
   const takeNumber = (): number => freeNumbers.pop() ?? nextNumber++;
@@ -90,6 +91,7 @@ export function createDevice(addon: Addon, isa: Isa, threads: number, precision:
   const settle = async (failure: Promise<string | undefined>): Promise<void> => {
     const message = await failure;
     if (message === undefined) return;
+    told = true;
     throw new TensorsError(
       'ENGINE_FAILED',
       `engine-native failed in ${message}. What was asked for after it was not computed: open a new engine to go on.`,
@@ -105,7 +107,7 @@ export function createDevice(addon: Addon, isa: Isa, threads: number, precision:
     view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Storage),
     run: (operation, operands, params, payload) => submit(operation, operands.map(idOf), params, payload),
     upload(data, shape) {
-      checkLength('upload', data.length, shape);
+      checkSize('upload', data.length, shape);
       const tensor = make(shape, data instanceof Int32Array ? 'int32' : 'float32');
       submit('upload', [idOf(tensor)], [dtypeNumber[tensor.dtype], data.length], data);
       return tensor;
@@ -113,8 +115,11 @@ export function createDevice(addon: Addon, isa: Isa, threads: number, precision:
     openWeight(source) {
       checkOpen('openWeight');
       const { name, shape, dtype, byteOffset, byteLength } = source;
+      if (dtype === 'int32') {
+        throw new TensorsError('DTYPE_MISMATCH', `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`);
+      }
       const elements = sizeOf(shape);
-      const [file, fileBytes] = mapFile(addon, () => addon.mapFile(handle, source.file));
+      const [file, fileBytes] = readable(() => addon.mapFile(handle, source.file));
       if (byteLength !== elements * bytesPerElement[dtype] || byteOffset < 0 || byteOffset + byteLength > fileBytes) {
         throw new TensorsError(
           'FILE_UNREADABLE',
@@ -145,14 +150,16 @@ export function createDevice(addon: Addon, isa: Isa, threads: number, precision:
     async close() {
       if (closed) return;
       closed = true;
-      await addon.close(handle);
+      const failure = addon.close(handle);
+      // Everything is freed either way; a failure that was told already is not told again.
+      await (told ? failure : settle(failure));
     },
   };
 }
 
-function mapFile<T>(_addon: Addon, map: () => T): T {
+function readable<T>(open: () => T): T {
   try {
-    return map();
+    return open();
   } catch (cause) {
     throw new TensorsError('FILE_UNREADABLE', `${(cause as Error).message}; check that the checkpoint is whole and readable`, { cause });
   }

@@ -1,1 +1,5 @@
-export {};
+export type { Isa, NativeStats } from './addon.js';
+export type { NativeEngine, NativeEngineOptions } from './native-engine.js';
+export { createNativeEngine } from './native-engine.js';
+export type { EngineNativeOptions } from './plugin.js';
+export { engineNative } from './plugin.js';

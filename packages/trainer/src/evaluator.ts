@@ -1,0 +1,27 @@
+import type { Decoder, Tokenizer } from '@glulam/model';
+import { point } from '@glulam/plugin';
+import type { z } from 'zod';
+import type { Example } from './batches.js';
+
+/** What an evaluator may look at; it leaves the model as it found it. */
+export interface EvaluationContext {
+  readonly decoder: Decoder;
+  readonly tokenizer: Tokenizer;
+  /** Held-out examples; empty if the config names none. */
+  readonly heldOut: readonly Example[];
+  readonly signal: AbortSignal;
+}
+
+/** Scores a model: names to numbers, such as `{ loss: 2.19 }`. */
+export interface Evaluator {
+  evaluate(context: EvaluationContext): Promise<Readonly<Record<string, number>>>;
+}
+
+/** What a plugin contributes at the point `evaluators`. */
+export interface EvaluatorContribution<Options = unknown> {
+  readonly kind: string;
+  readonly schema: z.ZodType<Options>;
+  open(options: Options): Evaluator;
+}
+
+export const evaluators = point<EvaluatorContribution>('trainer.evaluators');

@@ -1,0 +1,60 @@
+import {
+  adapters,
+  createDecoder,
+  families,
+  openCheckpoint,
+  openTokenizer,
+  readPeftAdapter,
+  strategies,
+  type Decoder,
+  type Tokenizer,
+} from '@glulam/model';
+import type { Composition } from '@glulam/plugin';
+import { engines, type Precision } from '@glulam/tensors';
+import { choose } from './choices.js';
+import type { RunConfig } from './config.js';
+
+/** A model on its engine, with its tokenizer; `close` ends both. */
+export interface OpenModel {
+  readonly decoder: Decoder;
+  readonly tokenizer: Tokenizer;
+  close(): Promise<void>;
+}
+
+/**
+ * Open the base, expand it and put the adapter on: a fresh one, or the one saved in `adapterFolder`. Everything that can
+ * be wrong is checked from headers and configs before the engine starts.
+ */
+export async function openModel(
+  config: RunConfig,
+  composition: Composition,
+  { adapterFolder }: { readonly adapterFolder?: string } = {},
+): Promise<OpenModel> {
+  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const tokenizer = openTokenizer(config.base, { vocabularySize: checkpoint.shape.vocabularySize });
+  const { physicalLayers } = checkpoint.shape;
+  const saved = adapterFolder === undefined ? undefined : readPeftAdapter(adapterFolder, composition.all(adapters));
+  const expansion = config.expansion && choose(composition, strategies, 'expansion', config.expansion);
+  const layers = saved?.layers ?? expansion?.contribution.expand(physicalLayers, expansion.options);
+  const fresh = choose(composition, adapters, 'adapter', config.adapter);
+  const adapter = saved?.adapter ?? fresh.contribution.create(fresh.options);
+
+  const { contribution, options } = choose(composition, engines, 'engine', config.engine);
+  const stored = checkpoint.files.source(checkpoint.shape.names.embedding).dtype;
+  const precision: Precision = config.precision === 'auto' ? (stored === 'bfloat16' ? 'bfloat16' : 'float32') : config.precision;
+  const engine = await contribution.open(options, { precision });
+  try {
+    const decoder = createDecoder({ engine, checkpoint, layers, adapter, adapterValues: saved?.values, seed: config.seed });
+    return {
+      decoder,
+      tokenizer,
+      async close() {
+        decoder.close();
+        await engine.close();
+      },
+    };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}

@@ -1,0 +1,129 @@
+import { checkTensor, scope, type FrozenLinearOptions, type FusedOperations, type Tensor } from '@glulam/tensors';
+import { typeNumber, type Device } from '../device.js';
+import { product } from '../product.js';
+import { expectShape, stored } from './checks.js';
+
+/**
+ * y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias.
+ *
+ * The product with W has operands of the engine's precision; the low-rank path is float32 arithmetic on x as it is
+ * stored, and so are the gradients of A and B. Everything is summed in float32 and rounded once to the output's type.
+ */
+export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
+  const { make, run, precision } = device;
+  const bfloat16 = precision === 'bfloat16';
+
+  /** x * scale + bias along columns, in `type`. */
+  const scaleColumns = (x: Tensor, scale: Tensor | undefined, bias: Tensor | undefined, type: Tensor['dtype']): Tensor => {
+    const y = make(x.shape, type);
+    run('scaleColumns', [y, x, scale, bias], [x.shape[0]!, x.shape[1]!, typeNumber(type)]);
+    return y;
+  };
+  /** Sums of x, or of x * y, down each column. */
+  const columnSums = (x: Tensor, y?: Tensor): Tensor => {
+    const sums = make([x.shape[1]!]);
+    run('columnSums', [sums, x, y], [x.shape[0]!, x.shape[1]!]);
+    return sums;
+  };
+  /** Inverted dropout; the mask follows from the key, so backward draws it again instead of keeping it. */
+  const dropped = (x: Tensor, dropout: FrozenLinearOptions['dropout']): Tensor => {
+    if (dropout === undefined || dropout.rate === 0) return x;
+    const y = make(x.shape);
+    run('dropout', [y, x], [x.size, dropout.rate, ...dropout.key]);
+    return y;
+  };
+
+  return {
+    forward({ x, inScale, outScale, A, B, bias }, { weight, scale, dropout, type }, keep) {
+      const [m, k] = stored('frozenLinear', x);
+      const [n] = weight.shape as [number, number];
+      const r = A?.shape[0] ?? 0;
+      const expected = [
+        ['inScale', inScale, [k]],
+        ['outScale', outScale, [n]],
+        ['A', A, [r, k]],
+        ['B', B, [n, r]],
+        ['bias', bias, [n]],
+      ] as const;
+      expectShape('frozenLinear', weight.name, weight, [n, k]);
+      for (const [name, tensor, shape] of expected) {
+        if (tensor === undefined) continue;
+        checkTensor('frozenLinear', tensor, 'float32');
+        expectShape('frozenLinear', name, tensor, shape);
+      }
+      return scope(() => {
+        const scaled = inScale === undefined ? x : scaleColumns(x, inScale, undefined, 'float32');
+        const plain = (A === undefined || B === undefined) && outScale === undefined && bias === undefined;
+        const sum = make([m, n], plain ? type : 'float32');
+        product(device, 'frozenLinear', sum, scaled, weight, { m, n, k, transposeB: true, bfloat16 });
+        if (plain) return { output: sum, saved: keep ? { x, inScale } : {} };
+
+        let u: Tensor | undefined;
+        if (A !== undefined && B !== undefined) {
+          u = make([m, r]);
+          product(device, 'frozenLinear', u, dropped(x, dropout), A, { m, n: r, k, transposeB: true });
+          product(device, 'frozenLinear', sum, u, B, { m, n, k: r, transposeB: true, alpha: scale, into: { beta: 1, row: 0 } });
+        }
+        const done = outScale === undefined && bias === undefined && type === 'float32';
+        const output = done ? sum : scaleColumns(sum, outScale, bias, type);
+        if (!keep) return { output, saved: {} };
+        // The gradient of outScale reads what it multiplied, kept like any activation.
+        const z = outScale === undefined ? undefined : scaleColumns(sum, undefined, undefined, precision);
+        return { output, saved: { x, inScale, outScale, A, B, u, z } };
+      });
+    },
+
+    backward({ x, inScale, outScale, A, B, u, z }, gradient, { weight, scale, dropout }, needs) {
+      const [m, k] = x!.shape as [number, number];
+      const [n] = weight.shape as [number, number];
+      return scope(() => {
+        const dz = outScale === undefined ? gradient : scaleColumns(gradient, outScale, undefined, 'float32');
+        const gradients: Record<string, Tensor | undefined> = {};
+        if (needs.has('bias')) gradients['bias'] = columnSums(gradient);
+        if (needs.has('outScale') && z !== undefined) gradients['outScale'] = columnSums(gradient, z);
+
+        let du: Tensor | undefined;
+        if (A !== undefined && B !== undefined && u !== undefined) {
+          const r = A.shape[0]!;
+          if (needs.has('B')) {
+            gradients['B'] = make(B.shape);
+            product(device, 'frozenLinear', gradients['B'], dz, u, { m: n, n: r, k: m, transposeA: true, alpha: scale });
+          }
+          if (needs.has('A') || needs.has('x')) {
+            du = make([m, r]);
+            product(device, 'frozenLinear', du, dz, B, { m, n: r, k: n, alpha: scale });
+          }
+          if (needs.has('A')) {
+            gradients['A'] = make(A.shape);
+            product(device, 'frozenLinear', gradients['A'], du!, dropped(x!, dropout), { m: r, n: k, k: m, transposeA: true });
+          }
+        }
+        if (!needs.has('x') && !needs.has('inScale')) return gradients;
+
+        // Through the frozen path into what comes down the low-rank one: no gradient of x is written twice over.
+        let dx: Tensor | undefined;
+        if (du !== undefined && needs.has('x')) {
+          const low = make([m, k]);
+          product(device, 'frozenLinear', low, du, A!, { m, n: k, k: A!.shape[0]! });
+          dx = dropped(low, dropout);
+        }
+        if (inScale === undefined) {
+          const into = dx === undefined ? {} : { into: { beta: 1, row: 0 } as const };
+          dx ??= make([m, k]);
+          product(device, 'frozenLinear', dx, dz, weight, { m, n: k, k: n, bfloat16, ...into });
+          gradients['x'] = dx;
+          return gradients;
+        }
+        const dScaled = make([m, k]);
+        product(device, 'frozenLinear', dScaled, dz, weight, { m, n: k, k: n, bfloat16 });
+        if (needs.has('inScale')) gradients['inScale'] = columnSums(dScaled, x);
+        if (needs.has('x')) {
+          const direct = scaleColumns(dScaled, inScale, undefined, 'float32');
+          if (dx !== undefined) run('accumulate', [direct, dx], [direct.size]);
+          gradients['x'] = direct;
+        }
+        return gradients;
+      });
+    },
+  };
+}
