@@ -38,7 +38,7 @@ async function main() {
 
   const files = readdirSync(native).sort();
   const shared = createHash('sha256').update(compiler.version);
-  for (const file of files.filter((name) => name.endsWith('.h'))) shared.update(file).update(source(file));
+  for (const file of files.filter((name) => /\.(h|inc)$/.test(name))) shared.update(file).update(source(file));
   const sharedHash = shared.digest('hex');
 
   const units = files

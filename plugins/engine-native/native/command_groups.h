@@ -13,4 +13,7 @@ std::vector<Operation> fusedOperations();
 // `elements` of x from `first` on, to `out` of `type`.
 void convert(const Call& call, const Tensor& x, size_t first, size_t elements, void* out, DType type);
 
+// Four words from a param on.
+RandomKey keyAt(const Call& call, size_t at);
+
 }  // namespace glulam

@@ -24,7 +24,8 @@ struct Tensor {
   }
 };
 
-// Tensors by the number that JavaScript gave them; a number is used again after its tensor is freed.
+// Tensors by the number that JavaScript gave them; a number is used again after its tensor is freed. Making one may move
+// the records of all: copy a Tensor before. Values stay where they are.
 class Store {
  public:
   Store(Memory& memory, MappedFiles& files) : memory_(memory), files_(files) {}

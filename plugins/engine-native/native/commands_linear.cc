@@ -39,7 +39,7 @@ void eachRows(Pool& pool, size_t rows, size_t columns, const std::function<void(
 // [c, a, b] [batch, m, n, k, transposeA, transposeB, alpha, beta, bf16, type, exists, offset, elements]
 void product(const Call& call) {
   const size_t batch = call.size(0), m = call.size(1), n = call.size(2), k = call.size(3);
-  const Tensor &a = call.in(1, batch * m * k), &b = call.in(2, batch * k * n);
+  const Tensor a = call.in(1, batch * m * k), b = call.in(2, batch * k * n);
   const size_t offset = call.size(11), elements = call.size(12);
   if (offset + batch * m * n > elements) throw std::logic_error("the result reaches beyond its tensor");
   const Tensor& c = call.flag(10) ? call.own(0, elements) : call.make(0, call.type(9), elements);
@@ -55,7 +55,7 @@ void product(const Call& call) {
 // [y, x, scale?, bias?] [rows, columns, type]: y = x * scale + bias
 void scaleColumns(const Call& call) {
   const size_t rows = call.size(0), columns = call.size(1);
-  const Tensor& x = call.in(1, rows * columns);
+  const Tensor x = call.in(1, rows * columns);
   const float *scale = call.optional(2, columns), *bias = call.optional(3, columns);
   const Tensor& y = call.make(0, call.type(2), rows * columns);
   reading(x, [&](auto from) {
@@ -112,9 +112,7 @@ void accumulate(const Call& call) {
   const size_t elements = call.size(0);
   float* target = call.own(0, elements, DType::f32).as<float>();
   const float* x = call.floats(1, elements);
-  call.pool.forEach(elements, pieceElements, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; i++) target[i] += x[i];
-  });
+  call.kernels.accumulate(call.pool, target, x, elements);
 }
 
 }  // namespace

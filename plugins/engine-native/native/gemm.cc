@@ -10,7 +10,7 @@ namespace glulam {
 namespace {
 
 // Slim operands of up to this many rows are multiplied by dot products; with more, packing the other one pays.
-const size_t slimRows = getenv("SR") ? atoi(getenv("SR")) : 40;
+constexpr size_t slimRows = 40;
 
 const Kernels& kernelsOf(Isa isa, bool bf16Operands) {
 #if defined(__x86_64__)

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <string>
 #include <functional>
 #include <vector>
 #if defined(__x86_64__)
@@ -131,8 +130,6 @@ struct Case {
 };
 
 void bench(Pool& pool, Isa isa, const Case& c, double peak) {
-  if (getenv("BM") && !strstr(getenv("BM"), ("," + std::to_string(c.m) + ",").c_str())) return;
-  if (getenv("BT") && c.bf16 != (atoi(getenv("BT")) != 0)) return;
   const size_t weightBytes = c.n * c.k * bytesOf(c.weight);
   // Several weights in turn where one would stay in the cache: a model's next layer is another one.
   const size_t copies = c.m <= 8 ? std::max<size_t>(1, (size_t(256) << 20) / weightBytes) : 1;

@@ -19,10 +19,6 @@
 #include <algorithm>
 #include <utility>
 
-#ifndef PFD
-#define PFD 16
-#define PFL 2
-#endif
 #include "gemm_convert.h"
 #include "gemm_kernels.h"
 
@@ -120,7 +116,7 @@ GLULAM_TARGET void packStraight(const Strip& strip, size_t width, size_t k, type
     const char* even = strip.data + p * row;
     const bool pair = V::step == 1 || p + 1 < k;
     for (size_t byte = 0; byte < width * bytesOf(T); byte += 64) {  // rows are far apart: hardware foresees none
-      for (size_t ahead = 0; ahead < V::step; ahead++) __builtin_prefetch(even + (PFD + ahead) * row + byte, 0, PFL);
+      for (size_t ahead = 0; ahead < V::step; ahead++) __builtin_prefetch(even + (16 + ahead) * row + byte);
     }
     typename V::Cell* out = cells;
     for (size_t i = 0; i < width; i += stride, out += panelCells * stride) {

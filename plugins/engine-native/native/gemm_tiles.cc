@@ -1,6 +1,5 @@
 // Products by register tiles from packed operands: `left` is packed once and shared, of `right` each thread packs a few
 // columns at a time, which stay in its cache while every tile of rows passes over them (Goto and van de Geijn, 2008).
-// The next columns are fetched and packed in slices between the tiles, so that memory is read while units multiply.
 #include <algorithm>
 #include <atomic>
 
@@ -163,9 +162,9 @@ void multiplyTiles(Pool& pool, const Kernels& kernels, const Strip& left, size_t
   // sets of the cache (strides are powers of two, or nearly), so more columns are taken at a time, and less of k.
   const bool turned = right.along == 1;
   const size_t panel = std::min(kernels.tileVectors, (n + kernels.lanes - 1) / kernels.lanes) * kernels.lanes;
-  size_t group = std::max<size_t>(turned ? 64 : atoi(getenv("GP")?getenv("GP"):"256"), panel);
+  size_t group = std::max<size_t>(turned ? 64 : 256, panel);
   while (group > panel && n < 2 * threads * group) group = std::max(panel, group / 2 / panel * panel);
-  const Product product{kernels, left,  right, n, k, target, panel, group, turned ? size_t(512) : size_t(atoi(getenv("KC")?getenv("KC"):"512")),
+  const Product product{kernels, left,  right, n, k, target, panel, group, size_t(turned ? 512 : 384),
                         target.c.type == DType::f32 && !target.transposed};
 
   const size_t mostRows = std::max(packedBytes / (product.cells() * 4), 16 * kernels.tileRows);

@@ -31,7 +31,7 @@ import { createDevice, typeNumber } from './device.js';
 import { createFused } from './fused/fused.js';
 import { product } from './product.js';
 
-// In the order of native/commands_elementwise.cc.
+// In the order of native/kernels.h.
 const unaries: readonly UnaryOperation[] = ['neg', 'exp', 'log', 'sqrt', 'rsqrt', 'sigmoid'];
 const binaries: readonly BinaryOperation[] = ['add', 'sub', 'mul', 'div', 'max', 'greaterEqual'];
 const reductions: readonly Reduction[] = ['sum', 'max'];

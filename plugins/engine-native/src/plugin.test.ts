@@ -6,7 +6,7 @@ import { engineNative } from './plugin.js';
 
 afterEach(() => void delete process.env['GLULAM_ISA']);
 
-const contribution = () => compose([engineNative()]).getAll(engines)[0]!;
+const contribution = () => compose([engineNative()]).all(engines)[0]!;
 
 describe('engineNative', () => {
   it('contributes the engine of kind native', async () => {

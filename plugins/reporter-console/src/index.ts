@@ -1,1 +1,22 @@
-export {};
+import { definePlugin, type Plugin } from '@glulam/plugin';
+import { reporters, type ReporterContribution } from '@glulam/trainer';
+import { z } from 'zod';
+import { reportToConsole } from './console-reporter.js';
+
+export type { Output } from './console-reporter.js';
+export { reportToConsole } from './console-reporter.js';
+
+const schema = z.strictObject({});
+
+export const consoleReporter: ReporterContribution<z.infer<typeof schema>> = {
+  kind: 'console',
+  schema,
+  open: (_, events) => reportToConsole(events, process.stdout),
+};
+
+/** The plugin: the reporter `console`. */
+export const reporterConsole = (): Plugin =>
+  definePlugin({
+    name: '@glulam/reporter-console',
+    register: (registry) => registry.contribute(reporters, { create: () => consoleReporter as ReporterContribution }),
+  });

@@ -22,7 +22,7 @@ export function attention({ make, run }: Device): FusedOperations['attention'] {
       return scope(() => {
         const output = make(q.shape, type);
         // log sum exp of each query's scores, by head: what backward needs to have the shares again.
-        const lse = make([heads, queries]);
+        const lse = make([queries, heads]);
         run('attention', [output, lse, q, k, v], params(q, k, options));
         return { output, saved: keep ? { q, k, v, output, lse } : {} };
       });

@@ -3,11 +3,12 @@ import type { Device } from '../device.js';
 
 export function adamW({ run }: Device): FusedOperations['adamW'] {
   return (updates, { beta1, beta2, epsilon, step, gradientScale }) => {
-    for (const { parameter, gradient, mean, variance, learningRate, weightDecay } of updates) {
-      const tensors = [parameter, gradient, mean, variance];
-      for (const tensor of tensors) checkTensor('adamW', tensor, 'float32');
-      run('adamW', tensors, [parameter.size, learningRate, weightDecay, beta1, beta2, epsilon, step, gradientScale]);
-    }
+    const tensors = updates.flatMap(({ parameter, gradient, mean, variance }) => [parameter, gradient, mean, variance]);
+    for (const tensor of tensors) checkTensor('adamW', tensor, 'float32');
+    run('adamW', tensors, [
+      ...[beta1, beta2, epsilon, step, gradientScale],
+      ...updates.flatMap(({ parameter, learningRate, weightDecay }) => [parameter.size, learningRate, weightDecay]),
+    ]);
   };
 }
 

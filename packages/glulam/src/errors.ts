@@ -1,0 +1,12 @@
+export type GlulamErrorCode = 'USAGE' | 'CONFIG_NOT_FOUND' | 'CONFIG_UNREADABLE' | 'PLUGIN_UNLOADABLE' | 'RUN_NOT_FOUND';
+
+/** The one error class of this package: the message says what was got, what was expected and how to mend it. */
+export class GlulamError extends Error {
+  override readonly name = 'GlulamError';
+  readonly code: GlulamErrorCode;
+
+  constructor(code: GlulamErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
+import { configError, describeIssues, runConfigSchema, type RunConfig } from '@glulam/trainer';
+import { createJiti } from 'jiti';
+import { parse as parseYaml } from 'yaml';
+import { GlulamError } from './errors.js';
+import { preset } from './preset.js';
+
+export interface LoadedConfig {
+  readonly config: RunConfig;
+  readonly composition: Composition;
+}
+
+/** Read a config file (.ts, .js, .mjs, .json, .yaml, .yml), apply overrides, check it whole, and compose its plugins. */
+export async function loadConfig(file: string, overrides: Readonly<Record<string, unknown>> = {}): Promise<LoadedConfig> {
+  const absolute = path.resolve(file);
+  if (!existsSync(absolute)) {
+    throw new GlulamError('CONFIG_NOT_FOUND', `there is no config file ${file}; expected a .ts, .js, .json or .yaml file`);
+  }
+  const raw = await readConfigFile(absolute);
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
+    throw new GlulamError('CONFIG_UNREADABLE', `${file} gives no config object; a .ts or .js file exports one as its default: export default defineConfig({ ... })`);
+  }
+  const { plugins = [], ...fields } = raw as Record<string, unknown>;
+  return resolveConfig(withOverrides(fields, overrides), await loadPlugins(plugins, absolute), path.dirname(absolute));
+}
+
+/** Check a config's fields and make its paths absolute; `out` is taken from the working folder. */
+export function resolveConfig(fields: Record<string, unknown>, plugins: PluginList, folder: string): LoadedConfig {
+  const parsed = runConfigSchema.safeParse(fields);
+  if (!parsed.success) throw configError(describeIssues(parsed.error, runConfigSchema));
+  const { base, data, ...rest } = parsed.data;
+  const here = (name: string): string => path.resolve(folder, name);
+  const config: RunConfig = {
+    ...rest,
+    base: here(base),
+    data: { ...data, train: here(data.train), ...(data.heldOut === undefined ? {} : { heldOut: here(data.heldOut) }) },
+    out: path.resolve(rest.out),
+  };
+  return { config, composition: compose([...preset(), ...plugins]) };
+}
+
+async function readConfigFile(file: string): Promise<unknown> {
+  const extension = path.extname(file);
+  try {
+    if (extension === '.json') return JSON.parse(await readFile(file, 'utf8'));
+    if (extension === '.yaml' || extension === '.yml') return parseYaml(await readFile(file, 'utf8'));
+    if (['.ts', '.mts', '.js', '.mjs'].includes(extension)) return await createJiti(import.meta.url).import(file, { default: true });
+  } catch (cause) {
+    throw new GlulamError('CONFIG_UNREADABLE', `${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  throw new GlulamError('CONFIG_UNREADABLE', `${file} ends in "${extension}"; expected .ts, .js, .mjs, .json, .yaml or .yml`);
+}
+
+/** Plugins of a config: values as they are; names are packages, found from the config's folder. */
+async function loadPlugins(plugins: unknown, file: string): Promise<PluginList> {
+  if (!Array.isArray(plugins)) throw configError([`plugins: got ${typeof plugins}; expected a list`]);
+  const jiti = createJiti(file);
+  return Promise.all(
+    plugins.map(async (plugin: unknown) => {
+      if (typeof plugin !== 'string') return plugin as Plugin;
+      let loaded: unknown;
+      try {
+        loaded = await jiti.import(plugin, { default: true });
+      } catch (cause) {
+        throw new GlulamError('PLUGIN_UNLOADABLE', `the plugin ${plugin} cannot be loaded (${(cause as Error).message}); install it: npm install ${plugin}`, { cause });
+      }
+      if (typeof loaded !== 'function') {
+        throw new GlulamError('PLUGIN_UNLOADABLE', `the package ${plugin} has no default export that is a plugin factory; name it in a .ts or .js config instead`);
+      }
+      return (loaded as () => Plugin)();
+    }),
+  );
+}
+
+/** `{ 'train.steps': 10 }` laid over a config's fields. */
+function withOverrides(fields: Record<string, unknown>, overrides: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const result = structuredClone(fields);
+  for (const [name, value] of Object.entries(overrides)) {
+    const parts = name.split('.');
+    let place = result;
+    for (const part of parts.slice(0, -1)) {
+      const next = place[part];
+      place = (place[part] = typeof next === 'object' && next !== null ? next : {}) as Record<string, unknown>;
+    }
+    place[parts.at(-1)!] = value;
+  }
+  return result;
+}

@@ -1,0 +1,43 @@
+import { adapterLora } from '@glulam/adapter-lora';
+import { engineNative } from '@glulam/engine-native';
+import { evaluatorLoss } from '@glulam/evaluator-loss';
+import { expansionLayerMap } from '@glulam/expansion-layer-map';
+import { familyLlama } from '@glulam/family-llama';
+import { familyMistral } from '@glulam/family-mistral';
+import { definePlugin, type Plugin, type PluginList } from '@glulam/plugin';
+import { reporterConsole } from '@glulam/reporter-console';
+import { createReferenceEngine, engines, type EngineContribution } from '@glulam/tensors';
+import { createRunEvents, events } from '@glulam/trainer';
+import { z } from 'zod';
+
+/** What no run can do without: the event stream, and the plain engine to check others against. */
+export const core = (): Plugin =>
+  definePlugin({
+    name: 'glulam',
+    register(registry) {
+      registry.provide(events, {
+        create: () =>
+          createRunEvents((owner, error) => {
+            process.stderr.write(`[${owner}] failed while listening to the run and was cut off: ${error instanceof Error ? error.message : String(error)}\n`);
+          }),
+      });
+      const reference: EngineContribution = {
+        kind: 'reference',
+        schema: z.strictObject({}),
+        open: (_, { precision }) => Promise.resolve(createReferenceEngine({ precision })),
+      };
+      registry.contribute(engines, { create: () => reference });
+    },
+  });
+
+/** The built-in plugins. A config's own come behind them. */
+export const preset = (): PluginList => [
+  core(),
+  engineNative(),
+  familyMistral(),
+  familyLlama(),
+  expansionLayerMap(),
+  adapterLora(),
+  evaluatorLoss(),
+  reporterConsole(),
+];
