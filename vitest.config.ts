@@ -6,6 +6,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['@glulam/source', 'node', 'import', 'default'] } },
   test: {
     include: ['{packages,plugins}/*/{src,test}/**/*.test.ts', 'tools/**/*.test.ts', 'test/**/*.test.ts'],
+    // A package without tests is no failure by itself; `npm test` fails when the whole workspace ran none.
+    passWithNoTests: true,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -18,8 +18,38 @@ function generator(seed) {
   };
 }
 
-const names = ['Mia', 'Noah', 'Ava', 'Liam', 'Zoe', 'Omar', 'Ines', 'Kofi', 'Lena', 'Raj', 'Sara', 'Theo', 'Yuki', 'Ben', 'Nora', 'Ivan'];
-const things = ['pencils', 'apples', 'stickers', 'marbles', 'books', 'cookies', 'shells', 'stamps', 'buttons', 'cards', 'beads', 'oranges'];
+const names = [
+  'Mia',
+  'Noah',
+  'Ava',
+  'Liam',
+  'Zoe',
+  'Omar',
+  'Ines',
+  'Kofi',
+  'Lena',
+  'Raj',
+  'Sara',
+  'Theo',
+  'Yuki',
+  'Ben',
+  'Nora',
+  'Ivan',
+];
+const things = [
+  'pencils',
+  'apples',
+  'stickers',
+  'marbles',
+  'books',
+  'cookies',
+  'shells',
+  'stamps',
+  'buttons',
+  'cards',
+  'beads',
+  'oranges',
+];
 const boxes = ['boxes', 'bags', 'baskets', 'jars', 'trays'];
 
 // Each template draws its numbers and gives the question, its steps as [text before, left, sign, right], and the answer.
@@ -116,7 +146,9 @@ export function makeWordProblems(count, seed, avoid = new Set()) {
     });
     if (seen.has(question)) continue;
     seen.add(question);
-    const lines = steps.map(([text, a, sign, b, unit]) => `${text} ${a} ${sign} ${b} = ${compute[sign](a, b)} ${unit}.`);
+    const lines = steps.map(
+      ([text, a, sign, b, unit]) => `${text} ${a} ${sign} ${b} = ${compute[sign](a, b)} ${unit}.`,
+    );
     const [, a, sign, b] = steps.at(-1);
     rows.push({ question, answer: `${lines.join(' ')}\n#### ${compute[sign](a, b)}` });
   }
@@ -127,7 +159,12 @@ export const toJsonLines = (rows) => rows.map((row) => `${JSON.stringify(row)}\n
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { values } = parseArgs({
-    options: { count: { type: 'string' }, seed: { type: 'string' }, out: { type: 'string' }, avoid: { type: 'string' } },
+    options: {
+      count: { type: 'string' },
+      seed: { type: 'string' },
+      out: { type: 'string' },
+      avoid: { type: 'string' },
+    },
   });
   const [count, seed] = [Number(values.count), Number(values.seed)];
   if (!Number.isInteger(count) || count < 1 || !Number.isInteger(seed) || values.out === undefined) {
@@ -135,5 +172,8 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     process.exit(1);
   }
   const avoid = values.avoid === undefined ? [] : readFileSync(values.avoid, 'utf8').trim().split('\n');
-  writeFileSync(values.out, toJsonLines(makeWordProblems(count, seed, new Set(avoid.map((line) => JSON.parse(line).question)))));
+  writeFileSync(
+    values.out,
+    toJsonLines(makeWordProblems(count, seed, new Set(avoid.map((line) => JSON.parse(line).question)))),
+  );
 }

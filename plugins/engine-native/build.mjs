@@ -16,7 +16,16 @@ const native = path.join(root, 'native');
 const build = path.join(root, 'build');
 const objects = path.join(build, 'objects');
 
-const commonFlags = ['-std=c++17', '-O3', '-fPIC', '-pthread', '-fno-math-errno', '-Wall', '-Wextra', '-DNAPI_VERSION=8'];
+const commonFlags = [
+  '-std=c++17',
+  '-O3',
+  '-fPIC',
+  '-pthread',
+  '-fno-math-errno',
+  '-Wall',
+  '-Wextra',
+  '-DNAPI_VERSION=8',
+];
 const isaFlags = {
   'kernels_avx2.cc': ['-mavx2', '-mfma', '-mf16c'],
   'kernels_avx512.cc': [
@@ -63,7 +72,9 @@ async function main() {
   }
   removeStale(units, withTests);
   const fresh = built.filter(({ linked }) => linked).map(({ name }) => name);
-  console.log(fresh.length ? `built ${fresh.join(', ')} (${stale.length} of ${units.length} files compiled)` : 'up to date');
+  console.log(
+    fresh.length ? `built ${fresh.join(', ')} (${stale.length} of ${units.length} files compiled)` : 'up to date',
+  );
 }
 
 async function link(compiler, name, units, flags) {

@@ -3,10 +3,10 @@ import { bytesPerElement, fromBfloat16Bits, toBfloat16Bits, type DType } from '.
 import type { BinaryOperation, Engine, Precision, UnaryOperation } from './engine.js';
 import { TensorsError } from './errors.js';
 import { uniforms } from './philox.js';
+import { broadcastValues, offsetsOf, pick, place, regionOf, type Values } from './reference-strides.js';
 import {
   argmaxShape,
   broadcastShapes,
-  broadcastStrides,
   checkRows,
   checkShape,
   checkSize,
@@ -25,9 +25,6 @@ import {
 } from './shapes.js';
 import { sizeOf, Tensor } from './tensor.js';
 import type { WeightSource } from './weight-source.js';
-
-/** float32 values, bfloat16 bits or int32 values. */
-type Values = Float32Array | Uint16Array | Int32Array;
 
 /** One array; a tensor and its reshaped views share it. */
 interface Storage {
@@ -120,9 +117,7 @@ export function createReferenceEngine({ precision }: { readonly precision: Preci
       checkFailure();
     },
     memory: () => ({ tensors, bytes }),
-    async close() {
-      checkFailure();
-    },
+    close: () => Promise.resolve(),
 
     openWeight(source) {
       const { name, shape, dtype, byteLength } = source;
@@ -297,42 +292,4 @@ export function createReferenceEngine({ precision }: { readonly precision: Preci
       return store([...shape], 'float32', uniforms(sizeOf(shape), key));
     },
   };
-}
-
-/** Where each element of `shape`, in row-major order, lies in an array that is walked with `strides` from `first`. */
-function offsetsOf(shape: Shape, strides: readonly number[], first = 0): Int32Array {
-  let offsets = Int32Array.of(first);
-  shape.forEach((length, axis) => {
-    const longer = new Int32Array(offsets.length * length);
-    for (let i = 0; i < longer.length; i++)
-      longer[i] = offsets[Math.floor(i / length)]! + (i % length) * strides[axis]!;
-    offsets = longer;
-  });
-  return offsets;
-}
-
-/** Offsets of the region of `size` at `start` in an array of shape `shape`. */
-function regionOf(shape: Shape, start: Shape, size: Shape): Int32Array {
-  const strides = stridesOf(shape);
-  return offsetsOf(
-    size,
-    strides,
-    start.reduce((sum, index, axis) => sum + index * strides[axis]!, 0),
-  );
-}
-
-function broadcastValues(values: Float32Array, from: Shape, to: Shape): Float32Array {
-  return pick(values, offsetsOf(to, broadcastStrides(from, to)));
-}
-
-function pick<V extends Values>(values: V, offsets: Int32Array): V {
-  return values.constructor === Float32Array
-    ? (Float32Array.from(offsets, (offset) => values[offset]!) as V)
-    : values.constructor === Uint16Array
-      ? (Uint16Array.from(offsets, (offset) => values[offset]!) as V)
-      : (Int32Array.from(offsets, (offset) => values[offset]!) as V);
-}
-
-function place(values: Values, offsets: Int32Array, given: Values): void {
-  offsets.forEach((offset, i) => (values[offset] = given[i]!));
 }

@@ -178,7 +178,7 @@ export function scatterAddShape(indices: Shape, values: Shape, rows: number): nu
 }
 
 /** Whether the region of `size` that begins at `start` lies in the shape. */
-export function checkRegion(operation: string, shape: Shape, start: Shape, size: Shape): void {
+function checkRegion(operation: string, shape: Shape, start: Shape, size: Shape): void {
   const fits = (length: number, axis: number): boolean =>
     isLength(start[axis]) && isLength(size[axis]) && start[axis] + size[axis] <= length;
   if (start.length !== shape.length || size.length !== shape.length || !shape.every(fits)) {
@@ -243,34 +243,4 @@ export function concatenateShape(parts: readonly Shape[], axis: number): number[
     );
   }
   return first.map((length, other) => (other === axis ? parts.reduce((sum, part) => sum + part[axis]!, 0) : length));
-}
-
-/** Exactly this many axes. */
-export function checkRank(operation: string, shape: Shape, rank: number): void {
-  if (shape.length !== rank) throw mismatch(operation, `shape ${formatShape(shape)}`, `${rank} axes`);
-}
-
-/** Lengths before, of and after an axis: how reductions and concatenation see a tensor. */
-export function aroundAxis(shape: Shape, axis: number): readonly [outer: number, length: number, inner: number] {
-  return [sizeOf(shape.slice(0, axis)), shape[axis]!, sizeOf(shape.slice(axis + 1))];
-}
-
-// engine-native was written against these names of the functions above; they go when it imports the others.
-
-export function broadcastShape(operation: string, a: Shape, b: Shape): number[] {
-  return broadcastShapes(operation, a, b);
-}
-
-export function checkLength(operation: string, length: number, shape: Shape): void {
-  checkSize(operation, length, shape);
-}
-
-export function checkReshape(from: Shape, to: Shape): void {
-  reshapeShape(from, to);
-}
-
-export type MatmulShape = MatmulSizes;
-
-export function matmulShape(a: Shape, b: Shape, transposeA: boolean, transposeB: boolean): MatmulShape {
-  return matmulSizes(a, b, { transposeA, transposeB });
 }

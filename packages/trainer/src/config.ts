@@ -10,8 +10,8 @@ export const runConfigSchema = z.strictObject({
   /** `{ kind: 'layer_map', layer_map: [...] }`; none: the base as it is. */
   expansion: choice.optional(),
   /** `{ kind: 'lora', r: 8, ... }` */
-  adapter: choice.default({ kind: 'lora' }),
-  engine: choice.default({ kind: 'native' }),
+  adapter: z.looseObject({ kind: z.string().default('lora') }).prefault({}),
+  engine: z.looseObject({ kind: z.string().default('native') }).prefault({}),
   precision: z.enum(['auto', 'bfloat16', 'float32']).default('auto'),
   seed: z.int().min(0).max(0xffffffff).default(0),
   data: z.strictObject({

@@ -49,6 +49,7 @@ struct Avx2 {
   static constexpr size_t tileRows = 6, tileVectors = 2;
   static constexpr size_t dotRows = 4, dotColumns = 2;
 
+  GLULAM_INLINE void keep(__m256& cells) { __asm__("" : "+x"(cells)); }
   GLULAM_INLINE __m256 zero() { return _mm256_setzero_ps(); }
   GLULAM_INLINE __m256 zeroSums() { return _mm256_setzero_ps(); }
   GLULAM_INLINE __m256 load(const float* at) { return _mm256_loadu_ps(at); }

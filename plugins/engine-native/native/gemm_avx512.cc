@@ -131,6 +131,7 @@ struct Float32 : Sums512 {
   using Cells = __m512;
   static constexpr size_t step = 1;
 
+  GLULAM_INLINE void keep(__m512& cells) { __asm__("" : "+v"(cells)); }
   GLULAM_INLINE __m512 zero() { return _mm512_setzero_ps(); }
   GLULAM_INLINE __m512 load(const float* at) { return _mm512_loadu_ps(at); }
   GLULAM_INLINE __m512 broadcast(const float* at) { return _mm512_set1_ps(*at); }
@@ -175,6 +176,7 @@ struct Bfloat16 : Sums512 {
   using Cells = __m512i;
   static constexpr size_t step = 2;
 
+  GLULAM_INLINE void keep(__m512i& cells) { __asm__("" : "+v"(cells)); }
   GLULAM_INLINE __m512i zero() { return _mm512_setzero_si512(); }
   GLULAM_INLINE __m512i load(const uint32_t* at) { return _mm512_loadu_si512(at); }
   GLULAM_INLINE __m512i broadcast(const uint32_t* at) { return _mm512_set1_epi32(int(*at)); }

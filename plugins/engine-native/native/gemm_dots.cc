@@ -11,15 +11,17 @@ namespace {
 
 // Wide rows of a task that is read more than once, and the slim rows it meets, stay within a core's L2 cache.
 constexpr size_t chunkBytes = 256 * 1024;
-// Elements along k between sums, where rows are read more than once: 4 wide rows of these stay in the L1 cache.
-constexpr size_t blockElements = 2048;
+// Of a wide row, what is read between sums where rows are read more than once: a tile's rows stay in the L1 cache.
+constexpr size_t blockBytes = 4096;
 
 }  // namespace
 
 void multiplyDots(Pool& pool, const Kernels& kernels, const Strip& left, size_t m, const Strip& right, size_t n,
                   size_t k, const Target& target) {
   thread_local Scratch slimScratch;
-  const size_t run = kernels.lanes * kernels.step, stride = (k + run - 1) / run * kernels.lanes;  // in cells
+  const size_t run = kernels.lanes * kernels.step;
+  // In cells; an odd number of registers, since rows at multiples of a page would share few sets of the cache.
+  const size_t stride = ((k + run - 1) / run | 1) * kernels.lanes;
   auto slim = static_cast<uint32_t*>(slimScratch.reserve(m * stride * 4));
   const bool small = m * n * k < 100000;
   pool.forEach(m, m * k < 20000 ? m : 1, [&](size_t begin, size_t end) {
@@ -27,9 +29,9 @@ void multiplyDots(Pool& pool, const Kernels& kernels, const Strip& left, size_t 
   });
 
   const bool once = m <= kernels.dotRows;
-  const size_t block = once ? k : blockElements;
+  const size_t block = once ? k : blockBytes / bytesOf(right.type);
   size_t chunk = std::max<size_t>(1, n / (8 * size_t(pool.threads())));
-  chunk = std::min(chunk, once ? 32 : chunkBytes / (block * bytesOf(right.type)));
+  chunk = std::min(chunk, once ? 32 : chunkBytes / blockBytes);
   chunk = std::max<size_t>(8, chunk / 8 * 8);
   // Rows of `sums` are rows of C.
   const size_t slimStep = target.transposed ? 1 : chunk, wideStep = target.transposed ? m : 1;

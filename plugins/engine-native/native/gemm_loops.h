@@ -12,6 +12,7 @@
 //   fetchPart<type>(at, n)               the first n of these, zero beyond
 //   weave<type>(even, odd)               cells of an element of `even` and, if step is 2, one of `odd`
 //   weavePart<type>(even, odd, n)        n cells of these, zero beyond; `odd` may be null
+//   keep(cells)                          has them in a register: GCC would load them again for each use
 //   transpose(cells[lanes])
 //   totals(sums[n], float*)              the sum over each register's lanes
 //   loadSums(float*, n) update<type>(out, sums, n, alpha, beta)
@@ -191,20 +192,13 @@ GLULAM_TARGET void dotTile(const typename V::Cell* slim, size_t slimStride, cons
     typename V::Cells a[S];
 #pragma GCC unroll 8
     for (int s = 0; s < S; s++) a[s] = V::load(slim + s * slimStride);
-    if (k - p >= run) {
 #pragma GCC unroll 8
-      for (int w = 0; w < W; w++) {
-        const typename V::Cells b = V::template fetch<T>(wide + w * wideBytes);
+    for (int w = 0; w < W; w++) {
+      const char* at = wide + w * wideBytes;
+      typename V::Cells b = k - p >= run ? V::template fetch<T>(at) : V::template fetchPart<T>(at, k - p);
+      V::keep(b);
 #pragma GCC unroll 8
-        for (int s = 0; s < S; s++) acc[s * W + w] = V::multiplyAdd(acc[s * W + w], a[s], b);
-      }
-    } else {
-#pragma GCC unroll 8
-      for (int w = 0; w < W; w++) {
-        const typename V::Cells b = V::template fetchPart<T>(wide + w * wideBytes, k - p);
-#pragma GCC unroll 8
-        for (int s = 0; s < S; s++) acc[s * W + w] = V::multiplyAdd(acc[s * W + w], a[s], b);
-      }
+      for (int s = 0; s < S; s++) acc[s * W + w] = V::multiplyAdd(acc[s * W + w], a[s], b);
     }
   }
   float total[S * W];

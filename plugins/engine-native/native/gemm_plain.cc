@@ -20,6 +20,7 @@ struct Plain {
 #endif
   static constexpr size_t dotRows = 4, dotColumns = 2;
 
+  GLULAM_INLINE void keep(Four&) {}
   GLULAM_INLINE Four zero() { return Four{}; }
   GLULAM_INLINE Four zeroSums() { return Four{}; }
   GLULAM_INLINE Four broadcast(const float* at) { return Four{*at, *at, *at, *at}; }

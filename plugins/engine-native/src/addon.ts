@@ -50,7 +50,11 @@ export function loadAddon(): Addon {
   try {
     return createRequire(import.meta.url)(file) as Addon;
   } catch (cause) {
-    throw new TensorsError('ENGINE_UNAVAILABLE', `engine-native does not load from ${file}: ${String(cause)}; ${mend}`, { cause });
+    throw new TensorsError(
+      'ENGINE_UNAVAILABLE',
+      `engine-native does not load from ${file}: ${String(cause)}; ${mend}`,
+      { cause },
+    );
   }
 }
 

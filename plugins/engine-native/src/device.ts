@@ -36,7 +36,12 @@ export interface Device {
   make(shape: readonly number[], dtype?: DType): Tensor;
   /** Another shape of the same storage. */
   view(tensor: Tensor, shape: readonly number[]): Tensor;
-  run(operation: string, operands: readonly Operand[], params: readonly number[], payload?: Float32Array | Int32Array): void;
+  run(
+    operation: string,
+    operands: readonly Operand[],
+    params: readonly number[],
+    payload?: Float32Array | Int32Array,
+  ): void;
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor;
   openWeight(source: WeightSource): FrozenWeight;
   read(tensor: Tensor): Promise<Float32Array | Int32Array>;
@@ -65,10 +70,20 @@ export function createDevice(addon: Addon, isa: Isa, threads: number, precision:
     if (operand instanceof Tensor) checkTensor('engine-native', operand);
     return (operand.storage as Storage).id;
   };
-  const submit = (operation: string, ids: readonly number[], params: readonly number[], payload?: Float32Array | Int32Array): void => {
-    if (closed) throw new TensorsError('ENGINE_FAILED', `${operation} was asked of an engine that is closed; open another`);
+  const submit = (
+    operation: string,
+    ids: readonly number[],
+    params: readonly number[],
+    payload?: Float32Array | Int32Array,
+  ): void => {
+    if (closed)
+      throw new TensorsError('ENGINE_FAILED', `${operation} was asked of an engine that is closed; open another`);
     const number = numbers.get(operation);
-    if (number === undefined) throw new TensorsError('ENGINE_UNAVAILABLE', `the addon has no ${operation}: build it again with \`node build.mjs\``);
+    if (number === undefined)
+      throw new TensorsError(
+        'ENGINE_UNAVAILABLE',
+        `the addon has no ${operation}: build it again with \`node build.mjs\``,
+      );
     addon.submit(handle, number, Uint32Array.from(ids), Float64Array.from(params), payload);
   };
   const view = (shape: readonly number[], dtype: DType, storage: Storage): Tensor => {
@@ -116,7 +131,10 @@ export function createDevice(addon: Addon, isa: Isa, threads: number, precision:
       checkOpen('openWeight');
       const { name, shape, dtype, byteOffset, byteLength } = source;
       if (dtype === 'int32') {
-        throw new TensorsError('DTYPE_MISMATCH', `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`);
+        throw new TensorsError(
+          'DTYPE_MISMATCH',
+          `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`,
+        );
       }
       const elements = sizeOf(shape);
       const [file, fileBytes] = readable(() => addon.mapFile(handle, source.file));
@@ -161,6 +179,10 @@ function readable<T>(open: () => T): T {
   try {
     return open();
   } catch (cause) {
-    throw new TensorsError('FILE_UNREADABLE', `${(cause as Error).message}; check that the checkpoint is whole and readable`, { cause });
+    throw new TensorsError(
+      'FILE_UNREADABLE',
+      `${(cause as Error).message}; check that the checkpoint is whole and readable`,
+      { cause },
+    );
   }
 }

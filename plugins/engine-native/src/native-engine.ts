@@ -62,7 +62,13 @@ export function createNativeEngine(options: NativeEngineOptions = {}): NativeEng
   const { make, run } = device;
 
   /** Contiguous elements of `x` picked by strides, as a tensor of `size`. */
-  const pick = (operation: string, x: Tensor, size: readonly number[], strides: readonly number[], offset: number): Tensor => {
+  const pick = (
+    operation: string,
+    x: Tensor,
+    size: readonly number[],
+    strides: readonly number[],
+    offset: number,
+  ): Tensor => {
     const y = make(size, x.dtype);
     run(operation, [y, x], [size.length, ...size, ...strides, offset, x.size]);
     return y;
@@ -71,7 +77,11 @@ export function createNativeEngine(options: NativeEngineOptions = {}): NativeEng
     start.reduce((sum, first, axis) => sum + first * strides[axis]!, 0);
   const put = (operation: string, target: Tensor, value: Tensor, start: readonly number[]): void => {
     const strides = stridesOf(target.shape);
-    run(operation, [target, value], [value.shape.length, ...value.shape, ...strides, offsetOf(start, strides), target.size]);
+    run(
+      operation,
+      [target, value],
+      [value.shape.length, ...value.shape, ...strides, offsetOf(start, strides), target.size],
+    );
   };
 
   return {
@@ -181,17 +191,31 @@ export function createNativeEngine(options: NativeEngineOptions = {}): NativeEng
       checkTensor('transpose', x);
       const strides = stridesOf(x.shape);
       const shape = transposeShape(x.shape, permutation);
-      return pick('transpose', x, shape, permutation.map((axis) => strides[axis]!), 0);
+      return pick(
+        'transpose',
+        x,
+        shape,
+        permutation.map((axis) => strides[axis]!),
+        0,
+      );
     },
     concatenate(parts, axis) {
-      const shape = concatenateShape(parts.map((part) => part.shape), axis);
+      const shape = concatenateShape(
+        parts.map((part) => part.shape),
+        axis,
+      );
       const { dtype } = parts[0]!;
       for (const part of parts) checkTensor('concatenate', part, dtype);
       const y = make(shape, dtype);
       run('empty', [y], [typeNumber(dtype), y.size]);
       let position = 0;
       for (const part of parts) {
-        put('concatenate', y, part, shape.map((_, other) => (other === axis ? position : 0)));
+        put(
+          'concatenate',
+          y,
+          part,
+          shape.map((_, other) => (other === axis ? position : 0)),
+        );
         position += part.shape[axis]!;
       }
       return y;

@@ -83,7 +83,10 @@ describe('the queue', () => {
     const rows = engine.gather(table, engine.upload(Int32Array.of(0, 2), [2]));
     const failure = engine.read(rows);
     await expect(failure).rejects.toBeInstanceOf(TensorsError);
-    await expect(failure).rejects.toMatchObject({ code: 'ENGINE_FAILED', message: expect.stringMatching(/gather.*open a new engine/s) });
+    await expect(failure).rejects.toMatchObject({
+      code: 'ENGINE_FAILED',
+      message: expect.stringMatching(/gather.*open a new engine/s),
+    });
     await expect(engine.drain()).rejects.toMatchObject({ code: 'ENGINE_FAILED' });
     await expect(engine.read(table)).rejects.toMatchObject({ code: 'ENGINE_FAILED' });
     expect([...before]).toEqual([1, 2, 3, 4]);

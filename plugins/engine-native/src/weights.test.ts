@@ -73,7 +73,9 @@ describe('frozen weights', () => {
       await engine.drain();
     }
     const after = residentMebibytes();
-    console.log(`six products with 64 MiB: file-backed +${(after.file - before.file).toFixed(1)} MiB, anonymous +${(after.anonymous - before.anonymous).toFixed(1)} MiB`);
+    console.log(
+      `six products with 64 MiB: file-backed +${(after.file - before.file).toFixed(1)} MiB, anonymous +${(after.anonymous - before.anonymous).toFixed(1)} MiB`,
+    );
     expect(after.file - before.file).toBeGreaterThan(60);
     expect(after.file - before.file).toBeLessThan(70);
     expect(after.anonymous - before.anonymous).toBeLessThan(24);

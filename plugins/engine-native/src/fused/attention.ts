@@ -1,4 +1,11 @@
-import { scope, TensorsError, type AttentionOptions, type FusedOperations, type Segment, type Tensor } from '@glulam/tensors';
+import {
+  scope,
+  TensorsError,
+  type AttentionOptions,
+  type FusedOperations,
+  type Segment,
+  type Tensor,
+} from '@glulam/tensors';
 import { typeNumber, type Device } from '../device.js';
 import { expectShape, stored } from './checks.js';
 
@@ -7,7 +14,12 @@ export function attention({ make, run }: Device): FusedOperations['attention'] {
     const { heads, keyValueHeads, headSize, window, scale, segments, type } = options;
     return [
       ...[q.shape[0]!, k.shape[0]!, heads, keyValueHeads, headSize, window, scale, typeNumber(type)],
-      ...segments.flatMap(({ queryStart, queryLength, keyStart, keyLength }) => [queryStart, queryLength, keyStart, keyLength]),
+      ...segments.flatMap(({ queryStart, queryLength, keyStart, keyLength }) => [
+        queryStart,
+        queryLength,
+        keyStart,
+        keyLength,
+      ]),
     ];
   };
   return {
@@ -37,7 +49,8 @@ export function attention({ make, run }: Device): FusedOperations['attention'] {
 
 function checkSegment(segment: Segment, queries: number, keys: number): void {
   const { queryStart, queryLength, keyStart, keyLength } = segment;
-  const inside = queryStart >= 0 && keyStart >= 0 && queryStart + queryLength <= queries && keyStart + keyLength <= keys;
+  const inside =
+    queryStart >= 0 && keyStart >= 0 && queryStart + queryLength <= queries && keyStart + keyLength <= keys;
   if (inside && queryLength >= 0 && queryLength <= keyLength) return;
   throw new TensorsError(
     'BAD_ARGUMENT',

@@ -15,5 +15,8 @@ export function expectShape(operation: string, what: string, x: Tensor | FrozenW
 }
 
 function mismatch(operation: string, what: string, got: readonly number[], expected: string): TensorsError {
-  return new TensorsError('SHAPE_MISMATCH', `${operation}: got ${what} of shape ${formatShape(got)}; expected ${expected}`);
+  return new TensorsError(
+    'SHAPE_MISMATCH',
+    `${operation}: got ${what} of shape ${formatShape(got)}; expected ${expected}`,
+  );
 }

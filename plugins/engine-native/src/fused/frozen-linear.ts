@@ -14,7 +14,12 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
   const bfloat16 = precision === 'bfloat16';
 
   /** x * scale + bias along columns, in `type`. */
-  const scaleColumns = (x: Tensor, scale: Tensor | undefined, bias: Tensor | undefined, type: Tensor['dtype']): Tensor => {
+  const scaleColumns = (
+    x: Tensor,
+    scale: Tensor | undefined,
+    bias: Tensor | undefined,
+    type: Tensor['dtype'],
+  ): Tensor => {
     const y = make(x.shape, type);
     run('scaleColumns', [y, x, scale, bias], [x.shape[0]!, x.shape[1]!, typeNumber(type)]);
     return y;
@@ -62,7 +67,14 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
         if (A !== undefined && B !== undefined) {
           u = make([m, r]);
           product(device, 'frozenLinear', u, dropped(x, dropout), A, { m, n: r, k, transposeB: true });
-          product(device, 'frozenLinear', sum, u, B, { m, n, k: r, transposeB: true, alpha: scale, into: { beta: 1, row: 0 } });
+          product(device, 'frozenLinear', sum, u, B, {
+            m,
+            n,
+            k: r,
+            transposeB: true,
+            alpha: scale,
+            into: { beta: 1, row: 0 },
+          });
         }
         const done = outScale === undefined && bias === undefined && type === 'float32';
         const output = done ? sum : scaleColumns(sum, outScale, bias, type);
@@ -87,7 +99,13 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
           const r = A.shape[0]!;
           if (needs.has('B')) {
             gradients['B'] = make(B.shape);
-            product(device, 'frozenLinear', gradients['B'], dz, u, { m: n, n: r, k: m, transposeA: true, alpha: scale });
+            product(device, 'frozenLinear', gradients['B'], dz, u, {
+              m: n,
+              n: r,
+              k: m,
+              transposeA: true,
+              alpha: scale,
+            });
           }
           if (needs.has('A') || needs.has('x')) {
             du = make([m, r]);
@@ -95,7 +113,12 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
           }
           if (needs.has('A')) {
             gradients['A'] = make(A.shape);
-            product(device, 'frozenLinear', gradients['A'], du!, dropped(x!, dropout), { m: r, n: k, k: m, transposeA: true });
+            product(device, 'frozenLinear', gradients['A'], du!, dropped(x!, dropout), {
+              m: r,
+              n: k,
+              k: m,
+              transposeA: true,
+            });
           }
         }
         if (!needs.has('x') && !needs.has('inScale')) return gradients;

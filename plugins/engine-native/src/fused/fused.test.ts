@@ -16,6 +16,7 @@ import {
   type Tensor,
 } from '@glulam/tensors';
 import { afterAll, describe, expect, it } from 'vitest';
+import { loadAddon, type Isa } from '../addon.js';
 import { createNativeEngine } from '../native-engine.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'glulam-fused-'));
@@ -30,7 +31,14 @@ function weightOf(engine: Engine, rows: number, columns: number): FrozenWeight {
   const bits = Uint16Array.from(values([rows, columns], 99, 1 / Math.sqrt(columns)), toBfloat16Bits);
   writeFileSync(file, bits);
   const byteLength = rows * columns * 2;
-  return engine.openWeight({ name: 'weight', shape: [rows, columns], dtype: 'bfloat16', file, byteOffset: 0, byteLength });
+  return engine.openWeight({
+    name: 'weight',
+    shape: [rows, columns],
+    dtype: 'bfloat16',
+    file,
+    byteOffset: 0,
+    byteLength,
+  });
 }
 
 interface Case {
@@ -67,7 +75,8 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'frozenLinear with scales alone': {
     shapes: { x: [tokens, 40], inScale: [40], outScale: [24] },
-    run: (ops, { x, inScale, outScale }, type) => ops.frozenLinear(x!, weightOf(ops.engine, 24, 40), { inScale, outScale }, type),
+    run: (ops, { x, inScale, outScale }, type) =>
+      ops.frozenLinear(x!, weightOf(ops.engine, 24, 40), { inScale, outScale }, type),
   },
   // More rows than one chunk of logits has.
   tokenLosses: {
@@ -79,7 +88,8 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'tokenLosses of no label': {
     shapes: { x: [5, 16] },
-    run: (ops, { x }) => ops.tokenLosses(x!, { weight: weightOf(ops.engine, 50, 16), labels: new Int32Array(5).fill(-1) }),
+    run: (ops, { x }) =>
+      ops.tokenLosses(x!, { weight: weightOf(ops.engine, 50, 16), labels: new Int32Array(5).fill(-1) }),
   },
   attention: {
     shapes: { q: [tokens, 32], k: [tokens, 16], v: [tokens, 16] },
@@ -100,7 +110,9 @@ const cases: Readonly<Record<string, Case>> = {
     shapes: { x: [tokens, 32] },
     run: (ops, { x }, type) => {
       const angles = values([tokens, 4], 50);
-      const [cos, sin] = [angles.map(Math.cos), angles.map(Math.sin)].map((table) => ops.engine.upload(table, [tokens, 4]));
+      const [cos, sin] = [angles.map(Math.cos), angles.map(Math.sin)].map((table) =>
+        ops.engine.upload(table, [tokens, 4]),
+      );
       return ops.rope(x!, { cos: cos!, sin: sin!, headSize: 8, type });
     },
   },
@@ -120,7 +132,10 @@ async function everything(engine: Engine, { shapes, run }: Case, type: DType): P
     return [name, tensor] as const;
   });
   const output = ops.recording(tape, () => {
-    const activations = leaves.map(([name, leaf]) => [name, /^[xqkv]$|gate|up/.test(name) ? ops.cast(leaf, type) : leaf]);
+    const activations = leaves.map(([name, leaf]) => [
+      name,
+      /^[xqkv]$|gate|up/.test(name) ? ops.cast(leaf, type) : leaf,
+    ]);
     return run(ops, Object.fromEntries(activations) as Record<string, Tensor>, type);
   });
   const result: Record<string, Float32Array> = { output: (await engine.read(output)) as Float32Array };
@@ -138,13 +153,46 @@ function distance(a: Float32Array, b: Float32Array): number {
 // bfloat16 rounds by up to 2^-9; both sides round, at places that need not be the same.
 const tolerance: Readonly<Record<Precision, number>> = { float32: 2e-6, bfloat16: 2 ** -7 };
 
-describe.each(['float32', 'bfloat16'] as const)('overrides in %s agree with the compositions', (precision) => {
-  it.each(Object.entries(cases))('%s', async (_name, example) => {
-    const expected = await everything(createReferenceEngine({ precision }), example, precision);
-    const got = await everything(createNativeEngine({ precision, threads: 2 }), example, precision);
-    for (const [name, reference] of Object.entries(expected)) {
-      expect(got[name]!.length).toBe(reference.length);
-      expect(distance(got[name]!, reference), name).toBeLessThan(tolerance[precision]);
-    }
+const { isas } = loadAddon();
+for (const isa of ['plain', 'avx2', 'avx512'] as const satisfies readonly Isa[]) {
+  describe.skipIf(!isas.includes(isa))(`overrides on ${isa}`, () => {
+    describe.each(['float32', 'bfloat16'] as const)('in %s agree with the compositions', (precision) => {
+      it.each(Object.entries(cases))('%s', async (_name, example) => {
+        const expected = await everything(createReferenceEngine({ precision }), example, precision);
+        const got = await everything(createNativeEngine({ precision, isa, threads: 2 }), example, precision);
+        for (const [name, reference] of Object.entries(expected)) {
+          expect(got[name]!.length).toBe(reference.length);
+          expect(distance(got[name]!, reference), name).toBeLessThan(tolerance[precision]);
+        }
+      });
+    });
+
+    it('step AdamW and add up squares', async () => {
+      const shapes = [[3, 50], [7], [1000]];
+      const results = await Promise.all(
+        [createReferenceEngine({ precision: 'float32' }), createNativeEngine({ isa, threads: 2 })].map(
+          async (engine) => {
+            const ops = createOperations(engine);
+            const updates = shapes.map((shape, i) => {
+              const [parameter, gradient, mean] = [0, 1, 2].map((use) =>
+                engine.upload(values(shape, i * 3 + use), shape),
+              );
+              const variance = engine.upload(values(shape, 60 + i).map(Math.abs), shape);
+              return {
+                ...{ parameter: parameter!, gradient: gradient!, mean: mean!, variance },
+                ...{ learningRate: 0.01 * (i + 1), weightDecay: 0.1 * i },
+              };
+            });
+            ops.adamW(updates, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 3, gradientScale: 0.5 });
+            const after = updates.flatMap(({ parameter, mean, variance }) => [parameter, mean, variance]);
+            const all = await Promise.all([ops.sumOfSquares(after), ...after].map((tensor) => engine.read(tensor)));
+            await engine.close();
+            return all as Float32Array[];
+          },
+        ),
+      );
+      const [expected, got] = results as [Float32Array[], Float32Array[]];
+      expected.forEach((reference, i) => expect(distance(got[i]!, reference)).toBeLessThan(1e-6));
+    });
   });
-});
+}

@@ -16,7 +16,11 @@ export function sumOfSquares({ make, run }: Device): FusedOperations['sumOfSquar
   return (tensors) => {
     for (const tensor of tensors) checkTensor('sumOfSquares', tensor, 'float32');
     const sum = make([]);
-    run('sumOfSquares', [sum, ...tensors], tensors.map(({ size }) => size));
+    run(
+      'sumOfSquares',
+      [sum, ...tensors],
+      tensors.map(({ size }) => size),
+    );
     return sum;
   };
 }

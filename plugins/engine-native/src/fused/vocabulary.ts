@@ -1,4 +1,11 @@
-import { checkTensor, scope, TensorsError, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
+import {
+  checkTensor,
+  scope,
+  TensorsError,
+  type FrozenWeight,
+  type FusedOperations,
+  type Tensor,
+} from '@glulam/tensors';
 import type { Device } from '../device.js';
 import { product } from '../product.js';
 import { expectShape, stored } from './checks.js';
@@ -27,18 +34,42 @@ export function tokenLosses(device: Device): FusedOperations['tokenLosses'] {
   const { make, run, upload, precision } = device;
   const bfloat16 = precision === 'bfloat16';
 
-  const chunk = (x: Tensor, weight: FrozenWeight, rows: Int32Array, labels: Int32Array, losses: Tensor, dx: Tensor | undefined, at: number): void =>
+  const chunk = (
+    x: Tensor,
+    weight: FrozenWeight,
+    rows: Int32Array,
+    labels: Int32Array,
+    losses: Tensor,
+    dx: Tensor | undefined,
+    at: number,
+  ): void =>
     scope(() => {
       const [vocabulary, hidden] = weight.shape as [number, number];
       const count = rows.length;
       const chosen = make([count, hidden]);
       run('gather', [chosen, x, upload(rows, [count])], [x.shape[0]!, hidden, count]);
       const logits = make([count, vocabulary]);
-      product(device, 'tokenLosses', logits, chosen, weight, { m: count, n: vocabulary, k: hidden, transposeB: true, bfloat16 });
+      product(device, 'tokenLosses', logits, chosen, weight, {
+        m: count,
+        n: vocabulary,
+        k: hidden,
+        transposeB: true,
+        bfloat16,
+      });
       // Leaves the gradient of each row's loss where its logits were.
-      run('crossEntropy', [losses, logits, upload(labels, [count])], [count, vocabulary, at, losses.size, Number(dx !== undefined)]);
+      run(
+        'crossEntropy',
+        [losses, logits, upload(labels, [count])],
+        [count, vocabulary, at, losses.size, Number(dx !== undefined)],
+      );
       if (dx === undefined) return;
-      product(device, 'tokenLosses', dx, logits, weight, { m: count, n: hidden, k: vocabulary, bfloat16, into: { beta: 0, row: at } });
+      product(device, 'tokenLosses', dx, logits, weight, {
+        m: count,
+        n: hidden,
+        k: vocabulary,
+        bfloat16,
+        into: { beta: 0, row: at },
+      });
     });
 
   return {
@@ -47,7 +78,10 @@ export function tokenLosses(device: Device): FusedOperations['tokenLosses'] {
       const vocabulary = weight.shape[0]!;
       expectShape('tokenLosses', weight.name, weight, [vocabulary, hidden]);
       if (labels.length !== tokens) {
-        throw new TensorsError('SHAPE_MISMATCH', `tokenLosses got ${labels.length} labels; expected one for each of ${tokens} rows`);
+        throw new TensorsError(
+          'SHAPE_MISMATCH',
+          `tokenLosses got ${labels.length} labels; expected one for each of ${tokens} rows`,
+        );
       }
       checkIds('tokenLosses', labels, -Infinity, vocabulary);
       const rows = Int32Array.from(labels.keys()).filter((row) => labels[row]! >= 0);
@@ -56,7 +90,15 @@ export function tokenLosses(device: Device): FusedOperations['tokenLosses'] {
         const dRows = keep ? empty(device, [rows.length, hidden]) : undefined;
         for (let at = 0; at < rows.length; at += chunkRows) {
           const some = rows.subarray(at, at + chunkRows);
-          chunk(x, weight, some, some.map((row) => labels[row]!), losses, dRows, at);
+          chunk(
+            x,
+            weight,
+            some,
+            some.map((row) => labels[row]!),
+            losses,
+            dRows,
+            at,
+          );
         }
         const places = upload(rows, [rows.length]);
         const output = make([tokens]);

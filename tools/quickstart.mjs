@@ -1,0 +1,18 @@
+// `npm run quickstart`: trains the small example and asks the trained model a question, on a fresh checkout.
+import { prepare, runProgram } from './prepare.mjs';
+
+const cli = 'packages/glulam/bin/glulam.js';
+const run = 'runs/quickstart';
+const question =
+  'Question: Mia has 3 boxes with 4 pencils each. She gives 5 pencils away. How many pencils are left?\nAnswer:';
+
+prepare();
+glulam('train', 'examples/quickstart/glulam.config.ts', '--out', run);
+glulam('generate', run, '--prompt', question, '--max-tokens', '80');
+console.log(`\nThe run's folder is ${run}; the adapter, in PEFT's format, is ${run}/adapter.`);
+
+/** @param {string[]} args */
+function glulam(...args) {
+  const status = runProgram(process.execPath, [cli, ...args]);
+  if (status !== 0) process.exit(status);
+}
