@@ -5,6 +5,7 @@ prepare();
 
 const checks = [
   ['lint and types', 'nx', ['run-many', '-t', 'lint', 'typecheck', '--outputStyle=static']],
+  ['lint outside of the packages', 'eslint', ['tools', 'test', 'examples', '*.js', '*.ts']],
   ['types of the tests', 'tsc', ['-p', 'tsconfig.test.json', '--noEmit']],
 ];
 // All checks run before one of them ends the process: a person mends both kinds of fault in one go.

@@ -54,7 +54,7 @@ const binaryFunctions: Readonly<Record<BinaryOperation, (a: number, b: number) =
  * The engine that others are measured with: plain TypeScript, one thread, computed at once, slow and obvious. Values are
  * stored in float32, each operation computes in double and rounds its result once.
  */
-export function createReferenceEngine({ precision }: { readonly precision: Precision }): Engine {
+export function createReferenceEngine({ precision = 'float32' }: { readonly precision?: Precision } = {}): Engine {
   let tensors = 0;
   let bytes = 0;
   let failure: TensorsError | undefined;

@@ -3,7 +3,10 @@ import { bytesPerElement, scope, TensorsError, type DType, type Engine, type Ten
 import { assertClose, assertThrows, compute, randomValues, withWeights, type EngineCheck } from './engine-check.js';
 
 /** A command fails behind the call, so that it must be told by the next read and drain; what then? */
-function outOfRange(operation: 'gather' | 'scatterAdd', call: (engine: Engine, index: number) => Tensor): EngineCheck[] {
+function outOfRange(
+  operation: 'gather' | 'scatterAdd',
+  call: (engine: Engine, index: number) => Tensor,
+): EngineCheck[] {
   return [-1, 5].map((index) => ({
     name: `${operation} at index ${index} of 5 rows rejects at the next read, naming itself`,
     breaks: true,
@@ -108,7 +111,9 @@ export const errorChecks: readonly EngineCheck[] = [
       x.release();
     },
   },
-  ...outOfRange('gather', (engine, index) => engine.gather(engine.full([5, 2], 1), engine.upload(Int32Array.of(4, index), [2]))),
+  ...outOfRange('gather', (engine, index) =>
+    engine.gather(engine.full([5, 2], 1), engine.upload(Int32Array.of(4, index), [2])),
+  ),
   ...outOfRange('scatterAdd', (engine, index) =>
     engine.scatterAdd(engine.upload(Int32Array.of(4, index), [2]), engine.full([2, 3], 1), 5),
   ),
@@ -132,7 +137,12 @@ export const weightChecks: readonly EngineCheck[] = [
           const all = roundTo(dtype, randomValues(shape, 1000 + i));
           const rows = shape[0]!;
           const rowSize = all.length / rows;
-          for (const [start, end] of [[0, rows], [rows - 1, rows], [Math.floor(rows / 3), rows], [rows, rows]] as const) {
+          for (const [start, end] of [
+            [0, rows],
+            [rows - 1, rows],
+            [Math.floor(rows / 3), rows],
+            [rows, rows],
+          ] as const) {
             const got = await compute(engine, () => engine.readWeight(weight, start, end));
             const values = all.slice(start * rowSize, end * rowSize);
             assertClose(
@@ -142,7 +152,11 @@ export const weightChecks: readonly EngineCheck[] = [
               0,
             );
           }
-          for (const [start, end] of [[0, rows + 1], [-1, rows], [rows, rows - 1]] as const) {
+          for (const [start, end] of [
+            [0, rows + 1],
+            [-1, rows],
+            [rows, rows - 1],
+          ] as const) {
             assertThrows('SHAPE_MISMATCH', 'readWeight', () => engine.readWeight(weight, start, end));
           }
         }

@@ -75,7 +75,17 @@ export const storageChecks: readonly EngineCheck[] = [
     name: 'cast to bfloat16 rounds to nearest, ties to even, and back is exact',
     async run(engine) {
       const half = 2 ** -8; // half a unit in the last place of 1
-      const special = [0, -0, 1 + half, 1 + 3 * half, -1 - half, 1 + half * 1.001, 1 + half * 0.999, Infinity, -Infinity];
+      const special = [
+        0,
+        -0,
+        1 + half,
+        1 + 3 * half,
+        -1 - half,
+        1 + half * 1.001,
+        1 + half * 0.999,
+        Infinity,
+        -Infinity,
+      ];
       // The largest float32 rounds up to infinity, the largest bfloat16 stays.
       const values = Float32Array.of(...special, NaN, 3.4028234663852886e38, 3.3895313892515355e38, 2 ** -126, 1e-30);
       const shape = [values.length];
@@ -83,7 +93,9 @@ export const storageChecks: readonly EngineCheck[] = [
       const stored = await compute(engine, () => engine.cast(engine.upload(values, shape), 'bfloat16'));
       assertClose('special values', stored, { shape, dtype: 'bfloat16', values: expected }, exact);
       for (const sizes of [[], [1], [17], [1031], [3, 5, 7], [0, 3]]) {
-        await assertMatches(engine, `to bfloat16 ${show(sizes)}`, exact, (on) => on.cast(randomTensor(on, sizes), 'bfloat16'));
+        await assertMatches(engine, `to bfloat16 ${show(sizes)}`, exact, (on) =>
+          on.cast(randomTensor(on, sizes), 'bfloat16'),
+        );
         await assertMatches(engine, `and back ${show(sizes)}`, exact, (on) =>
           on.cast(on.cast(randomTensor(on, sizes), 'bfloat16'), 'float32'),
         );
@@ -98,19 +110,56 @@ export const storageChecks: readonly EngineCheck[] = [
         [[7], [2], [3]],
         [[7], [0], [7]],
         [[7], [7], [0]],
-        [[5, 9], [1, 2], [3, 5]],
-        [[5, 9], [4, 0], [1, 9]],
-        [[33, 67], [1, 3], [31, 61]],
-        [[3, 5, 7], [1, 0, 2], [2, 5, 3]],
-        [[3, 5, 7], [0, 2, 0], [3, 0, 7]],
-        [[2, 3, 4, 5], [1, 1, 0, 2], [1, 2, 3, 3]],
+        [
+          [5, 9],
+          [1, 2],
+          [3, 5],
+        ],
+        [
+          [5, 9],
+          [4, 0],
+          [1, 9],
+        ],
+        [
+          [33, 67],
+          [1, 3],
+          [31, 61],
+        ],
+        [
+          [3, 5, 7],
+          [1, 0, 2],
+          [2, 5, 3],
+        ],
+        [
+          [3, 5, 7],
+          [0, 2, 0],
+          [3, 0, 7],
+        ],
+        [
+          [2, 3, 4, 5],
+          [1, 1, 0, 2],
+          [1, 2, 3, 3],
+        ],
       ] as const;
       for (const [shape, start, size] of slices) {
         await assertMatches(engine, `slice ${show(shape)} ${show(start)} ${show(size)}`, exact, (on) =>
           on.slice(typed(on, randomTensor(on, shape)), start, size),
         );
       }
-      for (const [from, to] of [[[6], [2, 3]], [[2, 3], [6]], [[1], []], [[], [1, 1]], [[0, 4], [2, 0]], [[3, 5, 7], [7, 15]]]) {
+      for (const [from, to] of [
+        [[6], [2, 3]],
+        [[2, 3], [6]],
+        [[1], []],
+        [[], [1, 1]],
+        [
+          [0, 4],
+          [2, 0],
+        ],
+        [
+          [3, 5, 7],
+          [7, 15],
+        ],
+      ]) {
         await assertMatches(engine, `reshape ${show(from!)} ${show(to!)}`, exact, (on) =>
           on.reshape(typed(on, randomTensor(on, from!)), to!),
         );
@@ -161,7 +210,13 @@ export const storageChecks: readonly EngineCheck[] = [
   {
     name: 'gather rows',
     async run(engine) {
-      for (const [rows, columns, count] of [[1, 1, 1], [7, 5, 13], [131, 67, 33], [5, 3, 0], [4, 1, 9]] as const) {
+      for (const [rows, columns, count] of [
+        [1, 1, 1],
+        [7, 5, 13],
+        [131, 67, 33],
+        [5, 3, 0],
+        [4, 1, 9],
+      ] as const) {
         await assertMatches(engine, `gather ${rows} ${columns} ${count}`, exact, (on) =>
           on.gather(randomTensor(on, [rows, columns]), indices(on, count, rows)),
         );
@@ -171,7 +226,13 @@ export const storageChecks: readonly EngineCheck[] = [
   {
     name: 'scatterAdd sums repeated rows and leaves the others 0',
     async run(engine) {
-      for (const [rows, columns, count] of [[1, 1, 1], [7, 5, 13], [131, 67, 33], [5, 3, 0], [2, 1, 257]] as const) {
+      for (const [rows, columns, count] of [
+        [1, 1, 1],
+        [7, 5, 13],
+        [131, 67, 33],
+        [5, 3, 0],
+        [2, 1, 257],
+      ] as const) {
         // Sums of up to some hundred float32 numbers.
         await assertMatches(engine, `scatterAdd ${rows} ${columns} ${count}`, 1e-5, (on) =>
           on.scatterAdd(indices(on, count, rows), randomTensor(on, [count, columns]), rows),
@@ -186,11 +247,31 @@ export const storageChecks: readonly EngineCheck[] = [
         [[], [], []],
         [[7], [2], [3]],
         [[7], [0], [7]],
-        [[5, 9], [1, 2], [3, 5]],
-        [[67, 33], [3, 0], [61, 33]],
-        [[3, 5, 7], [1, 0, 2], [2, 5, 3]],
-        [[2, 3, 4, 5], [1, 1, 0, 2], [1, 2, 3, 3]],
-        [[4, 3], [2, 0], [0, 3]],
+        [
+          [5, 9],
+          [1, 2],
+          [3, 5],
+        ],
+        [
+          [67, 33],
+          [3, 0],
+          [61, 33],
+        ],
+        [
+          [3, 5, 7],
+          [1, 0, 2],
+          [2, 5, 3],
+        ],
+        [
+          [2, 3, 4, 5],
+          [1, 1, 0, 2],
+          [1, 2, 3, 3],
+        ],
+        [
+          [4, 3],
+          [2, 0],
+          [0, 3],
+        ],
       ] as const;
       for (const [shape, start, size] of regions) {
         await assertMatches(engine, `write ${show(shape)} ${show(start)} ${show(size)}`, exact, (on) => {
@@ -217,7 +298,10 @@ export const storageChecks: readonly EngineCheck[] = [
         reads.push(engine.read(x));
       }
       const seen = (await Promise.all(reads)).map((values) => values[0]);
-      assert.deepEqual(seen, Array.from({ length: 20 }, (_, i) => ((i + 1) * (i + 2)) / 2));
+      assert.deepEqual(
+        seen,
+        Array.from({ length: 20 }, (_, i) => ((i + 1) * (i + 2)) / 2),
+      );
       x.release();
     },
   },

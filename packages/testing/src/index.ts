@@ -1,2 +1,10 @@
 export type { GoldenCase, GoldenFacts } from './golden.js';
 export { frobenius, openGolden, rowsOf } from './golden.js';
+export type { StrategyCases } from './test-strategy.js';
+export { testStrategy } from './test-strategy.js';
+export type { FamilyCases } from './test-family.js';
+export { testFamily } from './test-family.js';
+export type { AdapterCases } from './test-adapter.js';
+export { testAdapter } from './test-adapter.js';
+export type { EvaluatorCases } from './test-evaluator.js';
+export { testEvaluator } from './test-evaluator.js';

@@ -33,22 +33,22 @@ type Operand = Tensor | FrozenWeight | undefined;
 export interface Device {
   readonly precision: Precision;
   /** A tensor that the next command given makes. */
-  make(shape: readonly number[], dtype?: DType): Tensor;
+  readonly make: (shape: readonly number[], dtype?: DType) => Tensor;
   /** Another shape of the same storage. */
-  view(tensor: Tensor, shape: readonly number[]): Tensor;
-  run(
+  readonly view: (tensor: Tensor, shape: readonly number[]) => Tensor;
+  readonly run: (
     operation: string,
     operands: readonly Operand[],
     params: readonly number[],
     payload?: Float32Array | Int32Array,
-  ): void;
-  upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor;
-  openWeight(source: WeightSource): FrozenWeight;
-  read(tensor: Tensor): Promise<Float32Array | Int32Array>;
-  drain(): Promise<void>;
-  memory(): EngineMemory;
-  stats(): NativeStats;
-  close(): Promise<void>;
+  ) => void;
+  readonly upload: (data: Float32Array | Int32Array, shape: readonly number[]) => Tensor;
+  readonly openWeight: (source: WeightSource) => FrozenWeight;
+  readonly read: (tensor: Tensor) => Promise<Float32Array | Int32Array>;
+  readonly drain: () => Promise<void>;
+  readonly memory: () => EngineMemory;
+  readonly stats: () => NativeStats;
+  readonly close: () => Promise<void>;
 }
 
 export const typeNumber = (dtype: DType): number => dtypeNumber[dtype];

@@ -111,7 +111,7 @@ for (const isa of ['plain', 'avx2', 'avx512'] as const) {
         expect(engine.memory()).toEqual(reference.memory());
         const [values, result] = await Promise.all([reference.read(expected), engine.read(got)]);
         expect(result.length).toBe(values.length);
-        const largest = values.reduce<number>((most, value) => Math.max(most, Math.abs(value)), 0);
+        const largest = Math.max(0, ...Array.from(values.slice(0, 50_000), Math.abs));
         values.forEach((value, i) => {
           const difference = Math.abs(result[i]! - value);
           if (!(difference <= 2e-6 * Math.max(Math.abs(value), largest * 0.1))) {

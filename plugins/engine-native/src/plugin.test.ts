@@ -10,9 +10,9 @@ const contribution = () => compose([engineNative()]).all(engines)[0]!;
 
 describe('engineNative', () => {
   it('contributes the engine of kind native', async () => {
-    const { kind, schema, open } = contribution();
-    expect(kind).toBe('native');
-    const engine = await open(schema.parse({ threads: 1, isa: 'plain' }), { precision: 'bfloat16' });
+    const native = contribution();
+    expect(native.kind).toBe('native');
+    const engine = await native.open(native.schema.parse({ threads: 1, isa: 'plain' }), { precision: 'bfloat16' });
     expect(engine.description).toBe('native, plain, 1 thread');
     expect(engine.precision).toBe('bfloat16');
     await engine.close();
@@ -23,15 +23,15 @@ describe('engineNative', () => {
   });
 
   it('lets GLULAM_ISA choose what auto leaves open', async () => {
-    const { schema, open } = contribution();
+    const native = contribution();
     process.env['GLULAM_ISA'] = 'plain';
-    const engine = await open(schema.parse({ threads: 2 }), { precision: 'float32' });
+    const engine = await native.open(native.schema.parse({ threads: 2 }), { precision: 'float32' });
     expect(engine.description).toBe('native, plain, 2 threads');
     await engine.close();
     process.env['GLULAM_ISA'] = 'sse';
-    await expect(open(schema.parse({}), { precision: 'float32' })).rejects.toMatchObject({
+    await expect(native.open(native.schema.parse({}), { precision: 'float32' })).rejects.toMatchObject({
       code: 'ENGINE_UNAVAILABLE',
-      message: expect.stringContaining('"sse"'),
+      message: expect.stringContaining('"sse"') as string,
     });
   });
 

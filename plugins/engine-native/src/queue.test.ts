@@ -85,7 +85,7 @@ describe('the queue', () => {
     await expect(failure).rejects.toBeInstanceOf(TensorsError);
     await expect(failure).rejects.toMatchObject({
       code: 'ENGINE_FAILED',
-      message: expect.stringMatching(/gather.*open a new engine/s),
+      message: expect.stringMatching(/gather.*open a new engine/s) as string,
     });
     await expect(engine.drain()).rejects.toMatchObject({ code: 'ENGINE_FAILED' });
     await expect(engine.read(table)).rejects.toMatchObject({ code: 'ENGINE_FAILED' });
@@ -98,7 +98,7 @@ describe('the queue', () => {
     const huge = engine.full([2 ** 26, 2 ** 20], 0);
     await expect(engine.drain()).rejects.toMatchObject({
       code: 'ENGINE_FAILED',
-      message: expect.stringMatching(/full: out of memory: 281474976710656 bytes/),
+      message: expect.stringMatching(/full: out of memory: 281474976710656 bytes/) as string,
     });
     huge.release();
     await engine.close();

@@ -32,9 +32,15 @@ describe('frozen weights', () => {
       const weight = engine.openWeight(source);
       const rows = engine.readWeight(weight, 9, 11);
       expect(rows.shape).toEqual([2, 24]);
-      expect([...(await engine.read(rows))]).toEqual([...Array(24).fill(2 / 8), ...Array(24).fill(3 / 8)]);
+      expect([...(await engine.read(rows))]).toEqual([
+        ...new Array<number>(24).fill(2 / 8),
+        ...new Array<number>(24).fill(3 / 8),
+      ]);
       const picked = engine.fused.embedding!(weight, Int32Array.of(39, 0));
-      expect([...(await engine.read(picked))]).toEqual([...Array(24).fill(4 / 8), ...Array(24).fill(0)]);
+      expect([...(await engine.read(picked))]).toEqual([
+        ...new Array<number>(24).fill(4 / 8),
+        ...new Array<number>(24).fill(0),
+      ]);
       const y = createOperations(engine).frozenLinear(engine.full([3, 24], 2), weight, {}, 'float32');
       const expected = Array.from({ length: 120 }, (_, i) => 2 * 24 * (((i % 40) % 7) / 8));
       expect([...(await engine.read(y))]).toEqual(expected);
@@ -47,10 +53,10 @@ describe('frozen weights', () => {
     truncateSync(source.file, 100);
     const engine = createNativeEngine({ threads: 1 });
     expect(() => engine.openWeight(source)).toThrow(
-      expect.objectContaining({ code: 'FILE_UNREADABLE', message: expect.stringContaining('which has 100') }),
+      expect.objectContaining({ code: 'FILE_UNREADABLE', message: expect.stringContaining('which has 100') as string }),
     );
     expect(() => engine.openWeight({ ...source, file: path.join(folder, 'none') })).toThrow(
-      expect.objectContaining({ code: 'FILE_UNREADABLE', message: expect.stringContaining('No such file') }),
+      expect.objectContaining({ code: 'FILE_UNREADABLE', message: expect.stringContaining('No such file') as string }),
     );
     await engine.close();
   });

@@ -44,7 +44,7 @@ function weightOf(engine: Engine, rows: number, columns: number): FrozenWeight {
 interface Case {
   /** Inputs that take gradients, by name. */
   readonly shapes: Readonly<Record<string, readonly number[]>>;
-  run(ops: Operations, inputs: Record<string, Tensor>, type: DType): Tensor;
+  readonly run: (ops: Operations, inputs: Record<string, Tensor>, type: DType) => Tensor;
 }
 
 const tokens = 37;

@@ -38,7 +38,11 @@ export function rope({ make, run }: Device): FusedOperations['rope'] {
     return y;
   };
   return {
-    forward: ({ x }, options) => ({ output: turn(x, options, false), saved: {} }),
+    // The tables are saved so that they outlive the caller's hold on them.
+    forward: ({ x }, options, keep) => ({
+      output: turn(x, options, false),
+      saved: keep ? { cos: options.cos, sin: options.sin } : {},
+    }),
     // A rotation's transpose turns the other way.
     backward: (_saved, gradient, options) => ({ x: turn(gradient, options, true) }),
   };

@@ -1,0 +1,158 @@
+import fc from 'fast-check';
+import { describe, expect, expectTypeOf, test } from 'vitest';
+import { compose, definePlugin, PluginError, point, token, type Plugin, type PluginList } from './index.js';
+
+interface Greeter {
+  greet(): string;
+}
+interface Word {
+  readonly kind: string;
+  readonly text: string;
+}
+const greeter = token<Greeter>('test.greeter');
+const words = point<Word>('test.words');
+
+const word = (kind: string, name = `word-${kind}`): Plugin =>
+  definePlugin({ name, register: (registry) => registry.contribute(words, { create: () => ({ kind, text: kind.toUpperCase() }) }) });
+const greeting = definePlugin({
+  name: 'greeting',
+  register: (registry) =>
+    registry.provide(greeter, {
+      deps: { words },
+      create: ({ words }) => {
+        expectTypeOf(words).toEqualTypeOf<readonly Word[]>();
+        return { greet: () => words.map(({ text }) => text).join(' ') };
+      },
+    }),
+});
+
+const faultsOf = (plugins: PluginList) => {
+  try {
+    compose(plugins);
+  } catch (error) {
+    expect(error).toBeInstanceOf(PluginError);
+    return (error as PluginError).faults.map(({ code, plugin, message }) => ({ code, plugin, message }));
+  }
+  return [];
+};
+
+describe('compose', () => {
+  test('gives services and contributions, in the order of the plugins; presets and falsy entries are fine', () => {
+    const composition = compose([[word('b'), [word('a')]], false, null, undefined, greeting]);
+    expect(composition.get(greeter).greet()).toBe('B A');
+    expect(composition.all(words).map(({ kind }) => kind)).toEqual(['b', 'a']);
+    expect(composition.find(words, 'a')?.text).toBe('A');
+    expect(composition.find(words, 'z')).toBeUndefined();
+    expect(composition.warnings).toEqual([]);
+  });
+
+  test('a service of the wrong type does not compile', () => {
+    // @ts-expect-error greet is missing
+    definePlugin({ name: 'x', register: (registry) => registry.provide(greeter, { create: () => ({ nope: 1 }) }) });
+  });
+
+  test('reports every fault at once, each with its plugin', () => {
+    const needy = definePlugin({
+      name: 'needy',
+      register: (registry) => registry.provide(token('test.needy'), { deps: { greeter }, create: () => 1 }),
+    });
+    const broken = definePlugin({
+      name: 'broken',
+      register: () => {
+        throw new Error('no luck');
+      },
+    });
+    const faults = faultsOf([word('a'), word('a'), needy, broken, (() => word('c')) as unknown as Plugin]);
+    expect(faults.map(({ code, plugin }) => [code, plugin])).toEqual([
+      ['DUPLICATE_PLUGIN', 'word-a'],
+      ['REGISTER_FAILED', 'broken'],
+      ['NOT_A_PLUGIN', 'anonymous'],
+      ['MISSING_SERVICE', 'needy'],
+    ]);
+    expect(faults[1]!.message).toContain('no luck');
+    expect(faults[2]!.message).toContain('call it');
+    expect(faults[3]!.message).toContain('test.greeter');
+  });
+
+  test('two kinds alike, two providers, and a contribution without a kind', () => {
+    expect(faultsOf([word('a', 'one'), word('a', 'two')])).toMatchObject([{ code: 'DUPLICATE_KIND', plugin: 'two' }]);
+    const second = { ...greeting, name: 'second' };
+    expect(faultsOf([greeting, second])).toMatchObject([{ code: 'DUPLICATE_SERVICE', plugin: 'second', message: expect.stringContaining('greeting') as string }]);
+    expect(faultsOf([word('', 'silent')])).toMatchObject([{ code: 'CREATE_FAILED', plugin: 'silent' }]);
+  });
+
+  test('a create that throws is one fault, with its cause; what depends on it adds none', () => {
+    const cause = new Error('cannot');
+    const failing = definePlugin({
+      name: 'failing',
+      register: (registry) =>
+        registry.contribute(words, {
+          create: () => {
+            throw cause;
+          },
+        }),
+    });
+    expect(faultsOf([failing, greeting])).toMatchObject([{ code: 'CREATE_FAILED', plugin: 'failing' }]);
+    expect(() => compose([failing])).toThrow(expect.objectContaining({ cause }) as Error);
+  });
+
+  test('what is no plugin is told apart', () => {
+    const list = [Promise.resolve(greeting), { default: () => greeting }, { name: 'half' }, 7] as unknown as PluginList;
+    expect(faultsOf(list).map(({ plugin, message }) => `${plugin} ${message.split(';')[0]}`)).toEqual([
+      'a promise is a promise',
+      'a module is a whole module',
+      'half has name "half" and a register that is undefined',
+      '7 is a number',
+    ]);
+  });
+
+  test('a registry is closed after register, and register is synchronous', () => {
+    let kept: Parameters<Plugin['register']>[0] | undefined;
+    compose([{ name: 'keeper', register: (registry) => void (kept = registry) }]);
+    expect(() => kept!.provide(greeter, { create: () => ({ greet: () => '' }) })).toThrow(/after register\(\) had returned/);
+    expect(faultsOf([{ name: 'slow', register: (async () => {}) as unknown as Plugin['register'] }])).toMatchObject([{ code: 'REGISTER_FAILED' }]);
+  });
+
+  test('two copies of a core package are a warning', () => {
+    const copy = point<Word>('test.words');
+    const other = definePlugin({ name: 'other', register: (registry) => registry.contribute(copy, { create: () => ({ kind: 'b', text: '' }) }) });
+    const composition = compose([word('a'), other]);
+    expect(composition.all(words)).toHaveLength(2);
+    expect(composition.warnings).toEqual([expect.stringContaining('word-a and other')]);
+  });
+
+  test('random graphs: cycles and missing services are found exactly, else each create runs once, dependencies first', () => {
+    const graph = fc.integer({ min: 1, max: 7 }).chain((size) =>
+      fc.tuple(fc.constant(size), fc.array(fc.tuple(fc.nat(size), fc.nat(size - 1)), { maxLength: 12 })),
+    );
+    fc.assert(
+      fc.property(graph, ([size, edges]) => {
+        // Token `size` is provided by nobody.
+        const tokens = Array.from({ length: size + 1 }, (_, i) => token<number>(`graph.${i}`));
+        const needs = tokens.map((_, i) => [...new Set(edges.filter(([, from]) => from === i).map(([to]) => to))]);
+        const created: number[] = [];
+        const plugins = tokens.slice(0, size).map((each, i) =>
+          definePlugin({
+            name: `p${i}`,
+            register: (registry) =>
+              registry.provide(each, {
+                deps: Object.fromEntries(needs[i]!.map((need) => [`d${need}`, tokens[need]!])),
+                create: () => created.push(i),
+              }),
+          }),
+        );
+        const reaches = (from: number, to: number, seen = new Set<number>()): boolean =>
+          (needs[from] ?? []).some((next) => next === to || (!seen.has(next) && (seen.add(next), reaches(next, to, seen))));
+        const cyclic = tokens.some((_, i) => reaches(i, i));
+        const missing = needs.slice(0, size).filter((list) => list.includes(size)).length;
+        const codes = faultsOf(plugins).map(({ code }) => code);
+        expect(codes.includes('CYCLE')).toBe(cyclic);
+        expect(codes.filter((code) => code === 'MISSING_SERVICE')).toHaveLength(missing);
+        if (codes.length > 0) return;
+        expect([...created].sort((a, b) => a - b)).toEqual(Array.from({ length: size }, (_, i) => i));
+        needs.forEach((list, i) => list.forEach((need) => expect(created.indexOf(need)).toBeLessThan(created.indexOf(i))));
+      }),
+      { numRuns: 200, seed: 1 },
+    );
+  });
+});

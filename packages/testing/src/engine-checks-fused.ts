@@ -1,0 +1,415 @@
+import assert from 'node:assert/strict';
+import {
+  createOperations,
+  scope,
+  uniforms,
+  type AttentionOptions,
+  type DType,
+  type Engine,
+  type FrozenWeight,
+  type FusedOperations,
+  type LinearForm,
+  type Segment,
+  type Tensor,
+} from '@glulam/tensors';
+import { assertClose, randomTensor, randomValues, withWeights, type EngineCheck } from './engine-check.js';
+import { assertFusedMatches, type FusedCase, type FusedTolerance } from './fused-pass.js';
+
+/**
+ * float32 throughout: only the order of sums and the last places of exp differ. Gradients are differences of sums (in
+ * softmax and norms), so they lose one digit more.
+ */
+const float32: FusedTolerance = { forward: 1e-5, gradient: 1e-4 };
+/**
+ * An output kept in bfloat16 has 8 significant bits: where two float32 results straddle a tie they round a unit (at most
+ * 2^-7 = 0.8 %) apart. A backward pass may round each operand once to bfloat16 (at most 0.4 % an element, uncorrelated).
+ */
+const bfloat16: FusedTolerance = { forward: 8e-3, gradient: 1e-2 };
+/** As above, but with a float32 output there is no tie to straddle. */
+const wideOutput: FusedTolerance = { forward: 1e-5, gradient: 1e-2 };
+
+/** The types in which this engine's decoder keeps activations, with what each tolerates. */
+function activations(engine: Engine): readonly (readonly [DType, FusedTolerance])[] {
+  return engine.precision === 'float32'
+    ? [['float32', float32]]
+    : [
+        ['float32', float32],
+        ['bfloat16', bfloat16],
+      ];
+}
+
+/** A check of one override on cases that depend on the type of the activations. */
+function fusedCheck(
+  fused: keyof FusedOperations,
+  about: string,
+  cases: (type: DType) => readonly FusedCase[],
+): EngineCheck {
+  return {
+    name: `fused ${fused}${about}`,
+    fused,
+    async run(engine) {
+      for (const [type, tolerance] of activations(engine)) {
+        for (const example of cases(type)) {
+          await assertFusedMatches(engine, { ...example, name: `${example.name}, ${type}` }, tolerance);
+        }
+      }
+    },
+  };
+}
+
+const rmsNorm = fusedCheck('rmsNorm', '', (type) =>
+  [
+    [1, 1, 1],
+    [7, 19, 1],
+    [3, 257, 1],
+    [33, 64, 1],
+    [5, 67, 1e-3],
+  ].map(([tokens, hidden, size]) => ({
+    // At 1e-3 the mean square is about epsilon.
+    name: `rmsNorm ${tokens} x ${hidden}, values about ${size}`,
+    inputs: {
+      x: { shape: [tokens!, hidden!], dtype: type, values: randomValues([tokens!, hidden!], 1, size) },
+      weight: { shape: [hidden!] },
+    },
+    run: (ops, { x, weight }) => ops.rmsNorm(x!, weight!, { epsilon: 1e-6, type }),
+  })),
+);
+
+const rope = fusedCheck('rope', '', (type) =>
+  [
+    [1, 1, 2],
+    [7, 3, 6],
+    [5, 4, 64],
+    [33, 2, 38],
+  ].map(([tokens, heads, headSize]) => {
+    const shape = [tokens!, headSize! / 2];
+    const angles = randomValues(shape, 5, 3);
+    return {
+      name: `rope ${tokens} x ${heads} x ${headSize}`,
+      inputs: { x: { shape: [tokens!, heads! * headSize!], dtype: type } },
+      constants: { cos: { shape, values: angles.map(Math.cos) }, sin: { shape, values: angles.map(Math.sin) } },
+      run: (ops, { x, cos, sin }) => ops.rope(x!, { cos: cos!, sin: sin!, headSize: headSize!, type }),
+    };
+  }),
+);
+
+const swiglu = fusedCheck('swiglu', '', (type) =>
+  [
+    [1, 1, 1],
+    [5, 23, 1],
+    [3, 1025, 1],
+    [7, 64, 40],
+  ].map(([tokens, width, size]) => ({
+    // Gates about 40 are saturated both ways.
+    name: `swiglu ${tokens} x ${width}, gates about ${size}`,
+    inputs: {
+      gate: { shape: [tokens!, width!], dtype: type, values: randomValues([tokens!, width!], 1, size) },
+      up: { shape: [tokens!, width!], dtype: type },
+    },
+    run: (ops, { gate, up }) => ops.swiglu(gate!, up!, { type }),
+  })),
+);
+
+/** Sequences laid end to end, each with `past` keys before its queries. */
+function segmentsOf(lengths: readonly (readonly [queries: number, past: number])[]): Segment[] {
+  let queryStart = 0;
+  let keyStart = 0;
+  return lengths.map(([queryLength, past]) => {
+    const segment = { queryStart, queryLength, keyStart, keyLength: queryLength + past };
+    queryStart += queryLength;
+    keyStart += segment.keyLength;
+    return segment;
+  });
+}
+
+interface AttentionShape {
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headSize: number;
+  readonly window?: number;
+  readonly lengths: readonly (readonly [queries: number, past: number])[];
+  /** Rows of k and v that no segment sees. */
+  readonly unused?: number;
+}
+
+function attentionCase(about: string, type: DType, shape: AttentionShape): FusedCase {
+  const { heads, keyValueHeads, headSize, window = 0, lengths, unused = 0 } = shape;
+  const segments = segmentsOf(lengths);
+  const last = segments.at(-1)!;
+  const queries = last.queryStart + last.queryLength;
+  const keys = last.keyStart + last.keyLength + unused;
+  const options: AttentionOptions = { heads, keyValueHeads, headSize, window, scale: headSize ** -0.5, segments, type };
+  return {
+    name: `attention, ${about}`,
+    inputs: {
+      q: { shape: [queries, heads * headSize], dtype: type },
+      k: { shape: [keys, keyValueHeads * headSize], dtype: type },
+      v: { shape: [keys, keyValueHeads * headSize], dtype: type },
+    },
+    run: (ops, { q, k, v }) => ops.attention(q!, k!, v!, options),
+  };
+}
+
+const heads = { heads: 4, keyValueHeads: 2, headSize: 8 };
+const attention = [
+  fusedCheck('attention', ': heads and windows', (type) => [
+    attentionCase('one token', type, { heads: 1, keyValueHeads: 1, headSize: 4, lengths: [[1, 0]] }),
+    attentionCase('as many key heads', type, { heads: 3, keyValueHeads: 3, headSize: 6, lengths: [[11, 0]] }),
+    attentionCase('grouped', type, { ...heads, lengths: [[13, 0]] }),
+    attentionCase('one key head', type, { heads: 5, keyValueHeads: 1, headSize: 16, lengths: [[7, 0]] }),
+    attentionCase('past one block', type, { heads: 2, keyValueHeads: 1, headSize: 64, lengths: [[131, 0]] }),
+    attentionCase('window 1', type, { ...heads, window: 1, lengths: [[9, 0]] }),
+    attentionCase('window 3', type, { ...heads, window: 3, lengths: [[17, 0]] }),
+    attentionCase('window as long as the sequence', type, { ...heads, window: 17, lengths: [[17, 0]] }),
+    attentionCase('window past one block', type, { ...heads, window: 67, lengths: [[139, 0]] }),
+  ]),
+  fusedCheck('attention', ': packed sequences', (type) => [
+    attentionCase('packed', type, {
+      ...heads,
+      lengths: [
+        [5, 0],
+        [1, 0],
+        [9, 0],
+      ],
+    }),
+    attentionCase('packed, window 4', type, {
+      ...heads,
+      window: 4,
+      lengths: [
+        [7, 0],
+        [2, 0],
+        [13, 0],
+      ],
+    }),
+    attentionCase('packed past one block', type, {
+      ...heads,
+      lengths: [
+        [67, 0],
+        [3, 0],
+        [70, 0],
+      ],
+    }),
+  ]),
+  fusedCheck('attention', ': queries after cached keys', (type) => [
+    attentionCase('decoding', type, { ...heads, lengths: [[1, 12]] }),
+    attentionCase('decoding two sequences', type, {
+      ...heads,
+      lengths: [
+        [1, 12],
+        [1, 4],
+      ],
+      unused: 3,
+    }),
+    attentionCase('decoding, window 5', type, { ...heads, window: 5, lengths: [[1, 12]], unused: 2 }),
+    attentionCase('three queries, window 4', type, {
+      ...heads,
+      window: 4,
+      lengths: [
+        [3, 7],
+        [2, 0],
+      ],
+    }),
+    attentionCase('past one block', type, { ...heads, lengths: [[5, 140]], unused: 1 }),
+  ]),
+];
+
+/** Every subset of the form's members: bit 0 inScale, 1 outScale, 2 low rank, 3 bias. */
+function linearCase(
+  about: string,
+  type: DType,
+  weight: FrozenWeight,
+  { tokens, rank, members, rate }: { tokens: number; rank: number; members: number; rate?: number | undefined },
+): FusedCase {
+  const [rows, columns] = weight.shape as [number, number];
+  const has = (bit: number): boolean => (members & (1 << bit)) !== 0;
+  const dropout = rate === undefined ? undefined : { rate, key: [7, 11, 13, 17] as const };
+  return {
+    name: `frozenLinear, ${about}`,
+    inputs: {
+      x: { shape: [tokens, columns], dtype: type },
+      ...(has(0) && { inScale: { shape: [columns] } }),
+      ...(has(1) && { outScale: { shape: [rows] } }),
+      ...(has(2) && { A: { shape: [rank, columns] }, B: { shape: [rows, rank] } }),
+      ...(has(3) && { bias: { shape: [rows] } }),
+    },
+    run: (ops, { x, inScale, outScale, A, B, bias }) => {
+      const lowRank: LinearForm['lowRank'] = A && B && { A, B, scale: 0.75, dropout };
+      return ops.frozenLinear(x!, weight, { inScale, outScale, lowRank, bias }, type);
+    },
+  };
+}
+
+/** Products with frozen weights read bfloat16 operands at that precision, backward too, whatever the output's type. */
+const productTolerance = (engine: Engine, type: DType): FusedTolerance =>
+  engine.precision === 'float32' ? float32 : type === 'float32' ? wideOutput : bfloat16;
+
+const frozenLinear: EngineCheck[] = (['bfloat16', 'float32', 'float16'] as const).map((dtype) => ({
+  name: `fused frozenLinear: every form around ${dtype} weights`,
+  fused: 'frozenLinear',
+  run: (engine) =>
+    withWeights(
+      [
+        { shape: [23, 19], dtype },
+        { shape: [67, 131], dtype },
+        { shape: [1, 1], dtype },
+      ],
+      async (open) => {
+        const [small, large, one] = open(engine) as [FrozenWeight, FrozenWeight, FrozenWeight];
+        for (const [type] of activations(engine)) {
+          const tolerance = productTolerance(engine, type);
+          const cases = [
+            ...Array.from({ length: 16 }, (_, members) =>
+              linearCase(`members ${members.toString(2)}`, type, small, { tokens: 5, rank: 3, members }),
+            ),
+            linearCase('large', type, large, { tokens: 33, rank: 9, members: 15 }),
+            linearCase('large, one token', type, large, { tokens: 1, rank: 1, members: 15 }),
+            linearCase('1 x 1', type, one, { tokens: 3, rank: 1, members: 15 }),
+            linearCase('dropout', type, large, { tokens: 33, rank: 9, members: 15, rate: 0.3 }),
+            linearCase('dropout of nothing', type, small, { tokens: 5, rank: 3, members: 4, rate: 0 }),
+          ];
+          for (const example of cases) {
+            await assertFusedMatches(
+              engine,
+              { ...example, name: `${example.name}, ${dtype} weight, ${type}` },
+              tolerance,
+            );
+          }
+        }
+      },
+    ),
+}));
+
+const tokenLosses: EngineCheck[] = (['bfloat16', 'float32'] as const).map((dtype) => ({
+  name: `fused tokenLosses with a ${dtype} head`,
+  fused: 'tokenLosses',
+  run: (engine) =>
+    withWeights(
+      [
+        { shape: [37, 19], dtype },
+        { shape: [1031, 64], dtype },
+        { shape: [1, 5], dtype },
+      ],
+      async (open) => {
+        for (const [type] of activations(engine)) {
+          for (const weight of open(engine)) {
+            const [vocabulary, hidden] = weight.shape as [number, number];
+            for (const [about, tokens, every] of [
+              ['one token', 1, 1],
+              ['some ignored', 35, 3],
+              ['all ignored', 7, 0],
+            ] as const) {
+              // `every` third row has a label, the first and the last of the vocabulary among them.
+              const labels = Int32Array.from(uniforms(tokens, [3, 5, tokens, vocabulary]), (u, i) =>
+                every === 0 || i % every !== 0 ? -100 : i === 0 ? vocabulary - 1 : Math.floor(u * vocabulary),
+              );
+              const example: FusedCase = {
+                name: `tokenLosses, ${about}, vocabulary ${vocabulary}, ${dtype} head, ${type}`,
+                inputs: { x: { shape: [tokens, hidden], dtype: type } },
+                run: (ops, { x }) => ops.tokenLosses(x!, { weight, labels }),
+              };
+              // Losses are float32 sums of float32 terms, whatever the operands are.
+              await assertFusedMatches(engine, example, engine.precision === 'float32' ? float32 : wideOutput);
+            }
+          }
+        }
+      },
+    ),
+}));
+
+const embedding: EngineCheck = {
+  name: 'fused embedding copies rows, widened',
+  fused: 'embedding',
+  run: (engine) =>
+    withWeights(
+      (['float32', 'bfloat16', 'float16'] as const).map((dtype) => ({ shape: [131, 17], dtype })),
+      async (open) => {
+        for (const weight of open(engine)) {
+          for (const ids of [Int32Array.of(0), Int32Array.of(5, 130, 5, 0, 129, 5), new Int32Array(0)]) {
+            const [fused, composed] = await Promise.all(
+              [false, true].map(async (plain) => {
+                const y = createOperations(engine, { composed: plain }).embedding(weight, ids);
+                const values = await engine.read(y);
+                y.release();
+                return { shape: y.shape, dtype: y.dtype, values };
+              }),
+            );
+            assertClose(`embedding of ${ids.length}, ${weight.dtype}`, fused!, composed!, 0);
+          }
+        }
+      },
+    ),
+};
+
+const adamWNames = ['parameter', 'mean', 'variance'] as const;
+
+/** Three steps; parameters that begin at 0 show the update itself. */
+async function trained(engine: Engine, composed: boolean): Promise<Float32Array[]> {
+  const ops = createOperations(engine, { composed });
+  const shapes = [[], [1], [7], [3, 5], [1031]];
+  const states = shapes.map((shape, i) => ({
+    parameter: i % 2 === 0 ? engine.full(shape, 0) : randomTensor(engine, shape, 1),
+    mean: engine.full(shape, 0),
+    variance: engine.full(shape, 0),
+    learningRate: 1e-2 / (i + 1),
+    weightDecay: i % 3 === 0 ? 0.1 : 0,
+  }));
+  for (const step of [1, 2, 100]) {
+    scope(() => {
+      const updates = states.map((state, i) => ({ ...state, gradient: randomTensor(engine, shapes[i]!, 10 + step) }));
+      ops.adamW(updates, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step, gradientScale: 0.5 });
+    });
+  }
+  const results: Float32Array[] = [];
+  for (const state of states) {
+    for (const name of adamWNames) {
+      results.push((await engine.read(state[name])) as Float32Array);
+      state[name].release();
+    }
+  }
+  return results;
+}
+
+const adamW: EngineCheck = {
+  name: 'fused adamW over three steps',
+  fused: 'adamW',
+  async run(engine) {
+    const [fused, composed] = [await trained(engine, false), await trained(engine, true)];
+    assert.equal(fused.length, composed.length);
+    composed.forEach((expected, i) => {
+      const about = (values: Float32Array) => ({ shape: [values.length], dtype: 'float32', values });
+      // A dozen float32 operations an element, 1 - beta2 being rounded at 6e-5 of itself if taken in float32.
+      assertClose(`${adamWNames[i % 3]} of update ${Math.floor(i / 3)}`, about(fused[i]!), about(expected), 1e-5);
+    });
+  },
+};
+
+const sumOfSquares: EngineCheck = {
+  name: 'fused sumOfSquares',
+  fused: 'sumOfSquares',
+  async run(engine) {
+    for (const shapes of [[[1]], [[]], [[7], [], [3, 5]], [[129, 33], [1031], [2, 3, 4, 5]]]) {
+      const tensors: Tensor[] = shapes.map((shape, i) => randomTensor(engine, shape, i));
+      const results = [];
+      for (const composed of [false, true]) {
+        const y = createOperations(engine, { composed }).sumOfSquares(tensors);
+        results.push({ shape: y.shape, dtype: y.dtype, values: await engine.read(y) });
+        y.release();
+      }
+      // Thousands of positive float32 terms.
+      assertClose(`sumOfSquares of ${shapes.length}`, results[0]!, results[1]!, 1e-5);
+      for (const tensor of tensors) tensor.release();
+    }
+  },
+};
+
+export const fusedChecks: readonly EngineCheck[] = [
+  rmsNorm,
+  rope,
+  ...attention,
+  swiglu,
+  ...frozenLinear,
+  ...tokenLosses,
+  embedding,
+  adamW,
+  sumOfSquares,
+];

@@ -1,0 +1,89 @@
+import { linearNames, type AdapterContribution, type LinearSite } from '@glulam/model';
+import { createOperations, createReferenceEngine, createTape, normals, sizeOf, type Tensor } from '@glulam/tensors';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { openSafetensors, writeSafetensors } from '@glulam/tensors';
+import { describe, expect, test } from 'vitest';
+
+export interface AdapterCases {
+  /** Options, as a config gives them. */
+  readonly options: readonly unknown[];
+  /** `adapter_config.json` contents of other kinds: not this adapter's to read. */
+  readonly foreign: readonly Readonly<Record<string, unknown>>[];
+  /** Contents that say this kind but something it cannot follow, with a part of the message. */
+  readonly refused: readonly { readonly config: Readonly<Record<string, unknown>>; readonly message: RegExp }[];
+}
+
+const site = (virtual: number, linear: LinearSite['linear']): LinearSite => ({
+  virtual,
+  physical: virtual % 4,
+  visit: Math.floor(virtual / 4),
+  linear,
+  path: `model.layers.${virtual}.${linear}`,
+  inFeatures: 12,
+  outFeatures: 10,
+});
+
+/** The contract of an adapter: a fresh one changes nothing, its form trains, its PEFT config comes back as its options. */
+export function testAdapter(contribution: AdapterContribution, { options, foreign, refused }: AdapterCases): void {
+  describe(`adapter ${contribution.kind}`, () => {
+    test.each(options)('%j: fresh values leave the layer as it is, repeat by seed, and take gradients', async (given) => {
+      const adapter = contribution.create(contribution.schema.parse(given));
+      const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-adapter-')), 'w.safetensors');
+      await writeSafetensors(file, [{ name: 'w', shape: [10, 12], dtype: 'float32', values: normals(120, [1, 2, 3, 4]) }]);
+      const engine = createReferenceEngine({ precision: 'float32' });
+      const ops = createOperations(engine);
+      const weight = engine.openWeight(openSafetensors(file).source('w'));
+      const x = engine.upload(normals(60, [5, 6, 7, 8]), [5, 12]);
+      let adapted = 0;
+      for (const linear of linearNames) {
+        const place = adapter.at(site(5, linear));
+        expect(adapter.at(site(5, linear))?.parameters.map(({ name, shape }) => [name, shape])).toEqual(
+          place?.parameters.map(({ name, shape }) => [name, shape]),
+        );
+        if (place === undefined) continue;
+        adapted += 1;
+        const tensors: Record<string, Tensor> = {};
+        for (const [use, { name, shape, initial }] of place.parameters.entries()) {
+          const values = initial([0, 0, 5, use]);
+          expect(values.length).toBe(sizeOf(shape));
+          expect(initial([0, 0, 5, use])).toEqual(values);
+          tensors[name] = engine.upload(values, shape);
+        }
+        const form = () => place.form(tensors, { ops, training: false, key: [0, 0, 5, 0] });
+        const bare = await engine.read(ops.frozenLinear(x, weight, {}, 'float32'));
+        const fresh = await engine.read(ops.frozenLinear(x, weight, form(), 'float32'));
+        fresh.forEach((value, i) => expect(Math.abs(value - bare[i]!)).toBeLessThan(1e-5));
+
+        const tape = createTape(engine);
+        for (const tensor of Object.values(tensors)) tape.watch(tensor);
+        const y = ops.recording(tape, () => ops.sumAll(ops.frozenLinear(x, weight, form(), 'float32')));
+        const gradients = await tape.backward(y);
+        const norms = await Promise.all(
+          [...gradients].map(async ([tensor, gradient]) => {
+            expect(gradient.shape).toEqual(tensor.shape);
+            return (await engine.read(gradient)).some((value) => value !== 0);
+          }),
+        );
+        expect(norms).toContain(true);
+      }
+      expect(adapted).toBeGreaterThan(0);
+    });
+
+    test.each(options)('%j: the PEFT config gives the same adapter back', (given) => {
+      const adapter = contribution.create(contribution.schema.parse(given));
+      const config = JSON.parse(JSON.stringify(adapter.peftConfig())) as Record<string, unknown>;
+      const again = contribution.create(contribution.fromPeft(config));
+      for (const virtual of [0, 5]) {
+        for (const linear of linearNames) {
+          const shapes = [adapter, again].map((each) => each.at(site(virtual, linear))?.parameters.map(({ name, shape }) => [name, shape]));
+          expect(shapes[1]).toEqual(shapes[0]);
+        }
+      }
+    });
+
+    test.each(foreign)('leaves %j to others', (config) => expect(contribution.fromPeft(config)).toBeUndefined());
+    test.each(refused)('refuses $config', ({ config, message }) => expect(() => contribution.fromPeft(config)).toThrow(message));
+  });
+}

@@ -1,0 +1,22 @@
+import { testFamily } from '@glulam/testing';
+import { llamaFamily } from './index.js';
+
+const base = { hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 16, num_attention_heads: 32, num_key_value_heads: 8, vocab_size: 128256, rms_norm_eps: 1e-5 }; // prettier-ignore
+const llama3 = { factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
+
+testFamily(llamaFamily, {
+  valid: [
+    { fields: { ...base, tie_word_embeddings: true }, shape: { tiedHead: true, headSize: 64, slidingWindow: 0, biased: [] } },
+    { fields: { ...base, mlp_bias: true }, shape: { biased: ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'] } },
+  ],
+  alike: [
+    [
+      { ...base, rope_theta: 500000, rope_scaling: { rope_type: 'llama3', ...llama3 } },
+      { ...base, rope_parameters: { rope_type: 'llama3', rope_theta: 500000, ...llama3 } },
+    ],
+  ],
+  invalid: [
+    { fields: { ...base, rope_scaling: { rope_type: 'llama3', factor: 8 } }, messages: [/low_freq_factor is missing/, /high_freq_factor is missing/] },
+    { fields: { ...base, tie_word_embeddings: 'yes' }, messages: [/tie_word_embeddings is "yes"; expected true or false/] },
+  ],
+});

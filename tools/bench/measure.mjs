@@ -1,0 +1,84 @@
+// Measures Glulam on one checkpoint, in a process of its own; prints one JSON line with the fields of peft_bench.py.
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { createLora } from '@glulam/adapter-lora';
+import { createNativeEngine } from '@glulam/engine-native';
+import { mistralFamily } from '@glulam/family-mistral';
+import { createDecoder, generateTokens, openCheckpoint, packTokens } from '@glulam/model';
+import { uniforms } from '@glulam/tensors';
+import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    dtype: { type: 'string', default: 'bfloat16' },
+    seq: { type: 'string', default: '512' },
+    steps: { type: 'string', default: '5' },
+    decode: { type: 'string', default: '32' },
+    threads: { type: 'string', default: '2' },
+    checkpointing: { type: 'boolean', default: false },
+  },
+});
+const [seq, steps, decode, threads] = [values.seq, values.steps, values.decode, values.threads].map(Number);
+const seconds = (from) => (performance.now() - from) / 1000;
+
+const begun = performance.now();
+const engine = createNativeEngine({ precision: values.dtype, threads, isa: 'auto' });
+const checkpoint = openCheckpoint(positionals[0], [mistralFamily]);
+const L = checkpoint.shape.physicalLayers;
+const intervals = [[0, L / 2], [L / 4, (3 * L) / 4], [L / 2, L]]; // prettier-ignore
+const layers = intervals.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => ({ physical: start + i })));
+const adapter = createLora({
+  r: 8, lora_alpha: 16, lora_dropout: 0, target_modules: 'all-linear', use_rslora: false, rank_pattern: {}, alpha_pattern: {},
+  layers_to_transform: null, init_lora_weights: true,
+}); // prettier-ignore
+const decoder = createDecoder({ engine, checkpoint, layers, adapter });
+await engine.drain();
+const load = seconds(begun);
+
+const ids = [...uniforms(seq, [0, 0, 0, 1])].map((u) => Math.floor(u * checkpoint.shape.vocabularySize));
+const batch = labelBatch([{ ids, trained: ids.map(() => true) }]);
+const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 });
+const times = [];
+const losses = [];
+for (let step = 0; step < steps; step++) {
+  const start = performance.now();
+  const settings = { step, seed: 0, learningRate: 1e-4, maxGradientNorm: 0, recompute: values.checkpointing };
+  const { loss } = await trainStep(decoder, optimizer, [batch], settings);
+  times.push(seconds(start));
+  losses.push(Number(loss.toFixed(5)));
+}
+const median = [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)];
+
+const count = async (most) => {
+  let done = 0;
+  for await (const _ of generateTokens(decoder, ids.slice(0, 32), { maxNewTokens: most })) done += 1;
+  return done;
+};
+await count(2);
+const start = performance.now();
+const decoded = await count(decode);
+const decodePerSecond = decoded / seconds(start);
+
+const status = readFileSync('/proc/self/status', 'utf8');
+const gigabytes = (name) => (Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? NaN) * 1024) / 1e9;
+console.log(
+  JSON.stringify({
+    peer: 'glulam',
+    engine: engine.description,
+    dtype: values.dtype,
+    seq,
+    load_s: load,
+    trainable: [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0),
+    effective_layers: layers.length,
+    step_s: median,
+    tokens_per_s: seq / median,
+    losses,
+    decode_per_s: decodePerSecond,
+    peak_rss_gb: (process.resourceUsage().maxRSS * 1024) / 1e9,
+    rss_file_gb: gigabytes('RssFile'),
+  }),
+);
+optimizer.close();
+decoder.close();
+await engine.close();
