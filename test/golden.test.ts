@@ -2,7 +2,7 @@ import path from 'node:path';
 import { loraContribution } from '@glulam/adapter-lora';
 import { llamaFamily } from '@glulam/family-llama';
 import { mistralFamily } from '@glulam/family-mistral';
-import type { AdapterContribution } from '@glulam/model';
+import { generateTokens, type AdapterContribution } from '@glulam/model';
 import { createReferenceEngine, createTape, readFloats, scope, type Engine, type Precision } from '@glulam/tensors';
 import { frobenius, openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
 import { createOptimizer, trainStep } from '@glulam/trainer';
@@ -34,7 +34,10 @@ async function onePass(golden: GoldenCase, engine: Engine, config?: string) {
   const trained = decoder.parameters.size > 0;
   const tape = createTape(engine);
   const hidden = await decoder.forward(golden.batch, trained ? { tape } : {});
-  const logitsTensor = decoder.logits(hidden, golden.rows.map((_, i) => i));
+  const logitsTensor = decoder.logits(
+    hidden,
+    golden.rows.map((_, i) => i),
+  );
   const count = golden.labels.filter((label) => label >= 0).length;
   const loss = scope(() => {
     const losses = decoder.losses(hidden, golden.labels, trained ? tape : undefined);
@@ -87,42 +90,67 @@ describe.each(engines)('%s', (_, open) => {
     }
   });
 
-  test.each(cases.filter((name) => name.endsWith('-lora')))('%s: 20 training steps', { timeout: 600_000 }, async (name) => {
-    const golden = openGolden(path.join(root, name));
-    const { training } = golden.facts;
-    const decoder = golden.open(engine, families, adapters);
-    const weightDecay = training!.weight_decay;
-    const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay });
-    const live: number[] = [];
-    for (const [step, expected] of training!.steps.entries()) {
-      const { loss } = await trainStep(decoder, optimizer, [{ ...golden.batch, labels: golden.labels }], {
-        step,
-        seed: 0,
-        learningRate: training!.lr,
-        maxGradientNorm: training!.max_grad_norm,
-        recompute: step % 2 === 1,
+  test.each(['mistral-base', 'llama-base-tied', 'llama3-rope', 'mistral-expanded-lora'])(
+    '%s: greedy tokens',
+    async (name) => {
+      const golden = openGolden(path.join(root, name));
+      const decoder = golden.open(engine, families, adapters);
+      const { prompt, tokens } = golden.facts.greedy!;
+      const got: number[] = [];
+      for await (const id of generateTokens(decoder, prompt, { maxNewTokens: tokens.length })) got.push(id);
+      decoder.close();
+      expect(got).toEqual(tokens);
+    },
+  );
+
+  test.each(cases.filter((name) => name.endsWith('-lora')))(
+    '%s: 20 training steps',
+    { timeout: 600_000 },
+    async (name) => {
+      const golden = openGolden(path.join(root, name));
+      const { training } = golden.facts;
+      const decoder = golden.open(engine, families, adapters);
+      const weightDecay = training!.weight_decay;
+      const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weightDecay,
       });
-      live.push(engine.memory().tensors);
-      expect(Math.abs(loss - expected.loss), `step ${step}`).toBeLessThan(2e-3);
-    }
-    expect(new Set(live).size).toBe(1);
-    optimizer.close();
-    decoder.close();
-  });
+      const live: number[] = [];
+      for (const [step, expected] of training!.steps.entries()) {
+        const { loss } = await trainStep(decoder, optimizer, [{ ...golden.batch, labels: golden.labels }], {
+          step,
+          seed: 0,
+          learningRate: training!.lr,
+          maxGradientNorm: training!.max_grad_norm,
+          recompute: step % 2 === 1,
+        });
+        live.push(engine.memory().tensors);
+        expect(Math.abs(loss - expected.loss), `step ${step}`).toBeLessThan(2e-3);
+      }
+      expect(new Set(live).size).toBe(1);
+      optimizer.close();
+      decoder.close();
+    },
+  );
 });
 
 describe.each(engines)('%s, bfloat16', (_, open) => {
-  test.each(['mistral-bf16', 'mistral-expanded-lora-bf16'])('%s: no further from float32 than the reference', async (name) => {
-    const engine = await open('bfloat16');
-    const golden = openGolden(path.join(root, name));
-    const { logits, gradients } = await onePass(golden, engine);
-    const exact = rowsOf(golden, 'logits32');
-    expect(frobenius(logits, exact).distance).toBeLessThan(frobenius(rowsOf(golden, 'logits'), exact).distance);
-    for (const [tensor, gradient] of gradients) {
-      const wide = readFloats(golden.tensors.source(`grad32.${tensor}`));
-      const theirs = readFloats(golden.tensors.source(`grad.${tensor}`));
-      expect(frobenius(gradient, wide).distance, tensor).toBeLessThan(frobenius(theirs, wide).distance);
-    }
-    await engine.close();
-  });
+  test.each(['mistral-bf16', 'mistral-expanded-lora-bf16'])(
+    '%s: no further from float32 than the reference',
+    async (name) => {
+      const engine = await open('bfloat16');
+      const golden = openGolden(path.join(root, name));
+      const { logits, gradients } = await onePass(golden, engine);
+      const exact = rowsOf(golden, 'logits32');
+      expect(frobenius(logits, exact).distance).toBeLessThan(frobenius(rowsOf(golden, 'logits'), exact).distance);
+      for (const [tensor, gradient] of gradients) {
+        const wide = readFloats(golden.tensors.source(`grad32.${tensor}`));
+        const theirs = readFloats(golden.tensors.source(`grad.${tensor}`));
+        expect(frobenius(gradient, wide).distance, tensor).toBeLessThan(frobenius(theirs, wide).distance);
+      }
+      await engine.close();
+    },
+  );
 });

@@ -21,7 +21,10 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-const wrong = !['small', 'bench'].includes(values.shape) || !['bfloat16', 'float32'].includes(values.dtype) || !(Number(values.rounds) >= 1);
+const wrong =
+  !['small', 'bench'].includes(values.shape) ||
+  !['bfloat16', 'float32'].includes(values.dtype) ||
+  !(Number(values.rounds) >= 1);
 if (values.help || wrong) {
   (values.help ? process.stdout : process.stderr).write(usage);
   process.exit(values.help ? 0 : 1);
@@ -48,11 +51,14 @@ for (let round = 0; round < Number(values.rounds); round++) {
   for (const [side, run] of Object.entries(sides)) {
     const result = run();
     results[side].push(result);
-    console.log(`round ${round + 1}, ${side}: step ${result.step_s.toFixed(2)} s, ${result.decode_per_s.toFixed(1)} decoded tokens/s`);
+    console.log(
+      `round ${round + 1}, ${side}: step ${result.step_s.toFixed(2)} s, ${result.decode_per_s.toFixed(1)} decoded tokens/s`,
+    );
   }
 }
 
-const median = (side, field) => results[side].map((result) => result[field]).sort((a, b) => a - b)[Math.floor(results[side].length / 2)];
+const median = (side, field) =>
+  results[side].map((result) => result[field]).sort((a, b) => a - b)[Math.floor(results[side].length / 2)];
 const rows = [
   ['training, tokens/s', 'tokens_per_s'],
   ['decoding, tokens/s', 'decode_per_s'],
@@ -60,8 +66,16 @@ const rows = [
   ['load time, s', 'load_s'],
 ];
 const { effective_layers: layers, trainable, engine } = results.glulam[0];
-console.log(`\n${values.shape}, ${values.dtype}, ${values.seq} tokens, ${layers} virtual layers, ${trainable.toLocaleString('en-US')} trainable; ${engine}`);
-console.log(`medians of ${values.rounds} rounds`.padEnd(24) + Object.keys(sides).map((side) => side.padStart(12)).join('') + (sides.peft ? '       ratio' : ''));
+console.log(
+  `\n${values.shape}, ${values.dtype}, ${values.seq} tokens, ${layers} virtual layers, ${trainable.toLocaleString('en-US')} trainable; ${engine}`,
+);
+console.log(
+  `medians of ${values.rounds} rounds`.padEnd(24) +
+    Object.keys(sides)
+      .map((side) => side.padStart(12))
+      .join('') +
+    (sides.peft ? '       ratio' : ''),
+);
 for (const [label, field] of rows) {
   const figures = Object.keys(sides).map((side) => median(side, field));
   const ratio = sides.peft ? `${(figures[0] / figures[1]).toFixed(2)}x`.padStart(12) : '';

@@ -80,7 +80,7 @@ function install() {
 }
 
 function build() {
-  if (runTool('nx', ['run-many', '-t', 'build', '--outputStyle=static'], true) === 0) return;
+  if (runTool('nx', ['run-many', '-t', 'build', '--outputStyle=static'], { quiet: true }) === 0) return;
   fail('The build failed, see above. Run it alone with `npm run build`.');
 }
 

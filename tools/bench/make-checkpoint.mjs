@@ -74,17 +74,22 @@ export async function makeCheckpoint(folder, shapeName, shardBytes = 500e6) {
     const map = {};
     for (const [i, shard] of shards.entries()) {
       const count = String(shards.length).padStart(5, '0');
-      const file = shards.length === 1 ? 'model.safetensors' : `model-${String(i + 1).padStart(5, '0')}-of-${count}.safetensors`;
+      const file =
+        shards.length === 1 ? 'model.safetensors' : `model-${String(i + 1).padStart(5, '0')}-of-${count}.safetensors`;
       await writeSafetensors(path.join(temporary, file), shard);
       for (const { name } of shard) map[name] = file;
     }
     const index = { metadata: { total_size: total }, weight_map: map };
-    if (shards.length > 1) await writeFile(path.join(temporary, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
+    if (shards.length > 1)
+      await writeFile(path.join(temporary, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
   });
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { values, positionals } = parseArgs({ options: { shape: { type: 'string', default: 'small' } }, allowPositionals: true });
+  const { values, positionals } = parseArgs({
+    options: { shape: { type: 'string', default: 'small' } },
+    allowPositionals: true,
+  });
   if (positionals.length !== 1 || !(values.shape in shapes)) {
     console.error(`usage: node tools/bench/make-checkpoint.mjs FOLDER [--shape ${Object.keys(shapes).join('|')}]`);
     process.exit(1);

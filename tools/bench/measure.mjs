@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { createLora } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
 import { mistralFamily } from '@glulam/family-mistral';
-import { createDecoder, generateTokens, openCheckpoint, packTokens } from '@glulam/model';
+import { createDecoder, generateTokens, openCheckpoint } from '@glulam/model';
 import { uniforms } from '@glulam/tensors';
 import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
 
@@ -27,7 +27,9 @@ const engine = createNativeEngine({ precision: values.dtype, threads, isa: 'auto
 const checkpoint = openCheckpoint(positionals[0], [mistralFamily]);
 const L = checkpoint.shape.physicalLayers;
 const intervals = [[0, L / 2], [L / 4, (3 * L) / 4], [L / 2, L]]; // prettier-ignore
-const layers = intervals.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => ({ physical: start + i })));
+const layers = intervals.flatMap(([start, end]) =>
+  Array.from({ length: end - start }, (_, i) => ({ physical: start + i })),
+);
 const adapter = createLora({
   r: 8, lora_alpha: 16, lora_dropout: 0, target_modules: 'all-linear', use_rslora: false, rank_pattern: {}, alpha_pattern: {},
   layers_to_transform: null, init_lora_weights: true,
@@ -38,7 +40,12 @@ const load = seconds(begun);
 
 const ids = [...uniforms(seq, [0, 0, 0, 1])].map((u) => Math.floor(u * checkpoint.shape.vocabularySize));
 const batch = labelBatch([{ ids, trained: ids.map(() => true) }]);
-const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 });
+const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+});
 const times = [];
 const losses = [];
 for (let step = 0; step < steps; step++) {

@@ -16,7 +16,8 @@ export function parseArguments(words: readonly string[]): Arguments {
       continue;
     }
     const match = /^--?([A-Za-z][\w.-]*)(?:=([\s\S]*))?$/.exec(word);
-    if (match === null) throw new GlulamError('USAGE', `cannot read the option ${word}; options look like --name value`);
+    if (match === null)
+      throw new GlulamError('USAGE', `cannot read the option ${word}; options look like --name value`);
     const name = match[1]!;
     if (name in options) throw new GlulamError('USAGE', `--${name} is given twice; give it once`);
     const next = words[i + 1];
@@ -47,6 +48,10 @@ export function numberOption(options: Arguments['options'], name: string): numbe
   const value = options[name];
   if (value === undefined) return undefined;
   const number = Number(value === true ? NaN : value);
-  if (Number.isNaN(number)) throw new GlulamError('USAGE', `--${name} is ${value === true ? 'without a value' : `"${value}"`}; expected a number`);
+  if (Number.isNaN(number))
+    throw new GlulamError(
+      'USAGE',
+      `--${name} is ${value === true ? 'without a value' : `"${value}"`}; expected a number`,
+    );
   return number;
 }

@@ -26,9 +26,14 @@ export async function main(words: readonly string[]): Promise<number> {
   process.on('SIGINT', interrupt);
   try {
     const command = commands.find((each) => each.name === name);
-    if (command === undefined) throw new GlulamError('USAGE', `glulam has no command "${name}"; it has ${commands.map((each) => each.name).join(', ')}`);
+    if (command === undefined)
+      throw new GlulamError(
+        'USAGE',
+        `glulam has no command "${name}"; it has ${commands.map((each) => each.name).join(', ')}`,
+      );
     const args = parseArguments(rest);
-    if (args.options['help'] !== undefined || args.options['h'] !== undefined) process.stdout.write(`${command.help}\n`);
+    if (args.options['help'] !== undefined || args.options['h'] !== undefined)
+      process.stdout.write(`${command.help}\n`);
     else await command.run(args, controller.signal);
     return 0;
   } catch (error) {
@@ -43,5 +48,7 @@ export async function main(words: readonly string[]): Promise<number> {
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`;
   const code = (error as { code?: unknown }).code;
-  return typeof code === 'string' && error.name !== 'Error' ? `error [${code}]: ${error.message}` : (error.stack ?? error.message);
+  return typeof code === 'string' && error.name !== 'Error'
+    ? `error [${code}]: ${error.message}`
+    : (error.stack ?? error.message);
 }

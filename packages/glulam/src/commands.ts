@@ -26,7 +26,10 @@ the adapter in PEFT's format.
   --out FOLDER      the run folder (default: the config's, or runs/latest)
 ${configHelp}`,
   async run(args, signal) {
-    const { config, composition } = await loadConfig(onePositional(args, 'train', 'CONFIG'), overridesFrom(args.options));
+    const { config, composition } = await loadConfig(
+      onePositional(args, 'train', 'CONFIG'),
+      overridesFrom(args.options),
+    );
     for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
     await train(config, composition, { signal });
   },
@@ -42,9 +45,15 @@ Prints one JSON line an evaluator.
 
 ${configHelp}`,
   async run(args, signal) {
-    const { loaded, adapterFolder } = await loadRunOrConfig(onePositional(args, 'eval', 'RUN or CONFIG'), overridesFrom(args.options));
+    const { loaded, adapterFolder } = await loadRunOrConfig(
+      onePositional(args, 'eval', 'RUN or CONFIG'),
+      overridesFrom(args.options),
+    );
     const { config, composition } = loaded;
-    const chosen = config.evaluate.evaluators.map((each) => ({ kind: each.kind, ...choose(composition, evaluators, 'evaluate.evaluators', each) }));
+    const chosen = config.evaluate.evaluators.map((each) => ({
+      kind: each.kind,
+      ...choose(composition, evaluators, 'evaluate.evaluators', each),
+    }));
     const model = await openModel(config, composition, adapterFolder === undefined ? {} : { adapterFolder });
     try {
       const { decoder, tokenizer } = model;
@@ -74,19 +83,37 @@ export const generateCommand: Command = {
   async run(args, signal) {
     const known = ['prompt', 'chat', 'max-tokens', 'temperature', 'top-k', 'top-p', 'seed', 'stop'];
     const unknown = Object.keys(args.options).find((name) => !known.includes(name) && !name.includes('.'));
-    if (unknown !== undefined) throw new GlulamError('USAGE', `glulam generate has no option --${unknown}; it has ${known.map((name) => `--${name}`).join(', ')}`);
+    if (unknown !== undefined)
+      throw new GlulamError(
+        'USAGE',
+        `glulam generate has no option --${unknown}; it has ${known.map((name) => `--${name}`).join(', ')}`,
+      );
     const { prompt, stop, chat } = args.options;
-    if (typeof prompt !== 'string' || prompt === '') throw new GlulamError('USAGE', 'glulam generate needs a text: --prompt "Question: ..."');
-    const overrides = overridesFrom(Object.fromEntries(Object.entries(args.options).filter(([name]) => name.includes('.'))));
-    const { loaded, adapterFolder } = await loadRunOrConfig(onePositional(args, 'generate', 'RUN or CONFIG'), overrides);
-    const model = await openModel(loaded.config, loaded.composition, adapterFolder === undefined ? {} : { adapterFolder });
+    if (typeof prompt !== 'string' || prompt === '')
+      throw new GlulamError('USAGE', 'glulam generate needs a text: --prompt "Question: ..."');
+    const overrides = overridesFrom(
+      Object.fromEntries(Object.entries(args.options).filter(([name]) => name.includes('.'))),
+    );
+    const { loaded, adapterFolder } = await loadRunOrConfig(
+      onePositional(args, 'generate', 'RUN or CONFIG'),
+      overrides,
+    );
+    const model = await openModel(
+      loaded.config,
+      loaded.composition,
+      adapterFolder === undefined ? {} : { adapterFolder },
+    );
     try {
       const { decoder, tokenizer } = model;
       const text = prompt.replaceAll('\\n', '\n');
-      if (chat === true && tokenizer.chatTemplate === undefined) throw new GlulamError('USAGE', 'the base has no chat template; leave --chat out');
+      if (chat === true && tokenizer.chatTemplate === undefined)
+        throw new GlulamError('USAGE', 'the base has no chat template; leave --chat out');
       const ids =
         chat === true
-          ? tokenizer.encode(tokenizer.chatTemplate!.render([{ role: 'user', content: text }], { addGenerationPrompt: true }), { addSpecialTokens: false })
+          ? tokenizer.encode(
+              tokenizer.chatTemplate!.render([{ role: 'user', content: text }], { addGenerationPrompt: true }),
+              { addSpecialTokens: false },
+            )
           : tokenizer.encode(text);
       const pieces = generateText(decoder, tokenizer, ids, {
         maxNewTokens: numberOption(args.options, 'max-tokens') ?? 256,
@@ -109,7 +136,10 @@ export const commands: readonly Command[] = [trainCommand, evalCommand, generate
 
 function onePositional({ positional }: Arguments, command: string, what: string): string {
   if (positional.length !== 1) {
-    throw new GlulamError('USAGE', `glulam ${command} takes one ${what}, got ${positional.length}; see glulam ${command} --help`);
+    throw new GlulamError(
+      'USAGE',
+      `glulam ${command} takes one ${what}, got ${positional.length}; see glulam ${command} --help`,
+    );
   }
   return positional[0]!;
 }
@@ -121,7 +151,12 @@ async function loadRunOrConfig(
 ): Promise<{ loaded: LoadedConfig; adapterFolder: string | undefined }> {
   const config = path.join(name, 'config.json');
   const adapter = path.join(name, 'adapter');
-  if (existsSync(config) && existsSync(adapter)) return { loaded: await loadConfig(config, overrides), adapterFolder: adapter };
-  if (existsSync(name) && path.extname(name) !== '') return { loaded: await loadConfig(name, overrides), adapterFolder: undefined };
-  throw new GlulamError('RUN_NOT_FOUND', `${name} is neither a run folder (with config.json and adapter/) nor a config file; train one: glulam train CONFIG`);
+  if (existsSync(config) && existsSync(adapter))
+    return { loaded: await loadConfig(config, overrides), adapterFolder: adapter };
+  if (existsSync(name) && path.extname(name) !== '')
+    return { loaded: await loadConfig(name, overrides), adapterFolder: undefined };
+  throw new GlulamError(
+    'RUN_NOT_FOUND',
+    `${name} is neither a run folder (with config.json and adapter/) nor a config file; train one: glulam train CONFIG`,
+  );
 }

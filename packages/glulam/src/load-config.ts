@@ -14,14 +14,23 @@ export interface LoadedConfig {
 }
 
 /** Read a config file (.ts, .js, .mjs, .json, .yaml, .yml), apply overrides, check it whole, and compose its plugins. */
-export async function loadConfig(file: string, overrides: Readonly<Record<string, unknown>> = {}): Promise<LoadedConfig> {
+export async function loadConfig(
+  file: string,
+  overrides: Readonly<Record<string, unknown>> = {},
+): Promise<LoadedConfig> {
   const absolute = path.resolve(file);
   if (!existsSync(absolute)) {
-    throw new GlulamError('CONFIG_NOT_FOUND', `there is no config file ${file}; expected a .ts, .js, .json or .yaml file`);
+    throw new GlulamError(
+      'CONFIG_NOT_FOUND',
+      `there is no config file ${file}; expected a .ts, .js, .json or .yaml file`,
+    );
   }
   const raw = await readConfigFile(absolute);
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
-    throw new GlulamError('CONFIG_UNREADABLE', `${file} gives no config object; a .ts or .js file exports one as its default: export default defineConfig({ ... })`);
+    throw new GlulamError(
+      'CONFIG_UNREADABLE',
+      `${file} gives no config object; a .ts or .js file exports one as its default: export default defineConfig({ ... })`,
+    );
   }
   const { plugins = [], ...fields } = raw as Record<string, unknown>;
   return resolveConfig(withOverrides(fields, overrides), await loadPlugins(plugins, absolute), path.dirname(absolute));
@@ -47,11 +56,15 @@ async function readConfigFile(file: string): Promise<unknown> {
   try {
     if (extension === '.json') return JSON.parse(await readFile(file, 'utf8'));
     if (extension === '.yaml' || extension === '.yml') return parseYaml(await readFile(file, 'utf8'));
-    if (['.ts', '.mts', '.js', '.mjs'].includes(extension)) return await createJiti(import.meta.url).import(file, { default: true });
+    if (['.ts', '.mts', '.js', '.mjs'].includes(extension))
+      return await createJiti(import.meta.url).import(file, { default: true });
   } catch (cause) {
     throw new GlulamError('CONFIG_UNREADABLE', `${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
-  throw new GlulamError('CONFIG_UNREADABLE', `${file} ends in "${extension}"; expected .ts, .js, .mjs, .json, .yaml or .yml`);
+  throw new GlulamError(
+    'CONFIG_UNREADABLE',
+    `${file} ends in "${extension}"; expected .ts, .js, .mjs, .json, .yaml or .yml`,
+  );
 }
 
 /** Plugins of a config: values as they are; names are packages, found from the config's folder. */
@@ -65,10 +78,17 @@ async function loadPlugins(plugins: unknown, file: string): Promise<PluginList> 
       try {
         loaded = await jiti.import(plugin, { default: true });
       } catch (cause) {
-        throw new GlulamError('PLUGIN_UNLOADABLE', `the plugin ${plugin} cannot be loaded (${(cause as Error).message}); install it: npm install ${plugin}`, { cause });
+        throw new GlulamError(
+          'PLUGIN_UNLOADABLE',
+          `the plugin ${plugin} cannot be loaded (${(cause as Error).message}); install it: npm install ${plugin}`,
+          { cause },
+        );
       }
       if (typeof loaded !== 'function') {
-        throw new GlulamError('PLUGIN_UNLOADABLE', `the package ${plugin} has no default export that is a plugin factory; name it in a .ts or .js config instead`);
+        throw new GlulamError(
+          'PLUGIN_UNLOADABLE',
+          `the package ${plugin} has no default export that is a plugin factory; name it in a .ts or .js config instead`,
+        );
       }
       return (loaded as () => Plugin)();
     }),
@@ -76,7 +96,10 @@ async function loadPlugins(plugins: unknown, file: string): Promise<PluginList> 
 }
 
 /** `{ 'train.steps': 10 }` laid over a config's fields. */
-function withOverrides(fields: Record<string, unknown>, overrides: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function withOverrides(
+  fields: Record<string, unknown>,
+  overrides: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
   const result = structuredClone(fields);
   for (const [name, value] of Object.entries(overrides)) {
     const parts = name.split('.');

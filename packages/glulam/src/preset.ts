@@ -18,7 +18,9 @@ export const core = (): Plugin =>
       registry.provide(events, {
         create: () =>
           createRunEvents((owner, error) => {
-            process.stderr.write(`[${owner}] failed while listening to the run and was cut off: ${error instanceof Error ? error.message : String(error)}\n`);
+            process.stderr.write(
+              `[${owner}] failed while listening to the run and was cut off: ${error instanceof Error ? error.message : String(error)}\n`,
+            );
           }),
       });
       const reference: EngineContribution = {

@@ -30,10 +30,10 @@ export function readCheckpointConfig(folder: string): CheckpointConfig {
   }
   const record = fields as Record<string, unknown>;
   if (record['quantization_config'] !== undefined && record['quantization_config'] !== null) {
-    const method = (record['quantization_config'] as Record<string, unknown>)['quant_method'] ?? 'unnamed';
+    const method = JSON.stringify((record['quantization_config'] as Record<string, unknown>)['quant_method'] ?? null);
     throw new ModelError(
       'QUANTIZED_UNSUPPORTED',
-      `${file} has a quantization_config (quant_method: ${String(method)}); Glulam reads float32, bfloat16 and float16 weights: use the checkpoint that was quantized`,
+      `${file} has a quantization_config (quant_method: ${method}); Glulam reads float32, bfloat16 and float16 weights: use the checkpoint that was quantized`,
     );
   }
   if (typeof record['model_type'] !== 'string') {
@@ -64,12 +64,16 @@ export function createFieldReader({ file, fields }: CheckpointConfig): FieldRead
     integer(name, fallback) {
       if (!given(name) && fallback !== undefined) return fallback;
       const value = fields[name];
-      return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : wrong(name, 'a positive integer');
+      return Number.isSafeInteger(value) && (value as number) > 0
+        ? (value as number)
+        : wrong(name, 'a positive integer');
     },
     number(name, fallback) {
       if (!given(name) && fallback !== undefined) return fallback;
       const value = fields[name];
-      return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : wrong(name, 'a positive number');
+      return typeof value === 'number' && Number.isFinite(value) && value > 0
+        ? value
+        : wrong(name, 'a positive number');
     },
     boolean(name, fallback) {
       if (!given(name)) return fallback;
@@ -81,7 +85,8 @@ export function createFieldReader({ file, fields }: CheckpointConfig): FieldRead
     raw: (name) => fields[name],
     fault: (message) => void faults.push(message),
     finish() {
-      if (faults.length > 0) throw new ModelError('CONFIG_INVALID', `${file} cannot be followed:\n  ${faults.join('\n  ')}`);
+      if (faults.length > 0)
+        throw new ModelError('CONFIG_INVALID', `${file} cannot be followed:\n  ${faults.join('\n  ')}`);
     },
   };
 }

@@ -100,7 +100,8 @@ function checkAdapterValues(
       }
     }
   }
-  for (const name of values.keys()) if (!expected.has(name)) faults.push(`${name} belongs to no adapted layer of this model`);
+  for (const name of values.keys())
+    if (!expected.has(name)) faults.push(`${name} belongs to no adapted layer of this model`);
   if (faults.length === 0) return;
   const more = faults.length > 8 ? `\n  and ${faults.length - 8} more` : '';
   throw new ModelError(
@@ -142,7 +143,10 @@ export function createDecoder(options: DecoderOptions): Decoder {
       linears: Object.fromEntries(
         linearNames.map((linear) => {
           const weight = engine.openWeight(files.source(`${path}.${linear}.weight`));
-          return [linear, shape.biased.includes(linear) ? { weight, bias: readVector(`${path}.${linear}.bias`) } : { weight }];
+          return [
+            linear,
+            shape.biased.includes(linear) ? { weight, bias: readVector(`${path}.${linear}.bias`) } : { weight },
+          ];
         }),
       ) as unknown as PhysicalLayer['linears'],
     };

@@ -43,7 +43,10 @@ export function createKeyValueCache(
         const { queryStart, queryLength } = segment;
         const length = lengths[sequence]! + queryLength;
         if (length > capacity) {
-          throw new ModelError('GENERATION_INVALID', `sequence ${sequence} would reach ${length} tokens; the cache holds ${capacity}`);
+          throw new ModelError(
+            'GENERATION_INVALID',
+            `sequence ${sequence} would reach ${length} tokens; the cache holds ${capacity}`,
+          );
         }
         const keyStart = sequence * capacity;
         const target = [keyStart + lengths[sequence]!, 0];

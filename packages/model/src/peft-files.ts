@@ -21,7 +21,10 @@ export interface PeftAdapter {
 export function readPeftAdapter(folder: string, kinds: readonly AdapterContribution[]): PeftAdapter {
   const file = path.join(folder, 'adapter_config.json');
   if (!existsSync(file)) {
-    throw new ModelError('ADAPTER_INVALID', `${folder} has no adapter_config.json; expected the folder of a PEFT adapter`);
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      `${folder} has no adapter_config.json; expected the folder of a PEFT adapter`,
+    );
   }
   let config: Record<string, unknown>;
   try {
@@ -29,23 +32,36 @@ export function readPeftAdapter(folder: string, kinds: readonly AdapterContribut
   } catch (cause) {
     throw new ModelError('ADAPTER_INVALID', `${file} is not JSON: ${(cause as Error).message}`, { cause });
   }
-  const adapter = kinds.map((kind) => ({ kind, options: kind.fromPeft(config) })).find(({ options }) => options !== undefined);
+  const adapter = kinds
+    .map((kind) => ({ kind, options: kind.fromPeft(config) }))
+    .find(({ options }) => options !== undefined);
   if (adapter === undefined) {
     const says = `peft_type ${JSON.stringify(config['peft_type'])}${config['use_dora'] === true ? ' with use_dora' : ''}`;
-    throw new ModelError('ADAPTER_INVALID', `${file} says ${says}; installed adapters: ${kinds.map(({ kind }) => kind).join(', ') || 'none'}`);
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      `${file} says ${says}; installed adapters: ${kinds.map(({ kind }) => kind).join(', ') || 'none'}`,
+    );
   }
   const weights = path.join(folder, 'adapter_model.safetensors');
   if (!existsSync(weights)) {
-    throw new ModelError('ADAPTER_INVALID', `${folder} has no adapter_model.safetensors; adapters in pickle files (.bin) are not read: save it with safe_serialization`);
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      `${folder} has no adapter_model.safetensors; adapters in pickle files (.bin) are not read: save it with safe_serialization`,
+    );
   }
   const tensors = openSafetensors(weights);
   const values = new Map<string, { readonly shape: readonly number[]; readonly values: Float32Array }>();
   for (const name of tensors.names()) {
-    if (!name.startsWith(prefix)) throw new ModelError('ADAPTER_INVALID', `${weights} has the tensor ${name}; PEFT's names begin with ${prefix}`);
+    if (!name.startsWith(prefix))
+      throw new ModelError('ADAPTER_INVALID', `${weights} has the tensor ${name}; PEFT's names begin with ${prefix}`);
     const source = tensors.source(name);
     values.set(name.slice(prefix.length), { shape: source.shape, values: readFloats(source) });
   }
-  return { adapter: adapter.kind.create(adapter.options), layers: readReplication(config['layer_replication'], file), values };
+  return {
+    adapter: adapter.kind.create(adapter.options),
+    layers: readReplication(config['layer_replication'], file),
+    values,
+  };
 }
 
 function readReplication(value: unknown, file: string): readonly VirtualLayer[] | undefined {
@@ -54,7 +70,10 @@ function readReplication(value: unknown, file: string): readonly VirtualLayer[] 
   return intervals.flatMap((interval) => {
     const [start, end] = Array.isArray(interval) ? (interval as unknown[]) : [];
     if (!Number.isInteger(start) || !Number.isInteger(end) || (start as number) >= (end as number)) {
-      throw new ModelError('ADAPTER_INVALID', `${file} has layer_replication ${JSON.stringify(value)}; expected a list of [start, end] with start < end`);
+      throw new ModelError(
+        'ADAPTER_INVALID',
+        `${file} has layer_replication ${JSON.stringify(value)}; expected a list of [start, end] with start < end`,
+      );
     }
     return Array.from({ length: (end as number) - (start as number) }, (_, i) => ({ physical: (start as number) + i }));
   });
@@ -65,8 +84,19 @@ export async function writePeftAdapter(decoder: Decoder, folder: string, baseNam
   const { adapter, layers, shape, engine } = decoder;
   if (adapter === undefined) throw new ModelError('ADAPTER_INVALID', 'the model has no adapter to save');
   layers.forEach(({ weights, residualScale, gate }, index) => {
-    const field = weights === 'own' ? 'weights' : residualScale !== undefined ? 'residualScale' : gate !== undefined ? 'gate' : undefined;
-    if (field !== undefined) throw new ModelError('ADAPTER_NOT_PEFT', `virtual layer ${index} has ${field}, which PEFT's files cannot say; use the compact form or merge`);
+    const field =
+      weights === 'own'
+        ? 'weights'
+        : residualScale !== undefined
+          ? 'residualScale'
+          : gate !== undefined
+            ? 'gate'
+            : undefined;
+    if (field !== undefined)
+      throw new ModelError(
+        'ADAPTER_NOT_PEFT',
+        `virtual layer ${index} has ${field}, which PEFT's files cannot say; use the compact form or merge`,
+      );
   });
   const plain = layers.length === shape.physicalLayers && layers.every(({ physical }, index) => physical === index);
   const config = {

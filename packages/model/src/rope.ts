@@ -15,8 +15,9 @@ export type RopeSettings =
 
 /** Angle a position, for each of headSize / 2 pairs; rounded to float32 where the reference rounds. */
 export function inverseFrequencies(settings: RopeSettings, headSize: number): Float32Array {
-  const plain = Float32Array.from({ length: headSize / 2 }, (_, i) =>
-    1 / Math.fround(settings.theta ** Math.fround((2 * i) / headSize)),
+  const plain = Float32Array.from(
+    { length: headSize / 2 },
+    (_, i) => 1 / Math.fround(settings.theta ** Math.fround((2 * i) / headSize)),
   );
   if (settings.type === 'default') return plain;
   if (settings.type === 'linear') return plain.map((frequency) => frequency / settings.factor);

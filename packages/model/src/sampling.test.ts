@@ -8,8 +8,8 @@ function reference(
   values: Float32Array,
   { temperature = 1, topK = values.length, topP = 1 }: SamplingOptions,
 ): number[] {
-  const scores = [...values].map((value) => value / temperature!);
-  const kth = [...scores].sort((a, b) => b - a)[Math.min(topK!, scores.length) - 1]!;
+  const scores = [...values].map((value) => value / temperature);
+  const kth = [...scores].sort((a, b) => b - a)[Math.min(topK, scores.length) - 1]!;
   const softmax = (row: number[]): number[] => {
     const total = row.reduce((sum, value) => sum + Math.exp(value), 0);
     return row.map((value) => Math.exp(value) / total);
@@ -22,7 +22,7 @@ function reference(
   const afterTopP = [...afterTopK];
   for (const id of ascending.slice(0, -1)) {
     cumulative += shares[id]!;
-    if (cumulative <= 1 - topP!) afterTopP[id] = -Infinity;
+    if (cumulative <= 1 - topP) afterTopP[id] = -Infinity;
   }
   return softmax(afterTopP);
 }

@@ -109,6 +109,7 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
 
 function load(folder: string, files: TokenizerFiles): LibraryTokenizer {
   try {
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-call -- the library's types do not resolve in an ES module
     const tokens = new library.Tokenizer(files.tokenizer, {
       ...files.config,
       additional_special_tokens: files.additionalSpecialTokens,

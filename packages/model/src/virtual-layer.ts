@@ -21,18 +21,23 @@ export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLaye
     const { physical, residualScale } = layer;
     const messages = [];
     if (!Number.isInteger(physical) || physical < 0 || physical >= physicalLayers) {
-      messages.push(`virtual layer ${index} names physical layer ${physical}; the base has layers 0 to ${physicalLayers - 1}`);
+      messages.push(
+        `virtual layer ${index} names physical layer ${physical}; the base has layers 0 to ${physicalLayers - 1}`,
+      );
     }
     if (residualScale !== undefined && !Number.isFinite(residualScale)) {
       messages.push(`virtual layer ${index} has residualScale ${residualScale}; expected a finite number`);
     }
     if (layer.gate !== undefined || layer.weights === 'own') {
-      messages.push(`virtual layer ${index} asks for ${layer.gate ? 'a learned gate' : 'weights of its own'}, which this version does not train yet`);
+      messages.push(
+        `virtual layer ${index} asks for ${layer.gate ? 'a learned gate' : 'weights of its own'}, which this version does not train yet`,
+      );
     }
     return messages;
   });
   if (layers.length === 0) faults.push('the expansion yields no layers at all');
-  if (faults.length > 0) throw new ModelError('EXPANSION_INVALID', `the expansion does not fit the base:\n  ${faults.join('\n  ')}`);
+  if (faults.length > 0)
+    throw new ModelError('EXPANSION_INVALID', `the expansion does not fit the base:\n  ${faults.join('\n  ')}`);
   return layers;
 }
 

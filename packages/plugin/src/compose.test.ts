@@ -13,7 +13,10 @@ const greeter = token<Greeter>('test.greeter');
 const words = point<Word>('test.words');
 
 const word = (kind: string, name = `word-${kind}`): Plugin =>
-  definePlugin({ name, register: (registry) => registry.contribute(words, { create: () => ({ kind, text: kind.toUpperCase() }) }) });
+  definePlugin({
+    name,
+    register: (registry) => registry.contribute(words, { create: () => ({ kind, text: kind.toUpperCase() }) }),
+  });
 const greeting = definePlugin({
   name: 'greeting',
   register: (registry) =>
@@ -77,7 +80,9 @@ describe('compose', () => {
   test('two kinds alike, two providers, and a contribution without a kind', () => {
     expect(faultsOf([word('a', 'one'), word('a', 'two')])).toMatchObject([{ code: 'DUPLICATE_KIND', plugin: 'two' }]);
     const second = { ...greeting, name: 'second' };
-    expect(faultsOf([greeting, second])).toMatchObject([{ code: 'DUPLICATE_SERVICE', plugin: 'second', message: expect.stringContaining('greeting') as string }]);
+    expect(faultsOf([greeting, second])).toMatchObject([
+      { code: 'DUPLICATE_SERVICE', plugin: 'second', message: expect.stringContaining('greeting') as string },
+    ]);
     expect(faultsOf([word('', 'silent')])).toMatchObject([{ code: 'CREATE_FAILED', plugin: 'silent' }]);
   });
 
@@ -109,22 +114,31 @@ describe('compose', () => {
   test('a registry is closed after register, and register is synchronous', () => {
     let kept: Parameters<Plugin['register']>[0] | undefined;
     compose([{ name: 'keeper', register: (registry) => void (kept = registry) }]);
-    expect(() => kept!.provide(greeter, { create: () => ({ greet: () => '' }) })).toThrow(/after register\(\) had returned/);
-    expect(faultsOf([{ name: 'slow', register: (async () => {}) as unknown as Plugin['register'] }])).toMatchObject([{ code: 'REGISTER_FAILED' }]);
+    expect(() => kept!.provide(greeter, { create: () => ({ greet: () => '' }) })).toThrow(
+      /after register\(\) had returned/,
+    );
+    expect(faultsOf([{ name: 'slow', register: (async () => {}) as unknown as Plugin['register'] }])).toMatchObject([
+      { code: 'REGISTER_FAILED' },
+    ]);
   });
 
   test('two copies of a core package are a warning', () => {
     const copy = point<Word>('test.words');
-    const other = definePlugin({ name: 'other', register: (registry) => registry.contribute(copy, { create: () => ({ kind: 'b', text: '' }) }) });
+    const other = definePlugin({
+      name: 'other',
+      register: (registry) => registry.contribute(copy, { create: () => ({ kind: 'b', text: '' }) }),
+    });
     const composition = compose([word('a'), other]);
     expect(composition.all(words)).toHaveLength(2);
     expect(composition.warnings).toEqual([expect.stringContaining('word-a and other')]);
   });
 
   test('random graphs: cycles and missing services are found exactly, else each create runs once, dependencies first', () => {
-    const graph = fc.integer({ min: 1, max: 7 }).chain((size) =>
-      fc.tuple(fc.constant(size), fc.array(fc.tuple(fc.nat(size), fc.nat(size - 1)), { maxLength: 12 })),
-    );
+    const graph = fc
+      .integer({ min: 1, max: 7 })
+      .chain((size) =>
+        fc.tuple(fc.constant(size), fc.array(fc.tuple(fc.nat(size), fc.nat(size - 1)), { maxLength: 12 })),
+      );
     fc.assert(
       fc.property(graph, ([size, edges]) => {
         // Token `size` is provided by nobody.
@@ -142,7 +156,9 @@ describe('compose', () => {
           }),
         );
         const reaches = (from: number, to: number, seen = new Set<number>()): boolean =>
-          (needs[from] ?? []).some((next) => next === to || (!seen.has(next) && (seen.add(next), reaches(next, to, seen))));
+          (needs[from] ?? []).some(
+            (next) => next === to || (!seen.has(next) && (seen.add(next), reaches(next, to, seen))),
+          );
         const cyclic = tokens.some((_, i) => reaches(i, i));
         const missing = needs.slice(0, size).filter((list) => list.includes(size)).length;
         const codes = faultsOf(plugins).map(({ code }) => code);
@@ -150,7 +166,9 @@ describe('compose', () => {
         expect(codes.filter((code) => code === 'MISSING_SERVICE')).toHaveLength(missing);
         if (codes.length > 0) return;
         expect([...created].sort((a, b) => a - b)).toEqual(Array.from({ length: size }, (_, i) => i));
-        needs.forEach((list, i) => list.forEach((need) => expect(created.indexOf(need)).toBeLessThan(created.indexOf(i))));
+        needs.forEach((list, i) =>
+          list.forEach((need) => expect(created.indexOf(need)).toBeLessThan(created.indexOf(i))),
+        );
       }),
       { numRuns: 200, seed: 1 },
     );

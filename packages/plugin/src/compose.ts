@@ -32,7 +32,11 @@ export function compose(plugins: PluginList): Composition {
   for (const entry of entries) {
     for (const dep of Object.values(entry.deps)) {
       if (!dep.many && !byKey.has(dep.key)) {
-        fault('MISSING_SERVICE', entry.plugin, `${entry.target.id} needs the service ${dep.id}, which no plugin provides`);
+        fault(
+          'MISSING_SERVICE',
+          entry.plugin,
+          `${entry.target.id} needs the service ${dep.id}, which no plugin provides`,
+        );
       }
     }
   }
@@ -97,7 +101,11 @@ function checkKinds(group: readonly Entry[], values: readonly unknown[], fault: 
     if (typeof kind !== 'string' || kind === '') {
       fault('CREATE_FAILED', plugin, `its contribution to ${target.id} has no kind; expected a non-empty string`);
     } else if (owners.has(kind)) {
-      fault('DUPLICATE_KIND', plugin, `${target.id} has a contribution of kind "${kind}" already, by ${owners.get(kind)}`);
+      fault(
+        'DUPLICATE_KIND',
+        plugin,
+        `${target.id} has a contribution of kind "${kind}" already, by ${owners.get(kind)}`,
+      );
     } else {
       owners.set(kind, plugin);
     }

@@ -45,7 +45,10 @@ export function collectEntries(plugins: PluginList, fault: Report): { entries: E
     let open = true;
     const add = (target: Token<unknown> | Point<unknown>, spec: { deps?: Deps; create: Entry['create'] }): void => {
       if (!open) {
-        throw new PluginError('REGISTRY_CLOSED', `[${name}] used its registry after register() had returned; register everything in it`);
+        throw new PluginError(
+          'REGISTRY_CLOSED',
+          `[${name}] used its registry after register() had returned; register everything in it`,
+        );
       }
       meet(target, name);
       for (const dep of Object.values(spec.deps ?? {})) meet(dep, name);
@@ -55,20 +58,29 @@ export function collectEntries(plugins: PluginList, fault: Report): { entries: E
         return;
       }
       if (!target.many) providers.set(target.key, name);
-      entries.push({ plugin: name, target, deps: spec.deps ?? {}, create: (deps) => spec.create(deps as never) });
+      entries.push({ plugin: name, target, deps: spec.deps ?? {}, create: (deps) => spec.create(deps) });
     };
     const registry: Registry = {
-      provide: (target, spec) => add(target, spec as never),
-      contribute: (target, spec) => add(target, spec as never),
+      provide: (target, spec) => add(target, spec),
+      contribute: (target, spec) => add(target, spec),
     };
     try {
       const result: unknown = plugin.register(registry);
       if (result instanceof Promise) {
-        fault('REGISTER_FAILED', name, 'register() returned a promise; it is synchronous, and slow work waits for open()');
+        fault(
+          'REGISTER_FAILED',
+          name,
+          'register() returned a promise; it is synchronous, and slow work waits for open()',
+        );
         result.catch(() => {}); // already reported; without this Node would end the process over it
       }
     } catch (cause) {
-      fault('REGISTER_FAILED', name, `register() failed: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+      fault(
+        'REGISTER_FAILED',
+        name,
+        `register() failed: ${cause instanceof Error ? cause.message : String(cause)}`,
+        cause,
+      );
     }
     open = false;
   }
@@ -85,13 +97,19 @@ function flatten(list: PluginList): Plugin[] {
 function notAPlugin(value: unknown): { name: string; message: string } | undefined {
   const expected = 'expected an object { name, register(registry) } from a plugin factory';
   if (typeof value === 'function') {
-    return { name: value.name || 'anonymous', message: `is a function; call it, for example ${value.name || 'plugin'}(): ${expected}` };
+    return {
+      name: value.name || 'anonymous',
+      message: `is a function; call it, for example ${value.name || 'plugin'}(): ${expected}`,
+    };
   }
-  if (typeof value !== 'object' || value === null) return { name: String(value), message: `is a ${typeof value}; ${expected}` };
-  if (value instanceof Promise) return { name: 'a promise', message: `is a promise; await it in the config: ${expected}` };
+  if (typeof value !== 'object' || value === null)
+    return { name: String(value), message: `is a ${typeof value}; ${expected}` };
+  if (value instanceof Promise)
+    return { name: 'a promise', message: `is a promise; await it in the config: ${expected}` };
   const { name, register, default: inner } = value as { name?: unknown; register?: unknown; default?: unknown };
   if (typeof name === 'string' && name !== '' && typeof register === 'function') return undefined;
-  if (inner !== undefined) return { name: 'a module', message: `is a whole module; import its factory by name and call it: ${expected}` };
+  if (inner !== undefined)
+    return { name: 'a module', message: `is a whole module; import its factory by name and call it: ${expected}` };
   return {
     name: typeof name === 'string' && name !== '' ? name : 'unnamed',
     message: `has name ${JSON.stringify(name) ?? 'undefined'} and a register that is ${typeof register}; ${expected}`,

@@ -17,7 +17,12 @@ export interface CheckpointFiles {
   source(name: string): WeightSource;
 }
 
-const weightDtypes: Readonly<Record<string, DType>> = { F32: 'float32', BF16: 'bfloat16', F16: 'float16', I32: 'int32' };
+const weightDtypes: Readonly<Record<string, DType>> = {
+  F32: 'float32',
+  BF16: 'bfloat16',
+  F16: 'float16',
+  I32: 'int32',
+};
 
 /** Open `model.safetensors`, or the shards that `model.safetensors.index.json` names. */
 export function openCheckpointFiles(folder: string): CheckpointFiles {
@@ -42,7 +47,8 @@ function openShards(folder: string, index: string): CheckpointFiles {
   } catch (cause) {
     throw invalid(`is not JSON (${(cause as Error).message})`, cause);
   }
-  if (typeof map !== 'object' || map === null || Array.isArray(map)) throw invalid('has no weight_map from tensors to files');
+  if (typeof map !== 'object' || map === null || Array.isArray(map))
+    throw invalid('has no weight_map from tensors to files');
   const shardOf = Object.entries(map as Record<string, unknown>);
   const shards = [...new Set(shardOf.map(([, shard]) => shard))].map((shard) => {
     if (typeof shard !== 'string' || shard === '' || path.basename(shard) !== shard || shard === '..') {
@@ -62,9 +68,15 @@ function openShards(folder: string, index: string): CheckpointFiles {
     }
   }
   for (const [name, shard] of shardOf) {
-    if (path.basename(files.get(name) ?? '') !== shard) throw invalid(`says that tensor ${name} is in ${String(shard)}; it is not`);
+    if (path.basename(files.get(name) ?? '') !== shard)
+      throw invalid(`says that tensor ${name} is in ${String(shard)}; it is not`);
   }
-  return gather(folder, shards.map(({ file }) => file), tensors, files);
+  return gather(
+    folder,
+    shards.map(({ file }) => file),
+    tensors,
+    files,
+  );
 }
 
 function gather(
@@ -83,7 +95,10 @@ function gather(
       const entry = tensors.get(name);
       if (entry === undefined) {
         const close = [...tensors.keys()].sort((a, b) => distance(a, name) - distance(b, name)).slice(0, 3);
-        throw new TensorsError('SAFETENSORS_MISSING_TENSOR', `${folder} has no tensor ${name}; the closest names are ${close.join(', ') || 'none: it is empty'}`);
+        throw new TensorsError(
+          'SAFETENSORS_MISSING_TENSOR',
+          `${folder} has no tensor ${name}; the closest names are ${close.join(', ') || 'none: it is empty'}`,
+        );
       }
       const dtype = weightDtypes[entry.dtype];
       if (dtype === undefined) {
@@ -103,7 +118,9 @@ function noWeights(folder: string): TensorsError {
   try {
     names = readdirSync(folder);
   } catch (cause) {
-    return new TensorsError('FILE_UNREADABLE', `cannot read the folder ${folder}: ${(cause as Error).message}`, { cause });
+    return new TensorsError('FILE_UNREADABLE', `cannot read the folder ${folder}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   const pickle = names.find((name) => /\.(bin|pth|pt|ckpt)$/.test(name));
   if (pickle !== undefined) {
@@ -117,18 +134,26 @@ function noWeights(folder: string): TensorsError {
   return new TensorsError(
     'FILE_UNREADABLE',
     `${folder} has no model.safetensors and no model.safetensors.index.json` +
-      (other.length > 0 ? ` (it has ${other.join(', ')}, which is another layout: use the Hugging Face one)` : '; expected a Hugging Face checkpoint'),
+      (other.length > 0
+        ? ` (it has ${other.join(', ')}, which is another layout: use the Hugging Face one)`
+        : '; expected a Hugging Face checkpoint'),
   );
 }
 
 /** Rows `[start, end)` along the first axis, widened to float32; a scalar is one row. */
-export function readFloats({ name, shape, dtype, file, byteOffset, byteLength }: WeightSource, start = 0, end = shape[0] ?? 1): Float32Array {
-  if (dtype === 'int32') throw new TensorsError('DTYPE_MISMATCH', `tensor ${name} holds integers; expected floating point`);
+export function readFloats(
+  { name, shape, dtype, file, byteOffset, byteLength }: WeightSource,
+  start = 0,
+  end = shape[0] ?? 1,
+): Float32Array {
+  if (dtype === 'int32')
+    throw new TensorsError('DTYPE_MISMATCH', `tensor ${name} holds integers; expected floating point`);
   const rows = shape[0] ?? 1;
   const rowBytes = rows === 0 ? 0 : byteLength / rows;
   const bytes = readBytes(file, byteOffset + start * rowBytes, (end - start) * rowBytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (dtype === 'float32') return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(i * 4, true));
+  if (dtype === 'float32')
+    return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(i * 4, true));
   const widen = dtype === 'bfloat16' ? fromBfloat16Bits : fromFloat16Bits;
   return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(i * 2, true)));
 }
@@ -140,7 +165,11 @@ function readBytes(file: string, offset: number, length: number): Uint8Array {
     let done = 0;
     while (done < length) {
       const count = readSync(handle, bytes, done, length - done, offset + done);
-      if (count === 0) throw new TensorsError('FILE_UNREADABLE', `${file} ended at byte ${offset + done}; it changed since it was opened`);
+      if (count === 0)
+        throw new TensorsError(
+          'FILE_UNREADABLE',
+          `${file} ended at byte ${offset + done}; it changed since it was opened`,
+        );
       done += count;
     }
     return bytes;

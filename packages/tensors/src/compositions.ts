@@ -155,7 +155,10 @@ export function tokenLosses(ops: Operations, x: Tensor, { weight, labels }: Toke
   const flat = ops.reshape(ops.sub(shifted, logSum), [tokens * vocabulary, 1]);
   const picks = Int32Array.from(labels, (label, row) => row * vocabulary + Math.max(label, 0));
   const chosen = ops.gather(flat, engine.upload(picks, [tokens]));
-  const counted = engine.upload(Float32Array.from(labels, (label) => (label < 0 ? 0 : -1)), [tokens, 1]);
+  const counted = engine.upload(
+    Float32Array.from(labels, (label) => (label < 0 ? 0 : -1)),
+    [tokens, 1],
+  );
   return ops.reshape(ops.mul(chosen, counted), [tokens]);
 }
 

@@ -1,11 +1,5 @@
 export type { DType } from './dtype.js';
-export {
-  bytesPerElement,
-  fromBfloat16Bits,
-  fromFloat16Bits,
-  toBfloat16Bits,
-  toFloat16Bits,
-} from './dtype.js';
+export { bytesPerElement, fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from './dtype.js';
 export type {
   BinaryOperation,
   Engine,

@@ -121,21 +121,13 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     const y = engine.binary(operation, a, b);
     tape?.record(y, [a, b], operation === 'add' || operation === 'sub' ? [] : [a, b], (dy, needs) => {
       const [da, db] = gradients(dy);
-      return [
-        needs[0] ? unbroadcast(da(), a.shape) : undefined,
-        needs[1] ? unbroadcast(db(), b.shape) : undefined,
-      ];
+      return [needs[0] ? unbroadcast(da(), a.shape) : undefined, needs[1] ? unbroadcast(db(), b.shape) : undefined];
     });
     return y;
   };
 
   /** Run an override as one node of the tape, or else its composition from differentiable operations. */
-  const dispatch = <N extends FusedName>(
-    name: N,
-    inputs: Named,
-    options: unknown,
-    compose: () => Tensor,
-  ): Tensor => {
+  const dispatch = <N extends FusedName>(name: N, inputs: Named, options: unknown, compose: () => Tensor): Tensor => {
     const override = fused[name] as Fused<Named, unknown> | undefined;
     if (override === undefined) return scope(compose);
     const names = Object.keys(inputs);
@@ -181,11 +173,9 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     div: (a, b) =>
       binary('div', a, b, (dy) => [
         () => engine.binary('div', dy, b),
-        () =>
-          engine.unary('neg', engine.binary('div', engine.binary('mul', dy, a), engine.binary('mul', b, b))),
+        () => engine.unary('neg', engine.binary('div', engine.binary('mul', dy, a), engine.binary('mul', b, b))),
       ]),
-    affine: (x, factor, offset) =>
-      unary(x, engine.affine(x, factor, offset), [], (dy) => engine.affine(dy, factor, 0)),
+    affine: (x, factor, offset) => unary(x, engine.affine(x, factor, offset), [], (dy) => engine.affine(dy, factor, 0)),
     exp(x) {
       const y = engine.unary('exp', x);
       return unary(x, y, [y], (dy) => engine.binary('mul', dy, y));
@@ -200,9 +190,7 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     },
     sigmoid(x) {
       const y = engine.unary('sigmoid', x);
-      return unary(x, y, [y], (dy) =>
-        engine.binary('mul', dy, engine.binary('mul', y, engine.affine(y, -1, 1))),
-      );
+      return unary(x, y, [y], (dy) => engine.binary('mul', dy, engine.binary('mul', y, engine.affine(y, -1, 1))));
     },
     matmul(a, b, { transposeA = false, transposeB = false } = {}) {
       const y = engine.matmul(a, b, { transposeA, transposeB });
@@ -222,9 +210,7 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     },
     sum(x, axis) {
       const shape = x.shape;
-      return unary(x, engine.reduce('sum', x, axis), [], (dy) =>
-        engine.binary('add', dy, engine.full(shape, 0)),
-      );
+      return unary(x, engine.reduce('sum', x, axis), [], (dy) => engine.binary('add', dy, engine.full(shape, 0)));
     },
     sumAll: (x) => operations.reshape(operations.sum(operations.reshape(x, [x.size]), 0), []),
     cast(x, dtype) {

@@ -55,23 +55,40 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
     const { dtype, shape, data_offsets: range } = entry;
     const bytes = typeof dtype === 'string' ? fileDtypes[dtype] : undefined;
     if (bytes === undefined || !Object.hasOwn(fileDtypes, dtype as string)) {
-      throw invalid(`tensor ${name} has dtype ${JSON.stringify(dtype)}, expected one of ${Object.keys(fileDtypes).join(', ')}`);
+      throw invalid(
+        `tensor ${name} has dtype ${JSON.stringify(dtype)}, expected one of ${Object.keys(fileDtypes).join(', ')}`,
+      );
     }
     if (!Array.isArray(shape) || !shape.every(isCount)) {
       throw invalid(`tensor ${name} has shape ${JSON.stringify(shape)}, expected an array of whole numbers from 0`);
     }
-    if (!Array.isArray(range) || range.length !== 2 || !range.every(isCount) || (range[0] as number) > (range[1] as number)) {
+    if (
+      !Array.isArray(range) ||
+      range.length !== 2 ||
+      !range.every(isCount) ||
+      (range[0] as number) > (range[1] as number)
+    ) {
       throw invalid(`tensor ${name} has data_offsets ${JSON.stringify(range)}, expected [begin, end] in bytes`);
     }
     const [begin, end] = range as [number, number];
     if (end > dataBytes) {
-      throw invalid(`tensor ${name} ends at byte ${end} of the data, but the file has only ${dataBytes}: it was cut short or its header is wrong`);
+      throw invalid(
+        `tensor ${name} ends at byte ${end} of the data, but the file has only ${dataBytes}: it was cut short or its header is wrong`,
+      );
     }
-    const expected = sizeOf(shape as number[]) * bytes;
+    const expected = sizeOf(shape) * bytes;
     if (end - begin !== expected) {
-      throw invalid(`tensor ${name} takes ${end - begin} bytes, but ${String(dtype)} [${shape.join(', ')}] needs ${expected}`);
+      throw invalid(
+        `tensor ${name} takes ${end - begin} bytes, but ${String(dtype)} [${shape.join(', ')}] needs ${expected}`,
+      );
     }
-    return { name, dtype: dtype as string, shape: shape as number[], byteOffset: dataOffset + begin, byteLength: end - begin };
+    return {
+      name,
+      dtype: dtype as string,
+      shape: shape,
+      byteOffset: dataOffset + begin,
+      byteLength: end - begin,
+    };
   });
 
   const ordered = [...entries].sort((a, b) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
@@ -79,7 +96,10 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
   let before = 'the header';
   for (const { name, byteOffset, byteLength } of ordered) {
     if (byteOffset < position) throw invalid(`tensor ${name} overlaps ${before}`);
-    if (byteOffset > position) throw invalid(`there are ${byteOffset - position} bytes between ${before} and tensor ${name} that belong to none`);
+    if (byteOffset > position)
+      throw invalid(
+        `there are ${byteOffset - position} bytes between ${before} and tensor ${name} that belong to none`,
+      );
     position = byteOffset + byteLength;
     before = `tensor ${name}`;
   }
@@ -108,7 +128,9 @@ function readHeaderText(file: string): { text: string; fileSize: number; dataOff
     readSync(handle, prefix, 0, 8, 0);
     const length = prefix.readBigUInt64LE();
     if (length > maxHeaderBytes || length > fileSize - 8) {
-      throw invalid(`its first 8 bytes promise a header of ${length} bytes, the file has ${fileSize} (limit ${maxHeaderBytes})`);
+      throw invalid(
+        `its first 8 bytes promise a header of ${length} bytes, the file has ${fileSize} (limit ${maxHeaderBytes})`,
+      );
     }
     const bytes = Buffer.alloc(Number(length));
     let done = 0;

@@ -34,7 +34,9 @@ describe('writing and reading', () => {
       dtype: fc.constantFrom('float32' as const, 'bfloat16' as const, 'float16' as const),
       seed: fc.nat(1000),
     });
-    const list = fc.uniqueArray(tensor, { selector: ({ name }) => name, maxLength: 6 }).filter((each) => each.every(({ name }) => name !== '__metadata__' && name !== '__proto__'));
+    const list = fc
+      .uniqueArray(tensor, { selector: ({ name }) => name, maxLength: 6 })
+      .filter((each) => each.every(({ name }) => name !== '__metadata__' && name !== '__proto__'));
     await fc.assert(
       fc.asyncProperty(list, async (tensors) => {
         const file = fresh();
@@ -61,7 +63,9 @@ describe('writing and reading', () => {
 
   test('rows of a tensor are read alone', async () => {
     const file = fresh();
-    await writeSafetensors(file, [{ name: 'w', shape: [3, 2], dtype: 'bfloat16', values: Float32Array.of(1, 2, 3, 4, 5, 6) }]);
+    await writeSafetensors(file, [
+      { name: 'w', shape: [3, 2], dtype: 'bfloat16', values: Float32Array.of(1, 2, 3, 4, 5, 6) },
+    ]);
     expect([...readFloats(openSafetensors(file).source('w'), 1, 3)]).toEqual([3, 4, 5, 6]);
   });
 });
@@ -72,7 +76,11 @@ describe('float16 and bfloat16', () => {
       const value = fromFloat16Bits(bits);
       if (!Number.isNaN(value)) expect(toFloat16Bits(value)).toBe(bits);
     }
-    expect([1 + 2 ** -8, 1 + 3 * 2 ** -8, -Infinity].map((value) => fromBfloat16Bits(toBfloat16Bits(value)))).toEqual([1, 1 + 2 ** -6, -Infinity]);
+    expect([1 + 2 ** -8, 1 + 3 * 2 ** -8, -Infinity].map((value) => fromBfloat16Bits(toBfloat16Bits(value)))).toEqual([
+      1,
+      1 + 2 ** -6,
+      -Infinity,
+    ]);
     expect(fromBfloat16Bits(toBfloat16Bits(NaN))).toBeNaN();
     expect([65520, 1e-8, 65519].map((value) => fromFloat16Bits(toFloat16Bits(value)))).toEqual([Infinity, 0, 65504]);
   });
@@ -80,17 +88,48 @@ describe('float16 and bfloat16', () => {
 
 describe('what is refused', () => {
   const cases: [string, () => string, RegExp][] = [
-    ['a file of 3 bytes', () => (writeFileSync(path.join(folder, 'short'), 'abc'), path.join(folder, 'short')), /3 bytes, too few/],
-    ['a header beyond the file', () => (writeFileSync(path.join(folder, 'long'), Buffer.from([9, 9, 0, 0, 0, 0, 0, 0, 1])), path.join(folder, 'long')), /promise a header of 2313 bytes, the file has 9/],
+    [
+      'a file of 3 bytes',
+      () => (writeFileSync(path.join(folder, 'short'), 'abc'), path.join(folder, 'short')),
+      /3 bytes, too few/,
+    ],
+    [
+      'a header beyond the file',
+      () => (
+        writeFileSync(path.join(folder, 'long'), Buffer.from([9, 9, 0, 0, 0, 0, 0, 0, 1])),
+        path.join(folder, 'long')
+      ),
+      /promise a header of 2313 bytes, the file has 9/,
+    ],
     ['no JSON', () => withHeader('{nope', 0), /not JSON/],
     ['no object', () => withHeader('[1]', 0), /not a JSON object/],
-    ['a lie about the size', () => withHeader({ a: f32([2, 2], 0, 12) }, 12), /takes 12 bytes, but F32 \[2, 2\] needs 16/],
-    ['a range beyond the data', () => withHeader({ a: f32([4], 0, 16) }, 12), /ends at byte 16 of the data, but the file has only 12/],
-    ['overlapping tensors', () => withHeader({ a: f32([4], 0, 16), b: f32([2], 8, 16) }, 16), /tensor b overlaps tensor a/],
-    ['a hole', () => withHeader({ a: f32([1], 0, 4), b: f32([1], 8, 12) }, 12), /4 bytes between tensor a and tensor b/],
+    [
+      'a lie about the size',
+      () => withHeader({ a: f32([2, 2], 0, 12) }, 12),
+      /takes 12 bytes, but F32 \[2, 2\] needs 16/,
+    ],
+    [
+      'a range beyond the data',
+      () => withHeader({ a: f32([4], 0, 16) }, 12),
+      /ends at byte 16 of the data, but the file has only 12/,
+    ],
+    [
+      'overlapping tensors',
+      () => withHeader({ a: f32([4], 0, 16), b: f32([2], 8, 16) }, 16),
+      /tensor b overlaps tensor a/,
+    ],
+    [
+      'a hole',
+      () => withHeader({ a: f32([1], 0, 4), b: f32([1], 8, 12) }, 12),
+      /4 bytes between tensor a and tensor b/,
+    ],
     ['bytes left over', () => withHeader({ a: f32([1], 0, 4) }, 9), /5 bytes at the end belong to no tensor/],
     ['an unknown dtype', () => withHeader({ a: { ...f32([1], 0, 4), dtype: 'Q4' } }, 4), /dtype "Q4"/],
-    ['a dtype from Object.prototype', () => withHeader({ a: { ...f32([1], 0, 4), dtype: 'toString' } }, 4), /dtype "toString"/],
+    [
+      'a dtype from Object.prototype',
+      () => withHeader({ a: { ...f32([1], 0, 4), dtype: 'toString' } }, 4),
+      /dtype "toString"/,
+    ],
     ['a negative shape', () => withHeader({ a: f32([-1], 0, 4) }, 4), /shape \[-1\]/],
     ['offsets that run back', () => withHeader({ a: f32([1], 4, 0) }, 4), /data_offsets \[4,0\]/],
     ['a shape whose product overflows', () => withHeader({ a: f32([2 ** 40, 2 ** 40], 0, 4) }, 4), /needs/],
@@ -109,15 +148,26 @@ describe('what is refused', () => {
       return place;
     };
     const index = (map: unknown) => ({ 'model.safetensors.index.json': JSON.stringify({ weight_map: map }) });
-    expect(() => openCheckpointFiles(make('pickle', { 'pytorch_model.bin': '' }))).toThrow(/pickle file can run any code/);
+    expect(() => openCheckpointFiles(make('pickle', { 'pytorch_model.bin': '' }))).toThrow(
+      /pickle file can run any code/,
+    );
     expect(() => openCheckpointFiles(make('other', { 'consolidated.safetensors': '' }))).toThrow(/another layout/);
     expect(() => openCheckpointFiles(make('empty', {}))).toThrow(/expected a Hugging Face checkpoint/);
-    expect(() => openCheckpointFiles(make('escape', index({ a: '../x.safetensors' })))).toThrow(/the name of a file in the same folder/);
-    expect(() => openCheckpointFiles(make('gone', index({ a: 'x.safetensors' })))).toThrow(/names the shard x.safetensors, which is not in/);
+    expect(() => openCheckpointFiles(make('escape', index({ a: '../x.safetensors' })))).toThrow(
+      /the name of a file in the same folder/,
+    );
+    expect(() => openCheckpointFiles(make('gone', index({ a: 'x.safetensors' })))).toThrow(
+      /names the shard x.safetensors, which is not in/,
+    );
     const sharded = make('sharded', index({ a: 'x.safetensors', b: 'x.safetensors' }));
-    await writeSafetensors(path.join(sharded, 'x.safetensors'), [{ name: 'a', shape: [1], dtype: 'float32', values: Float32Array.of(7) }]);
+    await writeSafetensors(path.join(sharded, 'x.safetensors'), [
+      { name: 'a', shape: [1], dtype: 'float32', values: Float32Array.of(7) },
+    ]);
     expect(() => openCheckpointFiles(sharded)).toThrow(/tensor b is in x.safetensors; it is not/);
-    writeFileSync(path.join(sharded, 'model.safetensors.index.json'), JSON.stringify({ weight_map: { a: 'x.safetensors' } }));
+    writeFileSync(
+      path.join(sharded, 'model.safetensors.index.json'),
+      JSON.stringify({ weight_map: { a: 'x.safetensors' } }),
+    );
     const files = openCheckpointFiles(sharded);
     expect([...readFloats(files.source('a'))]).toEqual([7]);
     expect(() => files.source('aa')).toThrow(/no tensor aa; the closest names are a/);
@@ -125,7 +175,15 @@ describe('what is refused', () => {
 
   test('mutated files never give a range outside of the file', async () => {
     const file = fresh();
-    await writeSafetensors(file, ['a', 'b', 'c'].map((name, i) => ({ name, shape: [i + 1, 3], dtype: 'float32' as const, values: new Float32Array(3 * (i + 1)) })));
+    await writeSafetensors(
+      file,
+      ['a', 'b', 'c'].map((name, i) => ({
+        name,
+        shape: [i + 1, 3],
+        dtype: 'float32' as const,
+        values: new Float32Array(3 * (i + 1)),
+      })),
+    );
     const good = readFileSync(file);
     const mutated = path.join(folder, 'mutated');
     let state = 12345;
@@ -133,7 +191,8 @@ describe('what is refused', () => {
     let accepted = 0;
     for (let i = 0; i < Number(process.env['GLULAM_FUZZ'] ?? 2000); i++) {
       const bytes = Buffer.from(good.subarray(0, random(4) === 0 ? random(good.length) : good.length));
-      for (let changes = random(4); changes > 0 && bytes.length > 0; changes--) bytes[random(Math.min(bytes.length, 240))] = random(256);
+      for (let changes = random(4); changes > 0 && bytes.length > 0; changes--)
+        bytes[random(Math.min(bytes.length, 240))] = random(256);
       writeFileSync(mutated, bytes);
       try {
         const { tensors, fileSize } = readSafetensorsHeader(mutated);
@@ -166,7 +225,8 @@ describe('atomic writing', () => {
 
   test('a folder is replaced whole or not at all', async () => {
     const target = path.join(folder, 'run');
-    const write = (name: string) => (temporary: string) => Promise.resolve(writeFileSync(path.join(temporary, name), name));
+    const write = (name: string) => (temporary: string) =>
+      Promise.resolve(writeFileSync(path.join(temporary, name), name));
     await writeFolderAtomic(target, write('first'));
     await expect(writeFolderAtomic(target, () => Promise.reject(new Error('no')))).rejects.toThrow(/no/);
     expect(readdirSync(target)).toEqual(['first']);
@@ -180,7 +240,9 @@ describe('atomic writing', () => {
     const module = path.resolve(import.meta.dirname, '../dist/index.js');
     const script = `import { writeFileAtomic } from ${JSON.stringify(module)};
       await writeFileAtomic(${JSON.stringify(file)}, async (f) => { await f.write('half'); process.stdout.write('ready'); await new Promise((done) => setTimeout(done, 60000)); });`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     await new Promise((ready) => child.stdout.once('data', ready));
     child.kill('SIGKILL');
     await new Promise((closed) => child.once('close', closed));

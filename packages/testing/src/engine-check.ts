@@ -66,9 +66,9 @@ export interface Computed {
 
 /**
  * Equal shapes and dtypes, and values within `tolerance`: the Frobenius norm of the difference over that of the expected
- * values. A tolerance of 0 means equal bits (any NaN for a NaN).
+ * values, or a distance of `floor`. A tolerance of 0 means equal bits (any NaN for a NaN).
  */
-export function assertClose(what: string, actual: Computed, expected: Computed, tolerance: number): void {
+export function assertClose(what: string, actual: Computed, expected: Computed, tolerance: number, floor = 0): void {
   assert.deepEqual([...actual.shape], [...expected.shape], `${what}: shape`);
   assert.equal(actual.dtype, expected.dtype, `${what}: dtype`);
   assert.equal(actual.values.length, expected.values.length, `${what}: number of values`);
@@ -80,8 +80,8 @@ export function assertClose(what: string, actual: Computed, expected: Computed, 
   const { distance, norm } = frobenius(Float32Array.from(actual.values), Float32Array.from(expected.values));
   // Written so that a NaN fails.
   assert.ok(
-    distance <= tolerance * norm,
-    `${what}: the relative distance is ${distance / norm}, more than ${tolerance} (norm ${norm})`,
+    distance <= Math.max(tolerance * norm, floor),
+    `${what}: the distance is ${distance}, ${distance / norm} of the expected norm; at most ${tolerance} of it is allowed`,
   );
 }
 

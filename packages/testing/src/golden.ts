@@ -90,7 +90,10 @@ function baseWithConfig(base: string, config: string): string {
 export function rowsOf(golden: GoldenCase, name: string): Float32Array {
   const source = golden.tensors.source(name);
   const width = source.shape.at(-1)!;
-  const all = readFloats(source).length === 0 ? new Float32Array() : readFloats({ ...source, shape: [source.byteLength / 4 / width, width] });
+  const all =
+    readFloats(source).length === 0
+      ? new Float32Array()
+      : readFloats({ ...source, shape: [source.byteLength / 4 / width, width] });
   const result = new Float32Array(golden.rows.length * width);
   golden.rows.forEach((row, i) => result.set(all.subarray(row * width, (row + 1) * width), i * width));
   return result;
@@ -100,14 +103,22 @@ export function rowsOf(golden: GoldenCase, name: string): Float32Array {
 function readIntegers(folder: string, name: string): { shape: readonly number[]; values: number[] } {
   const bytes = readFileSync(path.join(folder, 'expected.safetensors'));
   const headerLength = Number(bytes.readBigUInt64LE());
-  const header = JSON.parse(bytes.subarray(8, 8 + headerLength).toString()) as Record<string, { shape: number[]; data_offsets: [number, number] }>;
+  const header = JSON.parse(bytes.subarray(8, 8 + headerLength).toString()) as Record<
+    string,
+    { shape: number[]; data_offsets: [number, number] }
+  >;
   const { shape, data_offsets: [begin, end] } = header[name]!; // prettier-ignore
-  const values = Array.from({ length: (end - begin) / 8 }, (_, i) => Number(bytes.readBigInt64LE(8 + headerLength + begin + i * 8)));
+  const values = Array.from({ length: (end - begin) / 8 }, (_, i) =>
+    Number(bytes.readBigInt64LE(8 + headerLength + begin + i * 8)),
+  );
   return { shape, values };
 }
 
 /** Frobenius distance of two arrays, and of the second from 0. */
-export function frobenius(got: Float32Array, expected: Float32Array): { readonly distance: number; readonly norm: number } {
+export function frobenius(
+  got: Float32Array,
+  expected: Float32Array,
+): { readonly distance: number; readonly norm: number } {
   let distance = 0;
   let norm = 0;
   expected.forEach((value, i) => {

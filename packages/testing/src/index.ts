@@ -8,3 +8,7 @@ export type { AdapterCases } from './test-adapter.js';
 export { testAdapter } from './test-adapter.js';
 export type { EvaluatorCases } from './test-evaluator.js';
 export { testEvaluator } from './test-evaluator.js';
+export type { EngineCheck } from './engine-check.js';
+export { runEngineCheck } from './engine-check.js';
+export type { TestEngineOptions } from './test-engine.js';
+export { engineChecks, testEngine } from './test-engine.js';

@@ -28,48 +28,53 @@ const site = (virtual: number, linear: LinearSite['linear']): LinearSite => ({
 /** The contract of an adapter: a fresh one changes nothing, its form trains, its PEFT config comes back as its options. */
 export function testAdapter(contribution: AdapterContribution, { options, foreign, refused }: AdapterCases): void {
   describe(`adapter ${contribution.kind}`, () => {
-    test.each(options)('%j: fresh values leave the layer as it is, repeat by seed, and take gradients', async (given) => {
-      const adapter = contribution.create(contribution.schema.parse(given));
-      const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-adapter-')), 'w.safetensors');
-      await writeSafetensors(file, [{ name: 'w', shape: [10, 12], dtype: 'float32', values: normals(120, [1, 2, 3, 4]) }]);
-      const engine = createReferenceEngine({ precision: 'float32' });
-      const ops = createOperations(engine);
-      const weight = engine.openWeight(openSafetensors(file).source('w'));
-      const x = engine.upload(normals(60, [5, 6, 7, 8]), [5, 12]);
-      let adapted = 0;
-      for (const linear of linearNames) {
-        const place = adapter.at(site(5, linear));
-        expect(adapter.at(site(5, linear))?.parameters.map(({ name, shape }) => [name, shape])).toEqual(
-          place?.parameters.map(({ name, shape }) => [name, shape]),
-        );
-        if (place === undefined) continue;
-        adapted += 1;
-        const tensors: Record<string, Tensor> = {};
-        for (const [use, { name, shape, initial }] of place.parameters.entries()) {
-          const values = initial([0, 0, 5, use]);
-          expect(values.length).toBe(sizeOf(shape));
-          expect(initial([0, 0, 5, use])).toEqual(values);
-          tensors[name] = engine.upload(values, shape);
-        }
-        const form = () => place.form(tensors, { ops, training: false, key: [0, 0, 5, 0] });
-        const bare = await engine.read(ops.frozenLinear(x, weight, {}, 'float32'));
-        const fresh = await engine.read(ops.frozenLinear(x, weight, form(), 'float32'));
-        fresh.forEach((value, i) => expect(Math.abs(value - bare[i]!)).toBeLessThan(1e-5));
+    test.each(options)(
+      '%j: fresh values leave the layer as it is, repeat by seed, and take gradients',
+      async (given) => {
+        const adapter = contribution.create(contribution.schema.parse(given));
+        const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-adapter-')), 'w.safetensors');
+        await writeSafetensors(file, [
+          { name: 'w', shape: [10, 12], dtype: 'float32', values: normals(120, [1, 2, 3, 4]) },
+        ]);
+        const engine = createReferenceEngine({ precision: 'float32' });
+        const ops = createOperations(engine);
+        const weight = engine.openWeight(openSafetensors(file).source('w'));
+        const x = engine.upload(normals(60, [5, 6, 7, 8]), [5, 12]);
+        let adapted = 0;
+        for (const linear of linearNames) {
+          const place = adapter.at(site(5, linear));
+          expect(adapter.at(site(5, linear))?.parameters.map(({ name, shape }) => [name, shape])).toEqual(
+            place?.parameters.map(({ name, shape }) => [name, shape]),
+          );
+          if (place === undefined) continue;
+          adapted += 1;
+          const tensors: Record<string, Tensor> = {};
+          for (const [use, { name, shape, initial }] of place.parameters.entries()) {
+            const values = initial([0, 0, 5, use]);
+            expect(values.length).toBe(sizeOf(shape));
+            expect(initial([0, 0, 5, use])).toEqual(values);
+            tensors[name] = engine.upload(values, shape);
+          }
+          const form = () => place.form(tensors, { ops, training: false, key: [0, 0, 5, 0] });
+          const bare = await engine.read(ops.frozenLinear(x, weight, {}, 'float32'));
+          const fresh = await engine.read(ops.frozenLinear(x, weight, form(), 'float32'));
+          fresh.forEach((value, i) => expect(Math.abs(value - bare[i]!)).toBeLessThan(1e-5));
 
-        const tape = createTape(engine);
-        for (const tensor of Object.values(tensors)) tape.watch(tensor);
-        const y = ops.recording(tape, () => ops.sumAll(ops.frozenLinear(x, weight, form(), 'float32')));
-        const gradients = await tape.backward(y);
-        const norms = await Promise.all(
-          [...gradients].map(async ([tensor, gradient]) => {
-            expect(gradient.shape).toEqual(tensor.shape);
-            return (await engine.read(gradient)).some((value) => value !== 0);
-          }),
-        );
-        expect(norms).toContain(true);
-      }
-      expect(adapted).toBeGreaterThan(0);
-    });
+          const tape = createTape(engine);
+          for (const tensor of Object.values(tensors)) tape.watch(tensor);
+          const y = ops.recording(tape, () => ops.sumAll(ops.frozenLinear(x, weight, form(), 'float32')));
+          const gradients = await tape.backward(y);
+          const norms = await Promise.all(
+            [...gradients].map(async ([tensor, gradient]) => {
+              expect(gradient.shape).toEqual(tensor.shape);
+              return (await engine.read(gradient)).some((value) => value !== 0);
+            }),
+          );
+          expect(norms).toContain(true);
+        }
+        expect(adapted).toBeGreaterThan(0);
+      },
+    );
 
     test.each(options)('%j: the PEFT config gives the same adapter back', (given) => {
       const adapter = contribution.create(contribution.schema.parse(given));
@@ -77,13 +82,17 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
       const again = contribution.create(contribution.fromPeft(config));
       for (const virtual of [0, 5]) {
         for (const linear of linearNames) {
-          const shapes = [adapter, again].map((each) => each.at(site(virtual, linear))?.parameters.map(({ name, shape }) => [name, shape]));
+          const shapes = [adapter, again].map((each) =>
+            each.at(site(virtual, linear))?.parameters.map(({ name, shape }) => [name, shape]),
+          );
           expect(shapes[1]).toEqual(shapes[0]);
         }
       }
     });
 
     test.each(foreign)('leaves %j to others', (config) => expect(contribution.fromPeft(config)).toBeUndefined());
-    test.each(refused)('refuses $config', ({ config, message }) => expect(() => contribution.fromPeft(config)).toThrow(message));
+    test.each(refused)('refuses $config', ({ config, message }) =>
+      expect(() => contribution.fromPeft(config)).toThrow(message),
+    );
   });
 }

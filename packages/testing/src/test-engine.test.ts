@@ -1,11 +1,12 @@
+import type { Tensor } from '@glulam/tensors';
 import {
   createOperations,
   createReferenceEngine,
   createTape,
   adopt,
   scope,
-  Tensor,
   type Engine,
+  type Fused,
   type FusedOperations,
   type Named,
   type Operations,
@@ -63,11 +64,11 @@ function withOverrides(precision: Precision): Engine {
 testEngine('reference', async (precision) => createReferenceEngine({ precision }));
 testEngine('reference with overrides', async (precision) => withOverrides(precision));
 
-/** Names of the checks that an engine fails. */
-async function failures(open: () => Engine, only?: RegExp): Promise<string[]> {
+/** Names of the checks, among those whose name matches, that an engine fails. */
+async function failures(open: () => Engine, only: RegExp): Promise<string[]> {
   const failed: string[] = [];
   for (const check of engineChecks) {
-    if (only !== undefined && !only.test(check.name)) continue;
+    if (!only.test(check.name)) continue;
     await runEngineCheck(check, open()).catch(() => failed.push(check.name));
   }
   return failed;
@@ -83,16 +84,13 @@ const broken = (change: (engine: Engine) => Partial<Engine>) => (): Engine => {
 function spoiltOverride(
   name: Differentiable,
   spoil: (engine: Engine, x: Tensor) => Tensor,
-  where: 'output' | string,
+  where: string,
   precision: Precision = 'float32',
 ): () => Engine {
   return () => {
     const engine = createReferenceEngine({ precision });
     const fused = overridesOf(engine);
-    const { forward, backward } = fused[name] as unknown as {
-      forward(inputs: Named, options: unknown, keep: boolean): { output: Tensor; saved: Named };
-      backward(saved: Named, gradient: Tensor, options: unknown, needs: ReadonlySet<string>): Named;
-    };
+    const { forward, backward } = (fused as unknown as Record<string, Fused<Named, unknown>>)[name]!;
     const spoilt = {
       forward(inputs: Named, options: unknown, keep: boolean) {
         const { output, saved } = forward(inputs, options, keep);
@@ -205,7 +203,7 @@ describe('the suite finds a broken engine', () => {
       (engine) => ({ readWeight: (weight, start, end) => engine.readWeight(weight, 0, end - start) }),
     ],
   ])('%s', async (_, expected, change) => {
-    expect(await failures(broken(change))).toEqual(expect.arrayContaining([expect.stringMatching(expected)]));
+    expect(await failures(broken(change), expected)).not.toEqual([]);
   });
 
   it.each<[Differentiable, string]>([
@@ -222,17 +220,16 @@ describe('the suite finds a broken engine', () => {
     ['frozenLinear', 'bias'],
     ['tokenLosses', 'x'],
   ])('override %s whose %s is off by 5e-4', async (name, where) => {
-    const failed = await failures(spoiltOverride(name, slightly, where), /^fused/);
-    expect(failed.length).toBeGreaterThan(0);
-    for (const check of failed) expect(check).toContain(`fused ${name}`);
+    const failed = await failures(spoiltOverride(name, slightly, where), new RegExp(`^fused ${name}`));
+    expect(failed).not.toEqual([]);
   });
 
   it('a bfloat16 override whose gradient is off by 3 %', async () => {
     const engine = spoiltOverride('frozenLinear', (on, x) => on.affine(x, 1.03, 0), 'B', 'bfloat16');
-    expect(await failures(engine, /^fused/)).toHaveLength(3);
+    expect(await failures(engine, /^fused frozenLinear/)).toHaveLength(3);
   });
 
   it('but none in the reference engine', async () => {
-    expect(await failures(() => withOverrides('float32'))).toEqual([]);
+    expect(await failures(() => withOverrides('float32'), /./)).toEqual([]);
   });
 });

@@ -24,7 +24,9 @@ export function testEvaluator(contribution: EvaluatorContribution, { options, op
     test.each(options)('%j: ends when it is aborted', async (given) => {
       const context = await open();
       const evaluator = contribution.open(contribution.schema.parse(given));
-      await expect(evaluator.evaluate({ ...context, signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
+      await expect(evaluator.evaluate({ ...context, signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
+        'enough',
+      );
       await context.close();
     });
   });

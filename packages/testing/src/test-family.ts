@@ -3,10 +3,16 @@ import { describe, expect, test } from 'vitest';
 
 export interface FamilyCases {
   /** Fields of `config.json`, with parts of the shape they must give. */
-  readonly valid: readonly { readonly fields: Readonly<Record<string, unknown>>; readonly shape: Partial<DecoderShape> }[];
+  readonly valid: readonly {
+    readonly fields: Readonly<Record<string, unknown>>;
+    readonly shape: Partial<DecoderShape>;
+  }[];
   /** Groups of `fields` that must be read alike, such as today's style and the published one. */
   readonly alike: readonly (readonly Readonly<Record<string, unknown>>[])[];
-  readonly invalid: readonly { readonly fields: Readonly<Record<string, unknown>>; readonly messages: readonly RegExp[] }[];
+  readonly invalid: readonly {
+    readonly fields: Readonly<Record<string, unknown>>;
+    readonly messages: readonly RegExp[];
+  }[];
 }
 
 /** The contract of a family: `config.json` to a shape that the decoder can run, all faults told together. */

@@ -3,7 +3,11 @@ import { describe, expect, test } from 'vitest';
 
 export interface StrategyCases {
   /** Options that work for a base of so many layers, with the physical indices expected. */
-  readonly valid: readonly { readonly physicalLayers: number; readonly options: unknown; readonly physical: readonly number[] }[];
+  readonly valid: readonly {
+    readonly physicalLayers: number;
+    readonly options: unknown;
+    readonly physical: readonly number[];
+  }[];
   /** Options that the schema or `expand` must refuse, with a part of the message. */
   readonly invalid: readonly { readonly physicalLayers: number; readonly options: unknown; readonly message: RegExp }[];
 }

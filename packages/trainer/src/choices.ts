@@ -19,7 +19,10 @@ export function choose<C extends Contribution<unknown>>(
   const contribution = composition.find(point, kind);
   if (contribution === undefined) {
     const known = composition.all(point).map((each) => each.kind);
-    throw new TrainerError('CONFIG_INVALID', `${place}.kind is "${kind}"${suggestion(kind, known)}; installed kinds: ${known.join(', ') || 'none'}`);
+    throw new TrainerError(
+      'CONFIG_INVALID',
+      `${place}.kind is "${kind}"${suggestion(kind, known)}; installed kinds: ${known.join(', ') || 'none'}`,
+    );
   }
   const parsed = contribution.schema.safeParse(given);
   if (!parsed.success) throw configError(describeIssues(parsed.error, contribution.schema, place));
@@ -45,7 +48,9 @@ export function describeIssues(error: z.ZodError, schema: z.ZodType, place = '')
 
 function suggestion(name: string, known: readonly string[]): string {
   const [nearest] = [...known].sort((a, b) => distance(a, name) - distance(b, name));
-  return nearest !== undefined && distance(nearest, name) <= Math.max(2, name.length / 3) ? `; did you mean "${nearest}"?` : '';
+  return nearest !== undefined && distance(nearest, name) <= Math.max(2, name.length / 3)
+    ? `; did you mean "${nearest}"?`
+    : '';
 }
 
 /** The keys of the object schema at a path, through defaults and optionals. */

@@ -32,7 +32,9 @@ export async function readExamples(settings: DataSettings, tokenizer: Tokenizer)
       }
       const example = encodeRow(row, settings, tokenizer);
       if (example.ids.length > maxTokens) {
-        faults.push(`${file}:${line}: has ${example.ids.length} tokens; data.maxTokens is ${maxTokens}: raise it or shorten the row`);
+        faults.push(
+          `${file}:${line}: has ${example.ids.length} tokens; data.maxTokens is ${maxTokens}: raise it or shorten the row`,
+        );
       } else if (!example.trained.includes(true)) {
         faults.push(`${file}:${line}: has no token to learn from: its answer is empty`);
       } else {
@@ -47,7 +49,8 @@ export async function readExamples(settings: DataSettings, tokenizer: Tokenizer)
     const more = faults.length > 8 ? `\n  and ${faults.length - 8} more rows` : '';
     throw new TrainerError('DATA_INVALID', `rows that cannot be used:\n  ${faults.slice(0, 8).join('\n  ')}${more}`);
   }
-  if (examples.length === 0) throw new TrainerError('DATA_EMPTY', `${file} has no rows; expected JSONL, one example a line`);
+  if (examples.length === 0)
+    throw new TrainerError('DATA_EMPTY', `${file} has no rows; expected JSONL, one example a line`);
   return examples;
 }
 
@@ -59,7 +62,8 @@ function parseRow(text: string): Row | string {
   } catch (error) {
     return `is not JSON (${(error as Error).message})`;
   }
-  if (typeof row !== 'object' || row === null || Array.isArray(row)) return `is ${JSON.stringify(row)}; expected an object`;
+  if (typeof row !== 'object' || row === null || Array.isArray(row))
+    return `is ${JSON.stringify(row)}; expected an object`;
   const { question, answer, messages } = row as Record<string, unknown>;
   if (messages !== undefined) {
     if (!Array.isArray(messages) || messages.length === 0) return 'messages is not a list of turns';
@@ -67,7 +71,8 @@ function parseRow(text: string): Row | string {
       const { role, content } = (message ?? {}) as Record<string, unknown>;
       return typeof role !== 'string' || typeof content !== 'string';
     });
-    if (wrong >= 0) return `messages[${wrong}] is ${JSON.stringify(messages[wrong])}; expected { role, content } as texts`;
+    if (wrong >= 0)
+      return `messages[${wrong}] is ${JSON.stringify(messages[wrong])}; expected { role, content } as texts`;
     return { messages: messages as ChatMessage[] };
   }
   if (typeof question === 'string' && typeof answer === 'string') return { question, answer };
@@ -77,7 +82,10 @@ function parseRow(text: string): Row | string {
 function encodeRow(row: Row, { prompt }: DataSettings, tokenizer: Tokenizer): Example {
   if ('messages' in row) {
     if (tokenizer.chatTemplate === undefined) {
-      throw new TrainerError('DATA_INVALID', 'the data has messages, but the base checkpoint has no chat template; use question and answer rows');
+      throw new TrainerError(
+        'DATA_INVALID',
+        'the data has messages, but the base checkpoint has no chat template; use question and answer rows',
+      );
     }
     return encodeSpans(tokenizer, tokenizer.chatTemplate.renderWithMask(row.messages), { addSpecialTokens: false });
   }

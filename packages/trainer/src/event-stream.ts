@@ -9,7 +9,8 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
   const subject = new Subject<RunEvent>();
   let requests: RunRequest[] = [];
   return {
-    listen: (owner, pipeline) => pipeline(subject.asObservable()).subscribe({ error: (error) => onFault(owner, error) }),
+    listen: (owner, pipeline) =>
+      pipeline(subject.asObservable()).subscribe({ error: (error) => onFault(owner, error) }),
     emit: (event) => subject.next(event),
     request: (request) => void requests.push(request),
     takeRequests() {

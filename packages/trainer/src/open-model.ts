@@ -41,10 +41,18 @@ export async function openModel(
 
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
   const stored = checkpoint.files.source(checkpoint.shape.names.embedding).dtype;
-  const precision: Precision = config.precision === 'auto' ? (stored === 'bfloat16' ? 'bfloat16' : 'float32') : config.precision;
+  const precision: Precision =
+    config.precision === 'auto' ? (stored === 'bfloat16' ? 'bfloat16' : 'float32') : config.precision;
   const engine = await contribution.open(options, { precision });
   try {
-    const decoder = createDecoder({ engine, checkpoint, layers, adapter, adapterValues: saved?.values, seed: config.seed });
+    const decoder = createDecoder({
+      engine,
+      checkpoint,
+      layers,
+      adapter,
+      adapterValues: saved?.values,
+      seed: config.seed,
+    });
     return {
       decoder,
       tokenizer,

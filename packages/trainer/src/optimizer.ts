@@ -20,7 +20,9 @@ export function createOptimizer(
   settings: AdamWSettings,
 ): Optimizer {
   const zeros = (tensor: Tensor): Tensor => detach(ops.engine.full(tensor.shape, 0));
-  const averages = new Map([...parameters].map(([name, tensor]) => [name, { mean: zeros(tensor), variance: zeros(tensor) }]));
+  const averages = new Map(
+    [...parameters].map(([name, tensor]) => [name, { mean: zeros(tensor), variance: zeros(tensor) }]),
+  );
   let steps = 0;
   return {
     get steps() {

@@ -37,7 +37,10 @@ export async function trainStep(
   const { step, seed, learningRate, maxGradientNorm, recompute } = settings;
   const labelledTokens = batches.reduce((sum, { labels }) => sum + labels.filter((label) => label >= 0).length, 0);
   if (labelledTokens === 0) {
-    throw new TrainerError('DATA_EMPTY', `step ${step + 1} has no token to learn from: every label of its batches is masked`);
+    throw new TrainerError(
+      'DATA_EMPTY',
+      `step ${step + 1} has no token to learn from: every label of its batches is masked`,
+    );
   }
   const gradients = new Map<string, Tensor>();
   try {

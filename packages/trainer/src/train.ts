@@ -44,7 +44,10 @@ export async function train(
   });
   const listeners = config.reporters.map((choice) => choose(composition, reporters, 'reporters', choice));
   if (existsSync(path.join(folder, 'events.jsonl'))) {
-    throw new TrainerError('RUN_INVALID', `${folder} holds a run already; choose another folder with --out, or remove it`);
+    throw new TrainerError(
+      'RUN_INVALID',
+      `${folder} holds a run already; choose another folder with --out, or remove it`,
+    );
   }
   const model = await openModel(config, composition);
   const { decoder, tokenizer } = model;
@@ -52,12 +55,17 @@ export async function train(
   try {
     const { prompt, maxTokens } = config.data;
     const examples = await readExamples({ file: config.data.train, prompt, maxTokens }, tokenizer);
-    const heldOut = config.data.heldOut === undefined ? [] : await readExamples({ file: config.data.heldOut, prompt, maxTokens }, tokenizer);
+    const heldOut =
+      config.data.heldOut === undefined
+        ? []
+        : await readExamples({ file: config.data.heldOut, prompt, maxTokens }, tokenizer);
 
     await mkdir(folder, { recursive: true });
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
     const log = createWriteStream(path.join(folder, 'events.jsonl'));
-    const logging = events.listen('run folder', (stream) => stream.pipe(tap((event) => log.write(`${JSON.stringify(event)}\n`))));
+    const logging = events.listen('run folder', (stream) =>
+      stream.pipe(tap((event) => log.write(`${JSON.stringify(event)}\n`))),
+    );
     closers.push(() => {
       logging.unsubscribe();
       log.end();
@@ -107,10 +115,26 @@ export async function train(
       const learningRate = learningRateAt(schedule, step);
       const micro = Array.from({ length: settings.accumulate }, nextBatch);
       const { maxGradientNorm, recompute } = settings;
-      const { loss, gradientNorm, tokens } = await trainStep(decoder, optimizer, micro, { step, seed, learningRate, maxGradientNorm, recompute });
+      const { loss, gradientNorm, tokens } = await trainStep(decoder, optimizer, micro, {
+        step,
+        seed,
+        learningRate,
+        maxGradientNorm,
+        recompute,
+      });
       step += 1;
       const tokensPerSecond = tokens / ((performance.now() - begun) / 1000);
-      events.emit({ type: 'step.finished', time: Date.now(), step, steps: settings.steps, loss, gradientNorm, learningRate, tokens, tokensPerSecond });
+      events.emit({
+        type: 'step.finished',
+        time: Date.now(),
+        step,
+        steps: settings.steps,
+        loss,
+        gradientNorm,
+        learningRate,
+        tokens,
+        tokensPerSecond,
+      });
 
       const requests = new Set(events.takeRequests());
       stopped = signal.aborted || requests.has('stop');
@@ -140,7 +164,7 @@ export async function train(
 /** Indices of examples, batch after batch, each epoch in an order of its own. */
 function* endlessBatches(examples: number, size: number, seed: number): Generator<number[], never> {
   let order: number[] = [];
-  for (let epoch = 0; ; ) {
+  for (let epoch = 0; ;) {
     const batch: number[] = [];
     while (batch.length < size) {
       if (order.length === 0) order = shuffled(examples, uniforms(examples, [seed, shuffleUse, epoch++, 0]));

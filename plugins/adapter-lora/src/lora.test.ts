@@ -1,14 +1,18 @@
-import type { AdapterContribution, LinearSite } from '@glulam/model';
+import type { LinearSite } from '@glulam/model';
 import { testAdapter } from '@glulam/testing';
 import { describe, expect, test } from 'vitest';
 import { createLora, loraContribution } from './index.js';
 import { loraSchema } from './options.js';
 
-testAdapter(loraContribution as AdapterContribution, {
+testAdapter(loraContribution, {
   options: [
     {},
     { r: 4, lora_alpha: 16, lora_dropout: 0.1, target_modules: ['q_proj', 'down_proj'], use_rslora: true },
-    { init_lora_weights: 'gaussian', rank_pattern: { 'layers.5.self_attn.q_proj': 2, down_proj: 6 }, alpha_pattern: { v_proj: 3 } },
+    {
+      init_lora_weights: 'gaussian',
+      rank_pattern: { 'layers.5.self_attn.q_proj': 2, down_proj: 6 },
+      alpha_pattern: { v_proj: 3 },
+    },
     { target_modules: '.*mlp.*', r: 3 },
     { target_modules: ['v_proj'], layers_to_transform: [5, 7] },
   ],
@@ -21,16 +25,31 @@ testAdapter(loraContribution as AdapterContribution, {
 });
 
 const site = (virtual: number, linear: LinearSite['linear']): LinearSite => {
-  return { virtual, physical: 0, visit: 0, linear, path: `model.layers.${virtual}.${linear}`, inFeatures: 8, outFeatures: 8 };
+  return {
+    virtual,
+    physical: 0,
+    visit: 0,
+    linear,
+    path: `model.layers.${virtual}.${linear}`,
+    inFeatures: 8,
+    outFeatures: 8,
+  };
 };
 const scaleAt = (options: object, at: LinearSite) => {
-  const form = createLora(loraSchema.parse(options)).at(at)!.form({} as never, { training: false } as never);
+  const form = createLora(loraSchema.parse(options))
+    .at(at)!
+    .form({}, { training: false } as never);
   return form.lowRank!.scale;
 };
 
 describe('PEFT’s rules', () => {
   test('a rank of a pattern changes the scaling too, each looked up by itself', () => {
-    const options = { r: 4, lora_alpha: 8, rank_pattern: { 'layers.0.self_attn.q_proj': 2 }, alpha_pattern: { v_proj: 3 } };
+    const options = {
+      r: 4,
+      lora_alpha: 8,
+      rank_pattern: { 'layers.0.self_attn.q_proj': 2 },
+      alpha_pattern: { v_proj: 3 },
+    };
     expect(scaleAt(options, site(0, 'self_attn.q_proj'))).toBe(4);
     expect(scaleAt(options, site(10, 'self_attn.q_proj'))).toBe(2);
     expect(scaleAt(options, site(0, 'self_attn.v_proj'))).toBe(0.75);
@@ -38,11 +57,17 @@ describe('PEFT’s rules', () => {
   });
   test('layers_to_transform are virtual indices', () => {
     const lora = createLora(loraSchema.parse({ target_modules: ['q_proj'], layers_to_transform: 3 }));
-    expect([2, 3, 4].map((virtual) => lora.at(site(virtual, 'self_attn.q_proj')) !== undefined)).toEqual([false, true, false]);
+    expect([2, 3, 4].map((virtual) => lora.at(site(virtual, 'self_attn.q_proj')) !== undefined)).toEqual([
+      false,
+      true,
+      false,
+    ]);
   });
   test('options that contradict each other are refused together', () => {
     const options = loraSchema.parse({ target_modules: ['q_proj', 'qproj'], rank_pattern: { '(': 2 } });
     expect(() => createLora(options)).toThrow(/names "qproj"[\s\S]*"\(" is not a regular expression/);
-    expect(() => createLora(loraSchema.parse({ target_modules: '.*q_proj', layers_to_transform: [1] }))).toThrow(/layers_to_transform/);
+    expect(() => createLora(loraSchema.parse({ target_modules: '.*q_proj', layers_to_transform: [1] }))).toThrow(
+      /layers_to_transform/,
+    );
   });
 });

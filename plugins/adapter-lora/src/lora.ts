@@ -9,14 +9,16 @@ import { fromPattern, isTarget } from './targets.js';
  */
 export function createLora(options: LoraOptions): Adapter {
   const faults = loraFaults(options);
-  if (faults.length > 0) throw new ModelError('ADAPTER_INVALID', `the LoRA options do not fit together:\n  ${faults.join('\n  ')}`);
+  if (faults.length > 0)
+    throw new ModelError('ADAPTER_INVALID', `the LoRA options do not fit together:\n  ${faults.join('\n  ')}`);
   const { lora_dropout: rate, layers_to_transform: only } = options;
   const layers = only === null ? undefined : new Set([only].flat());
 
   return {
     kind: 'lora',
     at(site: LinearSite) {
-      if (!isTarget(site, options.target_modules) || (layers !== undefined && !layers.has(site.virtual))) return undefined;
+      if (!isTarget(site, options.target_modules) || (layers !== undefined && !layers.has(site.virtual)))
+        return undefined;
       const rank = fromPattern(site, options.rank_pattern, options.r);
       const alpha = fromPattern(site, options.alpha_pattern, options.lora_alpha);
       const scale = options.use_rslora ? alpha / Math.sqrt(rank) : alpha / rank;
@@ -44,6 +46,13 @@ export function createLora(options: LoraOptions): Adapter {
         }),
       };
     },
-    peftConfig: () => ({ ...options, peft_type: 'LORA', task_type: 'CAUSAL_LM', bias: 'none', use_dora: false, fan_in_fan_out: false }),
+    peftConfig: () => ({
+      ...options,
+      peft_type: 'LORA',
+      task_type: 'CAUSAL_LM',
+      bias: 'none',
+      use_dora: false,
+      fan_in_fan_out: false,
+    }),
   };
 }

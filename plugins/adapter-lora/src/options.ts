@@ -11,13 +11,20 @@ export const loraSchema = z.strictObject({
   lora_dropout: z.number().min(0).lt(1).default(0),
   /** Names by suffix, one regular expression over the whole path, or `all-linear`. */
   target_modules: z
-    .union([z.literal('all-linear'), z.string().refine(isRegularExpression, 'expected a regular expression'), z.array(z.string()).min(1)])
+    .union([
+      z.literal('all-linear'),
+      z.string().refine(isRegularExpression, 'expected a regular expression'),
+      z.array(z.string()).min(1),
+    ])
     .default('all-linear'),
   use_rslora: z.boolean().default(false),
   rank_pattern: pattern(positive).default({}),
   alpha_pattern: pattern(z.number().positive()).default({}),
   /** Virtual indices. */
-  layers_to_transform: z.union([z.int().min(0), z.array(z.int().min(0))]).nullable().default(null),
+  layers_to_transform: z
+    .union([z.int().min(0), z.array(z.int().min(0))])
+    .nullable()
+    .default(null),
   /** true: A is Kaiming-uniform with a = sqrt(5), B zero; gaussian: A is normal with deviation 1 / r. */
   init_lora_weights: z.union([z.literal(true), z.literal('gaussian')]).default(true),
 });
@@ -29,7 +36,9 @@ export function loraFaults(options: LoraOptions): string[] {
   const { target_modules: targets, layers_to_transform: layers, rank_pattern, alpha_pattern } = options;
   const faults: string[] = [];
   if (typeof targets === 'string' && targets !== 'all-linear' && layers !== null) {
-    faults.push('layers_to_transform works with a list of target_modules only: say the layers in the regular expression');
+    faults.push(
+      'layers_to_transform works with a list of target_modules only: say the layers in the regular expression',
+    );
   }
   if (Array.isArray(targets)) {
     const names = linearNames.map((name) => `model.layers.0.${name}`);
@@ -37,7 +46,9 @@ export function loraFaults(options: LoraOptions): string[] {
       // A target may carry a virtual index; only its last part must be a linear layer.
       const last = target.split('.').at(-1)!;
       if (!names.some((name) => name.endsWith(`.${last}`))) {
-        faults.push(`target_modules names "${target}"; the linear layers are ${linearNames.map((name) => name.split('.')[1]).join(', ')}`);
+        faults.push(
+          `target_modules names "${target}"; the linear layers are ${linearNames.map((name) => name.split('.')[1]).join(', ')}`,
+        );
       }
     }
   }

@@ -28,11 +28,18 @@ export function loraFromPeft(config: Readonly<Record<string, unknown>>): LoraOpt
   const faults = Object.entries(plainValues).flatMap(([field, allowed]) => {
     const value = config[field];
     const plain = value === undefined || allowed.includes(value) || (Array.isArray(value) && value.length === 0);
-    return plain ? [] : [`${field} is ${JSON.stringify(value)}; only ${allowed.map((item) => JSON.stringify(item)).join(' or ')} is supported`];
+    return plain
+      ? []
+      : [
+          `${field} is ${JSON.stringify(value)}; only ${allowed.map((item) => JSON.stringify(item)).join(' or ')} is supported`,
+        ];
   });
-  const known = Object.keys(loraSchema.shape).filter((field) => field !== 'init_lora_weights' && config[field] !== undefined);
+  const known = Object.keys(loraSchema.shape).filter(
+    (field) => field !== 'init_lora_weights' && config[field] !== undefined,
+  );
   const parsed = loraSchema.safeParse(Object.fromEntries(known.map((field) => [field, config[field]])));
   if (!parsed.success) faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
-  if (faults.length > 0) throw new ModelError('ADAPTER_INVALID', `adapter_config.json cannot be followed:\n  ${faults.join('\n  ')}`);
+  if (faults.length > 0)
+    throw new ModelError('ADAPTER_INVALID', `adapter_config.json cannot be followed:\n  ${faults.join('\n  ')}`);
   return parsed.data;
 }

@@ -47,7 +47,7 @@ struct Avx2 {
   static constexpr size_t step = 1, lanes = 8;
   // 12 sums in registers, with 2 of `right` and one of `left`: 15 of 16.
   static constexpr size_t tileRows = 6, tileVectors = 2;
-  static constexpr size_t dotRows = 4, dotBlockRows = 2, dotColumns = 4, dotSums = 8;
+  static constexpr size_t dotRows = 4, dotColumns = 2;
 
   GLULAM_INLINE void keep(__m256& cells) { __asm__("" : "+x"(cells)); }
   GLULAM_INLINE __m256 zero() { return _mm256_setzero_ps(); }

@@ -98,7 +98,7 @@ struct Sums512 {
   static constexpr size_t lanes = 16;
   // 24 sums in registers, with 4 of `right` and one of `left`: 29 of 32. Enough to hide the latency of the products.
   static constexpr size_t tileRows = 6, tileVectors = 4;
-  static constexpr size_t dotRows = 8, dotBlockRows = 3, dotColumns = 8, dotSums = 24;
+  static constexpr size_t dotRows = 3, dotColumns = 8;
 
   GLULAM_INLINE __m512 zeroSums() { return _mm512_setzero_ps(); }
   GLULAM_INLINE __m512 loadSums(const float* at, size_t n) { return _mm512_maskz_loadu_ps(first16(n), at); }

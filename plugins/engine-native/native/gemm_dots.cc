@@ -31,8 +31,8 @@ void multiplyDots(Pool& pool, const Kernels& kernels, const Strip& left, size_t 
   const bool once = m <= kernels.dotRows;
   const size_t block = once ? k : blockBytes / bytesOf(right.type);
   size_t chunk = std::max<size_t>(1, n / (8 * size_t(pool.threads())));
-  chunk = std::min(chunk, once ? 48 : chunkBytes / blockBytes);
-  chunk = std::max<size_t>(24, chunk / 24 * 24);
+  chunk = std::min(chunk, once ? 32 : chunkBytes / blockBytes);
+  chunk = std::max<size_t>(8, chunk / 8 * 8);
   // Rows of `sums` are rows of C.
   const size_t slimStep = target.transposed ? 1 : chunk, wideStep = target.transposed ? m : 1;
 

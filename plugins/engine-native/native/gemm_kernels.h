@@ -17,7 +17,7 @@ struct Kernels {
   size_t lanes;        // cells in a register
   size_t tileRows;     // the tile of C that is summed in registers: rows
   size_t tileVectors;  // and columns, in registers
-  size_t dotRows;      // up to so many rows of the slim operand, `dots` passes over the wide one once
+  size_t dotRows;      // rows of the slim operand that `dots` takes in one pass over the wide one
 
   // panels[i / stride][k / step][i % stride] of the `width` vectors i of `strip`, zero beyond them; a panel has room
   // for panelCells cells along k.

@@ -4,9 +4,8 @@
 // All is in an unnamed namespace: the linker must never take one instruction set's code for another's. No lambdas here,
 // since GCC compiles them without the target of the function around them.
 //
-// V has: the types Cell, Cells (a register of cells) and Sums (a register of float32 sums); the sizes of Kernels; the
-// sizes of tiles of dot products, dotColumns and dotSums at most, with dotBlockRows of more than dotRows slim rows; and
-// static functions
+// V has: the types Cell, Cells (a register of cells) and Sums (a register of float32 sums); the sizes of Kernels and
+// dotColumns; and static functions
 //   zero() zeroSums() load(cell*) broadcast(cell*) multiplyAdd(sums, cells, cells)
 //   put(cell*, cells, n)                 the first n cells; n may be more than there are
 //   fetch<type>(at)                      lanes * step neighbours in memory, converted
@@ -208,26 +207,20 @@ GLULAM_TARGET void dotTile(const typename V::Cell* slim, size_t slimStride, cons
     for (int w = 0; w < W; w++) sums[s * slimStep + w * wideStep] += total[s * W + w];
 }
 
-// Wide rows in a tile with `rows` of the slim operand: few, if those are many, for the sums to fit the registers.
-template <class V>
-constexpr size_t dotColumns(size_t rows) {
-  return std::min(V::dotColumns, V::dotSums / rows);
-}
-
 template <class V, DType T, int S>
 void dotGroup(const typename V::Cell* slim, size_t slimStride, size_t rows, const char* wide, size_t wideBytes,
               size_t wideCount, size_t k, float* sums, size_t slimStep, size_t wideStep) {
-  constexpr size_t columns = dotColumns<V>(S);
-  if (rows < S) {
-    if constexpr (S > 1) {
-      dotGroup<V, T, S - 1>(slim, slimStride, rows, wide, wideBytes, wideCount, k, sums, slimStep, wideStep);
+  if constexpr (S > 0) {
+    if (rows < S) {
+      return dotGroup<V, T, S - 1>(slim, slimStride, rows, wide, wideBytes, wideCount, k, sums, slimStep, wideStep);
     }
-  } else if (wideCount == columns) {
-    dotTile<V, T, S, columns>(slim, slimStride, wide, wideBytes, k, sums, slimStep, wideStep);
-  } else {
-    for (size_t w = 0; w < wideCount; w++) {
-      dotTile<V, T, S, 1>(slim, slimStride, wide + w * wideBytes, wideBytes, k, sums + w * wideStep, slimStep,
-                          wideStep);
+    if (wideCount == V::dotColumns) {
+      dotTile<V, T, S, V::dotColumns>(slim, slimStride, wide, wideBytes, k, sums, slimStep, wideStep);
+    } else {
+      for (size_t w = 0; w < wideCount; w++) {
+        dotTile<V, T, S, 1>(slim, slimStride, wide + w * wideBytes, wideBytes, k, sums + w * wideStep, slimStep,
+                            wideStep);
+      }
     }
   }
 }
@@ -235,14 +228,13 @@ void dotGroup(const typename V::Cell* slim, size_t slimStride, size_t rows, cons
 template <class V, DType T>
 void dotsOf(const void* slimRows, size_t slimStride, size_t slimCount, const Strip& wide, size_t wideCount, size_t k,
             float* sums, size_t slimStep, size_t wideStep) {
-  static_assert(dotColumns<V>(1) == dotColumns<V>(V::dotBlockRows), "the last rows take as many columns");
   const size_t wideBytes = wide.across * bytesOf(T);
-  const size_t rows = slimCount <= V::dotRows ? slimCount : V::dotBlockRows, columns = dotColumns<V>(rows);
   auto slim = static_cast<const typename V::Cell*>(slimRows);
-  for (size_t w = 0; w < wideCount; w += columns) {
-    for (size_t s = 0; s < slimCount; s += rows) {
-      dotGroup<V, T, V::dotRows>(slim + s * slimStride, slimStride, std::min(rows, slimCount - s),
-                                 wide.data + w * wideBytes, wideBytes, std::min(columns, wideCount - w), k,
+  for (size_t w = 0; w < wideCount; w += V::dotColumns) {
+    const size_t columns = std::min<size_t>(V::dotColumns, wideCount - w);
+    for (size_t s = 0; s < slimCount; s += V::dotRows) {
+      dotGroup<V, T, V::dotRows>(slim + s * slimStride, slimStride, std::min<size_t>(V::dotRows, slimCount - s),
+                                 wide.data + w * wideBytes, wideBytes, columns, k,
                                  sums + s * slimStep + w * wideStep, slimStep, wideStep);
     }
   }

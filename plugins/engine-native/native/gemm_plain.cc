@@ -18,7 +18,7 @@ struct Plain {
 #else
   static constexpr size_t tileRows = 6, tileVectors = 2;  // 16 registers
 #endif
-  static constexpr size_t dotRows = 4, dotBlockRows = 2, dotColumns = 4, dotSums = 8;
+  static constexpr size_t dotRows = 4, dotColumns = 2;
 
   GLULAM_INLINE void keep(Four&) {}
   GLULAM_INLINE Four zero() { return Four{}; }

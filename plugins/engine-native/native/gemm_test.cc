@@ -1,5 +1,5 @@
-// Products against naive loops in double precision: `gemm_test [plain|avx2|avx512]`, by default all that the machine has.
-// Whatever must not be read (padding between rows, C where beta = 0) holds NaN; whatever must not be written is checked.
+// Products against naive loops in double precision: `gemm_test [plain|avx2|avx512]`, by default all the machine has.
+// What must not be read (padding between rows, C where beta = 0) holds NaN; what must not be written is checked.
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -315,16 +315,19 @@ void testPool() {
     const std::string name = "pool of " + std::to_string(threads);
     Pool pool(threads), other(2);
     expect(pool.threads() == threads, name + ": threads");
-    bool once = true, covered = true;
+    bool once = true;
+    std::atomic<bool> covered{true};
     for (int round = 0; round < 300; round++) {
       std::vector<std::atomic<int>> calls(threads), pieces(101);
       pool.run([&](int worker) { calls[worker]++; });
       for (auto& count : calls) once = once && count == 1;
       pool.forEach(101, size_t(1 + round % 120), [&](size_t begin, size_t end) {
-        covered = covered && end - begin <= size_t(1 + round % 120);
+        if (end - begin > size_t(1 + round % 120)) covered = false;
         for (size_t i = begin; i < end; i++) pieces[i]++;
       });
-      for (auto& count : pieces) covered = covered && count == 1;
+      for (auto& count : pieces) {
+        if (count != 1) covered = false;
+      }
       other.run([](int) {});
       if (round % 100 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // until workers sleep
     }
@@ -342,7 +345,7 @@ void testPool() {
       } catch (const std::runtime_error& error) {
         caught = error.what();
       }
-      expect(caught == "worker " + std::to_string(thrower) && finished == threads - 1, name + ": an error is passed on");
+      expect(caught == "worker " + std::to_string(thrower) && finished == threads - 1, name + ": passes an error on");
     }
   }
 }

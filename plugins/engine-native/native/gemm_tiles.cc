@@ -38,7 +38,7 @@ struct RowBlock {
   size_t row(size_t tile) const { return tile * (rows / tiles) + std::min(tile, rows % tiles); }
 };
 
-// What a thread does between two packs: tiles [begin, end) by some columns, along a block of k.
+// What a thread does from one pack to the next: tiles [begin, end) by some columns, along a block of k.
 struct Step {
   size_t begin, end;
   size_t column, columns;
@@ -55,6 +55,7 @@ void packTile(const Product& product, const RowBlock& rowBlock, size_t tile, uin
   }
 }
 
+// One thread's part of a product: it takes tasks until there are none.
 class Worker {
  public:
   Worker(const Product& product, const RowBlock& rows, const uint32_t* packed, size_t parts, std::atomic<size_t>& tasks)
@@ -65,7 +66,8 @@ class Worker {
     const size_t panelCells = product_.block * product_.group;
     auto panels = static_cast<uint32_t*>(panelScratch.reserve(panelCells * 4));
     if (!product_.direct) {
-      sums_ = static_cast<float*>(sumsScratch.reserve((rows_.rows / parts_ + 2 * product_.kernels.tileRows) * product_.group * 4));
+      const size_t mostRows = rows_.rows / parts_ + 2 * product_.kernels.tileRows;
+      sums_ = static_cast<float*>(sumsScratch.reserve(mostRows * product_.group * 4));
     }
     for (Step step; firstStep(step);) {
       do {
@@ -164,8 +166,8 @@ void multiplyTiles(Pool& pool, const Kernels& kernels, const Strip& left, size_t
   const size_t panel = std::min(kernels.tileVectors, (n + kernels.lanes - 1) / kernels.lanes) * kernels.lanes;
   size_t group = std::max<size_t>(turned ? 64 : 256, panel);
   while (group > panel && n < 2 * threads * group) group = std::max(panel, group / 2 / panel * panel);
-  const Product product{kernels, left,  right, n, k, target, panel, group, size_t(turned ? 512 : 384),
-                        target.c.type == DType::f32 && !target.transposed};
+  const bool direct = target.c.type == DType::f32 && !target.transposed;
+  const Product product{kernels, left, right, n, k, target, panel, group, size_t(turned ? 512 : 384), direct};
 
   const size_t mostRows = std::max(packedBytes / (product.cells() * 4), 16 * kernels.tileRows);
   const size_t blocks = (m + mostRows - 1) / mostRows;

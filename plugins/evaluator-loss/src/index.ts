@@ -11,7 +11,10 @@ export const lossEvaluator: EvaluatorContribution<z.infer<typeof schema>> = {
   open: () => ({
     async evaluate({ decoder, heldOut, signal }) {
       if (heldOut.length === 0) {
-        throw new TrainerError('CONFIG_INVALID', 'the evaluator "loss" needs held-out data: name a file as data.heldOut, or set evaluate.evaluators to []');
+        throw new TrainerError(
+          'CONFIG_INVALID',
+          'the evaluator "loss" needs held-out data: name a file as data.heldOut, or set evaluate.evaluators to []',
+        );
       }
       const { loss, tokens } = await meanLoss(decoder, heldOut, { signal });
       return { loss, perplexity: Math.exp(loss), tokens };

@@ -15,12 +15,17 @@ export const layerMapStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
     const faults = intervals.flatMap(([start, end], i) => {
       if (start >= end) return [`interval ${i} [${start}, ${end}) is empty; expected start < end`];
       if (start < 0 || end > physicalLayers) {
-        return [`interval ${i} [${start}, ${end}) leaves the base, which has ${physicalLayers} layers: [0, ${physicalLayers})`];
+        return [
+          `interval ${i} [${start}, ${end}) leaves the base, which has ${physicalLayers} layers: [0, ${physicalLayers})`,
+        ];
       }
       return [];
     });
-    if (faults.length > 0) throw new ModelError('EXPANSION_INVALID', `the layer_map does not fit the base:\n  ${faults.join('\n  ')}`);
-    return intervals.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => ({ physical: start + i })));
+    if (faults.length > 0)
+      throw new ModelError('EXPANSION_INVALID', `the layer_map does not fit the base:\n  ${faults.join('\n  ')}`);
+    return intervals.flatMap(([start, end]) =>
+      Array.from({ length: end - start }, (_, i) => ({ physical: start + i })),
+    );
   },
 };
 

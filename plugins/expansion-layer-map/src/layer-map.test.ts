@@ -1,10 +1,9 @@
-import type { ExpansionStrategy } from '@glulam/model';
 import { testStrategy } from '@glulam/testing';
 import { layerMapStrategy } from './index.js';
 
 const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i);
 
-testStrategy(layerMapStrategy as ExpansionStrategy, {
+testStrategy(layerMapStrategy, {
   valid: [
     {
       physicalLayers: 32,
@@ -14,7 +13,11 @@ testStrategy(layerMapStrategy as ExpansionStrategy, {
     { physicalLayers: 4, options: { layer_map: [[2, 4], [0, 1], [0, 1]] }, physical: [2, 3, 0, 0] }, // prettier-ignore
   ],
   invalid: [
-    { physicalLayers: 8, options: { layer_map: [[0, 9]] }, message: /interval 0 \[0, 9\) leaves the base, which has 8 layers/ },
+    {
+      physicalLayers: 8,
+      options: { layer_map: [[0, 9]] },
+      message: /interval 0 \[0, 9\) leaves the base, which has 8 layers/,
+    },
     { physicalLayers: 8, options: { layer_map: [[0, 4], [4, 4]] }, message: /interval 1 \[4, 4\) is empty/ }, // prettier-ignore
     { physicalLayers: 8, options: { layer_map: [[-1, 4]] }, message: /leaves the base/ },
     { physicalLayers: 8, options: { layer_map: [] }, message: /layer_map/ },

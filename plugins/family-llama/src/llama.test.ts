@@ -6,7 +6,10 @@ const llama3 = { factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_m
 
 testFamily(llamaFamily, {
   valid: [
-    { fields: { ...base, tie_word_embeddings: true }, shape: { tiedHead: true, headSize: 64, slidingWindow: 0, biased: [] } },
+    {
+      fields: { ...base, tie_word_embeddings: true },
+      shape: { tiedHead: true, headSize: 64, slidingWindow: 0, biased: [] },
+    },
     { fields: { ...base, mlp_bias: true }, shape: { biased: ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'] } },
   ],
   alike: [
@@ -16,7 +19,13 @@ testFamily(llamaFamily, {
     ],
   ],
   invalid: [
-    { fields: { ...base, rope_scaling: { rope_type: 'llama3', factor: 8 } }, messages: [/low_freq_factor is missing/, /high_freq_factor is missing/] },
-    { fields: { ...base, tie_word_embeddings: 'yes' }, messages: [/tie_word_embeddings is "yes"; expected true or false/] },
+    {
+      fields: { ...base, rope_scaling: { rope_type: 'llama3', factor: 8 } },
+      messages: [/low_freq_factor is missing/, /high_freq_factor is missing/],
+    },
+    {
+      fields: { ...base, tie_word_embeddings: 'yes' },
+      messages: [/tie_word_embeddings is "yes"; expected true or false/],
+    },
   ],
 });

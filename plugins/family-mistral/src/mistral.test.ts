@@ -7,9 +7,18 @@ testFamily(mistralFamily, {
   valid: [
     {
       fields: { ...base, rope_theta: 10000, sliding_window: 4096 },
-      shape: { physicalLayers: 32, headSize: 128, slidingWindow: 4096, tiedHead: false, rope: { type: 'default', theta: 10000 } },
+      shape: {
+        physicalLayers: 32,
+        headSize: 128,
+        slidingWindow: 4096,
+        tiedHead: false,
+        rope: { type: 'default', theta: 10000 },
+      },
     },
-    { fields: { ...base, head_dim: 64, sliding_window: null, rope_theta: 1e6 }, shape: { headSize: 64, slidingWindow: 0, rope: { type: 'default', theta: 1e6 } } },
+    {
+      fields: { ...base, head_dim: 64, sliding_window: null, rope_theta: 1e6 },
+      shape: { headSize: 64, slidingWindow: 0, rope: { type: 'default', theta: 1e6 } },
+    },
   ],
   alike: [
     [
@@ -26,7 +35,13 @@ testFamily(mistralFamily, {
     { fields: {}, messages: [/hidden_size is missing/, /num_hidden_layers is missing/, /vocab_size is missing/] },
     { fields: { ...base, hidden_act: 'gelu' }, messages: [/hidden_act is "gelu"; expected "silu"/] },
     { fields: { ...base, num_key_value_heads: 5 }, messages: [/no multiple of num_key_value_heads 5/] },
-    { fields: { ...base, rope_scaling: { rope_type: 'yarn', factor: 4 } }, messages: [/rope type "yarn" is not known/] },
-    { fields: { ...base, hidden_size: '4096', rms_norm_eps: -1 }, messages: [/hidden_size is "4096"/, /rms_norm_eps is -1/] },
+    {
+      fields: { ...base, rope_scaling: { rope_type: 'yarn', factor: 4 } },
+      messages: [/rope type "yarn" is not known/],
+    },
+    {
+      fields: { ...base, hidden_size: '4096', rms_norm_eps: -1 },
+      messages: [/hidden_size is "4096"/, /rms_norm_eps is -1/],
+    },
   ],
 });

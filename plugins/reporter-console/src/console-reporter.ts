@@ -40,14 +40,20 @@ export function reportToConsole(events: RunEvents, output: Output): () => void {
   const report = (event: RunEvent): void => {
     switch (event.type) {
       case 'run.started':
-        line(`${event.physicalLayers} physical layers as ${event.virtualLayers} virtual layers, ${formatCount(event.trainableParameters)} trainable parameters`);
-        line(`engine ${event.engine}; ${formatCount(event.examples)} examples, ${event.steps} steps; run folder ${event.folder}`);
+        line(
+          `${event.physicalLayers} physical layers as ${event.virtualLayers} virtual layers, ${formatCount(event.trainableParameters)} trainable parameters`,
+        );
+        line(
+          `engine ${event.engine}; ${formatCount(event.examples)} examples, ${event.steps} steps; run folder ${event.folder}`,
+        );
         break;
       case 'step.finished':
         progress(event);
         break;
       case 'evaluation.finished': {
-        const scores = Object.entries(event.scores).map(([name, score]) => `${name} ${Number.isInteger(score) ? formatCount(score) : score.toFixed(4)}`);
+        const scores = Object.entries(event.scores).map(
+          ([name, score]) => `${name} ${Number.isInteger(score) ? formatCount(score) : score.toFixed(4)}`,
+        );
         line(`${event.step === 0 ? 'before training' : `after step ${event.step}`}: held-out ${scores.join(', ')}`);
         break;
       }

@@ -1,0 +1,138 @@
+import { execFile } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+// The built command line, as users run it.
+const root = path.resolve(import.meta.dirname, '..');
+const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');
+const quickstart = path.join(root, 'examples/quickstart/glulam.config.ts');
+const work = mkdtempSync(path.join(tmpdir(), 'glulam-cli-'));
+
+function glulam(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  return new Promise((done) => {
+    execFile(
+      process.execPath,
+      [path.join(root, 'packages/glulam/bin/glulam.js'), ...args],
+      { cwd: work },
+      (error, out, err) => {
+        done({ code: error === null ? 0 : Number(error.code), out, err });
+      },
+    );
+  });
+}
+
+/** A copy of the tiny base, changed. */
+function base(name: string, change: (folder: string) => void): string {
+  const folder = path.join(work, name);
+  cpSync(tiny, folder, { recursive: true });
+  change(folder);
+  return folder;
+}
+const editConfig = (folder: string, fields: Record<string, unknown>) => {
+  const file = path.join(folder, 'config.json');
+  writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, 'utf8')) as object), ...fields }));
+};
+
+describe('train, eval, generate', () => {
+  const run = path.join(work, 'run');
+  beforeAll(async () => {
+    const result = await glulam('train', quickstart, '--train.steps', '3', '--train.batch', '2', '--out', run);
+    expect(result).toMatchObject({ code: 0, err: '' });
+    expect(result.out).toMatch(/8 physical layers as 12 virtual layers, 325,632 trainable parameters/);
+    expect(result.out).toMatch(
+      /before training: held-out loss \d[\s\S]*step 3\/3[\s\S]*adapter saved in [\s\S]*after step 3: held-out loss/,
+    );
+  });
+
+  test('eval scores the run as training did, and generate goes on from a prompt', async () => {
+    const events = readFileSync(path.join(run, 'events.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { scores?: { loss: number } });
+    const scored = await glulam('eval', run);
+    expect(scored.code).toBe(0);
+    expect(JSON.parse(scored.out)).toMatchObject({
+      evaluator: 'loss',
+      loss: events.findLast(({ scores }) => scores !== undefined)!.scores!.loss,
+    });
+    const args = ['generate', run, '--prompt', 'Question: What is 2 + 2?\\nAnswer:', '--max-tokens', '8'];
+    const [first, second] = [await glulam(...args), await glulam(...args)];
+    expect(first).toMatchObject({ code: 0, err: '' });
+    expect(first.out.trim().length).toBeGreaterThan(0);
+    expect(second.out).toBe(first.out);
+    const drawn = await glulam(
+      ...args,
+      '--temperature',
+      '2',
+      '--seed',
+      '3',
+      '--top-k',
+      '50',
+      '--top-p',
+      '0.9',
+      '--chat',
+    );
+    expect(drawn).toMatchObject({ code: 0, err: '' });
+  });
+
+  test('JSON and YAML configs say the same as TypeScript ones', async () => {
+    const fields = { base: tiny, data: { train: 'rows.jsonl', heldOut: 'rows.jsonl' } };
+    writeFileSync(path.join(work, 'rows.jsonl'), '{"question":"1 + 1?","answer":"2"}\n');
+    writeFileSync(path.join(work, 'c.json'), JSON.stringify(fields));
+    writeFileSync(path.join(work, 'c.yaml'), `base: ${tiny}\ndata:\n  train: rows.jsonl\n  heldOut: rows.jsonl\n`);
+    writeFileSync(path.join(work, 'c.mjs'), `export default ${JSON.stringify(fields)};\n`);
+    const outputs = await Promise.all(['c.json', 'c.yaml', 'c.mjs'].map((file) => glulam('eval', file)));
+    for (const { code, out } of outputs) expect([code, out]).toEqual([0, outputs[0]!.out]);
+  });
+
+  test('help, with exit code 0', async () => {
+    for (const args of [[], ['--help'], ['train', '--help'], ['eval', '-h'], ['generate', '--help']]) {
+      const { code, out } = await glulam(...args);
+      expect([code, out.includes('glulam')]).toEqual([0, true]);
+    }
+  });
+});
+
+describe('what is wrong is said, with exit code 1, and nothing is left behind', () => {
+  const cases: [string, () => string[], RegExp][] = [
+    ['an unknown command', () => ['trian'], /no command "trian"; it has train, eval, generate/],
+    ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
+    ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
+    ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],
+    ['an unknown kind', () => ['train', quickstart, '--expansion.kind', 'layermap'], /did you mean "layer_map"\?; installed kinds: layer_map/],
+    ['an interval out of range', () => ['train', quickstart, '--expansion.layer_map', '[[0,4],[4,99]]'], /interval 1 \[4, 99\) leaves the base, which has 8 layers/],
+    ['an empty interval', () => ['train', quickstart, '--expansion.layer_map', '[[4,4]]'], /is empty/],
+    ['an instruction set that does not exist', () => ['train', quickstart, '--engine.isa', 'sse9'], /engine.isa/],
+    ['no checkpoint', () => ['train', quickstart, '--base', work], /is not a base checkpoint: it has no config.json/],
+    ['truncated weights', () => ['train', quickstart, '--base', base('cut', (at) => truncateSync(path.join(at, 'model.safetensors'), 5_000_000))], /it was cut short/],
+    ['missing weights', () => ['train', quickstart, '--base', base('gone', (at) => rmSync(path.join(at, 'model.safetensors')))], /no model.safetensors/],
+    ['a pickle', () => ['train', quickstart, '--base', base('pickle', (at) => (copyFileSync(path.join(at, 'model.safetensors'), path.join(at, 'pytorch_model.bin')), rmSync(path.join(at, 'model.safetensors'))))], /pickle file can run any code/],
+    ['an unknown model type', () => ['train', quickstart, '--base', base('type', (at) => editConfig(at, { model_type: 'gemma' }))], /model_type "gemma"; installed families: llama, mistral/],
+    ['a quantized checkpoint', () => ['train', quickstart, '--base', base('quantized', (at) => editConfig(at, { quantization_config: { quant_method: 'awq' } }))], /quant_method: "awq"/],
+    ['shapes that do not fit', () => ['train', quickstart, '--base', base('shape', (at) => editConfig(at, { hidden_size: 128 }))], /has shape \[1536, 192\]; config.json makes it \[1536, 128\]/],
+    ['a file with bad rows', () => (writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'), ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]), /bad.jsonl:1: has the keys question/],
+    ['no prompt', () => ['generate', quickstart], /needs a text: --prompt/],
+    ['an unknown option of generate', () => ['generate', quickstart, '--promt', 'x'], /no option --promt/],
+    ['no run', () => ['eval', path.join(work, 'none')], /neither a run folder/],
+  ]; // prettier-ignore
+  test.each(cases)('%s', async (_, make, message) => {
+    const out = path.join(work, 'refused');
+    const args = make();
+    const { code, err } = await glulam(...args, ...(args[0] === 'train' ? ['--out', out] : []));
+    expect(code).toBe(1);
+    expect(err).toMatch(message);
+    expect(err).not.toMatch(/\n {4}at /);
+    expect(existsSync(out)).toBe(false);
+  });
+});
