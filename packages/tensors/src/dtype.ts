@@ -45,8 +45,8 @@ export function toFloat16Bits(value: number): number {
   if (magnitude < 0x38800000) {
     // Subnormal: adding 0.5 shifts the fraction to where float32's own rounding does the work.
     bits[0] = magnitude;
-    float[0] = float[0]! + 0.5;
-    return sign | (bits[0]! - 0x3f000000);
+    float[0] = float[0] + 0.5;
+    return sign | (bits[0] - 0x3f000000);
   }
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
   return sign | ((rounded - 0x38000000) >>> 13);

@@ -76,7 +76,7 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
         `tensor ${name} ends at byte ${end} of the data, but the file has only ${dataBytes}: it was cut short or its header is wrong`,
       );
     }
-    const expected = sizeOf(shape as number[]) * bytes;
+    const expected = sizeOf(shape) * bytes;
     if (end - begin !== expected) {
       throw invalid(
         `tensor ${name} takes ${end - begin} bytes, but ${String(dtype)} [${shape.join(', ')}] needs ${expected}`,
@@ -85,7 +85,7 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
     return {
       name,
       dtype: dtype as string,
-      shape: shape as number[],
+      shape: shape,
       byteOffset: dataOffset + begin,
       byteLength: end - begin,
     };

@@ -79,8 +79,9 @@ void gemm(Pool& pool, Isa isa, const Matrix& givenA, const Matrix& givenB, const
     multiplyDots(pool, kernels, left, m, right, n, k, straight);
   } else if (n <= slimRows && left.along == 1 && longSums) {
     multiplyDots(pool, kernels, right, n, left, m, k, turned);
-  } else if (n < m && n < kernels.lanes * kernels.tileVectors) {
-    multiplyTiles(pool, kernels, right, n, left, m, k, turned);  // else registers would be part empty
+  } else if (n < m && (n < kernels.lanes * kernels.tileVectors || left.along != 1)) {
+    // Else registers would be part empty, or the larger operand packed a few elements at a time.
+    multiplyTiles(pool, kernels, right, n, left, m, k, turned);
   } else {
     multiplyTiles(pool, kernels, left, m, right, n, k, straight);
   }
