@@ -52,6 +52,16 @@ describe('compose', () => {
   test('a service of the wrong type does not compile', () => {
     // @ts-expect-error greet is missing
     definePlugin({ name: 'x', register: (registry) => registry.provide(greeter, { create: () => ({ nope: 1 }) }) });
+    // @ts-expect-error text is missing; kind alone must not widen the point's type
+    definePlugin({ name: 'x', register: (registry) => registry.contribute(words, { create: () => ({ kind: 'a' }) }) });
+  });
+
+  test('a create that returns a promise is a fault', () => {
+    const create = (async () => Promise.reject(new Error('late'))) as unknown as () => Greeter;
+    const slow = definePlugin({ name: 'slow', register: (registry) => registry.provide(greeter, { create }) });
+    expect(faultsOf([slow])).toMatchObject([
+      { code: 'CREATE_FAILED', plugin: 'slow', message: expect.stringContaining('promise') as string },
+    ]);
   });
 
   test('reports every fault at once, each with its plugin', () => {

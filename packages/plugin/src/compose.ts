@@ -59,7 +59,16 @@ export function compose(plugins: PluginList): Composition {
         return undefined;
       }
       try {
-        return entry.create(Object.fromEntries(values.map((value, i) => [names[i]!, value])));
+        const value = entry.create(Object.fromEntries(values.map((value, i) => [names[i]!, value])));
+        if (!isThenable(value)) return value;
+        broken.add(entry.target.key);
+        value.then(undefined, () => undefined); // reported below; without this Node would end the process over it
+        fault(
+          'CREATE_FAILED',
+          entry.plugin,
+          `creating ${entry.target.id} returned a promise; create is synchronous, and slow work waits for open()`,
+        );
+        return undefined;
       } catch (cause) {
         broken.add(entry.target.key);
         fault('CREATE_FAILED', entry.plugin, `creating ${entry.target.id} failed: ${describe(cause)}`, cause);
@@ -133,6 +142,10 @@ function reportCycles(entries: readonly Entry[], byKey: ReadonlyMap<symbol, read
     state.set(key, 'done');
   };
   for (const { target } of entries) visit(target.key);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 function describe(cause: unknown): string {

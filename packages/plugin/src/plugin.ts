@@ -17,9 +17,11 @@ export interface Spec<T, D extends Deps> {
 /** How a plugin says what it brings; valid during `register` only. */
 export interface Registry {
   /** Supply the one implementation of a service. */
-  provide<T, D extends Deps = Record<never, never>>(token: Token<T>, spec: Spec<T, D>): void;
+  // NoInfer: the token alone says what T is. Otherwise TypeScript settles on what token and `create` have in common,
+  // and a service that lacks methods compiles.
+  provide<T, D extends Deps = Record<never, never>>(token: Token<T>, spec: Spec<NoInfer<T>, D>): void;
   /** Add one of many. */
-  contribute<T, D extends Deps = Record<never, never>>(point: Point<T>, spec: Spec<T, D>): void;
+  contribute<T, D extends Deps = Record<never, never>>(point: Point<T>, spec: Spec<NoInfer<T>, D>): void;
 }
 
 export interface Plugin {

@@ -1,4 +1,4 @@
-import { createWriteStream, existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writePeftAdapter } from '@glulam/model';
@@ -62,13 +62,14 @@ export async function train(
 
     await mkdir(folder, { recursive: true });
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-    const log = createWriteStream(path.join(folder, 'events.jsonl'));
+    // Written at once, so that a run that is killed has told all that it did.
+    const log = openSync(path.join(folder, 'events.jsonl'), 'a');
     const logging = events.listen('run folder', (stream) =>
-      stream.pipe(tap((event) => log.write(`${JSON.stringify(event)}\n`))),
+      stream.pipe(tap((event) => writeSync(log, `${JSON.stringify(event)}\n`))),
     );
     closers.push(() => {
       logging.unsubscribe();
-      log.end();
+      closeSync(log);
     });
     for (const { contribution, options } of listeners) closers.push(contribution.open(options, events));
 
