@@ -29,6 +29,16 @@ void runPieces(Pool& pool, size_t n, size_t grain, Piece piece, void* context) {
   pool.forEach(n, grain, [=](size_t begin, size_t end) { piece(context, begin, end); });
 }
 
+namespace {
+
+void* allocate(size_t bytes) {
+  void* memory = std::aligned_alloc(64, (bytes + 63) & ~size_t(63));
+  if (!memory && bytes > 0) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
 float* scratch(size_t floats) {
   struct Free {
     void operator()(float* p) const { std::free(p); }
@@ -36,15 +46,16 @@ float* scratch(size_t floats) {
   thread_local std::unique_ptr<float, Free> memory;
   thread_local size_t size = 0;
   if (floats > size) {
-    size_t bytes = (floats * sizeof(float) + 4095) & ~size_t(4095);
     memory.reset();
     size = 0;
-    memory.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
-    if (!memory) throw std::bad_alloc();
-    size = bytes / sizeof(float);
+    memory.reset(static_cast<float*>(allocate(floats * sizeof(float))));
+    size = floats;
   }
   return memory.get();
 }
+
+SharedScratch::SharedScratch(size_t bytes) : data(allocate(bytes)) {}
+SharedScratch::~SharedScratch() { std::free(data); }
 
 void failIndex(const char* what, int64_t index, size_t limit) {
   throw std::runtime_error(std::string(what) + " got index " + std::to_string(index) + "; expected 0 to " +

@@ -10,8 +10,10 @@
 
 namespace glulam {
 
-enum class Unary : uint8_t { neg, exp, log, sqrt, rsqrt, sigmoid };
-enum class Binary : uint8_t { add, sub, mul, div, max, greaterEqual };
+// JavaScript sends these as numbers: new ones come last.
+enum class Unary : uint8_t { neg, exp, log, sqrt, rsqrt, sigmoid, abs, silu, square, reciprocal };
+// max and min are NaN where one operand is; comparisons give 1 or 0.
+enum class Binary : uint8_t { add, sub, mul, div, max, greaterEqual, min, greater, equal };
 enum class Reduction : uint8_t { sum, max };
 
 constexpr int maxRank = 6;
@@ -31,6 +33,8 @@ struct RandomKey {
 };
 
 // Row queryStart + i stands at position keyLength - queryLength + i among its segment's keys and sees those up to it.
+// So queryLength = keyLength in training, and is less for a chunk of a prompt or, with 1, for the next token. No more
+// than keyLength; no two segments have a query in common, nor, where gradients are taken, a key.
 struct Segment {
   size_t queryStart, queryLength, keyStart, keyLength;
 };
@@ -43,14 +47,17 @@ struct Attention {
   size_t segmentCount;
 };
 
-// A tensor's values of type f32 or bf16.
+// A tensor's values of type f32 or bf16. rope and attention read `rowStride`, which counts elements; 0: rows lie one
+// after another.
 struct Values {
   const void* data;
   DType type;
+  size_t rowStride = 0;
 };
 struct ValuesOut {
   void* data;
   DType type;
+  size_t rowStride = 0;
 };
 
 struct AdamWTensor {
@@ -72,7 +79,8 @@ struct FloatSpan {
 };
 
 struct Kernels {
-  // Between f32, bf16 and f16 (rounded to nearest even; NaN stays NaN), and between i32 and f32.
+  // Between f32, bf16, f16 and i32. Rounds to nearest even, to i32 towards zero and to the nearest that it has; NaN
+  // stays NaN, or is 0 as i32. `from` may lie at any byte address.
   void (*convert)(Pool&, void* to, DType toType, const void* from, DType fromType, size_t n);
   void (*fill)(Pool&, float* y, float value, size_t n);
   void (*unary)(Pool&, Unary, float* y, const float* x, size_t n);
@@ -96,26 +104,26 @@ struct Kernels {
   // An N-dimensional region to another; elements of 2 or 4 bytes
   void (*stridedCopy)(Pool&, void* to, const void* from, size_t elementBytes, const Walk&, const Strides& toStrides,
                       const Strides& fromStrides);
-  // y [rows] = index of the largest of x [rows, n], the first of equals
+  // y [rows] = index of the largest of x [rows, n], the first of equals; NaN is larger than any number
   void (*argmax)(Pool&, int32_t* y, const float* x, size_t rows, size_t n);
   // Uniform in [0, 1) with 24 bits
   void (*random)(Pool&, float* y, size_t n, const RandomKey&);
-  // y = uniform(i) >= rate ? x / (1 - rate) : 0, the uniforms of `random`
+  // y = uniform(i) >= rate ? x * (1 / (1 - rate)) : 0, the uniforms of `random`
   void (*dropout)(Pool&, ValuesOut y, Values x, size_t n, float rate, const RandomKey&);
 
   // y = x * rstd * weight, rstd = 1 / sqrt(mean(x^2) + epsilon); x, y [rows, width], weight [width], rstd [rows]
   void (*rmsNorm)(Pool&, ValuesOut y, float* rstd, const float* x, const float* weight, size_t rows, size_t width,
                   float epsilon);
-  // dx from dy; dWeight (may be null) is overwritten
+  // dx and dWeight from dy; both are overwritten, and either may be null
   void (*rmsNormBackward)(Pool&, float* dx, float* dWeight, const float* dy, const float* x, const float* weight,
                           const float* rstd, size_t rows, size_t width);
   // Rotate-half layout; x, y [rows, heads * headSize], cos, sin [rows, headSize / 2]; inverse turns back (backward)
   void (*rope)(Pool&, ValuesOut y, Values x, const float* cos, const float* sin, size_t rows, size_t heads,
                size_t headSize, bool inverse);
   // q, out [queries, heads * headSize], k, v [keys, keyValueHeads * headSize], lse [queries, heads]: log of the sum of
-  // exponentials. No matrix of scores is made (Dao et al. 2022).
+  // exponentials. No matrix of scores is made (Dao et al. 2022). Rows of out and lse in no segment stay as they are.
   void (*attention)(Pool&, ValuesOut out, float* lse, Values q, Values k, Values v, const Attention&);
-  // Gradients of rows in no segment are left as they are: give zeros.
+  // Overwrites the rows of dq, dk and dv (contiguous) that are in a segment and leaves the others as they are.
   void (*attentionBackward)(Pool&, float* dq, float* dk, float* dv, const float* dOut, Values out, const float* lse,
                             Values q, Values k, Values v, const Attention&);
   // y = gate * sigmoid(gate) * up

@@ -11,6 +11,17 @@ void runPieces(Pool& pool, size_t n, size_t grain, Piece piece, void* context);
 // This thread's own memory, 64-byte aligned; the next call on the thread may move it.
 float* scratch(size_t floats);
 
+// Memory that the pieces of one kernel share, 64-byte aligned.
+class SharedScratch {
+ public:
+  explicit SharedScratch(size_t bytes);
+  SharedScratch(const SharedScratch&) = delete;
+  SharedScratch& operator=(const SharedScratch&) = delete;
+  ~SharedScratch();
+
+  void* const data;
+};
+
 [[noreturn]] void failIndex(const char* what, int64_t index, size_t limit);
 
 }  // namespace glulam
