@@ -1,40 +1,21 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { TensorsError } from './errors.js';
 
-function temporaryName(target: string): string {
-  return path.join(
-    path.dirname(target),
-    `.${path.basename(target)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`,
-  );
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-function writeFailed(target: string, cause: unknown): TensorsError {
-  const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
-  return new TensorsError(
-    'WRITE_FAILED',
-    full
-      ? `the disk is full: ${target} was not written, what was there before is untouched; free some space and try again`
-      : `${target} was not written, what was there before is untouched: ${(cause as Error).message}`,
-    { cause },
-  );
-}
-
-/** Write a file under a temporary name, sync it, rename it: under its own name there is always a whole file. */
+/**
+ * Write a file under a temporary name beside it (`.NAME.PID-RANDOM.tmp`), sync it, rename it: under its own name there
+ * is always a whole file, the old one or the new one, however the process ends. Missing parent folders are made.
+ *
+ * On any error the temporary file is removed and WRITE_FAILED thrown with the cause; `bytes`, the size that the file
+ * will have, is for its message on a full disk.
+ */
 export async function writeFileAtomic(
   target: string,
   content: string | Uint8Array | ((file: FileHandle) => Promise<void>),
+  options: { readonly bytes?: number } = {},
 ): Promise<void> {
+  const bytes = typeof content === 'function' ? options.bytes : Buffer.byteLength(content);
   const temporary = temporaryName(target);
   try {
     await mkdir(path.dirname(target), { recursive: true });
@@ -49,39 +30,128 @@ export async function writeFileAtomic(
     await rename(temporary, target);
     await syncFolder(path.dirname(target));
   } catch (cause) {
-    await rm(temporary, { force: true });
-    throw writeFailed(target, cause);
+    throw writeFailed(target, cause, await remove(temporary), bytes);
   }
 }
 
 /**
- * Fill a folder under a temporary name, sync its files, rename it. An existing folder of that name is replaced whole, or
- * stays whole if `fill` fails.
+ * Fill a folder under a temporary name beside it, sync all that is in it, rename it: a folder under its own name is
+ * always whole. An existing one is replaced whole, or left whole if anything fails; with `replace: false` it is an error,
+ * told before `fill` is called.
+ *
+ * No system call that Node has swaps two folders, so replacing is two renames. A process killed between them leaves
+ * nothing under the name, the old folder whole as `.NAME.PID-RANDOM.tmp.old`, the new one whole as `.NAME.PID-RANDOM.tmp`.
+ * Where that is not good enough, give every version a name of its own.
+ *
+ * On any error the temporary folder is removed and WRITE_FAILED thrown with the cause.
  */
-export async function writeFolderAtomic(target: string, fill: (folder: string) => Promise<void>): Promise<void> {
+export async function writeFolderAtomic(
+  target: string,
+  fill: (folder: string) => Promise<void>,
+  options: { readonly replace?: boolean } = {},
+): Promise<void> {
   const temporary = temporaryName(target);
   const aside = `${temporary}.old`;
   try {
+    await checkReplaceable(target, options.replace ?? true);
     await mkdir(temporary, { recursive: true });
     await fill(temporary);
-    for (const entry of await readdir(temporary, { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile()) continue;
-      const file = await open(path.join(entry.parentPath, entry.name), 'r+');
-      try {
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+    await syncAll(temporary);
+    const replaced = await checkReplaceable(target, options.replace ?? true);
+    if (replaced) await rename(target, aside);
+    try {
+      await rename(temporary, target);
+    } catch (cause) {
+      if (replaced) await rename(aside, target);
+      throw cause;
     }
-    await syncFolder(temporary);
-    await rename(target, aside).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-    });
-    await rename(temporary, target);
-    await rm(aside, { recursive: true, force: true });
     await syncFolder(path.dirname(target));
   } catch (cause) {
-    await rm(temporary, { recursive: true, force: true });
-    throw writeFailed(target, cause);
+    throw writeFailed(target, cause, await remove(temporary));
   }
+  // The new folder stands: what goes wrong from here is not a failure to write it.
+  try {
+    await rm(aside, { recursive: true, force: true });
+  } catch (cause) {
+    throw new TensorsError(
+      'WRITE_FAILED',
+      `${target} was written, but the folder that was there before could not be removed: ${(cause as Error).message}; remove ${aside}`,
+      { cause },
+    );
+  }
+}
+
+/** Whether there is a folder to replace; throws where something is in the way. */
+async function checkReplaceable(target: string, replace: boolean): Promise<boolean> {
+  if ((await lstat(target).catch(ignoreMissing)) === undefined) return false;
+  if (!replace) throw new Error('it exists already; choose another name, or remove it first');
+  if (!(await stat(target)).isDirectory())
+    throw new Error('there is a file of that name; expected a folder or nothing');
+  return true;
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+function temporaryName(target: string): string {
+  return path.join(
+    path.dirname(target),
+    `.${path.basename(target)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`,
+  );
+}
+
+async function syncAll(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const place = path.join(folder, entry.name);
+    if (entry.isDirectory()) await syncAll(place);
+    // Windows syncs only what is open for writing; elsewhere a copy of a read-only file must not stand in the way.
+    else if (entry.isFile()) await sync(place, process.platform === 'win32' ? 'r+' : 'r');
+  }
+  await syncFolder(folder);
+}
+
+/** So that the names in a folder outlive a power cut; Windows cannot open folders and does this by itself. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform !== 'win32') await sync(folder, 'r');
+}
+
+async function sync(place: string, flags: string): Promise<void> {
+  const handle = await open(place, flags);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Returns what to add to the message where even that fails; the first error stays the one that is told. */
+async function remove(temporary: string): Promise<string> {
+  try {
+    await rm(temporary, { recursive: true, force: true });
+    return '';
+  } catch (error) {
+    // A file where a parent folder should be: there is nothing to remove.
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return '';
+    return `; ${temporary} is left over, remove it (${(error as Error).message})`;
+  }
+}
+
+function writeFailed(target: string, cause: unknown, leftOver: string, bytes?: number): TensorsError {
+  const root = rootOf(cause);
+  const code = (root as NodeJS.ErrnoException | undefined)?.code;
+  const untouched = `${target} was not written, what was there before is untouched`;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') {
+    const reason = root instanceof Error ? root.message : String(root);
+    return new TensorsError('WRITE_FAILED', `${untouched}: ${reason}${leftOver}`, { cause });
+  }
+  const needed = bytes === undefined ? 'it' : `its ${bytes} bytes`;
+  const remedy = `make room for ${needed} and try again`;
+  return new TensorsError('WRITE_FAILED', `the disk is full: ${untouched}; ${remedy}${leftOver}`, { cause });
+}
+
+/** What failed in the first place: a file that failed within a folder says so under a name that is gone. */
+function rootOf(error: unknown): unknown {
+  const nested = error instanceof TensorsError && error.code === 'WRITE_FAILED' && error.cause !== undefined;
+  return nested ? rootOf(error.cause) : error;
 }

@@ -1,120 +1,160 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
-import { fromBfloat16Bits, fromFloat16Bits, type DType } from './dtype.js';
+import type { DType } from './dtype.js';
+import { duplicateKey } from './duplicate-key.js';
 import { TensorsError } from './errors.js';
-import { readSafetensorsHeader, type SafetensorsEntry } from './safetensors-header.js';
+import {
+  readSafetensorsHeader,
+  type FileDtype,
+  type SafetensorsEntry,
+  type SafetensorsHeader,
+} from './safetensors-header.js';
 import type { WeightSource } from './weight-source.js';
 
 /** All tensors of a checkpoint folder by name, wherever they lie; only headers have been read. */
 export interface CheckpointFiles {
   readonly folder: string;
   readonly files: readonly string[];
+  /** Of the tensors, headers apart. */
   readonly totalBytes: number;
+  /** Of all files together; the first file has the last word. */
+  readonly metadata: Readonly<Record<string, string>>;
   names(): readonly string[];
   has(name: string): boolean;
-  /** Throws SAFETENSORS_MISSING_TENSOR with names that come close. */
+  /** A tensor of whatever type, as its file describes it. Throws SAFETENSORS_MISSING_TENSOR with names that come close. */
+  entry(name: string): SafetensorsEntry;
+  /** A tensor to open as a weight: like `entry`, and throws DTYPE_MISMATCH for a type that no engine reads. */
   source(name: string): WeightSource;
 }
 
-const weightDtypes: Readonly<Record<string, DType>> = {
+const weightDtypes: Readonly<Partial<Record<FileDtype, DType>>> = {
   F32: 'float32',
   BF16: 'bfloat16',
   F16: 'float16',
   I32: 'int32',
 };
 
-/** Open `model.safetensors`, or the shards that `model.safetensors.index.json` names. */
+/**
+ * Open `model.safetensors`, or else the shards that `model.safetensors.index.json` names (transformers' order too).
+ *
+ * Throws FILE_UNREADABLE where there is neither, with a reason and a remedy for other layouts; SAFETENSORS_INVALID.
+ */
 export function openCheckpointFiles(folder: string): CheckpointFiles {
-  const index = path.join(folder, 'model.safetensors.index.json');
   const single = path.join(folder, 'model.safetensors');
+  const index = path.join(folder, 'model.safetensors.index.json');
+  if (existsSync(single)) return gather(folder, [readSafetensorsHeader(single)]);
   if (existsSync(index)) return openShards(folder, index);
-  if (existsSync(single)) return openSafetensors(single);
   throw noWeights(folder);
 }
 
 /** Open one safetensors file, such as an adapter's. */
 export function openSafetensors(file: string): CheckpointFiles {
-  return gather(path.dirname(file), [file], readSafetensorsHeader(file).tensors, new Map());
+  return gather(path.dirname(file), [readSafetensorsHeader(file)]);
 }
 
 function openShards(folder: string, index: string): CheckpointFiles {
   const invalid = (message: string, cause?: unknown): TensorsError =>
     new TensorsError('SAFETENSORS_INVALID', `${index}: ${message}; download it again`, { cause });
-  let map: unknown;
-  try {
-    map = (JSON.parse(readFileSync(index, 'utf8')) as { weight_map?: unknown } | null)?.weight_map;
-  } catch (cause) {
-    throw invalid(`is not JSON (${(cause as Error).message})`, cause);
-  }
-  if (typeof map !== 'object' || map === null || Array.isArray(map))
-    throw invalid('has no weight_map from tensors to files');
-  const shardOf = Object.entries(map as Record<string, unknown>);
-  const shards = [...new Set(shardOf.map(([, shard]) => shard))].map((shard) => {
-    if (typeof shard !== 'string' || shard === '' || path.basename(shard) !== shard || shard === '..') {
-      throw invalid(`names the shard ${JSON.stringify(shard)}; expected the name of a file in the same folder`);
-    }
+  const shardOf = readWeightMap(index, invalid);
+  const headers = new Map<string, SafetensorsHeader>();
+  for (const shard of new Set(shardOf.values())) {
     const file = path.join(folder, shard);
-    if (!existsSync(file)) throw invalid(`names the shard ${shard}, which is not in ${folder}`);
-    return { shard, file, header: readSafetensorsHeader(file) };
-  });
-  const tensors = new Map<string, SafetensorsEntry>();
-  const files = new Map<string, string>();
-  for (const { shard, file, header } of shards) {
-    for (const [name, entry] of header.tensors) {
-      if (files.has(name)) throw invalid(`tensor ${name} is in ${path.basename(files.get(name)!)} and in ${shard}`);
-      tensors.set(name, entry);
-      files.set(name, file);
+    if (!existsSync(file)) throw invalid(`it names the shard ${shard}, which is not in ${folder}`);
+    headers.set(shard, readSafetensorsHeader(file));
+  }
+  const foundIn = new Map<string, string>();
+  for (const [shard, { tensors }] of headers) {
+    for (const name of tensors.keys()) {
+      const other = foundIn.get(name);
+      if (other !== undefined) throw invalid(`tensor ${name} is in two shards, ${other} and ${shard}`);
+      foundIn.set(name, shard);
     }
   }
   for (const [name, shard] of shardOf) {
-    if (path.basename(files.get(name) ?? '') !== shard)
-      throw invalid(`says that tensor ${name} is in ${String(shard)}; it is not`);
+    const found = foundIn.get(name);
+    if (found === shard) continue;
+    throw invalid(`it says that tensor ${name} is in ${shard}; it is not, it is in ${found ?? 'none of the shards'}`);
   }
-  return gather(
-    folder,
-    shards.map(({ file }) => file),
-    tensors,
-    files,
-  );
+  return gather(folder, [...headers.values()]);
 }
 
-function gather(
-  folder: string,
-  files: readonly string[],
-  tensors: ReadonlyMap<string, SafetensorsEntry>,
-  fileOf: ReadonlyMap<string, string>,
-): CheckpointFiles {
+/** The shard of each tensor. */
+function readWeightMap(
+  index: string,
+  invalid: (message: string, cause?: unknown) => TensorsError,
+): Map<string, string> {
+  let text: string;
+  try {
+    text = readFileSync(index, 'utf8');
+  } catch (cause) {
+    throw new TensorsError('FILE_UNREADABLE', `cannot read ${index}: ${(cause as Error).message}`, { cause });
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw invalid(`it is not JSON (${(cause as Error).message})`, cause);
+  }
+  const map = (json as { weight_map?: unknown } | null)?.weight_map;
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    throw invalid('it has no weight_map, an object with the file of each tensor');
+  }
+  const twice = duplicateKey(text);
+  if (twice !== undefined) throw invalid(`it has ${JSON.stringify(twice)} twice in one object`);
+  const entries = Object.entries(map as Record<string, unknown>);
+  if (entries.length === 0) throw invalid('its weight_map is empty');
+  for (const [name, shard] of entries) {
+    // A path could lead out of the folder; a colon names a drive or a stream on Windows.
+    if (typeof shard === 'string' && /^[^\\/:\0]+$/.test(shard) && shard !== '.' && shard !== '..') continue;
+    const shown = typeof shard === 'string' ? JSON.stringify(shard) : `a value of type ${typeof shard}`;
+    throw invalid(`its weight_map puts tensor ${name} into ${shown}, expected the name of a file in the same folder`);
+  }
+  return new Map(entries as [string, string][]);
+}
+
+function gather(folder: string, headers: readonly SafetensorsHeader[]): CheckpointFiles {
+  const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
+  const files = headers.map(({ file }) => file);
+  const where = files.length === 1 ? files[0]! : folder;
+  const entry = (name: string): SafetensorsEntry => {
+    const found = tensors.get(name);
+    if (found !== undefined) return found;
+    const close = [...tensors.keys()]
+      .map((other) => ({ other, distance: distance(other, name) }))
+      .sort((a, b) => a.distance - b.distance)
+      .slice(0, 3);
+    throw new TensorsError(
+      'SAFETENSORS_MISSING_TENSOR',
+      `${where} has no tensor ${name}; ` +
+        (close.length === 0
+          ? 'it has none at all'
+          : `the closest names are ${close.map(({ other }) => other).join(', ')}`),
+    );
+  };
   return {
     folder,
     files,
     totalBytes: [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
+    metadata: Object.assign({}, ...headers.map(({ metadata }) => metadata).reverse()) as Record<string, string>,
     names: () => [...tensors.keys()],
     has: (name) => tensors.has(name),
+    entry,
     source(name) {
-      const entry = tensors.get(name);
-      if (entry === undefined) {
-        const close = [...tensors.keys()].sort((a, b) => distance(a, name) - distance(b, name)).slice(0, 3);
-        throw new TensorsError(
-          'SAFETENSORS_MISSING_TENSOR',
-          `${folder} has no tensor ${name}; the closest names are ${close.join(', ') || 'none: it is empty'}`,
-        );
-      }
-      const dtype = weightDtypes[entry.dtype];
-      if (dtype === undefined) {
-        throw new TensorsError(
-          'DTYPE_MISMATCH',
-          `tensor ${name} of ${folder} is stored as ${entry.dtype}; expected ${Object.keys(weightDtypes).join(', ')}: convert the checkpoint to one of these`,
-        );
-      }
-      const { shape, byteOffset, byteLength } = entry;
-      return { name, shape, dtype, file: fileOf.get(name) ?? files[0]!, byteOffset, byteLength };
+      const { dtype, shape, file, byteOffset, byteLength } = entry(name);
+      const weightDtype = weightDtypes[dtype];
+      if (weightDtype !== undefined) return { name, shape, dtype: weightDtype, file, byteOffset, byteLength };
+      throw new TensorsError(
+        'DTYPE_MISMATCH',
+        `tensor ${name} of ${file} is stored as ${dtype}, expected one of ${Object.keys(weightDtypes).join(', ')}: ` +
+          'convert the checkpoint, for example to BF16 with transformers',
+      );
     },
   };
 }
 
 function noWeights(folder: string): TensorsError {
-  let names: string[] = [];
+  let names: string[];
   try {
     names = readdirSync(folder);
   } catch (cause) {
@@ -122,58 +162,23 @@ function noWeights(folder: string): TensorsError {
       cause,
     });
   }
-  const pickle = names.find((name) => /\.(bin|pth|pt|ckpt)$/.test(name));
-  if (pickle !== undefined) {
-    return new TensorsError(
-      'FILE_UNREADABLE',
-      `${folder} has its weights as ${pickle}: a pickle file can run any code when it is loaded, so Glulam does not read it. ` +
-        'Convert it where you trust it: model.save_pretrained(folder, safe_serialization=True) in transformers.',
+  const fault = (message: string): TensorsError => new TensorsError('FILE_UNREADABLE', `${folder} ${message}`);
+  const expected = 'model.safetensors or model.safetensors.index.json';
+  const safe = names.filter((name) => name.endsWith('.safetensors')).sort();
+  if (safe.some((name) => name.startsWith('consolidated'))) {
+    return fault(
+      `has only ${safe.join(', ')}, which is another layout, Mistral's own; expected ${expected}: ` +
+        'download these files of the same model, or convert with convert_mistral_weights_to_hf.py of transformers',
     );
   }
-  const other = names.filter((name) => name.endsWith('.safetensors'));
-  return new TensorsError(
-    'FILE_UNREADABLE',
-    `${folder} has no model.safetensors and no model.safetensors.index.json` +
-      (other.length > 0
-        ? ` (it has ${other.join(', ')}, which is another layout: use the Hugging Face one)`
-        : '; expected a Hugging Face checkpoint'),
-  );
-}
-
-/** Rows `[start, end)` along the first axis, widened to float32; a scalar is one row. */
-export function readFloats(
-  { name, shape, dtype, file, byteOffset, byteLength }: WeightSource,
-  start = 0,
-  end = shape[0] ?? 1,
-): Float32Array {
-  if (dtype === 'int32')
-    throw new TensorsError('DTYPE_MISMATCH', `tensor ${name} holds integers; expected floating point`);
-  const rows = shape[0] ?? 1;
-  const rowBytes = rows === 0 ? 0 : byteLength / rows;
-  const bytes = readBytes(file, byteOffset + start * rowBytes, (end - start) * rowBytes);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (dtype === 'float32')
-    return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(i * 4, true));
-  const widen = dtype === 'bfloat16' ? fromBfloat16Bits : fromFloat16Bits;
-  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(i * 2, true)));
-}
-
-function readBytes(file: string, offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  const handle = openSync(file, 'r');
-  try {
-    let done = 0;
-    while (done < length) {
-      const count = readSync(handle, bytes, done, length - done, offset + done);
-      if (count === 0)
-        throw new TensorsError(
-          'FILE_UNREADABLE',
-          `${file} ended at byte ${offset + done}; it changed since it was opened`,
-        );
-      done += count;
-    }
-    return bytes;
-  } finally {
-    closeSync(handle);
+  if (safe.length > 0) return fault(`has ${safe.join(', ')}, but no ${expected}: download the missing file`);
+  const pickle = names.filter((name) => /\.(bin|pth|pt|ckpt)$/.test(name)).sort();
+  if (pickle.length > 0) {
+    return fault(
+      `has its weights in ${pickle.join(', ')}: a pickle file can run any code when it is loaded, so Glulam does not read ` +
+        'it. Convert it where you trust it, with transformers: ' +
+        `AutoModelForCausalLM.from_pretrained("${path.basename(folder)}").save_pretrained("converted", safe_serialization=True)`,
+    );
   }
+  return fault(`has no weights; expected a Hugging Face checkpoint with ${expected}`);
 }

@@ -1,4 +1,4 @@
-import { readFloats } from './checkpoint-files.js';
+import { readFloats } from './read-tensor.js';
 import { bytesPerElement, fromBfloat16Bits, toBfloat16Bits, type DType } from './dtype.js';
 import type { BinaryOperation, Engine, Precision, UnaryOperation } from './engine.js';
 import { TensorsError } from './errors.js';

@@ -1,18 +1,24 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
+import { duplicateKey } from './duplicate-key.js';
 import { TensorsError } from './errors.js';
-import { sizeOf } from './tensor.js';
+import { readFully } from './read-fully.js';
+import { formatShape } from './shapes.js';
 
-/** The file's names of its types, with the bytes of an element. */
-export const fileDtypes: Readonly<Record<string, number>> = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1, F8_E4M3: 1, F8_E5M2: 1,
-}; // prettier-ignore
+/** Bits of an element by the format's names of its types (safetensors 0.8), in the order in which the reference writes. */
+export const fileDtypes = {
+  U64: 64, I64: 64, F64: 64, C64: 64, F32: 32, U32: 32, I32: 32, BF16: 16, F16: 16, U16: 16, I16: 16, F8_E5M2FNUZ: 8,
+  F8_E4M3FNUZ: 8, F8_E8M0: 8, F8_E4M3: 8, F8_E5M2: 8, I8: 8, U8: 8, F6_E3M2: 6, F6_E2M3: 6, F4: 4, BOOL: 8,
+} as const; // prettier-ignore
+
+/** A type as safetensors files name it. */
+export type FileDtype = keyof typeof fileDtypes;
 
 /** One tensor of a safetensors file, as its header says and the file's size confirms. */
 export interface SafetensorsEntry {
   readonly name: string;
-  /** The file's name of the type: F32, BF16, I64 ... */
-  readonly dtype: string;
+  readonly dtype: FileDtype;
   readonly shape: readonly number[];
+  readonly file: string;
   /** From the start of the file. */
   readonly byteOffset: number;
   readonly byteLength: number;
@@ -21,6 +27,8 @@ export interface SafetensorsEntry {
 export interface SafetensorsHeader {
   readonly file: string;
   readonly fileSize: number;
+  /** Where the data begins. */
+  readonly dataOffset: number;
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -28,133 +36,169 @@ export interface SafetensorsHeader {
 /** The format's own limit on the header's length. */
 const maxHeaderBytes = 100_000_000;
 
+type Fault = (message: string, cause?: unknown) => TensorsError;
+
 /**
- * Read and check the header of a safetensors file (format: 8 bytes of little-endian header length, that many bytes of
- * JSON, then data). Every range is checked against the file before anything is read from it: inside the file, of the
- * length that dtype and shape make, without overlaps and holes.
+ * Read and check the header of a safetensors file (8 bytes of little-endian header length, that many bytes of JSON,
+ * then data: https://github.com/huggingface/safetensors#format). Every range is checked before anything is read from
+ * it: inside the file, of the length that dtype and shape make, without overlaps, and, as the reference wants it too,
+ * without bytes that belong to no tensor.
+ *
+ * Throws FILE_UNREADABLE or SAFETENSORS_INVALID.
  */
 export function readSafetensorsHeader(file: string): SafetensorsHeader {
   const { text, fileSize, dataOffset } = readHeaderText(file);
-  const invalid = (message: string, cause?: unknown): TensorsError =>
+  const invalid: Fault = (message, cause) =>
     new TensorsError('SAFETENSORS_INVALID', `${file}: ${message}; download or write the file again`, { cause });
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw invalid(`the header is not JSON (${(cause as Error).message})`, cause);
+    throw invalid(`its header is not JSON (${(cause as Error).message})`, cause);
   }
-  if (!isRecord(json)) throw invalid('the header is not a JSON object');
-  const { __metadata__: metadata = {}, ...rest } = json;
-  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
-    throw invalid('__metadata__ is not a record of strings');
+  if (!isRecord(json)) throw invalid('its header is not a JSON object');
+  const twice = duplicateKey(text);
+  if (twice !== undefined) throw invalid(`its header has the key ${show(twice)} twice in one object`);
+  const { __metadata__: metadata = {}, ...described } = json;
+  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
+    throw invalid(`__metadata__ is ${show(metadata)}, expected an object whose values are strings`);
   }
-
-  const dataBytes = fileSize - dataOffset;
-  const entries: SafetensorsEntry[] = Object.entries(rest).map(([name, entry]) => {
-    if (!isRecord(entry)) throw invalid(`tensor ${name} is described by ${JSON.stringify(entry)}, expected an object`);
-    const { dtype, shape, data_offsets: range } = entry;
-    const bytes = typeof dtype === 'string' ? fileDtypes[dtype] : undefined;
-    if (bytes === undefined || !Object.hasOwn(fileDtypes, dtype as string)) {
-      throw invalid(
-        `tensor ${name} has dtype ${JSON.stringify(dtype)}, expected one of ${Object.keys(fileDtypes).join(', ')}`,
-      );
-    }
-    if (!Array.isArray(shape) || !shape.every(isCount)) {
-      throw invalid(`tensor ${name} has shape ${JSON.stringify(shape)}, expected an array of whole numbers from 0`);
-    }
-    if (
-      !Array.isArray(range) ||
-      range.length !== 2 ||
-      !range.every(isCount) ||
-      (range[0] as number) > (range[1] as number)
-    ) {
-      throw invalid(`tensor ${name} has data_offsets ${JSON.stringify(range)}, expected [begin, end] in bytes`);
-    }
-    const [begin, end] = range as [number, number];
-    if (end > dataBytes) {
-      throw invalid(
-        `tensor ${name} ends at byte ${end} of the data, but the file has only ${dataBytes}: it was cut short or its header is wrong`,
-      );
-    }
-    const expected = sizeOf(shape) * bytes;
-    if (end - begin !== expected) {
-      throw invalid(
-        `tensor ${name} takes ${end - begin} bytes, but ${String(dtype)} [${shape.join(', ')}] needs ${expected}`,
-      );
-    }
-    return {
-      name,
-      dtype: dtype as string,
-      shape: shape,
-      byteOffset: dataOffset + begin,
-      byteLength: end - begin,
-    };
-  });
-
-  const ordered = [...entries].sort((a, b) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
-  let position = dataOffset;
-  let before = 'the header';
-  for (const { name, byteOffset, byteLength } of ordered) {
-    if (byteOffset < position) throw invalid(`tensor ${name} overlaps ${before}`);
-    if (byteOffset > position)
-      throw invalid(
-        `there are ${byteOffset - position} bytes between ${before} and tensor ${name} that belong to none`,
-      );
-    position = byteOffset + byteLength;
-    before = `tensor ${name}`;
-  }
-  if (position !== fileSize) throw invalid(`${fileSize - position} bytes at the end belong to no tensor`);
+  const entries = Object.entries(described).map(([name, entry]) => readEntry(file, dataOffset, name, entry, invalid));
+  checkRanges(entries, dataOffset, fileSize, invalid);
   return {
     file,
     fileSize,
+    dataOffset,
     metadata: metadata as Record<string, string>,
     tensors: new Map(entries.map((entry) => [entry.name, entry])),
   };
 }
 
-function readHeaderText(file: string): { text: string; fileSize: number; dataOffset: number } {
-  let handle: number;
-  try {
-    handle = openSync(file, 'r');
-  } catch (cause) {
-    throw new TensorsError('FILE_UNREADABLE', `cannot open ${file}: ${(cause as Error).message}`, { cause });
+function readEntry(file: string, dataOffset: number, name: string, entry: unknown, invalid: Fault): SafetensorsEntry {
+  const tensor = showTensor(name);
+  if (!isRecord(entry)) throw invalid(`${tensor} is described by ${show(entry)}, expected an object`);
+  const { dtype, shape, data_offsets: range } = entry;
+  if (!isFileDtype(dtype)) {
+    throw invalid(`${tensor} has dtype ${show(dtype)}, expected one of ${Object.keys(fileDtypes).join(', ')}`);
   }
-  const invalid = (message: string): TensorsError =>
-    new TensorsError('SAFETENSORS_INVALID', `${file}: ${message}; expected a safetensors file: download it again`);
+  if (!isCounts(shape)) throw invalid(`${tensor} has shape ${show(shape)}, expected an array of whole numbers from 0`);
+  if (!isCounts(range) || range.length !== 2 || range[0]! > range[1]!) {
+    throw invalid(`${tensor} has data_offsets ${show(range)}, expected [begin, end] in bytes with begin <= end`);
+  }
+  if (!Number.isSafeInteger(dataOffset + range[1]!))
+    throw invalid(`${tensor} has data_offsets ${show(range)}, beyond any file`);
+  const begin = range[0]!;
+  const byteLength = range[1]! - begin;
+  const bits = shape.reduce<number>(multiply, fileDtypes[dtype]);
+  if (Number.isNaN(bits))
+    throw invalid(`${tensor} has shape ${show(shape)}, which needs more bytes than a file can hold`);
+  if (byteLength !== bits / 8) {
+    throw invalid(`${tensor} takes ${byteLength} bytes, but ${dtype} ${formatShape(shape)} needs ${bits / 8}`);
+  }
+  return { name, dtype, shape, file, byteOffset: dataOffset + begin, byteLength };
+}
+
+function checkRanges(entries: readonly SafetensorsEntry[], dataOffset: number, fileSize: number, invalid: Fault): void {
+  const ordered = [...entries].sort((a, b) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
+  const endOf = ({ byteOffset, byteLength }: SafetensorsEntry): number => byteOffset + byteLength;
+  const needed = ordered.reduce((size, entry) => Math.max(size, endOf(entry)), dataOffset);
+  if (needed > fileSize) {
+    const beyond = ordered.find((entry) => endOf(entry) > fileSize)!;
+    throw invalid(
+      `${showTensor(beyond.name)} ends at byte ${endOf(beyond) - dataOffset} of the data, but the file has only ${fileSize - dataOffset}; ` +
+        `the header promises a file of ${needed} bytes, this one has ${fileSize}: it was cut short or its header is wrong`,
+    );
+  }
+  let position = dataOffset;
+  let before = 'the header';
+  for (const entry of ordered) {
+    const tensor = showTensor(entry.name);
+    if (entry.byteOffset < position)
+      throw invalid(`${tensor} overlaps ${before} by ${position - entry.byteOffset} bytes`);
+    if (entry.byteOffset > position) {
+      throw invalid(`${entry.byteOffset - position} bytes between ${before} and ${tensor} belong to no tensor`);
+    }
+    position = endOf(entry);
+    before = tensor;
+  }
+  if (position !== fileSize)
+    throw invalid(`${fileSize - position} bytes at the end belong to no tensor, after ${before}`);
+}
+
+function readHeaderText(file: string): { text: string; fileSize: number; dataOffset: number } {
+  const invalid: Fault = (message, cause) =>
+    new TensorsError('SAFETENSORS_INVALID', `${file}: ${message}; expected a safetensors file: download it again`, {
+      cause,
+    });
+  let handle: number | undefined;
   try {
+    // Before opening: opening a pipe would wait for a writer.
+    if (!statSync(file).isFile()) throw new Error('it is not a file');
+    handle = openSync(file, 'r');
     const fileSize = fstatSync(handle).size;
-    if (fileSize < 8) throw invalid(`has ${fileSize} bytes, too few for a header`);
-    const prefix = Buffer.alloc(8);
-    readSync(handle, prefix, 0, 8, 0);
+    if (fileSize < 8) throw invalid(`it has ${fileSize} bytes, too few for a header`);
+    const prefix = Buffer.from(readFully(handle, 8, 0).buffer);
+    if (prefix.toString('latin1') === 'version ') {
+      throw invalid('it begins as a Git LFS pointer does, which stands for the file; run "git lfs pull"');
+    }
     const length = prefix.readBigUInt64LE();
-    if (length > maxHeaderBytes || length > fileSize - 8) {
+    if (length > maxHeaderBytes) {
       throw invalid(
-        `its first 8 bytes promise a header of ${length} bytes, the file has ${fileSize} (limit ${maxHeaderBytes})`,
+        `its first 8 bytes promise a header of ${length} bytes, more than the format's limit, ${maxHeaderBytes}`,
       );
     }
-    const bytes = Buffer.alloc(Number(length));
-    let done = 0;
-    while (done < bytes.length) {
-      const count = readSync(handle, bytes, done, bytes.length - done, 8 + done);
-      if (count === 0) throw invalid('ended while its header was read');
-      done += count;
+    const dataOffset = 8 + Number(length);
+    if (dataOffset > fileSize) {
+      throw invalid(
+        `its first 8 bytes promise a header of ${length} bytes, the file has ${fileSize}: it was cut short`,
+      );
     }
-    let text: string;
+    const bytes = readFully(handle, Number(length), 8);
     try {
-      text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    } catch {
-      throw invalid('its header is not UTF-8 text');
+      return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes), fileSize, dataOffset };
+    } catch (cause) {
+      throw invalid('its header is not UTF-8 text', cause);
     }
-    return { text, fileSize, dataOffset: 8 + bytes.length };
+  } catch (cause) {
+    if (cause instanceof TensorsError) throw cause;
+    throw new TensorsError('FILE_UNREADABLE', `cannot read ${file}: ${(cause as Error).message}`, { cause });
   } finally {
-    closeSync(handle);
+    if (handle !== undefined) closeSync(handle);
   }
+}
+
+/** For messages: what a hostile header holds may be of any length and depth, so only its outermost is shown. */
+function show(value: unknown): string {
+  if (Array.isArray(value)) {
+    const shown = value.slice(0, 8).map((item) => (typeof item === 'object' && item !== null ? '...' : show(item)));
+    return `[${[...shown, ...(value.length > 8 ? [`... ${value.length - 8} more`] : [])].join(',')}]`;
+  }
+  if (isRecord(value)) return `an object with the keys ${show(Object.keys(value))}`;
+  if (typeof value === 'string') return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}...` : value);
+  return String(value);
+}
+
+/** Without quotes, yet with control characters escaped. */
+function showTensor(name: string): string {
+  return `tensor ${show(name).slice(1, -1)}`;
+}
+
+/** NaN where the product is no exact number. */
+function multiply(a: number, b: number): number {
+  return Number.isSafeInteger(a * b) ? a * b : NaN;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+function isFileDtype(value: unknown): value is FileDtype {
+  return typeof value === 'string' && Object.hasOwn(fileDtypes, value);
+}
+
+/** -0 is a number to JSON and no count to the reference. */
+function isCounts(value: unknown): value is number[] {
+  const isCount = (item: unknown): boolean =>
+    Number.isSafeInteger(item) && (item as number) >= 0 && !Object.is(item, -0);
+  return Array.isArray(value) && value.every(isCount);
 }
