@@ -84,6 +84,7 @@ describe('train, eval, generate', () => {
       '--chat',
     );
     expect(drawn).toMatchObject({ code: 0, err: '' });
+    expect(await glulam('generate', '--chat', ...args.slice(1))).toMatchObject({ code: 0, err: '' });
   });
 
   test('JSON and YAML configs say the same as TypeScript ones', async () => {
@@ -122,6 +123,8 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['a quantized checkpoint', () => ['train', quickstart, '--base', base('quantized', (at) => editConfig(at, { quantization_config: { quant_method: 'awq' } }))], /quant_method: "awq"/],
     ['shapes that do not fit', () => ['train', quickstart, '--base', base('shape', (at) => editConfig(at, { hidden_size: 128 }))], /has shape \[1536, 192\]; config.json makes it \[1536, 128\]/],
     ['a file with bad rows', () => (writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'), ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]), /bad.jsonl:1: has the keys question/],
+    ['an evaluator without its data', () => (writeFileSync(path.join(work, 'l.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' }, evaluate: { evaluators: [{ kind: 'loss' }] } })), ['train', 'l.json']), /"loss" needs held-out data; name a file as data.heldOut/],
+    ['nothing to evaluate', () => (writeFileSync(path.join(work, 'n.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' } })), ['eval', 'n.json']), /nothing to evaluate: name a file as data.heldOut/],
     ['no prompt', () => ['generate', quickstart], /needs a text: --prompt/],
     ['an unknown option of generate', () => ['generate', quickstart, '--promt', 'x'], /no option --promt/],
     ['no run', () => ['eval', path.join(work, 'none')], /neither a run folder/],

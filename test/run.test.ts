@@ -80,6 +80,12 @@ describe('a run', () => {
     losses[0]!.forEach((loss, step) => expect(Math.abs(loss - losses[1]![step]!)).toBeLessThan(1e-5));
   });
 
+  test('without held-out data it trains all the same, and evaluates nothing', async () => {
+    const { data } = tinyRun().config;
+    const { config, composition } = tinyRun({ data: { train: data.train }, train: { steps: 2, batch: 2 } });
+    expect(await train(config, composition)).toMatchObject({ steps: 2, scores: {} });
+  });
+
   test('stops on request and on abort after the step, with the adapter saved', async () => {
     for (const how of ['request', 'abort']) {
       const { out, config, composition } = tinyRun({ train: { steps: 50, batch: 2 } });

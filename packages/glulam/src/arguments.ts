@@ -5,7 +5,10 @@ export interface Arguments {
   readonly options: Readonly<Record<string, string | true>>;
 }
 
-/** `glulam train file --train.steps 10 --resume`: an option takes the next word unless that is an option too. */
+/** Options that take no value: the word behind them is one of its own. */
+const flags = new Set(['chat', 'help', 'h']);
+
+/** `glulam train file --train.steps 10`: an option that is no flag takes the next word, unless that is an option too. */
 export function parseArguments(words: readonly string[]): Arguments {
   const positional: string[] = [];
   const options: Record<string, string | true> = {};
@@ -22,7 +25,7 @@ export function parseArguments(words: readonly string[]): Arguments {
     if (name in options) throw new GlulamError('USAGE', `--${name} is given twice; give it once`);
     const next = words[i + 1];
     if (match[2] !== undefined) options[name] = match[2];
-    else if (next !== undefined && !/^--?[A-Za-z]/.test(next)) {
+    else if (!flags.has(name) && next !== undefined && !/^--?[A-Za-z]/.test(next)) {
       options[name] = next;
       i += 1;
     } else options[name] = true;

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { generateText } from '@glulam/model';
-import { choose, evaluators, openModel, readExamples, train } from '@glulam/trainer';
+import { openEvaluators, openModel, readExamples, train } from '@glulam/trainer';
 import { numberOption, overridesFrom, type Arguments } from './arguments.js';
 import { GlulamError } from './errors.js';
 import { loadConfig, type LoadedConfig } from './load-config.js';
@@ -50,17 +50,19 @@ ${configHelp}`,
       overridesFrom(args.options),
     );
     const { config, composition } = loaded;
-    const chosen = config.evaluate.evaluators.map((each) => ({
-      kind: each.kind,
-      ...choose(composition, evaluators, 'evaluate.evaluators', each),
-    }));
+    const chosen = openEvaluators(config, composition);
+    if (chosen.length === 0)
+      throw new GlulamError(
+        'USAGE',
+        'there is nothing to evaluate: name a file as data.heldOut, or choose evaluators in evaluate.evaluators',
+      );
     const model = await openModel(config, composition, adapterFolder === undefined ? {} : { adapterFolder });
     try {
       const { decoder, tokenizer } = model;
       const { heldOut: file, prompt, maxTokens } = config.data;
       const heldOut = file === undefined ? [] : await readExamples({ file, prompt, maxTokens }, tokenizer);
-      for (const { kind, contribution, options } of chosen) {
-        const scores = await contribution.open(options).evaluate({ decoder, tokenizer, heldOut, signal });
+      for (const { kind, evaluator } of chosen) {
+        const scores = await evaluator.evaluate({ decoder, tokenizer, heldOut, signal });
         process.stdout.write(`${JSON.stringify({ evaluator: kind, ...scores })}\n`);
       }
     } finally {

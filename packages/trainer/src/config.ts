@@ -44,7 +44,8 @@ export const runConfigSchema = z.strictObject({
     .prefault({}),
   evaluate: z
     .strictObject({
-      evaluators: z.array(choice).default([{ kind: 'loss' }]),
+      /** Default: the held-out loss, if there is held-out data. */
+      evaluators: z.array(choice).optional(),
       /** Steps between evaluations; 0: only before and after. */
       every: z.int().min(0).default(0),
     })

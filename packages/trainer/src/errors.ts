@@ -1,6 +1,6 @@
 /** What went wrong in `@glulam/trainer`; see docs/errors.md. */
 export type TrainerErrorCode =
-  'CONFIG_INVALID' | 'DATA_UNREADABLE' | 'DATA_INVALID' | 'DATA_EMPTY' | 'LOSS_NOT_FINITE' | 'RUN_INVALID' | 'ABORTED';
+  'CONFIG_INVALID' | 'DATA_UNREADABLE' | 'DATA_INVALID' | 'DATA_EMPTY' | 'LOSS_NOT_FINITE' | 'RUN_INVALID';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class TrainerError extends Error {

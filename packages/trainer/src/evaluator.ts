@@ -21,6 +21,8 @@ export interface Evaluator {
 export interface EvaluatorContribution<Options = unknown> {
   readonly kind: string;
   readonly schema: z.ZodType<Options>;
+  /** It scores held-out data: a config that names none is refused before anything is opened. */
+  readonly needsHeldOut?: boolean;
   open(options: Options): Evaluator;
 }
 

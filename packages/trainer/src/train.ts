@@ -10,8 +10,8 @@ import { choose } from './choices.js';
 import type { RunConfig } from './config.js';
 import { readExamples, shuffled } from './data.js';
 import { TrainerError } from './errors.js';
-import { evaluators } from './evaluator.js';
 import { events as eventsToken } from './events.js';
+import { openEvaluators } from './open-evaluators.js';
 import { openModel } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
 import { reporters } from './reporter.js';
@@ -38,10 +38,7 @@ export async function train(
   const adapterFolder = path.join(folder, 'adapter');
 
   // Everything that can be refused is refused before the folder is touched.
-  const chosen = config.evaluate.evaluators.map((choice) => {
-    const { contribution, options } = choose(composition, evaluators, 'evaluate.evaluators', choice);
-    return { kind: choice.kind, evaluator: contribution.open(options) };
-  });
+  const chosen = openEvaluators(config, composition);
   const listeners = config.reporters.map((choice) => choose(composition, reporters, 'reporters', choice));
   if (existsSync(path.join(folder, 'events.jsonl'))) {
     throw new TrainerError(

@@ -8,6 +8,7 @@ const schema = z.strictObject({});
 export const lossEvaluator: EvaluatorContribution<z.infer<typeof schema>> = {
   kind: 'loss',
   schema,
+  needsHeldOut: true,
   open: () => ({
     async evaluate({ decoder, heldOut, signal }) {
       if (heldOut.length === 0) {
