@@ -21,6 +21,8 @@ export type { DecoderShape, Family, LinearName } from './family.js';
 export { families, linearNames } from './family.js';
 export type { KeyValueCache } from './key-value-cache.js';
 export { createKeyValueCache } from './key-value-cache.js';
+export type { FamilyTraits } from './read-decoder-shape.js';
+export { readDecoderShape } from './read-decoder-shape.js';
 export type { RopeSettings } from './rope.js';
 export { inverseFrequencies, ropeTables } from './rope.js';
 export type { ExpansionStrategy } from './strategy.js';

@@ -11,7 +11,7 @@ import {
   type Family,
   type TokenBatch,
 } from '@glulam/model';
-import { openSafetensors, readFloats, type CheckpointFiles, type Engine } from '@glulam/tensors';
+import { openSafetensors, readFloats, readInts, type CheckpointFiles, type Engine } from '@glulam/tensors';
 
 /** What `expected.json` of a golden case says, as far as tests use it. */
 export interface GoldenFacts {
@@ -45,18 +45,18 @@ export function openGolden(folder: string): GoldenCase {
   const facts = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as GoldenFacts;
   const file = path.join(folder, 'expected.safetensors');
   const tensors = openSafetensors(file);
-  const [ids, mask, labels] = ['input_ids', 'attention_mask', 'labels'].map((name) => readIntegers(folder, name));
-  const [count, length] = ids!.shape as [number, number];
+  const [ids, mask, labels] = ['input_ids', 'attention_mask', 'labels'].map((name) => readInts(tensors.entry(name)));
+  const [count, length] = tensors.entry('input_ids').shape as [number, number];
   const sequences: number[][] = [];
   const next: number[] = [];
   const rows: number[] = [];
   for (let b = 0; b < count; b++) {
-    const kept = Array.from({ length }, (_, i) => b * length + i).filter((row) => mask!.values[row] === 1);
-    sequences.push(kept.map((row) => ids!.values[row]!));
+    const kept = Array.from({ length }, (_, i) => b * length + i).filter((row) => mask![row] === 1);
+    sequences.push(kept.map((row) => ids![row]!));
     for (const row of kept) {
       rows.push(row);
       // Row i predicts token i + 1; the last of a sequence predicts nothing.
-      const label = (row + 1) % length === 0 ? -100 : labels!.values[row + 1]!;
+      const label = (row + 1) % length === 0 ? -100 : labels![row + 1]!;
       next.push(label < 0 ? -1 : label);
     }
   }
@@ -97,21 +97,6 @@ export function rowsOf(golden: GoldenCase, name: string): Float32Array {
   const result = new Float32Array(golden.rows.length * width);
   golden.rows.forEach((row, i) => result.set(all.subarray(row * width, (row + 1) * width), i * width));
   return result;
-}
-
-/** Integer tensors are stored as int64, which no operation reads. */
-function readIntegers(folder: string, name: string): { shape: readonly number[]; values: number[] } {
-  const bytes = readFileSync(path.join(folder, 'expected.safetensors'));
-  const headerLength = Number(bytes.readBigUInt64LE());
-  const header = JSON.parse(bytes.subarray(8, 8 + headerLength).toString()) as Record<
-    string,
-    { shape: number[]; data_offsets: [number, number] }
-  >;
-  const { shape, data_offsets: [begin, end] } = header[name]!; // prettier-ignore
-  const values = Array.from({ length: (end - begin) / 8 }, (_, i) =>
-    Number(bytes.readBigInt64LE(8 + headerLength + begin + i * 8)),
-  );
-  return { shape, values };
 }
 
 /** Frobenius distance of two arrays, and of the second from 0. */

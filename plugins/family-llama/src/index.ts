@@ -1,49 +1,19 @@
-import { families, createFieldReader, linearNames, readRope, type Family } from '@glulam/model';
+import { families, linearNames, readDecoderShape, type Family } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
 /** Llama 2, 3 and their kin: `LlamaForCausalLM` of transformers. */
 export const llamaFamily: Family = {
   kind: 'llama',
-  describe(config) {
-    const fields = createFieldReader(config);
-    const heads = fields.integer('num_attention_heads');
-    const hiddenSize = fields.integer('hidden_size');
-    const keyValueHeads = fields.integer('num_key_value_heads', heads);
-    const headSize = fields.integer('head_dim', hiddenSize / heads);
-    const activation = fields.raw('hidden_act') ?? 'silu';
-    if (activation !== 'silu') fields.fault(`hidden_act is ${JSON.stringify(activation)}; expected "silu"`);
-    if (heads % keyValueHeads !== 0) {
-      fields.fault(`num_attention_heads ${heads} is no multiple of num_key_value_heads ${keyValueHeads}`);
-    }
-    if (headSize % 2 !== 0) fields.fault(`head_dim is ${headSize}; rotary embedding expects an even number`);
-    const attentionBias = fields.boolean('attention_bias', false);
-    const mlpBias = fields.boolean('mlp_bias', false);
-    const shape = {
-      physicalLayers: fields.integer('num_hidden_layers'),
-      hiddenSize,
-      intermediateSize: fields.integer('intermediate_size'),
-      heads,
-      keyValueHeads,
-      headSize,
-      vocabularySize: fields.integer('vocab_size'),
-      maxPositions: fields.integer('max_position_embeddings', 2048),
-      normEpsilon: fields.number('rms_norm_eps', 1e-6),
-      rope: readRope(fields),
-      slidingWindow: 0,
-      tiedHead: fields.boolean('tie_word_embeddings', false),
-      biased: linearNames.filter((name) => (name.startsWith('self_attn') ? attentionBias : mlpBias)),
-      names: {
-        embedding: 'model.embed_tokens.weight',
-        finalNorm: 'model.norm.weight',
-        head: 'lm_head.weight',
-        layer: (index: number) => `model.layers.${index}`,
-        attentionNorm: 'input_layernorm.weight',
-        mlpNorm: 'post_attention_layernorm.weight',
-      },
-    };
-    fields.finish();
-    return shape;
-  },
+  describe: (config) =>
+    readDecoderShape(config, (fields) => {
+      const attentionBias = fields.boolean('attention_bias', false);
+      const mlpBias = fields.boolean('mlp_bias', false);
+      return {
+        maxPositions: fields.integer('max_position_embeddings', 2048),
+        slidingWindow: 0,
+        biased: linearNames.filter((name) => (name.startsWith('self_attn') ? attentionBias : mlpBias)),
+      };
+    }),
 };
 
 /** The plugin: reads checkpoints whose `model_type` is `llama`. */

@@ -1,0 +1,49 @@
+import { createFieldReader, readRope, type CheckpointConfig, type FieldReader } from './checkpoint-config.js';
+import type { DecoderShape } from './family.js';
+
+/** What sets one family of the Llama layout apart from another. */
+export type FamilyTraits = Pick<DecoderShape, 'slidingWindow' | 'biased' | 'maxPositions'>;
+
+/**
+ * The shape of a model in the Llama layout (the field and tensor names of transformers' `LlamaForCausalLM`, which many
+ * families share), its own traits read by `traits`. Throws a ModelError CONFIG_INVALID that names every faulty field.
+ */
+export function readDecoderShape(
+  config: CheckpointConfig,
+  traits: (fields: FieldReader) => FamilyTraits,
+): DecoderShape {
+  const fields = createFieldReader(config);
+  const heads = fields.integer('num_attention_heads');
+  const hiddenSize = fields.integer('hidden_size');
+  const keyValueHeads = fields.integer('num_key_value_heads', heads);
+  const headSize = fields.integer('head_dim', hiddenSize / heads);
+  const activation = fields.raw('hidden_act') ?? 'silu';
+  if (activation !== 'silu') fields.fault(`hidden_act is ${JSON.stringify(activation)}; expected "silu"`);
+  if (heads % keyValueHeads !== 0) {
+    fields.fault(`num_attention_heads ${heads} is no multiple of num_key_value_heads ${keyValueHeads}`);
+  }
+  if (headSize % 2 !== 0) fields.fault(`head_dim is ${headSize}; rotary embedding expects an even number`);
+  const shape: DecoderShape = {
+    physicalLayers: fields.integer('num_hidden_layers'),
+    hiddenSize,
+    intermediateSize: fields.integer('intermediate_size'),
+    heads,
+    keyValueHeads,
+    headSize,
+    vocabularySize: fields.integer('vocab_size'),
+    normEpsilon: fields.number('rms_norm_eps', 1e-6),
+    rope: readRope(fields),
+    tiedHead: fields.boolean('tie_word_embeddings', false),
+    ...traits(fields),
+    names: {
+      embedding: 'model.embed_tokens.weight',
+      finalNorm: 'model.norm.weight',
+      head: 'lm_head.weight',
+      layer: (index) => `model.layers.${index}`,
+      attentionNorm: 'input_layernorm.weight',
+      mlpNorm: 'post_attention_layernorm.weight',
+    },
+  };
+  fields.finish();
+  return shape;
+}
