@@ -12,7 +12,7 @@ namespace {
 // Slim operands of up to this many rows are multiplied by dot products; with more, packing the other one pays.
 constexpr size_t slimRows = 40;
 
-const Kernels& kernelsOf(Isa isa, bool bf16Operands) {
+const GemmKernels& kernelsOf(Isa isa, bool bf16Operands) {
 #if defined(__x86_64__)
   if (isa == Isa::avx512) return avx512Kernels(bf16Operands);
   if (isa == Isa::avx2) return avx2Kernels(bf16Operands);
@@ -70,7 +70,7 @@ void gemm(Pool& pool, Isa isa, const Matrix& givenA, const Matrix& givenB, const
   if (m == 0 || n == 0) return;
   if (k == 0) return scale(c, beta);
 
-  const Kernels& kernels = kernelsOf(isa, bf16Operands);
+  const GemmKernels& kernels = kernelsOf(isa, bf16Operands);
   const Target straight{c, false, alpha, beta}, turned{c, true, alpha, beta};
   const Strip left = rowsOf(a), right = columnsOf(b);
   // Short sums along k are not worth dot products: most of the time would go into adding up lanes.

@@ -138,8 +138,8 @@ struct Avx2 {
 
 }  // namespace
 
-const Kernels& avx2Kernels(bool bf16Operands) {
-  static const Kernels exact = makeKernels<Avx2<false>>(), rounded = makeKernels<Avx2<true>>();
+const GemmKernels& avx2Kernels(bool bf16Operands) {
+  static const GemmKernels exact = makeKernels<Avx2<false>>(), rounded = makeKernels<Avx2<true>>();
   return bf16Operands ? rounded : exact;
 }
 

@@ -218,8 +218,8 @@ struct Bfloat16 : Sums512 {
 
 }  // namespace
 
-const Kernels& avx512Kernels(bool bf16Operands) {
-  static const Kernels float32 = makeKernels<Float32>(), bfloat16 = makeKernels<Bfloat16>();
+const GemmKernels& avx512Kernels(bool bf16Operands) {
+  static const GemmKernels float32 = makeKernels<Float32>(), bfloat16 = makeKernels<Bfloat16>();
   return bf16Operands ? bfloat16 : float32;
 }
 

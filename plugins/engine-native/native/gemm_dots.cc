@@ -16,7 +16,7 @@ constexpr size_t blockBytes = 4096;
 
 }  // namespace
 
-void multiplyDots(Pool& pool, const Kernels& kernels, const Strip& left, size_t m, const Strip& right, size_t n,
+void multiplyDots(Pool& pool, const GemmKernels& kernels, const Strip& left, size_t m, const Strip& right, size_t n,
                   size_t k, const Target& target) {
   thread_local Scratch slimScratch;
   const size_t run = kernels.lanes * kernels.step;

@@ -12,7 +12,7 @@ struct Strip {
 };
 
 // Operands are packed as cells of 4 bytes: one float32, or two bfloat16 that are neighbours along k (`step`).
-struct Kernels {
+struct GemmKernels {
   size_t step;
   size_t lanes;        // cells in a register
   size_t tileRows;     // the tile of C that is summed in registers: rows
@@ -40,10 +40,10 @@ struct Kernels {
   void (*store)(const float* sums, size_t n, void* out, DType type, float alpha, float beta);
 };
 
-const Kernels& plainKernels(bool bf16Operands);
+const GemmKernels& plainKernels(bool bf16Operands);
 #if defined(__x86_64__)
-const Kernels& avx2Kernels(bool bf16Operands);
-const Kernels& avx512Kernels(bool bf16Operands);
+const GemmKernels& avx2Kernels(bool bf16Operands);
+const GemmKernels& avx512Kernels(bool bf16Operands);
 #endif
 
 // Where a product goes: C, or with `transposed` the transpose of C.
@@ -71,10 +71,10 @@ inline Strip from(const Strip& strip, size_t vector, size_t k) {
 
 // left: M vectors, right: N vectors, all of K elements.
 // Packs both operands: for products where each element is used often.
-void multiplyTiles(Pool& pool, const Kernels& kernels, const Strip& left, size_t m, const Strip& right, size_t n,
+void multiplyTiles(Pool& pool, const GemmKernels& kernels, const Strip& left, size_t m, const Strip& right, size_t n,
                    size_t k, const Target& target);
 // Streams `right` (along k) once from where it lies: for few rows of `left`.
-void multiplyDots(Pool& pool, const Kernels& kernels, const Strip& left, size_t m, const Strip& right, size_t n,
+void multiplyDots(Pool& pool, const GemmKernels& kernels, const Strip& left, size_t m, const Strip& right, size_t n,
                   size_t k, const Target& target);
 
 }  // namespace glulam

@@ -4,7 +4,7 @@
 // All is in an unnamed namespace: the linker must never take one instruction set's code for another's. No lambdas here,
 // since GCC compiles them without the target of the function around them.
 //
-// V has: the types Cell, Cells (a register of cells) and Sums (a register of float32 sums); the sizes of Kernels and
+// V has: the types Cell, Cells (a register of cells) and Sums (a register of float32 sums); the sizes of GemmKernels and
 // dotColumns; and static functions
 //   zero() zeroSums() load(cell*) broadcast(cell*) multiplyAdd(sums, cells, cells)
 //   put(cell*, cells, n)                 the first n cells; n may be more than there are
@@ -263,7 +263,7 @@ void store(const float* sums, size_t n, void* out, DType type, float alpha, floa
 }
 
 template <class V>
-Kernels makeKernels() {
+GemmKernels makeKernels() {
   return {V::step,  V::lanes, V::tileRows, V::tileVectors, V::dotRows,
           pack<V>, tile<V>,  copyRows<V>, dots<V>,        store<V>};
 }

@@ -89,8 +89,8 @@ struct Plain {
 
 }  // namespace
 
-const Kernels& plainKernels(bool bf16Operands) {
-  static const Kernels exact = makeKernels<Plain<false>>(), rounded = makeKernels<Plain<true>>();
+const GemmKernels& plainKernels(bool bf16Operands) {
+  static const GemmKernels exact = makeKernels<Plain<false>>(), rounded = makeKernels<Plain<true>>();
   return bf16Operands ? rounded : exact;
 }
 

@@ -15,7 +15,7 @@ constexpr size_t packedBytes = size_t(32) << 20;
 constexpr size_t summedRows = 1536;
 
 struct Product {
-  const Kernels& kernels;
+  const GemmKernels& kernels;
   Strip left, right;
   size_t n, k;
   const Target& target;
@@ -46,7 +46,7 @@ struct Step {
 };
 
 void packTile(const Product& product, const RowBlock& rowBlock, size_t tile, uint32_t* packed) {
-  const Kernels& kernels = product.kernels;
+  const GemmKernels& kernels = product.kernels;
   const size_t row = rowBlock.row(tile), rows = rowBlock.row(tile + 1) - row;
   for (size_t cell = 0; cell < product.cells(); cell += product.block) {
     const size_t cells = std::min(product.block, product.cells() - cell), k = cell * kernels.step;
@@ -103,7 +103,7 @@ class Worker {
   }
 
   void multiply(const Step& step, size_t tile, const uint32_t* panels) const {
-    const Kernels& kernels = product_.kernels;
+    const GemmKernels& kernels = product_.kernels;
     const Target& target = product_.target;
     const size_t row = rows_.row(tile), rows = rows_.row(tile + 1) - row;
     const uint32_t* left = packed_ + step.cell * rows_.rows + row * step.cells;
@@ -156,7 +156,7 @@ class Worker {
 
 }  // namespace
 
-void multiplyTiles(Pool& pool, const Kernels& kernels, const Strip& left, size_t m, const Strip& right, size_t n,
+void multiplyTiles(Pool& pool, const GemmKernels& kernels, const Strip& left, size_t m, const Strip& right, size_t n,
                    size_t k, const Target& target) {
   thread_local Scratch packedScratch;
   const size_t threads = size_t(pool.threads());

@@ -12,7 +12,7 @@ namespace glulam {
 
 // JavaScript sends these as numbers: new ones come last.
 enum class Unary : uint8_t { neg, exp, log, sqrt, rsqrt, sigmoid, abs, silu, square, reciprocal };
-// max and min are NaN where one operand is; comparisons give 1 or 0.
+// max is NaN where one operand is; greaterEqual gives 1 or 0.
 enum class Binary : uint8_t { add, sub, mul, div, max, greaterEqual, min, greater, equal };
 enum class Reduction : uint8_t { sum, max };
 
