@@ -2,19 +2,10 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { evaluatorLoss, lossEvaluator } from '@glulam/evaluator-loss';
-import { generateTokens, openTokenizer, packTokens, readPeftAdapter, adapters, writePeftAdapter } from '@glulam/model';
+import { generateTokens, packTokens, readPeftAdapter, adapters, writePeftAdapter } from '@glulam/model';
 import { readFloats, openSafetensors } from '@glulam/tensors';
 import { testEvaluator } from '@glulam/testing';
-import {
-  events,
-  labelBatch,
-  learningRateAt,
-  meanLoss,
-  openModel,
-  readExamples,
-  train,
-  type RunEvent,
-} from '@glulam/trainer';
+import { events, learningRateAt, meanLoss, openData, openModel, train, type RunEvent } from '@glulam/trainer';
 import { EMPTY, map, tap } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { tinyRun } from './tiny.js';
@@ -43,8 +34,8 @@ describe('a run', () => {
     expect(after!).toBeLessThan(before! - 0.05);
 
     const model = await openModel(config, composition, { adapterFolder: result.adapterFolder });
-    const { file, prompt, maxTokens } = { file: config.data.heldOut!, prompt: config.data.prompt, maxTokens: 2048 };
-    const { loss } = await meanLoss(model.decoder, await readExamples({ file, prompt, maxTokens }, model.tokenizer));
+    const { heldOut } = await openData(config, composition, model.tokenizer, { only: 'heldOut' });
+    const { loss } = await meanLoss(model.decoder, heldOut);
     expect(loss).toBe(after);
     await model.close();
   });
@@ -224,57 +215,6 @@ function tokenizedCopy(base: string): string {
   return folder;
 }
 
-describe('data', () => {
-  const tokenizer = openTokenizer(path.resolve(import.meta.dirname, '../examples/models/tiny-mistral-gsm8k'));
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-data-')), 'rows.jsonl');
-  const read = (rows: string[], maxTokens = 2048) => {
-    writeFileSync(file, rows.join('\n'));
-    return readExamples({ file, prompt: 'Question: {question}\nAnswer:', maxTokens }, tokenizer);
-  };
-
-  test('loss is on the answer and the end token only, and labels are the next token', async () => {
-    const [example] = await read(['{"question":"2 + 3?","answer":"5"}']);
-    const text = (trained: boolean) =>
-      tokenizer.decode(
-        example!.ids.filter((_, i) => example!.trained[i] === trained),
-        { skipSpecialTokens: false },
-      );
-    expect(text(false)).toBe('<s>Question: 2 + 3?\nAnswer:');
-    expect(text(true)).toBe(' 5</s>');
-    const { labels, ids } = labelBatch([example!, example!]);
-    const half = example!.ids.length;
-    for (let i = 0; i < ids.length; i++) {
-      const within = i % half;
-      expect(labels[i]).toBe(within + 1 < half && example!.trained[within + 1] ? ids[i + 1] : -1);
-    }
-  });
-
-  test('of messages the assistant’s turns are learnt', async () => {
-    const row = { messages: [{ role: 'user', content: 'hi' }, { role: 'assistant', content: 'yes' }, { role: 'user', content: 'why' }, { role: 'assistant', content: 'so' }] }; // prettier-ignore
-    const [example] = await read([JSON.stringify(row)]);
-    const learnt = example!.ids.filter((_, i) => example!.trained[i]);
-    expect(tokenizer.decode(learnt, { skipSpecialTokens: false })).toBe('yes</s>so</s>');
-  });
-
-  test('every faulty row is named with file, line and reason', async () => {
-    const rows = [
-      '{"question":"a"}',
-      'xx',
-      '',
-      '[1]',
-      '{"messages":[{"role":"user"}]}',
-      '{"question":"a","answer":"b"}',
-    ];
-    await expect(read(rows)).rejects.toThrow(
-      /rows.jsonl:1: has the keys question[\s\S]*:2: is not JSON[\s\S]*:4: is \[1\][\s\S]*:5: messages\[0\]/,
-    );
-    await expect(read(['{"question":"a","answer":"b b b b b b b b"}'], 5)).rejects.toThrow(
-      /:1: has \d+ tokens; data.maxTokens is 5/,
-    );
-    await expect(read([''])).rejects.toThrow(/has no rows/);
-  });
-});
-
 test('learning rates: warm-up, then cosine, linear or constant', () => {
   const at = (kind: 'cosine' | 'linear' | 'constant', step: number) =>
     learningRateAt({ kind, peak: 1, warmupSteps: 2, steps: 12 }, step);
@@ -294,9 +234,8 @@ testEvaluator(lossEvaluator, {
   async open() {
     const { config, composition } = tinyRun();
     const model = await openModel(config, composition);
-    const { prompt, maxTokens, heldOut } = config.data;
-    const examples = await readExamples({ file: heldOut!, prompt, maxTokens }, model.tokenizer);
-    return { ...model, heldOut: examples.slice(0, 8), signal: new AbortController().signal };
+    const { heldOut } = await openData(config, composition, model.tokenizer, { only: 'heldOut' });
+    return { ...model, heldOut: heldOut.slice(0, 8), signal: new AbortController().signal };
   },
 });
 

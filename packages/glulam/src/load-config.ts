@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
-import { configError, describeIssues, runConfigSchema, type RunConfig } from '@glulam/trainer';
+import { configError, describeIssues, runConfigSchema, type DataSources, type RunConfig } from '@glulam/trainer';
 import { createJiti } from 'jiti';
 import { parse as parseYaml } from 'yaml';
 import { GlulamError } from './errors.js';
@@ -42,10 +42,22 @@ export function resolveConfig(fields: Record<string, unknown>, plugins: PluginLi
   if (!parsed.success) throw configError(describeIssues(parsed.error, runConfigSchema));
   const { base, data, ...rest } = parsed.data;
   const here = (name: string): string => path.resolve(folder, name);
+  const files = (sources: DataSources): DataSources =>
+    typeof sources === 'string'
+      ? here(sources)
+      : Array.isArray(sources)
+        ? sources.map((each) => (typeof each === 'string' ? here(each) : { ...each, file: here(each.file) }))
+        : { ...sources, file: here(sources.file) };
+  const { heldOut, cache } = data;
   const config: RunConfig = {
     ...rest,
     base: here(base),
-    data: { ...data, train: here(data.train), ...(data.heldOut === undefined ? {} : { heldOut: here(data.heldOut) }) },
+    data: {
+      ...data,
+      train: files(data.train),
+      ...(heldOut === undefined ? {} : { heldOut: typeof heldOut === 'number' ? heldOut : files(heldOut) }),
+      ...(cache === undefined ? {} : { cache: here(cache) }),
+    },
     out: path.resolve(rest.out),
   };
   return { config, composition: compose([...preset(), ...plugins]) };

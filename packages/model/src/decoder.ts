@@ -75,8 +75,8 @@ export interface DecoderOptions {
   /** Default: each physical layer once. */
   readonly layers?: readonly VirtualLayer[] | undefined;
   readonly adapter?: Adapter | undefined;
-  /** Values of adapter tensors by name, instead of fresh ones. */
-  readonly adapterValues?: AdapterValues | undefined;
+  /** Values of adapter tensors by name instead of fresh ones; `zeros` draws none, for plans. */
+  readonly adapterValues?: AdapterValues | 'zeros' | undefined;
   /** Of the adapters' first values. */
   readonly seed?: number | undefined;
 }
@@ -164,7 +164,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
       return { linear, path, site: adapter?.at({ virtual, physical, visit, linear, path, inFeatures, outFeatures }) };
     }),
   );
-  if (adapterValues !== undefined) checkAdapterValues(adapterValues, sitesOf.flat());
+  const zeros = adapterValues === 'zeros';
+  const given = zeros ? undefined : adapterValues;
+  if (given !== undefined) checkAdapterValues(given, sitesOf.flat());
   const layers = records.map((record, virtual): Layer => {
     const sites = new Map<LinearName, { adapter: SiteAdapter; tensors: Record<string, Tensor> }>();
     for (const [index, { linear, path, site }] of sitesOf[virtual]!.entries()) {
@@ -172,10 +174,12 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const tensors: Record<string, Tensor> = {};
       for (const [use, parameter] of site.parameters.entries()) {
         const name = `${path}.${parameter.name}`;
-        const given = adapterValues?.get(name)?.values;
-        const values = given ?? parameter.initial([seed, initialUse, virtual, index * 16 + use]);
-        tensors[parameter.name] = hold(engine.upload(values, parameter.shape));
-        parameters.set(name, tensors[parameter.name]!);
+        const values = (): Float32Array =>
+          given?.get(name)?.values ?? parameter.initial([seed, initialUse, virtual, index * 16 + use]);
+        const { shape: size } = parameter;
+        const tensor = hold(zeros ? engine.full(size, 0) : engine.upload(values(), size));
+        tensors[parameter.name] = tensor;
+        parameters.set(name, tensor);
       }
       sites.set(linear, { adapter: site, tensors });
     }

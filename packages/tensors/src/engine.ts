@@ -32,6 +32,16 @@ export interface EngineMemory {
 }
 
 /**
+ * An engine that makes shapes and counts bytes but stores and computes nothing: a step on it says what the step takes.
+ * Values that are read are zeros.
+ */
+export interface PlanningEngine extends Engine {
+  /** The most bytes that were alive at once since the last call of `resetPeak`, or since it was opened. */
+  readonly peakBytes: number;
+  resetPeak(): void;
+}
+
+/**
  * The only door to arithmetic. An operation returns at once with a tensor of known shape, while the work may run behind
  * it, in order. Arithmetic is float32; bfloat16 tensors are storage, accepted by `cast`, `read`, `slice`, `reshape`,
  * `write` and the fused operations. A failed operation names itself, and later `read`s and `drain`s reject with it.
@@ -94,6 +104,8 @@ export interface EngineContribution<Options = unknown> {
   readonly kind: string;
   readonly schema: z.ZodType<Options>;
   open(options: Options, context: { readonly precision: Precision }): Promise<Engine>;
+  /** How this engine's memory is foreseen; without it, as for operations composed of the elementary ones. */
+  plan?(options: Options, context: { readonly precision: Precision }): PlanningEngine;
 }
 
 export const engines = point<EngineContribution>('tensors.engines');

@@ -5,6 +5,7 @@ export type {
   Engine,
   EngineContribution,
   EngineMemory,
+  PlanningEngine,
   FrozenWeight,
   Precision,
   Reduction,

@@ -3,6 +3,16 @@ import { z } from 'zod';
 const choice = z.looseObject({ kind: z.string() });
 const count = z.int().positive();
 
+/** A data file: JSONL, JSON or Parquet, by its ending. */
+const source = z.strictObject({
+  file: z.string(),
+  /** How rows are read: `{ kind: 'sharegpt' }`; default: the first format that the first row looks like. */
+  format: choice.optional(),
+  /** Share of the examples drawn, relative to the others'; given for all files or none (then each counts by its size). */
+  weight: z.number().positive().optional(),
+});
+const sources = z.union([z.string(), source, z.array(z.union([z.string(), source])).min(1)]);
+
 /** The JSON-safe part of a config: what a run is, whole, so that it can be written down and repeated. */
 export const runConfigSchema = z.strictObject({
   /** Folder of the base checkpoint. */
@@ -15,18 +25,29 @@ export const runConfigSchema = z.strictObject({
   precision: z.enum(['auto', 'bfloat16', 'float32']).default('auto'),
   seed: z.int().min(0).max(0xffffffff).default(0),
   data: z.strictObject({
-    /** JSONL: `{ question, answer }` or `{ messages }` a line. */
-    train: z.string(),
-    heldOut: z.string().optional(),
+    /** One file, or several that are mixed. */
+    train: sources,
+    /** Files of their own, or what is set apart from `train`: a share of its rows (below 1) or so many of them. */
+    heldOut: z.union([sources, z.number().positive()]).optional(),
     /** The text before an answer; `{question}` is replaced by the row's. */
     prompt: z.string().includes('{question}').default('Question: {question}\nAnswer:'),
+    /** Jinja source, the name of a file of it, or `plain`; default: the base checkpoint's own. */
+    chatTemplate: z.string().min(1).optional(),
+    /** What is learnt of conversations and prompts with completions: what the model is to write, or everything. */
+    loss: z.enum(['assistant', 'all']).default('assistant'),
+    /** Longer conversations are split between turns, longer texts anywhere; what cannot be split is left out and said. */
     maxTokens: count.default(2048),
+    /** Folder of tokenized data; default: `tokens` in the cache folder (GLULAM_CACHE, or ~/.cache/glulam). */
+    cache: z.string().optional(),
   }),
   train: z
     .strictObject({
-      steps: count.default(100),
-      /** Examples a batch; all are packed end to end, none sees another. */
-      batch: count.default(8),
+      /** Optimizer steps; default 100, or what `epochs` come to. */
+      steps: count.optional(),
+      /** Passes over the training data, instead of steps. */
+      epochs: z.number().positive().optional(),
+      /** Examples a batch, or as many as fit into so many tokens; packed end to end, none sees another. */
+      batch: z.union([count, z.strictObject({ tokens: count })]).default(8),
       /** Batches a step. */
       accumulate: count.default(1),
       learningRate: z.number().positive().default(2e-4),
@@ -48,6 +69,24 @@ export const runConfigSchema = z.strictObject({
       evaluators: z.array(choice).optional(),
       /** Steps between evaluations; 0: only before and after. */
       every: z.int().min(0).default(0),
+      /** The score that early stopping and the best checkpoint go by. */
+      watch: z
+        .strictObject({
+          evaluator: z.string().default('loss'),
+          score: z.string().default('loss'),
+          better: z.enum(['lower', 'higher']).default('lower'),
+        })
+        .prefault({}),
+      /** Stop after so many evaluations in a row without a better score; 0: never. */
+      patience: z.int().min(0).default(0),
+    })
+    .prefault({}),
+  checkpoint: z
+    .strictObject({
+      /** Steps between checkpoints; 0: only at the end, on Ctrl-C and by request. */
+      every: z.int().min(0).default(100),
+      /** How many of the newest are kept; the best one is kept besides. */
+      keep: count.default(2),
     })
     .prefault({}),
   reporters: z.array(choice).default([{ kind: 'console' }]),
@@ -57,3 +96,6 @@ export const runConfigSchema = z.strictObject({
 
 export type RunConfigInput = z.input<typeof runConfigSchema>;
 export type RunConfig = z.output<typeof runConfigSchema>;
+
+/** A file, or several. */
+export type DataSources = z.output<typeof sources>;

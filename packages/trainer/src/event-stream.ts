@@ -7,15 +7,15 @@ import type { RunEvent, RunEvents, RunRequest } from './events.js';
  */
 export function createRunEvents(onFault: (owner: string, error: unknown) => void): RunEvents {
   const subject = new Subject<RunEvent>();
-  let requests: RunRequest[] = [];
+  let requests = new Map<RunRequest, string | undefined>();
   return {
     listen: (owner, pipeline) =>
       pipeline(subject.asObservable()).subscribe({ error: (error) => onFault(owner, error) }),
     emit: (event) => subject.next(event),
-    request: (request) => void requests.push(request),
+    request: (request, reason) => void requests.set(request, reason ?? requests.get(request)),
     takeRequests() {
       const taken = requests;
-      requests = [];
+      requests = new Map();
       return taken;
     },
   };

@@ -1,5 +1,6 @@
 import { token } from '@glulam/plugin';
 import type { Observable, Subscription } from 'rxjs';
+import type { DataReport } from './data/data-report.js';
 
 /** Everything a run tells, in order. Times are milliseconds since 1970. */
 export type RunEvent =
@@ -13,7 +14,11 @@ export type RunEvent =
       readonly trainableParameters: number;
       readonly steps: number;
       readonly examples: number;
+      /** The checkpoint's step from which an interrupted run goes on; steps behind it are told again. */
+      readonly resumedFrom?: number;
     }
+  /** A data file was read: what the model will see of it. */
+  | ({ readonly type: 'data.read'; readonly time: number } & DataReport)
   | {
       readonly type: 'step.finished';
       readonly time: number;
@@ -33,23 +38,35 @@ export type RunEvent =
       readonly evaluator: string;
       readonly scores: Readonly<Record<string, number>>;
     }
+  /** Everything that the run goes on from is in `folder`; `best`: it was kept for its score. */
+  | {
+      readonly type: 'checkpoint.saved';
+      readonly time: number;
+      readonly step: number;
+      readonly folder: string;
+      readonly best: boolean;
+    }
   | { readonly type: 'adapter.saved'; readonly time: number; readonly step: number; readonly folder: string }
+  /** The run ends before its last step; it can be resumed. */
+  | { readonly type: 'run.stopped'; readonly time: number; readonly step: number; readonly reason: string }
+  | { readonly type: 'warning'; readonly time: number; readonly message: string }
   | { readonly type: 'run.finished'; readonly time: number; readonly folder: string; readonly seconds: number }
   | { readonly type: 'run.failed'; readonly time: number; readonly code: string; readonly message: string }
   /** An event of a plugin's own, named `<plugin>.<event>`. */
   | { readonly type: 'plugin'; readonly time: number; readonly name: string; readonly data: unknown };
 
-/** What a run is asked for; honoured between steps. */
-export type RunRequest = 'stop' | 'evaluate' | 'save';
+/** What a run is asked for; honoured between steps. `keep best`: keep a checkpoint of this step as the best one. */
+export type RunRequest = 'stop' | 'evaluate' | 'checkpoint' | 'keep best';
 
 /** The stream through which plugins meet a run. */
 export interface RunEvents {
   /** Subscribe to what `pipeline` makes of the events, side effects in `tap`; if it throws, it alone is cut off. */
   listen(owner: string, pipeline: (events: Observable<RunEvent>) => Observable<unknown>): Subscription;
   emit(event: RunEvent): void;
-  request(request: RunRequest): void;
-  /** The requests since the last call; the loop's. */
-  takeRequests(): readonly RunRequest[];
+  /** `reason` is told where the request ends the run. */
+  request(request: RunRequest, reason?: string): void;
+  /** The requests since the last call, with their reasons; the loop's. */
+  takeRequests(): ReadonlyMap<RunRequest, string | undefined>;
 }
 
 export const events = token<RunEvents>('trainer.events');

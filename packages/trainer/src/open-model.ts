@@ -5,14 +5,14 @@ import {
   openCheckpoint,
   openTokenizer,
   readPeftAdapter,
-  strategies,
   type Decoder,
   type Tokenizer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { engines, type Precision } from '@glulam/tensors';
+import { engines } from '@glulam/tensors';
 import { choose } from './choices.js';
 import type { RunConfig } from './config.js';
+import { describeModel, resolvePrecision } from './describe-model.js';
 
 /** A model on its engine, with its tokenizer; `close` ends both. */
 export interface OpenModel {
@@ -32,17 +32,12 @@ export async function openModel(
 ): Promise<OpenModel> {
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const tokenizer = openTokenizer(config.base, { vocabularySize: checkpoint.shape.vocabularySize });
-  const { physicalLayers } = checkpoint.shape;
   const saved = adapterFolder === undefined ? undefined : readPeftAdapter(adapterFolder, composition.all(adapters));
-  const expansion = config.expansion && choose(composition, strategies, 'expansion', config.expansion);
-  const layers = saved?.layers ?? expansion?.contribution.expand(physicalLayers, expansion.options);
-  const fresh = choose(composition, adapters, 'adapter', config.adapter);
-  const adapter = saved?.adapter ?? fresh.contribution.create(fresh.options);
+  const { layers, adapter } = saved ?? describeModel(config, composition, checkpoint.shape);
 
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
   const stored = checkpoint.files.source(checkpoint.shape.names.embedding).dtype;
-  const precision: Precision =
-    config.precision === 'auto' ? (stored === 'bfloat16' ? 'bfloat16' : 'float32') : config.precision;
+  const precision = resolvePrecision(config.precision, stored);
   const engine = await contribution.open(options, { precision });
   try {
     const decoder = createDecoder({

@@ -3,12 +3,12 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writePeftAdapter } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { uniforms, writeFileAtomic } from '@glulam/tensors';
+import { writeFileAtomic } from '@glulam/tensors';
 import { tap } from 'rxjs';
 import { labelBatch, type LabelledBatch } from './batches.js';
 import { choose } from './choices.js';
 import type { RunConfig } from './config.js';
-import { readExamples, shuffled } from './data.js';
+import { openData } from './data/open-data.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
@@ -50,12 +50,10 @@ export async function train(
   const { decoder, tokenizer } = model;
   const closers: (() => void)[] = [];
   try {
-    const { prompt, maxTokens } = config.data;
-    const examples = await readExamples({ file: config.data.train, prompt, maxTokens }, tokenizer);
-    const heldOut =
-      config.data.heldOut === undefined
-        ? []
-        : await readExamples({ file: config.data.heldOut, prompt, maxTokens }, tokenizer);
+    const data = await openData(config, composition, tokenizer, { signal });
+    closers.push(() => data.close());
+    const { heldOut } = data;
+    const steps = settings.steps ?? (settings.epochs === undefined ? 100 : data.stepsIn(settings.epochs));
 
     await mkdir(folder, { recursive: true });
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
@@ -90,8 +88,8 @@ export async function train(
       physicalLayers: decoder.shape.physicalLayers,
       virtualLayers: decoder.layers.length,
       trainableParameters: [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0),
-      steps: settings.steps,
-      examples: examples.length,
+      steps,
+      examples: data.examples,
     });
     const { beta1, beta2, epsilon, weightDecay } = settings;
     const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1, beta2, epsilon, weightDecay });
@@ -100,15 +98,15 @@ export async function train(
       kind: settings.schedule,
       peak: settings.learningRate,
       warmupSteps: settings.warmupSteps,
-      steps: settings.steps,
+      steps,
     };
-    const batches = endlessBatches(examples.length, settings.batch, seed);
-    const nextBatch = (): LabelledBatch => labelBatch(batches.next().value.map((index) => examples[index]!));
+    const batches = data.batches(0);
+    const nextBatch = (): LabelledBatch => labelBatch(batches.next());
 
     await evaluate(0);
     let step = 0;
     let stopped = false;
-    while (step < settings.steps && !stopped) {
+    while (step < steps && !stopped) {
       const begun = performance.now();
       const learningRate = learningRateAt(schedule, step);
       const micro = Array.from({ length: settings.accumulate }, nextBatch);
@@ -126,7 +124,7 @@ export async function train(
         type: 'step.finished',
         time: Date.now(),
         step,
-        steps: settings.steps,
+        steps,
         loss,
         gradientNorm,
         learningRate,
@@ -134,11 +132,11 @@ export async function train(
         tokensPerSecond,
       });
 
-      const requests = new Set(events.takeRequests());
+      const requests = events.takeRequests();
       stopped = signal.aborted || requests.has('stop');
-      const due = config.evaluate.every > 0 && step % config.evaluate.every === 0 && step < settings.steps;
+      const due = config.evaluate.every > 0 && step % config.evaluate.every === 0 && step < steps;
       if (requests.has('evaluate') || due) await evaluate(step);
-      if (requests.has('save')) await save(step);
+      if (requests.has('checkpoint')) await save(step);
     }
     await save(step);
     if (!signal.aborted) await evaluate(step);
@@ -158,19 +156,3 @@ export async function train(
     await model.close();
   }
 }
-
-/** Indices of examples, batch after batch, each epoch in an order of its own. */
-function* endlessBatches(examples: number, size: number, seed: number): Generator<number[], never> {
-  let order: number[] = [];
-  for (let epoch = 0; ;) {
-    const batch: number[] = [];
-    while (batch.length < size) {
-      if (order.length === 0) order = shuffled(examples, uniforms(examples, [seed, shuffleUse, epoch++, 0]));
-      batch.push(...order.splice(0, size - batch.length));
-    }
-    yield batch;
-  }
-}
-
-/** Sets the draws of data orders apart from other uses of the seed. */
-const shuffleUse = 0x64617461;

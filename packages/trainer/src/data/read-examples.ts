@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { encodeSpans, type ChatMessage, type TextSpan, type Tokenizer } from '@glulam/model';
-import type { Example } from './batches.js';
-import { TrainerError } from './errors.js';
+import type { Example } from '../batches.js';
+import { TrainerError } from '../errors.js';
 
 export interface DataSettings {
   /** A JSONL file of `{ question, answer }` or `{ messages: [{ role, content }] }`. */
@@ -35,7 +35,7 @@ export async function readExamples(settings: DataSettings, tokenizer: Tokenizer)
         faults.push(
           `${file}:${line}: has ${example.ids.length} tokens; data.maxTokens is ${maxTokens}: raise it or shorten the row`,
         );
-      } else if (!example.trained.includes(true)) {
+      } else if (!example.trained.includes(1)) {
         faults.push(`${file}:${line}: has no token to learn from: its answer is empty`);
       } else {
         examples.push(example);
@@ -79,7 +79,16 @@ function parseRow(text: string): Row | string {
   return `has the keys ${Object.keys(row).join(', ') || 'none'}; expected question and answer as texts, or messages`;
 }
 
-function encodeRow(row: Row, { prompt }: DataSettings, tokenizer: Tokenizer): Example {
+function encodeRow(row: Row, settings: DataSettings, tokenizer: Tokenizer): Example {
+  const { ids, trained } = encodeRowTokens(row, settings, tokenizer);
+  return { ids: Int32Array.from(ids), trained: Uint8Array.from(trained, Number) };
+}
+
+function encodeRowTokens(
+  row: Row,
+  { prompt }: DataSettings,
+  tokenizer: Tokenizer,
+): { ids: readonly number[]; trained: readonly boolean[] } {
   if ('messages' in row) {
     if (tokenizer.chatTemplate === undefined) {
       throw new TrainerError(

@@ -1,0 +1,33 @@
+import type { ChatMessage } from '@glulam/model';
+import { point } from '@glulam/plugin';
+import type { z } from 'zod';
+
+/**
+ * What a row says, before it is tokenized: a conversation, which the chat template turns into text; a prompt with the
+ * completion that is learnt; or a text of which everything is learnt. `notes` tell what was mended on the way, in words
+ * that are the same for all such rows, so that they can be counted ("the first turn was the assistant's: left out").
+ */
+export type RowText = { readonly notes?: readonly string[] } & (
+  | { readonly messages: readonly ChatMessage[] }
+  | { readonly prompt: string; readonly completion: string }
+  | { readonly text: string }
+);
+
+/** Why a row teaches nothing; the same words for all such rows ("the conversation is empty"). */
+export interface SkippedRow {
+  readonly skip: string;
+}
+
+/** How rows of a data set are read: what a plugin contributes at the point `dataFormats`. */
+export interface DataFormat<Options = unknown> {
+  readonly kind: string;
+  readonly schema: z.ZodType<Options>;
+  /** For people: the keys that such rows have, as in `{ question, answer }`. */
+  readonly shape: string;
+  /** Whether a row (a JSON object) looks like this format under default options: how `auto` chooses. */
+  matches(row: Readonly<Record<string, unknown>>): boolean;
+  /** Pure; a row that cannot be used is skipped with the reason and never throws. */
+  read(row: Readonly<Record<string, unknown>>, options: Options): RowText | SkippedRow;
+}
+
+export const dataFormats = point<DataFormat>('trainer.dataFormats');
