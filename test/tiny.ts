@@ -1,8 +1,8 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { resolveConfig } from 'glulam';
-import type { RunConfigInput } from '@glulam/trainer';
+import type { RunConfigInput, RunEvent } from '@glulam/trainer';
 
 const examples = path.resolve(import.meta.dirname, '../examples');
 
@@ -23,4 +23,31 @@ export function tinyRun(changes: Partial<RunConfigInput> = {}) {
     ...changes,
   };
   return { out, ...resolveConfig(fields, [], examples) };
+}
+
+export const eventsOf = (folder: string): RunEvent[] =>
+  readFileSync(path.join(folder, 'events.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as RunEvent);
+
+/** The loss of each step; one told again after a kill must be the same. */
+export function lossesByStep(folder: string): Map<number, number> {
+  const losses = new Map<number, number>();
+  for (const event of eventsOf(folder)) {
+    if (event.type !== 'step.finished') continue;
+    const before = losses.get(event.step);
+    if (before !== undefined && before !== event.loss)
+      throw new Error(`step ${event.step} had loss ${before} and then ${event.loss}`);
+    losses.set(event.step, event.loss);
+  }
+  return losses;
+}
+
+/** A few held-out rows, for runs that evaluate often. */
+export function smallHeldOut(): string {
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-data-')), 'held-out.jsonl');
+  const rows = readFileSync(path.join(examples, 'data/word-problems.heldout.jsonl'), 'utf8').split('\n').slice(0, 4);
+  writeFileSync(file, rows.join('\n'));
+  return file;
 }

@@ -9,7 +9,7 @@ ${commands.map(({ name, summary }) => `  glulam ${name.padEnd(10)} ${summary}`).
 glulam COMMAND --help says more.
 `;
 
-/** Run one command; the exit code is 0, or 1 with the reason on stderr. */
+/** Run one command; the exit code is 0, or 1 with the reason on stderr (130 where a signal ended it). */
 export async function main(words: readonly string[]): Promise<number> {
   const [name, ...rest] = words;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
@@ -20,10 +20,12 @@ export async function main(words: readonly string[]): Promise<number> {
   const interrupt = (): void => {
     // Twice means now.
     if (controller.signal.aborted) process.exit(130);
-    process.stderr.write('\nstopping after this step; press Ctrl-C again to stop at once\n');
-    controller.abort(new GlulamError('USAGE', 'stopped by Ctrl-C'));
+    process.stderr.write('\nstopping as soon as nothing is lost by it; press Ctrl-C again to stop at once\n');
+    controller.abort(new GlulamError('INTERRUPTED', 'stopped by a signal before there was anything to keep'));
   };
+  // SIGTERM is how schedulers and containers say the same.
   process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
   try {
     const command = commands.find((each) => each.name === name);
     if (command === undefined)
@@ -38,9 +40,10 @@ export async function main(words: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     process.stderr.write(`${describe(error)}\n`);
-    return 1;
+    return controller.signal.aborted ? 130 : 1;
   } finally {
     process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
   }
 }
 

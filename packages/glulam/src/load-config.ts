@@ -5,6 +5,7 @@ import { compose, type Composition, type Plugin, type PluginList } from '@glulam
 import { configError, describeIssues, runConfigSchema, type DataSources, type RunConfig } from '@glulam/trainer';
 import { createJiti } from 'jiti';
 import { parse as parseYaml } from 'yaml';
+import type { GlulamConfig } from './define-config.js';
 import { GlulamError } from './errors.js';
 import { preset } from './preset.js';
 
@@ -13,11 +14,17 @@ export interface LoadedConfig {
   readonly composition: Composition;
 }
 
-/** Read a config file (.ts, .js, .mjs, .json, .yaml, .yml), apply overrides, check it whole, and compose its plugins. */
+/**
+ * Read a config file (.ts, .js, .mjs, .json, .yaml, .yml) or take a record, apply overrides, check it whole, and compose
+ * its plugins. Paths are relative to the file, of a record to `folder`.
+ */
 export async function loadConfig(
-  file: string,
+  source: string | GlulamConfig,
   overrides: Readonly<Record<string, unknown>> = {},
+  folder = process.cwd(),
 ): Promise<LoadedConfig> {
+  if (typeof source !== 'string') return composeConfig({ ...source }, overrides, path.join(folder, 'config'));
+  const file = source;
   const absolute = path.resolve(file);
   if (!existsSync(absolute)) {
     throw new GlulamError(
@@ -32,8 +39,15 @@ export async function loadConfig(
       `${file} gives no config object; a .ts or .js file exports one as its default: export default defineConfig({ ... })`,
     );
   }
-  const { plugins = [], ...fields } = raw as Record<string, unknown>;
-  return resolveConfig(withOverrides(fields, overrides), await loadPlugins(plugins, absolute), path.dirname(absolute));
+  return composeConfig(raw as Record<string, unknown>, overrides, absolute);
+}
+
+async function composeConfig(
+  { plugins = [], ...fields }: Record<string, unknown>,
+  overrides: Readonly<Record<string, unknown>>,
+  file: string,
+): Promise<LoadedConfig> {
+  return resolveConfig(withOverrides(fields, overrides), await loadPlugins(plugins, file), path.dirname(file));
 }
 
 /** Check a config's fields and make its paths absolute; `out` is taken from the working folder. */

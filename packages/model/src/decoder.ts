@@ -44,6 +44,8 @@ export interface PassOptions {
   readonly training?: { readonly seed: number; readonly step: number };
   /** Keys and values of earlier tokens; the batch's are appended. */
   readonly cache?: KeyValueCache;
+  /** Looks at the output of each virtual layer, [tokens, hidden], as soon as it is computed; to find faults. */
+  readonly onLayer?: (virtual: number, output: Tensor) => Promise<void>;
 }
 
 /** An expanded model on an engine: frozen weights, one set a physical layer, and adapters, one set a virtual layer. */
@@ -256,6 +258,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
           );
           tape?.mark();
           await engine.drain();
+          await pass.onLayer?.(virtual, x);
         }
         cache?.advance(batch.segments);
         next((input) => ops.rmsNorm(input, finalNorm, { epsilon, type: ops.activation }));

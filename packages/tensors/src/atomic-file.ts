@@ -81,6 +81,30 @@ export async function writeFolderAtomic(
   }
 }
 
+/**
+ * Remove what killed processes left of files and folders that were being written in `folder`: temporary names whose
+ * process is gone. Old versions set aside by `writeFolderAtomic` stay where nothing stands under their name.
+ */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const entry of await readdir(folder)) {
+    const match = /^\.(.+)\.(\d+)-[0-9a-f]{8}\.tmp(\.old)?$/.exec(entry);
+    if (match === null || isRunning(Number(match[2]))) continue;
+    if (match[3] !== undefined && (await lstat(path.join(folder, match[1]!)).catch(ignoreMissing)) === undefined)
+      continue;
+    await rm(path.join(folder, entry), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Someone else's process is a process too.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
 /** Whether there is a folder to replace; throws where something is in the way. */
 async function checkReplaceable(target: string, replace: boolean): Promise<boolean> {
   if ((await lstat(target).catch(ignoreMissing)) === undefined) return false;

@@ -1,6 +1,13 @@
 /** What went wrong in `@glulam/trainer`; see docs/errors.md. */
 export type TrainerErrorCode =
-  'CONFIG_INVALID' | 'DATA_UNREADABLE' | 'DATA_INVALID' | 'DATA_EMPTY' | 'LOSS_NOT_FINITE' | 'RUN_INVALID';
+  | 'CONFIG_INVALID'
+  | 'DATA_UNREADABLE'
+  | 'DATA_INVALID'
+  | 'DATA_EMPTY'
+  | 'LOSS_NOT_FINITE'
+  | 'RUN_INVALID'
+  | 'RUN_CHANGED'
+  | 'RUN_WRITE_FAILED';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class TrainerError extends Error {

@@ -2,6 +2,7 @@ import type { Decoder } from '@glulam/model';
 import { createTape, scope, type Tensor } from '@glulam/tensors';
 import type { LabelledBatch } from './batches.js';
 import { TrainerError } from './errors.js';
+import { firstNotFinite } from './first-not-finite.js';
 import type { Optimizer } from './optimizer.js';
 
 export interface StepSettings {
@@ -77,9 +78,14 @@ export async function trainStep(
     const gradientNorm = Math.sqrt((await engine.read(squares))[0]!);
     squares.release();
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      const passes = batches.map((batch, index) => ({
+        batch,
+        training: { seed, step: step * batches.length + index },
+      }));
       throw new TrainerError(
         'LOSS_NOT_FINITE',
-        `step ${step + 1} gave loss ${loss} and gradient norm ${gradientNorm}; the adapter was left as it was before the step. ` +
+        `step ${step + 1} gave loss ${loss} and gradient norm ${gradientNorm}: ${await firstNotFinite(decoder, passes, gradients)}. ` +
+          'The adapter was left as it was before the step, and checkpoints as they are. ' +
           'Lower train.learningRate, lengthen train.warmupSteps, or look for broken rows in the data.',
       );
     }

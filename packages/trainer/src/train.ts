@@ -1,27 +1,37 @@
-import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writePeftAdapter } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { writeFileAtomic } from '@glulam/tensors';
 import { tap } from 'rxjs';
-import { labelBatch, type LabelledBatch } from './batches.js';
-import { choose } from './choices.js';
+import { labelBatch } from './batches.js';
+import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openData } from './data/open-data.js';
 import { TrainerError } from './errors.js';
-import { events as eventsToken } from './events.js';
+import { events as eventsToken, type RunEvent } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
 import { openModel } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
 import { reporters } from './reporter.js';
+import { findCheckpoint, pruneCheckpoints, readOptimizer, writeCheckpoint } from './run-checkpoint.js';
+import { checkRunFolder, openRunFolder } from './run-folder.js';
 import { learningRateAt } from './schedule.js';
 import { trainStep } from './train-step.js';
+import { watchScores } from './watch-scores.js';
+
+export interface TrainOptions {
+  /** Aborting ends the run after the step it is in, with a checkpoint. */
+  readonly signal?: AbortSignal | undefined;
+  /** Go on from the run folder's newest whole checkpoint; where there is none, begin. */
+  readonly resume?: boolean | undefined;
+}
 
 export interface TrainResult {
   readonly folder: string;
   readonly adapterFolder: string;
+  /** Optimizer steps done, those before a resumption included. */
   readonly steps: number;
+  /** Why the run ended before its last step. */
+  readonly stopped: string | undefined;
   /** Scores of the last evaluation, by evaluator. */
   readonly scores: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
@@ -30,96 +40,116 @@ export interface TrainResult {
 export async function train(
   config: RunConfig,
   composition: Composition,
-  { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
+  { signal = new AbortController().signal, resume = false }: TrainOptions = {},
 ): Promise<TrainResult> {
   const started = Date.now();
-  const { out: folder, train: settings, seed } = config;
+  const { out: folder, train: settings, evaluate: evaluation, seed } = config;
   const events = composition.get(eventsToken);
   const adapterFolder = path.join(folder, 'adapter');
+  const closers: (() => void | Promise<void>)[] = [];
+  const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
 
-  // Everything that can be refused is refused before the folder is touched.
-  const chosen = openEvaluators(config, composition);
-  const listeners = config.reporters.map((choice) => choose(composition, reporters, 'reporters', choice));
-  if (existsSync(path.join(folder, 'events.jsonl'))) {
-    throw new TrainerError(
-      'RUN_INVALID',
-      `${folder} holds a run already; choose another folder with --out, or remove it`,
-    );
-  }
-  const model = await openModel(config, composition);
-  const { decoder, tokenizer } = model;
-  const closers: (() => void)[] = [];
   try {
+    // Everything that can be refused is refused before the folder is touched.
+    const chosen = openEvaluators(config, composition);
+    checkWatch(
+      evaluation,
+      chosen.map(({ kind }) => kind),
+    );
+    checkRunFolder(config, resume);
+    for (const choice of config.reporters) {
+      const { contribution, options } = choose(composition, reporters, 'reporters', choice);
+      closers.push(contribution.open(options, events));
+    }
+    const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
+    const model = await openModel(config, composition, checkpoint && { adapterFolder: checkpoint.adapterFolder });
+    closers.push(() => model.close());
+    const { decoder, tokenizer } = model;
     const data = await openData(config, composition, tokenizer, { signal });
     closers.push(() => data.close());
-    const { heldOut } = data;
-    const steps = settings.steps ?? (settings.epochs === undefined ? 100 : data.stepsIn(settings.epochs));
+    const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
+    const dataSize = { examples: data.examples, tokens: data.reports.reduce((sum, { tokens }) => sum + tokens, 0) };
+    const progress = checkpoint?.progress ?? { step: 0, drawn: 0, engine, data: dataSize };
+    checkProgress(progress, engine, dataSize, warn);
+    signal.throwIfAborted();
 
-    await mkdir(folder, { recursive: true });
-    await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
-    // Written at once, so that a run that is killed has told all that it did.
-    const log = openSync(path.join(folder, 'events.jsonl'), 'a');
-    const logging = events.listen('run folder', (stream) =>
-      stream.pipe(tap((event) => writeSync(log, `${JSON.stringify(event)}\n`))),
+    const run = await openRunFolder(config);
+    closers.push(() => run.close());
+    const logging = events.listen('run folder', (stream) => stream.pipe(tap((event) => run.write(event))));
+    closers.push(() => logging.unsubscribe());
+    const { beta1, beta2, epsilon, weightDecay, learningRate: peak, warmupSteps, schedule: kind } = settings;
+    const optimizer = createOptimizer(
+      decoder.ops,
+      decoder.parameters,
+      { beta1, beta2, epsilon, weightDecay },
+      checkpoint && readOptimizer(checkpoint),
     );
-    closers.push(() => {
-      logging.unsubscribe();
-      closeSync(log);
-    });
-    for (const { contribution, options } of listeners) closers.push(contribution.open(options, events));
-
-    const scores: Record<string, Readonly<Record<string, number>>> = {};
-    const evaluate = async (step: number): Promise<void> => {
-      for (const { kind, evaluator } of chosen) {
-        scores[kind] = await evaluator.evaluate({ decoder, tokenizer, heldOut, signal });
-        events.emit({ type: 'evaluation.finished', time: Date.now(), step, evaluator: kind, scores: scores[kind] });
-      }
-    };
-    const save = async (step: number): Promise<void> => {
-      await writePeftAdapter(decoder, adapterFolder, config.base);
-      events.emit({ type: 'adapter.saved', time: Date.now(), step, folder: adapterFolder });
-    };
-
+    closers.push(() => optimizer.close());
+    const steps = settings.steps ?? (settings.epochs === undefined ? 100 : data.stepsIn(settings.epochs));
+    const batches = data.batches(progress.drawn);
+    let { step } = progress;
     events.emit({
       type: 'run.started',
       time: started,
       folder,
-      engine: `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`,
+      engine,
       physicalLayers: decoder.shape.physicalLayers,
       virtualLayers: decoder.layers.length,
       trainableParameters: [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0),
       steps,
       examples: data.examples,
+      ...(checkpoint === undefined ? {} : { resumedFrom: step }),
     });
-    const { beta1, beta2, epsilon, weightDecay } = settings;
-    const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1, beta2, epsilon, weightDecay });
-    closers.push(() => optimizer.close());
-    const schedule = {
-      kind: settings.schedule,
-      peak: settings.learningRate,
-      warmupSteps: settings.warmupSteps,
-      steps,
-    };
-    const batches = data.batches(0);
-    const nextBatch = (): LabelledBatch => labelBatch(batches.next());
+    for (const report of data.reports) events.emit({ type: 'data.read', time: Date.now(), ...report });
+    if (resume && checkpoint === undefined)
+      warn(`${folder} has no checkpoint to go on from: the run begins at the first step`);
+    const recorded = run.recorded.filter(
+      (event) => event.type === 'evaluation.finished' && event.step <= progress.step,
+    );
+    closers.push(watchScores(events, evaluation, recorded));
 
-    await evaluate(0);
-    let step = 0;
-    let stopped = false;
-    while (step < steps && !stopped) {
+    const scores: Record<string, Readonly<Record<string, number>>> = lastScores(recorded);
+    const evaluate = async (): Promise<void> => {
+      try {
+        for (const { kind, evaluator } of chosen) {
+          scores[kind] = await evaluator.evaluate({ decoder, tokenizer, heldOut: data.heldOut, signal });
+          events.emit({ type: 'evaluation.finished', time: Date.now(), step, evaluator: kind, scores: scores[kind] });
+        }
+      } catch (error) {
+        // Aborted: the run ends with its checkpoint, without these scores.
+        if (!signal.aborted) throw error;
+      }
+    };
+    const writeAdapter = (to: string): Promise<void> => writePeftAdapter(decoder, to, config.base);
+    let savedAt = checkpoint === undefined ? -1 : step;
+    const save = async (best: boolean): Promise<void> => {
+      if (savedAt === step && !best) return;
+      const saved = { step, drawn: batches.drawn, engine, data: dataSize };
+      const to = await writeCheckpoint(folder, decoder, optimizer, saved, writeAdapter);
+      savedAt = step;
+      if (best) await run.keepBest({ step, folder: path.relative(folder, to), scores });
+      await pruneCheckpoints(folder, config.checkpoint.keep, [run.bestStep()]);
+      events.emit({ type: 'checkpoint.saved', time: Date.now(), step, folder: to, best });
+    };
+    const isDue = (every: number): boolean => step === steps || (every > 0 && step % every === 0);
+
+    const evaluated = recorded.some((event) => event.type === 'evaluation.finished' && event.step === step);
+    if (!evaluated && (step === 0 || isDue(evaluation.every))) await evaluate();
+    let stopped = signal.aborted ? 'interrupted' : events.takeRequests().get('stop');
+    while (step < steps && stopped === undefined) {
       const begun = performance.now();
-      const learningRate = learningRateAt(schedule, step);
-      const micro = Array.from({ length: settings.accumulate }, nextBatch);
+      const learningRate = learningRateAt({ kind, peak, warmupSteps, steps }, step);
+      const micro = Array.from({ length: settings.accumulate }, () => labelBatch(batches.next()));
       const { maxGradientNorm, recompute } = settings;
-      const { loss, gradientNorm, tokens } = await trainStep(decoder, optimizer, micro, {
+      const result = await trainStep(decoder, optimizer, micro, {
         step,
         seed,
         learningRate,
         maxGradientNorm,
         recompute,
       });
+      const { loss, gradientNorm, tokens } = result;
       step += 1;
-      const tokensPerSecond = tokens / ((performance.now() - begun) / 1000);
       events.emit({
         type: 'step.finished',
         time: Date.now(),
@@ -129,30 +159,80 @@ export async function train(
         gradientNorm,
         learningRate,
         tokens,
-        tokensPerSecond,
+        tokensPerSecond: tokens / ((performance.now() - begun) / 1000),
       });
 
-      const requests = events.takeRequests();
-      stopped = signal.aborted || requests.has('stop');
-      const due = config.evaluate.every > 0 && step % config.evaluate.every === 0 && step < steps;
-      if (requests.has('evaluate') || due) await evaluate(step);
-      if (requests.has('checkpoint')) await save(step);
+      // Between steps: what is due, and what was asked for. The best of evaluations is known once they are told.
+      const asked = events.takeRequests();
+      if (isDue(evaluation.every) || asked.has('evaluate')) await evaluate();
+      const then = events.takeRequests();
+      if (signal.aborted) stopped = 'interrupted';
+      else if (asked.has('stop') || then.has('stop')) stopped = asked.get('stop') ?? then.get('stop') ?? 'on request';
+      const best = then.has('keep best') || asked.has('keep best');
+      if (best || asked.has('checkpoint') || isDue(config.checkpoint.every) || stopped !== undefined) await save(best);
+      run.check();
     }
-    await save(step);
-    if (!signal.aborted) await evaluate(step);
+    if (stopped !== undefined) {
+      await save(false);
+      events.emit({ type: 'run.stopped', time: Date.now(), step, reason: stopped });
+    }
+    await writeAdapter(adapterFolder);
+    events.emit({ type: 'adapter.saved', time: Date.now(), step, folder: adapterFolder });
     events.emit({ type: 'run.finished', time: Date.now(), folder, seconds: (Date.now() - started) / 1000 });
-    return { folder, adapterFolder, steps: step, scores };
+    run.check();
+    return { folder, adapterFolder, steps: step, stopped, scores };
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    events.emit({
-      type: 'run.failed',
-      time: Date.now(),
-      code: typeof code === 'string' ? code : 'UNEXPECTED',
-      message: error instanceof Error ? error.message : String(error),
-    });
+    events.emit(failed(error));
     throw error;
   } finally {
-    for (const close of closers.reverse()) close();
-    await model.close();
+    for (const close of closers.reverse()) await close();
   }
+}
+
+/** Early stopping by a score that nothing gives would wait for ever. */
+function checkWatch({ watch, patience, every }: RunConfig['evaluate'], chosen: readonly string[]): void {
+  if (patience === 0) return;
+  const faults = [];
+  if (every === 0) faults.push('evaluate.patience counts evaluations between steps; set evaluate.every');
+  if (!chosen.includes(watch.evaluator))
+    faults.push(
+      `evaluate.watch.evaluator is "${watch.evaluator}"; evaluators of this run: ${chosen.join(', ') || 'none'}`,
+    );
+  if (faults.length > 0) throw configError(faults);
+}
+
+/** Other data would give other losses without a word; another engine gives them with one. */
+function checkProgress(
+  before: { readonly engine: string; readonly data: { readonly examples: number; readonly tokens: number } },
+  engine: string,
+  data: { readonly examples: number; readonly tokens: number },
+  warn: (message: string) => void,
+): void {
+  if (before.data.examples !== data.examples || before.data.tokens !== data.tokens) {
+    throw new TrainerError(
+      'RUN_CHANGED',
+      `the data changed since the run was begun: it had ${before.data.examples} training examples and ${before.data.tokens} tokens ` +
+        `in all, now ${data.examples} and ${data.tokens}; bring the files back, or begin a new run with --out`,
+    );
+  }
+  if (before.engine !== engine)
+    warn(
+      `the run was begun on the engine ${before.engine} and goes on on ${engine}: losses may differ in the last digits`,
+    );
+}
+
+function lastScores(recorded: readonly RunEvent[]): Record<string, Readonly<Record<string, number>>> {
+  return Object.fromEntries(
+    recorded.flatMap((event) => (event.type === 'evaluation.finished' ? [[event.evaluator, event.scores]] : [])),
+  );
+}
+
+function failed(error: unknown): RunEvent {
+  const code = (error as { code?: unknown }).code;
+  return {
+    type: 'run.failed',
+    time: Date.now(),
+    code: typeof code === 'string' ? code : 'UNEXPECTED',
+    message: error instanceof Error ? error.message : String(error),
+  };
 }

@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { train } from '@glulam/trainer';
 import { overridesFrom } from '../arguments.js';
+import { GlulamError } from '../errors.js';
 import { loadConfig } from '../load-config.js';
 import { configHelp, onePositional, type Command } from './command.js';
 
@@ -7,18 +10,27 @@ export const trainCommand: Command = {
   name: 'train',
   summary: 'train an adapter as a config file says',
   help: `glulam train CONFIG [options]
+glulam train CONFIG|RUN --resume
 
-CONFIG is a .ts, .js, .json or .yaml file. The run folder (out) gets the resolved config, the events as JSON lines and
-the adapter in PEFT's format.
+CONFIG is a .ts, .js, .json or .yaml file. The run folder (out) gets the resolved config, the events as JSON lines,
+checkpoints, and at the end the adapter. Ctrl-C ends the run after the step it is in, with a checkpoint; twice, at once.
 
   --out FOLDER      the run folder (default: the config's, or runs/latest)
+  --resume          go on from the newest whole checkpoint of the run folder; the config must be the one it was begun with
 ${configHelp}`,
   async run(args, signal) {
-    const { config, composition } = await loadConfig(
-      onePositional(args, 'train', 'CONFIG'),
-      overridesFrom(args.options),
-    );
+    const { resume: flag, ...options } = args.options;
+    const resume = flag !== undefined;
+    if (flag !== undefined && flag !== true)
+      throw new GlulamError('USAGE', `--resume takes no value, got "${flag}"; the run folder is named by --out`);
+    const name = onePositional(args, 'train', resume ? 'CONFIG or RUN' : 'CONFIG');
+    const runConfig = path.join(name, 'config.json');
+    const isRun = existsSync(runConfig);
+    if (isRun && !resume)
+      throw new GlulamError('USAGE', `${name} is a run folder; go on with it by --resume, or name a config file`);
+    const overrides = { ...overridesFrom(options), ...(isRun ? { out: name } : {}) };
+    const { config, composition } = await loadConfig(isRun ? runConfig : name, overrides);
     for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
-    await train(config, composition, { signal });
+    await train(config, composition, { signal, resume });
   },
 };

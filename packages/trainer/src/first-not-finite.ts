@@ -1,0 +1,47 @@
+import type { Decoder } from '@glulam/model';
+import type { Tensor } from '@glulam/tensors';
+import type { LabelledBatch } from './batches.js';
+
+/**
+ * Where a number first stopped being finite, for people: the first virtual layer whose output is not in a forward pass
+ * over the batches (with the draws of `training`), else the one whose gradient is not, in the order of backward.
+ */
+export async function firstNotFinite(
+  decoder: Decoder,
+  batches: readonly {
+    readonly batch: LabelledBatch;
+    readonly training: { readonly seed: number; readonly step: number };
+  }[],
+  gradients: ReadonlyMap<string, Tensor>,
+): Promise<string> {
+  const finite = async (tensor: Tensor): Promise<boolean> =>
+    (await decoder.engine.read(tensor)).every((value) => Number.isFinite(value));
+  const name = (virtual: number): string =>
+    `virtual layer ${virtual} (physical layer ${decoder.layers[virtual]!.physical})`;
+
+  for (const { batch, training } of batches) {
+    let first: number | undefined;
+    const onLayer = async (virtual: number, output: Tensor): Promise<void> => {
+      if (first === undefined && !(await finite(output))) first = virtual;
+    };
+    const hidden = await decoder.forward(batch, { training, onLayer });
+    const last = await finite(hidden);
+    hidden.release();
+    if (first !== undefined)
+      return `the first values that are not finite come out of ${name(first)} in the forward pass`;
+    if (!last) return 'the first values that are not finite come out of the last norm in the forward pass';
+  }
+
+  const broken = new Set<number>();
+  for (const [parameter, gradient] of gradients) {
+    const virtual = virtualOf(decoder, parameter);
+    if (virtual !== undefined && !broken.has(virtual) && !(await finite(gradient))) broken.add(virtual);
+  }
+  if (broken.size === 0) return 'every virtual layer gave finite values: what is not finite comes from the output head';
+  return `the forward pass is finite; going back, the first gradient that is not is of ${name(Math.max(...broken))}`;
+}
+
+function virtualOf({ layers, shape }: Decoder, parameter: string): number | undefined {
+  const virtual = layers.findIndex((_, index) => parameter.startsWith(`${shape.names.layer(index)}.`));
+  return virtual < 0 ? undefined : virtual;
+}

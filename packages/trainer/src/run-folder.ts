@@ -1,0 +1,153 @@
+import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { writeFileAtomic } from '@glulam/tensors';
+import { z } from 'zod';
+import type { RunConfig } from './config.js';
+import { configDifference } from './config-difference.js';
+import { TrainerError } from './errors.js';
+import type { RunEvent } from './events.js';
+
+const bestSchema = z.object({
+  step: z.int(),
+  /** Relative to the run folder. */
+  folder: z.string(),
+  scores: z.record(z.string(), z.record(z.string(), z.number())),
+});
+/** What `best.json` says. */
+export type BestCheckpoint = z.infer<typeof bestSchema>;
+
+/** The folder of a run: its config, and its events as JSON lines. */
+export interface RunFolder {
+  readonly folder: string;
+  /** Events of earlier sittings of this run, in order. */
+  readonly recorded: readonly RunEvent[];
+  /** Append an event at once, so that a run that is killed has told all that it did. */
+  write(event: RunEvent): void;
+  /** Note which checkpoint is the best: `best.json`, replaced whole. */
+  keepBest(best: BestCheckpoint): Promise<void>;
+  bestStep(): number | undefined;
+  /** Throws if an event could not be written. */
+  check(): void;
+  close(): void;
+}
+
+/**
+ * Refuse what cannot be used before anything is loaded: a folder that holds a run already, or, to resume, a config that
+ * differs from the run's.
+ *
+ * @throws TrainerError RUN_INVALID, RUN_CHANGED
+ */
+export function checkRunFolder(config: RunConfig, resume: boolean): void {
+  const { out } = config;
+  const hasRun = existsSync(path.join(out, 'config.json')) || existsSync(path.join(out, 'events.jsonl'));
+  if (!hasRun) return;
+  if (!resume) {
+    throw new TrainerError(
+      'RUN_INVALID',
+      `${out} holds a run already; go on with it by --resume, choose another folder with --out, or remove it`,
+    );
+  }
+  const file = path.join(out, 'config.json');
+  let before: unknown;
+  try {
+    before = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new TrainerError(
+      'RUN_INVALID',
+      `${file} cannot be read (${(cause as Error).message}); the run cannot be resumed: remove its folder to begin again`,
+      { cause },
+    );
+  }
+  // As it would be read back: keys that are undefined are not there.
+  const difference = configDifference(before, JSON.parse(JSON.stringify(config)));
+  if (difference.length > 0) {
+    throw new TrainerError(
+      'RUN_CHANGED',
+      `${out} was begun with another config and cannot go on with this one:\n  ${difference.join('\n  ')}\n` +
+        'Take these changes back, resume the run folder itself (glulam train RUN --resume), or begin a new run with --out.',
+    );
+  }
+}
+
+/** Make the folder, or open it to go on. */
+export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
+  const folder = config.out;
+  const configFile = path.join(folder, 'config.json');
+  await mkdir(folder, { recursive: true });
+  if (!existsSync(configFile)) await writeFileAtomic(configFile, `${JSON.stringify(config, null, 2)}\n`);
+  const file = path.join(folder, 'events.jsonl');
+  const recorded = readEvents(file);
+  const log = openSync(file, 'a');
+  let failure: Error | undefined;
+  const bestFile = path.join(folder, 'best.json');
+  let bestStep = existsSync(bestFile) ? readBest(bestFile).step : undefined;
+  return {
+    folder,
+    recorded,
+    async keepBest(best) {
+      await writeFileAtomic(bestFile, `${JSON.stringify(best, null, 2)}\n`);
+      bestStep = best.step;
+    },
+    bestStep: () => bestStep,
+    write(event) {
+      if (failure !== undefined) return;
+      const line = Buffer.from(`${JSON.stringify(event)}\n`);
+      const before = fstatSync(log).size;
+      try {
+        for (let done = 0; done < line.length;) done += writeSync(log, line, done);
+      } catch (error) {
+        failure = error as Error;
+        ftruncateSync(log, before);
+      }
+    },
+    check() {
+      if (failure === undefined) return;
+      throw new TrainerError(
+        'RUN_WRITE_FAILED',
+        `${file} cannot be written (${failure.message}); make room and go on with --resume`,
+        { cause: failure },
+      );
+    },
+    close: () => closeSync(log),
+  };
+}
+
+function readBest(file: string): BestCheckpoint {
+  const text = readFileSync(file, 'utf8');
+  try {
+    return bestSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new TrainerError(
+      'RUN_INVALID',
+      `${file} does not name a checkpoint (${(cause as Error).message}); the file was changed: remove it`,
+      { cause },
+    );
+  }
+}
+
+/** The events of a run; a last line that a kill cut short is taken off the file. */
+function readEvents(file: string): RunEvent[] {
+  if (!existsSync(file)) return [];
+  const text = readFileSync(file, 'utf8');
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  if (whole.length < text.length) {
+    const handle = openSync(file, 'r+');
+    ftruncateSync(handle, Buffer.byteLength(whole));
+    closeSync(handle);
+  }
+  return whole
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line, index) => {
+      try {
+        return JSON.parse(line) as RunEvent;
+      } catch (cause) {
+        throw new TrainerError(
+          'RUN_INVALID',
+          `${file}:${index + 1} is no event (${(cause as Error).message}); the file was changed: mend or remove that line`,
+          { cause },
+        );
+      }
+    });
+}

@@ -1,0 +1,51 @@
+import { tap } from 'rxjs';
+import type { RunConfig } from './config.js';
+import type { RunEvent, RunEvents } from './events.js';
+
+/**
+ * Best-checkpoint keeping and early stopping, as a listener: of each evaluation it looks at the watched score, asks for
+ * the best to be kept, and for a stop after `patience` evaluations in a row that were no better. `recorded` are the
+ * events of earlier sittings, up to the step that the run goes on from. Step 0, the untrained model, does not count.
+ */
+export function watchScores(
+  events: RunEvents,
+  { watch, patience }: RunConfig['evaluate'],
+  recorded: readonly RunEvent[],
+): () => void {
+  let best: { readonly step: number; readonly value: number } | undefined;
+  let waited = 0;
+  /** Whether the event is of a new best score. */
+  const look = (event: RunEvent): boolean => {
+    if (event.type !== 'evaluation.finished' || event.evaluator !== watch.evaluator || event.step === 0) return false;
+    const value = event.scores[watch.score];
+    if (value === undefined) return false;
+    const better = best === undefined || (watch.better === 'lower' ? value < best.value : value > best.value);
+    if (better) best = { step: event.step, value };
+    waited = better ? 0 : waited + 1;
+    return better;
+  };
+  const stopWhenEnough = (): void => {
+    if (patience === 0 || waited < patience) return;
+    const score = `${watch.evaluator}.${watch.score}`;
+    events.request(
+      'stop',
+      `${waited} evaluations in a row brought no better ${score} than ${best!.value} at step ${best!.step}`,
+    );
+  };
+  // What was told again after a kill is the same; each evaluation counts once.
+  const evaluations = new Map<string, RunEvent>();
+  for (const event of recorded)
+    if (event.type === 'evaluation.finished') evaluations.set(`${event.step} ${event.evaluator}`, event);
+  for (const event of evaluations.values()) look(event);
+  stopWhenEnough();
+  const subscription = events.listen('score watch', (stream) =>
+    stream.pipe(
+      tap((event) => {
+        if (event.type !== 'evaluation.finished') return;
+        if (look(event)) events.request('keep best');
+        stopWhenEnough();
+      }),
+    ),
+  );
+  return () => subscription.unsubscribe();
+}
