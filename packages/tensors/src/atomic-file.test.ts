@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { writeFileAtomic, writeFolderAtomic } from './atomic-file.js';
+import { removeLeftovers, writeFileAtomic, writeFolderAtomic } from './atomic-file.js';
 import { openSafetensors } from './checkpoint-files.js';
 import { TensorsError } from './errors.js';
 import { readFloats } from './read-tensor.js';
@@ -280,7 +280,7 @@ describe('kill -9', () => {
       const file = path.join(place, 'file');
       const folder = path.join(place, 'folder');
       await killed(
-        `import { writeFileAtomic, writeFolderAtomic } from './atomic-file.js';
+        `import { removeLeftovers, writeFileAtomic, writeFolderAtomic } from './atomic-file.js';
         for (let version = 0; ; version++) {
           const content = Buffer.alloc(${size}, version % 256);
           await writeFileAtomic(${JSON.stringify(file)}, content);
@@ -310,4 +310,22 @@ describe('kill -9', () => {
     }
     expect(versionsSeen.size).toBeGreaterThan(1);
   });
+});
+
+test('removeLeftovers takes away what processes that are gone left, and nothing else', async () => {
+  const folder = freshFolder();
+  // Linux has no process of this number by default, and other systems hardly ever.
+  const gone = 4194303;
+  const kept = [
+    'file',
+    '.hidden.tmp',
+    `.file.${process.pid}-0123abcd.tmp`,
+    `.lost.${gone}-0123abcd.tmp.old`,
+    `.file.${gone}-0123abcd.tmp.bak`,
+  ];
+  for (const name of [...kept, `.file.${gone}-0123abcd.tmp`, `.file.${gone}-0123abcd.tmp.old`])
+    writeFileSync(path.join(folder, name), 'x');
+  mkdirSync(path.join(folder, `.folder.${gone}-0123abcd.tmp`, 'deep'), { recursive: true });
+  await removeLeftovers(folder);
+  expect(readdirSync(folder).sort()).toEqual([...kept].sort());
 });

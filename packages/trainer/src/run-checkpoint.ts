@@ -43,15 +43,14 @@ const folderOf = (runFolder: string): string => path.join(runFolder, 'checkpoint
 export const checkpointFolder = (runFolder: string, step: number): string =>
   path.join(folderOf(runFolder), `step-${String(step).padStart(8, '0')}`);
 
-/** Write adapter, optimizer and progress as one folder: under its name it is always whole. Returns the folder. */
+/** Write adapter, optimizer and progress as one folder: under its name it is always whole. */
 export async function writeCheckpoint(
-  runFolder: string,
+  folder: string,
   decoder: Decoder,
   optimizer: Optimizer,
   progress: RunProgress,
   writeAdapter: (folder: string) => Promise<void>,
-): Promise<string> {
-  const folder = checkpointFolder(runFolder, progress.step);
+): Promise<void> {
   await writeFolderAtomic(folder, async (temporary) => {
     await writeAdapter(path.join(temporary, 'adapter'));
     await writeSafetensors(
@@ -70,7 +69,6 @@ export async function writeCheckpoint(
     const state: z.infer<typeof stateSchema> = { version: 1, ...progress, files };
     await writeFile(path.join(temporary, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
   });
-  return folder;
 }
 
 /**

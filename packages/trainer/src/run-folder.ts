@@ -1,7 +1,7 @@
 import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFileAtomic } from '@glulam/tensors';
+import { removeLeftovers, writeFileAtomic } from '@glulam/tensors';
 import { z } from 'zod';
 import type { RunConfig } from './config.js';
 import { configDifference } from './config-difference.js';
@@ -75,6 +75,7 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
   const folder = config.out;
   const configFile = path.join(folder, 'config.json');
   await mkdir(folder, { recursive: true });
+  await removeLeftovers(folder);
   if (!existsSync(configFile)) await writeFileAtomic(configFile, `${JSON.stringify(config, null, 2)}\n`);
   const file = path.join(folder, 'events.jsonl');
   const recorded = readEvents(file);

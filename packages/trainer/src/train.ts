@@ -12,7 +12,13 @@ import { openEvaluators } from './open-evaluators.js';
 import { openModel } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
 import { reporters } from './reporter.js';
-import { findCheckpoint, pruneCheckpoints, readOptimizer, writeCheckpoint } from './run-checkpoint.js';
+import {
+  checkpointFolder,
+  findCheckpoint,
+  pruneCheckpoints,
+  readOptimizer,
+  writeCheckpoint,
+} from './run-checkpoint.js';
 import { checkRunFolder, openRunFolder } from './run-folder.js';
 import { learningRateAt } from './schedule.js';
 import { trainStep } from './train-step.js';
@@ -124,9 +130,12 @@ export async function train(
     let savedAt = checkpoint === undefined ? -1 : step;
     const save = async (best: boolean): Promise<void> => {
       if (savedAt === step && !best) return;
-      const saved = { step, drawn: batches.drawn, engine, data: dataSize };
-      const to = await writeCheckpoint(folder, decoder, optimizer, saved, writeAdapter);
-      savedAt = step;
+      const to = checkpointFolder(folder, step);
+      if (savedAt !== step) {
+        const saved = { step, drawn: batches.drawn, engine, data: dataSize };
+        await writeCheckpoint(to, decoder, optimizer, saved, writeAdapter);
+        savedAt = step;
+      }
       if (best) await run.keepBest({ step, folder: path.relative(folder, to), scores });
       await pruneCheckpoints(folder, config.checkpoint.keep, [run.bestStep()]);
       events.emit({ type: 'checkpoint.saved', time: Date.now(), step, folder: to, best });

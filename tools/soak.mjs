@@ -1,0 +1,82 @@
+// `node tools/soak.mjs [STEPS]`: trains the tiny model for 1,000 steps and tables live tensors and memory on the way.
+// Ends with 1 where tensors are left behind or anonymous memory keeps growing.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { prepare, root } from './prepare.mjs';
+
+prepare();
+const { run } = await import('glulam');
+const { definePlugin } = await import('@glulam/plugin');
+const { evaluators } = await import('@glulam/trainer');
+const { z } = await import('zod');
+
+const steps = Number(process.argv[2] ?? 1000);
+const folder = mkdtempSync(path.join(tmpdir(), 'glulam-soak-'));
+
+/** An evaluator that scores nothing but the process: it is handed the model, and is asked between steps. */
+const memory = definePlugin({
+  name: 'soak',
+  register: (registry) =>
+    registry.contribute(evaluators, {
+      create: () => ({
+        kind: 'memory',
+        schema: z.strictObject({}),
+        open: () => ({
+          evaluate({ decoder }) {
+            globalThis.gc?.();
+            const { tensors, bytes } = decoder.engine.memory();
+            return Promise.resolve({ tensors, bytes, anonymous: anonymousBytes() });
+          },
+        }),
+      }),
+    }),
+});
+
+const rows = [];
+const begun = performance.now();
+await run(
+  {
+    base: 'examples/models/tiny-mistral-gsm8k',
+    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+    adapter: { kind: 'lora', r: 8, lora_alpha: 16, lora_dropout: 0.05 },
+    data: { train: 'examples/data/word-problems.train.jsonl' },
+    train: { steps, batch: 4, accumulate: 2, learningRate: 1e-3, warmupSteps: 10 },
+    evaluate: { evaluators: [{ kind: 'memory' }], every: Math.max(1, Math.floor(steps / 10)) },
+    checkpoint: { every: Math.max(1, Math.floor(steps / 5)) },
+    reporters: [],
+    plugins: [memory],
+    out: path.join(folder, 'run'),
+  },
+  {
+    folder: root,
+    onEvent(event) {
+      if (event.type !== 'evaluation.finished') return;
+      rows.push({ step: event.step, ...event.scores });
+      const { tensors, bytes, anonymous } = event.scores;
+      console.log(
+        `step ${String(event.step).padStart(5)}  ${tensors} tensors  ${(bytes / 2 ** 20).toFixed(2)} MiB live  ${(anonymous / 2 ** 20).toFixed(1)} MiB anonymous`,
+      );
+    },
+  },
+);
+rmSync(folder, { recursive: true });
+console.log(`${steps} steps in ${((performance.now() - begun) / 1000).toFixed(0)} s`);
+
+// The first figure is from before training; caches and the heap fill during the first steps.
+const trained = rows.filter(({ step }) => step > 0);
+const leaked = trained.some(({ tensors, bytes }) => tensors !== trained[0].tensors || bytes !== trained[0].bytes);
+const half = trained.slice(Math.floor(trained.length / 2));
+const grown =
+  Math.max(...half.map((row) => row.anonymous)) -
+  Math.max(...trained.slice(0, -half.length).map((row) => row.anonymous));
+if (leaked) console.error('live tensors changed between steps');
+if (grown > 16 * 2 ** 20)
+  console.error(`anonymous memory grew by ${(grown / 2 ** 20).toFixed(1)} MiB in the second half`);
+process.exitCode = leaked || grown > 16 * 2 ** 20 ? 1 : 0;
+
+/** Memory of this process that no file backs (Linux); elsewhere what Node says of the resident set. */
+function anonymousBytes() {
+  if (process.platform !== 'linux') return process.memoryUsage.rss();
+  return Number(/RssAnon:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
+}
