@@ -1,6 +1,7 @@
 import { adapterLora } from '@glulam/adapter-lora';
 import { engineNative } from '@glulam/engine-native';
 import { evaluatorLoss } from '@glulam/evaluator-loss';
+import { expansionInterleave } from '@glulam/expansion-interleave';
 import { expansionLayerMap } from '@glulam/expansion-layer-map';
 import { familyLlama } from '@glulam/family-llama';
 import { familyMistral } from '@glulam/family-mistral';
@@ -39,6 +40,7 @@ export const preset = (): PluginList => [
   familyMistral(),
   familyLlama(),
   expansionLayerMap(),
+  expansionInterleave(),
   adapterLora(),
   evaluatorLoss(),
   reporterConsole(),

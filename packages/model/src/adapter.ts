@@ -42,14 +42,25 @@ export interface Adapter {
   readonly kind: string;
   /** undefined: the site stays as it is. */
   at(site: LinearSite): SiteAdapter | undefined;
-  /** The fields of `adapter_config.json` that say this adapter, but `layer_replication` and the base's name. */
-  peftConfig(): Record<string, unknown>;
+  /**
+   * The fields of `adapter_config.json` that say this adapter on these sites (every frozen linear layer of the model),
+   * but `layer_replication` and the base's name.
+   */
+  peftConfig(sites: readonly LinearSite[]): Record<string, unknown>;
+}
+
+/** An adapter as a config chooses it, with the options it was made from; JSON-safe. */
+export interface AdapterChoice {
+  readonly kind: string;
+  readonly options: unknown;
 }
 
 /** What a plugin contributes at the point `adapters`. */
 export interface AdapterContribution<Options = unknown> {
   readonly kind: string;
   readonly schema: z.ZodType<Options>;
+  /** Options that follow from the model, such as a rank that makes a number of parameters; before `create`. Pure. */
+  resolve?(options: Options, sites: readonly LinearSite[]): Options;
   create(options: Options): Adapter;
   /** Options for an `adapter_config.json` of this kind, undefined for one of another; throws on what it cannot follow. */
   fromPeft(config: Readonly<Record<string, unknown>>): Options | undefined;

@@ -11,14 +11,15 @@ import {
   type Tape,
   type Tensor,
 } from '@glulam/tensors';
-import type { Adapter, SiteAdapter } from './adapter.js';
+import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
 import type { TokenBatch } from './batch.js';
-import { linearShape, type Checkpoint } from './checkpoint.js';
+import type { Checkpoint } from './checkpoint.js';
 import { ModelError } from './errors.js';
 import { linearNames, type DecoderShape, type LinearName } from './family.js';
 import type { KeyValueCache } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
-import { checkVirtualLayers, visits, type VirtualLayer } from './virtual-layer.js';
+import { linearSites } from './linear-sites.js';
+import { checkVirtualLayers, type VirtualLayer } from './virtual-layer.js';
 
 /** The weights of one physical layer: opened once, shared by all its virtual layers. */
 interface PhysicalLayer {
@@ -32,6 +33,8 @@ interface Layer {
   readonly record: VirtualLayer;
   readonly weights: PhysicalLayer;
   readonly sites: ReadonlyMap<LinearName, { readonly adapter: SiteAdapter; readonly tensors: Record<string, Tensor> }>;
+  /** [1] */
+  readonly gate: Tensor | undefined;
   readonly parameters: readonly Tensor[];
 }
 
@@ -56,6 +59,8 @@ export interface Decoder {
   readonly layers: readonly VirtualLayer[];
   readonly checkpoint: Checkpoint;
   readonly adapter: Adapter | undefined;
+  /** Every frozen linear layer of every virtual layer, in order. */
+  readonly sites: readonly LinearSite[];
   /** Trained tensors by PEFT's names without its prefix, such as `model.layers.7.self_attn.q_proj.lora_A.weight`. */
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** Hidden states after the last norm, [tokens, hidden], held by the caller. */
@@ -86,24 +91,16 @@ export interface DecoderOptions {
 /** Sets the draws of first values apart from those of training steps, whose key begins alike. */
 const initialUse = 0x696e6974;
 
-function checkAdapterValues(
-  values: AdapterValues,
-  sites: readonly { readonly path: string; readonly site: SiteAdapter | undefined }[],
-): void {
+function checkAdapterValues(values: AdapterValues, trained: ReadonlyMap<string, readonly number[]>): void {
   const faults: string[] = [];
-  const expected = new Set<string>();
-  for (const { path, site } of sites) {
-    for (const { name, shape } of site?.parameters ?? []) {
-      const given = values.get(`${path}.${name}`)?.shape;
-      expected.add(`${path}.${name}`);
-      if (given === undefined) faults.push(`${path}.${name} is missing`);
-      else if (given.join() !== shape.join()) {
-        faults.push(`${path}.${name} has shape [${given.join(', ')}]; this model needs [${shape.join(', ')}]`);
-      }
-    }
+  for (const [name, shape] of trained) {
+    const given = values.get(name)?.shape;
+    if (given === undefined) faults.push(`${name} is missing`);
+    else if (given.join() !== shape.join())
+      faults.push(`${name} has shape [${given.join(', ')}]; this model needs [${shape.join(', ')}]`);
   }
   for (const name of values.keys())
-    if (!expected.has(name)) faults.push(`${name} belongs to no adapted layer of this model`);
+    if (!trained.has(name)) faults.push(`${name} belongs to no adapted layer of this model`);
   if (faults.length === 0) return;
   const more = faults.length > 8 ? `\n  and ${faults.length - 8} more` : '';
   throw new ModelError(
@@ -157,36 +154,44 @@ export function createDecoder(options: DecoderOptions): Decoder {
   };
 
   const parameters = new Map<string, Tensor>();
-  const visitOf = visits(records);
-  const sitesOf = records.map(({ physical }, virtual) =>
-    linearNames.map((linear): { linear: LinearName; path: string; site: SiteAdapter | undefined } => {
-      const [outFeatures, inFeatures] = linearShape(shape, linear);
-      const path = `${shape.names.layer(virtual)}.${linear}`;
-      const visit = visitOf[virtual]!;
-      return { linear, path, site: adapter?.at({ virtual, physical, visit, linear, path, inFeatures, outFeatures }) };
-    }),
-  );
+  const sites = linearSites(shape, records);
+  const adapted = sites.map((site) => ({ site, adapter: adapter?.at(site) }));
+  const gateName = (virtual: number): string => `${shape.names.layer(virtual)}.gate`;
+  const trained = new Map<string, readonly number[]>([
+    ...adapted.flatMap(({ site, adapter: each }) =>
+      (each?.parameters ?? []).map(({ name, shape: size }) => [`${site.path}.${name}`, size] as const),
+    ),
+    ...records.flatMap(({ gate }, virtual) => (gate === undefined ? [] : [[gateName(virtual), [1]] as const])),
+  ]);
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
-  if (given !== undefined) checkAdapterValues(given, sitesOf.flat());
+  if (given !== undefined) checkAdapterValues(given, trained);
+  const parameter = (name: string, size: readonly number[], initial: () => Float32Array): Tensor => {
+    const values = (): Float32Array => given?.get(name)?.values ?? initial();
+    const tensor = hold(zeros ? engine.full(size, 0) : engine.upload(values(), size));
+    parameters.set(name, tensor);
+    return tensor;
+  };
   const layers = records.map((record, virtual): Layer => {
-    const sites = new Map<LinearName, { adapter: SiteAdapter; tensors: Record<string, Tensor> }>();
-    for (const [index, { linear, path, site }] of sitesOf[virtual]!.entries()) {
-      if (site === undefined) continue;
+    const own: Tensor[] = [];
+    const adapters = new Map<LinearName, { adapter: SiteAdapter; tensors: Record<string, Tensor> }>();
+    for (const { site, adapter: each } of adapted.slice(
+      virtual * linearNames.length,
+      (virtual + 1) * linearNames.length,
+    )) {
+      if (each === undefined) continue;
+      const index = linearNames.indexOf(site.linear);
       const tensors: Record<string, Tensor> = {};
-      for (const [use, parameter] of site.parameters.entries()) {
-        const name = `${path}.${parameter.name}`;
-        const values = (): Float32Array =>
-          given?.get(name)?.values ?? parameter.initial([seed, initialUse, virtual, index * 16 + use]);
-        const { shape: size } = parameter;
-        const tensor = hold(zeros ? engine.full(size, 0) : engine.upload(values(), size));
-        tensors[parameter.name] = tensor;
-        parameters.set(name, tensor);
+      for (const [use, { name, shape: size, initial }] of each.parameters.entries()) {
+        const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
+        tensors[name] = parameter(`${site.path}.${name}`, size, () => initial(key));
+        own.push(tensors[name]!);
       }
-      sites.set(linear, { adapter: site, tensors });
+      adapters.set(site.linear, { adapter: each, tensors });
     }
-    const own = [...sites.values()].flatMap(({ tensors }) => Object.values(tensors));
-    return { record, weights: physicalLayer(record.physical), sites, parameters: own };
+    const gate = record.gate === undefined ? undefined : parameter(gateName(virtual), [1], () => new Float32Array(1));
+    if (gate !== undefined) own.push(gate);
+    return { record, weights: physicalLayer(record.physical), sites: adapters, gate, parameters: own };
   });
 
   const frequencies = inverseFrequencies(shape.rope, shape.headSize);
@@ -200,19 +205,21 @@ export function createDecoder(options: DecoderOptions): Decoder {
     rope: { readonly cos: Tensor; readonly sin: Tensor },
     { training, cache }: PassOptions,
   ): Tensor => {
-    const { record, weights, sites } = layers[virtual]!;
+    const { record, weights, sites: adapters, gate: factor } = layers[virtual]!;
     const type = ops.activation;
     const linear = (input: Tensor, name: LinearName, output: DType): Tensor => {
       const { weight, bias } = weights.linears[name];
-      const site = sites.get(name);
+      const site = adapters.get(name);
       const key: RandomKey = [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)];
       const form: LinearForm =
         site === undefined ? {} : site.adapter.form(site.tensors, { ops, training: training !== undefined, key });
       const bothBiases = bias && form.bias ? ops.add(bias, form.bias) : (bias ?? form.bias);
       return ops.frozenLinear(input, weight, { ...form, bias: bothBiases }, output);
     };
-    const addResidual = (residual: Tensor, output: Tensor): Tensor =>
-      ops.add(residual, record.residualScale === undefined ? output : ops.affine(output, record.residualScale, 0));
+    const addResidual = (residual: Tensor, output: Tensor): Tensor => {
+      const scaled = record.residualScale === undefined ? output : ops.affine(output, record.residualScale, 0);
+      return ops.add(residual, factor === undefined ? scaled : ops.mul(scaled, factor));
+    };
 
     const normed = ops.rmsNorm(x, weights.attentionNorm, { epsilon, type });
     const q = ops.rope(linear(normed, 'self_attn.q_proj', type), { ...rope, headSize, type });
@@ -237,6 +244,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     layers: records,
     checkpoint,
     adapter,
+    sites,
     parameters,
 
     async forward(batch, pass = {}) {

@@ -1,5 +1,6 @@
 export type {
   Adapter,
+  AdapterChoice,
   AdapterContribution,
   AdapterParameter,
   FormContext,
@@ -28,8 +29,8 @@ export { inverseFrequencies, ropeTables } from './rope.js';
 export type { ExpansionStrategy } from './strategy.js';
 export { strategies } from './strategy.js';
 export type { VirtualLayer } from './virtual-layer.js';
-export { checkVirtualLayers, layerMap, visits } from './virtual-layer.js';
-export type { PeftAdapter } from './peft-files.js';
+export { checkVirtualLayers, layerMap, markRepeats, repeatOptions, visits } from './virtual-layer.js';
+export type { SavedAdapter } from './peft-files.js';
 export { readPeftAdapter, writePeftAdapter } from './peft-files.js';
 export type { ChatMessage, ChatTemplate, SpecialTokens, TextSpan } from './chat-template.js';
 export { createChatTemplate } from './chat-template.js';
@@ -42,3 +43,5 @@ export { createSampler } from './sampling.js';
 export type { TextStream } from './text-stream.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer.js';
 export { openTokenizer } from './tokenizer.js';
+export { linearSites } from './linear-sites.js';
+export { baseOfAdapter, isAdapterFolder, readAdapter, writeAdapter } from './compact-files.js';

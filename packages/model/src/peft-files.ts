@@ -2,23 +2,26 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { openSafetensors, readFloats, writeFolderAtomic, writeSafetensors } from '@glulam/tensors';
 import { writeFile } from 'node:fs/promises';
-import type { Adapter, AdapterContribution } from './adapter.js';
+import type { Adapter, AdapterChoice, AdapterContribution } from './adapter.js';
 import type { AdapterValues, Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import { layerMap, type VirtualLayer } from './virtual-layer.js';
 
 const prefix = 'base_model.model.';
 
-/** A PEFT adapter as read: the adapter, the virtual layers it was trained on, and its tensors by name. */
-export interface PeftAdapter {
+/** An adapter as read: what it is, the virtual layers it was trained on, and its tensors by name. */
+export interface SavedAdapter {
   readonly adapter: Adapter;
+  readonly choice: AdapterChoice;
   /** undefined: the base as it is. */
   readonly layers: readonly VirtualLayer[] | undefined;
   readonly values: AdapterValues;
+  /** The base's name as the file says it. */
+  readonly base: string | undefined;
 }
 
 /** Read `adapter_config.json` and `adapter_model.safetensors`. */
-export function readPeftAdapter(folder: string, kinds: readonly AdapterContribution[]): PeftAdapter {
+export function readPeftAdapter(folder: string, kinds: readonly AdapterContribution[]): SavedAdapter {
   const file = path.join(folder, 'adapter_config.json');
   if (!existsSync(file)) {
     throw new ModelError(
@@ -42,6 +45,17 @@ export function readPeftAdapter(folder: string, kinds: readonly AdapterContribut
       `${file} says ${says}; installed adapters: ${kinds.map(({ kind }) => kind).join(', ') || 'none'}`,
     );
   }
+  return {
+    adapter: adapter.kind.create(adapter.options),
+    choice: { kind: adapter.kind.kind, options: adapter.options },
+    layers: readReplication(config['layer_replication'], file),
+    values: readAdapterTensors(folder),
+    base: typeof config['base_model_name_or_path'] === 'string' ? config['base_model_name_or_path'] : undefined,
+  };
+}
+
+/** The tensors of an adapter folder, by `Decoder.parameters`' names. */
+export function readAdapterTensors(folder: string): AdapterValues {
   const weights = path.join(folder, 'adapter_model.safetensors');
   if (!existsSync(weights)) {
     throw new ModelError(
@@ -57,11 +71,7 @@ export function readPeftAdapter(folder: string, kinds: readonly AdapterContribut
     const source = tensors.source(name);
     values.set(name.slice(prefix.length), { shape: source.shape, values: readFloats(source) });
   }
-  return {
-    adapter: adapter.kind.create(adapter.options),
-    layers: readReplication(config['layer_replication'], file),
-    values,
-  };
+  return values;
 }
 
 function readReplication(value: unknown, file: string): readonly VirtualLayer[] | undefined {
@@ -79,42 +89,47 @@ function readReplication(value: unknown, file: string): readonly VirtualLayer[] 
   });
 }
 
+/** What of a decoder PEFT's files cannot say; undefined: they can say all. */
+export function notPeft({ layers }: Pick<Decoder, 'layers'>): string | undefined {
+  for (const [index, { weights, residualScale, gate }] of layers.entries()) {
+    const field = weights === 'own' ? 'weights' : residualScale !== undefined ? 'residualScale' : gate && 'gate';
+    if (field !== undefined)
+      return `virtual layer ${index} has ${field}, which PEFT's files cannot say; use the compact form or merge`;
+  }
+  return undefined;
+}
+
 /** Write a decoder's adapter as PEFT reads it; replaces an adapter that is there whole, or leaves it whole. */
 export async function writePeftAdapter(decoder: Decoder, folder: string, baseName: string): Promise<void> {
-  const { adapter, layers, shape, engine } = decoder;
-  if (adapter === undefined) throw new ModelError('ADAPTER_INVALID', 'the model has no adapter to save');
-  layers.forEach(({ weights, residualScale, gate }, index) => {
-    const field =
-      weights === 'own'
-        ? 'weights'
-        : residualScale !== undefined
-          ? 'residualScale'
-          : gate !== undefined
-            ? 'gate'
-            : undefined;
-    if (field !== undefined)
-      throw new ModelError(
-        'ADAPTER_NOT_PEFT',
-        `virtual layer ${index} has ${field}, which PEFT's files cannot say; use the compact form or merge`,
-      );
+  const fault = notPeft(decoder);
+  if (fault !== undefined) throw new ModelError('ADAPTER_NOT_PEFT', fault);
+  await writeFolderAtomic(folder, async (temporary) => {
+    await writePeftConfig(decoder, temporary, baseName);
+    await writeAdapterTensors(decoder, temporary);
   });
+}
+
+export async function writePeftConfig(decoder: Decoder, folder: string, baseName: string): Promise<void> {
+  const { adapter, layers, shape, sites } = decoder;
+  if (adapter === undefined) throw new ModelError('ADAPTER_INVALID', 'the model has no adapter to save');
   const plain = layers.length === shape.physicalLayers && layers.every(({ physical }, index) => physical === index);
   const config = {
-    ...adapter.peftConfig(),
+    ...adapter.peftConfig(sites),
     base_model_name_or_path: baseName,
     inference_mode: true,
     layer_replication: plain ? null : layerMap(layers),
   };
-  await writeFolderAtomic(folder, async (temporary) => {
-    await writeFile(path.join(temporary, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
-    await writeSafetensors(
-      path.join(temporary, 'adapter_model.safetensors'),
-      [...decoder.parameters].map(([name, tensor]) => ({
-        name: prefix + name,
-        shape: tensor.shape,
-        dtype: 'float32' as const,
-        values: async () => (await engine.read(tensor)) as Float32Array,
-      })),
-    );
-  });
+  await writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+export async function writeAdapterTensors({ parameters, engine }: Decoder, folder: string): Promise<void> {
+  await writeSafetensors(
+    path.join(folder, 'adapter_model.safetensors'),
+    [...parameters].map(([name, tensor]) => ({
+      name: prefix + name,
+      shape: tensor.shape,
+      dtype: 'float32' as const,
+      values: async () => (await engine.read(tensor)) as Float32Array,
+    })),
+  );
 }

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { ModelError } from './errors.js';
 
 /**
@@ -28,11 +29,8 @@ export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLaye
     if (residualScale !== undefined && !Number.isFinite(residualScale)) {
       messages.push(`virtual layer ${index} has residualScale ${residualScale}; expected a finite number`);
     }
-    if (layer.gate !== undefined || layer.weights === 'own') {
-      messages.push(
-        `virtual layer ${index} asks for ${layer.gate ? 'a learned gate' : 'weights of its own'}, which this version does not train yet`,
-      );
-    }
+    if (layer.weights === 'own')
+      messages.push(`virtual layer ${index} asks for weights of its own, which this version does not train yet`);
     return messages;
   });
   if (layers.length === 0) faults.push('the expansion yields no layers at all');
@@ -60,4 +58,29 @@ export function layerMap(layers: readonly VirtualLayer[]): [number, number][] {
     else intervals.push([physical, physical + 1]);
   }
   return intervals;
+}
+
+/** Options that strategies offer for repeats: a factor on what they add to the residual stream, fixed or trained. */
+export const repeatOptions = {
+  /** Multiplies what a repeat adds; two visits whose outputs are alike want about 0.5 to 0.7. */
+  residualScale: z.number().optional(),
+  /** A trained factor that begins at 0, so that the expanded model begins as its base (LLaMA-Pro, Wu et al. 2024). */
+  gate: z.literal('learned').optional(),
+};
+
+/** The same layers, with options on all but the first visit to each physical layer. */
+export function markRepeats(
+  layers: readonly VirtualLayer[],
+  { residualScale, gate }: { readonly residualScale?: number | undefined; readonly gate?: 'learned' | undefined },
+): VirtualLayer[] {
+  const visit = visits(layers);
+  return layers.map((layer, index) =>
+    visit[index] === 0
+      ? layer
+      : {
+          ...layer,
+          ...(residualScale === undefined ? {} : { residualScale }),
+          ...(gate === undefined ? {} : { gate }),
+        },
+  );
 }

@@ -25,6 +25,8 @@ const site = (virtual: number, linear: LinearSite['linear']): LinearSite => ({
   outFeatures: 10,
 });
 
+const sites = Array.from({ length: 8 }, (_, virtual) => linearNames.map((linear) => site(virtual, linear))).flat();
+
 /** The contract of an adapter: a fresh one changes nothing, its form trains, its PEFT config comes back as its options. */
 export function testAdapter(contribution: AdapterContribution, { options, foreign, refused }: AdapterCases): void {
   describe(`adapter ${contribution.kind}`, () => {
@@ -78,7 +80,7 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
 
     test.each(options)('%j: the PEFT config gives the same adapter back', (given) => {
       const adapter = contribution.create(contribution.schema.parse(given));
-      const config = JSON.parse(JSON.stringify(adapter.peftConfig())) as Record<string, unknown>;
+      const config = JSON.parse(JSON.stringify(adapter.peftConfig(sites))) as Record<string, unknown>;
       const again = contribution.create(contribution.fromPeft(config));
       for (const virtual of [0, 5]) {
         for (const linear of linearNames) {

@@ -1,4 +1,12 @@
-import { adapters, strategies, type Adapter, type DecoderShape, type VirtualLayer } from '@glulam/model';
+import {
+  adapters,
+  linearSites,
+  strategies,
+  type Adapter,
+  type AdapterChoice,
+  type DecoderShape,
+  type VirtualLayer,
+} from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import type { Precision } from '@glulam/tensors';
 import { choose } from './choices.js';
@@ -8,6 +16,8 @@ import type { RunConfig } from './config.js';
 export interface ModelDescription {
   readonly layers: readonly VirtualLayer[];
   readonly adapter: Adapter;
+  /** The adapter as a choice with its options, those that follow from the model filled in. */
+  readonly choice: AdapterChoice;
 }
 
 export function describeModel(config: RunConfig, composition: Composition, shape: DecoderShape): ModelDescription {
@@ -17,7 +27,10 @@ export function describeModel(config: RunConfig, composition: Composition, shape
     expansion?.contribution.expand(physicalLayers, expansion.options) ??
     Array.from({ length: physicalLayers }, (_, physical) => ({ physical }));
   const { contribution, options } = choose(composition, adapters, 'adapter', config.adapter);
-  return { layers, adapter: contribution.create(options) };
+  const sites = linearSites(shape, layers);
+  const resolved = contribution.resolve?.(options, sites) ?? options;
+  const choice = { kind: contribution.kind, options: resolved };
+  return { layers, adapter: contribution.create(resolved), choice };
 }
 
 /** `auto` follows the dtype in which the checkpoint stores its embedding. */

@@ -4,7 +4,8 @@ import {
   families,
   openCheckpoint,
   openTokenizer,
-  readPeftAdapter,
+  readAdapter,
+  type AdapterChoice,
   type Decoder,
   type Tokenizer,
 } from '@glulam/model';
@@ -18,6 +19,8 @@ import { describeModel, resolvePrecision } from './describe-model.js';
 export interface OpenModel {
   readonly decoder: Decoder;
   readonly tokenizer: Tokenizer;
+  /** What `writeAdapter` notes of the adapter. */
+  readonly adapterChoice: AdapterChoice;
   close(): Promise<void>;
 }
 
@@ -32,8 +35,9 @@ export async function openModel(
 ): Promise<OpenModel> {
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const tokenizer = openTokenizer(config.base, { vocabularySize: checkpoint.shape.vocabularySize });
-  const saved = adapterFolder === undefined ? undefined : readPeftAdapter(adapterFolder, composition.all(adapters));
-  const { layers, adapter } = saved ?? describeModel(config, composition, checkpoint.shape);
+  const saved =
+    adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
+  const { layers, adapter, choice } = saved ?? describeModel(config, composition, checkpoint.shape);
 
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
   const stored = checkpoint.files.source(checkpoint.shape.names.embedding).dtype;
@@ -51,6 +55,7 @@ export async function openModel(
     return {
       decoder,
       tokenizer,
+      adapterChoice: choice,
       async close() {
         decoder.close();
         await engine.close();

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { writePeftAdapter } from '@glulam/model';
+import { writeAdapter as saveAdapter } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { tap } from 'rxjs';
 import { labelBatch } from './batches.js';
@@ -126,7 +126,8 @@ export async function train(
         if (!signal.aborted) throw error;
       }
     };
-    const writeAdapter = (to: string): Promise<void> => writePeftAdapter(decoder, to, config.base);
+    const writeAdapter = (to: string): Promise<void> =>
+      saveAdapter(decoder, to, { base: config.base, adapter: model.adapterChoice });
     let savedAt = checkpoint === undefined ? -1 : step;
     const save = async (best: boolean): Promise<void> => {
       if (savedAt === step && !best) return;

@@ -3,6 +3,7 @@ import { definePlugin, type Plugin } from '@glulam/plugin';
 import { createLora } from './lora.js';
 import { loraSchema, type LoraOptions } from './options.js';
 import { loraFromPeft } from './peft.js';
+import { matchRank } from './ranks.js';
 
 export type { LoraOptions } from './options.js';
 export { createLora } from './lora.js';
@@ -10,6 +11,7 @@ export { createLora } from './lora.js';
 export const loraContribution: AdapterContribution<LoraOptions> = {
   kind: 'lora',
   schema: loraSchema,
+  resolve: matchRank,
   create: createLora,
   fromPeft: loraFromPeft,
 };

@@ -1,6 +1,8 @@
 import { ModelError, type Adapter, type LinearSite } from '@glulam/model';
 import { normals, uniforms } from '@glulam/tensors';
 import { loraFaults, type LoraOptions } from './options.js';
+import { loraToPeft } from './peft.js';
+import { rankAt } from './ranks.js';
 import { fromPattern, isTarget } from './targets.js';
 
 /**
@@ -9,6 +11,10 @@ import { fromPattern, isTarget } from './targets.js';
  */
 export function createLora(options: LoraOptions): Adapter {
   const faults = loraFaults(options);
+  if (options.matchTrainable !== undefined)
+    faults.push(
+      'matchTrainable stands for a rank that follows from the model: pass the options through `resolve` first',
+    );
   if (faults.length > 0)
     throw new ModelError('ADAPTER_INVALID', `the LoRA options do not fit together:\n  ${faults.join('\n  ')}`);
   const { lora_dropout: rate, layers_to_transform: only } = options;
@@ -19,7 +25,8 @@ export function createLora(options: LoraOptions): Adapter {
     at(site: LinearSite) {
       if (!isTarget(site, options.target_modules) || (layers !== undefined && !layers.has(site.virtual)))
         return undefined;
-      const rank = fromPattern(site, options.rank_pattern, options.r);
+      const rank = rankAt(options, site);
+      if (rank === 0) return undefined;
       const alpha = fromPattern(site, options.alpha_pattern, options.lora_alpha);
       const scale = options.use_rslora ? alpha / Math.sqrt(rank) : alpha / rank;
       const { inFeatures, outFeatures } = site;
@@ -46,13 +53,6 @@ export function createLora(options: LoraOptions): Adapter {
         }),
       };
     },
-    peftConfig: () => ({
-      ...options,
-      peft_type: 'LORA',
-      task_type: 'CAUSAL_LM',
-      bias: 'none',
-      use_dora: false,
-      fan_in_fan_out: false,
-    }),
+    peftConfig: (sites) => loraToPeft(options, sites),
   };
 }

@@ -6,7 +6,17 @@ const positive = z.int().positive();
 
 /** PEFT's names and defaults, so that a LoraConfig can be copied. */
 export const loraSchema = z.strictObject({
-  r: positive.default(8),
+  /** The rank; `{ first, repeats }` tells first visits to a physical layer from repeats, 0: no adapter there. */
+  r: z
+    .union([
+      positive,
+      z
+        .strictObject({ first: z.int().min(0), repeats: z.int().min(0) })
+        .refine(({ first, repeats }) => first + repeats > 0, 'first and repeats are both 0: nothing would be trained'),
+    ])
+    .default(8),
+  /** Raise or lower r (of repeats, where it tells them apart) to make at most so many trainable parameters. */
+  matchTrainable: positive.optional(),
   lora_alpha: z.number().positive().default(8),
   lora_dropout: z.number().min(0).lt(1).default(0),
   /** Names by suffix, one regular expression over the whole path, or `all-linear`. */

@@ -1,5 +1,7 @@
-import { ModelError } from '@glulam/model';
+import { ModelError, type LinearSite } from '@glulam/model';
 import { loraSchema, type LoraOptions } from './options.js';
+import { rankAt } from './ranks.js';
+import { isTarget } from './targets.js';
 
 /** Fields that change the arithmetic or the set of tensors; anything but these values cannot be followed here. */
 const plainValues: Readonly<Record<string, readonly unknown[]>> = {
@@ -42,4 +44,42 @@ export function loraFromPeft(config: Readonly<Record<string, unknown>>): LoraOpt
   if (faults.length > 0)
     throw new ModelError('ADAPTER_INVALID', `adapter_config.json cannot be followed:\n  ${faults.join('\n  ')}`);
   return parsed.data;
+}
+
+/**
+ * The fields of `adapter_config.json`. A rank by visits becomes what PEFT knows: a rank for each virtual layer that is
+ * not the most frequent one, and, where the rank is 0, a list of the modules that do have an adapter.
+ */
+export function loraToPeft(options: LoraOptions, sites: readonly LinearSite[]): Record<string, unknown> {
+  const { matchTrainable: _, ...plain } = options;
+  const fields = {
+    ...plain,
+    peft_type: 'LORA',
+    task_type: 'CAUSAL_LM',
+    bias: 'none',
+    use_dora: false,
+    fan_in_fan_out: false,
+  };
+  if (typeof options.r === 'number') return fields;
+  const { layers_to_transform: only, target_modules } = options;
+  const layers = only === null ? undefined : new Set([only].flat());
+  const ranks = new Map<string, number>();
+  for (const site of sites) {
+    if (!isTarget(site, target_modules) || (layers !== undefined && !layers.has(site.virtual))) continue;
+    const rank = rankAt(options, site);
+    if (rank > 0) ranks.set(site.path, rank);
+  }
+  const { first, repeats } = options.r;
+  const r = first > 0 ? first : repeats;
+  const escaped = (path: string): string => path.replaceAll('.', '\\.');
+  return {
+    ...fields,
+    r,
+    // A list matches by suffix; whole paths match themselves alone.
+    target_modules: [...ranks.keys()],
+    layers_to_transform: null,
+    rank_pattern: Object.fromEntries(
+      [...ranks].filter(([, rank]) => rank !== r).map(([path, rank]) => [escaped(path), rank]),
+    ),
+  };
 }

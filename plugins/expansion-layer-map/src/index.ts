@@ -1,17 +1,18 @@
-import { ModelError, strategies, type ExpansionStrategy } from '@glulam/model';
+import { markRepeats, ModelError, repeatOptions, strategies, type ExpansionStrategy } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 import { z } from 'zod';
 
 const schema = z.strictObject({
   /** Half-open intervals `[start, end)` of physical layers, in order; they may repeat, drop and reorder layers. */
   layer_map: z.array(z.tuple([z.int(), z.int()])).min(1),
+  ...repeatOptions,
 });
 
 /** `{ layer_map: [[0, 16], [8, 24], [16, 32]] }`, as model cards write it; PEFT calls it `layer_replication`. */
 export const layerMapStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
   kind: 'layer_map',
   schema,
-  expand(physicalLayers, { layer_map: intervals }) {
+  expand(physicalLayers, { layer_map: intervals, ...repeats }) {
     const faults = intervals.flatMap(([start, end], i) => {
       if (start >= end) return [`interval ${i} [${start}, ${end}) is empty; expected start < end`];
       if (start < 0 || end > physicalLayers) {
@@ -23,9 +24,10 @@ export const layerMapStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
     });
     if (faults.length > 0)
       throw new ModelError('EXPANSION_INVALID', `the layer_map does not fit the base:\n  ${faults.join('\n  ')}`);
-    return intervals.flatMap(([start, end]) =>
+    const layers = intervals.flatMap(([start, end]) =>
       Array.from({ length: end - start }, (_, i) => ({ physical: start + i })),
     );
+    return markRepeats(layers, repeats);
   },
 };
 

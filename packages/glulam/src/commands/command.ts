@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { baseOfAdapter, isAdapterFolder } from '@glulam/model';
 import type { Arguments } from '../arguments.js';
+import type { GlulamConfig } from '../define-config.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig, type LoadedConfig } from '../load-config.js';
 
@@ -24,19 +26,28 @@ export function onePositional({ positional }: Arguments, command: string, what: 
   return positional[0]!;
 }
 
-/** A run folder stands for its config and its adapter. */
+/** A run folder stands for its config and its adapter, an adapter folder for its base and itself. */
 export async function loadRunOrConfig(
   name: string,
   overrides: Readonly<Record<string, unknown>>,
 ): Promise<{ loaded: LoadedConfig; adapterFolder: string | undefined }> {
   const config = path.join(name, 'config.json');
   const adapter = path.join(name, 'adapter');
-  if (existsSync(config) && existsSync(adapter))
+  if (existsSync(config) && isAdapterFolder(adapter))
     return { loaded: await loadConfig(config, overrides), adapterFolder: adapter };
+  const adapterFolder = [name, adapter].find(isAdapterFolder);
+  if (adapterFolder !== undefined) {
+    const base = overrides['base'] ?? baseOfAdapter(adapterFolder);
+    if (typeof base !== 'string')
+      throw new GlulamError('USAGE', `${adapterFolder} does not name its base checkpoint; name it: --base FOLDER`);
+    // Nothing is trained from here: the data that the config wants is not looked at.
+    const fields: GlulamConfig = { base, data: { train: 'none' } };
+    return { loaded: await loadConfig(fields, overrides), adapterFolder };
+  }
   if (existsSync(name) && path.extname(name) !== '')
     return { loaded: await loadConfig(name, overrides), adapterFolder: undefined };
   throw new GlulamError(
     'RUN_NOT_FOUND',
-    `${name} is neither a run folder (with config.json and adapter/) nor a config file; train one: glulam train CONFIG`,
+    `${name} is neither a run folder (with config.json and adapter/), nor an adapter folder, nor a config file; train one: glulam train CONFIG`,
   );
 }

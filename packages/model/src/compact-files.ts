@@ -1,0 +1,151 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { writeFolderAtomic } from '@glulam/tensors';
+import { z } from 'zod';
+import type { AdapterChoice, AdapterContribution } from './adapter.js';
+import type { Decoder } from './decoder.js';
+import { ModelError } from './errors.js';
+import type { DecoderShape } from './family.js';
+import {
+  notPeft,
+  readAdapterTensors,
+  readPeftAdapter,
+  writeAdapterTensors,
+  writePeftConfig,
+  type SavedAdapter,
+} from './peft-files.js';
+
+const fileName = 'glulam.json';
+
+const dimension = z.int().positive();
+const layerSchema = z.strictObject({
+  physical: z.int().min(0),
+  weights: z.enum(['shared', 'own']).optional(),
+  residualScale: z.number().optional(),
+  gate: z.literal('learned').optional(),
+});
+const compactSchema = z.strictObject({
+  version: z.literal(1),
+  /** Folder of the base checkpoint. */
+  base: z.string(),
+  /** The base's dimensions: another base is refused. */
+  shape: z.strictObject({
+    physicalLayers: dimension,
+    hiddenSize: dimension,
+    intermediateSize: dimension,
+    heads: dimension,
+    keyValueHeads: dimension,
+    vocabularySize: dimension,
+  }),
+  layers: z.array(layerSchema).min(1),
+  adapter: z.strictObject({ kind: z.string(), options: z.unknown() }),
+});
+type Compact = z.infer<typeof compactSchema>;
+
+const dimensionsOf = (shape: DecoderShape): Compact['shape'] => {
+  const { physicalLayers, hiddenSize, intermediateSize, heads, keyValueHeads, vocabularySize } = shape;
+  return { physicalLayers, hiddenSize, intermediateSize, heads, keyValueHeads, vocabularySize };
+};
+
+/**
+ * Write the compact form: `glulam.json` (the base's name, the virtual layers, the adapter) and the trained tensors, and
+ * beside them PEFT's `adapter_config.json` where PEFT can say it all. Replaces a folder that is there whole.
+ */
+export async function writeAdapter(
+  decoder: Decoder,
+  folder: string,
+  { base, adapter }: { readonly base: string; readonly adapter: AdapterChoice },
+): Promise<void> {
+  const compact: Compact = {
+    version: 1,
+    base,
+    shape: dimensionsOf(decoder.shape),
+    layers: decoder.layers.map((layer) => ({ ...layer })),
+    adapter: { kind: adapter.kind, options: adapter.options },
+  };
+  await writeFolderAtomic(folder, async (temporary) => {
+    await writeFile(path.join(temporary, fileName), `${JSON.stringify(compact, null, 2)}\n`);
+    if (notPeft(decoder) === undefined) await writePeftConfig(decoder, temporary, base);
+    await writeAdapterTensors(decoder, temporary);
+  });
+}
+
+/** Whether a folder holds an adapter, in the compact form or PEFT's. */
+export function isAdapterFolder(folder: string): boolean {
+  return [fileName, 'adapter_config.json'].some((name) => existsSync(path.join(folder, name)));
+}
+
+/**
+ * Read an adapter folder: the compact form if it is one, else PEFT's.
+ *
+ * @param shape the base it is to be put on: an adapter of another one is refused
+ * @throws ModelError ADAPTER_INVALID
+ */
+export function readAdapter(folder: string, kinds: readonly AdapterContribution[], shape: DecoderShape): SavedAdapter {
+  const file = path.join(folder, fileName);
+  if (!existsSync(file)) return readPeftAdapter(folder, kinds);
+  const compact = readCompact(file);
+  const [got, expected] = [compact.shape, dimensionsOf(shape)];
+  const other = Object.keys(expected) as (keyof typeof expected)[];
+  const differs = other.filter((name) => got[name] !== expected[name]);
+  if (differs.length > 0) {
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      `${folder} is an adapter for another base (${compact.base}): ` +
+        differs.map((name) => `${name} is ${got[name]}, here ${expected[name]}`).join(', '),
+    );
+  }
+  const { kind, options } = compact.adapter;
+  const contribution = kinds.find((each) => each.kind === kind);
+  if (contribution === undefined) {
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      `${file} has an adapter of the kind "${kind}"; installed adapters: ${kinds.map((each) => each.kind).join(', ') || 'none'}`,
+    );
+  }
+  const parsed = contribution.schema.safeParse(options);
+  if (!parsed.success)
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      `${file} has options that ${kind} cannot follow: ${z.prettifyError(parsed.error)}`,
+    );
+  return {
+    adapter: contribution.create(parsed.data),
+    choice: { kind, options: parsed.data },
+    layers: compact.layers as SavedAdapter['layers'],
+    values: readAdapterTensors(folder),
+    base: compact.base,
+  };
+}
+
+/** The name of the base that an adapter folder was trained on, if it says one. */
+export function baseOfAdapter(folder: string): string | undefined {
+  const file = path.join(folder, fileName);
+  if (existsSync(file)) return readCompact(file).base;
+  const peft = readJson(path.join(folder, 'adapter_config.json')) as Record<string, unknown> | null;
+  const base = peft?.['base_model_name_or_path'];
+  return typeof base === 'string' ? base : undefined;
+}
+
+function readCompact(file: string): Compact {
+  const json = readJson(file);
+  const version = (json as { version?: unknown } | null)?.version;
+  if (typeof version === 'number' && version > 1) {
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      `${file} is of version ${version}; this Glulam reads version 1: update Glulam`,
+    );
+  }
+  const parsed = compactSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new ModelError('ADAPTER_INVALID', `${file} is no compact form: ${z.prettifyError(parsed.error)}`);
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new ModelError('ADAPTER_INVALID', `${file} cannot be read as JSON: ${(cause as Error).message}`, { cause });
+  }
+}

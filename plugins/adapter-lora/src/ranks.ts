@@ -1,0 +1,37 @@
+import { ModelError, type LinearSite } from '@glulam/model';
+import type { LoraOptions } from './options.js';
+import { fromPattern, isTarget } from './targets.js';
+
+/** The rank at a targeted site; 0: no adapter. */
+export function rankAt({ r, rank_pattern }: Pick<LoraOptions, 'r' | 'rank_pattern'>, site: LinearSite): number {
+  return fromPattern(site, rank_pattern, typeof r === 'number' ? r : site.visit === 0 ? r.first : r.repeats);
+}
+
+/** `matchTrainable` as the rank it stands for: the largest that makes no more parameters. Patterns stay as they are. */
+export function matchRank(options: LoraOptions, sites: readonly LinearSite[]): LoraOptions {
+  const { matchTrainable: wanted, layers_to_transform: only, ...rest } = options;
+  if (wanted === undefined) return options;
+  const layers = only === null ? undefined : new Set([only].flat());
+  const targets = sites.filter(
+    (site) => isTarget(site, options.target_modules) && (layers === undefined || layers.has(site.virtual)),
+  );
+  const withRank = (rank: number): LoraOptions['r'] =>
+    typeof options.r === 'number' ? rank : { first: options.r.first, repeats: rank };
+  const count = (rank: number): number =>
+    targets.reduce(
+      (sum, site) => sum + rankAt({ ...rest, r: withRank(rank) }, site) * (site.inFeatures + site.outFeatures),
+      0,
+    );
+  // The count grows by the same number with every rank.
+  const each = count(2) - count(1);
+  const rank = each === 0 ? 0 : Math.floor((wanted - (count(1) - each)) / each);
+  if (rank < 1) {
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      each === 0
+        ? 'matchTrainable has nothing to vary: no targeted layer takes its rank from r'
+        : `matchTrainable asks for ${wanted} trainable parameters; rank 1 makes ${count(1)}: ask for at least these, or target fewer layers`,
+    );
+  }
+  return { ...rest, layers_to_transform: only, r: withRank(rank) };
+}
