@@ -185,7 +185,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       for (const [use, { name, shape: size, initial }] of each.parameters.entries()) {
         const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
         tensors[name] = parameter(`${site.path}.${name}`, size, () => initial(key));
-        own.push(tensors[name]!);
+        own.push(tensors[name]);
       }
       adapters.set(site.linear, { adapter: each, tensors });
     }

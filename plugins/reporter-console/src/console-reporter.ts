@@ -9,10 +9,10 @@ export interface Output {
   readonly columns?: number | undefined;
 }
 
-/** Print a run's progress: loss, tokens a second, time left. Returns how to end. */
-export function reportToConsole(events: RunEvents, output: Output): () => void {
+/** Print a run's progress: loss, tokens a second, time left; no steps where a log is `quiet`. Returns how to end. */
+export function reportToConsole(events: RunEvents, output: Output, quiet = false): () => void {
   const terminal = output.isTTY === true;
-  let begun = 0;
+  let begun: { readonly time: number; readonly step: number } | undefined;
   let drawn = false;
   let smoothedLoss: number | undefined;
 
@@ -22,9 +22,9 @@ export function reportToConsole(events: RunEvents, output: Output): () => void {
   };
   const progress = (event: Extract<RunEvent, { type: 'step.finished' }>): void => {
     const { step, steps, loss, tokensPerSecond, time } = event;
-    if (step === 1) begun = time;
-    // The first step is left out of the estimate: it also loads and warms.
-    const left = step > 1 ? ((time - begun) / 1000 / (step - 1)) * (steps - step) : undefined;
+    // The first step of this sitting is left out of the estimate: it also loads and warms.
+    begun ??= { time, step };
+    const left = step > begun.step ? ((time - begun.time) / 1000 / (step - begun.step)) * (steps - step) : undefined;
     smoothedLoss = smoothedLoss === undefined ? loss : 0.9 * smoothedLoss + 0.1 * loss;
     const figures = `step ${step}/${steps}  loss ${smoothedLoss.toFixed(4)}  ${formatCount(Math.round(tokensPerSecond))} tokens/s`;
     const rest = left === undefined ? '' : `  ${formatDuration(left)} left`;
@@ -33,9 +33,28 @@ export function reportToConsole(events: RunEvents, output: Output): () => void {
       output.write(`\r\u001b[K${room > 4 ? `${formatBar(step / steps, room)} ` : ''}${figures}${rest}`);
       drawn = true;
       if (step === steps) line(`${formatBar(1, Math.max(0, Math.min(24, room)))} ${figures}`);
-    } else if (step === 1 || step === steps || step % Math.max(1, Math.ceil(steps / 10)) === 0) {
+    } else if (!quiet && (step === begun.step || step === steps || step % Math.max(1, Math.ceil(steps / 10)) === 0)) {
       line(`${figures}${rest}`);
     }
+  };
+  const data = ({
+    use,
+    file,
+    rows,
+    examples,
+    tokens,
+    skipped,
+    notes,
+  }: Extract<RunEvent, { type: 'data.read' }>): void => {
+    const left = skipped.reduce((sum, { count }) => sum + count, 0);
+    line(
+      `${use === 'train' ? 'training' : 'held-out'} data ${file}: ${formatCount(rows)} rows, ${formatCount(examples)} examples, ${formatCount(tokens)} tokens`,
+    );
+    if (left > 0)
+      line(
+        `warning: ${formatCount(left)} of its rows are left out: ${skipped.map(({ reason, count }) => `${reason} (${formatCount(count)})`).join(', ')}`,
+      );
+    for (const { note, count } of notes) line(`  ${note} (${formatCount(count)} rows)`);
   };
   const report = (event: RunEvent): void => {
     switch (event.type) {
@@ -46,6 +65,7 @@ export function reportToConsole(events: RunEvents, output: Output): () => void {
         line(
           `engine ${event.engine}; ${formatCount(event.examples)} examples, ${event.steps} steps; run folder ${event.folder}`,
         );
+        if (event.resumedFrom !== undefined) line(`going on from the checkpoint of step ${event.resumedFrom}`);
         break;
       case 'step.finished':
         progress(event);
@@ -57,6 +77,18 @@ export function reportToConsole(events: RunEvents, output: Output): () => void {
         line(`${event.step === 0 ? 'before training' : `after step ${event.step}`}: held-out ${scores.join(', ')}`);
         break;
       }
+      case 'data.read':
+        data(event);
+        break;
+      case 'checkpoint.saved':
+        if (event.best) line(`best so far: checkpoint of step ${event.step} kept`);
+        break;
+      case 'warning':
+        line(`warning: ${event.message}`);
+        break;
+      case 'run.stopped':
+        line(`stopped after step ${event.step}: ${event.reason}; the checkpoint is kept, --resume goes on from it`);
+        break;
       case 'adapter.saved':
         line(`adapter saved in ${event.folder}`);
         break;

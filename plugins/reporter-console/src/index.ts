@@ -11,7 +11,7 @@ const schema = z.strictObject({});
 export const consoleReporter: ReporterContribution<z.infer<typeof schema>> = {
   kind: 'console',
   schema,
-  open: (_, events) => reportToConsole(events, process.stdout),
+  open: (_, events) => reportToConsole(events, process.stdout, inCi()),
 };
 
 /** The plugin: the reporter `console`. */
@@ -20,3 +20,6 @@ export const reporterConsole = (): Plugin =>
     name: '@glulam/reporter-console',
     register: (registry) => registry.contribute(reporters, { create: () => consoleReporter as ReporterContribution }),
   });
+
+/** Continuous integration sets CI; nobody watches the steps there. */
+const inCi = (): boolean => !['', undefined, '0', 'false'].includes(process.env['CI']);
