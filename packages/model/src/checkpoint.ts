@@ -1,7 +1,10 @@
-import { openCheckpointFiles, type CheckpointFiles } from '@glulam/tensors';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { bytesPerElement, openCheckpointFiles, sizeOf, type CheckpointFiles, type DType } from '@glulam/tensors';
 import { readCheckpointConfig, type CheckpointConfig } from './checkpoint-config.js';
 import { ModelError } from './errors.js';
 import { linearNames, type DecoderShape, type Family, type LinearName } from './family.js';
+import type { VirtualLayer } from './virtual-layer.js';
 
 /** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
 export interface Checkpoint {
@@ -13,6 +16,29 @@ export interface Checkpoint {
 }
 
 export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
+  const described = readConfig(folder, families);
+  const files = openCheckpointFiles(folder);
+  checkTensors(files, described.shape);
+  return { ...described, files };
+}
+
+/**
+ * A base checkpoint for plans: where its weights are not there, as `config.json` alone describes them, in the dtype that
+ * it names. Nothing can be read from such a one.
+ */
+export function describeCheckpoint(
+  folder: string,
+  families: readonly Family[],
+): { readonly checkpoint: Checkpoint; readonly hasWeights: boolean } {
+  const hasWeights = ['model.safetensors', 'model.safetensors.index.json'].some((name) =>
+    existsSync(path.join(folder, name)),
+  );
+  if (hasWeights) return { checkpoint: openCheckpoint(folder, families), hasWeights };
+  const described = readConfig(folder, families);
+  return { checkpoint: { ...described, files: describedFiles(folder, described) }, hasWeights };
+}
+
+function readConfig(folder: string, families: readonly Family[]): Omit<Checkpoint, 'files'> {
   const config = readCheckpointConfig(folder);
   const family = families.find(({ kind }) => kind === config.modelType);
   if (family === undefined) {
@@ -23,10 +49,48 @@ export function openCheckpoint(folder: string, families: readonly Family[]): Che
         'Install a plugin for this family and list it in the config.',
     );
   }
-  const shape = family.describe(config);
-  const files = openCheckpointFiles(folder);
-  checkTensors(files, shape);
-  return { folder, config, family, shape, files };
+  return { folder, config, family, shape: family.describe(config) };
+}
+
+function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'files'>): CheckpointFiles {
+  const { dtype: today, torch_dtype: published } = config.fields;
+  const named = today ?? published ?? 'float32';
+  const dtypes: readonly DType[] = ['float32', 'bfloat16', 'float16'];
+  const dtype = dtypes.find((each) => each === named);
+  if (dtype === undefined) {
+    throw new ModelError(
+      'CONFIG_INVALID',
+      `${config.file} says dtype ${JSON.stringify(named)}; expected one of ${dtypes.join(', ')}`,
+    );
+  }
+  const shapes = new Map(expectedTensors(shape));
+  const notThere = (): never => {
+    throw new ModelError('CHECKPOINT_INVALID', `${folder} has no weights; only its config.json was read`);
+  };
+  return {
+    folder,
+    files: [],
+    totalBytes: parameterCount(shape) * bytesPerElement[dtype],
+    metadata: {},
+    names: () => [...shapes.keys()],
+    has: (name) => shapes.has(name),
+    entry: notThere,
+    source(name) {
+      const size = shapes.get(name) ?? notThere();
+      return { name, shape: size, dtype, file: '', byteOffset: 0, byteLength: sizeOf(size) * bytesPerElement[dtype] };
+    },
+  };
+}
+
+/** Parameters of a base, or of what these virtual layers make of it if each had weights of its own. */
+export function parameterCount(shape: DecoderShape, layers?: readonly VirtualLayer[]): number {
+  let inLayers = 0;
+  let total = 0;
+  for (const [name, size] of expectedTensors(shape)) {
+    if (name.startsWith(`${shape.names.layer(0)}.`)) inLayers += sizeOf(size);
+    total += sizeOf(size);
+  }
+  return total + inLayers * ((layers?.length ?? shape.physicalLayers) - shape.physicalLayers);
 }
 
 /** [out, in] of a linear layer. */

@@ -13,7 +13,7 @@ export { packTokens } from './batch.js';
 export type { CheckpointConfig, FieldReader } from './checkpoint-config.js';
 export { createFieldReader, readCheckpointConfig, readRope } from './checkpoint-config.js';
 export type { Checkpoint } from './checkpoint.js';
-export { linearShape, openCheckpoint } from './checkpoint.js';
+export { describeCheckpoint, linearShape, openCheckpoint, parameterCount } from './checkpoint.js';
 export type { AdapterValues, Decoder, DecoderOptions, PassOptions } from './decoder.js';
 export { createDecoder } from './decoder.js';
 export type { ModelErrorCode } from './errors.js';

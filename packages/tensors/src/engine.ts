@@ -36,8 +36,12 @@ export interface EngineMemory {
  * Values that are read are zeros.
  */
 export interface PlanningEngine extends Engine {
-  /** The most bytes that were alive at once since the last call of `resetPeak`, or since it was opened. */
+  /** Of files that the engine keeps mapped: pages that the system may drop and read again. */
+  readonly mappedBytes: number;
+  /** The most bytes of tensors that were alive at once since the last call of `resetPeak`, or since it was opened. */
   readonly peakBytes: number;
+  /** The most that the engine took from the system: tensors, freed blocks kept for reuse, its threads' scratch. */
+  readonly reservedPeakBytes: number;
   resetPeak(): void;
 }
 
@@ -104,7 +108,7 @@ export interface EngineContribution<Options = unknown> {
   readonly kind: string;
   readonly schema: z.ZodType<Options>;
   open(options: Options, context: { readonly precision: Precision }): Promise<Engine>;
-  /** How this engine's memory is foreseen; without it, as for operations composed of the elementary ones. */
+  /** The same engine to plan with, without a look at the machine; without it, `createPlanningEngine` stands in. */
   plan?(options: Options, context: { readonly precision: Precision }): PlanningEngine;
 }
 

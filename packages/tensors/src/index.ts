@@ -43,6 +43,7 @@ export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.j
 export { readSafetensorsHeader } from './safetensors-header.js';
 export type { SafetensorsInput } from './safetensors-writer.js';
 export { writeSafetensors } from './safetensors-writer.js';
+export { createPlanningEngine } from './planning-engine.js';
 export { createReferenceEngine } from './reference-engine.js';
 export type { MatmulSizes, Shape } from './shapes.js';
 export {

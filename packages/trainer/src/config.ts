@@ -13,6 +13,9 @@ const source = z.strictObject({
 });
 const sources = z.union([z.string(), source, z.array(z.union([z.string(), source])).min(1)]);
 
+/** Optimizer steps of a run that names neither steps nor epochs. */
+export const defaultSteps = 100;
+
 /** The JSON-safe part of a config: what a run is, whole, so that it can be written down and repeated. */
 export const runConfigSchema = z.strictObject({
   /** Folder of the base checkpoint. */

@@ -32,3 +32,8 @@ export { dataFormats } from './data/data-format.js';
 export type { DataReport } from './data/data-report.js';
 export type { ModelDescription } from './describe-model.js';
 export { describeModel, resolvePrecision } from './describe-model.js';
+export type { AvailableMemory } from './plan/available-memory.js';
+export { availableMemory } from './plan/available-memory.js';
+export type { ForeseenBytes } from './plan/foresee-memory.js';
+export type { PlannedData, RunPlan } from './plan/plan-run.js';
+export { planRun } from './plan/plan-run.js';

@@ -2,11 +2,17 @@ import type { Decoder } from '@glulam/model';
 import { scope } from '@glulam/tensors';
 import { labelBatch, type Example } from './batches.js';
 
+/** Tokens that are scored at a time. */
+export const evaluationTokens = 2048;
+
 /** Mean negative log likelihood a trained token over examples, in batches of about `tokensPerBatch`. */
 export async function meanLoss(
   decoder: Decoder,
   examples: readonly Example[],
-  { signal, tokensPerBatch = 2048 }: { readonly signal?: AbortSignal; readonly tokensPerBatch?: number } = {},
+  {
+    signal,
+    tokensPerBatch = evaluationTokens,
+  }: { readonly signal?: AbortSignal; readonly tokensPerBatch?: number } = {},
 ): Promise<{ readonly loss: number; readonly tokens: number }> {
   let sum = 0;
   let tokens = 0;

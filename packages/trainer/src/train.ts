@@ -4,7 +4,7 @@ import type { Composition } from '@glulam/plugin';
 import { tap } from 'rxjs';
 import { labelBatch } from './batches.js';
 import { choose, configError } from './choices.js';
-import type { RunConfig } from './config.js';
+import { defaultSteps, type RunConfig } from './config.js';
 import { openData } from './data/open-data.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent } from './events.js';
@@ -91,7 +91,7 @@ export async function train(
       checkpoint && readOptimizer(checkpoint),
     );
     closers.push(() => optimizer.close());
-    const steps = settings.steps ?? (settings.epochs === undefined ? 100 : data.stepsIn(settings.epochs));
+    const steps = settings.steps ?? (settings.epochs === undefined ? defaultSteps : data.stepsIn(settings.epochs));
     const batches = data.batches(progress.drawn);
     let { step } = progress;
     events.emit({

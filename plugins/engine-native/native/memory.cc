@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 namespace glulam {
@@ -44,11 +45,13 @@ void* Memory::take(size_t bytes) {
   const size_t bucket = bucketOf(bytes);
   void* block = nullptr;
   const auto kept = cache_.find(bucket);
-  if (kept != cache_.end() && !kept->second.empty()) {
+  if (kept != cache_.end()) {
     block = kept->second.back();
     kept->second.pop_back();
+    if (kept->second.empty()) cache_.erase(kept);
     cached_ -= bucket;
   } else {
+    makeRoom(bucket);
     block = takeFresh(bucket);
   }
   if (!block) {
@@ -63,12 +66,18 @@ void* Memory::take(size_t bytes) {
 void Memory::give(void* block, size_t bytes) {
   const size_t bucket = bucketOf(bytes);
   live_ -= bucket;
-  if (cached() + bucket > cacheLimit) {
-    std::free(block);
-    return;
-  }
   cache_[bucket].push_back(block);
   cached_ += bucket;
+}
+
+void Memory::makeRoom(size_t bucket) {
+  while (!cache_.empty() && live() + cached() + bucket > peak()) {
+    const auto largest = std::prev(cache_.end());
+    std::free(largest->second.back());
+    largest->second.pop_back();
+    cached_ -= largest->first;
+    if (largest->second.empty()) cache_.erase(largest);
+  }
 }
 
 MappedFile::MappedFile(const std::string& path) {

@@ -10,12 +10,11 @@
 
 namespace glulam {
 
-// Blocks at a cache line's start. Freed ones are kept for the next of their size, up to `cacheLimit` bytes: the same
-// shapes come again in every layer, and fresh pages cost a fault each. For one thread; the counts may be read by any.
+// Blocks at a cache line's start. Freed ones are kept for the next of their size: the same shapes come again in every
+// layer and step, and fresh pages cost a fault each. Live and kept blocks together never exceed the most that was ever
+// live, so keeping them costs no memory at the peak. For one thread; the counts may be read by any.
 class Memory {
  public:
-  static constexpr size_t cacheLimit = size_t(256) << 20;
-
   Memory() = default;
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -31,7 +30,10 @@ class Memory {
   size_t cached() const { return cached_.load(std::memory_order_relaxed); }
 
  private:
-  std::map<size_t, std::vector<void*>> cache_;
+  // Give kept blocks back to the system, the largest first, until `bucket` more bytes raise no peak.
+  void makeRoom(size_t bucket);
+
+  std::map<size_t, std::vector<void*>> cache_;  // no empty lists
   std::atomic<size_t> live_{0}, peak_{0}, cached_{0};
 };
 

@@ -47,13 +47,17 @@ export interface Device {
   readonly read: (tensor: Tensor) => Promise<Float32Array | Int32Array>;
   readonly drain: () => Promise<void>;
   readonly memory: () => EngineMemory;
-  readonly stats: () => NativeStats;
   readonly close: () => Promise<void>;
 }
 
 export const typeNumber = (dtype: DType): number => dtypeNumber[dtype];
 
-export function createDevice(addon: Addon, isa: Isa, threads: number, precision: Precision): Device {
+export function createDevice(
+  addon: Addon,
+  isa: Isa,
+  threads: number,
+  precision: Precision,
+): Device & { readonly stats: () => NativeStats } {
   const handle = addon.create(threads, isa);
   const numbers = new Map(addon.operations.map((name, number) => [name, number]));
   const freeNumbers: number[] = [];

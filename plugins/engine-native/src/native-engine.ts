@@ -27,7 +27,7 @@ import {
   type UnaryOperation,
 } from '@glulam/tensors';
 import { chooseIsa, loadAddon, type Isa, type NativeStats } from './addon.js';
-import { createDevice, typeNumber } from './device.js';
+import { createDevice, typeNumber, type Device } from './device.js';
 import { createFused } from './fused/fused.js';
 import { product } from './product.js';
 
@@ -59,7 +59,15 @@ export function createNativeEngine(options: NativeEngineOptions = {}): NativeEng
   const addon = loadAddon();
   const isa = chooseIsa(addon, wanted);
   const device = createDevice(addon, isa, threads, precision);
-  const { make, run } = device;
+  return { ...engineOn(device, describe(isa, threads)), stats: device.stats };
+}
+
+const describe = (isa: string, threads: number): string =>
+  `native, ${isa}, ${threads} thread${threads === 1 ? '' : 's'}`;
+
+/** The engine's operations as commands of a device: the worker, or one that only counts. */
+export function engineOn(device: Device, description: string): Engine {
+  const { make, run, precision } = device;
 
   /** Contiguous elements of `x` picked by strides, as a tensor of `size`. */
   const pick = (
@@ -86,14 +94,13 @@ export function createNativeEngine(options: NativeEngineOptions = {}): NativeEng
 
   return {
     kind: 'native',
-    description: `native, ${isa}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    description,
     precision,
     fused: createFused(device),
     upload: device.upload,
     read: device.read,
     drain: device.drain,
     memory: device.memory,
-    stats: device.stats,
     close: device.close,
     openWeight: device.openWeight,
 

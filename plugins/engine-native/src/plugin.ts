@@ -1,7 +1,9 @@
+import { availableParallelism } from 'node:os';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 import { engines, TensorsError, type EngineContribution } from '@glulam/tensors';
 import { z } from 'zod';
 import { createNativeEngine } from './native-engine.js';
+import { planNativeEngine } from './planning-device.js';
 
 const isaSchema = z.enum(['auto', 'avx512', 'avx2', 'plain']);
 
@@ -27,6 +29,7 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
   async open({ threads, isa }, { precision }) {
     return createNativeEngine({ threads, isa: isa === 'auto' ? isaOfEnvironment() : isa, precision });
   },
+  plan: ({ threads = availableParallelism() }, { precision }) => planNativeEngine({ threads, precision }),
 };
 
 function isaOfEnvironment(): z.output<typeof isaSchema> {

@@ -1,0 +1,77 @@
+import { createDecoder, type Checkpoint } from '@glulam/model';
+import { createTape, scope, type PlanningEngine } from '@glulam/tensors';
+import { labelBatch, type Example } from '../batches.js';
+import type { RunConfig } from '../config.js';
+import type { ModelDescription } from '../describe-model.js';
+import { meanLoss } from '../mean-loss.js';
+import { createOptimizer } from '../optimizer.js';
+import { trainStep } from '../train-step.js';
+
+/** What a run takes of an engine's memory. */
+export interface ForeseenBytes {
+  /** Of the base, mapped from its files: the system may drop such pages and read them again. */
+  readonly weights: number;
+  readonly adapters: number;
+  readonly gradients: number;
+  readonly optimizer: number;
+  /** What a forward pass leaves for its backward. */
+  readonly activations: number;
+  /** What the loss takes for logits while it is computed. */
+  readonly logits: number;
+  /** Keys and values of one token in all virtual layers, when text is generated. */
+  readonly keyValuesPerToken: number;
+  /** The most at once that cannot be evicted. Not all of the above are alive at the same time. */
+  readonly peak: number;
+}
+
+/** A sequence of so many tokens, all of them learnt: only lengths matter here. */
+export const anyExample = (tokens: number): Example => ({
+  ids: new Int32Array(tokens),
+  trained: new Uint8Array(tokens).fill(1),
+});
+
+/** Go through one training step with `examples`, and an evaluation of `evaluated` tokens, on an engine that counts. */
+export async function foreseeMemory(
+  { train }: RunConfig,
+  checkpoint: Checkpoint,
+  { layers, adapter }: ModelDescription,
+  engine: PlanningEngine,
+  { examples, evaluated }: { readonly examples: readonly Example[]; readonly evaluated: number },
+): Promise<ForeseenBytes> {
+  const decoder = createDecoder({ engine, checkpoint, layers, adapter, adapterValues: 'zeros' });
+  const { beta1, beta2, epsilon, weightDecay, recompute, maxGradientNorm } = train;
+  const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1, beta2, epsilon, weightDecay });
+  const adapters = [...decoder.parameters.values()].reduce((sum, { size }) => sum + 4 * size, 0);
+  const training = { seed: 0, step: 0 };
+  const batch = labelBatch(examples);
+
+  const before = engine.memory().bytes;
+  const tape = createTape(engine);
+  const hidden = await decoder.forward(batch, { tape, recompute, training });
+  const activations = engine.memory().bytes - before;
+  engine.resetPeak();
+  const held = engine.peakBytes;
+  const losses = scope(() => decoder.losses(hidden, batch.labels, tape));
+  const logits = engine.peakBytes - held;
+  losses.release();
+  hidden.release();
+  tape.discard();
+
+  // A step's second batch comes upon the gradients of its first; more add nothing.
+  engine.resetPeak();
+  const batches = Array.from({ length: Math.min(2, train.accumulate) }, () => batch);
+  await trainStep(decoder, optimizer, batches, { ...training, learningRate: 0, maxGradientNorm, recompute });
+  if (evaluated > 0) await meanLoss(decoder, [anyExample(evaluated)]);
+  const { headSize, keyValueHeads } = checkpoint.shape;
+  const width = keyValueHeads * headSize * (engine.precision === 'bfloat16' ? 2 : 4);
+  return {
+    weights: engine.mappedBytes,
+    adapters,
+    gradients: adapters,
+    optimizer: 2 * adapters,
+    activations,
+    logits,
+    keyValuesPerToken: 2 * layers.length * width,
+    peak: engine.reservedPeakBytes,
+  };
+}

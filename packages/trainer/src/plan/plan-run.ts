@@ -1,0 +1,137 @@
+import { readFileSync } from 'node:fs';
+import { describeCheckpoint, families, parameterCount, type VirtualLayer } from '@glulam/model';
+import type { Composition } from '@glulam/plugin';
+import { createPlanningEngine, engines, type Precision } from '@glulam/tensors';
+import type { Example } from '../batches.js';
+import { choose } from '../choices.js';
+import { defaultSteps, type RunConfig } from '../config.js';
+import { describeModel, resolvePrecision } from '../describe-model.js';
+import { evaluationTokens } from '../mean-loss.js';
+import { availableMemory, type AvailableMemory } from './available-memory.js';
+import { anyExample, foreseeMemory, type ForeseenBytes } from './foresee-memory.js';
+
+/** What a run will be and take, found out before any weight is read. */
+export interface RunPlan {
+  readonly base: string;
+  /** The base's `model_type`. */
+  readonly family: string;
+  /** false: `config.json` alone was there. */
+  readonly hasWeights: boolean;
+  readonly physicalLayers: number;
+  readonly layers: readonly VirtualLayer[];
+  readonly parameters: {
+    readonly stored: number;
+    /** As if each virtual layer had weights of its own. */
+    readonly effective: number;
+    readonly trainable: number;
+  };
+  readonly engine: { readonly kind: string; readonly precision: Precision; readonly hasPlan: boolean };
+  /** The largest batch of a step. `fromData`: of the run's own data; else the largest that the config allows. */
+  readonly batch: {
+    readonly sequences: number;
+    readonly tokens: number;
+    readonly perStep: number;
+    readonly fromData: boolean;
+  };
+  readonly recompute: boolean;
+  /** `process` is what this process holds already (the program, the tokenizer); `peak` includes it. */
+  readonly bytes: ForeseenBytes & { readonly process: number };
+  readonly memory: AvailableMemory;
+  readonly verdict: 'fits' | 'weights are read again' | 'does not fit';
+}
+
+/** What a run's own data says of its batches. */
+export interface PlannedData {
+  /** The batch with the most tokens among those that so many steps draw. */
+  largestBatch(steps: number): readonly Example[];
+  readonly heldOut: readonly Example[];
+  stepsIn(epochs: number): number;
+}
+
+/** What the JavaScript heap grows by in the course of a run: young objects, buffers that wait to be collected. */
+const heapGrowth = 24 * 2 ** 20;
+
+/**
+ * Plan a run from its config and the base's headers, or its `config.json` alone: one training step, and an evaluation
+ * where there is one, on an engine that only counts.
+ */
+export async function planRun(config: RunConfig, composition: Composition, data?: PlannedData): Promise<RunPlan> {
+  const { checkpoint, hasWeights } = describeCheckpoint(config.base, composition.all(families));
+  const description = describeModel(config, composition, checkpoint.shape);
+  const { shape } = checkpoint;
+  const { contribution, options } = choose(composition, engines, 'engine', config.engine);
+  const precision = resolvePrecision(config.precision, checkpoint.files.source(shape.names.embedding).dtype);
+  const engine = contribution.plan?.(options, { precision }) ?? createPlanningEngine({ precision });
+  const examples = data === undefined ? largestAllowed(config) : data.largestBatch(stepsOf(config, data));
+  const evaluated = config.data.heldOut === undefined ? 0 : largestEvaluated(config, data);
+  const foreseen = await foreseeMemory(config, checkpoint, description, engine, { examples, evaluated });
+
+  const memory = availableMemory();
+  const held = anonymousBytes();
+  const taken = foreseen.peak + heapGrowth;
+  return {
+    base: config.base,
+    family: checkpoint.family.kind,
+    hasWeights,
+    physicalLayers: shape.physicalLayers,
+    layers: description.layers,
+    parameters: {
+      stored: parameterCount(shape),
+      effective: parameterCount(shape, description.layers),
+      trainable: foreseen.adapters / 4,
+    },
+    engine: { kind: contribution.kind, precision, hasPlan: contribution.plan !== undefined },
+    batch: {
+      sequences: examples.length,
+      tokens: examples.reduce((sum, { ids }) => sum + ids.length, 0),
+      perStep: config.train.accumulate,
+      fromData: data !== undefined,
+    },
+    recompute: config.train.recompute,
+    bytes: { ...foreseen, process: held, peak: held + taken },
+    memory,
+    // What the process holds already is not in what is available.
+    verdict:
+      taken > memory.available
+        ? 'does not fit'
+        : taken + foreseen.weights > memory.available
+          ? 'weights are read again'
+          : 'fits',
+  };
+}
+
+/** As many tokens as the config lets one batch have. */
+function largestAllowed({ train, data }: RunConfig): readonly Example[] {
+  const { maxTokens } = data;
+  if (typeof train.batch === 'number') return Array.from({ length: train.batch }, () => anyExample(maxTokens));
+  // A sequence that is longer than the budget is a batch by itself.
+  const { tokens } = train.batch;
+  if (maxTokens >= tokens) return [anyExample(maxTokens)];
+  const whole = Array.from({ length: Math.floor(tokens / maxTokens) }, () => anyExample(maxTokens));
+  return tokens % maxTokens === 0 ? whole : [...whole, anyExample(tokens % maxTokens)];
+}
+
+/** Held-out sequences are scored in batches; one that is longer than these is a batch by itself. */
+function largestEvaluated({ data: { maxTokens } }: RunConfig, data: PlannedData | undefined): number {
+  if (data === undefined) return Math.max(evaluationTokens, maxTokens);
+  const lengths = data.heldOut.map(({ ids }) => ids.length);
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
+  return Math.max(
+    Math.min(
+      evaluationTokens,
+      lengths.reduce((sum, length) => sum + length, 0),
+    ),
+    longest,
+  );
+}
+
+function stepsOf({ train }: RunConfig, data: PlannedData): number {
+  return train.steps ?? (train.epochs === undefined ? defaultSteps : data.stepsIn(train.epochs));
+}
+
+/** Memory of this process that no file backs; where the system does not say, all that is resident. */
+function anonymousBytes(): number {
+  if (process.platform !== 'linux') return process.memoryUsage.rss();
+  const line = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+  return line === null ? process.memoryUsage.rss() : Number(line[1]) * 1024;
+}

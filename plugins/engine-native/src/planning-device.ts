@@ -1,0 +1,112 @@
+import {
+  bytesPerElement,
+  checkSize,
+  sizeOf,
+  Tensor,
+  type DType,
+  type PlanningEngine,
+  type Precision,
+} from '@glulam/tensors';
+import type { Device } from './device.js';
+import { engineOn } from './native-engine.js';
+
+/** One block of memory; reshaped views share it. It is taken when the command runs that makes it. */
+interface Block {
+  readonly bytes: number;
+  views: number;
+  taken: boolean;
+}
+
+/** The most that native/gemm_tiles.cc packs of a product's left operand. */
+const packedBytes = 32 * 2 ** 20;
+/** Packed columns, sums and blocks of attention, of each thread. */
+const threadScratch = 3 * 2 ** 20;
+
+/** Sizes in steps of an eighth of their power of two, as native/memory.cc rounds them. */
+export function bucketOf(bytes: number): number {
+  if (bytes <= 512) return Math.max(64, Math.ceil(bytes / 64) * 64);
+  let step = 64;
+  while (step * 16 <= bytes) step *= 2;
+  return Math.ceil(bytes / step) * step;
+}
+
+/**
+ * The native engine with its memory's rules and without its addon: the same commands in the same order take and give
+ * blocks of the same sizes, so the peak is that of the engine itself, to the byte.
+ */
+export function planNativeEngine({ precision, threads }: { precision: Precision; threads: number }): PlanningEngine {
+  let tensors = 0;
+  let bytes = 0;
+  let live = 0;
+  let peak = 0;
+  let mapped = 0;
+  let packed = 0;
+
+  const take = (block: Block): void => {
+    block.taken = true;
+    live += bucketOf(block.bytes);
+    peak = Math.max(peak, live);
+  };
+  const give = (block: Block): void => {
+    if (block.taken) live -= bucketOf(block.bytes);
+  };
+  const view = (shape: readonly number[], dtype: DType, block: Block): Tensor => {
+    if (block.views === 0) bytes += block.bytes;
+    block.views += 1;
+    tensors += 1;
+    return new Tensor([...shape], dtype, block, () => {
+      tensors -= 1;
+      block.views -= 1;
+      if (block.views > 0) return;
+      bytes -= block.bytes;
+      give(block);
+    });
+  };
+  const make = (shape: readonly number[], dtype: DType = 'float32'): Tensor =>
+    view(shape, dtype, { bytes: sizeOf(shape) * bytesPerElement[dtype], views: 0, taken: false });
+
+  const device: Device = {
+    precision,
+    make,
+    view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Block),
+    run(operation, operands, params) {
+      if (['matmul', 'frozenLinear', 'tokenLosses'].includes(operation)) {
+        const [, m, , k, , , , , bfloat16] = params as number[];
+        packed = Math.max(packed, Math.min(packedBytes, m! * k! * (bfloat16 === 1 ? 2 : 4)));
+      }
+      for (const operand of operands) {
+        if (operand instanceof Tensor && !(operand.storage as Block).taken) take(operand.storage as Block);
+      }
+    },
+    upload(data, shape) {
+      checkSize('upload', data.length, shape);
+      const tensor = make(shape, data instanceof Int32Array ? 'int32' : 'float32');
+      take(tensor.storage as Block);
+      return tensor;
+    },
+    openWeight({ name, shape, dtype, byteLength }) {
+      mapped += byteLength;
+      return { name, shape, dtype, storage: undefined };
+    },
+    read: async (tensor) => (tensor.dtype === 'int32' ? new Int32Array(tensor.size) : new Float32Array(tensor.size)),
+    drain: () => Promise.resolve(),
+    memory: () => ({ tensors, bytes }),
+    close: () => Promise.resolve(),
+  };
+  return {
+    ...engineOn(device, `native, ${threads} thread${threads === 1 ? '' : 's'}`),
+    get mappedBytes() {
+      return mapped;
+    },
+    get peakBytes() {
+      return peak;
+    },
+    // Blocks that are kept for reuse never raise the peak.
+    get reservedPeakBytes() {
+      return peak + packed + threads * threadScratch;
+    },
+    resetPeak() {
+      peak = live;
+    },
+  };
+}
