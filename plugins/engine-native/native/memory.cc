@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -24,20 +25,53 @@ size_t bucketOf(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-void* takeFresh(size_t bytes) {
-  void* block = nullptr;
-  if (posix_memalign(&block, bytes < hugePage ? 64 : hugePage, bytes) != 0) return nullptr;
+// Large blocks are mapped by themselves: what is given back is the system's again at once. The C library would keep it,
+// between blocks that are still in use.
+constexpr size_t mappedFrom = size_t(256) << 10;
+
+void* mapBlock(size_t bytes) {
 #ifdef __linux__
+  // Huge pages want blocks that begin at one; what lies around is given back.
+  const size_t alignment = bytes < hugePage ? 1 : hugePage;
+  const size_t page = size_t(sysconf(_SC_PAGESIZE)), size = (bytes + page - 1) / page * page;
+  void* all = mmap(nullptr, size + alignment - 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (all == MAP_FAILED) return nullptr;
+  char* const begin = static_cast<char*>(all);
+  char* const block = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(begin) + alignment - 1) / alignment * alignment);
+  char* const end = begin + (size + alignment - 1 + page - 1) / page * page;
+  if (block > begin) munmap(begin, size_t(block - begin));
+  if (block + size < end) munmap(block + size, size_t(end - block - size));
   if (bytes >= hugePage) madvise(block, bytes, MADV_HUGEPAGE);
-#endif
   return block;
+#else
+  void* block = nullptr;
+  return posix_memalign(&block, bytes < hugePage ? 64 : hugePage, bytes) == 0 ? block : nullptr;
+#endif
+}
+
+void* takeFresh(size_t bytes) {
+  if (bytes >= mappedFrom) return mapBlock(bytes);
+  void* block = nullptr;
+  return posix_memalign(&block, 64, bytes) == 0 ? block : nullptr;
+}
+
+void giveBack(void* block, size_t bytes) {
+#ifdef __linux__
+  if (bytes >= mappedFrom) {
+    const size_t page = size_t(sysconf(_SC_PAGESIZE));
+    munmap(block, (bytes + page - 1) / page * page);
+    return;
+  }
+#endif
+  (void)bytes;
+  std::free(block);
 }
 
 }  // namespace
 
 Memory::~Memory() {
   for (auto& [bucket, blocks] : cache_) {
-    for (void* block : blocks) std::free(block);
+    for (void* block : blocks) giveBack(block, bucket);
   }
 }
 
@@ -73,7 +107,7 @@ void Memory::give(void* block, size_t bytes) {
 void Memory::makeRoom(size_t bucket) {
   while (!cache_.empty() && live() + cached() + bucket > peak()) {
     const auto largest = std::prev(cache_.end());
-    std::free(largest->second.back());
+    giveBack(largest->second.back(), largest->first);
     largest->second.pop_back();
     cached_ -= largest->first;
     if (largest->second.empty()) cache_.erase(largest);
