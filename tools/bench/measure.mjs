@@ -38,8 +38,8 @@ const decoder = createDecoder({ engine, checkpoint, layers, adapter });
 await engine.drain();
 const load = seconds(begun);
 
-const ids = [...uniforms(seq, [0, 0, 0, 1])].map((u) => Math.floor(u * checkpoint.shape.vocabularySize));
-const batch = labelBatch([{ ids, trained: ids.map(() => true) }]);
+const ids = Int32Array.from(uniforms(seq, [0, 0, 0, 1]), (u) => Math.floor(u * checkpoint.shape.vocabularySize));
+const batch = labelBatch([{ ids, trained: new Uint8Array(seq).fill(1) }]);
 const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
   beta1: 0.9,
   beta2: 0.999,
@@ -59,7 +59,7 @@ const median = [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)];
 
 const count = async (most) => {
   let done = 0;
-  for await (const _ of generateTokens(decoder, ids.slice(0, 32), { maxNewTokens: most })) done += 1;
+  for await (const _ of generateTokens(decoder, [...ids.subarray(0, 32)], { maxNewTokens: most })) done += 1;
   return done;
 };
 await count(2);
