@@ -19,12 +19,18 @@ const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');
 const quickstart = path.join(root, 'examples/quickstart/glulam.config.ts');
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-cli-'));
 
-function glulam(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+const glulam = (...args: string[]) => glulamWith({}, ...args);
+
+/** Continuous integration sets CI, which the console reporter heeds: the tests say whether it is set. */
+function glulamWith(
+  env: Record<string, string>,
+  ...args: string[]
+): Promise<{ code: number; out: string; err: string }> {
   return new Promise((done) => {
     execFile(
       process.execPath,
       [path.join(root, 'packages/glulam/bin/glulam.js'), ...args],
-      { cwd: work },
+      { cwd: work, env: { ...process.env, CI: '', ...env } },
       (error, out, err) => {
         done({ code: error === null ? 0 : Number(error.code), out, err });
       },
@@ -51,7 +57,17 @@ describe('train, eval, generate', () => {
     expect(result).toMatchObject({ code: 0, err: '' });
     expect(result.out).toMatch(/8 physical layers as 12 virtual layers, 325,632 trainable parameters/);
     expect(result.out).toMatch(
-      /before training: held-out loss \d[\s\S]*step 3\/3[\s\S]*adapter saved in [\s\S]*after step 3: held-out loss/,
+      /before training: held-out loss \d[\s\S]*step 3\/3[\s\S]*after step 3: held-out loss[\s\S]*adapter saved in /,
+    );
+  });
+
+  test('continuous integration gets no step lines, and the rest', async () => {
+    const args = ['train', quickstart, '--train.steps', '2', '--train.batch', '2', '--out', path.join(work, 'ci')];
+    const { code, out, err } = await glulamWith({ CI: 'true' }, ...args);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).not.toMatch(/step \d+\/\d+/);
+    expect(out).toMatch(
+      /virtual layers[\s\S]*before training: held-out loss \d[\s\S]*after step 2: held-out loss \d[\s\S]*adapter saved in /,
     );
   });
 
