@@ -4,6 +4,7 @@ import type { ReporterContribution, RunEvent, RunEvents } from '@glulam/trainer'
 import { tap } from 'rxjs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { failedRun, recordedRun, resumedRun } from './recorded-run.js';
 import { reporterChecks } from './reporter-checks.js';
 import { runReporterCheck, testReporter, type ReporterCases } from './test-reporter.js';
 
@@ -49,6 +50,25 @@ testReporter(
   printing(() => {}),
   cases,
 );
+
+test('the recorded runs have every type of event', () => {
+  // A new type is missed by the compiler here.
+  const types: Record<RunEvent['type'], true> = {
+    'run.started': true,
+    'data.read': true,
+    'step.finished': true,
+    'evaluation.finished': true,
+    'checkpoint.saved': true,
+    'adapter.saved': true,
+    'run.stopped': true,
+    warning: true,
+    'run.finished': true,
+    'run.failed': true,
+    plugin: true,
+  };
+  const told = [recordedRun('/run'), failedRun('/run'), ...resumedRun('/run')].flat();
+  expect(new Set(told.map(({ type }) => type))).toEqual(new Set(Object.keys(types)));
+});
 
 describe('the suite refuses a reporter that', () => {
   const undo: (() => void)[] = [];
