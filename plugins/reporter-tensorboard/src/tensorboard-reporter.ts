@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { openReportFile, type ReportFile, type RunEvent, type RunEvents } from '@glulam/trainer';
@@ -46,7 +46,8 @@ export function reportToTensorBoard(events: RunEvents, folder: string): () => vo
  * is resumed within the second, or after the clock was set back, is named behind what is there.
  */
 function nameOf(folder: string, time: number): string {
-  const taken = (existsSync(folder) ? readdirSync(folder) : []).flatMap((name) => {
+  const isThere = statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+  const taken = (isThere ? readdirSync(folder) : []).flatMap((name) => {
     const second = /^events\.out\.tfevents\.(\d{10})\./.exec(name)?.[1];
     return second === undefined ? [] : [Number(second) + 1];
   });
