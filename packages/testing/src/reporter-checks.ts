@@ -89,12 +89,15 @@ export const reporterChecks: readonly ReporterCheck[] = [
     async run(trial) {
       const before = held(trial.folder);
       const resources = watchResources();
-      const sitting = resources.within(() => open(trial));
-      resources.within(() => sitting.tell(recordedRun(trial.folder)));
-      await resources.within(() => sitting.close());
-      const left = await resources.left();
-      resources.stop();
-      expect([...left, ...held(trial.folder).filter((name) => !before.includes(name))]).toEqual([]);
+      try {
+        const sitting = resources.within(() => open(trial));
+        resources.within(() => sitting.tell(recordedRun(trial.folder)));
+        await resources.within(() => sitting.close());
+        const left = [...(await resources.left()), ...held(trial.folder).filter((name) => !before.includes(name))];
+        expect(left, 'what is held').toEqual([]);
+      } finally {
+        resources.stop();
+      }
     },
   },
 ];

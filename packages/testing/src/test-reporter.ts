@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { ReporterContribution } from '@glulam/trainer';
 import { describe, test } from 'vitest';
 import { captureStdout } from './capture-stdout.js';
-import { reporterChecks } from './reporter-checks.js';
+import { reporterChecks, type ReporterCheck } from './reporter-checks.js';
 
 /** Where a reporter is tried: a folder of its own, which is also the run folder, and what it printed so far. */
 export interface ReporterPlace {
@@ -33,7 +33,7 @@ export function testReporter<Options>(contribution: ReporterContribution<Options
 
 /** Run one check in a place of its own. */
 export async function runReporterCheck(
-  check: (typeof reporterChecks)[number],
+  check: ReporterCheck,
   contribution: ReporterContribution,
   { options, written }: ReporterCases,
 ): Promise<void> {
