@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
@@ -19,12 +19,18 @@ const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');
 const quickstart = path.join(root, 'examples/quickstart/glulam.config.ts');
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-cli-'));
 
-function glulam(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+const glulam = (...args: string[]) => glulamWith({}, ...args);
+
+/** Continuous integration sets CI, which the console reporter heeds: the tests say whether it is set. */
+function glulamWith(
+  env: Record<string, string>,
+  ...args: string[]
+): Promise<{ code: number; out: string; err: string }> {
   return new Promise((done) => {
     execFile(
       process.execPath,
       [path.join(root, 'packages/glulam/bin/glulam.js'), ...args],
-      { cwd: work },
+      { cwd: work, env: { ...process.env, CI: '', ...env } },
       (error, out, err) => {
         done({ code: error === null ? 0 : Number(error.code), out, err });
       },
@@ -51,7 +57,17 @@ describe('train, eval, generate', () => {
     expect(result).toMatchObject({ code: 0, err: '' });
     expect(result.out).toMatch(/8 physical layers as 12 virtual layers, 325,632 trainable parameters/);
     expect(result.out).toMatch(
-      /before training: held-out loss \d[\s\S]*step 3\/3[\s\S]*adapter saved in [\s\S]*after step 3: held-out loss/,
+      /loss before training: loss \d[\s\S]*step 3\/3[\s\S]*loss after step 3: loss \d[\s\S]*adapter saved in /,
+    );
+  });
+
+  test('continuous integration gets no step lines, and the rest', async () => {
+    const args = ['train', quickstart, '--train.steps', '2', '--train.batch', '2', '--out', path.join(work, 'ci')];
+    const { code, out, err } = await glulamWith({ CI: 'true' }, ...args);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).not.toMatch(/step \d+\/\d+/);
+    expect(out).toMatch(
+      /virtual layers[\s\S]*loss before training: loss \d[\s\S]*loss after step 2: loss \d[\s\S]*adapter saved in /,
     );
   });
 
@@ -102,6 +118,56 @@ describe('train, eval, generate', () => {
       const { code, out } = await glulam(...args);
       expect([code, out.includes('glulam')]).toEqual([0, true]);
     }
+  });
+});
+
+describe('reporters', () => {
+  const args = (name: string, reporters: object[]) => [
+    ...['train', quickstart, '--train.steps', '2', '--train.batch', '2', '--out', path.join(work, name)],
+    ...['--reporters', JSON.stringify(reporters)],
+  ];
+
+  test('jsonl alone: what is on stdout is the events, and nothing else', async () => {
+    const { code, out, err } = await glulam(...args('jsonl', [{ kind: 'jsonl' }, { kind: 'jsonl', file: 'copy' }]));
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toBe(readFileSync(path.join(work, 'jsonl/events.jsonl'), 'utf8'));
+    expect(out).toBe(readFileSync(path.join(work, 'jsonl/copy'), 'utf8'));
+  });
+
+  test.each(['jsonl', 'console'])('%s: a reader that goes away does not end the run', async (kind) => {
+    const name = `unread-${kind}`;
+    const cli = path.join(root, 'packages/glulam/bin/glulam.js');
+    const env = { ...process.env, CI: '' };
+    const child = spawn(process.execPath, [cli, ...args(name, [{ kind }])], { cwd: work, env });
+    child.stdout.once('data', () => child.stdout.destroy());
+    let errors = '';
+    child.stderr.on('data', (text: Buffer) => (errors += text.toString()));
+    const code = await new Promise((done) => child.on('close', done));
+    expect({ code, errors }).toEqual({ code: 0, errors: '' });
+    expect(readFileSync(path.join(work, name, 'events.jsonl'), 'utf8')).toMatch(/"run.finished"/);
+  });
+
+  test('one that cannot write says so and is left out, and the run goes on', async () => {
+    const folder = path.join(tiny, 'config.json');
+    const { code, out, err } = await glulam(
+      ...args('unwritable', [{ kind: 'tensorboard', folder }, { kind: 'jsonl' }]),
+    );
+    expect(err).toMatch(/\[@glulam\/reporter-tensorboard\] failed .+ cut off: .+config\.json\/.+ cannot be written/);
+    expect(code).toBe(0);
+    expect(out).toMatch(/"run.finished"/);
+  });
+
+  test('options that cannot be used are refused', async () => {
+    for (const [reporter, message] of [
+      [{ kind: 'jsonl', file: 'events.jsonl' }, /reporters.file: the run itself writes events.jsonl/],
+      [{ kind: 'tensorboard', dir: 'x' }, /reporters.dir is not an option; known: folder/],
+      [{ kind: 'tensorbord' }, /did you mean "tensorboard"\?/],
+    ] as const) {
+      const { code, err } = await glulam(...args('refused-reporter', [reporter]));
+      expect(code).toBe(1);
+      expect(err).toMatch(message);
+    }
+    expect(existsSync(path.join(work, 'refused-reporter'))).toBe(false);
   });
 });
 

@@ -68,6 +68,14 @@ describe('in a planted tree', () => {
     expect(checkImports(root)).toEqual([{ file, line: 2, message: expect.stringContaining(message) }]);
   });
 
+  it('lets tests alone import what is declared for development', () => {
+    add('packages/model/package.json', '{"name":"@glulam/model","devDependencies":{"zod":"*"}}');
+    add('packages/model/src/a.test.ts', `import { z } from 'zod';`);
+    expect(checkImports(root)).toEqual([]);
+    add('packages/model/src/a.ts', `import { z } from 'zod';`);
+    expect(checkImports(root).map(({ file }) => file)).toEqual(['packages/model/src/a.ts']);
+  });
+
   it('refuses to pass an empty tree', () => {
     rmSync(path.join(root, 'packages'), { recursive: true });
     rmSync(path.join(root, 'plugins'), { recursive: true });

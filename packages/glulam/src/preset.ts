@@ -7,6 +7,8 @@ import { familyLlama } from '@glulam/family-llama';
 import { familyMistral } from '@glulam/family-mistral';
 import { definePlugin, type Plugin, type PluginList } from '@glulam/plugin';
 import { reporterConsole } from '@glulam/reporter-console';
+import { reporterJsonl } from '@glulam/reporter-jsonl';
+import { reporterTensorboard } from '@glulam/reporter-tensorboard';
 import { createReferenceEngine, engines, type EngineContribution } from '@glulam/tensors';
 import { createRunEvents, events } from '@glulam/trainer';
 import { z } from 'zod';
@@ -44,4 +46,6 @@ export const preset = (): PluginList => [
   adapterLora(),
   evaluatorLoss(),
   reporterConsole(),
+  reporterJsonl(),
+  reporterTensorboard(),
 ];

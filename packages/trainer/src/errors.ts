@@ -7,7 +7,8 @@ export type TrainerErrorCode =
   | 'LOSS_NOT_FINITE'
   | 'RUN_INVALID'
   | 'RUN_CHANGED'
-  | 'RUN_WRITE_FAILED';
+  | 'RUN_WRITE_FAILED'
+  | 'REPORT_UNWRITABLE';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class TrainerError extends Error {

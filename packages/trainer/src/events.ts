@@ -52,7 +52,7 @@ export type RunEvent =
   | { readonly type: 'warning'; readonly time: number; readonly message: string }
   | { readonly type: 'run.finished'; readonly time: number; readonly folder: string; readonly seconds: number }
   | { readonly type: 'run.failed'; readonly time: number; readonly code: string; readonly message: string }
-  /** An event of a plugin's own, named `<plugin>.<event>`. */
+  /** An event of a plugin's own, named `<plugin>.<event>`; its data is written down as JSON. */
   | { readonly type: 'plugin'; readonly time: number; readonly name: string; readonly data: unknown };
 
 /** What a run is asked for; honoured between steps. `keep best`: keep a checkpoint of this step as the best one. */

@@ -1,6 +1,6 @@
 import type { RunEvent, RunEvents } from '@glulam/trainer';
 import { tap } from 'rxjs';
-import { formatBar, formatCount, formatDuration } from './format.js';
+import { formatCount, formatDuration, formatProgress } from './format.js';
 
 /** Where it writes: a terminal gets a bar that is drawn again in place, anything else a line now and then. */
 export interface Output {
@@ -9,7 +9,7 @@ export interface Output {
   readonly columns?: number | undefined;
 }
 
-/** Print a run's progress: loss, tokens a second, time left; no steps where a log is `quiet`. Returns how to end. */
+/** Print a run's progress: loss, tokens a second, time left; `quiet`: without its steps. Returns how to end. */
 export function reportToConsole(events: RunEvents, output: Output, quiet = false): () => void {
   const terminal = output.isTTY === true;
   let begun: { readonly time: number; readonly step: number } | undefined;
@@ -20,22 +20,32 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
     output.write(`${drawn ? '\r\u001b[K' : ''}${text}\n`);
     drawn = false;
   };
+  /** Leave the bar as it is, and go on below it. */
+  const endBar = (): void => {
+    if (drawn) output.write('\n');
+    drawn = false;
+  };
   const progress = (event: Extract<RunEvent, { type: 'step.finished' }>): void => {
+    if (quiet) return;
     const { step, steps, loss, tokensPerSecond, time } = event;
     // The first step of this sitting is left out of the estimate: it also loads and warms.
     begun ??= { time, step };
     const left = step > begun.step ? ((time - begun.time) / 1000 / (step - begun.step)) * (steps - step) : undefined;
     smoothedLoss = smoothedLoss === undefined ? loss : 0.9 * smoothedLoss + 0.1 * loss;
-    const figures = `step ${step}/${steps}  loss ${smoothedLoss.toFixed(4)}  ${formatCount(Math.round(tokensPerSecond))} tokens/s`;
-    const rest = left === undefined ? '' : `  ${formatDuration(left)} left`;
-    if (terminal) {
-      const room = Math.max(0, Math.min(24, (output.columns ?? 80) - figures.length - rest.length - 2));
-      output.write(`\r\u001b[K${room > 4 ? `${formatBar(step / steps, room)} ` : ''}${figures}${rest}`);
-      drawn = true;
-      if (step === steps) line(`${formatBar(1, Math.max(0, Math.min(24, room)))} ${figures}`);
-    } else if (!quiet && (step === begun.step || step === steps || step % Math.max(1, Math.ceil(steps / 10)) === 0)) {
-      line(`${figures}${rest}`);
+    const shown = {
+      figures: `step ${step}/${steps}  loss ${smoothedLoss.toFixed(4)}`,
+      speed: `${formatCount(Math.round(tokensPerSecond))} tokens/s`,
+      left: left === undefined || step === steps ? undefined : formatDuration(left),
+    };
+    if (!terminal) {
+      const isTold = step === begun.step || step === steps || step % Math.max(1, Math.ceil(steps / 10)) === 0;
+      if (isTold) line(formatProgress(shown));
+      return;
     }
+    // A character that reaches the last column may move the cursor to the next line, where it is not drawn over.
+    output.write(`\r\u001b[K${formatProgress({ ...shown, share: step / steps }, (output.columns || 80) - 1)}`);
+    drawn = true;
+    if (step === steps) endBar();
   };
   const data = ({
     use,
@@ -74,7 +84,9 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         const scores = Object.entries(event.scores).map(
           ([name, score]) => `${name} ${Number.isInteger(score) ? formatCount(score) : score.toFixed(4)}`,
         );
-        line(`${event.step === 0 ? 'before training' : `after step ${event.step}`}: held-out ${scores.join(', ')}`);
+        line(
+          `${event.evaluator} ${event.step === 0 ? 'before training' : `after step ${event.step}`}: ${scores.join(', ')}`,
+        );
         break;
       }
       case 'data.read':
@@ -97,12 +109,15 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         break;
       case 'run.failed':
         // The caller gets the error and prints it; here only the bar is ended.
-        if (drawn) line('');
+        endBar();
         break;
       case 'plugin':
         break;
     }
   };
   const subscription = events.listen('@glulam/reporter-console', (stream) => stream.pipe(tap(report)));
-  return () => subscription.unsubscribe();
+  return () => {
+    subscription.unsubscribe();
+    endBar();
+  };
 }

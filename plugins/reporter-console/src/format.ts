@@ -14,3 +14,23 @@ export function formatBar(share: number, width: number): string {
   const full = Math.round(Math.min(1, Math.max(0, share)) * width);
   return '█'.repeat(full) + '░'.repeat(width - full);
 }
+
+export interface Progress {
+  readonly figures: string;
+  readonly speed: string;
+  readonly left?: string | undefined;
+  /** Shown as a bar. */
+  readonly share?: number;
+}
+
+/**
+ * A progress line of at most `width` characters: what does not fit is left out, the least needed first (the bar, the time
+ * left, the speed), and what is then still too long is cut.
+ */
+export function formatProgress({ figures, speed, left, share }: Progress, width = Infinity): string {
+  const rest = left === undefined ? '' : `  ${left} left`;
+  const line = [`${figures}  ${speed}${rest}`, `${figures}  ${speed}`, figures].find((each) => each.length <= width);
+  if (line === undefined) return figures.slice(0, Math.max(0, width));
+  const room = Math.min(24, width - line.length - 1);
+  return share !== undefined && room > 4 ? `${formatBar(share, room)} ${line}` : line;
+}

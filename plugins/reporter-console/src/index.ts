@@ -1,5 +1,5 @@
 import { definePlugin, type Plugin } from '@glulam/plugin';
-import { reporters, type ReporterContribution } from '@glulam/trainer';
+import { openReportStream, reporters, type ReporterContribution } from '@glulam/trainer';
 import { z } from 'zod';
 import { reportToConsole } from './console-reporter.js';
 
@@ -11,7 +11,23 @@ const schema = z.strictObject({});
 export const consoleReporter: ReporterContribution<z.infer<typeof schema>> = {
   kind: 'console',
   schema,
-  open: (_, events) => reportToConsole(events, process.stdout, inCi()),
+  open(_, events) {
+    const { stdout } = process;
+    const { write, close } = openReportStream(stdout);
+    const output = {
+      write,
+      isTTY: stdout.isTTY,
+      // Asked for at each line: the window may be resized.
+      get columns() {
+        return stdout.columns;
+      },
+    };
+    const end = reportToConsole(events, output, inCi());
+    return () => {
+      end();
+      return close();
+    };
+  },
 };
 
 /** The plugin: the reporter `console`. */

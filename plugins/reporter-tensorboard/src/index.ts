@@ -1,1 +1,25 @@
-export {};
+import { definePlugin, type Plugin } from '@glulam/plugin';
+import { reporters, type ReporterContribution } from '@glulam/trainer';
+import { z } from 'zod';
+import { reportToTensorBoard } from './tensorboard-reporter.js';
+
+export { reportToTensorBoard } from './tensorboard-reporter.js';
+
+const schema = z.strictObject({
+  /** Where the event files go; relative to the run folder. */
+  folder: z.string().min(1).default('tensorboard'),
+});
+
+export const tensorboardReporter: ReporterContribution<z.infer<typeof schema>> = {
+  kind: 'tensorboard',
+  schema,
+  open: ({ folder }, events) => reportToTensorBoard(events, folder),
+};
+
+/** The plugin: the reporter `tensorboard`. */
+export const reporterTensorboard = (): Plugin =>
+  definePlugin({
+    name: '@glulam/reporter-tensorboard',
+    register: (registry) =>
+      registry.contribute(reporters, { create: () => tensorboardReporter as ReporterContribution }),
+  });
