@@ -4,6 +4,7 @@ export type TrainerErrorCode =
   | 'DATA_UNREADABLE'
   | 'DATA_INVALID'
   | 'DATA_EMPTY'
+  | 'MEMORY_INSUFFICIENT'
   | 'LOSS_NOT_FINITE'
   | 'RUN_INVALID'
   | 'RUN_CHANGED'

@@ -41,3 +41,4 @@ export { availableMemory } from './plan/available-memory.js';
 export type { ForeseenBytes } from './plan/foresee-memory.js';
 export type { PlannedData, RunPlan } from './plan/plan-run.js';
 export { planRun } from './plan/plan-run.js';
+export { formatBytes } from './plan/format-bytes.js';
