@@ -4,6 +4,8 @@ export type TrainerErrorCode =
   | 'DATA_UNREADABLE'
   | 'DATA_INVALID'
   | 'DATA_EMPTY'
+  | 'ENCODING_FAILED'
+  | 'CACHE_WRITE_FAILED'
   | 'LOSS_NOT_FINITE'
   | 'RUN_INVALID'
   | 'RUN_CHANGED'

@@ -3,7 +3,6 @@ import {
   createDecoder,
   families,
   openCheckpoint,
-  openTokenizer,
   readAdapter,
   type AdapterChoice,
   type Decoder,
@@ -13,6 +12,7 @@ import type { Composition } from '@glulam/plugin';
 import { engines } from '@glulam/tensors';
 import { choose } from './choices.js';
 import type { RunConfig } from './config.js';
+import { openRunTokenizer } from './data/chat-template-choice.js';
 import { describeModel, resolvePrecision } from './describe-model.js';
 
 /** A model on its engine, with its tokenizer; `close` ends both. */
@@ -34,7 +34,7 @@ export async function openModel(
   { adapterFolder }: { readonly adapterFolder?: string } = {},
 ): Promise<OpenModel> {
   const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const tokenizer = openTokenizer(config.base, { vocabularySize: checkpoint.shape.vocabularySize });
+  const tokenizer = openRunTokenizer(config, checkpoint.shape.vocabularySize);
   const saved =
     adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
   const { layers, adapter, choice } = saved ?? describeModel(config, composition, checkpoint.shape);

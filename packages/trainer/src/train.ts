@@ -17,6 +17,7 @@ import {
   findCheckpoint,
   pruneCheckpoints,
   readOptimizer,
+  type RunProgress,
   writeCheckpoint,
 } from './run-checkpoint.js';
 import { checkRunFolder, openRunFolder } from './run-folder.js';
@@ -74,7 +75,11 @@ export async function train(
     const data = await openData(config, composition, tokenizer, { signal });
     closers.push(() => data.close());
     const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
-    const dataSize = { examples: data.examples, tokens: data.reports.reduce((sum, { tokens }) => sum + tokens, 0) };
+    const dataSize = {
+      examples: data.examples,
+      tokens: data.reports.reduce((sum, { tokens }) => sum + tokens, 0),
+      sha256: data.sha256,
+    };
     const progress = checkpoint?.progress ?? { step: 0, drawn: 0, engine, data: dataSize };
     checkProgress(progress, engine, dataSize, warn);
     signal.throwIfAborted();
@@ -213,12 +218,12 @@ function checkWatch({ watch, patience, every }: RunConfig['evaluate'], chosen: r
 
 /** Other data would give other losses without a word; another engine gives them with one. */
 function checkProgress(
-  before: { readonly engine: string; readonly data: { readonly examples: number; readonly tokens: number } },
+  before: Pick<RunProgress, 'engine' | 'data'>,
   engine: string,
-  data: { readonly examples: number; readonly tokens: number },
+  data: RunProgress['data'],
   warn: (message: string) => void,
 ): void {
-  if (before.data.examples !== data.examples || before.data.tokens !== data.tokens) {
+  if (before.data.sha256 !== data.sha256) {
     throw new TrainerError(
       'RUN_CHANGED',
       `the data changed since the run was begun: it had ${before.data.examples} training examples and ${before.data.tokens} tokens ` +
