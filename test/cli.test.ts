@@ -113,6 +113,17 @@ describe('train, eval, generate', () => {
     for (const { code, out } of outputs) expect([code, out]).toEqual([0, outputs[0]!.out]);
   });
 
+  test('plan draws the layers and adds up the memory, of a config and of a run', async () => {
+    const [config, again] = [await glulam('plan', quickstart, '--adapter.r', '4'), await glulam('plan', run)];
+    for (const { code, err, out } of [config, again]) {
+      expect([code, err]).toEqual([0, '']);
+      expect(out).toMatch(/8 physical layers as 12 virtual layers\n[\s\S]*4\.\.7 {2}··████··/);
+      expect(out).toMatch(/the largest batch of the run's data[\s\S]*\n {2}peak +\d+ MB {2}at once/);
+    }
+    expect(config.out).toContain('162,816');
+    expect(again.out).toContain('325,632');
+  });
+
   test('help, with exit code 0', async () => {
     for (const args of [[], ['--help'], ['train', '--help'], ['eval', '-h'], ['generate', '--help']]) {
       const { code, out } = await glulam(...args);
@@ -173,7 +184,7 @@ describe('reporters', () => {
 
 describe('what is wrong is said, with exit code 1, and nothing is left behind', () => {
   const cases: [string, () => string[], RegExp][] = [
-    ['an unknown command', () => ['trian'], /no command "trian"; it has train, eval, generate/],
+    ['an unknown command', () => ['trian'], /no command "trian"; it has plan, train, eval, generate/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
     ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],
@@ -188,7 +199,7 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['an unknown model type', () => ['train', quickstart, '--base', base('type', (at) => editConfig(at, { model_type: 'gemma' }))], /model_type "gemma"; installed families: llama, mistral/],
     ['a quantized checkpoint', () => ['train', quickstart, '--base', base('quantized', (at) => editConfig(at, { quantization_config: { quant_method: 'awq' } }))], /quant_method: "awq"/],
     ['shapes that do not fit', () => ['train', quickstart, '--base', base('shape', (at) => editConfig(at, { hidden_size: 128 }))], /has shape \[1536, 192\]; config.json makes it \[1536, 128\]/],
-    ['a file with bad rows', () => (writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'), ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]), /bad.jsonl:1: has the keys question/],
+    ['a file with bad rows', () => (writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'), ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]), /first row of .*bad.jsonl has the keys question; no installed format[\s\S]*question_answer: \{ question, answer \}/],
     ['an evaluator without its data', () => (writeFileSync(path.join(work, 'l.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' }, evaluate: { evaluators: [{ kind: 'loss' }] } })), ['train', 'l.json']), /"loss" needs held-out data; name a file as data.heldOut/],
     ['nothing to evaluate', () => (writeFileSync(path.join(work, 'n.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' } })), ['eval', 'n.json']), /nothing to evaluate: name a file as data.heldOut/],
     ['no prompt', () => ['generate', quickstart], /needs a text: --prompt/],

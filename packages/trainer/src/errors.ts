@@ -5,6 +5,8 @@ export type TrainerErrorCode =
   | 'DATA_INVALID'
   | 'DATA_EMPTY'
   | 'MEMORY_INSUFFICIENT'
+  | 'ENCODING_FAILED'
+  | 'CACHE_WRITE_FAILED'
   | 'LOSS_NOT_FINITE'
   | 'RUN_INVALID'
   | 'RUN_CHANGED'

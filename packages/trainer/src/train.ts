@@ -1,22 +1,27 @@
 import path from 'node:path';
-import { writeAdapter as saveAdapter } from '@glulam/model';
+import { families, openCheckpoint, writeAdapter as saveAdapter } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { tap } from 'rxjs';
 import { labelBatch } from './batches.js';
 import { choose, configError } from './choices.js';
-import { defaultSteps, type RunConfig } from './config.js';
-import { openData } from './data/open-data.js';
+import type { RunConfig } from './config.js';
+import { openRunTokenizer } from './data/chat-template-choice.js';
+import { openData, runSteps } from './data/open-data.js';
+import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
 import { openModel } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
+import { checkMemory } from './plan/check-memory.js';
+import { planRun } from './plan/plan-run.js';
 import { reporters } from './reporter.js';
 import {
   checkpointFolder,
   findCheckpoint,
   pruneCheckpoints,
   readOptimizer,
+  type RunProgress,
   writeCheckpoint,
 } from './run-checkpoint.js';
 import { checkRunFolder, openRunFolder } from './run-folder.js';
@@ -68,13 +73,26 @@ export async function train(
       closers.push(contribution.open(options, events));
     }
     const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
-    const model = await openModel(config, composition, checkpoint && { adapterFolder: checkpoint.adapterFolder });
-    closers.push(() => model.close());
-    const { decoder, tokenizer } = model;
+    const { shape } = openCheckpoint(config.base, composition.all(families));
+    // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
+    describeModel(config, composition, shape);
+    const tokenizer = openRunTokenizer(config, shape.vocabularySize);
     const data = await openData(config, composition, tokenizer, { signal });
     closers.push(() => data.close());
+    checkMemory(await planRun(config, composition, data), warn);
+    const { adapterFolder: savedAdapter } = checkpoint ?? {};
+    const model = await openModel(config, composition, {
+      tokenizer,
+      ...(savedAdapter === undefined ? {} : { adapterFolder: savedAdapter }),
+    });
+    closers.push(() => model.close());
+    const { decoder } = model;
     const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
-    const dataSize = { examples: data.examples, tokens: data.reports.reduce((sum, { tokens }) => sum + tokens, 0) };
+    const dataSize = {
+      examples: data.examples,
+      tokens: data.reports.reduce((sum, { tokens }) => sum + tokens, 0),
+      sha256: data.sha256,
+    };
     const progress = checkpoint?.progress ?? { step: 0, drawn: 0, engine, data: dataSize };
     checkProgress(progress, engine, dataSize, warn);
     signal.throwIfAborted();
@@ -91,7 +109,7 @@ export async function train(
       checkpoint && readOptimizer(checkpoint),
     );
     closers.push(() => optimizer.close());
-    const steps = settings.steps ?? (settings.epochs === undefined ? defaultSteps : data.stepsIn(settings.epochs));
+    const steps = runSteps(config, data);
     const batches = data.batches(progress.drawn);
     let { step } = progress;
     events.emit({
@@ -213,12 +231,12 @@ function checkWatch({ watch, patience, every }: RunConfig['evaluate'], chosen: r
 
 /** Other data would give other losses without a word; another engine gives them with one. */
 function checkProgress(
-  before: { readonly engine: string; readonly data: { readonly examples: number; readonly tokens: number } },
+  before: Pick<RunProgress, 'engine' | 'data'>,
   engine: string,
-  data: { readonly examples: number; readonly tokens: number },
+  data: RunProgress['data'],
   warn: (message: string) => void,
 ): void {
-  if (before.data.examples !== data.examples || before.data.tokens !== data.tokens) {
+  if (before.data.sha256 !== data.sha256) {
     throw new TrainerError(
       'RUN_CHANGED',
       `the data changed since the run was begun: it had ${before.data.examples} training examples and ${before.data.tokens} tokens ` +

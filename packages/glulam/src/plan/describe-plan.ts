@@ -2,7 +2,7 @@ import { formatBytes, type RunPlan } from '@glulam/trainer';
 import { drawLayers } from './draw-layers.js';
 
 /** A plan as text for people, `width` characters wide where it can be. */
-export function describePlan(plan: RunPlan, width = 80): string {
+export function describePlan(plan: RunPlan, width = 100): string {
   const { parameters, batch, bytes, memory, engine, layers, physicalLayers } = plan;
   const share = ((100 * parameters.trainable) / parameters.effective).toPrecision(2);
   const step = `${formatCount(batch.tokens)} tokens in ${formatCount(batch.sequences)} sequence${batch.sequences === 1 ? '' : 's'}`;

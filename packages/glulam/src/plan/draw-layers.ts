@@ -8,10 +8,10 @@ const mostRows = 16;
  * Virtual layers drawn over the physical ones, a column a physical layer (or some of them, where `width` is too small):
  * a row for each stretch that goes upwards through the base, in the model's order, and how often each layer is visited.
  */
-export function drawLayers(physicalLayers: number, layers: readonly VirtualLayer[], width = 80): string[] {
+export function drawLayers(physicalLayers: number, layers: readonly VirtualLayer[], width = 100): string[] {
   const stretches = stretchesOf(layers);
   const last = String(layers.length - 1).length;
-  const label = (text: string): string => text.padStart(2 * last + 4);
+  const label = (text: string): string => text.padStart(Math.max(8, 2 * last + 4));
   const perColumn = Math.max(1, Math.ceil(physicalLayers / Math.max(8, width - label('').length - 2)));
   const columns = Math.ceil(physicalLayers / perColumn);
   const rows = stretches.map(({ first, layers: stretch }) => {

@@ -4,7 +4,8 @@ import type { Composition } from '@glulam/plugin';
 import { createPlanningEngine, engines, type Precision } from '@glulam/tensors';
 import type { Example } from '../batches.js';
 import { choose } from '../choices.js';
-import { defaultSteps, type RunConfig } from '../config.js';
+import type { RunConfig } from '../config.js';
+import { runSteps, type TrainingData } from '../data/open-data.js';
 import { describeModel, resolvePrecision } from '../describe-model.js';
 import { evaluationTokens } from '../mean-loss.js';
 import { availableMemory, type AvailableMemory } from './available-memory.js';
@@ -40,13 +41,8 @@ export interface RunPlan {
   readonly verdict: 'fits' | 'weights are read again' | 'does not fit';
 }
 
-/** What a run's own data says of its batches. */
-export interface PlannedData {
-  /** The batch with the most tokens among those that so many steps draw. */
-  largestBatch(steps: number): readonly Example[];
-  readonly heldOut: readonly Example[];
-  stepsIn(epochs: number): number;
-}
+/** What a plan wants to know of a run's own data. */
+export type PlannedData = Pick<TrainingData, 'largestBatch' | 'heldOut' | 'stepsIn'>;
 
 /** What the JavaScript heap grows by in the course of a run: young objects, buffers that wait to be collected. */
 const heapGrowth = 24 * 2 ** 20;
@@ -62,7 +58,7 @@ export async function planRun(config: RunConfig, composition: Composition, data?
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
   const precision = resolvePrecision(config.precision, checkpoint.files.source(shape.names.embedding).dtype);
   const engine = contribution.plan?.(options, { precision }) ?? createPlanningEngine({ precision });
-  const examples = data === undefined ? largestAllowed(config) : data.largestBatch(stepsOf(config, data));
+  const examples = data === undefined ? largestAllowed(config) : data.largestBatch(runSteps(config, data));
   const evaluated = config.data.heldOut === undefined ? 0 : largestEvaluated(config, data);
   const foreseen = await foreseeMemory(config, checkpoint, description, engine, { examples, evaluated });
 
@@ -123,10 +119,6 @@ function largestEvaluated({ data: { maxTokens } }: RunConfig, data: PlannedData 
     ),
     longest,
   );
-}
-
-function stepsOf({ train }: RunConfig, data: PlannedData): number {
-  return train.steps ?? (train.epochs === undefined ? defaultSteps : data.stepsIn(train.epochs));
 }
 
 /** Memory of this process that no file backs; where the system does not say, all that is resident. */
