@@ -103,6 +103,34 @@ describe('train, eval, generate', () => {
     expect(await glulam('generate', '--chat', ...args.slice(1))).toMatchObject({ code: 0, err: '' });
   });
 
+  test('a checkpoint stands for itself with the config of its run, and an adapter folder for itself', async () => {
+    const checkpoint = path.join(run, 'checkpoints/step-00000003');
+    expect((await glulam('eval', checkpoint)).out).toBe((await glulam('eval', run)).out);
+    const moved = path.join(work, 'moved-adapter');
+    cpSync(path.join(run, 'adapter'), moved, { recursive: true });
+    const { code, out } = await glulam('plan', moved);
+    expect([code, out.includes('8 physical layers as 12 virtual layers'), out.includes('325,632')]).toEqual([
+      0,
+      true,
+      true,
+    ]);
+    const prompt = ['--prompt', 'Question: 1 + 1?', '--max-tokens', '4'];
+    const texts = [await glulam('generate', moved, ...prompt), await glulam('generate', run, ...prompt)];
+    expect(texts[0]).toEqual(texts[1]);
+  });
+
+  test('a run that has not ended says how to go on; its plan is its config’s', async () => {
+    const unfinished = path.join(work, 'unfinished');
+    cpSync(run, unfinished, { recursive: true });
+    rmSync(path.join(unfinished, 'adapter'), { recursive: true });
+    const { code, err } = await glulam('generate', unfinished, '--prompt', 'x');
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /has not ended, so it has no adapter yet; go on with it: .*--resume, or name one of its checkpoints/,
+    );
+    expect(await glulam('plan', unfinished)).toMatchObject({ code: 0, err: '' });
+  });
+
   test('JSON and YAML configs say the same as TypeScript ones', async () => {
     const fields = { base: tiny, data: { train: 'rows.jsonl', heldOut: 'rows.jsonl' } };
     writeFileSync(path.join(work, 'rows.jsonl'), '{"question":"1 + 1?","answer":"2"}\n');

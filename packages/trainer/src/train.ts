@@ -107,7 +107,7 @@ async function trainOpening(
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
   const data = await openData(config, composition, tokenizer, { signal });
   closers.push(() => data.close());
-  checkMemory(await planRun(config, composition, data), warn);
+  checkMemory(await planRun(config, composition, { data }), warn);
   const { adapterFolder: savedAdapter } = checkpoint ?? {};
   const model = await openModel(config, composition, {
     tokenizer,

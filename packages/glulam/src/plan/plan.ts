@@ -12,15 +12,18 @@ export async function plan(
   config: GlulamConfig | string,
   { folder, signal }: { readonly folder?: string; readonly signal?: AbortSignal } = {},
 ): Promise<RunPlan> {
-  return planLoaded(await loadConfig(config, {}, folder), signal);
+  return planLoaded(await loadConfig(config, {}, folder), { signal });
 }
 
-export async function planLoaded({ config, composition }: LoadedConfig, signal?: AbortSignal): Promise<RunPlan> {
+export async function planLoaded(
+  { config, composition }: LoadedConfig,
+  { signal, adapterFolder }: { readonly signal?: AbortSignal | undefined; readonly adapterFolder?: string | undefined },
+): Promise<RunPlan> {
   const wanted = [path.join(config.base, 'tokenizer.json'), ...dataFilesOf(config)];
-  if (!wanted.every((file) => existsSync(file))) return planRun(config, composition);
+  if (!wanted.every((file) => existsSync(file))) return planRun(config, composition, { adapterFolder });
   const data = await openData(config, composition, openRunTokenizer(config), { signal });
   try {
-    return await planRun(config, composition, data);
+    return await planRun(config, composition, { data, adapterFolder });
   } finally {
     data.close();
   }
