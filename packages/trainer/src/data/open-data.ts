@@ -90,7 +90,8 @@ export async function openData(
     const heldOutFiles = heldOut === undefined || typeof heldOut === 'number' ? [] : await openAll(heldOut);
     const sha256 = createHash('sha256');
     for (const store of stores) sha256.update(store.sha256);
-    const views = setApart === undefined ? viewsOf(trainFiles, heldOutFiles) : setRowsApart(trainFiles, setApart, config);
+    const views =
+      setApart === undefined ? viewsOf(trainFiles, heldOutFiles) : setRowsApart(trainFiles, setApart, config);
     return { ...trainingData(config, views), sha256: sha256.digest('hex'), close };
   } catch (error) {
     close();
