@@ -2,7 +2,14 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
-import { configError, describeIssues, isTemplateFile, runConfigSchema, type DataSources, type RunConfig } from '@glulam/trainer';
+import {
+  configError,
+  describeIssues,
+  isTemplateFile,
+  runConfigSchema,
+  type DataSources,
+  type RunConfig,
+} from '@glulam/trainer';
 import { createJiti } from 'jiti';
 import { parse as parseYaml } from 'yaml';
 import type { GlulamConfig } from './define-config.js';
