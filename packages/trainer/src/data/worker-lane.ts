@@ -23,7 +23,9 @@ export function openWorkerLane<Request, Answer>(
   options: WorkerLaneOptions,
 ): WorkerLane<Request, Answer> {
   // By the package's name: tests run from the sources, which a worker of Node 20 cannot, and find the built file so.
-  const worker = new Worker(createRequire(import.meta.url).resolve(`@glulam/trainer/${name}`), options);
+  const file = createRequire(import.meta.url).resolve(`@glulam/trainer/${name}`);
+  // Nor does it take over what Node was started with: there, that is where to find sources.
+  const worker = new Worker(file, { ...options, execArgv: [] });
   const waiting: { done(answer: Answer): void; fail(error: Error): void }[] = [];
   let failure: Error | undefined;
   const end = (error: Error): void => {
