@@ -26,6 +26,9 @@ export function describeData(
   return [
     ...data.files.flatMap((file) => [...fileLines(file, config.data.maxTokens, options), '']),
     ...mixtureLines(training, data, config),
+    ...(options.samples === 0
+      ? []
+      : ['', `examples as the model reads them, what it learns ${options.colour ? 'in green' : 'between ⟦ and ⟧'}:`]),
     ...samplesOf(training, options.samples).flatMap(({ file, index }) => [
       '',
       `${shortName(file)}, example ${count(index + 1)} of ${count(file.report.examples)}: ${plural(file.length(index), 'token')}`,
@@ -50,12 +53,12 @@ function fileLines(file: DataFile, maxTokens: number, options: DescribeOptions):
   ];
 }
 
-/** How long examples are: about ten classes of equal, round width. */
+/** How long examples are: classes of equal, round width, about ten where there are many examples. */
 function lengthLines(file: DataFile, maxTokens: number, columns: number): string[] {
   const lengths = Float64Array.from({ length: file.report.examples }, (_, i) => file.length(i)).sort();
   const [shortest, longest] = [lengths[0]!, lengths.at(-1)!];
   const median = lengths[Math.floor(lengths.length / 2)]!;
-  const width = roundWidth((longest - shortest + 1) / 10);
+  const width = roundWidth((longest - shortest + 1) / Math.min(10, Math.ceil(Math.sqrt(lengths.length))));
   const first = Math.floor(shortest / width);
   const classes = Array.from({ length: Math.floor(longest / width) - first + 1 }, () => 0);
   for (const length of lengths) classes[Math.floor(length / width) - first]! += 1;

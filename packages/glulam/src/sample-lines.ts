@@ -9,27 +9,50 @@ interface Part {
   readonly learnt: boolean;
 }
 
-/** An example as text, behind a rule; what is learnt in green, or without colour between ⟦ and ⟧. */
+/**
+ * An example as text, behind a rule, wrapped to `columns`; what is learnt in green, or without colour between ⟦ and ⟧.
+ */
 export function sampleLines(
   example: Example,
   tokenizer: Pick<Tokenizer, 'decode'>,
-  { colour }: { readonly colour: boolean },
+  { colour, columns }: { readonly colour: boolean; readonly columns: number },
 ): string[] {
-  const parts = shortened(partsOf(example, tokenizer));
-  const painted = parts.map(({ text, learnt }) => {
+  const parts = shortened(partsOf(example, tokenizer)).map(({ text, learnt }) => {
     const safe = visible(text);
-    if (!colour) return learnt ? `⟦${safe}⟧` : safe;
-    // Colours end with the line, so that the rule of the next one is not in them.
-    const [on, off] = learnt ? ['\u001b[32m', '\u001b[39m'] : ['\u001b[2m', '\u001b[22m'];
-    return safe
-      .split('\n')
-      .map((line) => (line === '' ? '' : `${on}${line}${off}`))
-      .join('\n');
+    return { text: learnt && !colour ? `⟦${safe}⟧` : safe, learnt };
   });
-  return painted
-    .join('')
-    .split('\n')
-    .map((line) => `  │ ${line}`);
+  const paint = ({ text, learnt }: Part): string =>
+    colour ? (learnt ? `\u001b[32m${text}\u001b[39m` : `\u001b[2m${text}\u001b[22m`) : text;
+  return wrapped(parts, Math.max(20, columns - 4)).map((line) => `  │ ${line.map(paint).join('')}`);
+}
+
+/** Parts as lines of at most `width` characters, broken between words where there are any. */
+function wrapped(parts: readonly Part[], width: number): Part[][] {
+  const lines: Part[][] = [[]];
+  let used = 0;
+  const put = (text: string, learnt: boolean): void => {
+    lines.at(-1)!.push({ text, learnt });
+    used += text.length;
+  };
+  const breakLine = (): void => {
+    lines.push([]);
+    used = 0;
+  };
+  for (const { text, learnt } of parts) {
+    for (const [piece] of text.matchAll(/\n| +|[^ \n]+/g)) {
+      if (piece === '\n') breakLine();
+      else if (used + piece.length <= width) put(piece, learnt);
+      else if (piece.startsWith(' ')) breakLine();
+      else {
+        if (used > 0) breakLine();
+        for (let at = 0; at < piece.length; at += width) {
+          if (at > 0) breakLine();
+          put(piece.slice(at, at + width), learnt);
+        }
+      }
+    }
+  }
+  return lines;
 }
 
 /** Stretches of the example that are learnt or not. A stretch's text is what it adds to the text before it. */
