@@ -12,7 +12,7 @@ const testing = '@glulam/testing';
 const product = 'glulam';
 
 /**
- * @typedef {{ name: string, folder: string, isPlugin: boolean, declared: Set<string> }} Package
+ * @typedef {{ name: string, folder: string, isPlugin: boolean, declared: Set<string>, development: Set<string> }} Package
  * @typedef {{ file: string, line: number, message: string }} Violation `file` is relative to the checked root.
  */
 
@@ -60,7 +60,7 @@ export function checkImports(root) {
     if (name === 'inversify' && !(pkg.name === '@glulam/plugin' && inner === 'src/compose.ts')) {
       return 'only packages/plugin/src/compose.ts imports inversify: use definePlugin and compose';
     }
-    if (pkg.declared.has(name) || (isTest && rootDeclared.has(name))) return undefined;
+    if (pkg.declared.has(name) || (isTest && (rootDeclared.has(name) || pkg.development.has(name)))) return undefined;
     return `${name} is not among the dependencies in ${path.relative(root, pkg.folder)}/package.json`;
   }
 
@@ -103,7 +103,8 @@ function readPackages(root, group) {
     .map((pkg) => {
       const manifest = path.join(pkg, 'package.json');
       const { name } = JSON.parse(readFileSync(manifest, 'utf8'));
-      return { name, folder: pkg, isPlugin: group === 'plugins', declared: declaredIn(manifest, false) };
+      const [declared, development] = [declaredIn(manifest, false), declaredIn(manifest)];
+      return { name, folder: pkg, isPlugin: group === 'plugins', declared, development };
     });
 }
 
