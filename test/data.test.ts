@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { resolveConfig } from 'glulam';
@@ -274,6 +274,16 @@ describe('the cache', () => {
     }
     for (const data of all) data.close();
     expect(readdirSync(cache)).toHaveLength(1);
+  });
+
+  test('what killed processes left is removed after a day; what is being written is not', async () => {
+    const cache = newFolder();
+    const [old, fresh] = ['old', 'fresh'].map((name) => path.join(cache, `.${name}.tokens.1-00000000.tmp`));
+    for (const file of [old!, fresh!]) writeFileSync(file, 'x');
+    const before = (Date.now() - 25 * 60 * 60 * 1000) / 1000;
+    utimesSync(old!, before, before);
+    (await open({ train: pairs(3), cache })).close();
+    expect(readdirSync(cache).filter((name) => name.endsWith('.tmp'))).toEqual([path.basename(fresh!)]);
   });
 
   test('a folder that cannot be written is told, with the way out', async () => {

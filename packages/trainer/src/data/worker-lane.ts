@@ -41,8 +41,9 @@ export function openWorkerLane<Request, Answer>(
     ask: (request) =>
       new Promise((done, fail) => {
         if (failure !== undefined) return fail(failure);
-        waiting.push({ done, fail });
+        // What cannot be sent throws here, and nothing waits for its answer.
         worker.postMessage(request);
+        waiting.push({ done, fail });
       }),
     async close() {
       await worker.terminate();

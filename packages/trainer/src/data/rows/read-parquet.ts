@@ -15,7 +15,6 @@ import { unreadable } from './read-chunks.js';
  */
 export async function* readParquet(file: string, signal?: AbortSignal, seconds?: number): AsyncGenerator<DataRow> {
   const mebibytes = await sizeOf(file);
-  signal?.throwIfAborted();
   const lane = openWorkerLane<'next', ParquetAnswer>('parquet-worker', {
     workerData: file,
     resourceLimits: { maxOldGenerationSizeMb: 1024 + 16 * mebibytes },
@@ -23,6 +22,7 @@ export async function* readParquet(file: string, signal?: AbortSignal, seconds?:
   try {
     let number = 0;
     for (;;) {
+      signal?.throwIfAborted();
       const asked = lane.ask('next').catch((error: Error) => ({ fault: error.message, place: 'a row group' }));
       const answer = await within(asked, seconds ?? 60 + mebibytes, signal);
       if ('end' in answer) return;
