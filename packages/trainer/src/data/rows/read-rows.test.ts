@@ -126,6 +126,28 @@ describe('Parquet', () => {
     }
   });
 
+  test('conversations as lists of records, as data sets on the Hub have them', async () => {
+    const rows = [
+      [{ from: 'human', value: 'Hi' }, { from: 'gpt', value: 'Hello' }], // prettier-ignore
+      [],
+      null,
+      [{ from: 'human', value: null }],
+    ];
+    const text = { type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' } as const;
+    const bytes = parquetWriteBuffer({
+      schema: [
+        { name: 'root', num_children: 1 },
+        { name: 'conversations', repetition_type: 'OPTIONAL', converted_type: 'LIST', num_children: 1 },
+        { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+        { name: 'element', repetition_type: 'OPTIONAL', num_children: 2 },
+        { name: 'from', ...text },
+        { name: 'value', ...text },
+      ],
+      columnData: [{ name: 'conversations', data: rows }],
+    });
+    expect(await valuesOf('.parquet', new Uint8Array(bytes))).toEqual(rows.map((conversations) => ({ conversations })));
+  });
+
   test('a file that was cut short or is something else is refused', async () => {
     const bytes = parquet();
     for (const broken of [bytes.subarray(0, -9), bytes.subarray(0, 40), Buffer.from('hello'), Buffer.alloc(0)]) {
