@@ -5,6 +5,7 @@ export function recordedRun(folder: string, steps = 6): RunEvent[] {
   const tick = clock();
   return [
     { type: 'warning', time: tick(), message: 'told before the run folder is there' },
+    { type: 'data.reading', time: tick(), file: '/data/train.jsonl', rows: 600 },
     started(folder, steps, tick()),
     ...['train' as const, 'heldOut' as const].map((use): RunEvent => {
       const counts = { rows: 1200, examples: 1190, tokens: 45_678, trainedTokens: 12_345 };

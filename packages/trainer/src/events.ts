@@ -17,6 +17,8 @@ export type RunEvent =
       /** The checkpoint's step from which an interrupted run goes on; steps behind it are told again. */
       readonly resumedFrom?: number;
     }
+  /** A data file that is tokenized for the first time, every second or so. */
+  | { readonly type: 'data.reading'; readonly time: number; readonly file: string; readonly rows: number }
   /** A data file was read: what the model will see of it. */
   | ({ readonly type: 'data.read'; readonly time: number } & DataReport)
   | {

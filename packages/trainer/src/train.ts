@@ -9,7 +9,7 @@ import { openRunTokenizer } from './data/chat-template-choice.js';
 import { openData, runSteps } from './data/open-data.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
-import { events as eventsToken, type RunEvent } from './events.js';
+import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
 import { openModel } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
@@ -105,7 +105,7 @@ async function trainOpening(
   // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
   describeModel(config, composition, shape);
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
-  const data = await openData(config, composition, tokenizer, { signal });
+  const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
   checkMemory(await planRun(config, composition, { data }), warn);
   const { adapterFolder: savedAdapter } = checkpoint ?? {};
@@ -251,6 +251,17 @@ async function closeAll(closers: readonly Closer[]): Promise<{ readonly error: u
     }
   }
   return failures;
+}
+
+/** A large file takes minutes the first time: told once a second. */
+function tellReading(events: RunEvents): (file: string, rows: number) => void {
+  let told = Date.now();
+  return (file, rows) => {
+    const time = Date.now();
+    if (time - told < 1000) return;
+    told = time;
+    events.emit({ type: 'data.reading', time, file, rows });
+  };
 }
 
 /** Early stopping by a score that nothing gives would wait for ever. */

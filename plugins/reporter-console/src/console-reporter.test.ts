@@ -35,6 +35,7 @@ describe('lines', () => {
   test('a whole run', () => {
     expect(printed(recordedRun('/run'))).toMatchInlineSnapshot(`
       "warning: told before the run folder is there
+      /data/train.jsonl: 600 rows read
       8 physical layers as 12 virtual layers, 325,632 trainable parameters
       engine recorded (no engine), float32; 1,190 examples, 6 steps; run folder /run
       training data /data/train.jsonl: 1,200 rows, 1,190 examples, 45,678 tokens
@@ -68,15 +69,28 @@ describe('lines', () => {
     expect(steps).toEqual(['step 1', ...[10, 20, 30, 40, 50, 60, 70, 80, 90].map((step) => `step ${step}`), 'step 95']);
   });
 
-  test('quiet: all but the steps', () => {
-    const isStep = (text: string): boolean => /^step \d/.test(text);
+  test('quiet: all but what is under way', () => {
+    const isUnderWay = (text: string): boolean => /^step \d|rows read$/.test(text);
     const all = printed(recordedRun('/run')).split('\n');
-    expect(printed(recordedRun('/run'), {}, true).split('\n')).toEqual(all.filter((text) => !isStep(text)));
+    expect(printed(recordedRun('/run'), {}, true).split('\n')).toEqual(all.filter((text) => !isUnderWay(text)));
     expect(printed(recordedRun('/run'), { isTTY: true, columns: 80 }, true)).not.toMatch(/step \d\/|\r/);
   });
 });
 
 describe('a terminal', () => {
+  test('counts rows in place while a file is read', () => {
+    const reading = (rows: number): RunEvent => ({
+      type: 'data.reading',
+      time: rows,
+      file: '/data/a-long-name.jsonl',
+      rows,
+    });
+    const text = printed([reading(1000), reading(25_000), ...recordedRun('/run', 1)], { isTTY: true, columns: 30 });
+    expect(text).toMatch(/1,000 rows read\r\u001b\[K\S*: 25,000 rows read\r/);
+    expect(screen(text).some((shown) => shown.includes('rows read'))).toBe(false);
+    for (const [, shown] of text.matchAll(/\r\u001b\[K([^\r\n]*rows read)/g)) expect(shown!.length).toBeLessThan(30);
+  });
+
   test.each([80, 40, 20])('of %d columns: no progress line reaches its edge', (columns) => {
     const text = printed(recordedRun('/run', 50), { isTTY: true, columns });
     const bars = [...text.matchAll(/\r\u001b\[K([^\r\n]*step \d+\/[^\r\n]*)/g)].map(([, bar]) => bar!);

@@ -15,6 +15,7 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
   let begun: { readonly time: number; readonly step: number } | undefined;
   let drawn = false;
   let smoothedLoss: number | undefined;
+  let readingTold = -Infinity;
 
   const line = (text: string): void => {
     output.write(`${drawn ? '\r\u001b[K' : ''}${text}\n`);
@@ -87,6 +88,20 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         line(
           `${event.evaluator} ${event.step === 0 ? 'before training' : `after step ${event.step}`}: ${scores.join(', ')}`,
         );
+        break;
+      }
+      case 'data.reading': {
+        if (quiet) break;
+        const text = `${event.file}: ${formatCount(event.rows)} rows read`;
+        if (!terminal) {
+          if (event.time - readingTold >= 30_000) {
+            line(text);
+            readingTold = event.time;
+          }
+          break;
+        }
+        output.write(`\r\u001b[K${text.slice(-((output.columns || 80) - 1))}`);
+        drawn = true;
         break;
       }
       case 'data.read':
