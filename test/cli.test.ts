@@ -57,7 +57,7 @@ describe('train, eval, generate', () => {
     expect(result).toMatchObject({ code: 0, err: '' });
     expect(result.out).toMatch(/8 physical layers as 12 virtual layers, 325,632 trainable parameters/);
     expect(result.out).toMatch(
-      /loss before training: loss \d[\s\S]*step 3\/3[\s\S]*loss after step 3: loss \d[\s\S]*adapter saved in /,
+      /\nbefore training: loss \d[\s\S]*step 3\/3[\s\S]*\nafter step 3: loss \d[\s\S]*adapter saved in /,
     );
   });
 
@@ -67,7 +67,7 @@ describe('train, eval, generate', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).not.toMatch(/step \d+\/\d+/);
     expect(out).toMatch(
-      /virtual layers[\s\S]*loss before training: loss \d[\s\S]*loss after step 2: loss \d[\s\S]*adapter saved in /,
+      /virtual layers[\s\S]*\nbefore training: loss \d[\s\S]*\nafter step 2: loss \d[\s\S]*adapter saved in /,
     );
   });
 

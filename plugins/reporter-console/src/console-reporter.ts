@@ -85,9 +85,9 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         const scores = Object.entries(event.scores).map(
           ([name, score]) => `${name} ${Number.isInteger(score) ? formatCount(score) : score.toFixed(4)}`,
         );
-        line(
-          `${event.evaluator} ${event.step === 0 ? 'before training' : `after step ${event.step}`}: ${scores.join(', ')}`,
-        );
+        // Where a score has the evaluator's own name, that says it.
+        const name = event.evaluator in event.scores ? '' : `${event.evaluator} `;
+        line(`${name}${event.step === 0 ? 'before training' : `after step ${event.step}`}: ${scores.join(', ')}`);
         break;
       }
       case 'data.reading': {
