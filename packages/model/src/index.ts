@@ -8,6 +8,13 @@ export type {
   SiteAdapter,
 } from './adapter.js';
 export { adapters } from './adapter.js';
+export type { LowRankOptions } from './low-rank/low-rank-options.js';
+export { lowRankSchema } from './low-rank/low-rank-options.js';
+export { lowRankFromPeft, lowRankToPeft } from './low-rank/low-rank-peft.js';
+export type { LowRankSite } from './low-rank/low-rank-site.js';
+export { lowRankSites } from './low-rank/low-rank-site.js';
+export { matchRank, rankAt } from './low-rank/ranks.js';
+export { fromPattern, isTarget } from './low-rank/targets.js';
 export type { TokenBatch } from './batch.js';
 export { packTokens } from './batch.js';
 export type { CheckpointConfig, FieldReader } from './checkpoint-config.js';
