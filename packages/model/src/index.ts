@@ -3,7 +3,10 @@ export type {
   AdapterChoice,
   AdapterContribution,
   AdapterParameter,
+  ApplyContext,
   FormContext,
+  FrozenRows,
+  InitialContext,
   LinearSite,
   SiteAdapter,
 } from './adapter.js';
@@ -23,6 +26,7 @@ export type { Checkpoint } from './checkpoint.js';
 export { describeCheckpoint, linearShape, openCheckpoint, parameterCount } from './checkpoint.js';
 export type { AdapterValues, Decoder, DecoderOptions, PassOptions } from './decoder.js';
 export { createDecoder } from './decoder.js';
+export { createFrozenRows } from './frozen-rows.js';
 export type { ModelErrorCode } from './errors.js';
 export { ModelError } from './errors.js';
 export type { DecoderShape, Family, LinearName } from './family.js';
