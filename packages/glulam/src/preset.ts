@@ -1,3 +1,4 @@
+import { adapterDora } from '@glulam/adapter-dora';
 import { adapterLora } from '@glulam/adapter-lora';
 import { dataFormats } from '@glulam/data-formats';
 import { engineNative } from '@glulam/engine-native';
@@ -45,6 +46,7 @@ export const preset = (): PluginList => [
   expansionLayerMap(),
   expansionInterleave(),
   adapterLora(),
+  adapterDora(),
   evaluatorLoss(),
   dataFormats(),
   reporterConsole(),

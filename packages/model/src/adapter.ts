@@ -1,5 +1,5 @@
 import { point } from '@glulam/plugin';
-import type { LinearForm, Operations, RandomKey, Tensor } from '@glulam/tensors';
+import type { Engine, LinearForm, Operations, RandomKey, Tensor } from '@glulam/tensors';
 import type { z } from 'zod';
 import type { LinearName } from './family.js';
 
@@ -20,8 +20,23 @@ export interface LinearSite {
 export interface AdapterParameter {
   readonly name: string;
   readonly shape: readonly number[];
-  /** The first values, row-major, drawn from `key` if they are random. */
-  initial(key: RandomKey): Float32Array;
+  /** The first values, row-major, or as a tensor of its own that was made on the weight's engine. */
+  initial(context: InitialContext): Float32Array | Tensor;
+}
+
+export interface InitialContext {
+  /** Of what is random. */
+  readonly key: RandomKey;
+  readonly engine: Engine;
+  readonly frozen: FrozenRows;
+}
+
+/** What an adapter may know of the frozen weight [out, in] that it sits on; constants, without gradient. */
+export interface FrozenRows {
+  /** Squared norm of each row, [out], float32: computed once a physical layer, held for all its virtual layers. */
+  squares(): Tensor;
+  /** x W^T of some rows x [n, in]: [n, out], float32, with operands of the engine's precision. */
+  times(x: Tensor): Tensor;
 }
 
 /** What a forward pass tells an adapter. */
@@ -30,12 +45,23 @@ export interface FormContext {
   readonly training: boolean;
   /** A key for this pass, virtual layer and linear layer: the same in recomputation and when a run is resumed. */
   readonly key: RandomKey;
+  readonly frozen: FrozenRows;
+}
+
+/** What `SiteAdapter.apply` computes with: the frozen layer under any form, without the checkpoint's bias. */
+export interface ApplyContext extends FormContext {
+  linear(x: Tensor, form: LinearForm): Tensor;
 }
 
 /** The adapter of one site: its parameters, and the form (see `LinearForm`) they give the layer. */
 export interface SiteAdapter {
   readonly parameters: readonly AdapterParameter[];
   form(tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm;
+  /**
+   * The layer's output where no form says it, such as DoRA's in training with dropout: undefined where the form does.
+   * The checkpoint's bias is added to what it returns.
+   */
+  apply?(x: Tensor, tensors: Readonly<Record<string, Tensor>>, context: ApplyContext): Tensor | undefined;
 }
 
 export interface Adapter {
@@ -47,6 +73,8 @@ export interface Adapter {
    * but `layer_replication` and the base's name.
    */
   peftConfig(sites: readonly LinearSite[]): Record<string, unknown>;
+  /** Why PEFT's files cannot say this adapter; absent: they can. */
+  readonly notPeft?: string | undefined;
 }
 
 /** An adapter as a config chooses it, with the options it was made from; JSON-safe. */

@@ -9,13 +9,14 @@ import {
   type Operations,
   type RandomKey,
   type Tape,
-  type Tensor,
+  Tensor,
 } from '@glulam/tensors';
 import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
 import type { TokenBatch } from './batch.js';
 import type { Checkpoint } from './checkpoint.js';
 import { ModelError } from './errors.js';
 import { linearNames, type DecoderShape, type LinearName } from './family.js';
+import { createFrozenRows } from './frozen-rows.js';
 import type { KeyValueCache } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
 import { linearSites } from './linear-sites.js';
@@ -163,14 +164,19 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
-  const parameter = (name: string, size: readonly number[], initial: () => Float32Array): Tensor => {
-    const values = (): Float32Array => given?.get(name)?.values ?? initial();
-    const tensor = hold(zeros ? engine.full(size, 0) : engine.upload(values(), size));
+  const frozenRows = createFrozenRows(engine);
+  const parameter = (name: string, size: readonly number[], initial: () => Float32Array | Tensor): Tensor => {
+    const first = (): Tensor => {
+      const values = given?.get(name)?.values ?? initial();
+      return values instanceof Tensor ? values : engine.upload(values, size);
+    };
+    const tensor = hold(zeros ? engine.full(size, 0) : first());
     parameters.set(name, tensor);
     return tensor;
   };
   const layers = records.map((record, virtual): Layer => {
     const own: Tensor[] = [];
+    const weights = physicalLayer(record.physical);
     const adapters = new Map<LinearName, { adapter: SiteAdapter; tensors: Record<string, Tensor> }>();
     for (const { site, adapter: each } of adapted.slice(
       virtual * linearNames.length,
@@ -178,17 +184,18 @@ export function createDecoder(options: DecoderOptions): Decoder {
     )) {
       if (each === undefined) continue;
       const index = linearNames.indexOf(site.linear);
+      const frozen = frozenRows.of(weights.linears[site.linear].weight);
       const tensors: Record<string, Tensor> = {};
       for (const [use, { name, shape: size, initial }] of each.parameters.entries()) {
         const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
-        tensors[name] = parameter(`${site.path}.${name}`, size, () => initial(key));
+        tensors[name] = parameter(`${site.path}.${name}`, size, () => initial({ key, engine, frozen }));
         own.push(tensors[name]);
       }
       adapters.set(site.linear, { adapter: each, tensors });
     }
     const gate = record.gate === undefined ? undefined : parameter(gateName(virtual), [1], () => new Float32Array(1));
     if (gate !== undefined) own.push(gate);
-    return { record, weights: physicalLayer(record.physical), sites: adapters, gate, parameters: own };
+    return { record, weights, sites: adapters, gate, parameters: own };
   });
 
   const frequencies = inverseFrequencies(shape.rope, shape.headSize);
@@ -207,9 +214,17 @@ export function createDecoder(options: DecoderOptions): Decoder {
     const linear = (input: Tensor, name: LinearName, output: DType): Tensor => {
       const { weight, bias } = weights.linears[name];
       const site = adapters.get(name);
+      if (site === undefined) return ops.frozenLinear(input, weight, { bias }, output);
       const key: RandomKey = [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)];
-      const form: LinearForm =
-        site === undefined ? {} : site.adapter.form(site.tensors, { ops, training: training !== undefined, key });
+      const { adapter, tensors } = site;
+      const context = { ops, training: training !== undefined, key, frozen: frozenRows.of(weight) };
+      const applied = adapter.apply?.(input, tensors, {
+        ...context,
+        linear: (x, form) => ops.frozenLinear(x, weight, form, 'float32'),
+      });
+      if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
+      const make = (): LinearForm => adapter.form(tensors, context);
+      const form = cache === undefined ? make() : cache.form(`${virtual}.${name}`, make);
       const bothBiases = bias && form.bias ? ops.add(bias, form.bias) : (bias ?? form.bias);
       return ops.frozenLinear(input, weight, { ...form, bias: bothBiases }, output);
     };
@@ -291,6 +306,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       }),
 
     close() {
+      frozenRows.close();
       for (const tensor of held) tensor.release();
     },
   };

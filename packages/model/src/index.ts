@@ -3,11 +3,21 @@ export type {
   AdapterChoice,
   AdapterContribution,
   AdapterParameter,
+  ApplyContext,
   FormContext,
+  FrozenRows,
+  InitialContext,
   LinearSite,
   SiteAdapter,
 } from './adapter.js';
 export { adapters } from './adapter.js';
+export type { LowRankOptions } from './low-rank/low-rank-options.js';
+export { lowRankSchema } from './low-rank/low-rank-options.js';
+export { lowRankFromPeft, lowRankToPeft } from './low-rank/low-rank-peft.js';
+export type { LowRankSite } from './low-rank/low-rank-site.js';
+export { lowRankSites } from './low-rank/low-rank-site.js';
+export { matchRank, rankAt } from './low-rank/ranks.js';
+export { fromPattern, isTarget } from './low-rank/targets.js';
 export type { TokenBatch } from './batch.js';
 export { packTokens } from './batch.js';
 export type { CheckpointConfig, FieldReader } from './checkpoint-config.js';
@@ -16,6 +26,7 @@ export type { Checkpoint } from './checkpoint.js';
 export { describeCheckpoint, linearShape, openCheckpoint, parameterCount } from './checkpoint.js';
 export type { AdapterValues, Decoder, DecoderOptions, PassOptions } from './decoder.js';
 export { createDecoder } from './decoder.js';
+export { createFrozenRows } from './frozen-rows.js';
 export type { ModelErrorCode } from './errors.js';
 export { ModelError } from './errors.js';
 export type { DecoderShape, Family, LinearName } from './family.js';

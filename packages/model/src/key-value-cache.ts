@@ -1,4 +1,4 @@
-import { detach, scope, type Engine, type Segment, type Tensor } from '@glulam/tensors';
+import { detach, scope, type Engine, type LinearForm, type Segment, type Tensor } from '@glulam/tensors';
 import { ModelError } from './errors.js';
 
 /**
@@ -16,6 +16,8 @@ export interface KeyValueCache {
     v: Tensor,
     segments: readonly Segment[],
   ): { readonly k: Tensor; readonly v: Tensor; readonly segments: readonly Segment[] };
+  /** An adapter's form, made once: what it is made of does not change while text is generated. */
+  form(site: string, make: () => LinearForm): LinearForm;
   /** Count the batch's tokens as seen, once every layer has appended them. */
   advance(segments: readonly Segment[]): void;
   close(): void;
@@ -33,6 +35,7 @@ export function createKeyValueCache(
     });
   const stores = Array.from({ length: layers }, () => ({ k: detach(empty()), v: detach(empty()) }));
   const lengths = new Array<number>(sequences).fill(0);
+  const forms = new Map<string, LinearForm>();
 
   return {
     lengths,
@@ -56,6 +59,14 @@ export function createKeyValueCache(
       });
       return { ...store, segments: seen };
     },
+    form(site, make) {
+      const known = forms.get(site);
+      if (known !== undefined) return known;
+      const form = make();
+      for (const tensor of tensorsOf(form)) tensor.retain();
+      forms.set(site, form);
+      return form;
+    },
     advance(segments) {
       segments.forEach(({ queryLength }, sequence) => (lengths[sequence]! += queryLength));
     },
@@ -64,6 +75,11 @@ export function createKeyValueCache(
         k.release();
         v.release();
       }
+      for (const form of forms.values()) for (const tensor of tensorsOf(form)) tensor.release();
     },
   };
+}
+
+function tensorsOf({ inScale, outScale, lowRank, bias }: LinearForm): Tensor[] {
+  return [inScale, outScale, lowRank?.A, lowRank?.B, bias].filter((tensor) => tensor !== undefined);
 }

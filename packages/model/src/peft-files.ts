@@ -90,7 +90,8 @@ function readReplication(value: unknown, file: string): readonly VirtualLayer[] 
 }
 
 /** What of a decoder PEFT's files cannot say; undefined: they can say all. */
-export function notPeft({ layers }: Pick<Decoder, 'layers'>): string | undefined {
+export function notPeft({ layers, adapter }: Pick<Decoder, 'layers' | 'adapter'>): string | undefined {
+  if (adapter?.notPeft !== undefined) return adapter.notPeft;
   for (const [index, { weights, residualScale, gate }] of layers.entries()) {
     const field = weights === 'own' ? 'weights' : residualScale !== undefined ? 'residualScale' : gate && 'gate';
     if (field !== undefined)

@@ -136,7 +136,7 @@ export function frozenLinear(ops: Operations, inputs: FrozenLinearInputs, option
 }
 
 /** 1 / (1 - rate) where an element is kept, else 0 (inverted dropout). */
-function keepMask(
+export function keepMask(
   engine: Engine,
   shape: readonly number[],
   { rate, key }: NonNullable<FrozenLinearOptions['dropout']>,

@@ -69,6 +69,9 @@ export interface Operations {
   concatenate(parts: readonly Tensor[], axis: number): Tensor;
   gather(table: Tensor, indices: Tensor): Tensor;
 
+  /** Inverted dropout: elements are dropped by the rate and the others scaled up; the same for the same key. */
+  dropout(x: Tensor, dropout: { readonly rate: number; readonly key: RandomKey }): Tensor;
+
   rmsNorm(x: Tensor, weight: Tensor, options: RmsNormOptions): Tensor;
   rope(x: Tensor, options: RopeOptions): Tensor;
   attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor;
@@ -249,6 +252,9 @@ export function createOperations(engine: Engine, { composed = false }: { compose
       const rows = table.shape[0]!;
       return unary(table, engine.gather(table, indices), [indices], (dy) => engine.scatterAdd(indices, dy, rows));
     },
+
+    dropout: (x, dropout) =>
+      operations.mul(operations.cast(x, 'float32'), compositions.keepMask(engine, x.shape, dropout)),
 
     rmsNorm: (x, weight, options) =>
       dispatch('rmsNorm', { x, weight }, options, () => compositions.rmsNorm(operations, x, weight, options)),

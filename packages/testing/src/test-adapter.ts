@@ -1,5 +1,5 @@
 import { linearNames, type AdapterContribution, type LinearSite } from '@glulam/model';
-import { createOperations, createReferenceEngine, createTape, normals, sizeOf, type Tensor } from '@glulam/tensors';
+import { createOperations, createReferenceEngine, createTape, normals, sizeOf, Tensor } from '@glulam/tensors';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -41,6 +41,7 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
         const engine = createReferenceEngine({ precision: 'float32' });
         const ops = createOperations(engine);
         const weight = engine.openWeight(openSafetensors(file).source('w'));
+        const values = engine.readWeight(weight, 0, 10);
         const x = engine.upload(normals(60, [5, 6, 7, 8]), [5, 12]);
         let adapted = 0;
         for (const linear of linearNames) {
@@ -50,14 +51,23 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
           );
           if (place === undefined) continue;
           adapted += 1;
+          const frozen = {
+            squares: () => engine.reshape(engine.reduce('sum', engine.binary('mul', values, values), 1), [10]),
+            times: (rows: Tensor) => engine.matmul(rows, values, { transposeB: true }),
+          };
           const tensors: Record<string, Tensor> = {};
           for (const [use, { name, shape, initial }] of place.parameters.entries()) {
-            const values = initial([0, 0, 5, use]);
-            expect(values.length).toBe(sizeOf(shape));
-            expect(initial([0, 0, 5, use])).toEqual(values);
-            tensors[name] = engine.upload(values, shape);
+            const [first, again] = await Promise.all(
+              [0, 1].map(async () => {
+                const made = initial({ key: [0, 0, 5, use], engine, frozen });
+                return made instanceof Tensor ? engine.read(made) : made;
+              }),
+            );
+            expect(first!.length).toBe(sizeOf(shape));
+            expect(again).toEqual(first);
+            tensors[name] = engine.upload(first!, shape);
           }
-          const form = () => place.form(tensors, { ops, training: false, key: [0, 0, 5, 0] });
+          const form = () => place.form(tensors, { ops, training: false, key: [0, 0, 5, 0], frozen });
           const bare = await engine.read(ops.frozenLinear(x, weight, {}, 'float32'));
           const fresh = await engine.read(ops.frozenLinear(x, weight, form(), 'float32'));
           fresh.forEach((value, i) => expect(Math.abs(value - bare[i]!)).toBeLessThan(1e-5));

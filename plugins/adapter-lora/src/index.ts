@@ -1,19 +1,22 @@
-import { adapters, type AdapterContribution } from '@glulam/model';
+import {
+  adapters,
+  lowRankFromPeft,
+  lowRankSchema,
+  matchRank,
+  type AdapterContribution,
+  type LowRankOptions,
+} from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 import { createLora } from './lora.js';
-import { loraSchema, type LoraOptions } from './options.js';
-import { loraFromPeft } from './peft.js';
-import { matchRank } from './ranks.js';
 
-export type { LoraOptions } from './options.js';
 export { createLora } from './lora.js';
 
-export const loraContribution: AdapterContribution<LoraOptions> = {
+export const loraContribution: AdapterContribution<LowRankOptions> = {
   kind: 'lora',
-  schema: loraSchema,
-  resolve: matchRank,
+  schema: lowRankSchema,
+  resolve: (options, sites) => matchRank(options, sites),
   create: createLora,
-  fromPeft: loraFromPeft,
+  fromPeft: (config) => lowRankFromPeft(config, lowRankSchema, false),
 };
 
 /** The plugin: the adapter kind `lora`. */

@@ -1,8 +1,7 @@
-import type { LinearSite } from '@glulam/model';
+import { lowRankSchema as loraSchema, type LinearSite } from '@glulam/model';
 import { testAdapter } from '@glulam/testing';
 import { describe, expect, test } from 'vitest';
 import { createLora, loraContribution } from './index.js';
-import { loraSchema } from './options.js';
 
 testAdapter(loraContribution, {
   options: [

@@ -1,27 +1,36 @@
-import { ModelError, type LinearSite } from '@glulam/model';
-import type { LoraOptions } from './options.js';
+import type { LinearSite } from '../adapter.js';
+import { ModelError } from '../errors.js';
+import type { LowRankOptions } from './low-rank-options.js';
 import { fromPattern, isTarget } from './targets.js';
 
 /** The rank at a targeted site; 0: no adapter. */
-export function rankAt({ r, rank_pattern }: Pick<LoraOptions, 'r' | 'rank_pattern'>, site: LinearSite): number {
+export function rankAt({ r, rank_pattern }: Pick<LowRankOptions, 'r' | 'rank_pattern'>, site: LinearSite): number {
   return fromPattern(site, rank_pattern, typeof r === 'number' ? r : site.visit === 0 ? r.first : r.repeats);
 }
 
-/** `matchTrainable` as the rank it stands for: the largest that makes no more parameters. Patterns stay as they are. */
-export function matchRank(options: LoraOptions, sites: readonly LinearSite[]): LoraOptions {
-  const { matchTrainable: wanted, layers_to_transform: only, ...rest } = options;
+/**
+ * `matchTrainable` as the rank it stands for: the largest that makes no more parameters. Patterns stay as they are.
+ * `besides`: what a site with an adapter trains besides A and B.
+ */
+export function matchRank<Options extends LowRankOptions>(
+  options: Options,
+  sites: readonly LinearSite[],
+  besides: (site: LinearSite) => number = () => 0,
+): Options {
+  const { matchTrainable: wanted, ...rest } = options;
   if (wanted === undefined) return options;
+  const { layers_to_transform: only } = options;
   const layers = only === null ? undefined : new Set([only].flat());
   const targets = sites.filter(
     (site) => isTarget(site, options.target_modules) && (layers === undefined || layers.has(site.virtual)),
   );
-  const withRank = (rank: number): LoraOptions['r'] =>
+  const withRank = (rank: number): LowRankOptions['r'] =>
     typeof options.r === 'number' ? rank : { first: options.r.first, repeats: rank };
   const count = (rank: number): number =>
-    targets.reduce(
-      (sum, site) => sum + rankAt({ ...rest, r: withRank(rank) }, site) * (site.inFeatures + site.outFeatures),
-      0,
-    );
+    targets.reduce((sum, site) => {
+      const at = rankAt({ ...rest, r: withRank(rank) }, site);
+      return at === 0 ? sum : sum + at * (site.inFeatures + site.outFeatures) + besides(site);
+    }, 0);
   // The count grows by the same number with every rank.
   const each = count(2) - count(1);
   const rank = each === 0 ? 0 : Math.floor((wanted - (count(1) - each)) / each);
@@ -33,5 +42,5 @@ export function matchRank(options: LoraOptions, sites: readonly LinearSite[]): L
         : `matchTrainable asks for ${wanted} trainable parameters; rank 1 makes ${count(1)}: ask for at least these, or target fewer layers`,
     );
   }
-  return { ...rest, layers_to_transform: only, r: withRank(rank) };
+  return { ...(rest as Options), r: withRank(rank) };
 }

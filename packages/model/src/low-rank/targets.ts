@@ -1,4 +1,4 @@
-import type { LinearSite } from '@glulam/model';
+import type { LinearSite } from '../adapter.js';
 
 /** PEFT's rule: a list matches by suffix, a string is a regular expression over the whole path, or `all-linear`. */
 export function isTarget(site: LinearSite, targets: string | readonly string[]): boolean {

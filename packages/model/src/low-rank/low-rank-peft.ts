@@ -1,12 +1,13 @@
-import { ModelError, type LinearSite } from '@glulam/model';
-import { loraSchema, type LoraOptions } from './options.js';
+import type { z } from 'zod';
+import type { LinearSite } from '../adapter.js';
+import { ModelError } from '../errors.js';
+import type { LowRankOptions } from './low-rank-options.js';
 import { rankAt } from './ranks.js';
 import { isTarget } from './targets.js';
 
 /** Fields that change the arithmetic or the set of tensors; anything but these values cannot be followed here. */
 const plainValues: Readonly<Record<string, readonly unknown[]>> = {
   bias: ['none'],
-  use_dora: [false],
   lora_bias: [false],
   fan_in_fan_out: [false],
   modules_to_save: [null],
@@ -24,9 +25,16 @@ const plainValues: Readonly<Record<string, readonly unknown[]>> = {
   megatron_config: [null],
 };
 
-/** LoRA options of a PEFT `adapter_config.json`; undefined if it describes another kind of adapter. */
-export function loraFromPeft(config: Readonly<Record<string, unknown>>): LoraOptions | undefined {
-  if (config['peft_type'] !== 'LORA' || config['use_dora'] === true) return undefined;
+/**
+ * Options of a PEFT `adapter_config.json` of type LORA whose `use_dora` is as given; undefined if it describes another
+ * kind of adapter.
+ */
+export function lowRankFromPeft<Options extends LowRankOptions>(
+  config: Readonly<Record<string, unknown>>,
+  schema: z.ZodObject & z.ZodType<Options>,
+  useDora: boolean,
+): Options | undefined {
+  if (config['peft_type'] !== 'LORA' || (config['use_dora'] === true) !== useDora) return undefined;
   const faults = Object.entries(plainValues).flatMap(([field, allowed]) => {
     const value = config[field];
     const plain = value === undefined || allowed.includes(value) || (Array.isArray(value) && value.length === 0);
@@ -36,10 +44,10 @@ export function loraFromPeft(config: Readonly<Record<string, unknown>>): LoraOpt
           `${field} is ${JSON.stringify(value)}; only ${allowed.map((item) => JSON.stringify(item)).join(' or ')} is supported`,
         ];
   });
-  const known = Object.keys(loraSchema.shape).filter(
+  const known = Object.keys(schema.shape).filter(
     (field) => field !== 'init_lora_weights' && config[field] !== undefined,
   );
-  const parsed = loraSchema.safeParse(Object.fromEntries(known.map((field) => [field, config[field]])));
+  const parsed = schema.safeParse(Object.fromEntries(known.map((field) => [field, config[field]])));
   if (!parsed.success) faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
   if (faults.length > 0)
     throw new ModelError('ADAPTER_INVALID', `adapter_config.json cannot be followed:\n  ${faults.join('\n  ')}`);
@@ -50,14 +58,18 @@ export function loraFromPeft(config: Readonly<Record<string, unknown>>): LoraOpt
  * The fields of `adapter_config.json`. A rank by visits becomes what PEFT knows: a rank for each virtual layer that is
  * not the most frequent one, and, where the rank is 0, a list of the modules that do have an adapter.
  */
-export function loraToPeft(options: LoraOptions, sites: readonly LinearSite[]): Record<string, unknown> {
+export function lowRankToPeft(
+  options: LowRankOptions,
+  sites: readonly LinearSite[],
+  useDora: boolean,
+): Record<string, unknown> {
   const { matchTrainable: _, ...plain } = options;
   const fields = {
     ...plain,
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
     bias: 'none',
-    use_dora: false,
+    use_dora: useDora,
     fan_in_fan_out: false,
   };
   if (typeof options.r === 'number') return fields;

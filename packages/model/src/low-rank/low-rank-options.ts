@@ -1,11 +1,11 @@
-import { linearNames } from '@glulam/model';
+import { linearNames } from '../family.js';
 import { z } from 'zod';
 
 const pattern = (of: z.ZodType<number>) => z.record(z.string(), of);
 const positive = z.int().positive();
 
-/** PEFT's names and defaults, so that a LoraConfig can be copied. */
-export const loraSchema = z.strictObject({
+/** What LoRA and its kin share, by PEFT's names and defaults, so that a LoraConfig can be copied. */
+export const lowRankSchema = z.strictObject({
   /** The rank; `{ first, repeats }` tells first visits to a physical layer from repeats, 0: no adapter there. */
   r: z
     .union([
@@ -39,10 +39,10 @@ export const loraSchema = z.strictObject({
   init_lora_weights: z.union([z.literal(true), z.literal('gaussian')]).default(true),
 });
 
-export type LoraOptions = z.infer<typeof loraSchema>;
+export type LowRankOptions = z.infer<typeof lowRankSchema>;
 
 /** What is wrong between the options; PEFT would ignore or refuse each of these. */
-export function loraFaults(options: LoraOptions): string[] {
+export function lowRankFaults(options: LowRankOptions): string[] {
   const { target_modules: targets, layers_to_transform: layers, rank_pattern, alpha_pattern } = options;
   const faults: string[] = [];
   if (typeof targets === 'string' && targets !== 'all-linear' && layers !== null) {

@@ -1,0 +1,95 @@
+import {
+  lowRankSchema,
+  lowRankSites,
+  lowRankToPeft,
+  type Adapter,
+  type FormContext,
+  type LinearSite,
+  type LowRankSite,
+} from '@glulam/model';
+import { scope, type LinearForm, type Tensor } from '@glulam/tensors';
+import { z } from 'zod';
+
+export const doraSchema = lowRankSchema.extend({
+  /** `repeats`: first visits to a physical layer get LoRA, without magnitudes. */
+  on: z.enum(['all', 'repeats']).default('all'),
+});
+export type DoraOptions = z.infer<typeof doraSchema>;
+
+const magnitude = 'lora_magnitude_vector';
+
+/** Whether a site with an adapter gets a magnitude. */
+export const isDecomposed = ({ on }: Pick<DoraOptions, 'on'>, { visit }: LinearSite): boolean =>
+  on === 'all' || visit > 0;
+
+/**
+ * Weight-decomposed low-rank adaptation (Liu et al. 2024), with PEFT's arithmetic: y = (m / n) (W x + s B A x) + b with a
+ * trained magnitude m [out] and n the norm of each row of W + s B A, taken as constant in the gradient. m begins as n.
+ */
+export function createDora(options: DoraOptions): Adapter {
+  const siteOf = lowRankSites('dora', options);
+  const mixed = options.on === 'repeats' && (typeof options.r === 'number' || options.r.first > 0);
+  return {
+    kind: 'dora',
+    at(site) {
+      const low = siteOf(site);
+      if (low === undefined) return undefined;
+      if (!isDecomposed(options, site))
+        return { parameters: low.parameters, form: (tensors, context) => ({ lowRank: low.lowRank(tensors, context) }) };
+      const form = (tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm => ({
+        outScale: context.ops.div(tensors[magnitude]!, rowNorms(low, tensors, context)),
+        lowRank: low.lowRank(tensors, context),
+      });
+      return {
+        parameters: [
+          ...low.parameters,
+          {
+            name: magnitude,
+            shape: [site.outFeatures],
+            // B begins as zero, so the first norms are those of W.
+            initial: ({ frozen, engine }) => engine.unary('sqrt', frozen.squares()),
+          },
+        ],
+        form,
+        // With dropout, PEFT scales what it adds for the dropped x alone: y = W x + (m/n - 1) W x' + (m/n) s B A x'. By
+        // W's linearity that is W (x - x') and the form at x'.
+        apply(x, tensors, context) {
+          const { lowRank, ...rest } = form(tensors, context);
+          if (lowRank?.dropout === undefined) return undefined;
+          const { ops, linear } = context;
+          const { dropout, ...plain } = lowRank;
+          const dropped = ops.dropout(x, dropout);
+          return ops.add(
+            linear(ops.sub(ops.cast(x, 'float32'), dropped), {}),
+            linear(dropped, { ...rest, lowRank: plain }),
+          );
+        },
+      };
+    },
+    peftConfig(sites) {
+      const { on: _, ...shared } = options;
+      return lowRankToPeft(shared, sites, true);
+    },
+    notPeft: mixed
+      ? 'the adapter is DoRA on repeats and LoRA on first visits, which PEFT’s files cannot say'
+      : undefined,
+  };
+}
+
+/**
+ * Norms of the rows of W + s B A: [out], a constant. |W|^2 + 2 s <W, B A> + s^2 |B A|^2 row by row, so that nothing of
+ * W's size is made: <W, B A> is the row sum of (W A^T) * B, |B A|^2 that of (B A A^T) * B.
+ */
+function rowNorms(
+  { scale }: LowRankSite,
+  tensors: Readonly<Record<string, Tensor>>,
+  { ops: { engine }, frozen }: FormContext,
+): Tensor {
+  const [A, B] = [tensors['lora_A.weight']!, tensors['lora_B.weight']!];
+  return scope(() => {
+    const across = engine.affine(engine.transpose(frozen.times(A), [1, 0]), 2 * scale, 0);
+    const within = engine.affine(engine.matmul(B, engine.matmul(A, A, { transposeB: true })), scale * scale, 0);
+    const change = engine.reduce('sum', engine.binary('mul', engine.binary('add', across, within), B), 1);
+    return engine.unary('sqrt', engine.binary('add', frozen.squares(), engine.reshape(change, [B.shape[0]!])));
+  });
+}

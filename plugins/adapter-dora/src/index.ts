@@ -1,0 +1,22 @@
+import { adapters, lowRankFromPeft, matchRank, type AdapterContribution } from '@glulam/model';
+import { definePlugin, type Plugin } from '@glulam/plugin';
+import { createDora, doraSchema, isDecomposed, type DoraOptions } from './dora.js';
+
+export type { DoraOptions } from './dora.js';
+export { createDora } from './dora.js';
+
+export const doraContribution: AdapterContribution<DoraOptions> = {
+  kind: 'dora',
+  schema: doraSchema,
+  resolve: (options, sites) =>
+    matchRank(options, sites, (site) => (isDecomposed(options, site) ? site.outFeatures : 0)),
+  create: createDora,
+  fromPeft: (config) => lowRankFromPeft(config, doraSchema, true),
+};
+
+/** The plugin: the adapter kind `dora`. */
+export const adapterDora = (): Plugin =>
+  definePlugin({
+    name: '@glulam/adapter-dora',
+    register: (registry) => registry.contribute(adapters, { create: () => doraContribution as AdapterContribution }),
+  });
