@@ -22,6 +22,8 @@ export interface AdapterParameter {
   readonly shape: readonly number[];
   /** The first values, row-major, or as a tensor of its own that was made on the weight's engine. */
   initial(context: InitialContext): Float32Array | Tensor;
+  /** Multiplies the learning rate; default 1. */
+  readonly learningRateFactor?: number | undefined;
 }
 
 export interface InitialContext {

@@ -64,6 +64,8 @@ export interface Decoder {
   readonly sites: readonly LinearSite[];
   /** Trained tensors by PEFT's names without its prefix, such as `model.layers.7.self_attn.q_proj.lora_A.weight`. */
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** By the same names, where an adapter sets one. */
+  readonly learningRateFactors: ReadonlyMap<string, number>;
   /** Hidden states after the last norm, [tokens, hidden], held by the caller. */
   forward(batch: TokenBatch, options?: PassOptions): Promise<Tensor>;
   /** Loss of each row's label given hidden states: [tokens]; labels are of the token itself, see `nextTokenLabels`. */
@@ -152,6 +154,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
   };
 
   const parameters = new Map<string, Tensor>();
+  const learningRateFactors = new Map<string, number>();
   const sites = linearSites(shape, records);
   const adapted = sites.map((site) => ({ site, adapter: adapter?.at(site) }));
   const gateName = (virtual: number): string => `${shape.names.layer(virtual)}.gate`;
@@ -186,9 +189,10 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const index = linearNames.indexOf(site.linear);
       const frozen = frozenRows.of(weights.linears[site.linear].weight);
       const tensors: Record<string, Tensor> = {};
-      for (const [use, { name, shape: size, initial }] of each.parameters.entries()) {
+      for (const [use, { name, shape: size, initial, learningRateFactor }] of each.parameters.entries()) {
         const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
         tensors[name] = parameter(`${site.path}.${name}`, size, () => initial({ key, engine, frozen }));
+        if (learningRateFactor !== undefined) learningRateFactors.set(`${site.path}.${name}`, learningRateFactor);
         own.push(tensors[name]);
       }
       adapters.set(site.linear, { adapter: each, tensors });
@@ -258,6 +262,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     adapter,
     sites,
     parameters,
+    learningRateFactors,
 
     async forward(batch, pass = {}) {
       const { tape, recompute = false, cache } = pass;

@@ -5,6 +5,8 @@ export interface AdamWSettings {
   readonly beta2: number;
   readonly epsilon: number;
   readonly weightDecay: number;
+  /** Factors on the learning rate, by name of parameter; default 1. */
+  readonly learningRateFactors?: ReadonlyMap<string, number> | undefined;
 }
 
 /** AdamW over named parameters: their moving averages, and the number of steps taken. */
@@ -50,12 +52,12 @@ export function createOptimizer(
     averages,
     step(gradients, learningRate, gradientScale) {
       steps += 1;
-      const { beta1, beta2, epsilon, weightDecay } = settings;
+      const { beta1, beta2, epsilon, weightDecay, learningRateFactors } = settings;
       const updates = [...gradients].map(([name, gradient]) => ({
         parameter: parameters.get(name)!,
         gradient,
         ...averages.get(name)!,
-        learningRate,
+        learningRate: learningRate * (learningRateFactors?.get(name) ?? 1),
         weightDecay,
       }));
       ops.adamW(updates, { beta1, beta2, epsilon, step: steps, gradientScale });

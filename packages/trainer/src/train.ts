@@ -136,7 +136,7 @@ async function trainOpening(
   const optimizer = createOptimizer(
     decoder.ops,
     decoder.parameters,
-    { beta1, beta2, epsilon, weightDecay },
+    { beta1, beta2, epsilon, weightDecay, learningRateFactors: decoder.learningRateFactors },
     checkpoint && readOptimizer(checkpoint),
   );
   closers.push(() => optimizer.close());

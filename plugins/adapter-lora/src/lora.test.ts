@@ -54,6 +54,17 @@ describe('PEFT’s rules', () => {
     expect(scaleAt(options, site(0, 'self_attn.v_proj'))).toBe(0.75);
     expect(scaleAt({ ...options, use_rslora: true }, site(1, 'mlp.up_proj'))).toBe(4);
   });
+  test('LoRA+: B learns faster by the ratio, of which PEFT’s files say nothing', () => {
+    const lora = createLora(loraSchema.parse({ loraplus_lr_ratio: 16 }));
+    const factors = lora
+      .at(site(0, 'mlp.up_proj'))!
+      .parameters.map(({ name, learningRateFactor = 1 }) => [name, learningRateFactor]);
+    expect(factors).toEqual([
+      ['lora_A.weight', 1],
+      ['lora_B.weight', 16],
+    ]);
+    expect(lora.peftConfig([])).not.toHaveProperty('loraplus_lr_ratio');
+  });
   test('layers_to_transform are virtual indices', () => {
     const lora = createLora(loraSchema.parse({ target_modules: ['q_proj'], layers_to_transform: 3 }));
     expect([2, 3, 4].map((virtual) => lora.at(site(virtual, 'self_attn.q_proj')) !== undefined)).toEqual([

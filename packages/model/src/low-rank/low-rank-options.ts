@@ -37,6 +37,8 @@ export const lowRankSchema = z.strictObject({
     .default(null),
   /** true: A is Kaiming-uniform with a = sqrt(5), B zero; gaussian: A is normal with deviation 1 / r. */
   init_lora_weights: z.union([z.literal(true), z.literal('gaussian')]).default(true),
+  /** B learns so many times as fast as A (LoRA+, Hayou et al. 2024); 16 is the paper's choice. PEFT's name. */
+  loraplus_lr_ratio: z.number().positive().default(1),
 });
 
 export type LowRankOptions = z.infer<typeof lowRankSchema>;

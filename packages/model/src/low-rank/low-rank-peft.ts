@@ -63,7 +63,8 @@ export function lowRankToPeft(
   sites: readonly LinearSite[],
   useDora: boolean,
 ): Record<string, unknown> {
-  const { matchTrainable: _, ...plain } = options;
+  // PEFT takes LoRA+'s ratio where it makes the optimizer, and its files have no place for it.
+  const { matchTrainable: _, loraplus_lr_ratio: __, ...plain } = options;
   const fields = {
     ...plain,
     peft_type: 'LORA',

@@ -48,7 +48,12 @@ export function lowRankSites(kind: string, options: LowRankOptions): (site: Line
               : // Kaiming-uniform with a = sqrt(5): the bound is sqrt(6 / ((1 + a^2) in)) = 1 / sqrt(in).
                 uniforms(rank * inFeatures, key).map((value) => (2 * value - 1) / Math.sqrt(inFeatures)),
         },
-        { name: 'lora_B.weight', shape: [outFeatures, rank], initial: () => new Float32Array(outFeatures * rank) },
+        {
+          name: 'lora_B.weight',
+          shape: [outFeatures, rank],
+          initial: () => new Float32Array(outFeatures * rank),
+          learningRateFactor: options.loraplus_lr_ratio,
+        },
       ],
       lowRank: (tensors, { training, key }) => ({
         A: tensors['lora_A.weight']!,
