@@ -5,6 +5,7 @@ import { compose, type Composition, type Plugin, type PluginList } from '@glulam
 import {
   configError,
   describeIssues,
+  evaluators,
   isTemplateFile,
   runConfigSchema,
   type DataSources,
@@ -61,7 +62,8 @@ async function composeConfig(
 export function resolveConfig(fields: Record<string, unknown>, plugins: PluginList, folder: string): LoadedConfig {
   const parsed = runConfigSchema.safeParse(fields);
   if (!parsed.success) throw configError(describeIssues(parsed.error, runConfigSchema));
-  const { base, data, ...rest } = parsed.data;
+  const { base, data, evaluate, ...rest } = parsed.data;
+  const composition = compose([...preset(), ...plugins]);
   const here = (name: string): string => path.resolve(folder, name);
   const files = (sources: DataSources): DataSources =>
     typeof sources === 'string'
@@ -69,6 +71,13 @@ export function resolveConfig(fields: Record<string, unknown>, plugins: PluginLi
       : Array.isArray(sources)
         ? sources.map((each) => (typeof each === 'string' ? here(each) : { ...each, file: here(each.file) }))
         : { ...sources, file: here(sources.file) };
+  /** A choice with the options that name files taken from the folder; a wrong kind is told where it is chosen. */
+  const choiceHere = <C extends { readonly kind: string }>(choice: C, paths: readonly string[] = []): C => {
+    const options = Object.entries(choice).map(([name, value]): [string, unknown] =>
+      paths.includes(name) && typeof value === 'string' ? [name, here(value)] : [name, value],
+    );
+    return Object.fromEntries(options) as C;
+  };
   const { heldOut, cache, chatTemplate } = data;
   const config: RunConfig = {
     ...rest,
@@ -80,9 +89,13 @@ export function resolveConfig(fields: Record<string, unknown>, plugins: PluginLi
       ...(cache === undefined ? {} : { cache: here(cache) }),
       ...(chatTemplate !== undefined && isTemplateFile(chatTemplate) ? { chatTemplate: here(chatTemplate) } : {}),
     },
+    evaluate: {
+      ...evaluate,
+      evaluators: evaluate.evaluators?.map((each) => choiceHere(each, composition.find(evaluators, each.kind)?.paths)),
+    },
     out: path.resolve(rest.out),
   };
-  return { config, composition: compose([...preset(), ...plugins]) };
+  return { config, composition };
 }
 
 async function readConfigFile(file: string): Promise<unknown> {

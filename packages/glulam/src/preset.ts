@@ -2,6 +2,7 @@ import { adapterDora } from '@glulam/adapter-dora';
 import { adapterLora } from '@glulam/adapter-lora';
 import { dataFormats } from '@glulam/data-formats';
 import { engineNative } from '@glulam/engine-native';
+import { evaluatorGsm8k } from '@glulam/evaluator-gsm8k';
 import { evaluatorLoss } from '@glulam/evaluator-loss';
 import { expansionInterleave } from '@glulam/expansion-interleave';
 import { expansionLayerMap } from '@glulam/expansion-layer-map';
@@ -48,6 +49,7 @@ export const preset = (): PluginList => [
   adapterLora(),
   adapterDora(),
   evaluatorLoss(),
+  evaluatorGsm8k(),
   dataFormats(),
   reporterConsole(),
   reporterJsonl(),

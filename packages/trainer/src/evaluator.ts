@@ -23,6 +23,8 @@ export interface EvaluatorContribution<Options = unknown> {
   readonly schema: z.ZodType<Options>;
   /** It scores held-out data: a config that names none is refused before anything is opened. */
   readonly needsHeldOut?: boolean;
+  /** Options that name files: taken from the config's folder, as all paths of a config are. */
+  readonly paths?: readonly string[];
   open(options: Options): Evaluator;
 }
 

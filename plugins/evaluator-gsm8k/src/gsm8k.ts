@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { generateText } from '@glulam/model';
+import { TrainerError, type EvaluatorContribution } from '@glulam/trainer';
+import { z } from 'zod';
+import { flexibleAnswer, sameAnswer, sameFirstAnswer, strictAnswer } from './answers.js';
+import { profiles, tasksOf, type Problem, type Task } from './prompts.js';
+
+const schema = z.strictObject({
+  /** JSONL of `{ question, answer }`, as GSM8K's test set. */
+  file: z.string(),
+  /** As GSM8K's training set: where examples for the prompt are drawn. */
+  examples: z.string().optional(),
+  /** Examples in the prompt. */
+  shots: z.int().min(0).default(5),
+  /** Whose prompts and rules: lm-evaluation-harness's of today, or those of the first Open LLM Leaderboard. */
+  profile: z.enum(['current', 'v1']).default('current'),
+  /** Only so many problems. */
+  limit: z.int().positive().optional(),
+});
+type Gsm8kOptions = z.output<typeof schema>;
+
+const maxNewTokens = 256;
+
+/**
+ * Grade-school problems (Cobbe et al. 2021), answered greedily. `current` gives `strict` and `flexible`, shares of right
+ * answers by the harness's two ways of finding a number, `v1` gives `accuracy`; each with its standard error.
+ */
+export const gsm8kEvaluator: EvaluatorContribution<Gsm8kOptions> = {
+  kind: 'gsm8k',
+  schema,
+  paths: ['file', 'examples'],
+  open(options) {
+    // Read when first asked, so that a config is checked without its files.
+    let tasks: readonly Task[] | undefined;
+    return {
+      async evaluate({ decoder, tokenizer, signal }) {
+        tasks ??= readTasks(options);
+        const right: Record<string, number[]> =
+          options.profile === 'v1' ? { accuracy: [] } : { strict: [], flexible: [] };
+        for (const { prompt, problem } of tasks) {
+          signal.throwIfAborted();
+          const stop = [...profiles[options.profile].stop];
+          const ids = tokenizer.encode(prompt);
+          if (ids.length + maxNewTokens > decoder.shape.maxPositions) {
+            throw new TrainerError(
+              'CONFIG_INVALID',
+              `a prompt of GSM8K has ${ids.length} tokens, and with ${maxNewTokens} of answer exceeds the model's ${decoder.shape.maxPositions} positions; lower evaluate.evaluators' shots`,
+            );
+          }
+          let text = '';
+          for await (const piece of generateText(decoder, tokenizer, ids, { maxNewTokens, stop, signal }))
+            text += piece;
+          if (options.profile === 'v1') right['accuracy']!.push(Number(sameFirstAnswer(text, problem.answer)));
+          else {
+            right['strict']!.push(Number(sameAnswer(strictAnswer(text), problem.answer)));
+            right['flexible']!.push(Number(sameAnswer(flexibleAnswer(text), problem.answer)));
+          }
+        }
+        const scores = Object.entries(right).flatMap(([name, values]) => [
+          [name, mean(values)] as const,
+          [`${name}_stderr`, standardError(values)] as const,
+        ]);
+        return { ...Object.fromEntries(scores), questions: tasks.length };
+      },
+    };
+  },
+};
+
+function readTasks(options: Gsm8kOptions): Task[] {
+  const { file, examples, shots } = options;
+  if (shots > 0 && examples === undefined) {
+    throw new TrainerError(
+      'CONFIG_INVALID',
+      `evaluate.evaluators: gsm8k draws ${shots} examples for its prompts; name a file of them as examples, or set shots to 0`,
+    );
+  }
+  const drawn = examples === undefined ? [] : readProblems(examples);
+  if (drawn.length < shots)
+    throw new TrainerError(
+      'DATA_INVALID',
+      `${examples} has ${drawn.length} problems; expected at least ${shots}, one a shot`,
+    );
+  return tasksOf(readProblems(file), drawn, options);
+}
+
+function readProblems(file: string): Problem[] {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new TrainerError('DATA_UNREADABLE', `cannot read ${file}: ${(cause as Error).message}`, { cause });
+  }
+  const problems = text
+    .split('\n')
+    .flatMap((line, index) => (line.trim() === '' ? [] : [parse(line, `${file}:${index + 1}`)]));
+  if (problems.length > 0) return problems;
+  throw new TrainerError('DATA_EMPTY', `${file} has no problems; expected JSONL, { question, answer } a line`);
+}
+
+function parse(line: string, place: string): Problem {
+  let row: unknown;
+  try {
+    row = JSON.parse(line);
+  } catch (cause) {
+    throw new TrainerError('DATA_INVALID', `${place} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  const parsed = z.looseObject({ question: z.string(), answer: z.string() }).safeParse(row);
+  if (parsed.success) return parsed.data;
+  throw new TrainerError('DATA_INVALID', `${place} is no problem: expected { question, answer } as texts`);
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** Of a mean: the sample deviation over sqrt(n), as the harness reports it; 0 for a single value. */
+function standardError(values: readonly number[]): number {
+  if (values.length < 2) return 0;
+  const middle = mean(values);
+  const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1) / values.length);
+}
