@@ -4,6 +4,7 @@ import { dataFormats } from '@glulam/data-formats';
 import { engineNative } from '@glulam/engine-native';
 import { evaluatorGsm8k } from '@glulam/evaluator-gsm8k';
 import { evaluatorLoss } from '@glulam/evaluator-loss';
+import { evaluatorTruthfulqa } from '@glulam/evaluator-truthfulqa';
 import { expansionInterleave } from '@glulam/expansion-interleave';
 import { expansionLayerMap } from '@glulam/expansion-layer-map';
 import { familyLlama } from '@glulam/family-llama';
@@ -50,6 +51,7 @@ export const preset = (): PluginList => [
   adapterDora(),
   evaluatorLoss(),
   evaluatorGsm8k(),
+  evaluatorTruthfulqa(),
   dataFormats(),
   reporterConsole(),
   reporterJsonl(),

@@ -33,6 +33,7 @@ export type { DecoderShape, Family, LinearName } from './family.js';
 export { families, linearNames } from './family.js';
 export type { KeyValueCache } from './key-value-cache.js';
 export { createKeyValueCache } from './key-value-cache.js';
+export { scoreContinuations } from './score-continuations.js';
 export type { FamilyTraits } from './read-decoder-shape.js';
 export { readDecoderShape } from './read-decoder-shape.js';
 export type { RopeSettings } from './rope.js';

@@ -20,6 +20,7 @@ export { createRunEvents } from './event-stream.js';
 export type { RunEvent, RunEvents, RunRequest } from './events.js';
 export { events } from './events.js';
 export { meanLoss } from './mean-loss.js';
+export { meanScore } from './mean-score.js';
 export { openEvaluators } from './open-evaluators.js';
 export type { OpenModel } from './open-model.js';
 export { openModel } from './open-model.js';

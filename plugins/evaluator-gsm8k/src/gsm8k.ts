@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { generateText } from '@glulam/model';
-import { TrainerError, type EvaluatorContribution } from '@glulam/trainer';
+import { meanScore, TrainerError, type EvaluatorContribution } from '@glulam/trainer';
 import { z } from 'zod';
 import { flexibleAnswer, sameAnswer, sameFirstAnswer, strictAnswer } from './answers.js';
 import { profiles, tasksOf, type Problem, type Task } from './prompts.js';
@@ -56,11 +56,8 @@ export const gsm8kEvaluator: EvaluatorContribution<Gsm8kOptions> = {
             right['flexible']!.push(Number(sameAnswer(flexibleAnswer(text), problem.answer)));
           }
         }
-        const scores = Object.entries(right).flatMap(([name, values]) => [
-          [name, mean(values)] as const,
-          [`${name}_stderr`, standardError(values)] as const,
-        ]);
-        return { ...Object.fromEntries(scores), questions: tasks.length };
+        const scores = Object.entries(right).map(([name, values]) => meanScore(name, values));
+        return { ...Object.assign({}, ...scores), questions: tasks.length };
       },
     };
   },
@@ -107,14 +104,4 @@ function parse(line: string, place: string): Problem {
   const parsed = z.looseObject({ question: z.string(), answer: z.string() }).safeParse(row);
   if (parsed.success) return parsed.data;
   throw new TrainerError('DATA_INVALID', `${place} is no problem: expected { question, answer } as texts`);
-}
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-/** Of a mean: the sample deviation over sqrt(n), as the harness reports it; 0 for a single value. */
-function standardError(values: readonly number[]): number {
-  if (values.length < 2) return 0;
-  const middle = mean(values);
-  const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
-  return Math.sqrt(squares / (values.length - 1) / values.length);
 }
