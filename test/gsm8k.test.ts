@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gsm8kEvaluator } from '@glulam/evaluator-gsm8k';
 import { testEvaluator } from '@glulam/testing';
-import { openModel, train, type EvaluatorContribution } from '@glulam/trainer';
+import { openModel, train } from '@glulam/trainer';
 import { loadConfig } from 'glulam';
 import { describe, expect, test } from 'vitest';
 import { eventsOf, tinyRun } from './tiny.js';
@@ -25,7 +25,7 @@ const evaluate = async (options: object) => {
   }
 };
 
-testEvaluator(gsm8kEvaluator as EvaluatorContribution, {
+testEvaluator(gsm8kEvaluator, {
   options: [
     { file, shots: 0, limit: 2 },
     { file, examples: shots, shots: 2, limit: 2, profile: 'v1' },

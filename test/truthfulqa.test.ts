@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promptOf, truthfulqaEvaluator } from '@glulam/evaluator-truthfulqa';
 import { packTokens, scoreContinuations } from '@glulam/model';
 import { testEvaluator } from '@glulam/testing';
-import { openModel, type EvaluatorContribution } from '@glulam/trainer';
+import { openModel } from '@glulam/trainer';
 import { describe, expect, test } from 'vitest';
 import { tinyRun } from './tiny.js';
 
@@ -34,7 +34,7 @@ async function open() {
   return { ...(await openModel(config, composition)), heldOut: [], signal: new AbortController().signal };
 }
 
-testEvaluator(truthfulqaEvaluator as EvaluatorContribution, { options: [{ file }, { file, limit: 1 }], open });
+testEvaluator(truthfulqaEvaluator, { options: [{ file }, { file, limit: 1 }], open });
 
 describe('truthfulqa', () => {
   test('continuations score the sum of their tokens’ log probabilities, alone and packed', async () => {

@@ -56,8 +56,8 @@ export const gsm8kEvaluator: EvaluatorContribution<Gsm8kOptions> = {
             right['flexible']!.push(Number(sameAnswer(flexibleAnswer(text), problem.answer)));
           }
         }
-        const scores = Object.entries(right).map(([name, values]) => meanScore(name, values));
-        return { ...Object.assign({}, ...scores), questions: tasks.length };
+        const scores = Object.entries(right).flatMap(([name, values]) => Object.entries(meanScore(name, values)));
+        return { ...Object.fromEntries(scores), questions: tasks.length };
       },
     };
   },
