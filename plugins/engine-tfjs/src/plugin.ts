@@ -1,0 +1,24 @@
+import { definePlugin, type Plugin } from '@glulam/plugin';
+import { engines, type EngineContribution } from '@glulam/tensors';
+import { z } from 'zod';
+import { backendNames, openTfjsEngine } from './open-engine.js';
+
+const schema = z.strictObject({
+  /** `auto` takes the first of these that loads. */
+  backend: z.enum([...backendNames, 'auto']).default('auto'),
+});
+export type EngineTfjsOptions = z.input<typeof schema>;
+
+/** The engine `tfjs`: TensorFlow.js on whichever of its backends is installed. None is looked for before it is opened. */
+export function engineTfjs(): Plugin {
+  return definePlugin({
+    name: '@glulam/engine-tfjs',
+    register: (registry) => registry.contribute(engines, { create: () => contribution as EngineContribution }),
+  });
+}
+
+const contribution: EngineContribution<z.output<typeof schema>> = {
+  kind: 'tfjs',
+  schema,
+  open: ({ backend }, { precision }) => openTfjsEngine({ backend, precision }),
+};
