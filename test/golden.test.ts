@@ -8,6 +8,7 @@ import { frobenius, openGolden, rowsOf, type GoldenCase } from '@glulam/testing'
 import { createOptimizer, trainStep } from '@glulam/trainer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nativeEngines } from './native-engines.js';
+import { tfjsEngines } from './tfjs-engines.js';
 
 // Cases that transformers and PEFT computed; tolerances are those of fixtures/golden/README.md.
 const root = path.resolve(import.meta.dirname, '../fixtures/golden');
@@ -26,6 +27,7 @@ const cases = [
 const engines: [name: string, open: (precision: Precision) => Promise<Engine>][] = [
   ['reference', (precision) => Promise.resolve(createReferenceEngine({ precision }))],
   ...nativeEngines(),
+  ...tfjsEngines(),
 ];
 
 /** Loss, logits and every adapter gradient of one pass. */

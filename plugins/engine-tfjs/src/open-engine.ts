@@ -1,5 +1,6 @@
 import { TensorsError, type Engine, type Precision } from '@glulam/tensors';
 import { openCpu } from './backends/cpu.js';
+import { openTensorflow } from './backends/tensorflow.js';
 import { openWasm } from './backends/wasm.js';
 import type { Device } from './device.js';
 import { embedding } from './embedding.js';
@@ -30,12 +31,8 @@ const onKernels = <Data>(device: Device<Data>, precision: Precision): Engine =>
   createEngine(device, precision, (workshop) => ({ embedding: embedding(workshop) }));
 
 const openers: Readonly<Record<BackendName, (precision: Precision) => Promise<Engine>>> = {
-  'node-gpu': () => {
-    throw new TensorsError('ENGINE_UNAVAILABLE', 'todo');
-  },
-  node: () => {
-    throw new TensorsError('ENGINE_UNAVAILABLE', 'todo');
-  },
+  'node-gpu': async (precision) => onKernels(openTensorflow('@tensorflow/tfjs-node-gpu'), precision),
+  node: async (precision) => onKernels(openTensorflow('@tensorflow/tfjs-node'), precision),
   webgpu: () => {
     throw new TensorsError('ENGINE_UNAVAILABLE', 'todo');
   },

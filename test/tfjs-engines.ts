@@ -1,0 +1,9 @@
+import { openTfjsEngine } from '@glulam/engine-tfjs';
+import type { Engine, Precision } from '@glulam/tensors';
+
+export function tfjsEngines(): [name: string, open: (precision: Precision) => Promise<Engine>][] {
+  return (['cpu', 'wasm'] as const).map((backend) => [
+    `tfjs ${backend}`,
+    (precision) => openTfjsEngine({ backend, precision }),
+  ]);
+}
