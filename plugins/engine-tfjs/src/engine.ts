@@ -47,7 +47,15 @@ export interface Workshop<Data> {
   readonly weights: Weights<Data>;
   /** Compute one tensor; the operation is named where it fails. */
   make(operation: string, shape: Shape, dtype: DType, compute: () => Data): Tensor;
+  /** The same of several at once. */
+  makeMany(operation: string, results: readonly Result[], compute: () => readonly Data[]): Tensor[];
   operand(x: Tensor): Operand<Data>;
+}
+
+/** What is known of a tensor before it is computed. */
+export interface Result {
+  readonly shape: Shape;
+  readonly dtype: DType;
 }
 
 /**
@@ -57,7 +65,7 @@ export interface Workshop<Data> {
 export function createEngine<Data>(
   device: Device<Data>,
   precision: Precision,
-  createFused: (workshop: Workshop<Data>) => Partial<FusedOperations>,
+  createFused: (workshop: Workshop<Data>, engine: Engine) => Partial<FusedOperations>,
 ): Engine {
   let tensors = 0;
   let bytes = 0;
@@ -87,7 +95,7 @@ export function createEngine<Data>(
     });
   };
   /** Nothing is computed after a failure; what it would have been made of may be missing. */
-  const attempt = (operation: string, compute: () => Data): Data | undefined => {
+  const attempt = <T>(operation: string, compute: () => T): T | undefined => {
     checkOpen(operation);
     if (failure !== undefined) return undefined;
     try {
@@ -116,6 +124,12 @@ export function createEngine<Data>(
       ...(indices && { indices }),
     });
   };
+  const makeMany: Workshop<Data>['makeMany'] = (operation, results, compute) => {
+    const data = attempt(operation, compute);
+    return results.map(({ shape, dtype }, i) =>
+      view(shape, dtype, { data: data?.[i], bytes: sizeInBytes(shape, dtype), views: 0, owned: true }),
+    );
+  };
   const storageOf = (x: Tensor): Storage<Data> => x.storage as Storage<Data>;
   const operand = (x: Tensor): Operand<Data> => ({ data: storageOf(x).data!, shape: x.shape, dtype: x.dtype });
   const zeros = (shape: Shape): Data => device.fill(shape, 0);
@@ -130,7 +144,7 @@ export function createEngine<Data>(
     );
   };
 
-  const workshop: Workshop<Data> = { device, precision, make, operand, weights };
+  const workshop: Workshop<Data> = { device, precision, make, makeMany, operand, weights };
   const fused: Partial<FusedOperations> = {};
   const engine: Engine = {
     kind: 'tfjs',
@@ -311,6 +325,6 @@ export function createEngine<Data>(
       return make('random', shape, 'float32', () => device.upload(uniforms(sizeOf(shape), key), shape));
     },
   };
-  Object.assign(fused, createFused(workshop));
+  Object.assign(fused, createFused(workshop, engine));
   return engine;
 }

@@ -5,6 +5,8 @@ import { openWasm } from './backends/wasm.js';
 import type { Device } from './device.js';
 import { embedding } from './embedding.js';
 import { createEngine } from './engine.js';
+import type { TfDevice } from './tensorflow/device.js';
+import { createTfFused } from './tensorflow/fused.js';
 
 /** In the order in which `auto` tries them. */
 export const backendNames = ['node-gpu', 'node', 'webgpu', 'wasm', 'cpu'] as const;
@@ -30,9 +32,12 @@ export async function openTfjsEngine({
 const onKernels = <Data>(device: Device<Data>, precision: Precision): Engine =>
   createEngine(device, precision, (workshop) => ({ embedding: embedding(workshop) }));
 
+const onTensorflow = (device: TfDevice, precision: Precision): Engine =>
+  createEngine(device, precision, (workshop, engine) => createTfFused(device, workshop, engine));
+
 const openers: Readonly<Record<BackendName, (precision: Precision) => Promise<Engine>>> = {
-  'node-gpu': async (precision) => onKernels(openTensorflow('@tensorflow/tfjs-node-gpu'), precision),
-  node: async (precision) => onKernels(openTensorflow('@tensorflow/tfjs-node'), precision),
+  'node-gpu': async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node-gpu'), precision),
+  node: async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node'), precision),
   webgpu: () => {
     throw new TensorsError('ENGINE_UNAVAILABLE', 'todo');
   },

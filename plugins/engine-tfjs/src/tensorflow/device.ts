@@ -16,6 +16,8 @@ export interface TfDevice extends Device<TfData> {
   tensorOf(x: Operand<TfData>): TfTensor;
   /** What `body` computes; all else that it made is freed. */
   compute(body: () => TfTensor): TfData;
+  /** The same of several tensors. */
+  computeMany(body: () => readonly TfTensor[]): TfData[];
 }
 
 const unaryNames: Readonly<Record<UnaryOperation, string>> = {
@@ -43,6 +45,8 @@ export function createTfDevice(binding: Binding, description: string): TfDevice 
   const weights = createFileWeights(ops);
 
   const keep = (tensor: TfTensor): TfData => {
+    // A weight may be loaded, and kept, while something else is computed.
+    ops.detach(tensor);
     const data = { tensor, views: [] };
     live.add(data);
     return data;
@@ -62,6 +66,7 @@ export function createTfDevice(binding: Binding, description: string): TfDevice 
     return view!;
   };
   const compute = (body: () => TfTensor): TfData => keep(arena(body));
+  const computeMany = (body: () => readonly TfTensor[]): TfData[] => arena(body).map(keep);
   const upload = (values: Float32Array | Int32Array, shape: Shape): TfData =>
     keep(values instanceof Int32Array ? ops.ints(values, shape) : ops.floats(values, shape));
 
@@ -69,6 +74,7 @@ export function createTfDevice(binding: Binding, description: string): TfDevice 
     ops,
     tensorOf,
     compute,
+    computeMany,
     description,
     bytesPerElement: { float32: 4, bfloat16: 2, int32: 4 },
     upload,
@@ -133,18 +139,7 @@ export function createTfDevice(binding: Binding, description: string): TfDevice 
       ),
     slice: (x, start, size) => compute(() => ops.slice(tensorOf(x), start, size)),
     transpose: (x, permutation) => compute(() => ops.transpose(tensorOf(x), permutation)),
-    concatenate: (parts, axis) =>
-      compute(() => {
-        const inputs = parts.map(tensorOf);
-        // One part is no list to TensorFlow.
-        if (inputs.length === 1) return run('Identity', inputs);
-        return run(
-          'ConcatV2',
-          [...inputs, ops.ints(Int32Array.of(axis), [])],
-          attribute('N', 'int', inputs.length),
-          attribute('T', 'type', inputs[0]!.dtype),
-        );
-      }),
+    concatenate: (parts, axis) => compute(() => ops.concatenate(parts.map(tensorOf), axis)),
     argmax: (x) =>
       compute(() =>
         run(

@@ -1,4 +1,4 @@
-import { sameShape, sizeOf, type Shape } from '@glulam/tensors';
+import { sameShape, type Shape } from '@glulam/tensors';
 import { tfTypes, type Attribute, type Binding, type TfTensor } from './binding.js';
 
 /** tensorflow/c/tf_attrtype.h */
@@ -21,6 +21,8 @@ export interface TfOperations {
   runMany(name: string, inputs: readonly TfTensor[], outputs: number, ...attributes: readonly Attribute[]): TfTensor[];
   arena<T extends TfTensor | readonly (TfTensor | undefined)[]>(body: () => T): T;
   free(tensor: TfTensor): void;
+  /** Take a tensor out of the open arenas: it is the caller's. */
+  detach(tensor: TfTensor): void;
   /** The array is TensorFlow's from now on. */
   floats(values: Float32Array, shape: Shape): TfTensor;
   ints(values: Int32Array, shape: Shape): TfTensor;
@@ -31,6 +33,7 @@ export interface TfOperations {
   reshape(x: TfTensor, shape: Shape): TfTensor;
   transpose(x: TfTensor, permutation: readonly number[]): TfTensor;
   slice(x: TfTensor, start: Shape, size: Shape): TfTensor;
+  concatenate(parts: readonly TfTensor[], axis: number): TfTensor;
   /** The axis stays, with length 1. */
   sum(x: TfTensor, axis: number): TfTensor;
   /** Two matrices or two batches of them; the result has their type. */
@@ -41,9 +44,9 @@ export interface TfOperations {
 }
 
 export function createTfOperations(binding: Binding): TfOperations {
-  const arenas: TfTensor[][] = [];
+  const arenas: Set<TfTensor>[] = [];
   const noted = <T extends TfTensor>(tensor: T): T => {
-    arenas.at(-1)?.push(tensor);
+    arenas.at(-1)?.add(tensor);
     return tensor;
   };
   const create = (values: Float32Array | Int32Array, shape: Shape, dtype: number): TfTensor =>
@@ -57,7 +60,7 @@ export function createTfOperations(binding: Binding): TfOperations {
       return binding.executeOp(name, attributes, ids, outputs).map(noted);
     },
     arena(body) {
-      const made: TfTensor[] = [];
+      const made = new Set<TfTensor>();
       arenas.push(made);
       let kept = new Set<TfTensor | undefined>();
       try {
@@ -72,6 +75,9 @@ export function createTfOperations(binding: Binding): TfOperations {
         }
       }
     },
+    detach(tensor) {
+      for (const made of arenas) made.delete(tensor);
+    },
     free: ({ id }) => binding.deleteTensor(id),
     floats: (values, shape) => create(values, shape, tfTypes.float32),
     ints: (values, shape) => create(values, shape, tfTypes.int32),
@@ -81,6 +87,12 @@ export function createTfOperations(binding: Binding): TfOperations {
     reshape: (x, shape) => (sameShape(x.shape, shape) ? x : ops.run('Reshape', [x, ops.list(shape)])),
     transpose: (x, permutation) => ops.run('Transpose', [x, ops.list(permutation)]),
     slice: (x, start, size) => ops.run('Slice', [x, ops.list(start), ops.list(size)]),
+    concatenate(parts, axis) {
+      // A list's type is not taken from its tensors, and one tensor is no list.
+      if (parts.length === 1) return ops.run('Identity', parts);
+      const attributes = [attribute('N', 'int', parts.length), attribute('T', 'type', parts[0]!.dtype)];
+      return ops.run('ConcatV2', [...parts, ops.ints(Int32Array.of(axis), [])], ...attributes);
+    },
     sum: (x, axis) => ops.run('Sum', [x, ops.list([axis])], attribute('keep_dims', 'bool', true)),
     matmul: (a, b, transposeA = false, transposeB = false) =>
       a.shape.length === 2
@@ -102,5 +114,3 @@ export function createTfOperations(binding: Binding): TfOperations {
   };
   return ops;
 }
-
-export const elements = ({ shape }: TfTensor): number => sizeOf(shape);
