@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createLora } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
+import { openTfjsEngine } from '@glulam/engine-tfjs';
 import { mistralFamily } from '@glulam/family-mistral';
 import { createDecoder, generateTokens, openCheckpoint } from '@glulam/model';
 import { uniforms } from '@glulam/tensors';
@@ -11,6 +12,8 @@ import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    /** `native`, or a backend of engine-tfjs. */
+    engine: { type: 'string', default: 'native' },
     dtype: { type: 'string', default: 'bfloat16' },
     seq: { type: 'string', default: '512' },
     steps: { type: 'string', default: '5' },
@@ -23,7 +26,10 @@ const [seq, steps, decode, threads] = [values.seq, values.steps, values.decode, 
 const seconds = (from) => (performance.now() - from) / 1000;
 
 const begun = performance.now();
-const engine = createNativeEngine({ precision: values.dtype, threads, isa: 'auto' });
+const engine =
+  values.engine === 'native'
+    ? createNativeEngine({ precision: values.dtype, threads, isa: 'auto' })
+    : await openTfjsEngine({ backend: values.engine, precision: values.dtype });
 const checkpoint = openCheckpoint(positionals[0], [mistralFamily]);
 const L = checkpoint.shape.physicalLayers;
 const intervals = [[0, L / 2], [L / 4, (3 * L) / 4], [L / 2, L]]; // prettier-ignore

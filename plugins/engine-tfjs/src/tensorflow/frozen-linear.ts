@@ -8,6 +8,7 @@ import {
 } from '@glulam/tensors';
 import { tfTypes, type TfTensor } from './binding.js';
 import { tfTypeOf, type Bench } from './fused.js';
+import type { TfOperations } from './operations.js';
 
 const { float32, bfloat16 } = tfTypes;
 
@@ -26,6 +27,12 @@ export function frozenProduct(
   const [left, right] = [ops.cast(x, bfloat16), ops.cast(w, bfloat16)];
   if (rounded) return ops.matmul(left, right, false, transpose);
   return ops.matmul(ops.cast(left, float32), ops.cast(right, float32), false, transpose);
+}
+
+/** Two bfloat16 numbers whose sum has 16 significant bits of each value. */
+function halves(ops: TfOperations, x: TfTensor): readonly [high: TfTensor, low: TfTensor] {
+  const high = ops.cast(x, bfloat16);
+  return [high, ops.cast(ops.sub(x, ops.cast(high, float32)), bfloat16)];
 }
 
 /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias; all but the product with W is float32. */
@@ -50,21 +57,37 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
     forward({ x, inScale, outScale, A, B, bias }, { weight, scale, dropout, type }, keep) {
       const m = x.shape[0]!;
       const [n] = weight.shape as [number, number];
-      const rounded = type === 'bfloat16';
+      // Whatever is still added or multiplied after the product wants it whole.
+      const rounded = type === 'bfloat16' && precision === 'bfloat16' && outScale === undefined && bias === undefined;
       return scope(() => {
         const u =
           A === undefined || B === undefined
             ? undefined
             : make(name, [m, A.shape[0]!], 'float32', () => matmul(dropped(wide(x), dropout), of(A), false, true));
+        const scaled = (): TfTensor => (inScale === undefined ? of(x) : mul(wide(x), of(inScale)));
         const sum = (): TfTensor => {
-          const scaled = inScale === undefined ? of(x) : mul(wide(x), of(inScale));
-          const product = frozenProduct(bench, scaled, weight, { transpose: true, rounded });
+          const product = frozenProduct(bench, scaled(), weight, {
+            transpose: true,
+            rounded: rounded && u === undefined,
+          });
           if (u === undefined) return product;
           return add(cast(product, float32), matmul(mul(of(u), scalar(scale)), of(B!), false, true));
+        };
+        /**
+         * [x, u] [W, B]^T: one product that rounds once. Rounded before B u is added, W x would swallow what is less
+         * than half a unit in its last place, which is all that the first steps of training do.
+         */
+        const folded = (): TfTensor => {
+          const [uHigh, uLow] = halves(ops, mul(of(u!), scalar(scale)));
+          const [bHigh, bLow] = halves(ops, of(B!));
+          const left = ops.concatenate([cast(scaled(), bfloat16), uHigh, uLow, uHigh], 1);
+          const right = ops.concatenate([cast(bench.weight(weight), bfloat16), bHigh, bHigh, bLow], 1);
+          return matmul(left, right, false, true);
         };
         // What outScale multiplies is kept for its gradient, like any activation.
         const kept = keep && outScale !== undefined ? [{ shape: [m, n], dtype: precision }] : [];
         const [output, z] = makeMany(name, [{ shape: [m, n], dtype: type }, ...kept], () => {
+          if (rounded && u !== undefined) return [folded()];
           const product = sum();
           let y = outScale === undefined ? product : mul(cast(product, float32), of(outScale));
           if (bias !== undefined) y = add(cast(y, float32), of(bias));
