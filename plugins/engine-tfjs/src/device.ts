@@ -21,6 +21,8 @@ export interface Device<Data> {
   read(x: Operand<Data>): Promise<Float32Array | Int32Array>;
   /** Indices at once, where the backend can; they are checked before they are used. */
   peek?(x: Operand<Data>): Int32Array;
+  /** Where the backend computes behind its calls: resolves when all is done, rejects if any of it failed. */
+  settle?(): Promise<void>;
   /** How a frozen weight of this dtype is kept. */
   weightDtype(stored: DType): 'float32' | 'bfloat16';
   /** The whole weight, in `weightDtype`. */

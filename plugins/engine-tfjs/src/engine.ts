@@ -94,6 +94,14 @@ export function createEngine<Data>(
       if (storage.owned && storage.data !== undefined && !closed) device.free(storage.data);
     });
   };
+  const fail = (operation: string, cause: unknown): void => {
+    failure ??= new TensorsError(
+      'ENGINE_FAILED',
+      `engine-tfjs (${device.description}) failed in ${operation}: ${cause instanceof Error ? cause.message : String(cause)}. ` +
+        'What was asked for after it was not computed: open a new engine to go on.',
+      { cause },
+    );
+  };
   /** Nothing is computed after a failure; what it would have been made of may be missing. */
   const attempt = <T>(operation: string, compute: () => T): T | undefined => {
     checkOpen(operation);
@@ -102,12 +110,7 @@ export function createEngine<Data>(
       return compute();
     } catch (cause) {
       if (cause instanceof TensorsError && cause.code !== 'ENGINE_FAILED') throw cause;
-      failure = new TensorsError(
-        'ENGINE_FAILED',
-        `engine-tfjs (${device.description}) failed in ${operation}: ${cause instanceof Error ? cause.message : String(cause)}. ` +
-          'What was asked for after it was not computed: open a new engine to go on.',
-        { cause },
-      );
+      fail(operation, cause);
       return undefined;
     }
   };
@@ -177,8 +180,12 @@ export function createEngine<Data>(
     },
     async drain() {
       checkOpen('drain');
-      // Backends that compute on this thread let timers, signals and output in here.
-      await new Promise((done) => setImmediate(done));
+      if (device.settle === undefined) {
+        // It computed on this thread: let timers, signals and output in.
+        await new Promise((done) => setImmediate(done));
+      } else {
+        await device.settle().catch((cause: unknown) => fail('work on the device', cause));
+      }
       tell();
     },
     memory: () => ({ tensors, bytes }),

@@ -5,7 +5,7 @@ import type { Device, Operand } from './device.js';
 
 export type Core = typeof import('@tensorflow/tfjs-core');
 
-/** A backend of TensorFlow.js whose kernels run on this thread, and which has no bfloat16. */
+/** A backend of TensorFlow.js; none of these has bfloat16. */
 export interface KernelBackendOptions {
   readonly core: Core;
   /** As its kernels are registered. */
@@ -20,6 +20,12 @@ export interface KernelBackendOptions {
     transposeA: boolean,
     transposeB: boolean,
   ) => Tensor;
+  /** Of a backend that computes behind its calls, so that values are not there at once. */
+  readonly behind?: {
+    /** Wait for all that was asked for; rejects if any of it failed. */
+    settle(): Promise<void>;
+    toBfloat16(x: TensorInfo): TensorInfo;
+  };
 }
 
 /** Kernels by name, on one backend; what they make is counted in `tf.memory()`. */
@@ -51,7 +57,7 @@ const binaryKernels: Readonly<Record<BinaryOperation, string>> = {
  * several backends live beside one another, and no tape or tidy of the library's looks on.
  */
 export function createKernelDevice(options: KernelBackendOptions): Device<Tensor> {
-  const { core, name, backend, description } = options;
+  const { core, name, backend, description, behind } = options;
   const live = new Set<Tensor>();
 
   const keep = (info: TensorInfo): Tensor => {
@@ -114,14 +120,19 @@ export function createKernelDevice(options: KernelBackendOptions): Device<Tensor
     async read({ data }) {
       return ((await backend.read(data.dataId)) as Float32Array | Int32Array).slice();
     },
-    peek: ({ data }) => backend.readSync(data.dataId) as Int32Array,
+    ...(behind === undefined
+      ? { peek: ({ data }) => backend.readSync(data.dataId) as Int32Array }
+      : { settle: behind.settle }),
     weightDtype: () => 'float32',
     loadWeight: (source) => upload(readFloats(source), source.shape),
     close() {
       for (const tensor of live) free(tensor);
     },
 
-    toBfloat16: (x) => upload(roundToBfloat16(backend.readSync(x.data.dataId) as Float32Array), x.shape),
+    toBfloat16: (x) =>
+      behind === undefined
+        ? upload(roundToBfloat16(backend.readSync(x.data.dataId) as Float32Array), x.shape)
+        : keep(behind.toBfloat16(info(x))),
     // Stored as float32 already.
     toFloat32: (x) => copy(x),
     matmul(a, b, transposeA, transposeB) {

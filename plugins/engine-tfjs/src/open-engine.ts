@@ -1,6 +1,7 @@
-import { TensorsError, type Engine, type Precision } from '@glulam/tensors';
+import { type Engine, type Precision } from '@glulam/tensors';
 import { openCpu } from './backends/cpu.js';
 import { openTensorflow } from './backends/tensorflow.js';
+import { openWebgpu } from './backends/webgpu.js';
 import { openWasm } from './backends/wasm.js';
 import type { Device } from './device.js';
 import { embedding } from './embedding.js';
@@ -38,9 +39,7 @@ const onTensorflow = (device: TfDevice, precision: Precision): Engine =>
 const openers: Readonly<Record<BackendName, (precision: Precision) => Promise<Engine>>> = {
   'node-gpu': async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node-gpu'), precision),
   node: async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node'), precision),
-  webgpu: () => {
-    throw new TensorsError('ENGINE_UNAVAILABLE', 'todo');
-  },
+  webgpu: async (precision) => onKernels(await openWebgpu(), precision),
   wasm: async (precision) => onKernels(await openWasm(), precision),
   cpu: async (precision) => onKernels(await openCpu(), precision),
 };
