@@ -103,6 +103,34 @@ describe('train, eval, generate', () => {
     expect(await glulam('generate', '--chat', ...args.slice(1))).toMatchObject({ code: 0, err: '' });
   });
 
+  test('a checkpoint stands for itself with the config of its run, and an adapter folder for itself', async () => {
+    const checkpoint = path.join(run, 'checkpoints/step-00000003');
+    expect((await glulam('eval', checkpoint)).out).toBe((await glulam('eval', run)).out);
+    const moved = path.join(work, 'moved-adapter');
+    cpSync(path.join(run, 'adapter'), moved, { recursive: true });
+    const { code, out } = await glulam('plan', moved);
+    expect([code, out.includes('8 physical layers as 12 virtual layers'), out.includes('325,632')]).toEqual([
+      0,
+      true,
+      true,
+    ]);
+    const prompt = ['--prompt', 'Question: 1 + 1?', '--max-tokens', '4'];
+    const texts = [await glulam('generate', moved, ...prompt), await glulam('generate', run, ...prompt)];
+    expect(texts[0]).toEqual(texts[1]);
+  });
+
+  test('a run that has not ended says how to go on; its plan is its config’s', async () => {
+    const unfinished = path.join(work, 'unfinished');
+    cpSync(run, unfinished, { recursive: true });
+    rmSync(path.join(unfinished, 'adapter'), { recursive: true });
+    const { code, err } = await glulam('generate', unfinished, '--prompt', 'x');
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /has not ended, so it has no adapter yet; go on with it: .*--resume, or name one of its checkpoints/,
+    );
+    expect(await glulam('plan', unfinished)).toMatchObject({ code: 0, err: '' });
+  });
+
   test('JSON and YAML configs say the same as TypeScript ones', async () => {
     const fields = { base: tiny, data: { train: 'rows.jsonl', heldOut: 'rows.jsonl' } };
     writeFileSync(path.join(work, 'rows.jsonl'), '{"question":"1 + 1?","answer":"2"}\n');
@@ -113,8 +141,26 @@ describe('train, eval, generate', () => {
     for (const { code, out } of outputs) expect([code, out]).toEqual([0, outputs[0]!.out]);
   });
 
+  test('plan draws the layers and adds up the memory, of a config and of a run', async () => {
+    const [config, again] = [await glulam('plan', quickstart, '--adapter.r', '4'), await glulam('plan', run)];
+    for (const { code, err, out } of [config, again]) {
+      expect([code, err]).toEqual([0, '']);
+      expect(out).toMatch(/8 physical layers as 12 virtual layers\n[\s\S]*4\.\.7 {2}··████··/);
+      expect(out).toMatch(/the largest batch of the run's data[\s\S]*\n {2}peak +\d+ MB {2}at once/);
+    }
+    expect(config.out).toContain('162,816');
+    expect(again.out).toContain('325,632');
+  });
+
   test('help, with exit code 0', async () => {
-    for (const args of [[], ['--help'], ['train', '--help'], ['eval', '-h'], ['generate', '--help']]) {
+    for (const args of [
+      [],
+      ['--help'],
+      ['train', '--help'],
+      ['eval', '-h'],
+      ['generate', '--help'],
+      ['data', '--help'],
+    ]) {
       const { code, out } = await glulam(...args);
       expect([code, out.includes('glulam')]).toEqual([0, true]);
     }
@@ -171,9 +217,19 @@ describe('reporters', () => {
   });
 });
 
+test('data is shown without weights or an engine', async () => {
+  const light = base('light', (at) => rmSync(path.join(at, 'model.safetensors')));
+  const { code, out, err } = await glulam('data', quickstart, '--base', light, '--engine.kind', 'none', '--samples', '1'); // prettier-ignore
+  expect([code, err]).toEqual([0, '']);
+  expect(out).toMatch(/word-problems.train.jsonl: training, read as question_answer\n {2}800 rows\n {2}800 examples of 80,343 tokens/); // prettier-ignore
+  expect(out).toMatch(/word-problems.heldout.jsonl: held out[\s\S]*a pass over the data is 800 examples, 100 steps; this run takes 150/); // prettier-ignore
+  expect(out).toMatch(/\n {2}│ <s>Question: [^]*⟦ [^⟦]*<\/s>⟧\n$/);
+  expect(out).not.toContain('\u001b');
+});
+
 describe('what is wrong is said, with exit code 1, and nothing is left behind', () => {
   const cases: [string, () => string[], RegExp][] = [
-    ['an unknown command', () => ['trian'], /no command "trian"; it has train, eval, generate/],
+    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, generate/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
     ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],
@@ -188,9 +244,10 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['an unknown model type', () => ['train', quickstart, '--base', base('type', (at) => editConfig(at, { model_type: 'gemma' }))], /model_type "gemma"; installed families: llama, mistral/],
     ['a quantized checkpoint', () => ['train', quickstart, '--base', base('quantized', (at) => editConfig(at, { quantization_config: { quant_method: 'awq' } }))], /quant_method: "awq"/],
     ['shapes that do not fit', () => ['train', quickstart, '--base', base('shape', (at) => editConfig(at, { hidden_size: 128 }))], /has shape \[1536, 192\]; config.json makes it \[1536, 128\]/],
-    ['a file with bad rows', () => (writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'), ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]), /bad.jsonl:1: has the keys question/],
+    ['a file with bad rows', () => (writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'), ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]), /first row of .*bad.jsonl has the keys question; no installed format[\s\S]*question_answer: \{ question, answer \}/],
     ['an evaluator without its data', () => (writeFileSync(path.join(work, 'l.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' }, evaluate: { evaluators: [{ kind: 'loss' }] } })), ['train', 'l.json']), /"loss" needs held-out data; name a file as data.heldOut/],
     ['nothing to evaluate', () => (writeFileSync(path.join(work, 'n.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' } })), ['eval', 'n.json']), /nothing to evaluate: name a file as data.heldOut/],
+    ['samples that are no number', () => ['data', quickstart, '--samples', 'x'], /--samples is "x"; expected a number/],
     ['no prompt', () => ['generate', quickstart], /needs a text: --prompt/],
     ['an unknown option of generate', () => ['generate', quickstart, '--promt', 'x'], /no option --promt/],
     ['no run', () => ['eval', path.join(work, 'none')], /neither a run folder/],

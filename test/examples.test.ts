@@ -14,6 +14,7 @@ const lossesIn = (lines: readonly string[]) =>
 test('a pipeline trains, evaluates on request, stops by signal and goes on', async () => {
   const lines = printed();
   await import('../examples/pipelines/train-and-resume.js');
+  expect(lines[0]).toMatch(/^plan: 325632 trainable parameters, peak \d+ MB: fits$/);
   expect(lossesIn(lines)).toHaveLength(6);
   expect(lines.filter((line) => line.startsWith('step 0: held-out'))).toHaveLength(1);
   expect(lines.filter((line) => line.startsWith('step 3: held-out'))).toHaveLength(1);

@@ -1,15 +1,23 @@
+import { existsSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import path from 'node:path';
 import { createNativeEngine, planNativeEngine } from '@glulam/engine-native';
 import { families, createDecoder, openCheckpoint, type Decoder } from '@glulam/model';
 import { createPlanningEngine, createReferenceEngine, type Precision } from '@glulam/tensors';
 import {
+  checkMemory,
   createOptimizer,
   describeModel,
   labelBatch,
   meanLoss,
+  planRun,
+  train,
   trainStep,
   type Example,
   type RunConfigInput,
+  type RunPlan,
 } from '@glulam/trainer';
+import { plan } from 'glulam';
 import { describe, expect, test } from 'vitest';
 import { tinyRun } from './tiny.js';
 
@@ -69,10 +77,10 @@ describe('an engine that only counts takes what the engine itself takes', () => 
     await goThrough(decoderOf(shape, engine), examples, recompute, accumulate);
     const { peakBytes } = engine.stats();
     await engine.close();
-    const plan = planNativeEngine({ precision, threads: 2 });
-    await goThrough(decoderOf(shape, plan), examples, recompute, accumulate);
-    expect(plan.peakBytes).toBe(peakBytes);
-    expect(plan.memory()).toEqual({ tensors: 0, bytes: 0 });
+    const counting = planNativeEngine({ precision, threads: 2 });
+    await goThrough(decoderOf(shape, counting), examples, recompute, accumulate);
+    expect(counting.peakBytes).toBe(peakBytes);
+    expect(counting.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
 
   test('reference: the live bytes after each part of a step are the same', async () => {
@@ -89,5 +97,110 @@ describe('an engine that only counts takes what the engine itself takes', () => 
     }
     expect(live[1]).toEqual(live[0]);
     expect(live[0]).toHaveLength(14);
+  });
+});
+
+describe('plans from config.json alone', () => {
+  const examples = path.resolve(import.meta.dirname, '../examples/plans');
+
+  test('Mistral 7B by the card’s map', async () => {
+    const { parameters, layers, hasWeights, batch, bytes, recompute } = await plan(
+      path.join(examples, 'mistral-7b.config.ts'),
+    );
+    expect(layers).toHaveLength(48);
+    expect(hasWeights).toBe(false);
+    // 7,241,732,096 is what the checkpoint has; each of 16 layers more has 218,112,000.
+    expect(parameters).toEqual({
+      stored: 7_241_732_096,
+      effective: 7_241_732_096 + 16 * 218_112_000,
+      trainable: 31_457_280,
+    });
+    expect(batch).toEqual({ sequences: 1, tokens: 2048, perStep: 4, fromData: false });
+    expect(bytes).toMatchObject({
+      weights: 2 * 7_241_732_096,
+      adapters: 4 * 31_457_280,
+      gradients: 4 * 31_457_280,
+      optimizer: 8 * 31_457_280,
+      keyValuesPerToken: 48 * 2 * 8 * 128 * 2,
+    });
+    // With recomputation each virtual layer leaves its input, float32, and little else.
+    expect(recompute).toBe(true);
+    expect(bytes.activations / (48 * 2048 * 4096 * 4)).toBeCloseTo(1, 1);
+    // The peak holds at least what is alive all the time.
+    expect(bytes.peak).toBeGreaterThan(bytes.process + bytes.adapters + bytes.optimizer + bytes.activations);
+  });
+
+  test('the same number is trained by r=12 without expansion', async () => {
+    const { parameters } = await plan(
+      {
+        base: 'mistral-7b',
+        adapter: { kind: 'lora', r: 12 },
+        data: { train: 'none.jsonl' },
+        train: { batch: { tokens: 64 } },
+      },
+      { folder: examples },
+    );
+    expect(parameters.trainable).toBe(31_457_280);
+    expect(parameters.effective).toBe(parameters.stored);
+  });
+
+  test('Llama 2 70B as 140 layers', async () => {
+    const { parameters, layers } = await plan(path.join(examples, 'llama-2-70b.config.ts'));
+    expect(layers).toHaveLength(140);
+    expect((parameters.stored / 1e9).toFixed(1)).toBe('69.0');
+    expect((parameters.effective / 1e9).toFixed(1)).toBe('120.3');
+  });
+});
+
+describe('what does not fit', () => {
+  // A rank whose adapters, gradients and optimizer (16 bytes a parameter) take twice the memory of this machine: each of
+  // 12 layers has linear layers of 3,392 inputs and outputs in all.
+  const rank = Math.ceil((2 * totalmem()) / 16 / 12 / 3392);
+  const huge = { adapter: { kind: 'lora', r: rank }, train: { steps: 2, batch: 1 } };
+
+  test('is refused before anything is written, with the parts and a way out', async () => {
+    const { out, config, composition } = tinyRun(huge);
+    await expect(train(config, composition)).rejects.toMatchObject({
+      code: 'MEMORY_INSUFFICIENT',
+      message: expect.stringMatching(
+        /takes [\d.]+ GB that cannot be evicted \(.*optimizer [\d.]+ GB.*GB are available; train fewer parameters: lower adapter.r/,
+      ),
+    });
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test('is planned all the same', async () => {
+    const { config, composition } = tinyRun(huge);
+    const { verdict, bytes, memory } = await planRun(config, composition);
+    expect(verdict).toBe('does not fit');
+    expect(bytes.peak).toBeGreaterThan(memory.available);
+  });
+
+  const planned = (changes: Partial<RunPlan>): RunPlan =>
+    ({
+      bytes: { weights: 10e9, activations: 6e9, logits: 1e6, adapters: 1e6, gradients: 1e6, optimizer: 2e6, process: 1e8, peak: 7e9 },
+      memory: { available: 8e9, total: 9e9, limit: undefined },
+      engine: { kind: 'native', precision: 'bfloat16', hasPlan: true },
+      batch: { sequences: 4, tokens: 8192, perStep: 1, fromData: true },
+      recompute: false,
+      ...changes,
+    }) as RunPlan; // prettier-ignore
+
+  test('mapped weights beyond the memory are warned of, and so is what is only estimated', () => {
+    const warnings: string[] = [];
+    checkMemory(planned({ verdict: 'fits' }), (message) => warnings.push(message));
+    expect(warnings).toEqual([]);
+    checkMemory(planned({ verdict: 'weights are read again' }), (message) => warnings.push(message));
+    expect(warnings.pop()).toMatch(/takes 6.90 GB .* 10.00 GB of mapped weights, while 8.00 GB are available: .* read from disk again/);
+    const engine = { kind: 'other', precision: 'float32' as const, hasPlan: false };
+    checkMemory(planned({ verdict: 'does not fit', engine }), (message) => warnings.push(message));
+    expect(warnings.pop()).toMatch(/The engine other foresees no memory itself: an estimate/);
+  }); // prettier-ignore
+
+  test('the way out is the part that is largest', () => {
+    const refused = (changes: Partial<RunPlan>) =>
+      expect(() => checkMemory(planned({ verdict: 'does not fit', ...changes }), () => {}));
+    refused({}).toThrow(/set train.recompute to true, or use a smaller train.batch \(now 8,192 tokens\)/);
+    refused({ recompute: true }).toThrow(/available; use a smaller train.batch/);
   });
 });

@@ -1,8 +1,8 @@
-// A pipeline in code: train, watch, ask for an evaluation, stop by a signal, and go on from the checkpoint.
+// A pipeline in code: plan, train, watch, ask for an evaluation, stop by a signal, and go on from the checkpoint.
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { defineConfig, run } from 'glulam';
+import { defineConfig, plan, run } from 'glulam';
 
 const config = defineConfig({
   base: '../models/tiny-mistral-gsm8k',
@@ -15,6 +15,9 @@ const config = defineConfig({
   out: path.join(await mkdtemp(path.join(tmpdir(), 'glulam-pipeline-')), 'run'),
 });
 const folder = import.meta.dirname;
+
+const { parameters, bytes, verdict } = await plan(config, { folder });
+console.log(`plan: ${parameters.trainable} trainable parameters, peak ${(bytes.peak / 1e6).toFixed(0)} MB: ${verdict}`);
 
 const controller = new AbortController();
 const first = await run(config, {

@@ -1,6 +1,8 @@
 import type { Command } from './commands/command.js';
+import { dataCommand } from './commands/data.js';
 import { evalCommand } from './commands/eval.js';
 import { generateCommand } from './commands/generate.js';
+import { planCommand } from './commands/plan.js';
 import { trainCommand } from './commands/train.js';
 
-export const commands: readonly Command[] = [trainCommand, evalCommand, generateCommand];
+export const commands: readonly Command[] = [dataCommand, planCommand, trainCommand, evalCommand, generateCommand];

@@ -6,6 +6,7 @@ export { GlulamError } from './errors.js';
 export type { LoadedConfig } from './load-config.js';
 export { loadConfig, resolveConfig } from './load-config.js';
 export { core, preset } from './preset.js';
+export { plan } from './plan/plan.js';
 export type { RunOptions } from './run.js';
 export { run } from './run.js';
-export type { RunEvent, RunRequest, TrainResult } from '@glulam/trainer';
+export type { RunEvent, RunPlan, RunRequest, TrainResult } from '@glulam/trainer';

@@ -2,7 +2,14 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
-import { configError, describeIssues, runConfigSchema, type DataSources, type RunConfig } from '@glulam/trainer';
+import {
+  configError,
+  describeIssues,
+  isTemplateFile,
+  runConfigSchema,
+  type DataSources,
+  type RunConfig,
+} from '@glulam/trainer';
 import { createJiti } from 'jiti';
 import { parse as parseYaml } from 'yaml';
 import type { GlulamConfig } from './define-config.js';
@@ -62,7 +69,7 @@ export function resolveConfig(fields: Record<string, unknown>, plugins: PluginLi
       : Array.isArray(sources)
         ? sources.map((each) => (typeof each === 'string' ? here(each) : { ...each, file: here(each.file) }))
         : { ...sources, file: here(sources.file) };
-  const { heldOut, cache } = data;
+  const { heldOut, cache, chatTemplate } = data;
   const config: RunConfig = {
     ...rest,
     base: here(base),
@@ -71,6 +78,7 @@ export function resolveConfig(fields: Record<string, unknown>, plugins: PluginLi
       train: files(data.train),
       ...(heldOut === undefined ? {} : { heldOut: typeof heldOut === 'number' ? heldOut : files(heldOut) }),
       ...(cache === undefined ? {} : { cache: here(cache) }),
+      ...(chatTemplate !== undefined && isTemplateFile(chatTemplate) ? { chatTemplate: here(chatTemplate) } : {}),
     },
     out: path.resolve(rest.out),
   };

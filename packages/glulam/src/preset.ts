@@ -1,4 +1,5 @@
 import { adapterLora } from '@glulam/adapter-lora';
+import { dataFormats } from '@glulam/data-formats';
 import { engineNative } from '@glulam/engine-native';
 import { evaluatorLoss } from '@glulam/evaluator-loss';
 import { expansionInterleave } from '@glulam/expansion-interleave';
@@ -45,6 +46,7 @@ export const preset = (): PluginList => [
   expansionInterleave(),
   adapterLora(),
   evaluatorLoss(),
+  dataFormats(),
   reporterConsole(),
   reporterJsonl(),
   reporterTensorboard(),

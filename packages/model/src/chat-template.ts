@@ -20,6 +20,12 @@ export interface ChatTemplate {
   /** The Jinja source. */
   readonly source: string;
   /**
+   * Parses the template, which else waits for its first use.
+   *
+   * @throws ModelError CHAT_TEMPLATE_FAILED
+   */
+  check(): void;
+  /**
    * The conversation as the model is to read it. Templates write the beginning-of-text token themselves: encode the
    * result with `addSpecialTokens: false`.
    *
@@ -46,10 +52,18 @@ export interface ChatTemplate {
 export function createChatTemplate(source: string, specialTokens: SpecialTokens): ChatTemplate {
   let template: Template | undefined;
 
-  const render: ChatTemplate['render'] = (messages, { addGenerationPrompt = false } = {}) => {
+  const parsed = (): Template => {
     try {
-      template ??= new Template(source);
-      return template.render({
+      return (template ??= new Template(source));
+    } catch (error) {
+      throw failed('cannot be parsed', error);
+    }
+  };
+
+  const render: ChatTemplate['render'] = (messages, { addGenerationPrompt = false } = {}) => {
+    const parsedTemplate = parsed();
+    try {
+      return parsedTemplate.render({
         ...specialTokens,
         messages,
         add_generation_prompt: addGenerationPrompt,
@@ -58,13 +72,7 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens)
       });
     } catch (error) {
       // The template's own refusals (raise_exception) arrive here too, as errors with its words.
-      const failure =
-        template === undefined ? 'cannot be parsed' : `refuses a conversation of the roles ${roles(messages)}`;
-      throw new ModelError(
-        'CHAT_TEMPLATE_FAILED',
-        `The model's chat template ${failure}: ${error instanceof Error ? error.message : String(error)}`,
-        { cause: error },
-      );
+      throw failed(`refuses a conversation of the roles ${roles(messages)}`, error);
     }
   };
 
@@ -88,7 +96,12 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens)
     return spans;
   };
 
-  return { source, render, renderWithMask };
+  return { source, check: () => void parsed(), render, renderWithMask };
+}
+
+function failed(what: string, cause: unknown): ModelError {
+  const words = cause instanceof Error ? cause.message : String(cause);
+  return new ModelError('CHAT_TEMPLATE_FAILED', `The model's chat template ${what}: ${words}`, { cause });
 }
 
 /** How much of a turn the model writes: not the white space that templates put behind the end-of-turn token. */

@@ -19,7 +19,7 @@ import { linearNames, type DecoderShape, type LinearName } from './family.js';
 import type { KeyValueCache } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
 import { linearSites } from './linear-sites.js';
-import { checkVirtualLayers, type VirtualLayer } from './virtual-layer.js';
+import { checkVirtualLayers, unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
 
 /** The weights of one physical layer: opened once, shared by all its virtual layers. */
 interface PhysicalLayer {
@@ -112,10 +112,7 @@ function checkAdapterValues(values: AdapterValues, trained: ReadonlyMap<string, 
 export function createDecoder(options: DecoderOptions): Decoder {
   const { engine, checkpoint, adapter, adapterValues, seed = 0 } = options;
   const { shape, files } = checkpoint;
-  const records = checkVirtualLayers(
-    options.layers ?? Array.from({ length: shape.physicalLayers }, (_, physical) => ({ physical })),
-    shape.physicalLayers,
-  );
+  const records = checkVirtualLayers(options.layers ?? unexpandedLayers(shape.physicalLayers), shape.physicalLayers);
   const ops = createOperations(engine);
   const held: Tensor[] = [];
   const hold = (tensor: Tensor): Tensor => {

@@ -29,7 +29,7 @@ export { inverseFrequencies, ropeTables } from './rope.js';
 export type { ExpansionStrategy } from './strategy.js';
 export { strategies } from './strategy.js';
 export type { VirtualLayer } from './virtual-layer.js';
-export { checkVirtualLayers, layerMap, markRepeats, repeatOptions, visits } from './virtual-layer.js';
+export { checkVirtualLayers, layerMap, markRepeats, repeatOptions, unexpandedLayers, visits } from './virtual-layer.js';
 export type { SavedAdapter } from './peft-files.js';
 export { readPeftAdapter, writePeftAdapter } from './peft-files.js';
 export type { ChatMessage, ChatTemplate, SpecialTokens, TextSpan } from './chat-template.js';

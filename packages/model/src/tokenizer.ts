@@ -7,6 +7,8 @@ import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
 export interface OpenTokenizerOptions {
   /** Rows of the model's embedding. They may outnumber the tokens (padding), never the other way round. */
   readonly vocabularySize?: number | undefined;
+  /** Jinja source of a chat template in place of the checkpoint's own. */
+  readonly chatTemplate?: string | undefined;
 }
 
 export interface EncodeOptions {
@@ -88,6 +90,7 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     tokens.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
 
   const eosId = named.get('eos_token');
+  const template = options.chatTemplate ?? files.chatTemplate;
   return {
     encode: (text, { addSpecialTokens = true } = {}) =>
       tokens.encode(text, { add_special_tokens: addSpecialTokens }).ids,
@@ -102,8 +105,7 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     eosId,
     padId: named.get('pad_token'),
     eosIds: [...new Set([...(eosId === undefined ? [] : [eosId]), ...files.generationEosIds])],
-    chatTemplate:
-      files.chatTemplate === undefined ? undefined : createChatTemplate(files.chatTemplate, files.specialTokens),
+    chatTemplate: template === undefined ? undefined : createChatTemplate(template, files.specialTokens),
   };
 }
 

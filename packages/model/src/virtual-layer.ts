@@ -39,6 +39,10 @@ export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLaye
   return layers;
 }
 
+/** The base as it is: each physical layer once. */
+export const unexpandedLayers = (physicalLayers: number): VirtualLayer[] =>
+  Array.from({ length: physicalLayers }, (_, physical) => ({ physical }));
+
 /** How often each virtual layer's physical layer was visited before it: 0 for a first visit, more for repeats. */
 export function visits(layers: readonly VirtualLayer[]): number[] {
   const seen = new Map<number, number>();

@@ -6,6 +6,8 @@ export type { FamilyCases } from './test-family.js';
 export { testFamily } from './test-family.js';
 export type { AdapterCases } from './test-adapter.js';
 export { testAdapter } from './test-adapter.js';
+export type { DataFormatCases } from './test-data-format.js';
+export { testDataFormat } from './test-data-format.js';
 export type { EvaluatorCases } from './test-evaluator.js';
 export { testEvaluator } from './test-evaluator.js';
 export type { ReporterCases, ReporterPlace } from './test-reporter.js';

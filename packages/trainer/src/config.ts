@@ -12,6 +12,22 @@ const source = z.strictObject({
   weight: z.number().positive().optional(),
 });
 const sources = z.union([z.string(), source, z.array(z.union([z.string(), source])).min(1)]);
+const weightsOf = (given: DataSources): (number | undefined)[] =>
+  (Array.isArray(given) ? given : [given]).map((each) => (typeof each === 'string' ? undefined : each.weight));
+const trainSources = sources.refine(
+  (given) => new Set(weightsOf(given).map((weight) => weight === undefined)).size === 1,
+  'some files have a weight and some have none; give all of them one, or none (then each counts by its size)',
+);
+const heldOut = z.union([
+  sources.refine(
+    (given) => weightsOf(given).every((weight) => weight === undefined),
+    'held-out data is not drawn from: weight is an option of data.train',
+  ),
+  z
+    .number()
+    .positive()
+    .refine((wanted) => wanted < 1 || Number.isInteger(wanted), 'expected a share below 1, or a whole number of rows'),
+]);
 
 /** Optimizer steps of a run that names neither steps nor epochs. */
 export const defaultSteps = 100;
@@ -29,9 +45,9 @@ export const runConfigSchema = z.strictObject({
   seed: z.int().min(0).max(0xffffffff).default(0),
   data: z.strictObject({
     /** One file, or several that are mixed. */
-    train: sources,
+    train: trainSources,
     /** Files of their own, or what is set apart from `train`: a share of its rows (below 1) or so many of them. */
-    heldOut: z.union([sources, z.number().positive()]).optional(),
+    heldOut: heldOut.optional(),
     /** The text before an answer; `{question}` is replaced by the row's. */
     prompt: z.string().includes('{question}').default('Question: {question}\nAnswer:'),
     /** Jinja source, the name of a file of it, or `plain`; default: the base checkpoint's own. */

@@ -2,6 +2,7 @@ import {
   adapters,
   linearSites,
   strategies,
+  unexpandedLayers,
   type Adapter,
   type AdapterChoice,
   type DecoderShape,
@@ -23,9 +24,7 @@ export interface ModelDescription {
 export function describeModel(config: RunConfig, composition: Composition, shape: DecoderShape): ModelDescription {
   const { physicalLayers } = shape;
   const expansion = config.expansion && choose(composition, strategies, 'expansion', config.expansion);
-  const layers =
-    expansion?.contribution.expand(physicalLayers, expansion.options) ??
-    Array.from({ length: physicalLayers }, (_, physical) => ({ physical }));
+  const layers = expansion?.contribution.expand(physicalLayers, expansion.options) ?? unexpandedLayers(physicalLayers);
   const { contribution, options } = choose(composition, adapters, 'adapter', config.adapter);
   const sites = linearSites(shape, layers);
   const resolved = contribution.resolve?.(options, sites) ?? options;

@@ -3,7 +3,6 @@ import {
   createDecoder,
   families,
   openCheckpoint,
-  openTokenizer,
   readAdapter,
   type AdapterChoice,
   type Decoder,
@@ -13,6 +12,7 @@ import type { Composition } from '@glulam/plugin';
 import { engines } from '@glulam/tensors';
 import { choose } from './choices.js';
 import type { RunConfig } from './config.js';
+import { openRunTokenizer } from './data/chat-template-choice.js';
 import { describeModel, resolvePrecision } from './describe-model.js';
 
 /** A model on its engine, with its tokenizer; `close` ends both. */
@@ -26,15 +26,15 @@ export interface OpenModel {
 
 /**
  * Open the base, expand it and put the adapter on: a fresh one, or the one saved in `adapterFolder`. Everything that can
- * be wrong is checked from headers and configs before the engine starts.
+ * be wrong is checked from headers and configs before the engine starts. `tokenizer`: the run's, if it is open already.
  */
 export async function openModel(
   config: RunConfig,
   composition: Composition,
-  { adapterFolder }: { readonly adapterFolder?: string } = {},
+  { adapterFolder, tokenizer: opened }: { readonly adapterFolder?: string; readonly tokenizer?: Tokenizer } = {},
 ): Promise<OpenModel> {
   const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const tokenizer = openTokenizer(config.base, { vocabularySize: checkpoint.shape.vocabularySize });
+  const tokenizer = opened ?? openRunTokenizer(config, checkpoint.shape.vocabularySize);
   const saved =
     adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
   const { layers, adapter, choice } = saved ?? describeModel(config, composition, checkpoint.shape);

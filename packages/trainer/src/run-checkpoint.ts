@@ -21,8 +21,8 @@ const progressSchema = z.strictObject({
   drawn: z.int().min(0),
   /** Engine, instruction set and threads: the same losses, bit for bit, follow only on the same ones. */
   engine: z.string(),
-  /** What the training data came to, so that other data under the same name is noticed. */
-  data: z.strictObject({ examples: z.int(), tokens: z.int() }),
+  /** What the data came to, so that other data under the same name is noticed; `sha256` of its tokens. */
+  data: z.strictObject({ examples: z.int(), tokens: z.int(), sha256: z.string() }),
 });
 const stateSchema = progressSchema.extend({
   /** Every other file of the checkpoint. */

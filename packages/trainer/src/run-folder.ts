@@ -93,7 +93,7 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
     bestStep: () => bestStep,
     write(event) {
       if (failure !== undefined) return;
-      const line = Buffer.from(`${JSON.stringify(event)}\n`);
+      const line = Buffer.from(`${lineOf(event)}\n`);
       const before = fstatSync(log).size;
       try {
         for (let done = 0; done < line.length;) done += writeSync(log, line, done);
@@ -112,6 +112,17 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
     },
     close: () => closeSync(log),
   };
+}
+
+/** A plugin's own event may hold what JSON cannot say; the run goes on, and says what is missing. */
+function lineOf(event: RunEvent): string {
+  if (event.type !== 'plugin') return JSON.stringify(event);
+  try {
+    return JSON.stringify(event);
+  } catch (error) {
+    const message = `the event ${event.name} is left out: JSON cannot say its data (${(error as Error).message})`;
+    return JSON.stringify({ type: 'warning', time: event.time, message } satisfies RunEvent);
+  }
 }
 
 function readBest(file: string): BestCheckpoint {

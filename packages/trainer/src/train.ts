@@ -1,22 +1,27 @@
 import path from 'node:path';
-import { writeAdapter as saveAdapter } from '@glulam/model';
+import { families, openCheckpoint, writeAdapter as saveAdapter } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { tap } from 'rxjs';
 import { labelBatch } from './batches.js';
 import { choose, configError } from './choices.js';
-import { defaultSteps, type RunConfig } from './config.js';
-import { openData } from './data/open-data.js';
+import type { RunConfig } from './config.js';
+import { openRunTokenizer } from './data/chat-template-choice.js';
+import { openData, runSteps } from './data/open-data.js';
+import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
 import { openModel } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
+import { checkMemory } from './plan/check-memory.js';
+import { planRun } from './plan/plan-run.js';
 import { reporters } from './reporter.js';
 import {
   checkpointFolder,
   findCheckpoint,
   pruneCheckpoints,
   readOptimizer,
+  type RunProgress,
   writeCheckpoint,
 } from './run-checkpoint.js';
 import { checkRunFolder, openRunFolder } from './run-folder.js';
@@ -46,157 +51,206 @@ export interface TrainResult {
 export async function train(
   config: RunConfig,
   composition: Composition,
-  { signal = new AbortController().signal, resume = false }: TrainOptions = {},
+  options: TrainOptions = {},
+): Promise<TrainResult> {
+  const events = composition.get(eventsToken);
+  const closers: Closer[] = [];
+  let result: TrainResult;
+  try {
+    result = await trainOpening(config, composition, options, closers);
+  } catch (error) {
+    events.emit(failed(error));
+    await closeAll(closers);
+    throw error;
+  }
+  const [failure] = await closeAll(closers);
+  if (failure !== undefined) throw failure.error;
+  return result;
+}
+
+type Closer = () => void | Promise<void>;
+
+/** The run itself; what it opens goes into `closers`. */
+async function trainOpening(
+  config: RunConfig,
+  composition: Composition,
+  { signal = new AbortController().signal, resume = false }: TrainOptions,
+  closers: Closer[],
 ): Promise<TrainResult> {
   const started = Date.now();
   const { out: folder, train: settings, evaluate: evaluation, seed } = config;
   const events = composition.get(eventsToken);
   const adapterFolder = path.join(folder, 'adapter');
-  const closers: (() => void | Promise<void>)[] = [];
   const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
 
-  try {
-    // Everything that can be refused is refused before the folder is touched.
-    const chosen = openEvaluators(config, composition);
-    checkWatch(
-      evaluation,
-      chosen.map(({ kind }) => kind),
-    );
-    checkRunFolder(config, resume);
-    for (const choice of config.reporters) {
-      const { contribution, options } = choose(composition, reporters, 'reporters', choice);
-      closers.push(contribution.open(options, events));
-    }
-    const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
-    const model = await openModel(config, composition, checkpoint && { adapterFolder: checkpoint.adapterFolder });
-    closers.push(() => model.close());
-    const { decoder, tokenizer } = model;
-    const data = await openData(config, composition, tokenizer, { signal });
-    closers.push(() => data.close());
-    const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
-    const dataSize = { examples: data.examples, tokens: data.reports.reduce((sum, { tokens }) => sum + tokens, 0) };
-    const progress = checkpoint?.progress ?? { step: 0, drawn: 0, engine, data: dataSize };
-    checkProgress(progress, engine, dataSize, warn);
-    signal.throwIfAborted();
+  // What is told before there is a run folder is written into it first.
+  const early: RunEvent[] = [];
+  let record = (event: RunEvent): void => void early.push(event);
+  const logging = events.listen('run folder', (stream) => stream.pipe(tap((event) => record(event))));
+  closers.push(() => logging.unsubscribe());
 
-    const run = await openRunFolder(config);
-    closers.push(() => run.close());
-    const logging = events.listen('run folder', (stream) => stream.pipe(tap((event) => run.write(event))));
-    closers.push(() => logging.unsubscribe());
-    const { beta1, beta2, epsilon, weightDecay, learningRate: peak, warmupSteps, schedule: kind } = settings;
-    const optimizer = createOptimizer(
-      decoder.ops,
-      decoder.parameters,
-      { beta1, beta2, epsilon, weightDecay },
-      checkpoint && readOptimizer(checkpoint),
-    );
-    closers.push(() => optimizer.close());
-    const steps = settings.steps ?? (settings.epochs === undefined ? defaultSteps : data.stepsIn(settings.epochs));
-    const batches = data.batches(progress.drawn);
-    let { step } = progress;
-    events.emit({
-      type: 'run.started',
-      time: started,
-      folder,
-      engine,
-      physicalLayers: decoder.shape.physicalLayers,
-      virtualLayers: decoder.layers.length,
-      trainableParameters: [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0),
-      steps,
-      examples: data.examples,
-      ...(checkpoint === undefined ? {} : { resumedFrom: step }),
-    });
-    for (const report of data.reports) events.emit({ type: 'data.read', time: Date.now(), ...report });
-    if (resume && checkpoint === undefined)
-      warn(`${folder} has no checkpoint to go on from: the run begins at the first step`);
-    const recorded = run.recorded.filter(
-      (event) => event.type === 'evaluation.finished' && event.step <= progress.step,
-    );
-    closers.push(watchScores(events, evaluation, recorded));
-
-    const scores: Record<string, Readonly<Record<string, number>>> = lastScores(recorded);
-    const evaluate = async (): Promise<void> => {
-      try {
-        for (const { kind, evaluator } of chosen) {
-          scores[kind] = await evaluator.evaluate({ decoder, tokenizer, heldOut: data.heldOut, signal });
-          events.emit({ type: 'evaluation.finished', time: Date.now(), step, evaluator: kind, scores: scores[kind] });
-        }
-      } catch (error) {
-        // Aborted: the run ends with its checkpoint, without these scores.
-        if (!signal.aborted) throw error;
-      }
-    };
-    const writeAdapter = (to: string): Promise<void> =>
-      saveAdapter(decoder, to, { base: config.base, adapter: model.adapterChoice });
-    let savedAt = checkpoint === undefined ? -1 : step;
-    const save = async (best: boolean): Promise<void> => {
-      if (savedAt === step && !best) return;
-      const to = checkpointFolder(folder, step);
-      if (savedAt !== step) {
-        const saved = { step, drawn: batches.drawn, engine, data: dataSize };
-        await writeCheckpoint(to, decoder, optimizer, saved, writeAdapter);
-        savedAt = step;
-      }
-      if (best) await run.keepBest({ step, folder: path.relative(folder, to), scores });
-      await pruneCheckpoints(folder, config.checkpoint.keep, [run.bestStep()]);
-      events.emit({ type: 'checkpoint.saved', time: Date.now(), step, folder: to, best });
-    };
-    const isDue = (every: number): boolean => step === steps || (every > 0 && step % every === 0);
-
-    const evaluated = recorded.some((event) => event.type === 'evaluation.finished' && event.step === step);
-    if (!evaluated && (step === 0 || isDue(evaluation.every))) await evaluate();
-    let stopped = signal.aborted ? 'interrupted' : events.takeRequests().get('stop');
-    while (step < steps && stopped === undefined) {
-      const begun = performance.now();
-      const learningRate = learningRateAt({ kind, peak, warmupSteps, steps }, step);
-      const micro = Array.from({ length: settings.accumulate }, () => labelBatch(batches.next()));
-      const { maxGradientNorm, recompute } = settings;
-      const result = await trainStep(decoder, optimizer, micro, {
-        step,
-        seed,
-        learningRate,
-        maxGradientNorm,
-        recompute,
-      });
-      const { loss, gradientNorm, tokens } = result;
-      step += 1;
-      events.emit({
-        type: 'step.finished',
-        time: Date.now(),
-        step,
-        steps,
-        loss,
-        gradientNorm,
-        learningRate,
-        tokens,
-        tokensPerSecond: tokens / ((performance.now() - begun) / 1000),
-      });
-
-      // Between steps: what is due, and what was asked for. The best of evaluations is known once they are told.
-      const asked = events.takeRequests();
-      if (isDue(evaluation.every) || asked.has('evaluate')) await evaluate();
-      const then = events.takeRequests();
-      if (signal.aborted) stopped = 'interrupted';
-      else if (asked.has('stop') || then.has('stop')) stopped = asked.get('stop') ?? then.get('stop') ?? 'on request';
-      const best = then.has('keep best') || asked.has('keep best');
-      if (best || asked.has('checkpoint') || isDue(config.checkpoint.every) || stopped !== undefined) await save(best);
-      run.check();
-    }
-    if (stopped !== undefined) {
-      await save(false);
-      events.emit({ type: 'run.stopped', time: Date.now(), step, reason: stopped });
-    }
-    await writeAdapter(adapterFolder);
-    events.emit({ type: 'adapter.saved', time: Date.now(), step, folder: adapterFolder });
-    events.emit({ type: 'run.finished', time: Date.now(), folder, seconds: (Date.now() - started) / 1000 });
-    run.check();
-    return { folder, adapterFolder, steps: step, stopped, scores };
-  } catch (error) {
-    events.emit(failed(error));
-    throw error;
-  } finally {
-    for (const close of closers.reverse()) await close();
+  // Everything that can be refused is refused before the folder is touched.
+  const chosen = openEvaluators(config, composition);
+  checkWatch(
+    evaluation,
+    chosen.map(({ kind }) => kind),
+  );
+  checkRunFolder(config, resume);
+  for (const choice of config.reporters) {
+    const { contribution, options } = choose(composition, reporters, 'reporters', choice);
+    closers.push(contribution.open(options, events));
   }
+  const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
+  const { shape } = openCheckpoint(config.base, composition.all(families));
+  // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
+  describeModel(config, composition, shape);
+  const tokenizer = openRunTokenizer(config, shape.vocabularySize);
+  const data = await openData(config, composition, tokenizer, { signal });
+  closers.push(() => data.close());
+  checkMemory(await planRun(config, composition, { data }), warn);
+  const { adapterFolder: savedAdapter } = checkpoint ?? {};
+  const model = await openModel(config, composition, {
+    tokenizer,
+    ...(savedAdapter === undefined ? {} : { adapterFolder: savedAdapter }),
+  });
+  closers.push(() => model.close());
+  const { decoder } = model;
+  const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
+  const dataSize = {
+    examples: data.examples,
+    tokens: data.reports.reduce((sum, { tokens }) => sum + tokens, 0),
+    sha256: data.sha256,
+  };
+  const progress = checkpoint?.progress ?? { step: 0, drawn: 0, engine, data: dataSize };
+  checkProgress(progress, engine, dataSize, warn);
+  signal.throwIfAborted();
+
+  const run = await openRunFolder(config);
+  closers.push(() => {
+    record = () => {};
+    run.close();
+  });
+  record = (event) => run.write(event);
+  early.forEach(record);
+  const { beta1, beta2, epsilon, weightDecay, learningRate: peak, warmupSteps, schedule: kind } = settings;
+  const optimizer = createOptimizer(
+    decoder.ops,
+    decoder.parameters,
+    { beta1, beta2, epsilon, weightDecay },
+    checkpoint && readOptimizer(checkpoint),
+  );
+  closers.push(() => optimizer.close());
+  const steps = runSteps(config, data);
+  const batches = data.batches(progress.drawn);
+  let { step } = progress;
+  events.emit({
+    type: 'run.started',
+    time: started,
+    folder,
+    engine,
+    physicalLayers: decoder.shape.physicalLayers,
+    virtualLayers: decoder.layers.length,
+    trainableParameters: [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0),
+    steps,
+    examples: data.examples,
+    ...(checkpoint === undefined ? {} : { resumedFrom: step }),
+  });
+  for (const report of data.reports) events.emit({ type: 'data.read', time: Date.now(), ...report });
+  if (resume && checkpoint === undefined)
+    warn(`${folder} has no checkpoint to go on from: the run begins at the first step`);
+  const recorded = run.recorded.filter((event) => event.type === 'evaluation.finished' && event.step <= progress.step);
+  closers.push(watchScores(events, evaluation, recorded));
+
+  const scores: Record<string, Readonly<Record<string, number>>> = lastScores(recorded);
+  const evaluate = async (): Promise<void> => {
+    try {
+      for (const { kind, evaluator } of chosen) {
+        scores[kind] = await evaluator.evaluate({ decoder, tokenizer, heldOut: data.heldOut, signal });
+        events.emit({ type: 'evaluation.finished', time: Date.now(), step, evaluator: kind, scores: scores[kind] });
+      }
+    } catch (error) {
+      // Aborted: the run ends with its checkpoint, without these scores.
+      if (!signal.aborted) throw error;
+    }
+  };
+  const writeAdapter = (to: string): Promise<void> =>
+    saveAdapter(decoder, to, { base: config.base, adapter: model.adapterChoice });
+  let savedAt = checkpoint === undefined ? -1 : step;
+  const save = async (best: boolean): Promise<void> => {
+    if (savedAt === step && !best) return;
+    const to = checkpointFolder(folder, step);
+    if (savedAt !== step) {
+      const saved = { step, drawn: batches.drawn, engine, data: dataSize };
+      await writeCheckpoint(to, decoder, optimizer, saved, writeAdapter);
+      savedAt = step;
+    }
+    if (best) await run.keepBest({ step, folder: path.relative(folder, to), scores });
+    await pruneCheckpoints(folder, config.checkpoint.keep, [run.bestStep()]);
+    events.emit({ type: 'checkpoint.saved', time: Date.now(), step, folder: to, best });
+  };
+  const isDue = (every: number): boolean => step === steps || (every > 0 && step % every === 0);
+
+  const evaluated = recorded.some((event) => event.type === 'evaluation.finished' && event.step === step);
+  if (!evaluated && (step === 0 || isDue(evaluation.every))) await evaluate();
+  let stopped = signal.aborted ? 'interrupted' : events.takeRequests().get('stop');
+  while (step < steps && stopped === undefined) {
+    const begun = performance.now();
+    const learningRate = learningRateAt({ kind, peak, warmupSteps, steps }, step);
+    const micro = Array.from({ length: settings.accumulate }, () => labelBatch(batches.next()));
+    const { maxGradientNorm, recompute } = settings;
+    const result = await trainStep(decoder, optimizer, micro, {
+      step,
+      seed,
+      learningRate,
+      maxGradientNorm,
+      recompute,
+    });
+    const { loss, gradientNorm, tokens } = result;
+    step += 1;
+    events.emit({
+      type: 'step.finished',
+      time: Date.now(),
+      step,
+      steps,
+      loss,
+      gradientNorm,
+      learningRate,
+      tokens,
+      tokensPerSecond: tokens / ((performance.now() - begun) / 1000),
+    });
+
+    // Between steps: what is due, and what was asked for. The best of evaluations is known once they are told.
+    const asked = events.takeRequests();
+    if (isDue(evaluation.every) || asked.has('evaluate')) await evaluate();
+    const then = events.takeRequests();
+    if (signal.aborted) stopped = 'interrupted';
+    else if (asked.has('stop') || then.has('stop')) stopped = asked.get('stop') ?? then.get('stop') ?? 'on request';
+    const best = then.has('keep best') || asked.has('keep best');
+    if (best || asked.has('checkpoint') || isDue(config.checkpoint.every) || stopped !== undefined) await save(best);
+    run.check();
+  }
+  if (stopped !== undefined) {
+    await save(false);
+    events.emit({ type: 'run.stopped', time: Date.now(), step, reason: stopped });
+  }
+  await writeAdapter(adapterFolder);
+  events.emit({ type: 'adapter.saved', time: Date.now(), step, folder: adapterFolder });
+  events.emit({ type: 'run.finished', time: Date.now(), folder, seconds: (Date.now() - started) / 1000 });
+  run.check();
+  return { folder, adapterFolder, steps: step, stopped, scores };
+}
+
+/** Close in the reverse order of opening; what cannot be closed keeps nothing else open. */
+async function closeAll(closers: readonly Closer[]): Promise<{ readonly error: unknown }[]> {
+  const failures: { readonly error: unknown }[] = [];
+  for (const close of closers.toReversed()) {
+    try {
+      await close();
+    } catch (error) {
+      failures.push({ error });
+    }
+  }
+  return failures;
 }
 
 /** Early stopping by a score that nothing gives would wait for ever. */
@@ -213,12 +267,12 @@ function checkWatch({ watch, patience, every }: RunConfig['evaluate'], chosen: r
 
 /** Other data would give other losses without a word; another engine gives them with one. */
 function checkProgress(
-  before: { readonly engine: string; readonly data: { readonly examples: number; readonly tokens: number } },
+  before: Pick<RunProgress, 'engine' | 'data'>,
   engine: string,
-  data: { readonly examples: number; readonly tokens: number },
+  data: RunProgress['data'],
   warn: (message: string) => void,
 ): void {
-  if (before.data.examples !== data.examples || before.data.tokens !== data.tokens) {
+  if (before.data.sha256 !== data.sha256) {
     throw new TrainerError(
       'RUN_CHANGED',
       `the data changed since the run was begun: it had ${before.data.examples} training examples and ${before.data.tokens} tokens ` +

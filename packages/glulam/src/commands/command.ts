@@ -26,13 +26,17 @@ export function onePositional({ positional }: Arguments, command: string, what: 
   return positional[0]!;
 }
 
-/** A run folder stands for its config and its adapter, an adapter folder for its base and itself. */
+/**
+ * A run folder stands for its config and its adapter, one of its checkpoints for the config and the checkpoint's adapter,
+ * an adapter folder for its base and itself.
+ */
 export async function loadRunOrConfig(
   name: string,
   overrides: Readonly<Record<string, unknown>>,
 ): Promise<{ loaded: LoadedConfig; adapterFolder: string | undefined }> {
-  const config = path.join(name, 'config.json');
   const adapter = path.join(name, 'adapter');
+  const run = existsSync(path.join(name, 'state.json')) ? path.join(name, '../..') : name;
+  const config = path.join(run, 'config.json');
   if (existsSync(config) && isAdapterFolder(adapter))
     return { loaded: await loadConfig(config, overrides), adapterFolder: adapter };
   const adapterFolder = [name, adapter].find(isAdapterFolder);
@@ -43,6 +47,12 @@ export async function loadRunOrConfig(
     // Nothing is trained from here: the data that the config wants is not looked at.
     const fields: GlulamConfig = { base, data: { train: 'none' } };
     return { loaded: await loadConfig(fields, overrides), adapterFolder };
+  }
+  if (existsSync(config) && existsSync(path.join(run, 'events.jsonl'))) {
+    throw new GlulamError(
+      'RUN_NOT_FOUND',
+      `${name} is a run that has not ended, so it has no adapter yet; go on with it: glulam train ${name} --resume, or name one of its checkpoints: ${path.join(name, 'checkpoints/step-...')}`,
+    );
   }
   if (existsSync(name) && path.extname(name) !== '')
     return { loaded: await loadConfig(name, overrides), adapterFolder: undefined };

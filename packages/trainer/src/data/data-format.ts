@@ -3,12 +3,14 @@ import { point } from '@glulam/plugin';
 import type { z } from 'zod';
 
 /**
- * What a row says, before it is tokenized: a conversation, which the chat template turns into text; a prompt with the
- * completion that is learnt; or a text of which everything is learnt. `notes` tell what was mended on the way, in words
- * that are the same for all such rows, so that they can be counted ("the first turn was the assistant's: left out").
+ * What a row says, before it is tokenized: a conversation, which the chat template turns into text; a question with its
+ * answer, which `data.prompt` does; a prompt with the completion that is learnt, as they are; or a text of which
+ * everything is learnt. `notes` tell what was mended on the way, in words that are the same for all such rows, so that
+ * they can be counted ("the first turn was the assistant's: left out"). Neither they nor reasons repeat the row's text.
  */
 export type RowText = { readonly notes?: readonly string[] } & (
   | { readonly messages: readonly ChatMessage[] }
+  | { readonly question: string; readonly answer: string }
   | { readonly prompt: string; readonly completion: string }
   | { readonly text: string }
 );

@@ -10,7 +10,7 @@ export interface DataReport {
   readonly tokens: number;
   /** Tokens that the loss counts. */
   readonly trainedTokens: number;
-  /** Rows left out, by reason; `rowNumbers` are the first few, from 1. */
+  /** Rows left out, by reason; `rowNumbers` are the first few, from 1; in JSONL the lines. */
   readonly skipped: readonly {
     readonly reason: string;
     readonly count: number;

@@ -1,42 +1,65 @@
+import { createHash } from 'node:crypto';
+import { homedir } from 'node:os';
+import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { uniforms } from '@glulam/tensors';
 import type { Example } from '../batches.js';
-import type { RunConfig } from '../config.js';
+import { configError } from '../choices.js';
+import { defaultSteps, type DataSources, type RunConfig } from '../config.js';
+import { createBatches, type Batches } from './batch-source.js';
+import { chooseFormat } from './choose-format.js';
 import type { DataReport } from './data-report.js';
-import { readExamples, shuffled } from './read-examples.js';
+import { createDraws, type Draw } from './draws.js';
+import { splitView, viewOf, type FileView, type OpenFile } from './file-view.js';
+import { splitHeldOut } from './held-out.js';
+import type { TokenStore } from './token-store.js';
+import { tokenizeFile } from './tokenize-file.js';
 
-/** The data of a run, tokenized. Examples are read from disk as they are drawn. */
+/** The data of a run, tokenized. Training examples are read from disk as they are drawn. */
 export interface TrainingData {
   /** Of all training files. */
   readonly examples: number;
+  readonly files: readonly DataFile[];
   /** One a file and use. */
   readonly reports: readonly DataReport[];
+  /** Of all tokens of all files: other data has another one. */
+  readonly sha256: string;
   readonly heldOut: readonly Example[];
   /** The batches of a run, the same for the same seed; `drawn`: go on behind so many examples. */
   batches(drawn: number): BatchSource;
-  /** Optimizer steps that so many passes over the data take. */
+  /**
+   * Optimizer steps that so many passes over the data take. A pass is as many examples as there are in all training
+   * files; where files have weights, some come round more often in it than others.
+   */
   stepsIn(epochs: number): number;
+  /** Of the batches of so many steps the one with the most tokens. */
+  largestBatch(steps: number): readonly Example[];
   close(): void;
 }
 
-export interface BatchSource {
-  /** Examples drawn so far: the data position that a checkpoint keeps. */
-  readonly drawn: number;
-  next(): readonly Example[];
+export type BatchSource = Batches<Example>;
+
+/** A file in one of its uses. */
+export interface DataFile extends Omit<FileView, 'weight'> {
+  /** Share of it in the examples drawn for training; of held-out data 0. */
+  readonly share: number;
 }
 
 export interface OpenDataOptions {
   readonly signal?: AbortSignal | undefined;
   /** `heldOut`: leave the training data alone, as far as it can be. */
   readonly only?: 'heldOut' | undefined;
+  /** Threads that tokenize; default: by the file's size and the machine. What comes out is the same. */
+  readonly workers?: number | undefined;
+  /** Called now and then while a file is tokenized: how many of its rows were read. */
+  readonly onProgress?: ((file: string, rows: number) => void) | undefined;
 }
 
 /**
- * Read, tokenize and mix the data that a config names.
+ * Read, tokenize and mix the data that a config names. `tokenizer` is the one that `openRunTokenizer` opens for it.
  *
- * @throws TrainerError DATA_UNREADABLE, DATA_INVALID (a file that is broken, or a format that fits none of its rows) or
- *   DATA_EMPTY
+ * @throws TrainerError DATA_UNREADABLE, DATA_INVALID (a file that is broken, or rows that no format reads), DATA_EMPTY,
+ *   CONFIG_INVALID, ENCODING_FAILED, CACHE_WRITE_FAILED
  */
 export async function openData(
   config: RunConfig,
@@ -44,38 +67,123 @@ export async function openData(
   tokenizer: Tokenizer,
   options: OpenDataOptions = {},
 ): Promise<TrainingData> {
-  // Replaced by the data pipeline: question and answer or messages in JSONL, in memory.
-  void composition;
-  void options;
-  const { train, heldOut, prompt, maxTokens } = config.data;
-  if (typeof train !== 'string' || (heldOut !== undefined && typeof heldOut !== 'string'))
-    throw new Error('not made yet');
-  const examples = options.only ? [] : await readExamples({ file: train, prompt, maxTokens }, tokenizer);
-  const held = heldOut === undefined ? [] : await readExamples({ file: heldOut, prompt, maxTokens }, tokenizer);
-  const size = typeof config.train.batch === 'number' ? config.train.batch : 8;
-  return {
-    examples: examples.length,
-    reports: [],
-    heldOut: held,
-    stepsIn: (epochs) => Math.ceil((examples.length * epochs) / size / config.train.accumulate),
-    batches(from) {
-      let order: number[] = [];
-      let epoch = 0;
-      let drawn = 0;
-      const draw = (): Example => {
-        if (order.length === 0)
-          order = shuffled(examples.length, uniforms(examples.length, [config.seed, 0x64617461, epoch++, 0]));
-        drawn += 1;
-        return examples[order.shift()!]!;
-      };
-      while (drawn < from) draw();
-      return {
-        get drawn() {
-          return drawn;
-        },
-        next: () => Array.from({ length: size }, draw),
-      };
-    },
-    close() {},
+  const { signal, only, workers, onProgress } = options;
+  const { train, heldOut, prompt, loss, maxTokens, cache } = config.data;
+  const settings = { prompt, loss, maxTokens, chatTemplate: tokenizer.chatTemplate?.source };
+  const stores: TokenStore[] = [];
+  const openAll = async (sources: DataSources): Promise<OpenFile[]> => {
+    const opened: OpenFile[] = [];
+    for (const { file, format: choice, weight } of listOf(sources)) {
+      const format = await chooseFormat(composition, file, choice, signal);
+      const store = await tokenizeFile({
+        ...{ file, format, tokenizer, settings, signal, workers, onProgress },
+        tokenizerFolder: config.base,
+        cache: cache ?? path.join(process.env['GLULAM_CACHE'] ?? path.join(homedir(), '.cache/glulam'), 'tokens'),
+      });
+      stores.push(store);
+      opened.push({ file, store, weight });
+    }
+    return opened;
   };
+  const close = (): void => {
+    for (const store of stores.splice(0)) store.close();
+  };
+  try {
+    const setApart = typeof heldOut === 'number' ? heldOut : undefined;
+    const trainFiles = only === 'heldOut' && setApart === undefined ? [] : await openAll(train);
+    const heldOutFiles = heldOut === undefined || typeof heldOut === 'number' ? [] : await openAll(heldOut);
+    const sha256 = createHash('sha256');
+    for (const store of stores) sha256.update(store.sha256);
+    const views =
+      setApart === undefined ? viewsOf(trainFiles, heldOutFiles) : setRowsApart(trainFiles, setApart, config);
+    return { ...trainingData(config, views), sha256: sha256.digest('hex'), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+interface Views {
+  readonly train: readonly FileView[];
+  readonly heldOut: readonly FileView[];
+}
+
+const viewsOf = (train: readonly OpenFile[], heldOut: readonly OpenFile[]): Views => ({
+  train: train.map((each) => viewOf('train', each)),
+  heldOut: heldOut.map((each) => viewOf('heldOut', each)),
+});
+
+/** `data.heldOut` as a number: both sides come from the training files. */
+function setRowsApart(files: readonly OpenFile[], wanted: number, { seed }: RunConfig): Views {
+  const stores = files.map(({ store }) => store);
+  const split = splitHeldOut(stores, wanted, seed);
+  const sides = files.map((each, i) => splitView(each, split[i]!));
+  const emptied = sides.find(({ train }) => train.weight !== undefined && train.report.examples === 0);
+  if (emptied !== undefined) {
+    throw configError([
+      `data.heldOut sets all rows of ${emptied.train.report.file} apart, which has a weight; lower it, or leave the file out`,
+    ]);
+  }
+  return {
+    train: sides.map(({ train }) => train),
+    heldOut: sides.map(({ heldOut }) => heldOut).filter(({ report }) => report.examples > 0),
+  };
+}
+
+function trainingData(config: RunConfig, { train, heldOut }: Views): Omit<TrainingData, 'sha256' | 'close'> {
+  const { batch, accumulate } = config.train;
+  const drawSources = train.map(({ report, weight }) => ({ count: report.examples, weight }));
+  const examples = drawSources.reduce((sum, { count }) => sum + count, 0);
+  const amounts = drawSources.map(({ count, weight }) => weight ?? count);
+  const whole = amounts.reduce((sum, amount) => sum + amount, 0);
+  const lengthOf = ({ source, index }: Draw): number => train[source]!.length(index);
+  const files = [
+    ...train.map(({ report, length, example }, i) => ({ report, length, example, share: amounts[i]! / whole })),
+    ...heldOut.map(({ report, length, example }) => ({ report, length, example, share: 0 })),
+  ];
+  return {
+    examples,
+    files,
+    reports: files.map(({ report }) => report),
+    heldOut: heldOut.flatMap(({ report, example }) => Array.from({ length: report.examples }, (_, i) => example(i))),
+    batches: (drawn) =>
+      createBatches(createDraws(drawSources, config.seed, drawn), drawn, batch, lengthOf, ({ source, index }) =>
+        train[source]!.example(index),
+      ),
+    stepsIn(epochs) {
+      const wanted = examples * epochs;
+      if (typeof batch === 'number') return Math.ceil(wanted / batch / accumulate);
+      const counted = createBatches(createDraws(drawSources, config.seed, 0), 0, batch, lengthOf, () => undefined);
+      let batches = 0;
+      for (; counted.drawn < wanted; batches++) counted.next();
+      return Math.ceil(batches / accumulate);
+    },
+    largestBatch(steps) {
+      const lengths = createBatches(createDraws(drawSources, config.seed, 0), 0, batch, lengthOf, (draw) => draw);
+      const sizeOf = (draws: readonly Draw[]): number => draws.reduce((sum, draw) => sum + lengthOf(draw), 0);
+      // Of a long run so many batches say enough: the examples have come round, or their lengths are known well.
+      let largest = lengths.next();
+      for (let done = 1; done < Math.min(steps * accumulate, 100_000); done++) {
+        const next = lengths.next();
+        if (sizeOf(next) > sizeOf(largest)) largest = next;
+      }
+      return largest.map(({ source, index }) => train[source]!.example(index));
+    },
+  };
+}
+
+/** Optimizer steps of a run. */
+export function runSteps({ train }: RunConfig, data: Pick<TrainingData, 'stepsIn'>): number {
+  return train.steps ?? (train.epochs === undefined ? defaultSteps : data.stepsIn(train.epochs));
+}
+
+/** Every file that a run reads its data from. */
+export function dataFilesOf({ data: { train, heldOut } }: RunConfig): string[] {
+  const sources = heldOut === undefined || typeof heldOut === 'number' ? [train] : [train, heldOut];
+  return sources.flatMap((each) => listOf(each).map(({ file }) => file));
+}
+
+function listOf(sources: DataSources) {
+  const list = Array.isArray(sources) ? sources : [sources];
+  return list.map((each) => (typeof each === 'string' ? { file: each, format: undefined, weight: undefined } : each));
 }

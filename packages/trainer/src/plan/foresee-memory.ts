@@ -34,7 +34,7 @@ export const anyExample = (tokens: number): Example => ({
 export async function foreseeMemory(
   { train }: RunConfig,
   checkpoint: Checkpoint,
-  { layers, adapter }: ModelDescription,
+  { layers, adapter }: Pick<ModelDescription, 'layers' | 'adapter'>,
   engine: PlanningEngine,
   { examples, evaluated }: { readonly examples: readonly Example[]; readonly evaluated: number },
 ): Promise<ForeseenBytes> {

@@ -1,10 +1,19 @@
 import { readFileSync } from 'node:fs';
-import { describeCheckpoint, families, parameterCount, type VirtualLayer } from '@glulam/model';
+import {
+  adapters,
+  describeCheckpoint,
+  families,
+  parameterCount,
+  readAdapter,
+  unexpandedLayers,
+  type VirtualLayer,
+} from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { createPlanningEngine, engines, type Precision } from '@glulam/tensors';
 import type { Example } from '../batches.js';
 import { choose } from '../choices.js';
-import { defaultSteps, type RunConfig } from '../config.js';
+import type { RunConfig } from '../config.js';
+import { runSteps, type TrainingData } from '../data/open-data.js';
 import { describeModel, resolvePrecision } from '../describe-model.js';
 import { evaluationTokens } from '../mean-loss.js';
 import { availableMemory, type AvailableMemory } from './available-memory.js';
@@ -40,12 +49,14 @@ export interface RunPlan {
   readonly verdict: 'fits' | 'weights are read again' | 'does not fit';
 }
 
-/** What a run's own data says of its batches. */
-export interface PlannedData {
-  /** The batch with the most tokens among those that so many steps draw. */
-  largestBatch(steps: number): readonly Example[];
-  readonly heldOut: readonly Example[];
-  stepsIn(epochs: number): number;
+/** What a plan wants to know of a run's own data. */
+export type PlannedData = Pick<TrainingData, 'largestBatch' | 'heldOut' | 'stepsIn'>;
+
+export interface PlanOptions {
+  /** Default: batches as large as the config allows. */
+  readonly data?: PlannedData | undefined;
+  /** An adapter that was saved goes before what the config says of the model. */
+  readonly adapterFolder?: string | undefined;
 }
 
 /** What the JavaScript heap grows by in the course of a run: young objects, buffers that wait to be collected. */
@@ -55,16 +66,22 @@ const heapGrowth = 24 * 2 ** 20;
  * Plan a run from its config and the base's headers, or its `config.json` alone: one training step, and an evaluation
  * where there is one, on an engine that only counts.
  */
-export async function planRun(config: RunConfig, composition: Composition, data?: PlannedData): Promise<RunPlan> {
+export async function planRun(
+  config: RunConfig,
+  composition: Composition,
+  { data, adapterFolder }: PlanOptions = {},
+): Promise<RunPlan> {
   const { checkpoint, hasWeights } = describeCheckpoint(config.base, composition.all(families));
-  const description = describeModel(config, composition, checkpoint.shape);
   const { shape } = checkpoint;
+  const saved = adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), shape);
+  const { layers = unexpandedLayers(shape.physicalLayers), adapter } =
+    saved ?? describeModel(config, composition, shape);
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
   const precision = resolvePrecision(config.precision, checkpoint.files.source(shape.names.embedding).dtype);
   const engine = contribution.plan?.(options, { precision }) ?? createPlanningEngine({ precision });
-  const examples = data === undefined ? largestAllowed(config) : data.largestBatch(stepsOf(config, data));
+  const examples = data === undefined ? largestAllowed(config) : data.largestBatch(runSteps(config, data));
   const evaluated = config.data.heldOut === undefined ? 0 : largestEvaluated(config, data);
-  const foreseen = await foreseeMemory(config, checkpoint, description, engine, { examples, evaluated });
+  const foreseen = await foreseeMemory(config, checkpoint, { layers, adapter }, engine, { examples, evaluated });
 
   const memory = availableMemory();
   const held = anonymousBytes();
@@ -74,10 +91,10 @@ export async function planRun(config: RunConfig, composition: Composition, data?
     family: checkpoint.family.kind,
     hasWeights,
     physicalLayers: shape.physicalLayers,
-    layers: description.layers,
+    layers,
     parameters: {
       stored: parameterCount(shape),
-      effective: parameterCount(shape, description.layers),
+      effective: parameterCount(shape, layers),
       trainable: foreseen.adapters / 4,
     },
     engine: { kind: contribution.kind, precision, hasPlan: contribution.plan !== undefined },
@@ -123,10 +140,6 @@ function largestEvaluated({ data: { maxTokens } }: RunConfig, data: PlannedData 
     ),
     longest,
   );
-}
-
-function stepsOf({ train }: RunConfig, data: PlannedData): number {
-  return train.steps ?? (train.epochs === undefined ? defaultSteps : data.stepsIn(train.epochs));
 }
 
 /** Memory of this process that no file backs; where the system does not say, all that is resident. */

@@ -1,0 +1,54 @@
+import { openData, openRunTokenizer } from '@glulam/trainer';
+import { numberOption, overridesFrom } from '../arguments.js';
+import { describeData } from '../describe-data.js';
+import { GlulamError } from '../errors.js';
+import { loadConfig } from '../load-config.js';
+import { configHelp, onePositional, type Command } from './command.js';
+
+export const dataCommand: Command = {
+  name: 'data',
+  summary: "show what a config's data comes to, before training",
+  help: `glulam data CONFIG [options]
+
+Reads and tokenizes the data of a config, without opening the model. For each file: rows, examples, tokens, how long the
+examples are, and which rows are left out or mended, with the reasons. Then examples as the model will see them, what it
+learns of them in colour, or between ⟦ and ⟧ where the output is no terminal or NO_COLOR is set.
+
+  --samples N       examples to show (default 2)
+${configHelp}`,
+  async run(args, signal) {
+    const { samples: _, ...overrides } = args.options;
+    const samples = numberOption(args.options, 'samples') ?? 2;
+    if (!Number.isInteger(samples) || samples < 0)
+      throw new GlulamError('USAGE', `--samples is ${samples}; expected a whole number of at least 0`);
+    const { config, composition } = await loadConfig(onePositional(args, 'data', 'CONFIG'), overridesFrom(overrides));
+    const tokenizer = openRunTokenizer(config);
+    const progress = progressLine(process.stderr);
+    const data = await openData(config, composition, tokenizer, { signal, onProgress: progress.show }).finally(
+      progress.clear,
+    );
+    try {
+      const { isTTY, columns } = process.stdout;
+      const colour = isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb';
+      const lines = describeData(data, config, tokenizer, { samples, colour, columns: isTTY ? columns : 100 });
+      process.stdout.write(`${lines.join('\n')}\n`);
+    } finally {
+      data.close();
+    }
+  },
+};
+
+/** How far reading is, on a terminal; a large file takes minutes the first time. */
+function progressLine(output: NodeJS.WriteStream) {
+  let shown = 0;
+  return {
+    show(file: string, rows: number): void {
+      if (!output.isTTY || Date.now() - shown < 100) return;
+      shown = Date.now();
+      output.write(`\r\u001b[K${file}: ${rows.toLocaleString('en-US')} rows read`.slice(0, output.columns));
+    },
+    clear(): void {
+      if (shown > 0) output.write('\r\u001b[K');
+    },
+  };
+}

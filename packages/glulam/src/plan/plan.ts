@@ -1,0 +1,30 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { dataFilesOf, openData, openRunTokenizer, planRun, type RunPlan } from '@glulam/trainer';
+import type { GlulamConfig } from '../define-config.js';
+import { loadConfig, type LoadedConfig } from '../load-config.js';
+
+/**
+ * What a run will be and take: what `glulam plan` shows. Paths of a config given as a record are relative to `folder`,
+ * by default the working folder.
+ */
+export async function plan(
+  config: GlulamConfig | string,
+  { folder, signal }: { readonly folder?: string; readonly signal?: AbortSignal } = {},
+): Promise<RunPlan> {
+  return planLoaded(await loadConfig(config, {}, folder), { signal });
+}
+
+export async function planLoaded(
+  { config, composition }: LoadedConfig,
+  { signal, adapterFolder }: { readonly signal?: AbortSignal | undefined; readonly adapterFolder?: string | undefined },
+): Promise<RunPlan> {
+  const wanted = [path.join(config.base, 'tokenizer.json'), ...dataFilesOf(config)];
+  if (!wanted.every((file) => existsSync(file))) return planRun(config, composition, { adapterFolder });
+  const data = await openData(config, composition, openRunTokenizer(config), { signal });
+  try {
+    return await planRun(config, composition, { data, adapterFolder });
+  } finally {
+    data.close();
+  }
+}

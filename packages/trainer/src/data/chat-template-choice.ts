@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { openTokenizer, type Tokenizer } from '@glulam/model';
+import { configError } from '../choices.js';
+import type { RunConfig } from '../config.js';
+
+/**
+ * `data.chatTemplate: 'plain'`: a line a turn, headed by its role, as base models have met in their training text. Only
+ * the assistant's turns end with the end-of-text token, so generation stops there.
+ */
+const plain =
+  "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}: {{ message['content'] }}" +
+  "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}" +
+  '{% if add_generation_prompt %}Assistant:{% endif %}';
+
+/** Whether `data.chatTemplate` names a file: it is neither Jinja source nor `plain`. */
+export function isTemplateFile(choice: string): boolean {
+  return choice !== 'plain' && !/\{[{%]/.test(choice);
+}
+
+/**
+ * The tokenizer of a run: the base's, with the chat template that the config chooses.
+ *
+ * @throws TrainerError CONFIG_INVALID where the template cannot be used; ModelError as `openTokenizer`
+ */
+export function openRunTokenizer({ base, data }: RunConfig, vocabularySize?: number): Tokenizer {
+  const choice = data.chatTemplate;
+  if (choice === undefined) return openTokenizer(base, { vocabularySize });
+  const tokenizer = openTokenizer(base, { vocabularySize, chatTemplate: readTemplate(choice) });
+  try {
+    tokenizer.chatTemplate!.check();
+  } catch (error) {
+    throw configError([`data.chatTemplate: ${(error as Error).message}`]);
+  }
+  return tokenizer;
+}
+
+function readTemplate(choice: string): string {
+  if (choice === 'plain') return plain;
+  if (!isTemplateFile(choice)) return choice;
+  try {
+    return readFileSync(choice, 'utf8');
+  } catch (error) {
+    throw configError([
+      `data.chatTemplate is read as the name of a file, for it holds no {{ or {%: ${(error as Error).message}; expected Jinja source, a file of it, or plain`,
+    ]);
+  }
+}

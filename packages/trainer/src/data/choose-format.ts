@@ -1,0 +1,73 @@
+import type { Composition } from '@glulam/plugin';
+import { choose } from '../choices.js';
+import { TrainerError } from '../errors.js';
+import { dataFormats, type DataFormat, type RowText, type SkippedRow } from './data-format.js';
+import { readRows } from './rows/read-rows.js';
+
+/** A format with its options, as it is used on a file. */
+export interface ChosenFormat {
+  readonly kind: string;
+  readonly options: unknown;
+  /** `where`: file and row, for the message of a format that breaks its contract. */
+  read(value: unknown, where: () => string): RowText | SkippedRow;
+}
+
+/**
+ * The format that a config names for a file; without one, the first that takes the file's first row for its own.
+ *
+ * @throws TrainerError CONFIG_INVALID, DATA_INVALID where no format fits, DATA_EMPTY where there is no row
+ */
+export async function chooseFormat(
+  composition: Composition,
+  file: string,
+  choice: { readonly kind: string } | undefined,
+  signal?: AbortSignal,
+): Promise<ChosenFormat> {
+  if (choice !== undefined) {
+    const { contribution, options } = choose(composition, dataFormats, `the format of ${file}`, choice);
+    return chosen(contribution, options);
+  }
+  const formats = composition.all(dataFormats);
+  for await (const { value } of readRows(file, signal)) {
+    const row = isRecord(value) ? value : undefined;
+    const format = row && formats.find((each) => each.matches(row));
+    if (format !== undefined) return chosen(format, format.schema.parse({}));
+    const got =
+      row === undefined
+        ? `is ${describe(value)}; expected an object`
+        : `has the keys ${Object.keys(row).join(', ') || 'none'}; no installed format reads such rows`;
+    throw new TrainerError(
+      'DATA_INVALID',
+      `the first row of ${file} ${got}. Formats and their rows:\n` +
+        `${formats.map(({ kind, shape }) => `  ${kind}: ${shape}`).join('\n')}\n` +
+        "Name one whose options fit, such as { file, format: { kind: 'text', column: 'body' } }, or rename the keys.",
+    );
+  }
+  throw new TrainerError('DATA_EMPTY', `${file} has no rows`);
+}
+
+function chosen(format: DataFormat, options: unknown): ChosenFormat {
+  return {
+    kind: format.kind,
+    options,
+    read(value, where) {
+      if (!isRecord(value)) return { skip: `the row is ${describe(value)}, not an object` };
+      try {
+        return format.read(value, options);
+      } catch (cause) {
+        throw new TrainerError(
+          'DATA_INVALID',
+          `the data format "${format.kind}" failed at ${where()}: ${(cause as Error).message}; a format skips rows that it cannot read: tell its author`,
+          { cause },
+        );
+      }
+    },
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const describe = (value: unknown): string =>
+  value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`;

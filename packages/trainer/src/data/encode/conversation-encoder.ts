@@ -1,0 +1,110 @@
+import { encodeSpans, ModelError, type ChatMessage, type EncodedSpans, type Tokenizer } from '@glulam/model';
+import type { Example } from '../../batches.js';
+import { TrainerError } from '../../errors.js';
+import type { EncodeSettings } from './encode-settings.js';
+import { exampleOf, type EncodedRow } from './encoded-row.js';
+
+/**
+ * Encodes conversations by the chat template. One of more than `maxTokens` is split between exchanges (what is said to
+ * the assistant and its reply), its system message standing before each part; an exchange that is too long by itself is
+ * left out, with a note.
+ */
+export function createConversationEncoder(
+  tokenizer: Tokenizer,
+  { loss, maxTokens }: EncodeSettings,
+): (messages: readonly ChatMessage[]) => EncodedRow {
+  const encode = (messages: readonly ChatMessage[]): EncodedSpans => {
+    const template = tokenizer.chatTemplate!;
+    const spans =
+      loss === 'all' ? [{ text: template.render(messages), trained: true }] : template.renderWithMask(messages);
+    // Templates write the beginning-of-text token themselves.
+    return encodeSpans(tokenizer, spans, { addSpecialTokens: false });
+  };
+
+  const split = (messages: readonly ChatMessage[]): EncodedRow => {
+    const { system, exchanges } = partsOf(messages);
+    // How many fit is guessed from their contents' tokens, then tried: the template's own tokens count too.
+    const lengthOf = (turns: readonly ChatMessage[]): number =>
+      turns.reduce((sum, { content }) => sum + tokenizer.encode(content, { addSpecialTokens: false }).length, 0);
+    const lengths = exchanges.map(lengthOf);
+    const most = maxTokens - lengthOf(system);
+    const notes = new Set<string>();
+    const examples: Example[] = [];
+    for (let from = 0; from < exchanges.length;) {
+      const fitting = (count: number): EncodedSpans | undefined => {
+        const tokens = encode([...system, ...exchanges.slice(from, from + count).flat()]);
+        return tokens.ids.length <= maxTokens ? tokens : undefined;
+      };
+      let count = 0;
+      for (let sum = 0; from + count < exchanges.length; count++) {
+        sum += lengths[from + count]!;
+        if (sum > most && count > 0) break;
+      }
+      let part = fitting(count);
+      while (part === undefined && count > 1) part = fitting(--count);
+      if (part === undefined) {
+        notes.add(`an exchange longer than data.maxTokens (${maxTokens}): left out`);
+        from += 1;
+        continue;
+      }
+      while (from + count < exchanges.length) {
+        const longer = fitting(count + 1);
+        if (longer === undefined) break;
+        part = longer;
+        count += 1;
+      }
+      const example = exampleOf(part, loss === 'all');
+      if (!example.trained.includes(1)) notes.add('the last turns, which nothing answers, did not fit in: left out');
+      examples.push(example);
+      from += count;
+    }
+    if (examples.length === 0) return { skip: `every exchange is longer than data.maxTokens (${maxTokens})` };
+    return { examples, notes: [...notes] };
+  };
+
+  return (messages) => {
+    try {
+      const tokens = encode(messages);
+      if (tokens.ids.length > maxTokens) return split(messages);
+      return { examples: [exampleOf(tokens, loss === 'all')], notes: [] };
+    } catch (error) {
+      if (!(error instanceof ModelError) || error.code !== 'CHAT_TEMPLATE_FAILED') throw error;
+      // The template's own words where it has some: they are the same for all rows that it refuses for this.
+      const words = error.cause instanceof Error ? error.cause.message : error.message;
+      return { skip: `the chat template refuses it: ${words}` };
+    }
+  };
+}
+
+/**
+ * The system message, and the exchanges behind it. A part of a conversation begins where someone speaks to the assistant
+ * after it had its say; a tool's answer belongs to the exchange in which the tool was called.
+ */
+function partsOf(messages: readonly ChatMessage[]): { system: readonly ChatMessage[]; exchanges: ChatMessage[][] } {
+  const start = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer');
+  const system = messages.slice(0, start < 0 ? messages.length : start);
+  const exchanges: ChatMessage[][] = [];
+  let answered = true;
+  for (const message of messages.slice(system.length)) {
+    if (answered && message.role !== 'assistant' && message.role !== 'tool') {
+      exchanges.push([]);
+      answered = false;
+    }
+    if (exchanges.length === 0) exchanges.push([]);
+    exchanges.at(-1)!.push(message);
+    if (message.role === 'assistant') answered = true;
+  }
+  return { system, exchanges };
+}
+
+/** @throws TrainerError DATA_INVALID where there is no chat template, ModelError where it cannot be parsed */
+export function checkChatTemplate(tokenizer: Tokenizer, file: string): void {
+  if (tokenizer.chatTemplate === undefined) {
+    throw new TrainerError(
+      'DATA_INVALID',
+      `${file} holds conversations, and the base checkpoint has no chat template to lay them out; ` +
+        "set data.chatTemplate to 'plain', or to the template that the base was trained with (Jinja, or a file of it)",
+    );
+  }
+  tokenizer.chatTemplate.check();
+}

@@ -1,0 +1,42 @@
+import type { RowText, SkippedRow } from '../data-format.js';
+import type { EncodedRow } from './encoded-row.js';
+
+/** Rows on their way to a worker: plain records. */
+export type RowBatch = readonly (RowText | SkippedRow)[];
+
+/** What comes back: all examples end to end in arrays that are handed over, not copied. */
+export interface EncodedBatch {
+  readonly ids: Int32Array<ArrayBuffer>;
+  /** One a token, as in `Example`. */
+  readonly trained: Uint8Array<ArrayBuffer>;
+  /** Pairs, one an example: how many tokens it has, and the index of its row in the batch. */
+  readonly examples: Uint32Array<ArrayBuffer>;
+  /** Rows that gave no example, by index. */
+  readonly skipped: readonly (readonly [row: number, reason: string])[];
+  /** One a row and note. */
+  readonly notes: readonly string[];
+}
+
+/** Encode rows one after another; where it runs makes no difference to what comes out. */
+export function encodeBatch(encode: (text: RowText) => EncodedRow, rows: RowBatch): EncodedBatch {
+  const encoded = rows.map((row) => ('skip' in row ? row : encode(row)));
+  const all = encoded.flatMap((row) => ('skip' in row ? [] : row.examples));
+  const size = all.reduce((sum, { ids }) => sum + ids.length, 0);
+  const ids = new Int32Array(size);
+  const trained = new Uint8Array(size);
+  let at = 0;
+  for (const example of all) {
+    ids.set(example.ids, at);
+    trained.set(example.trained, at);
+    at += example.ids.length;
+  }
+  return {
+    ids,
+    trained,
+    examples: Uint32Array.from(
+      encoded.flatMap((row, index) => ('skip' in row ? [] : row.examples.flatMap((each) => [each.ids.length, index]))),
+    ),
+    skipped: encoded.flatMap((row, index) => ('skip' in row ? [[index, row.skip] as const] : [])),
+    notes: encoded.flatMap((row) => ('skip' in row ? [] : row.notes)),
+  };
+}

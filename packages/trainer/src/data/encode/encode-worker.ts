@@ -1,0 +1,21 @@
+// What a worker thread runs: it opens the tokenizer from its folder and answers every batch of rows with its tokens.
+import { parentPort, workerData } from 'node:worker_threads';
+import { openTokenizer } from '@glulam/model';
+import { encodeBatch, type EncodedBatch, type RowBatch } from './encode-batch.js';
+import type { EncodeSettings } from './encode-settings.js';
+import { createRowEncoder } from './row-encoder.js';
+
+/** What the worker is started with. */
+export interface WorkerSettings {
+  readonly folder: string;
+  readonly settings: EncodeSettings;
+}
+
+// `parentPort` is null where this is not a worker: nothing else starts it.
+const port = parentPort!;
+const { folder, settings } = workerData as WorkerSettings;
+const encode = createRowEncoder(openTokenizer(folder, { chatTemplate: settings.chatTemplate }), settings);
+port.on('message', (rows: RowBatch) => {
+  const batch: EncodedBatch = encodeBatch(encode, rows);
+  port.postMessage(batch, [batch.ids.buffer, batch.trained.buffer, batch.examples.buffer]);
+});

@@ -1,0 +1,59 @@
+import type { Tokenizer } from '@glulam/model';
+import { TrainerError } from '../../errors.js';
+import { openWorkerLane } from '../worker-lane.js';
+import { encodeBatch, type EncodedBatch, type RowBatch } from './encode-batch.js';
+import type { EncodeSettings } from './encode-settings.js';
+import type { WorkerSettings } from './encode-worker.js';
+import { createRowEncoder } from './row-encoder.js';
+
+/** Encodes batches of rows, several at a time where there are workers; each call's result belongs to its batch. */
+export interface BatchEncoder {
+  /** How many batches may be under way for every worker to have work; more only take memory. */
+  readonly capacity: number;
+  encode(rows: RowBatch): Promise<EncodedBatch>;
+  /** Ends the workers, and with them what is under way. */
+  close(): Promise<void>;
+}
+
+export interface BatchEncoderOptions {
+  readonly tokenizer: Tokenizer;
+  /** The folder from which workers open the same tokenizer. */
+  readonly folder: string;
+  readonly settings: EncodeSettings;
+  /** 0: in this thread. */
+  readonly workers: number;
+}
+
+export function openBatchEncoder({ tokenizer, folder, settings, workers }: BatchEncoderOptions): BatchEncoder {
+  if (workers > 0) return openWorkers({ folder, settings }, workers);
+  const encode = createRowEncoder(tokenizer, settings);
+  return {
+    capacity: 1,
+    encode: async (rows) => encodeBatch(encode, rows),
+    close: () => Promise.resolve(),
+  };
+}
+
+function openWorkers(workerData: WorkerSettings, count: number): BatchEncoder {
+  const lanes = Array.from({ length: count }, () =>
+    openWorkerLane<RowBatch, EncodedBatch>('encode-worker', { workerData }),
+  );
+  return {
+    // One under way and one waiting behind it.
+    capacity: 2 * count,
+    async encode(rows) {
+      try {
+        return await lanes.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).ask(rows);
+      } catch (cause) {
+        throw new TrainerError(
+          'ENCODING_FAILED',
+          `a worker thread that tokenizes data failed: ${(cause as Error).message}`,
+          { cause },
+        );
+      }
+    },
+    async close() {
+      await Promise.all(lanes.map((lane) => lane.close()));
+    },
+  };
+}

@@ -1,0 +1,67 @@
+import { encodeSpans, type TextSpan, type Tokenizer } from '@glulam/model';
+import type { Example } from '../../batches.js';
+import type { RowText } from '../data-format.js';
+import { createConversationEncoder } from './conversation-encoder.js';
+import type { EncodeSettings } from './encode-settings.js';
+import { exampleOf, type EncodedRow, type Tokens } from './encoded-row.js';
+
+/** Turns the text of rows into examples: everything that happens to data in a worker. Pure. */
+export function createRowEncoder(tokenizer: Tokenizer, settings: EncodeSettings): (text: RowText) => EncodedRow {
+  const { prompt, loss, maxTokens } = settings;
+  const encodeConversation = createConversationEncoder(tokenizer, settings);
+  // The end of what is written is learnt as well, or the model would never stop.
+  const withEnd = ({ ids, trained }: Tokens): Tokens =>
+    tokenizer.eosId === undefined || ids.at(-1) === tokenizer.eosId
+      ? { ids, trained }
+      : { ids: [...ids, tokenizer.eosId], trained: [...trained, true] };
+
+  const encodePair = (spans: readonly TextSpan[]): EncodedRow => {
+    const tokens = withEnd(encodeSpans(tokenizer, spans));
+    if (tokens.ids.length > maxTokens)
+      return { skip: `longer than data.maxTokens (${maxTokens}); a prompt is not parted from its answer` };
+    return { examples: [exampleOf(tokens, loss === 'all')], notes: [] };
+  };
+
+  return (text) => {
+    const encoded =
+      'messages' in text
+        ? encodeConversation(text.messages)
+        : 'question' in text
+          ? encodePair([
+              { text: prompt.replace('{question}', () => text.question), trained: false },
+              { text: ` ${text.answer}`, trained: true },
+            ])
+          : 'prompt' in text
+            ? encodePair([
+                { text: text.prompt, trained: false },
+                { text: text.completion, trained: true },
+              ])
+            : cutText(withEnd(encodeSpans(tokenizer, [{ text: text.text, trained: true }])), maxTokens);
+    if ('skip' in encoded) return encoded;
+    const examples = encoded.examples.filter(({ trained }) => trained.includes(1));
+    return examples.length === 0
+      ? { skip: 'nothing in it is to be learnt: there is no text of the assistant' }
+      : { examples, notes: [...(text.notes ?? []), ...encoded.notes] };
+  };
+}
+
+/**
+ * A text in parts of at most `maxTokens`. Each begins with what the tokenizer puts before every text, since models rely
+ * on it, and each but the first then repeats one token, so that every token is learnt once and behind the one before it.
+ */
+function cutText({ ids, trained }: Tokens, maxTokens: number): EncodedRow {
+  if (ids.length <= maxTokens) return { examples: [exampleOf({ ids, trained }, false)], notes: [] };
+  const front = trained.indexOf(true);
+  const step = maxTokens - front - 1;
+  if (step < 1) return { skip: `data.maxTokens (${maxTokens}) leaves no room for text` };
+  const examples: Example[] = [];
+  for (let at = front; at < ids.length;) {
+    const first = at === front;
+    const context = ids.slice(0, front).concat(first ? [] : [ids[at - 1]!]);
+    const end = Math.min(ids.length, at + (first ? step + 1 : step));
+    const part = context.concat(ids.slice(at, end));
+    examples.push(exampleOf({ ids: part, trained: part.map((_, i) => i >= context.length) }, false));
+    at = end;
+  }
+  return { examples, notes: [] };
+}

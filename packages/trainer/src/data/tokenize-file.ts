@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import type { Tokenizer } from '@glulam/model';
+import { TrainerError } from '../errors.js';
+import type { ChosenFormat } from './choose-format.js';
+import { createDataTally, describeSkipped } from './data-tally.js';
+import type { RowText, SkippedRow } from './data-format.js';
+import type { EncodedBatch } from './encode/encode-batch.js';
+import type { EncodeSettings } from './encode/encode-settings.js';
+import { openBatchEncoder, type BatchEncoder } from './encode/open-batch-encoder.js';
+import { checkChatTemplate } from './encode/conversation-encoder.js';
+import { readChunks } from './rows/read-chunks.js';
+import { readRows } from './rows/read-rows.js';
+import { openTokenStore, type StoredReport, type TokenStore } from './token-store.js';
+import { writeTokenStore, type TokenStoreWriter } from './write-token-store.js';
+
+/** Goes up when the same rows come to other tokens or the store's file to another layout. */
+const cacheVersion = 1;
+
+// Below this a file is encoded before a worker has opened its tokenizer.
+const bytesPerWorker = 2 ** 20;
+const mostWorkers = 8;
+/** Characters of rows that go to a worker at once. */
+const batchCharacters = 2 ** 16;
+
+export interface TokenizeOptions {
+  readonly file: string;
+  readonly format: ChosenFormat;
+  readonly tokenizer: Tokenizer;
+  /** The folder that the tokenizer was opened from. */
+  readonly tokenizerFolder: string;
+  readonly settings: EncodeSettings;
+  /** The folder of stores. */
+  readonly cache: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Default: by the file's size and the machine. What comes out is the same. */
+  readonly workers?: number | undefined;
+  readonly onProgress?: ((file: string, rows: number) => void) | undefined;
+}
+
+/**
+ * The examples of a file: from the cache if it was tokenized before in the same way, else made and kept there.
+ *
+ * @throws TrainerError DATA_UNREADABLE, DATA_INVALID, DATA_EMPTY, ENCODING_FAILED, CACHE_WRITE_FAILED
+ */
+export async function tokenizeFile(options: TokenizeOptions): Promise<TokenStore> {
+  const { file, format, settings, signal } = options;
+  const content = await hashFile(file, signal);
+  const stored = path.join(options.cache, `${keyOf(content, options)}.tokens`);
+  const known = await openTokenStore(stored);
+  if (known !== undefined) return known;
+
+  const { size, mtimeMs } = statSync(file);
+  const workers = options.workers ?? Math.min(availableParallelism(), mostWorkers, Math.floor(size / bytesPerWorker));
+  const encoder = openBatchEncoder({ ...options, folder: options.tokenizerFolder, settings, workers });
+  try {
+    await writeTokenStore(stored, async (writer) => {
+      const report = { format: format.kind, ...(await encodeRows(options, encoder, writer)) };
+      checkReport(file, report);
+      const now = statSync(file);
+      if (now.size !== size || now.mtimeMs !== mtimeMs)
+        throw new TrainerError('DATA_UNREADABLE', `${file} changed while it was read; start again`);
+      return report;
+    });
+  } finally {
+    await encoder.close();
+  }
+  const store = await openTokenStore(stored);
+  if (store !== undefined) return store;
+  throw new TrainerError(
+    'CACHE_WRITE_FAILED',
+    `${stored} was written and then read otherwise; the disk may be failing: name another folder with data.cache or GLULAM_CACHE`,
+  );
+}
+
+/** Read, format and encode all rows; the encoder's results are appended in the order of the rows. */
+async function encodeRows(
+  { file, format, tokenizer, signal, onProgress }: TokenizeOptions,
+  encoder: BatchEncoder,
+  writer: TokenStoreWriter,
+) {
+  const tally = createDataTally();
+  const underWay: { readonly numbers: readonly number[]; readonly result: Promise<EncodedBatch> }[] = [];
+  let texts: (RowText | SkippedRow)[] = [];
+  let numbers: number[] = [];
+  let characters = 0;
+  let templateChecked = false;
+  let written = 0; // rows of the batches that were appended
+
+  const appendFirst = async (): Promise<void> => {
+    const first = underWay.shift()!;
+    const batch = await first.result;
+    signal?.throwIfAborted();
+    for (let i = 0, at = 0; i < batch.examples.length; i += 2) {
+      const length = batch.examples[i]!;
+      let learnt = 0;
+      for (let end = at + length; at < end; at++) learnt += batch.trained[at]!;
+      tally.example(length, learnt);
+    }
+    for (const [row, reason] of batch.skipped) tally.skip(reason, first.numbers[row]!);
+    for (const note of batch.notes) tally.note(note);
+    await writer.append(batch, written);
+    written += first.numbers.length;
+    onProgress?.(file, written);
+  };
+  const send = async (): Promise<void> => {
+    const result = encoder.encode(texts);
+    // It is awaited in its turn; until then a failure is not unhandled.
+    result.catch(() => {});
+    underWay.push({ numbers, result });
+    [texts, numbers, characters] = [[], [], 0];
+    while (underWay.length >= encoder.capacity) await appendFirst();
+  };
+
+  for await (const { number, value } of readRows(file, signal)) {
+    tally.row();
+    const text = format.read(value, () => `${file}, row ${number}`);
+    if (!templateChecked && 'messages' in text) {
+      checkChatTemplate(tokenizer, file);
+      templateChecked = true;
+    }
+    texts.push(text);
+    numbers.push(number);
+    characters += sizeOf(text);
+    if (characters >= batchCharacters || texts.length >= 1024) await send();
+  }
+  if (texts.length > 0) await send();
+  while (underWay.length > 0) await appendFirst();
+  return tally.report();
+}
+
+function sizeOf(text: RowText | SkippedRow): number {
+  if ('messages' in text) return text.messages.reduce((sum, { content }) => sum + content.length, 0);
+  if ('question' in text) return text.question.length + text.answer.length;
+  if ('prompt' in text) return text.prompt.length + text.completion.length;
+  return 'text' in text ? text.text.length : 0;
+}
+
+function checkReport(file: string, { format, rows, examples, skipped }: StoredReport): void {
+  if (rows === 0) throw new TrainerError('DATA_EMPTY', `${file} has no rows`);
+  if (examples > 0) return;
+  throw new TrainerError(
+    'DATA_EMPTY',
+    `no row of ${file} can be used, read as "${format}":\n  ${describeSkipped(skipped).join('\n  ')}`,
+  );
+}
+
+/** Everything that decides what is in a store. */
+function keyOf(content: string, { file, format, settings, tokenizer, tokenizerFolder }: TokenizeOptions): string {
+  const files = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
+    const place = path.join(tokenizerFolder, name);
+    return existsSync(place) ? createHash('sha256').update(readFileSync(place)).digest('hex') : null;
+  });
+  const key = {
+    version: cacheVersion,
+    content,
+    ending: path.extname(file).toLowerCase(),
+    format: [format.kind, format.options],
+    files,
+    settings: { ...settings, chatTemplate: tokenizer.chatTemplate?.source },
+  };
+  return createHash('sha256').update(JSON.stringify(key)).digest('hex');
+}
+
+async function hashFile(file: string, signal?: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of readChunks(file, signal)) hash.update(chunk);
+  return hash.digest('hex');
+}

@@ -1,0 +1,31 @@
+import type { ChatMessage } from '@glulam/model';
+import type { DataFormat } from '@glulam/trainer';
+import { z } from 'zod';
+import { isRecord, isText } from './row-parts.js';
+
+const schema = z.strictObject({});
+
+/** Orca-chat's `instruction` (the system message) and `conversation: [{ input, output }]`. */
+export const orcaChatFormat: DataFormat<z.infer<typeof schema>> = {
+  kind: 'orca_chat',
+  schema,
+  shape: '{ instruction, conversation: [{ input, output }, ...] }',
+  matches: (row) => 'instruction' in row && Array.isArray(row['conversation']),
+  read({ instruction, conversation }) {
+    if (!Array.isArray(conversation)) return { skip: '"conversation" is not a list of exchanges' };
+    if (instruction !== undefined && instruction !== null && typeof instruction !== 'string')
+      return { skip: '"instruction" is not a text' };
+    const turns: ChatMessage[] = [];
+    const notes = new Set<string>();
+    for (const exchange of conversation as unknown[]) {
+      const { input, output } = isRecord(exchange) ? exchange : {};
+      if (typeof input !== 'string' || typeof output !== 'string')
+        return { skip: 'an exchange is not { input, output } as texts' };
+      if (isText(output)) turns.push({ role: 'user', content: input }, { role: 'assistant', content: output });
+      else notes.add('an exchange without output: left out');
+    }
+    if (turns.length === 0) return { skip: 'the conversation is empty' };
+    const system = isText(instruction) ? [{ role: 'system', content: instruction }] : [];
+    return { messages: [...system, ...turns], notes: [...notes] };
+  },
+};

@@ -1,0 +1,23 @@
+import type { DataFormat } from '@glulam/trainer';
+import { z } from 'zod';
+
+const schema = z.strictObject({
+  /** The keys of the two. */
+  prompt: z.string().default('prompt'),
+  completion: z.string().default('completion'),
+});
+
+/** `prompt` and `completion`, set one behind the other as they are: a space between them belongs to one of them. */
+export const promptCompletionFormat: DataFormat<z.infer<typeof schema>> = {
+  kind: 'prompt_completion',
+  schema,
+  shape: '{ prompt, completion }',
+  matches: (row) => 'prompt' in row && 'completion' in row,
+  read(row, options) {
+    const prompt = row[options.prompt];
+    const completion = row[options.completion];
+    if (typeof prompt !== 'string' || typeof completion !== 'string')
+      return { skip: `"${options.prompt}" and "${options.completion}" are not both texts` };
+    return completion === '' ? { skip: 'the completion is empty' } : { prompt, completion };
+  },
+};

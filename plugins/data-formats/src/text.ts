@@ -1,0 +1,21 @@
+import type { DataFormat } from '@glulam/trainer';
+import { z } from 'zod';
+import { isText } from './row-parts.js';
+
+const schema = z.strictObject({
+  /** The key of the text. */
+  column: z.string().default('text'),
+});
+
+/** Plain text, all of which is learnt. */
+export const textFormat: DataFormat<z.infer<typeof schema>> = {
+  kind: 'text',
+  schema,
+  shape: '{ text }',
+  matches: (row) => 'text' in row,
+  read(row, { column }) {
+    const text = row[column];
+    if (typeof text !== 'string') return { skip: `"${column}" is not a text` };
+    return isText(text) ? { text } : { skip: 'the text is empty' };
+  },
+};

@@ -1,0 +1,115 @@
+// `npm run check:plan`: trains on ten shapes, each in a process of its own, and compares the peak of its anonymous memory
+// with what the plan foretold. Ends with 1 where one is off by more than 10% and more than 50 MB. `-- --tiny`: only the
+// seven shapes of the tiny model, which need no checkpoint to be made.
+import { spawn } from 'node:child_process';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { prepare, root } from './prepare.mjs';
+
+const small = path.join(root, 'bench/work/small');
+if (process.argv[2] === '--one') await planAndTrain(JSON.parse(process.argv[3]));
+else process.exitCode = await checkAll(process.argv[2] === '--tiny');
+
+async function planAndTrain(config) {
+  const { plan, run } = await import('glulam');
+  const { bytes, batch } = await plan(config);
+  console.log(JSON.stringify({ planned: bytes.peak, tokens: batch.tokens }));
+  await run(config);
+}
+
+async function checkAll(tinyOnly) {
+  if (process.platform !== 'linux') {
+    console.log('skipped: anonymous memory is read from /proc, which this system does not have');
+    return 0;
+  }
+  prepare();
+  const chosen = tinyOnly ? shapes().filter(({ base }) => base === undefined) : shapes();
+  if (!tinyOnly) await makeSmall();
+  const work = mkdtempSync(path.join(tmpdir(), 'glulam-plan-'));
+  let wrong = 0;
+  console.log(
+    'shape'.padEnd(52) +
+      'tokens'.padStart(8) +
+      'planned, MB'.padStart(13) +
+      'measured, MB'.padStart(14) +
+      'off'.padStart(8),
+  );
+  for (const [index, { name, ...changes }] of chosen.entries()) {
+    const config = configOf(changes, path.join(work, String(index)));
+    const { planned, tokens, measured } = await measure(config);
+    const off = planned - measured;
+    const fine = Math.abs(off) <= Math.max(0.1 * measured, 50e6);
+    if (!fine) wrong += 1;
+    const megabytes = (value) => (value / 1e6).toFixed(0);
+    console.log(
+      name.padEnd(52) + String(tokens).padStart(8) + megabytes(planned).padStart(13) + megabytes(measured).padStart(14) +
+        `${((100 * off) / measured).toFixed(0)}%`.padStart(8) + (fine ? '' : '  wrong'),
+    ); // prettier-ignore
+  }
+  rmSync(work, { recursive: true });
+  return wrong === 0 ? 0 : 1;
+}
+
+/** 130 M random parameters, with the tokenizer of their vocabulary. */
+async function makeSmall() {
+  const { makeCheckpoint } = await import('./bench/make-checkpoint.mjs');
+  await makeCheckpoint(small, 'small');
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    const file = path.join(small, name);
+    if (!existsSync(file)) copyFileSync(path.join(root, 'fixtures/tokenizers/mistral-7b-v0.1', name), file);
+  }
+}
+
+function shapes() {
+  return [
+    { name: 'tiny, the quickstart', train: { batch: 8 } },
+    { name: 'tiny, one example a batch', train: { batch: 1 } },
+    { name: 'tiny, batches of 4096 tokens', train: { batch: { tokens: 4096 } } },
+    { name: 'tiny, 8192 tokens, recomputation', train: { batch: { tokens: 8192 }, recompute: true } },
+    { name: 'tiny, float32, 2048 tokens, base as it is', train: { batch: { tokens: 2048 } }, precision: 'float32', expansion: undefined },
+    { name: 'tiny, rank 256, two batches a step', train: { batch: 4, accumulate: 2 }, adapter: { kind: 'lora', r: 256 } },
+    { name: 'tiny, gated repeats', train: { batch: { tokens: 1024 } }, expansion: { kind: 'interleave', every: 1, gate: 'learned' } },
+    { name: 'small, 1024 tokens', base: small, train: { batch: { tokens: 1024 } } },
+    { name: 'small, 2048 tokens, recomputation, rank 64', base: small, train: { batch: { tokens: 2048 }, recompute: true }, adapter: { kind: 'lora', r: 64 } },
+    { name: 'small, float32, 512 tokens, value projections', base: small, precision: 'float32', train: { batch: { tokens: 512 } }, adapter: { kind: 'lora', target_modules: ['v_proj'] } },
+  ]; // prettier-ignore
+}
+
+function configOf({ train, ...changes }, out) {
+  return {
+    base: path.join(root, 'examples/models/tiny-mistral-gsm8k'),
+    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+    data: {
+      train: path.join(root, 'examples/data/word-problems.train.jsonl'),
+      heldOut: path.join(root, 'examples/data/word-problems.heldout.jsonl'),
+      cache: path.join(out, '../cache'),
+    },
+    train: { steps: 4, ...train },
+    reporters: [],
+    out,
+    ...changes,
+  };
+}
+
+function measure(config) {
+  return new Promise((done, fail) => {
+    const child = spawn(process.execPath, [import.meta.filename, '--one', JSON.stringify(config)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let printed = '';
+    let measured = 0;
+    child.stdout.on('data', (text) => (printed += text));
+    const look = setInterval(() => {
+      // Its first and last moments have no such line.
+      const file = `/proc/${child.pid}/status`;
+      const line = existsSync(file) && /RssAnon:\s+(\d+) kB/.exec(readFileSync(file, 'utf8'));
+      if (line) measured = Math.max(measured, Number(line[1]) * 1024);
+    }, 2);
+    child.on('close', (code) => {
+      clearInterval(look);
+      if (code === 0) done({ ...JSON.parse(printed), measured });
+      else fail(new Error(`a run ended with ${code}`));
+    });
+  });
+}
