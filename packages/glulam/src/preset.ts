@@ -1,6 +1,7 @@
 import { adapterLora } from '@glulam/adapter-lora';
 import { dataFormats } from '@glulam/data-formats';
 import { engineNative } from '@glulam/engine-native';
+import { engineTfjs } from '@glulam/engine-tfjs';
 import { evaluatorLoss } from '@glulam/evaluator-loss';
 import { expansionInterleave } from '@glulam/expansion-interleave';
 import { expansionLayerMap } from '@glulam/expansion-layer-map';
@@ -31,6 +32,7 @@ export const core = (): Plugin =>
         kind: 'reference',
         schema: z.strictObject({}),
         open: (_, { precision }) => Promise.resolve(createReferenceEngine({ precision })),
+        probe: () => Promise.resolve([{ name: 'reference', loads: true, details: 'plain TypeScript, one thread' }]),
       };
       registry.contribute(engines, { create: () => reference });
     },
@@ -40,6 +42,7 @@ export const core = (): Plugin =>
 export const preset = (): PluginList => [
   core(),
   engineNative(),
+  engineTfjs(),
   familyMistral(),
   familyLlama(),
   expansionLayerMap(),

@@ -1,3 +1,4 @@
+import type { Host } from './host.js';
 import type { BinaryOperation, DType, Reduction, Shape, UnaryOperation, WeightSource } from '@glulam/tensors';
 
 /** What a device reads: data that it stored, seen in a shape (the one it was made with, or another of the same size). */
@@ -13,6 +14,7 @@ export interface Operand<Data> {
  */
 export interface Device<Data> {
   readonly description: string;
+  readonly host: Host;
   /** How a dtype is stored. */
   readonly bytesPerElement: Readonly<Record<'float32' | 'bfloat16' | 'int32', number>>;
   upload(values: Float32Array | Int32Array, shape: Shape): Data;

@@ -1,4 +1,4 @@
-import { readFloats, TensorsError, type FusedOperations } from '@glulam/tensors';
+import { TensorsError, type FusedOperations } from '@glulam/tensors';
 import type { Workshop } from './engine.js';
 
 /** Rows are read from the file as they are wanted, each once: the table need not be on the backend. */
@@ -17,7 +17,7 @@ export function embedding<Data>({ device, make, weights }: Workshop<Data>): Fuse
       const read = new Map<number, Float32Array>();
       const values = new Float32Array(ids.length * width);
       ids.forEach((id, i) => {
-        const row = read.get(id) ?? readFloats(weights.sourceOf(weight), id, id + 1);
+        const row = read.get(id) ?? device.host.readFloats(weights.sourceOf(weight), id, id + 1);
         read.set(id, row);
         values.set(row, i * width);
       });

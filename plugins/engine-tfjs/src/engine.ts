@@ -9,7 +9,6 @@ import {
   concatenateShape,
   gatherShape,
   matmulSizes,
-  readFloats,
   reduceShape,
   reshapeShape,
   scatterAddShape,
@@ -18,7 +17,6 @@ import {
   Tensor,
   TensorsError,
   transposeShape,
-  uniforms,
   type DType,
   type Engine,
   type FusedOperations,
@@ -207,7 +205,7 @@ export function createEngine<Data>(
       const isWhole = weight.shape.length === 2 && start === 0 && end === weight.shape[0] && sizeOf(shape) > 0;
       if (!isWhole) {
         return make('readWeight', shape, 'float32', () =>
-          device.upload(readFloats(weights.sourceOf(weight), start, end), shape),
+          device.upload(device.host.readFloats(weights.sourceOf(weight), start, end), shape),
         );
       }
       if (device.weightDtype(weight.dtype) === 'bfloat16') {
@@ -329,7 +327,7 @@ export function createEngine<Data>(
     },
     random(shape, key) {
       checkShape('random', shape);
-      return make('random', shape, 'float32', () => device.upload(uniforms(sizeOf(shape), key), shape));
+      return make('random', shape, 'float32', () => device.upload(device.host.uniforms(sizeOf(shape), key), shape));
     },
   };
   Object.assign(fused, createFused(workshop, engine));

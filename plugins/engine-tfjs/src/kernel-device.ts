@@ -1,7 +1,8 @@
-import { readFloats, sameShape, sizeOf, type BinaryOperation, type Shape, type UnaryOperation } from '@glulam/tensors';
+import { sameShape, sizeOf, type BinaryOperation, type Shape, type UnaryOperation } from '@glulam/tensors';
 import type { KernelBackend, NamedAttrMap, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { roundToBfloat16 } from './bfloat16.js';
 import type { Device, Operand } from './device.js';
+import { host } from './host.js';
 
 export type Core = typeof import('@tensorflow/tfjs-core');
 
@@ -113,6 +114,7 @@ export function createKernelDevice(options: KernelBackendOptions): Device<Tensor
 
   return {
     description,
+    host,
     bytesPerElement: { float32: 4, bfloat16: 4, int32: 4 },
     upload,
     fill: (shape, value) => upload(new Float32Array(sizeOf(shape)).fill(value), shape),
@@ -124,7 +126,7 @@ export function createKernelDevice(options: KernelBackendOptions): Device<Tensor
       ? { peek: ({ data }) => backend.readSync(data.dataId) as Int32Array }
       : { settle: behind.settle }),
     weightDtype: () => 'float32',
-    loadWeight: (source) => upload(readFloats(source), source.shape),
+    loadWeight: (source) => upload(host.readFloats(source), source.shape),
     close() {
       for (const tensor of live) free(tensor);
     },

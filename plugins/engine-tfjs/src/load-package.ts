@@ -18,6 +18,8 @@ function requireFrom(name: string): { readonly require: NodeJS.Require; readonly
   return undefined;
 }
 
+export const isInstalled = (name: string): boolean => requireFrom(`${name}/package.json`) !== undefined;
+
 /** An optional package, loaded when it is asked for. Throws ENGINE_UNAVAILABLE with the command that brings it. */
 export function loadPackage<T>(name: string, install: string): T {
   const found = requireFrom(name);

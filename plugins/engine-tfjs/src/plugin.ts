@@ -1,7 +1,9 @@
 import { definePlugin, type Plugin } from '@glulam/plugin';
 import { engines, type EngineContribution } from '@glulam/tensors';
 import { z } from 'zod';
-import { backendNames, openTfjsEngine } from './open-engine.js';
+import { firstInstalled } from './installed.js';
+import { backendNames, openTfjsEngine, probeBackends } from './open-engine.js';
+import { planTfjsEngine } from './plan/plan-engine.js';
 
 const schema = z.strictObject({
   /** `auto` takes the first of these that loads. */
@@ -21,4 +23,6 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
   kind: 'tfjs',
   schema,
   open: ({ backend }, { precision }) => openTfjsEngine({ backend, precision }),
+  plan: ({ backend }, { precision }) => planTfjsEngine(backend === 'auto' ? firstInstalled() : backend, precision),
+  probe: probeBackends,
 };

@@ -1,5 +1,4 @@
 import { bytesPerElement, checkSize, TensorsError, type FrozenWeight, type WeightSource } from '@glulam/tensors';
-import { statSync } from 'node:fs';
 import type { Device, Operand } from './device.js';
 
 interface Entry<Data> {
@@ -28,7 +27,7 @@ export function createWeights<Data>(device: Device<Data>): Weights<Data> {
         );
       }
       checkSize(`openWeight ${name}`, byteLength / bytesPerElement[dtype], shape);
-      const fileBytes = sizeOfFile(file);
+      const fileBytes = device.host.sizeOfFile(file);
       if (byteOffset < 0 || byteOffset + byteLength > fileBytes) {
         throw new TensorsError(
           'FILE_UNREADABLE',
@@ -50,16 +49,4 @@ export function createWeights<Data>(device: Device<Data>): Weights<Data> {
       for (const { data } of entries.splice(0)) if (data !== undefined) device.free(data);
     },
   };
-}
-
-function sizeOfFile(file: string): number {
-  try {
-    return statSync(file).size;
-  } catch (cause) {
-    throw new TensorsError(
-      'FILE_UNREADABLE',
-      `cannot open ${file}: ${(cause as Error).message}; check that the checkpoint is whole and readable`,
-      { cause },
-    );
-  }
 }

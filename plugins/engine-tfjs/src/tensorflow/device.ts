@@ -1,5 +1,6 @@
 import { sameShape, type BinaryOperation, type DType, type Shape, type UnaryOperation } from '@glulam/tensors';
 import type { Device, Operand } from '../device.js';
+import { host as realHost, type Host } from '../host.js';
 import { tfTypes, type Binding, type TfTensor } from './binding.js';
 import { createFileWeights } from './file-weights.js';
 import { attribute, createTfOperations, type TfOperations } from './operations.js';
@@ -38,11 +39,11 @@ const binaryNames: Readonly<Record<BinaryOperation, string>> = {
 };
 
 /** TensorFlow by the addon of tfjs-node: bfloat16 is a type of its own, and weights lie in their mapped files. */
-export function createTfDevice(binding: Binding, description: string): TfDevice {
+export function createTfDevice(binding: Binding, description: string, host: Host = realHost): TfDevice {
   const ops = createTfOperations(binding);
   const { run, arena, scalar } = ops;
   const live = new Set<TfData>();
-  const weights = createFileWeights(ops);
+  const weights = createFileWeights(ops, host);
 
   const keep = (tensor: TfTensor): TfData => {
     // A weight may be loaded, and kept, while something else is computed.
@@ -76,6 +77,7 @@ export function createTfDevice(binding: Binding, description: string): TfDevice 
     compute,
     computeMany,
     description,
+    host,
     bytesPerElement: { float32: 4, bfloat16: 2, int32: 4 },
     upload,
     fill: (shape, value) => compute(() => run('Fill', [ops.list(shape), scalar(value)])),

@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
-import { readFloats, type WeightSource } from '@glulam/tensors';
+import type { WeightSource } from '@glulam/tensors';
+import type { Host } from '../host.js';
 import { tfTypes, type TfTensor } from './binding.js';
 import { attribute, type TfOperations } from './operations.js';
 
@@ -13,7 +13,7 @@ export interface FileWeights {
  * On a CPU TensorFlow maps the file and a weight that begins on 64 bytes is used where it lies; another is copied once.
  * For a GPU the bytes are read here and sent there.
  */
-export function createFileWeights(ops: TfOperations): FileWeights {
+export function createFileWeights(ops: TfOperations, host: Host): FileWeights {
   const { binding } = ops;
   const mapped = new Map<string, TfTensor>();
 
@@ -22,7 +22,7 @@ export function createFileWeights(ops: TfOperations): FileWeights {
     if (known !== undefined) return known;
     const attributes = [
       attribute('dtype', 'type', tfTypes.uint8),
-      attribute('shape', 'shape', [statSync(file).size]),
+      attribute('shape', 'shape', [host.sizeOfFile(file)]),
       attribute('memory_region_name', 'string', file),
     ];
     const [whole] = binding.executeOp('ImmutableConst', attributes, [], 1);
@@ -42,7 +42,7 @@ export function createFileWeights(ops: TfOperations): FileWeights {
   return {
     load(source) {
       const { file, byteOffset, byteLength, shape, dtype } = source;
-      if (dtype === 'float16' || dtype === 'int32') return ops.floats(readFloats(source), shape);
+      if (dtype === 'float16' || dtype === 'int32') return ops.floats(host.readFloats(source), shape);
       const [start, size] = [long(byteOffset), long(byteLength)];
       try {
         const bytes = ops.run('Slice', [map(file), start, size]);

@@ -1,11 +1,4 @@
-import {
-  scope,
-  uniforms,
-  type FrozenLinearOptions,
-  type FrozenWeight,
-  type FusedOperations,
-  type Tensor,
-} from '@glulam/tensors';
+import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
 import { tfTypes, type TfTensor } from './binding.js';
 import { tfTypeOf, type Bench } from './fused.js';
 import type { TfOperations } from './operations.js';
@@ -48,7 +41,7 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
     const { rate, key } = dropout;
     const [factor, least] = [1 / (1 - rate), Math.fround(rate)];
     const size = x.shape.reduce((product, length) => product * length, 1);
-    const mask = uniforms(size, key).map((value) => (value >= least ? factor : 0));
+    const mask = bench.workshop.device.host.uniforms(size, key).map((value) => (value >= least ? factor : 0));
     return mul(x, ops.floats(mask, x.shape));
   };
   const columnSums = (x: TfTensor): TfTensor => ops.reshape(ops.sum(x, 0), [x.shape[1]!]);
