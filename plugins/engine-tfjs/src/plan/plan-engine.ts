@@ -19,7 +19,7 @@ export function planTfjsEngine(backend: BackendName, precision: Precision): Plan
   const engine = onTensorflow ? planTensorflow() : planKernels();
 
   function planTensorflow() {
-    const binding = createPlanningBinding(tensors, (bytes) => (mapped += bytes));
+    const binding = createPlanningBinding(tensors, weights, (bytes) => (mapped += bytes));
     const device = createTfDevice(binding, description, planningHost);
     return createEngine(device, precision, (workshop, on) => createTfFused(device, workshop, on));
   }

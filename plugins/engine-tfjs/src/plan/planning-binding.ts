@@ -14,8 +14,8 @@ const widths = new Map<number, number>([
 /** What tensors of the same values share. */
 interface Buffer {
   readonly bytes: number;
-  /** Of a file: it takes no memory that cannot be evicted. */
-  readonly mapped: boolean;
+  /** Who counts it; no one where it lies in a mapped file. */
+  readonly owner: Counter | undefined;
   handles: number;
 }
 interface Entry extends TfTensor {
@@ -24,26 +24,30 @@ interface Entry extends TfTensor {
   readonly values?: readonly number[];
 }
 
+/** TensorFlow uses values in place where they begin on so many bytes. */
+const alignment = 64;
+
 /** Results that have their only input's values; TensorFlow shares the buffer. */
 const sharing = new Set(['Reshape', 'Identity', 'Bitcast']);
 
 /**
  * tfjs-node's addon without TensorFlow: the operations that engine-tfjs uses, as shapes and bytes alone, so that the
- * engine itself runs on it and a plan takes what it takes. `map` is told the bytes of weights that are used in place.
+ * engine itself runs on it and a plan takes what it takes. `map` is told the bytes of weights that are used in place;
+ * those that TensorFlow copies are counted by `weights`.
  */
-export function createPlanningBinding(counter: Counter, map: (bytes: number) => void): Binding {
+export function createPlanningBinding(tensors: Counter, weights: Counter, map: (bytes: number) => void): Binding {
   const entries = new Map<number, Entry>();
   let next = 0;
 
   const insert = (shape: Shape, dtype: number, buffer: Buffer, values?: readonly number[]): Entry => {
-    if (buffer.handles === 0 && !buffer.mapped) counter.take(buffer.bytes);
+    if (buffer.handles === 0) buffer.owner?.take(buffer.bytes);
     buffer.handles += 1;
     const entry = { id: next++, shape, dtype, buffer, ...(values && { values }) };
     entries.set(entry.id, entry);
     return entry;
   };
   const fresh = (shape: Shape, dtype: number, values?: readonly number[]): Entry =>
-    insert(shape, dtype, { bytes: sizeOf(shape) * widths.get(dtype)!, mapped: false, handles: 0 }, values);
+    insert(shape, dtype, { bytes: sizeOf(shape) * widths.get(dtype)!, owner: tensors, handles: 0 }, values);
 
   return {
     TF_Version: 'planned',
@@ -52,7 +56,7 @@ export function createPlanningBinding(counter: Counter, map: (bytes: number) => 
       const { buffer } = entries.get(id)!;
       entries.delete(id);
       buffer.handles -= 1;
-      if (buffer.handles === 0 && !buffer.mapped) counter.give(buffer.bytes);
+      if (buffer.handles === 0) buffer.owner?.give(buffer.bytes);
     },
     tensorDataSync(id) {
       const { shape, dtype } = entries.get(id)!;
@@ -64,13 +68,14 @@ export function createPlanningBinding(counter: Counter, map: (bytes: number) => 
       const inputs = ids.map((id) => entries.get(id)!);
       if (name === 'ImmutableConst') {
         const shape = attributeOf(attributes, 'shape') as number[];
-        return [insert(shape, tfTypes.uint8, { bytes: 0, mapped: true, handles: 0 })];
+        return [insert(shape, tfTypes.uint8, { bytes: 0, owner: undefined, handles: 0 })];
       }
-      if (name === 'Slice' && inputs[0]!.buffer.mapped) {
-        // Where a weight begins is not looked at here: one that has to be copied shows in TensorFlow's own count.
-        const size = sizeOfLong(inputs[2]!.values!);
-        map(size);
-        return [insert([size], tfTypes.uint8, { bytes: size, mapped: true, handles: 0 })];
+      if (name === 'Slice' && inputs[0]!.buffer.owner === undefined) {
+        const [start, size] = [inputs[1]!, inputs[2]!].map(({ values }) => sizeOfLong(values!)) as [number, number];
+        const inPlace = start % alignment === 0;
+        if (inPlace) map(size);
+        const owner = inPlace ? undefined : weights;
+        return [insert([size], tfTypes.uint8, { bytes: size, owner, handles: 0 })];
       }
       return Array.from({ length: outputs }, (_, i) => {
         const { shape, dtype } = resultOf(name, attributes, inputs, i);
