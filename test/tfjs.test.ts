@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { openTfjsEngine } from '@glulam/engine-tfjs';
+import { openTfjsEngine, planTfjsEngine } from '@glulam/engine-tfjs';
 import { createDecoder, families, openCheckpoint } from '@glulam/model';
 import { checkMemory, createOptimizer, describeModel, labelBatch, planRun, train, trainStep } from '@glulam/trainer';
 import { resolveConfig } from 'glulam';
@@ -100,7 +100,6 @@ describe('a plan on tfjs', () => {
     const live: number[][] = [];
     const { config, composition } = tinyRun();
     const checkpoint = openCheckpoint(config.base, composition.all(families));
-    const { planTfjsEngine } = await import('../plugins/engine-tfjs/src/plan/plan-engine.js');
     for (const engine of [await openTfjsEngine({ backend: 'wasm' }), planTfjsEngine('wasm', 'float32')]) {
       const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) });
       const bytes = [engine.memory().bytes];

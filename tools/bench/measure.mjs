@@ -63,6 +63,35 @@ for (let step = 0; step < steps; step++) {
 }
 const median = [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)];
 
+// The engine's own product, in the same process: a weight of the MLP, as it is multiplied forward or as plain tensors.
+const projection = engine.openWeight(checkpoint.files.source('model.layers.0.mlp.gate_proj.weight'));
+const [outputs, inputs] = projection.shape;
+const operand = engine.cast(engine.random([seq, inputs], [0, 0, 0, 2]), engine.precision);
+const plain = [engine.random([seq, inputs], [0, 0, 0, 3]), engine.random([inputs, outputs], [0, 0, 0, 4])];
+const rates = [];
+for (let round = 0; round < 5; round++) {
+  for (const product of [
+    () => decoder.ops.frozenLinear(operand, projection, {}, engine.precision),
+    () => engine.matmul(...plain),
+  ]) {
+    await engine.drain();
+    const start = performance.now();
+    product().release();
+    await engine.drain();
+    rates.push((2 * seq * inputs * outputs) / seconds(start) / 1e9);
+  }
+}
+const { hidden, intermediate, vocabulary, keyValues } = {
+  hidden: inputs,
+  intermediate: outputs,
+  vocabulary: checkpoint.shape.vocabularySize,
+  keyValues: checkpoint.shape.keyValueHeads * checkpoint.shape.headSize,
+};
+const heads = checkpoint.shape.heads * checkpoint.shape.headSize;
+const perLayer = hidden * (2 * heads + 2 * keyValues + 3 * intermediate);
+// Each frozen weight multiplies forward and backward (to its input); adapters and attention are not counted.
+const stepGigaflops = (4 * seq * (layers.length * perLayer + vocabulary * hidden)) / 1e9;
+
 const count = async (most) => {
   let done = 0;
   for await (const _ of generateTokens(decoder, [...ids.subarray(0, 32)], { maxNewTokens: most })) done += 1;
@@ -87,6 +116,8 @@ console.log(
     step_s: median,
     tokens_per_s: seq / median,
     losses,
+    product_gflops: Math.max(...rates),
+    step_gflops: stepGigaflops / median,
     decode_per_s: decodePerSecond,
     peak_rss_gb: (process.resourceUsage().maxRSS * 1024) / 1e9,
     rss_file_gb: gigabytes('RssFile'),

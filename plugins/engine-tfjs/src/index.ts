@@ -1,4 +1,5 @@
-export type { BackendName } from './open-engine.js';
-export { openTfjsEngine } from './open-engine.js';
+export type { BackendName, TfjsEngineOptions } from './open-engine.js';
+export { openTfjsEngine, probeBackends } from './open-engine.js';
+export { planTfjsEngine } from './plan/plan-engine.js';
 export type { EngineTfjsOptions } from './plugin.js';
 export { engineTfjs } from './plugin.js';

@@ -44,7 +44,7 @@ export async function openWasm(): Promise<Device<Tensor>> {
 }
 
 /** Where memory ends, the library goes on with the address 0 and writes over itself: end here instead. */
-function guardMemory(wasm: WasmBackend['wasm']): void {
+export function guardMemory(wasm: WasmBackend['wasm']): void {
   if (guarded.has(wasm)) return;
   guarded.add(wasm);
   const allocate = wasm._malloc.bind(wasm);
