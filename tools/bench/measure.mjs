@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createLora } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
+import { openTfjsEngine } from '@glulam/engine-tfjs';
 import { mistralFamily } from '@glulam/family-mistral';
 import { createDecoder, generateTokens, openCheckpoint } from '@glulam/model';
 import { uniforms } from '@glulam/tensors';
@@ -11,6 +12,8 @@ import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    /** `native`, or a backend of engine-tfjs. */
+    engine: { type: 'string', default: 'native' },
     dtype: { type: 'string', default: 'bfloat16' },
     seq: { type: 'string', default: '512' },
     steps: { type: 'string', default: '5' },
@@ -23,7 +26,10 @@ const [seq, steps, decode, threads] = [values.seq, values.steps, values.decode, 
 const seconds = (from) => (performance.now() - from) / 1000;
 
 const begun = performance.now();
-const engine = createNativeEngine({ precision: values.dtype, threads, isa: 'auto' });
+const engine =
+  values.engine === 'native'
+    ? createNativeEngine({ precision: values.dtype, threads, isa: 'auto' })
+    : await openTfjsEngine({ backend: values.engine, precision: values.dtype });
 const checkpoint = openCheckpoint(positionals[0], [mistralFamily]);
 const L = checkpoint.shape.physicalLayers;
 const intervals = [[0, L / 2], [L / 4, (3 * L) / 4], [L / 2, L]]; // prettier-ignore
@@ -57,6 +63,35 @@ for (let step = 0; step < steps; step++) {
 }
 const median = [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)];
 
+// The engine's own product, in the same process: a weight of the MLP, as it is multiplied forward or as plain tensors.
+const projection = engine.openWeight(checkpoint.files.source('model.layers.0.mlp.gate_proj.weight'));
+const [outputs, inputs] = projection.shape;
+const operand = engine.cast(engine.random([seq, inputs], [0, 0, 0, 2]), engine.precision);
+const plain = [engine.random([seq, inputs], [0, 0, 0, 3]), engine.random([inputs, outputs], [0, 0, 0, 4])];
+const rates = [];
+for (let round = 0; round < 5; round++) {
+  for (const product of [
+    () => decoder.ops.frozenLinear(operand, projection, {}, engine.precision),
+    () => engine.matmul(...plain),
+  ]) {
+    await engine.drain();
+    const start = performance.now();
+    product().release();
+    await engine.drain();
+    rates.push((2 * seq * inputs * outputs) / seconds(start) / 1e9);
+  }
+}
+const { hidden, intermediate, vocabulary, keyValues } = {
+  hidden: inputs,
+  intermediate: outputs,
+  vocabulary: checkpoint.shape.vocabularySize,
+  keyValues: checkpoint.shape.keyValueHeads * checkpoint.shape.headSize,
+};
+const heads = checkpoint.shape.heads * checkpoint.shape.headSize;
+const perLayer = hidden * (2 * heads + 2 * keyValues + 3 * intermediate);
+// Each frozen weight multiplies forward and backward (to its input); adapters and attention are not counted.
+const stepGigaflops = (4 * seq * (layers.length * perLayer + vocabulary * hidden)) / 1e9;
+
 const count = async (most) => {
   let done = 0;
   for await (const _ of generateTokens(decoder, [...ids.subarray(0, 32)], { maxNewTokens: most })) done += 1;
@@ -81,6 +116,8 @@ console.log(
     step_s: median,
     tokens_per_s: seq / median,
     losses,
+    product_gflops: Math.max(...rates),
+    step_gflops: stepGigaflops / median,
     decode_per_s: decodePerSecond,
     peak_rss_gb: (process.resourceUsage().maxRSS * 1024) / 1e9,
     rss_file_gb: gigabytes('RssFile'),

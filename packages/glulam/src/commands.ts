@@ -1,8 +1,16 @@
 import type { Command } from './commands/command.js';
 import { dataCommand } from './commands/data.js';
+import { doctorCommand } from './commands/doctor.js';
 import { evalCommand } from './commands/eval.js';
 import { generateCommand } from './commands/generate.js';
 import { planCommand } from './commands/plan.js';
 import { trainCommand } from './commands/train.js';
 
-export const commands: readonly Command[] = [dataCommand, planCommand, trainCommand, evalCommand, generateCommand];
+export const commands: readonly Command[] = [
+  dataCommand,
+  planCommand,
+  trainCommand,
+  evalCommand,
+  generateCommand,
+  doctorCommand,
+];

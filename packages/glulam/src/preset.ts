@@ -3,6 +3,7 @@ import { adapterLora } from '@glulam/adapter-lora';
 import { dataFormats } from '@glulam/data-formats';
 import { engineNative } from '@glulam/engine-native';
 import { evaluatorGsm8k } from '@glulam/evaluator-gsm8k';
+import { engineTfjs } from '@glulam/engine-tfjs';
 import { evaluatorLoss } from '@glulam/evaluator-loss';
 import { evaluatorTruthfulqa } from '@glulam/evaluator-truthfulqa';
 import { expansionInterleave } from '@glulam/expansion-interleave';
@@ -34,6 +35,7 @@ export const core = (): Plugin =>
         kind: 'reference',
         schema: z.strictObject({}),
         open: (_, { precision }) => Promise.resolve(createReferenceEngine({ precision })),
+        probe: () => Promise.resolve([{ name: 'reference', loads: true, details: 'plain TypeScript, one thread' }]),
       };
       registry.contribute(engines, { create: () => reference });
     },
@@ -43,6 +45,7 @@ export const core = (): Plugin =>
 export const preset = (): PluginList => [
   core(),
   engineNative(),
+  engineTfjs(),
   familyMistral(),
   familyLlama(),
   expansionLayerMap(),

@@ -42,6 +42,10 @@ export interface PlanningEngine extends Engine {
   readonly peakBytes: number;
   /** The most that the engine took from the system: tensors, freed blocks kept for reuse, its threads' scratch. */
   readonly reservedPeakBytes: number;
+  /** Of weights that the engine copies instead of using them in place, so far; `reservedPeakBytes` includes them. */
+  readonly copiedBytes?: number;
+  /** The most that the engine can hold, whatever the machine has. */
+  readonly limitBytes?: number | undefined;
   resetPeak(): void;
 }
 
@@ -103,6 +107,15 @@ export interface Engine {
   random(shape: readonly number[], key: RandomKey): Tensor;
 }
 
+/** One way in which an engine may run here, and whether it does. */
+export interface EngineProbe {
+  /** The engine's kind, or a backend's name. */
+  readonly name: string;
+  readonly loads: boolean;
+  /** What it would run on, or the reason why it does not load and what to do about it. */
+  readonly details: string;
+}
+
 /** What a plugin contributes at the point `engines`. */
 export interface EngineContribution<Options = unknown> {
   readonly kind: string;
@@ -110,6 +123,8 @@ export interface EngineContribution<Options = unknown> {
   open(options: Options, context: { readonly precision: Precision }): Promise<Engine>;
   /** The same engine to plan with, without a look at the machine; without it, `createPlanningEngine` stands in. */
   plan?(options: Options, context: { readonly precision: Precision }): PlanningEngine;
+  /** Look at this machine, for `glulam doctor`; what does not load is told, not thrown. */
+  probe?(): Promise<readonly EngineProbe[]>;
 }
 
 export const engines = point<EngineContribution>('tensors.engines');

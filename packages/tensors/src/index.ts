@@ -5,6 +5,7 @@ export type {
   Engine,
   EngineContribution,
   EngineMemory,
+  EngineProbe,
   PlanningEngine,
   FrozenWeight,
   Precision,

@@ -1,3 +1,4 @@
+export { cacheFolder } from './cache-folder.js';
 export type { Example, LabelledBatch } from './batches.js';
 export { labelBatch } from './batches.js';
 export type { TrainerErrorCode } from './errors.js';

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 import { engines, TensorsError, type EngineContribution } from '@glulam/tensors';
 import { z } from 'zod';
+import { loadAddon } from './addon.js';
 import { createNativeEngine } from './native-engine.js';
 import { planNativeEngine } from './planning-device.js';
 
@@ -28,6 +29,18 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
   schema,
   async open({ threads, isa }, { precision }) {
     return createNativeEngine({ threads, isa: isa === 'auto' ? isaOfEnvironment() : isa, precision });
+  },
+  async probe() {
+    try {
+      const { isas } = loadAddon();
+      const threads = availableParallelism();
+      return [
+        { name: 'native', loads: true, details: `${isas.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}` },
+      ];
+    } catch (error) {
+      if (!(error instanceof TensorsError)) throw error;
+      return [{ name: 'native', loads: false, details: error.message }];
+    }
   },
   plan: ({ threads = availableParallelism() }, { precision }) => planNativeEngine({ threads, precision }),
 };

@@ -26,6 +26,9 @@ export function describePlan(plan: RunPlan, width = 100): string {
       formatBytes(bytes.weights),
       bytes.weights > 0 ? 'mapped from its files: can be evicted' : 'read as they are needed',
     ),
+    ...(bytes.weightCopies > 0
+      ? [row('copies of weights', formatBytes(bytes.weightCopies), 'by an engine that cannot use them in place')]
+      : []),
     row('adapters', formatBytes(bytes.adapters)),
     row('gradients', formatBytes(bytes.gradients)),
     row('optimizer state', formatBytes(bytes.optimizer)),
@@ -49,6 +52,8 @@ function verdictOf({ verdict, bytes, memory, engine }: RunPlan): string {
     case 'weights are read again':
       return `It runs, slowly: it takes ${needed} more${estimated}, which leaves no room for all ${formatBytes(bytes.weights)} of weights: they are read again from disk in every step.`;
     case 'does not fit':
+      if (bytes.peak - bytes.process > (engine.limit ?? Infinity))
+        return `It does not fit: the run takes ${needed}, and the engine ${engine.kind} holds at most ${formatBytes(engine.limit!)} with these options.`;
       return `It does not fit: the run takes ${needed} more${estimated}; ${formatBytes(memory.available)} are available.`;
   }
 }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import type { Example } from '../batches.js';
+import { cacheFolder } from '../cache-folder.js';
 import { configError } from '../choices.js';
 import { defaultSteps, type DataSources, type RunConfig } from '../config.js';
 import { createBatches, type Batches } from './batch-source.js';
@@ -78,7 +78,7 @@ export async function openData(
       const store = await tokenizeFile({
         ...{ file, format, tokenizer, settings, signal, workers, onProgress },
         tokenizerFolder: config.base,
-        cache: cache ?? path.join(process.env['GLULAM_CACHE'] ?? path.join(homedir(), '.cache/glulam'), 'tokens'),
+        cache: cache ?? path.join(cacheFolder(), 'tokens'),
       });
       stores.push(store);
       opened.push({ file, store, weight });

@@ -11,6 +11,8 @@ import { trainStep } from '../train-step.js';
 export interface ForeseenBytes {
   /** Of the base, mapped from its files: the system may drop such pages and read them again. */
   readonly weights: number;
+  /** Of the base, copied by an engine that cannot use it where it lies; these stay. */
+  readonly weightCopies: number;
   readonly adapters: number;
   readonly gradients: number;
   readonly optimizer: number;
@@ -66,6 +68,7 @@ export async function foreseeMemory(
   const width = keyValueHeads * headSize * (engine.precision === 'bfloat16' ? 2 : 4);
   return {
     weights: engine.mappedBytes,
+    weightCopies: engine.copiedBytes ?? 0,
     adapters,
     gradients: adapters,
     optimizer: 2 * adapters,

@@ -34,7 +34,13 @@ export interface RunPlan {
     readonly effective: number;
     readonly trainable: number;
   };
-  readonly engine: { readonly kind: string; readonly precision: Precision; readonly hasPlan: boolean };
+  readonly engine: {
+    readonly kind: string;
+    readonly precision: Precision;
+    readonly hasPlan: boolean;
+    /** The most that the engine can hold, whatever the machine has. */
+    readonly limit?: number | undefined;
+  };
   /** The largest batch of a step. `fromData`: of the run's own data; else the largest that the config allows. */
   readonly batch: {
     readonly sequences: number;
@@ -97,7 +103,7 @@ export async function planRun(
       effective: parameterCount(shape, layers),
       trainable: foreseen.adapters / 4,
     },
-    engine: { kind: contribution.kind, precision, hasPlan: contribution.plan !== undefined },
+    engine: { kind: contribution.kind, precision, hasPlan: contribution.plan !== undefined, limit: engine.limitBytes },
     batch: {
       sequences: examples.length,
       tokens: examples.reduce((sum, { ids }) => sum + ids.length, 0),
@@ -109,7 +115,7 @@ export async function planRun(
     memory,
     // What the process holds already is not in what is available.
     verdict:
-      taken > memory.available
+      taken > memory.available || foreseen.peak > (engine.limitBytes ?? Infinity)
         ? 'does not fit'
         : taken + foreseen.weights > memory.available
           ? 'weights are read again'

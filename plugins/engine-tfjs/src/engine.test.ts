@@ -1,0 +1,15 @@
+import { testEngine } from '@glulam/testing';
+import { describe, expect, it } from 'vitest';
+import { openTfjsEngine, type BackendName } from './open-engine.js';
+
+/** cpu and wasm are development dependencies; GLULAM_TFJS_BACKENDS names others that this machine has, as `node,webgpu`. */
+const others = (process.env['GLULAM_TFJS_BACKENDS'] ?? '').split(',').filter((name) => name !== '') as BackendName[];
+
+for (const backend of ['cpu', 'wasm', ...others] as const) {
+  testEngine(`tfjs on ${backend}`, (precision) => openTfjsEngine({ backend, precision }));
+}
+if (others.length === 0) {
+  describe.skip('engine tfjs on node, node-gpu, webgpu: GLULAM_TFJS_BACKENDS names none of them', () => {
+    it('is not tested', () => expect.unreachable());
+  });
+}

@@ -1,0 +1,75 @@
+import { TensorsError, type Engine, type EngineProbe, type Precision } from '@glulam/tensors';
+import { openCpu } from './backends/cpu.js';
+import { openTensorflow } from './backends/tensorflow.js';
+import { openWasm } from './backends/wasm.js';
+import { openWebgpu } from './backends/webgpu.js';
+import type { Device } from './device.js';
+import { embedding } from './embedding.js';
+import { createEngine } from './engine.js';
+import { createTfFused } from './tensorflow/fused.js';
+import type { TfDevice } from './tensorflow/device.js';
+
+/** In the order in which `auto` tries them. */
+export const backendNames = ['node-gpu', 'node', 'webgpu', 'wasm', 'cpu'] as const;
+export type BackendName = (typeof backendNames)[number];
+
+export interface TfjsEngineOptions {
+  readonly backend?: BackendName | 'auto' | undefined;
+  readonly precision?: Precision | undefined;
+}
+
+/**
+ * Open TensorFlow.js on a backend. `auto` takes the first that loads; the engine's description says which, and why those
+ * before it did not.
+ *
+ * @throws TensorsError ENGINE_UNAVAILABLE with the reason, and the command that mends it.
+ */
+export async function openTfjsEngine(options: TfjsEngineOptions = {}): Promise<Engine> {
+  const { backend = 'auto', precision = 'float32' } = options;
+  if (backend !== 'auto') return openers[backend](precision);
+  const reasons: string[] = [];
+  for (const name of backendNames) {
+    try {
+      const engine = await openers[name](precision);
+      const passed = reasons.map((reason) => reason.split(': ').slice(0, 2).join(': '));
+      return Object.assign(engine, { description: [engine.description, ...passed].join('; ') });
+    } catch (error) {
+      reasons.push(`${name}: ${reasonOf(error)}`);
+    }
+  }
+  throw new TensorsError('ENGINE_UNAVAILABLE', `no backend of TensorFlow.js loads:\n  ${reasons.join('\n  ')}`);
+}
+
+/** Each backend, loaded for a moment. */
+export async function probeBackends(): Promise<EngineProbe[]> {
+  const probes: EngineProbe[] = [];
+  for (const name of backendNames) {
+    try {
+      const engine = await openers[name]('float32');
+      await engine.close();
+      probes.push({ name: `tfjs ${name}`, loads: true, details: engine.description });
+    } catch (error) {
+      probes.push({ name: `tfjs ${name}`, loads: false, details: reasonOf(error) });
+    }
+  }
+  return probes;
+}
+
+/** Only what is known to be missing is passed over. */
+function reasonOf(error: unknown): string {
+  if (error instanceof TensorsError && error.code === 'ENGINE_UNAVAILABLE') return error.message;
+  throw error;
+}
+
+const onKernels = <Data>(device: Device<Data>, precision: Precision): Engine =>
+  createEngine(device, precision, (workshop) => ({ embedding: embedding(workshop) }));
+const onTensorflow = (device: TfDevice, precision: Precision): Engine =>
+  createEngine(device, precision, (workshop, engine) => createTfFused(device, workshop, engine));
+
+const openers: Readonly<Record<BackendName, (precision: Precision) => Promise<Engine>>> = {
+  'node-gpu': async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node-gpu'), precision),
+  node: async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node'), precision),
+  webgpu: async (precision) => onKernels(await openWebgpu(), precision),
+  wasm: async (precision) => onKernels(await openWasm(), precision),
+  cpu: async (precision) => onKernels(await openCpu(), precision),
+};

@@ -1,0 +1,39 @@
+import type { PlanningEngine, Precision } from '@glulam/tensors';
+import { wasmLimit } from '../backends/wasm.js';
+import { createEngine } from '../engine.js';
+import { embedding } from '../embedding.js';
+import type { BackendName } from '../open-engine.js';
+import { createTfDevice } from '../tensorflow/device.js';
+import { createTfFused } from '../tensorflow/fused.js';
+import { createCounter } from './counter.js';
+import { createPlanningBinding } from './planning-binding.js';
+import { createPlanningDevice, planningHost } from './planning-device.js';
+
+/** The engine on one of its backends, without the backend: what it stores, copies of weights included. */
+export function planTfjsEngine(backend: BackendName, precision: Precision): PlanningEngine {
+  const tensors = createCounter();
+  const weights = createCounter();
+  let mapped = 0;
+  const description = `tfjs, ${backend}`;
+  const onTensorflow = backend === 'node' || backend === 'node-gpu';
+  const engine = onTensorflow ? planTensorflow() : planKernels();
+
+  function planTensorflow() {
+    const binding = createPlanningBinding(tensors, weights, (bytes) => (mapped += bytes));
+    const device = createTfDevice(binding, description, planningHost);
+    return createEngine(device, precision, (workshop, on) => createTfFused(device, workshop, on));
+  }
+  function planKernels() {
+    const device = createPlanningDevice(description, tensors, weights, { packs: backend === 'wasm' });
+    return createEngine(device, precision, (workshop) => ({ embedding: embedding(workshop) }));
+  }
+
+  return Object.defineProperties(engine as PlanningEngine, {
+    mappedBytes: { get: () => mapped },
+    peakBytes: { get: () => tensors.peak },
+    reservedPeakBytes: { get: () => tensors.peak + weights.live },
+    copiedBytes: { get: () => weights.live },
+    limitBytes: { value: backend === 'wasm' ? wasmLimit : undefined },
+    resetPeak: { value: () => tensors.resetPeak() },
+  });
+}

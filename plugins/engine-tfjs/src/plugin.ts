@@ -1,0 +1,28 @@
+import { definePlugin, type Plugin } from '@glulam/plugin';
+import { engines, type EngineContribution } from '@glulam/tensors';
+import { z } from 'zod';
+import { firstInstalled } from './installed.js';
+import { backendNames, openTfjsEngine, probeBackends } from './open-engine.js';
+import { planTfjsEngine } from './plan/plan-engine.js';
+
+const schema = z.strictObject({
+  /** `auto` takes the first of these that loads. */
+  backend: z.enum([...backendNames, 'auto']).default('auto'),
+});
+export type EngineTfjsOptions = z.input<typeof schema>;
+
+/** The engine `tfjs`: TensorFlow.js on whichever of its backends is installed. None is looked for before it is opened. */
+export function engineTfjs(): Plugin {
+  return definePlugin({
+    name: '@glulam/engine-tfjs',
+    register: (registry) => registry.contribute(engines, { create: () => contribution as EngineContribution }),
+  });
+}
+
+const contribution: EngineContribution<z.output<typeof schema>> = {
+  kind: 'tfjs',
+  schema,
+  open: ({ backend }, { precision }) => openTfjsEngine({ backend, precision }),
+  plan: ({ backend }, { precision }) => planTfjsEngine(backend === 'auto' ? firstInstalled() : backend, precision),
+  probe: probeBackends,
+};

@@ -1,0 +1,133 @@
+import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
+import { tfTypes, type TfTensor } from './binding.js';
+import { tfTypeOf, type Bench } from './fused.js';
+import type { TfOperations } from './operations.js';
+
+const { float32, bfloat16 } = tfTypes;
+
+/**
+ * x W^T, or dz W, with operands of the engine's precision. TensorFlow's bfloat16 product sums in float32 and rounds its
+ * result to bfloat16, at twice the speed of float32: it serves (`rounded`) where a result is kept so, and backward.
+ */
+export function frozenProduct(
+  { ops, workshop, weight: whole }: Bench,
+  x: TfTensor,
+  weight: FrozenWeight,
+  { transpose, rounded }: { readonly transpose: boolean; readonly rounded: boolean },
+): TfTensor {
+  const w = whole(weight);
+  if (workshop.precision === 'float32') return ops.matmul(ops.cast(x, float32), ops.cast(w, float32), false, transpose);
+  const [left, right] = [ops.cast(x, bfloat16), ops.cast(w, bfloat16)];
+  if (rounded) return ops.matmul(left, right, false, transpose);
+  return ops.matmul(ops.cast(left, float32), ops.cast(right, float32), false, transpose);
+}
+
+/** Two bfloat16 numbers whose sum has 16 significant bits of each value. */
+function halves(ops: TfOperations, x: TfTensor): readonly [high: TfTensor, low: TfTensor] {
+  const high = ops.cast(x, bfloat16);
+  return [high, ops.cast(ops.sub(x, ops.cast(high, float32)), bfloat16)];
+}
+
+/** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias; all but the product with W is float32. */
+export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
+  const { ops, of, wide, make, makeMany } = bench;
+  const { precision } = bench.workshop;
+  const { mul, add, matmul, cast, scalar } = ops;
+  const name = 'frozenLinear';
+
+  /** Inverted dropout; backward draws the mask again instead of keeping it. */
+  const dropped = (x: TfTensor, dropout: FrozenLinearOptions['dropout']): TfTensor => {
+    if (dropout === undefined || dropout.rate === 0) return x;
+    const { rate, key } = dropout;
+    const [factor, least] = [1 / (1 - rate), Math.fround(rate)];
+    const size = x.shape.reduce((product, length) => product * length, 1);
+    const mask = bench.workshop.device.host.uniforms(size, key).map((value) => (value >= least ? factor : 0));
+    return mul(x, ops.floats(mask, x.shape));
+  };
+  const columnSums = (x: TfTensor): TfTensor => ops.reshape(ops.sum(x, 0), [x.shape[1]!]);
+
+  return {
+    forward({ x, inScale, outScale, A, B, bias }, { weight, scale, dropout, type }, keep) {
+      const m = x.shape[0]!;
+      const [n] = weight.shape as [number, number];
+      // Whatever is still added or multiplied after the product wants it whole.
+      const rounded = type === 'bfloat16' && precision === 'bfloat16' && outScale === undefined && bias === undefined;
+      return scope(() => {
+        const u =
+          A === undefined || B === undefined
+            ? undefined
+            : make(name, [m, A.shape[0]!], 'float32', () => matmul(dropped(wide(x), dropout), of(A), false, true));
+        const scaled = (): TfTensor => (inScale === undefined ? of(x) : mul(wide(x), of(inScale)));
+        const sum = (): TfTensor => {
+          const product = frozenProduct(bench, scaled(), weight, {
+            transpose: true,
+            rounded: rounded && u === undefined,
+          });
+          if (u === undefined) return product;
+          return add(cast(product, float32), matmul(mul(of(u), scalar(scale)), of(B!), false, true));
+        };
+        /**
+         * [x, u] [W, B]^T: one product that rounds once. Rounded before B u is added, W x would swallow what is less
+         * than half a unit in its last place, which is all that the first steps of training do.
+         */
+        const folded = (): TfTensor => {
+          const [uHigh, uLow] = halves(ops, mul(of(u!), scalar(scale)));
+          const [bHigh, bLow] = halves(ops, of(B!));
+          const left = ops.concatenate([cast(scaled(), bfloat16), uHigh, uLow, uHigh], 1);
+          const right = ops.concatenate([cast(bench.weight(weight), bfloat16), bHigh, bHigh, bLow], 1);
+          return matmul(left, right, false, true);
+        };
+        // What outScale multiplies is kept for its gradient, like any activation.
+        const kept = keep && outScale !== undefined ? [{ shape: [m, n], dtype: precision }] : [];
+        const [output, z] = makeMany(name, [{ shape: [m, n], dtype: type }, ...kept], () => {
+          if (rounded && u !== undefined) return [folded()];
+          const product = sum();
+          let y = outScale === undefined ? product : mul(cast(product, float32), of(outScale));
+          if (bias !== undefined) y = add(cast(y, float32), of(bias));
+          y = cast(y, tfTypeOf(type));
+          return kept.length === 0 ? [y] : [y, cast(product, tfTypeOf(precision))];
+        });
+        return { output: output!, saved: keep ? { x, inScale, outScale, A, B, u, z } : {} };
+      });
+    },
+
+    backward({ x, inScale, outScale, A, B, u, z }, gradient, { weight, scale, dropout }, needs) {
+      const [m, k] = x!.shape as [number, number];
+      return scope(() => {
+        const gradients: Record<string, Tensor | undefined> = {};
+        const give = (input: string, shape: readonly number[], body: () => TfTensor): void => {
+          if (needs.has(input)) gradients[input] = make(name, shape, 'float32', body);
+        };
+        const dz =
+          outScale === undefined
+            ? gradient
+            : make(name, gradient.shape, 'float32', () => mul(of(gradient), of(outScale)));
+        if (gradient.shape[1] !== undefined) {
+          give('bias', [gradient.shape[1]], () => columnSums(of(gradient)));
+          if (z !== undefined) give('outScale', [gradient.shape[1]], () => columnSums(mul(of(gradient), wide(z))));
+        }
+        let du: Tensor | undefined;
+        if (A !== undefined && B !== undefined && u !== undefined) {
+          give('B', B.shape, () => matmul(of(dz), mul(of(u), scalar(scale)), true, false));
+          if (needs.has('A') || needs.has('x'))
+            du = make(name, u.shape, 'float32', () => matmul(of(dz), mul(of(B), scalar(scale))));
+          give('A', A.shape, () => matmul(of(du!), dropped(wide(x!), dropout), true, false));
+        }
+        if (!needs.has('x') && !needs.has('inScale')) return gradients;
+
+        const through = (): TfTensor =>
+          cast(frozenProduct(bench, of(dz), weight, { transpose: false, rounded: true }), float32);
+        const low = (dx: TfTensor): TfTensor =>
+          du === undefined ? dx : add(dx, dropped(matmul(of(du), of(A!)), dropout));
+        if (inScale === undefined) {
+          give('x', [m, k], () => low(through()));
+          return gradients;
+        }
+        const dScaled = make(name, [m, k], 'float32', through);
+        give('inScale', [k], () => columnSums(mul(of(dScaled), wide(x!))));
+        give('x', [m, k], () => low(mul(of(dScaled), of(inScale))));
+        return gradients;
+      });
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import type { DType, Engine, FrozenWeight, FusedOperations, Shape, Tensor } from '@glulam/tensors';
+import { embedding } from '../embedding.js';
+import type { Result, Workshop } from '../engine.js';
+import { attention } from './attention.js';
+import { tfTypes, type TfTensor } from './binding.js';
+import type { TfData, TfDevice } from './device.js';
+import { frozenLinear } from './frozen-linear.js';
+import type { TfOperations } from './operations.js';
+import { rmsNorm, rope, swiglu } from './pointwise.js';
+import { tokenLosses } from './token-losses.js';
+
+/** What the named operations are written with: TensorFlow's operations, and the engine's tensors as TensorFlow's. */
+export interface Bench {
+  readonly ops: TfOperations;
+  readonly workshop: Workshop<TfData>;
+  readonly engine: Engine;
+  /** The tensor as it is stored. */
+  of(x: Tensor): TfTensor;
+  /** The tensor as float32. */
+  wide(x: Tensor): TfTensor;
+  /** The whole frozen weight, as it is kept. */
+  weight(weight: FrozenWeight): TfTensor;
+  make(operation: string, shape: Shape, dtype: DType, body: () => TfTensor): Tensor;
+  makeMany(operation: string, results: readonly Result[], body: () => readonly TfTensor[]): Tensor[];
+}
+
+/** TensorFlow's number of a type that activations are kept in. */
+export const tfTypeOf = (dtype: DType): number => (dtype === 'bfloat16' ? tfTypes.bfloat16 : tfTypes.float32);
+
+/** The named operations that are faster here than their compositions. */
+export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engine: Engine): Partial<FusedOperations> {
+  const { ops } = device;
+  const of = (x: Tensor): TfTensor => device.tensorOf(workshop.operand(x));
+  const bench: Bench = {
+    ops,
+    workshop,
+    engine,
+    of,
+    wide: (x) => ops.cast(of(x), tfTypes.float32),
+    weight: (weight) => device.tensorOf(workshop.weights.whole(weight)),
+    make: (operation, shape, dtype, body) => workshop.make(operation, shape, dtype, () => device.compute(body)),
+    makeMany: (operation, results, body) => workshop.makeMany(operation, results, () => device.computeMany(body)),
+  };
+  return {
+    embedding: embedding(workshop),
+    frozenLinear: frozenLinear(bench),
+    tokenLosses: tokenLosses(bench),
+    attention: attention(bench),
+    swiglu: swiglu(bench),
+    rmsNorm: rmsNorm(bench),
+    rope: rope(bench),
+  };
+}

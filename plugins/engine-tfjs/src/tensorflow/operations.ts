@@ -1,0 +1,116 @@
+import { sameShape, type Shape } from '@glulam/tensors';
+import { tfTypes, type Attribute, type Binding, type TfTensor } from './binding.js';
+
+/** tensorflow/c/tf_attrtype.h */
+const attributeTypes = { int: 1, bool: 3, type: 4, shape: 5, string: 0 } as const;
+type AttributeType = keyof typeof attributeTypes;
+
+export const attribute = (name: string, type: AttributeType, value: unknown): Attribute => ({
+  name,
+  type: attributeTypes[type],
+  value,
+});
+
+/**
+ * TensorFlow's operations by name, run eagerly. What is made within `arena` is freed at its end, but its result.
+ * Attributes that follow from the inputs' types are left to TensorFlow.
+ */
+export interface TfOperations {
+  readonly binding: Binding;
+  run(name: string, inputs: readonly TfTensor[], ...attributes: readonly Attribute[]): TfTensor;
+  runMany(name: string, inputs: readonly TfTensor[], outputs: number, ...attributes: readonly Attribute[]): TfTensor[];
+  arena<T extends TfTensor | readonly (TfTensor | undefined)[]>(body: () => T): T;
+  free(tensor: TfTensor): void;
+  /** Take a tensor out of the open arenas: it is the caller's. */
+  detach(tensor: TfTensor): void;
+  /** The array is TensorFlow's from now on. */
+  floats(values: Float32Array, shape: Shape): TfTensor;
+  ints(values: Int32Array, shape: Shape): TfTensor;
+  scalar(value: number): TfTensor;
+  /** A list of lengths or axes. */
+  list(values: readonly number[]): TfTensor;
+  cast(x: TfTensor, dtype: number): TfTensor;
+  reshape(x: TfTensor, shape: Shape): TfTensor;
+  transpose(x: TfTensor, permutation: readonly number[]): TfTensor;
+  slice(x: TfTensor, start: Shape, size: Shape): TfTensor;
+  concatenate(parts: readonly TfTensor[], axis: number): TfTensor;
+  /** The axis stays, with length 1. */
+  sum(x: TfTensor, axis: number): TfTensor;
+  /** Two matrices or two batches of them; the result has their type. */
+  matmul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
+  add(a: TfTensor, b: TfTensor): TfTensor;
+  sub(a: TfTensor, b: TfTensor): TfTensor;
+  mul(a: TfTensor, b: TfTensor): TfTensor;
+}
+
+export function createTfOperations(binding: Binding): TfOperations {
+  const arenas: Set<TfTensor>[] = [];
+  const noted = <T extends TfTensor>(tensor: T): T => {
+    arenas.at(-1)?.add(tensor);
+    return tensor;
+  };
+  const create = (values: Float32Array | Int32Array, shape: Shape, dtype: number): TfTensor =>
+    noted({ id: binding.createTensor(shape, dtype, values), shape, dtype });
+
+  const ops: TfOperations = {
+    binding,
+    run: (name, inputs, ...attributes) => ops.runMany(name, inputs, 1, ...attributes)[0]!,
+    runMany(name, inputs, outputs, ...attributes) {
+      const ids = inputs.map(({ id }) => id);
+      return binding.executeOp(name, attributes, ids, outputs).map(noted);
+    },
+    arena(body) {
+      const made = new Set<TfTensor>();
+      arenas.push(made);
+      let kept = new Set<TfTensor | undefined>();
+      try {
+        const result = body();
+        kept = new Set(Array.isArray(result) ? (result as TfTensor[]) : [result as TfTensor]);
+        return result;
+      } finally {
+        arenas.pop();
+        for (const tensor of made) {
+          if (kept.has(tensor)) noted(tensor);
+          else binding.deleteTensor(tensor.id);
+        }
+      }
+    },
+    detach(tensor) {
+      for (const made of arenas) made.delete(tensor);
+    },
+    free: ({ id }) => binding.deleteTensor(id),
+    floats: (values, shape) => create(values, shape, tfTypes.float32),
+    ints: (values, shape) => create(values, shape, tfTypes.int32),
+    scalar: (value) => ops.floats(Float32Array.of(value), []),
+    list: (values) => ops.ints(Int32Array.from(values), [values.length]),
+    cast: (x, dtype) => (x.dtype === dtype ? x : ops.run('Cast', [x], attribute('DstT', 'type', dtype))),
+    reshape: (x, shape) => (sameShape(x.shape, shape) ? x : ops.run('Reshape', [x, ops.list(shape)])),
+    transpose: (x, permutation) => ops.run('Transpose', [x, ops.list(permutation)]),
+    slice: (x, start, size) => ops.run('Slice', [x, ops.list(start), ops.list(size)]),
+    concatenate(parts, axis) {
+      // A list's type is not taken from its tensors, and one tensor is no list.
+      if (parts.length === 1) return ops.run('Identity', parts);
+      const attributes = [attribute('N', 'int', parts.length), attribute('T', 'type', parts[0]!.dtype)];
+      return ops.run('ConcatV2', [...parts, ops.ints(Int32Array.of(axis), [])], ...attributes);
+    },
+    sum: (x, axis) => ops.run('Sum', [x, ops.list([axis])], attribute('keep_dims', 'bool', true)),
+    matmul: (a, b, transposeA = false, transposeB = false) =>
+      a.shape.length === 2
+        ? ops.run(
+            'MatMul',
+            [a, b],
+            attribute('transpose_a', 'bool', transposeA),
+            attribute('transpose_b', 'bool', transposeB),
+          )
+        : ops.run(
+            'BatchMatMulV2',
+            [a, b],
+            attribute('adj_x', 'bool', transposeA),
+            attribute('adj_y', 'bool', transposeB),
+          ),
+    add: (a, b) => ops.run('AddV2', [a, b]),
+    sub: (a, b) => ops.run('Sub', [a, b]),
+    mul: (a, b) => ops.run('Mul', [a, b]),
+  };
+  return ops;
+}

@@ -1,0 +1,107 @@
+import { scope, type FusedOperations, type Shape } from '@glulam/tensors';
+import { tfTypeOf, type Bench } from './fused.js';
+import type { TfTensor } from './binding.js';
+
+/** y = x / rms * weight; backward has the whole gradient in one expression, where the composition has a dozen. */
+export function rmsNorm(bench: Bench): FusedOperations['rmsNorm'] {
+  const { ops, of, wide, make, makeMany } = bench;
+  const { mul, add, sum, scalar, run } = ops;
+  const inverse = (x: TfTensor, epsilon: number): TfTensor => {
+    const meanSquare = mul(sum(run('Square', [x]), 1), scalar(1 / x.shape[1]!));
+    return run('Rsqrt', [add(meanSquare, scalar(epsilon))]);
+  };
+  return {
+    forward: ({ x, weight }, { epsilon, type }, keep) =>
+      scope(() => ({
+        output: make('rmsNorm', x.shape, type, () => {
+          const values = wide(x);
+          const y = mul(mul(values, inverse(values, epsilon)), of(weight));
+          return ops.cast(y, tfTypeOf(type));
+        }),
+        saved: keep ? { x, weight } : {},
+      })),
+    backward({ x, weight }, gradient, { epsilon }, needs) {
+      const [rows, width] = x!.shape as [number, number];
+      const shapes: Shape[] = [[rows, width], ...(needs.has('weight') ? [[width]] : [])];
+      const [dx, dWeight] = makeMany(
+        'rmsNorm',
+        shapes.map((shape) => ({ shape, dtype: 'float32' })),
+        () => {
+          const values = wide(x!);
+          const r = inverse(values, epsilon);
+          const scaled = mul(of(gradient), of(weight!));
+          // dx = r g - x r^3 mean(g x), with g = dy w
+          const mean = mul(sum(mul(scaled, values), 1), scalar(-1 / width));
+          const along = mul(values, mul(mean, mul(r, mul(r, r))));
+          const all = [add(mul(scaled, r), along)];
+          if (needs.has('weight')) all.push(ops.reshape(sum(mul(of(gradient), mul(values, r)), 0), [width]));
+          return all;
+        },
+      );
+      return { x: dx, weight: dWeight };
+    },
+  };
+}
+
+/** The halves of each head are turned against each other: x cos + roll(x) (-sin, sin), where roll swaps the halves. */
+export function rope(bench: Bench): FusedOperations['rope'] {
+  const { ops, of, wide, make } = bench;
+  const { mul, add, reshape, run } = ops;
+  const turn = (
+    x: TfTensor,
+    tables: { readonly cos: TfTensor; readonly sin: TfTensor },
+    headSize: number,
+    back: boolean,
+  ): TfTensor => {
+    const [tokens, width] = x.shape as [number, number];
+    const heads = reshape(x, [tokens, width / headSize, headSize]);
+    const table = (left: TfTensor, right: TfTensor): TfTensor =>
+      reshape(ops.concatenate([left, right], 1), [tokens, 1, headSize]);
+    const cos = table(tables.cos, tables.cos);
+    const minus = run('Neg', [tables.sin]);
+    const sin = back ? table(tables.sin, minus) : table(minus, tables.sin);
+    const swapped = run('Roll', [heads, ops.list([headSize / 2]), ops.list([2])]);
+    return reshape(add(mul(heads, cos), mul(swapped, sin)), [tokens, width]);
+  };
+  return {
+    forward({ x }, { cos, sin, headSize, type }) {
+      const output = make('rope', x.shape, type, () =>
+        ops.cast(turn(wide(x), { cos: of(cos), sin: of(sin) }, headSize, false), tfTypeOf(type)),
+      );
+      return { output, saved: {} };
+    },
+    backward(_, gradient, { cos, sin, headSize }) {
+      // The transpose of a rotation turns the other way.
+      const x = make('rope', gradient.shape, 'float32', () =>
+        turn(of(gradient), { cos: of(cos), sin: of(sin) }, headSize, true),
+      );
+      return { x };
+    },
+  };
+}
+
+/** y = gate sigmoid(gate) up */
+export function swiglu(bench: Bench): FusedOperations['swiglu'] {
+  const { ops, of, wide, make, makeMany } = bench;
+  const { mul, add, run } = ops;
+  return {
+    forward: ({ gate, up }, { type }, keep) => ({
+      output: make('swiglu', gate.shape, type, () => {
+        const g = wide(gate);
+        return ops.cast(mul(mul(g, run('Sigmoid', [g])), wide(up)), tfTypeOf(type));
+      }),
+      saved: keep ? { gate, up } : {},
+    }),
+    backward({ gate, up }, gradient) {
+      const result = { shape: gate!.shape, dtype: 'float32' as const };
+      const [dGate, dUp] = makeMany('swiglu', [result, result], () => {
+        const [g, dy] = [wide(gate!), of(gradient)];
+        const s = run('Sigmoid', [g]);
+        const inner = mul(dy, wide(up!));
+        // d (g s) = s + g s (1 - s); SigmoidGrad(s, d) = d s (1 - s)
+        return [add(mul(inner, s), run('SigmoidGrad', [s, mul(inner, g)])), mul(dy, mul(g, s))];
+      });
+      return { gate: dGate, up: dUp };
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { scope, TensorsError, type FusedOperations, type Tensor } from '@glulam/tensors';
+import { tfTypes, type TfTensor } from './binding.js';
+import type { Bench } from './fused.js';
+import { frozenProduct } from './frozen-linear.js';
+
+/** Rows of logits that exist at a time. */
+const chunkRows = 256;
+
+/**
+ * Only rows with a label are computed, some at a time, and the gradient to x at once with them: [tokens, vocabulary]
+ * never exists whole. TensorFlow gives losses and the logits' gradients in one operation.
+ */
+export function tokenLosses(bench: Bench): FusedOperations['tokenLosses'] {
+  const { ops, of, make, makeMany } = bench;
+  const { float32 } = tfTypes;
+  const name = 'tokenLosses';
+  const gather = (table: TfTensor, rows: TfTensor): TfTensor =>
+    ops.run('GatherV2', [table, rows, ops.ints(Int32Array.of(0), [])]);
+  const scatter = (values: TfTensor, rows: TfTensor, count: number): TfTensor =>
+    ops.run('UnsortedSegmentSum', [values, rows, ops.ints(Int32Array.of(count), [])]);
+  const concatenate = (parts: readonly Tensor[]): Tensor =>
+    parts.length === 1 ? parts[0]! : bench.engine.concatenate(parts, 0);
+
+  return {
+    forward({ x }, { weight, labels }, keep) {
+      const [tokens, hidden] = x.shape as [number, number];
+      const vocabulary = weight.shape[0]!;
+      if (labels.length !== tokens) {
+        throw new TensorsError(
+          'SHAPE_MISMATCH',
+          `tokenLosses got ${labels.length} labels; expected one for each of ${tokens} rows`,
+        );
+      }
+      const at = labels.findIndex((label) => label >= vocabulary);
+      if (at >= 0) {
+        throw new TensorsError(
+          'BAD_ARGUMENT',
+          `tokenLosses got token ${labels[at]} at ${at}; the vocabulary has ${vocabulary}: the tokenizer and the checkpoint do not belong together`,
+        );
+      }
+      const rows = Int32Array.from(labels.keys()).filter((row) => labels[row]! >= 0);
+      return scope(() => {
+        if (rows.length === 0) return { output: bench.engine.full([tokens], 0), saved: {} };
+        const losses: Tensor[] = [];
+        const gradients: Tensor[] = [];
+        for (let start = 0; start < rows.length; start += chunkRows) {
+          const some = rows.slice(start, start + chunkRows);
+          const count = some.length;
+          const results = [
+            { shape: [count], dtype: 'float32' as const },
+            ...(keep ? [{ shape: [count, hidden], dtype: 'float32' as const }] : []),
+          ];
+          const [loss, dRows] = makeMany(name, results, () => {
+            const chosen = gather(of(x), ops.ints(some, [count]));
+            const logits = frozenProduct(bench, chosen, weight, { transpose: true, rounded: false });
+            const targets = ops.ints(
+              some.map((row) => labels[row]!),
+              [count],
+            );
+            const [each, dLogits] = ops.runMany('SparseSoftmaxCrossEntropyWithLogits', [logits, targets], 2);
+            if (!keep) return [each!];
+            const dx = frozenProduct(bench, dLogits!, weight, { transpose: false, rounded: true });
+            return [each!, ops.cast(dx, float32)];
+          });
+          losses.push(loss!);
+          if (dRows !== undefined) gradients.push(dRows);
+        }
+        const places = bench.engine.upload(rows, [rows.length]);
+        const all = concatenate(losses);
+        const output = make(name, [tokens], 'float32', () => scatter(of(all), of(places), tokens));
+        return { output, saved: keep ? { dRows: concatenate(gradients), places } : {} };
+      });
+    },
+    backward({ dRows, places }, gradient, { weight }) {
+      const tokens = gradient.size;
+      // No row had a label.
+      if (dRows === undefined || places === undefined) return { x: bench.engine.full([tokens, weight.shape[1]!], 0) };
+      const x = make(name, [tokens, dRows.shape[1]!], 'float32', () => {
+        const factors = ops.reshape(gather(of(gradient), of(places)), [places.size, 1]);
+        return scatter(ops.mul(of(dRows), factors), of(places), tokens);
+      });
+      return { x };
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import { bytesPerElement, checkSize, TensorsError, type FrozenWeight, type WeightSource } from '@glulam/tensors';
+import type { Device, Operand } from './device.js';
+
+interface Entry<Data> {
+  readonly source: WeightSource;
+  data?: Data;
+}
+
+/** Frozen weights: noted when they are opened, brought to the backend when a product first reads them, then kept. */
+export interface Weights<Data> {
+  open(source: WeightSource): FrozenWeight;
+  sourceOf(weight: FrozenWeight): WeightSource;
+  whole(weight: FrozenWeight): Operand<Data>;
+  free(): void;
+}
+
+export function createWeights<Data>(device: Device<Data>): Weights<Data> {
+  const entries: Entry<Data>[] = [];
+  const entryOf = (weight: FrozenWeight): Entry<Data> => weight.storage as Entry<Data>;
+  return {
+    open(source) {
+      const { name, shape, dtype, file, byteOffset, byteLength } = source;
+      if (dtype === 'int32') {
+        throw new TensorsError(
+          'DTYPE_MISMATCH',
+          `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`,
+        );
+      }
+      checkSize(`openWeight ${name}`, byteLength / bytesPerElement[dtype], shape);
+      const fileBytes = device.host.sizeOfFile(file);
+      if (byteOffset < 0 || byteOffset + byteLength > fileBytes) {
+        throw new TensorsError(
+          'FILE_UNREADABLE',
+          `${name} is to lie in bytes ${byteOffset} to ${byteOffset + byteLength} of ${file}, which has ${fileBytes}; ` +
+            'the file is cut short or not the one meant: get it again',
+        );
+      }
+      const entry: Entry<Data> = { source };
+      entries.push(entry);
+      return { name, shape, dtype, storage: entry };
+    },
+    sourceOf: (weight) => entryOf(weight).source,
+    whole(weight) {
+      const entry = entryOf(weight);
+      entry.data ??= device.loadWeight(entry.source);
+      return { data: entry.data, shape: weight.shape, dtype: device.weightDtype(weight.dtype) };
+    },
+    free() {
+      for (const { data } of entries.splice(0)) if (data !== undefined) device.free(data);
+    },
+  };
+}

@@ -1,0 +1,116 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { openTfjsEngine, planTfjsEngine } from '@glulam/engine-tfjs';
+import { createDecoder, families, openCheckpoint } from '@glulam/model';
+import { checkMemory, createOptimizer, describeModel, labelBatch, planRun, train, trainStep } from '@glulam/trainer';
+import { resolveConfig } from 'glulam';
+import { describe, expect, test } from 'vitest';
+import { eventsOf, tinyRun } from './tiny.js';
+
+const tf = createRequire(import.meta.url)('@tensorflow/tfjs-core') as typeof import('@tensorflow/tfjs-core');
+
+describe.each(['cpu', 'wasm'] as const)('tfjs on %s', (backend) => {
+  test('50 steps leave as many tensors and bytes in TensorFlow.js as each began with', async () => {
+    const engine = await openTfjsEngine({ backend, precision: 'bfloat16' });
+    const { config, composition } = tinyRun({ expansion: { kind: 'layer_map', layer_map: [[0, 1], [0, 2]] } }); // prettier-ignore
+    const checkpoint = openCheckpoint(config.base, composition.all(families));
+    const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) });
+    const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: 0,
+    });
+    const ids = Int32Array.from({ length: 6 }, (_, i) => i * 31);
+    const batch = labelBatch([{ ids, trained: new Uint8Array(6).fill(1) }]);
+    const seen: unknown[] = [];
+    for (let step = 0; step < 50; step++) {
+      const settings = { step, seed: 0, learningRate: 1e-3, maxGradientNorm: 1, recompute: step % 2 === 1 };
+      await trainStep(decoder, optimizer, [batch], settings);
+      const { numTensors, numDataBuffers, numBytes } = tf.memory();
+      seen.push([numTensors, numDataBuffers, numBytes, engine.memory()]);
+    }
+    // The first step brings the weights.
+    for (const [step, memory] of seen.entries()) expect(memory, `after step ${step}`).toEqual(seen[0]);
+    expect(tf.memory().numTensors).toBeGreaterThan(decoder.parameters.size);
+    optimizer.close();
+    decoder.close();
+    await engine.close();
+    expect(tf.memory()).toMatchObject({ numTensors: 0, numDataBuffers: 0, numBytes: 0 });
+  });
+});
+
+const quickstart = path.resolve(import.meta.dirname, '../examples/quickstart/glulam.config.ts');
+
+test('the quickstart trains on wasm as on the native engine', { timeout: 120_000 }, async () => {
+  const { loadConfig } = await import('../packages/glulam/src/load-config.js');
+  const losses: number[][] = [];
+  for (const engine of [{ kind: 'tfjs', backend: 'wasm' }, { kind: 'native' }]) {
+    const { out } = tinyRun();
+    const { config, composition } = await loadConfig(quickstart, {
+      ...{ engine, precision: 'float32', out, reporters: [] },
+      ...{ 'train.steps': 4, 'train.batch': 2, 'train.warmupSteps': 0, 'data.heldOut': 2 },
+    });
+    await train(config, composition);
+    losses.push(eventsOf(out).flatMap((event) => (event.type === 'step.finished' ? [event.loss] : [])));
+    expect(existsSync(path.join(out, 'adapter/adapter_model.safetensors'))).toBe(true);
+  }
+  expect(losses[0]).toHaveLength(4);
+  // As far as 20 steps of the reference's own float32 and float64 runs may differ.
+  losses[0]!.forEach((loss, step) => expect(Math.abs(loss - losses[1]![step]!), `step ${step}`).toBeLessThan(2e-3));
+});
+
+describe('a plan on tfjs', () => {
+  const examples = path.resolve(import.meta.dirname, '../examples/plans');
+  const mistral = (backend: string) =>
+    resolveConfig(
+      {
+        base: 'mistral-7b',
+        data: { train: 'none.jsonl', maxTokens: 64 },
+        train: { batch: 1 },
+        engine: { kind: 'tfjs', backend },
+      },
+      [],
+      examples,
+    );
+
+  test('refuses what 4 GiB of WebAssembly cannot hold, whatever the machine has', async () => {
+    const { config, composition } = mistral('wasm');
+    const plan = await planRun(config, composition);
+    expect(plan.verdict).toBe('does not fit');
+    expect(plan.engine.limit).toBe(2 ** 32);
+    // Without the embedding, whose rows are read from the file, in float32.
+    expect(plan.bytes.weightCopies).toBe(4 * (7_241_732_096 - 32000 * 4096 - 65 * 4096));
+    const roomy = { ...plan, memory: { ...plan.memory, available: 2 ** 50 } };
+    expect(() => checkMemory(roomy, () => undefined)).toThrow(
+      /copies of the base's weights 28\.\d+ GB.*the engine tfjs holds at most 4\.29 GB.*choose another engine or backend/,
+    );
+  });
+
+  test('on TensorFlow keeps bfloat16 weights in their file', async () => {
+    const { config, composition } = mistral('node');
+    const { bytes, engine } = await planRun(config, composition);
+    expect(bytes.weightCopies).toBe(0);
+    expect(bytes.weights).toBe(2 * (7_241_732_096 - 32000 * 4096 - 65 * 4096));
+    expect(engine.limit).toBeUndefined();
+  });
+
+  test('counts the live bytes of wasm after each layer as the engine does', async () => {
+    const live: number[][] = [];
+    const { config, composition } = tinyRun();
+    const checkpoint = openCheckpoint(config.base, composition.all(families));
+    for (const engine of [await openTfjsEngine({ backend: 'wasm' }), planTfjsEngine('wasm', 'float32')]) {
+      const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) });
+      const bytes = [engine.memory().bytes];
+      const ids = Int32Array.from({ length: 7 }, (_, i) => i * 31);
+      const onLayer = async (): Promise<void> => void bytes.push(engine.memory().bytes);
+      const hidden = await decoder.forward(labelBatch([{ ids, trained: new Uint8Array(7).fill(1) }]), { onLayer });
+      hidden.release();
+      decoder.close();
+      await engine.close();
+      live.push(bytes);
+    }
+    expect(live[1]).toEqual(live[0]);
+  });
+});
