@@ -1,5 +1,5 @@
 import { point } from '@glulam/plugin';
-import type { LinearForm, Operations, RandomKey, Tensor } from '@glulam/tensors';
+import type { FrozenWeight, LinearForm, Operations, RandomKey, Tensor } from '@glulam/tensors';
 import type { z } from 'zod';
 import type { LinearName } from './family.js';
 
@@ -30,9 +30,17 @@ export interface FormContext {
   readonly training: boolean;
   /** A key for this pass, virtual layer and linear layer: the same in recomputation and when a run is resumed. */
   readonly key: RandomKey;
+  /**
+   * The frozen weight, [out, in], for forms that follow from it, such as DoRA's outScale = m / ‖W + s B A‖. It may be
+   * larger than memory: `engine.readWeight` gives some of its rows, products like W Aᵀ are `ops.frozenLinear(A, weight, {}, ...)`.
+   */
+  readonly weight: FrozenWeight;
 }
 
-/** The adapter of one site: its parameters, and the form (see `LinearForm`) they give the layer. */
+/**
+ * The adapter of one site: its parameters, and the form (see `LinearForm`) they give the layer. A pass asks for the form
+ * on its engine; a merge asks for it once, on the reference engine and not in training, and folds its values in.
+ */
 export interface SiteAdapter {
   readonly parameters: readonly AdapterParameter[];
   form(tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm;

@@ -57,7 +57,7 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
             expect(initial([0, 0, 5, use])).toEqual(values);
             tensors[name] = engine.upload(values, shape);
           }
-          const form = () => place.form(tensors, { ops, training: false, key: [0, 0, 5, 0] });
+          const form = () => place.form(tensors, { ops, training: false, key: [0, 0, 5, 0], weight });
           const bare = await engine.read(ops.frozenLinear(x, weight, {}, 'float32'));
           const fresh = await engine.read(ops.frozenLinear(x, weight, form(), 'float32'));
           fresh.forEach((value, i) => expect(Math.abs(value - bare[i]!)).toBeLessThan(1e-5));
