@@ -1,7 +1,8 @@
 import type { Command } from './commands/command.js';
 import { evalCommand } from './commands/eval.js';
 import { generateCommand } from './commands/generate.js';
+import { mergeCommand } from './commands/merge.js';
 import { planCommand } from './commands/plan.js';
 import { trainCommand } from './commands/train.js';
 
-export const commands: readonly Command[] = [planCommand, trainCommand, evalCommand, generateCommand];
+export const commands: readonly Command[] = [planCommand, trainCommand, evalCommand, generateCommand, mergeCommand];
