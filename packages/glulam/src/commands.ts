@@ -1,8 +1,16 @@
 import type { Command } from './commands/command.js';
 import { evalCommand } from './commands/eval.js';
+import { exportCommand } from './commands/export.js';
 import { generateCommand } from './commands/generate.js';
 import { mergeCommand } from './commands/merge.js';
 import { planCommand } from './commands/plan.js';
 import { trainCommand } from './commands/train.js';
 
-export const commands: readonly Command[] = [planCommand, trainCommand, evalCommand, generateCommand, mergeCommand];
+export const commands: readonly Command[] = [
+  planCommand,
+  trainCommand,
+  evalCommand,
+  generateCommand,
+  mergeCommand,
+  exportCommand,
+];

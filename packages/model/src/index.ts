@@ -51,3 +51,6 @@ export { mergeCheckpoint } from './merge/merge-checkpoint.js';
 export type { MergedDtype } from './merge/merged-config.js';
 export type { MergedModel, MergedTensor, MergeSource } from './merge/merged-model.js';
 export { describeMerged } from './merge/merged-model.js';
+export type { GgufOptions, GgufResult } from './gguf/export-gguf.js';
+export { exportGguf } from './gguf/export-gguf.js';
+export type { GgufType } from './gguf/gguf-tensors.js';

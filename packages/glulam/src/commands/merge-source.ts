@@ -36,7 +36,10 @@ export async function openMergeSource(name: string, options: Arguments['options'
   if (adapterFolder === undefined)
     return { source: { checkpoint, layers: describeModel(config, composition, shape).layers }, chatTemplate };
   const saved = readAdapter(adapterFolder, composition.all(adapters), shape);
-  return { source: { checkpoint, layers: saved.layers ?? unexpandedLayers(shape.physicalLayers), saved }, chatTemplate };
+  return {
+    source: { checkpoint, layers: saved.layers ?? unexpandedLayers(shape.physicalLayers), saved },
+    chatTemplate,
+  };
 }
 
 /** Whether a folder is a checkpoint of Hugging Face's, and neither a run nor an adapter. */
@@ -44,7 +47,9 @@ export function isCheckpointFolder(folder: string): boolean {
   const config = path.join(folder, 'config.json');
   if (!existsSync(config) || isAdapterFolder(folder)) return false;
   try {
-    return typeof (JSON.parse(readFileSync(config, 'utf8')) as { model_type?: unknown } | null)?.model_type === 'string';
+    return (
+      typeof (JSON.parse(readFileSync(config, 'utf8')) as { model_type?: unknown } | null)?.model_type === 'string'
+    );
   } catch {
     return false; // whoever reads it as a run's config says what is wrong with it
   }
