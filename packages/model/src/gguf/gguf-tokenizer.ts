@@ -48,15 +48,15 @@ export function tokenizerMetadata(
   if (!parsed.success) throw new ModelError('TOKENIZER_INVALID', `${file}: ${z.prettifyError(parsed.error)}`);
   const data = parsed.data;
 
-  const { tokens, tokenTypes } = vocabularyOf(data, vocabularySize);
+  const unknown = files.specialTokens.unk_token ?? data.model.unk_token ?? undefined;
+  const { tokens, tokenTypes } = vocabularyOf(data, vocabularySize, unknown);
   const bytewise = !data.model.byte_fallback;
   const pre = bytewise ? byteLevelPreTokenizer(data) : 'default';
   const spaces = bytewise ? undefined : sentencePieceScores(data, tokens);
-  const unknown = data.model.unk_token;
   const ids = [
     ['bos', tokenizer.bosId],
     ['eos', tokenizer.eosId],
-    ['unknown', typeof unknown === 'string' ? data.model.vocab[unknown] : undefined],
+    ['unknown', unknown === undefined ? undefined : data.model.vocab[unknown]],
     ['padding', tokenizer.padId],
   ] as const;
   const { addsBos, addsEos } = addedAround(tokenizer.encode(''), tokenizer.bosId, tokenizer.eosId);
@@ -95,10 +95,8 @@ function vocabularyOf(
   for (const [text, id] of Object.entries(model.vocab))
     put(id, text, model.byte_fallback && /^<0x[0-9A-F]{2}>$/.test(text) ? kinds.byte : kinds.normal);
   for (const { id, content, special } of added) put(id, content, special ? kinds.control : kinds.userDefined);
-  if (typeof model.unk_token === 'string') {
-    const id = model.vocab[model.unk_token];
-    if (id !== undefined) tokenTypes[id] = kinds.unknown;
-  }
+  const unknownId = unknown === undefined ? undefined : model.vocab[unknown];
+  if (unknownId !== undefined) tokenTypes[unknownId] = kinds.unknown;
   return { tokens, tokenTypes };
 }
 
