@@ -85,6 +85,7 @@ export function tokenizerMetadata(
 function vocabularyOf(
   { model, added_tokens: added }: BpeFile,
   size: number,
+  unknown: string | undefined,
 ): { tokens: string[]; tokenTypes: number[] } {
   const tokens = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
   const tokenTypes = new Array<number>(size).fill(kinds.unused);
