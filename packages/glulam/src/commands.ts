@@ -2,7 +2,9 @@ import type { Command } from './commands/command.js';
 import { dataCommand } from './commands/data.js';
 import { doctorCommand } from './commands/doctor.js';
 import { evalCommand } from './commands/eval.js';
+import { exportCommand } from './commands/export.js';
 import { generateCommand } from './commands/generate.js';
+import { mergeCommand } from './commands/merge.js';
 import { planCommand } from './commands/plan.js';
 import { trainCommand } from './commands/train.js';
 
@@ -12,5 +14,7 @@ export const commands: readonly Command[] = [
   trainCommand,
   evalCommand,
   generateCommand,
+  mergeCommand,
+  exportCommand,
   doctorCommand,
 ];

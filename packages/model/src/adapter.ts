@@ -55,7 +55,10 @@ export interface ApplyContext extends FormContext {
   linear(x: Tensor, form: LinearForm): Tensor;
 }
 
-/** The adapter of one site: its parameters, and the form (see `LinearForm`) they give the layer. */
+/**
+ * The adapter of one site: its parameters, and the form (see `LinearForm`) they give the layer. A pass asks for the form
+ * on its engine; a merge asks for it once, on the reference engine and not in training, and folds its values in.
+ */
 export interface SiteAdapter {
   readonly parameters: readonly AdapterParameter[];
   form(tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm;

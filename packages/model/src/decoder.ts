@@ -12,9 +12,9 @@ import {
   Tensor,
 } from '@glulam/tensors';
 import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
+import { adaptSites, checkAdapterValues, gateName, trainedTensors, type AdapterValues } from './adapter-values.js';
 import type { TokenBatch } from './batch.js';
 import type { Checkpoint } from './checkpoint.js';
-import { ModelError } from './errors.js';
 import { linearNames, type DecoderShape, type LinearName } from './family.js';
 import { createFrozenRows } from './frozen-rows.js';
 import type { KeyValueCache } from './key-value-cache.js';
@@ -76,9 +76,6 @@ export interface Decoder {
   close(): void;
 }
 
-/** Values of adapter tensors by `Decoder.parameters`' names. */
-export type AdapterValues = ReadonlyMap<string, { readonly shape: readonly number[]; readonly values: Float32Array }>;
-
 export interface DecoderOptions {
   readonly engine: Engine;
   readonly checkpoint: Checkpoint;
@@ -93,24 +90,6 @@ export interface DecoderOptions {
 
 /** Sets the draws of first values apart from those of training steps, whose key begins alike. */
 const initialUse = 0x696e6974;
-
-function checkAdapterValues(values: AdapterValues, trained: ReadonlyMap<string, readonly number[]>): void {
-  const faults: string[] = [];
-  for (const [name, shape] of trained) {
-    const given = values.get(name)?.shape;
-    if (given === undefined) faults.push(`${name} is missing`);
-    else if (given.join() !== shape.join())
-      faults.push(`${name} has shape [${given.join(', ')}]; this model needs [${shape.join(', ')}]`);
-  }
-  for (const name of values.keys())
-    if (!trained.has(name)) faults.push(`${name} belongs to no adapted layer of this model`);
-  if (faults.length === 0) return;
-  const more = faults.length > 8 ? `\n  and ${faults.length - 8} more` : '';
-  throw new ModelError(
-    'ADAPTER_INVALID',
-    `the adapter is not for this base and expansion:\n  ${faults.slice(0, 8).join('\n  ')}${more}`,
-  );
-}
 
 export function createDecoder(options: DecoderOptions): Decoder {
   const { engine, checkpoint, adapter, adapterValues, seed = 0 } = options;
@@ -156,14 +135,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const parameters = new Map<string, Tensor>();
   const learningRateFactors = new Map<string, number>();
   const sites = linearSites(shape, records);
-  const adapted = sites.map((site) => ({ site, adapter: adapter?.at(site) }));
-  const gateName = (virtual: number): string => `${shape.names.layer(virtual)}.gate`;
-  const trained = new Map<string, readonly number[]>([
-    ...adapted.flatMap(({ site, adapter: each }) =>
-      (each?.parameters ?? []).map(({ name, shape: size }) => [`${site.path}.${name}`, size] as const),
-    ),
-    ...records.flatMap(({ gate }, virtual) => (gate === undefined ? [] : [[gateName(virtual), [1]] as const])),
-  ]);
+  const adapted = adaptSites(sites, adapter);
+  const trained = trainedTensors(shape, records, adapted);
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
@@ -197,7 +170,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
       }
       adapters.set(site.linear, { adapter: each, tensors });
     }
-    const gate = record.gate === undefined ? undefined : parameter(gateName(virtual), [1], () => new Float32Array(1));
+    const gate =
+      record.gate === undefined ? undefined : parameter(gateName(shape, virtual), [1], () => new Float32Array(1));
     if (gate !== undefined) own.push(gate);
     return { record, weights, sites: adapters, gate, parameters: own };
   });

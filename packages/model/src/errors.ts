@@ -11,6 +11,9 @@ export type ModelErrorCode =
   | 'TOKENIZER_MISMATCH'
   | 'CHAT_TEMPLATE_FAILED'
   | 'GENERATION_INVALID'
+  | 'MERGE_IMPOSSIBLE'
+  | 'OUTPUT_UNUSABLE'
+  | 'GGUF_UNSUPPORTED'
   | 'BAD_ARGUMENT';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { openSafetensors, readFloats, writeFolderAtomic, writeSafetensors } from '@glulam/tensors';
 import { writeFile } from 'node:fs/promises';
 import type { Adapter, AdapterChoice, AdapterContribution } from './adapter.js';
-import type { AdapterValues, Decoder } from './decoder.js';
+import type { AdapterValues } from './adapter-values.js';
+import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import { layerMap, type VirtualLayer } from './virtual-layer.js';
 

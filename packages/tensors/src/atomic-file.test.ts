@@ -224,6 +224,7 @@ describe('kill -9', () => {
       'atomic-file',
       'dtype',
       'duplicate-key',
+      'encode-floats',
       'errors',
       'read-fully',
       'safetensors-header',

@@ -82,6 +82,23 @@ export async function writeFolderAtomic(
 }
 
 /**
+ * Sync all that is in a folder that was filled elsewhere on the same disk, and rename it to `target`, where nothing may be:
+ * what stands under that name is whole. For folders whose filling goes on after a kill; otherwise `writeFolderAtomic`.
+ *
+ * On any error the folder stays as it is and WRITE_FAILED is thrown with the cause.
+ */
+export async function publishFolder(folder: string, target: string): Promise<void> {
+  try {
+    await syncAll(folder);
+    await checkReplaceable(target, false);
+    await rename(folder, target);
+    await syncFolder(path.dirname(target));
+  } catch (cause) {
+    throw writeFailed(target, cause, '');
+  }
+}
+
+/**
  * Remove what killed processes left of files and folders that were being written in `folder`: temporary names whose
  * process is gone. Old versions set aside by `writeFolderAtomic` stay where nothing stands under their name.
  */
@@ -95,7 +112,8 @@ export async function removeLeftovers(folder: string): Promise<void> {
   }
 }
 
-function isRunning(pid: number): boolean {
+/** Whether a process of this machine is there; another may have got the number of one that is gone. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

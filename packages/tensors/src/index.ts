@@ -13,6 +13,7 @@ export type {
   UnaryOperation,
 } from './engine.js';
 export { engines } from './engine.js';
+export { encodeFloats } from './encode-floats.js';
 export type { TensorsErrorCode } from './errors.js';
 export { TensorsError } from './errors.js';
 export type {
@@ -36,7 +37,7 @@ export type { InputGradients, Tape } from './tape.js';
 export { createTape } from './tape.js';
 export { adopt, detach, scope, sizeOf, Tensor } from './tensor.js';
 export type { WeightSource } from './weight-source.js';
-export { writeFileAtomic, removeLeftovers, writeFolderAtomic } from './atomic-file.js';
+export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolderAtomic } from './atomic-file.js';
 export type { CheckpointFiles } from './checkpoint-files.js';
 export { openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
 export { readFloats, readInts } from './read-tensor.js';

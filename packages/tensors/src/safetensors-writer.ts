@@ -1,5 +1,6 @@
 import { writeFileAtomic } from './atomic-file.js';
-import { toBfloat16Bits, toFloat16Bits, type DType } from './dtype.js';
+import type { DType } from './dtype.js';
+import { encodeFloats } from './encode-floats.js';
 import { TensorsError } from './errors.js';
 import { fileDtypes, type FileDtype } from './safetensors-header.js';
 import { formatShape } from './shapes.js';
@@ -154,13 +155,8 @@ async function* piecesOf(file: string, input: SafetensorsInput): AsyncGenerator<
   if ('values' in input) {
     const values = typeof input.values === 'function' ? await input.values() : input.values;
     checkValues(file, input, values);
-    if (input.dtype === 'float32') {
-      yield bytesOf(values);
-      return;
-    }
-    const narrow = input.dtype === 'bfloat16' ? toBfloat16Bits : toFloat16Bits;
     for (let start = 0; start < values.length; start += blockValues) {
-      yield bytesOf(Uint16Array.from(values.subarray(start, start + blockValues), narrow));
+      yield encodeFloats(values.subarray(start, start + blockValues), input.dtype);
     }
     return;
   }

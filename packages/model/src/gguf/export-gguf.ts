@@ -1,0 +1,82 @@
+import path from 'node:path';
+import { sizeOf, TensorsError, writeFileAtomic } from '@glulam/tensors';
+import { ModelError } from '../errors.js';
+import { describeMerged, type MergeSource } from '../merge/merged-model.js';
+import { checkFree, checkRoom } from '../merge/work-folder.js';
+import { ggmlBytes } from './ggml-encode.js';
+import { encodeGgufHeader, padded, type GgufTensorInfo } from './gguf-header.js';
+import { modelMetadata } from './gguf-metadata.js';
+import { ggufTensors, type GgufType } from './gguf-tensors.js';
+import { tokenizerMetadata } from './gguf-tokenizer.js';
+
+export interface GgufOptions {
+  /** The file to write; it must not be there yet. */
+  readonly file: string;
+  readonly type: GgufType;
+  /** Jinja source in place of the base's chat template. */
+  readonly chatTemplate?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface GgufResult {
+  readonly file: string;
+  readonly layers: number;
+  readonly bytes: number;
+  /** What programs that read the file will do otherwise than the model says. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Write an expanded model, merged, as one GGUF file for llama.cpp and its kin. Goes by blocks of rows; the file stands under
+ * its name when it is whole.
+ *
+ * @throws ModelError GGUF_UNSUPPORTED, MERGE_IMPOSSIBLE, OUTPUT_UNUSABLE, ADAPTER_INVALID; TensorsError WRITE_FAILED
+ */
+export async function exportGguf(source: MergeSource, options: GgufOptions): Promise<GgufResult> {
+  const { type, signal, chatTemplate } = options;
+  const file = path.resolve(options.file);
+  checkFree(file);
+  const model = describeMerged(source);
+  const { shape, folder } = source.checkpoint;
+  const tokenizer = tokenizerMetadata(folder, shape.vocabularySize, chatTemplate);
+  const tensors = ggufTensors(model, type);
+  let offset = 0;
+  const infos = tensors.map((tensor): GgufTensorInfo => {
+    const info = { ...tensor, offset };
+    offset += padded(ggmlBytes(tensor.type, sizeOf(tensor.shape)));
+    return info;
+  });
+  const header = encodeGgufHeader(new Map([...modelMetadata(model, type), ...tokenizer]), infos);
+  const bytes = header.length + offset;
+  await checkRoom(path.dirname(file), bytes);
+  try {
+    await writeFileAtomic(
+      file,
+      async (handle) => {
+        await handle.writeFile(header);
+        for (const tensor of tensors) {
+          let written = 0;
+          for await (const piece of tensor.bytes()) {
+            signal?.throwIfAborted();
+            await handle.writeFile(piece);
+            written += piece.length;
+          }
+          await handle.writeFile(new Uint8Array(padded(written) - written));
+        }
+      },
+      { bytes },
+    );
+  } catch (error) {
+    // The writer says of any fault that the file was not written; what is wrong with the model is told as it is.
+    const cause = error instanceof TensorsError ? error.cause : undefined;
+    throw cause instanceof ModelError || signal?.aborted ? cause : error;
+  }
+  const notes: string[] = [];
+  if (tokenizer.get('tokenizer.ggml.model')!.value === 'none')
+    notes.push('the base has no tokenizer, so the file has none: it takes token ids only');
+  if (shape.slidingWindow > 0 && shape.slidingWindow < shape.maxPositions)
+    notes.push(
+      `llama.cpp knows no sliding window for this architecture: beyond ${shape.slidingWindow} tokens it attends to more than the model does`,
+    );
+  return { file, layers: source.layers.length, bytes, notes };
+}

@@ -1,0 +1,123 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { ModelError } from '../errors.js';
+import { readTokenizerFiles } from '../tokenizer-files.js';
+import { openTokenizer } from '../tokenizer.js';
+import { byteLevelPreTokenizer, sentencePieceScores, unsupported } from './gguf-vocabulary.js';
+import { bool, float32s, int32s, string, strings, uint32, type GgufValue } from './gguf-header.js';
+
+const pair = z.union([z.tuple([z.string(), z.string()]), z.string().transform(splitMerge)]);
+const bpeSchema = z.looseObject({
+  type: z.literal('BPE'),
+  vocab: z.record(z.string(), z.int().min(0)),
+  merges: z.array(pair),
+  unk_token: z.string().nullish(),
+  byte_fallback: z.boolean().default(false),
+  ignore_merges: z.boolean().default(false),
+});
+const fileSchema = z.looseObject({
+  normalizer: z.unknown(),
+  pre_tokenizer: z.unknown(),
+  model: bpeSchema,
+  added_tokens: z.array(z.looseObject({ id: z.int().min(0), content: z.string(), special: z.boolean().default(false) })).default([]), // prettier-ignore
+});
+export type BpeFile = z.output<typeof fileSchema>;
+
+/** llama.cpp's kinds of tokens (`llama_token_type`). */
+const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
+
+/**
+ * The tokenizer of a checkpoint's folder as GGUF's metadata has it, and the chat template; a folder without any says so.
+ *
+ * @throws ModelError GGUF_UNSUPPORTED where llama.cpp would split text otherwise than tokenizer.json does
+ */
+export function tokenizerMetadata(
+  folder: string,
+  vocabularySize: number,
+  chatTemplate: string | undefined,
+): Map<string, GgufValue> {
+  const file = path.join(folder, 'tokenizer.json');
+  if (!existsSync(file) && !existsSync(path.join(folder, 'tokenizer.model')))
+    return new Map([['tokenizer.ggml.model', string('none')]]);
+  const tokenizer = openTokenizer(folder, { vocabularySize });
+  const files = readTokenizerFiles(folder);
+  const { model } = files.tokenizer as { model?: { type?: unknown } };
+  if (model?.type !== 'BPE') throw unsupported(`its model is ${JSON.stringify(model?.type)}; expected "BPE"`);
+  const parsed = fileSchema.safeParse(files.tokenizer);
+  if (!parsed.success) throw new ModelError('TOKENIZER_INVALID', `${file}: ${z.prettifyError(parsed.error)}`);
+  const data = parsed.data;
+
+  const unknown = files.specialTokens.unk_token ?? data.model.unk_token ?? undefined;
+  const { tokens, tokenTypes } = vocabularyOf(data, vocabularySize, unknown);
+  const bytewise = !data.model.byte_fallback;
+  const pre = bytewise ? byteLevelPreTokenizer(data) : 'default';
+  const spaces = bytewise ? undefined : sentencePieceScores(data, tokens);
+  const ids = [
+    ['bos', tokenizer.bosId],
+    ['eos', tokenizer.eosId],
+    ['unknown', unknown === undefined ? undefined : data.model.vocab[unknown]],
+    ['padding', tokenizer.padId],
+  ] as const;
+  const { addsBos, addsEos } = addedAround(tokenizer.encode(''), tokenizer.bosId, tokenizer.eosId);
+  const template = chatTemplate ?? files.chatTemplate;
+  return new Map<string, GgufValue>([
+    ['tokenizer.ggml.model', string(bytewise ? 'gpt2' : 'llama')],
+    ['tokenizer.ggml.pre', string(pre)],
+    ['tokenizer.ggml.tokens', strings(tokens)],
+    ['tokenizer.ggml.token_type', int32s(tokenTypes)],
+    ...(spaces === undefined
+      ? ([['tokenizer.ggml.merges', strings(data.model.merges.map(([a, b]) => `${a} ${b}`))]] as const)
+      : ([
+          ['tokenizer.ggml.scores', float32s(spaces.scores)],
+          ['tokenizer.ggml.add_space_prefix', bool(spaces.prefix)],
+        ] as const)),
+    ...ids.flatMap(([name, id]) =>
+      id === undefined ? [] : [[`tokenizer.ggml.${name}_token_id`, uint32(id)] as const],
+    ),
+    ['tokenizer.ggml.add_bos_token', bool(addsBos)],
+    ['tokenizer.ggml.add_eos_token', bool(addsEos)],
+    ...(template === undefined ? [] : [['tokenizer.chat_template', string(template)] as const]),
+  ]);
+}
+
+/** Each id's text and kind; ids of the embedding that no token has are unused. */
+function vocabularyOf(
+  { model, added_tokens: added }: BpeFile,
+  size: number,
+  unknown: string | undefined,
+): { tokens: string[]; tokenTypes: number[] } {
+  const tokens = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
+  const tokenTypes = new Array<number>(size).fill(kinds.unused);
+  const put = (id: number, text: string, kind: number): void => {
+    tokens[id] = text;
+    tokenTypes[id] = kind;
+  };
+  for (const [text, id] of Object.entries(model.vocab))
+    put(id, text, model.byte_fallback && /^<0x[0-9A-F]{2}>$/.test(text) ? kinds.byte : kinds.normal);
+  for (const { id, content, special } of added) put(id, content, special ? kinds.control : kinds.userDefined);
+  const unknownId = unknown === undefined ? undefined : model.vocab[unknown];
+  if (unknownId !== undefined) tokenTypes[unknownId] = kinds.unknown;
+  return { tokens, tokenTypes };
+}
+
+/** What the post-processor puts around a text, as seen from an empty one. */
+function addedAround(
+  ids: readonly number[],
+  bos: number | undefined,
+  eos: number | undefined,
+): { addsBos: boolean; addsEos: boolean } {
+  const addsBos = ids.length > 0 && ids[0] === bos;
+  const rest = addsBos ? ids.slice(1) : ids;
+  const addsEos = rest.length > 0 && rest[0] === eos;
+  if (rest.length > (addsEos ? 1 : 0))
+    throw unsupported(
+      `its post-processor adds the tokens ${ids.join(', ')}; expected bos before and eos behind at most`,
+    );
+  return { addsBos, addsEos };
+}
+
+function splitMerge(text: string): [string, string] {
+  const at = text.indexOf(' ', 1);
+  return [text.slice(0, at), text.slice(at + 1)];
+}

@@ -1,0 +1,33 @@
+import { ModelError } from '../errors.js';
+import type { Checkpoint } from '../checkpoint.js';
+import type { VirtualLayer } from '../virtual-layer.js';
+
+/** Types in which merged weights can be stored; undefined, where one is asked for: each tensor's own in the base. */
+export type MergedDtype = 'float32' | 'bfloat16' | 'float16';
+
+/**
+ * The fields of the merged model's `config.json`: the base's with as many layers as there are virtual ones. A list with an
+ * entry a layer (`layer_types`) gets one a virtual layer.
+ */
+export function mergedConfig(
+  { config, shape }: Checkpoint,
+  layers: readonly VirtualLayer[],
+  dtype: MergedDtype | undefined,
+): Record<string, unknown> {
+  const { layer_types: types } = config.fields;
+  const hasTypes = types !== undefined && types !== null;
+  if (hasTypes && (!Array.isArray(types) || types.length !== shape.physicalLayers)) {
+    throw new ModelError(
+      'CONFIG_INVALID',
+      `${config.file} has layer_types ${JSON.stringify(types)}; expected a list of ${shape.physicalLayers}, one a layer`,
+    );
+  }
+  // Today's files say dtype, published ones torch_dtype.
+  const field = config.fields['torch_dtype'] !== undefined ? 'torch_dtype' : 'dtype';
+  return {
+    ...config.fields,
+    num_hidden_layers: layers.length,
+    ...(hasTypes ? { layer_types: layers.map(({ physical }) => (types as unknown[])[physical]) } : {}),
+    ...(dtype === undefined ? {} : { [field]: dtype }),
+  };
+}

@@ -1,0 +1,92 @@
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { llamaFamily } from '@glulam/family-llama';
+import { mistralFamily } from '@glulam/family-mistral';
+import {
+  createDecoder,
+  generateTokens,
+  linearSites,
+  openCheckpoint,
+  packTokens,
+  type Adapter,
+  type AdapterValues,
+  type Checkpoint,
+  type Decoder,
+  type MergeSource,
+  type VirtualLayer,
+} from '@glulam/model';
+import { createReferenceEngine, normals, openSafetensors, readFloats, sizeOf, writeSafetensors } from '@glulam/tensors';
+
+export const root = path.resolve(import.meta.dirname, '..');
+export const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');
+export const families = [mistralFamily, llamaFamily];
+export const freshFolder = (): string => mkdtempSync(path.join(tmpdir(), 'glulam-expanded-'));
+
+/** An adapter's tensors (and gates) with random values, so that everything in them counts. */
+export function randomValues({ shape }: Checkpoint, layers: readonly VirtualLayer[], adapter: Adapter): AdapterValues {
+  const values = new Map<string, { shape: readonly number[]; values: Float32Array }>();
+  const put = (name: string, size: readonly number[], spread: number, center = 0): void => {
+    const drawn = normals(sizeOf(size), [7, 7, 7, values.size]).map((value) => center + spread * value);
+    values.set(name, { shape: size, values: drawn });
+  };
+  for (const site of linearSites(shape, layers))
+    for (const { name, shape: size } of adapter.at(site)?.parameters ?? [])
+      put(`${site.path}.${name}`, size, 0.1, /scale|magnitude/.test(name) ? 1 : 0);
+  layers.forEach(({ gate }, virtual) => {
+    if (gate !== undefined) put(`${shape.names.layer(virtual)}.gate`, [1], 0.1, 0.6);
+  });
+  return values;
+}
+
+/** A base with random weights and a bias in every linear layer, as a Llama of transformers may have. */
+export async function biasedBase(): Promise<string> {
+  const folder = freshFolder();
+  const from = path.join(root, 'fixtures/golden/llama-base-tied/base');
+  cpSync(from, folder, { recursive: true });
+  const config = JSON.parse(readFileSync(path.join(from, 'config.json'), 'utf8')) as Record<string, unknown>;
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, attention_bias: true, mlp_bias: true }));
+  const weights = openSafetensors(path.join(from, 'model.safetensors'));
+  const tensors = weights.names().map((name) => ({
+    name, shape: weights.source(name).shape, dtype: 'float32' as const, values: readFloats(weights.source(name)),
+  })); // prettier-ignore
+  const biases = tensors
+    .filter(({ name }) => name.includes('_proj'))
+    .map(({ name, shape }, i) => ({
+      name: name.replace('.weight', '.bias'), shape: [shape[0]!], dtype: 'float32' as const,
+      values: normals(shape[0]!, [1, 2, 3, i]).map((value) => 0.2 * value),
+    })); // prettier-ignore
+  await writeSafetensors(path.join(folder, 'model.safetensors'), [...tensors, ...biases]);
+  return folder;
+}
+
+export const prompt = (vocabulary: number): number[] => Array.from({ length: 24 }, (_, i) => (i * 37 + 5) % vocabulary);
+
+/** Logits at a few rows and greedy tokens, on the reference engine in float32. */
+export async function answersOf(
+  open: (engine: ReturnType<typeof createReferenceEngine>) => Decoder,
+): Promise<{ logits: Float32Array; tokens: number[] }> {
+  const engine = createReferenceEngine({ precision: 'float32' });
+  const decoder = open(engine);
+  const ids = prompt(decoder.shape.vocabularySize);
+  const hidden = await decoder.forward(packTokens([ids]));
+  const logits = (await engine.read(decoder.logits(hidden, [0, 11, 23]))) as Float32Array;
+  const tokens: number[] = [];
+  for await (const id of generateTokens(decoder, ids.slice(0, 8), { maxNewTokens: 12 })) tokens.push(id);
+  await engine.close();
+  return { logits, tokens };
+}
+
+export const answersOfExpanded = ({ checkpoint, layers, saved }: MergeSource) =>
+  answersOf((engine) =>
+    createDecoder({ engine, checkpoint, layers, adapter: saved?.adapter, adapterValues: saved?.values }),
+  );
+
+export const answersOfCheckpoint = (folder: string) =>
+  answersOf((engine) => createDecoder({ engine, checkpoint: openCheckpoint(folder, families) }));
+
+/** The largest difference, as a part of the largest value. */
+export function difference(got: Float32Array, expected: Float32Array): number {
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return expected.reduce((most, value, i) => Math.max(most, Math.abs(value - got[i]!)), 0) / largest;
+}
