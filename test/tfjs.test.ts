@@ -4,11 +4,12 @@ import path from 'node:path';
 import { openTfjsEngine, planTfjsEngine } from '@glulam/engine-tfjs';
 import { createDecoder, families, openCheckpoint } from '@glulam/model';
 import { checkMemory, createOptimizer, describeModel, labelBatch, planRun, train, trainStep } from '@glulam/trainer';
+import type * as tfjsCore from '@tensorflow/tfjs-core';
 import { resolveConfig } from 'glulam';
 import { describe, expect, test } from 'vitest';
 import { eventsOf, tinyRun } from './tiny.js';
 
-const tf = createRequire(import.meta.url)('@tensorflow/tfjs-core') as typeof import('@tensorflow/tfjs-core');
+const tf = createRequire(import.meta.url)('@tensorflow/tfjs-core') as typeof tfjsCore;
 
 describe.each(['cpu', 'wasm'] as const)('tfjs on %s', (backend) => {
   test('50 steps leave as many tensors and bytes in TensorFlow.js as each began with', async () => {

@@ -1,10 +1,11 @@
 import { sameShape, sizeOf, type BinaryOperation, type Shape, type UnaryOperation } from '@glulam/tensors';
+import type * as tfjsCore from '@tensorflow/tfjs-core';
 import type { KernelBackend, NamedAttrMap, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { roundToBfloat16 } from './bfloat16.js';
 import type { Device, Operand } from './device.js';
 import { host } from './host.js';
 
-export type Core = typeof import('@tensorflow/tfjs-core');
+export type Core = typeof tfjsCore;
 
 /** A backend of TensorFlow.js; none of these has bfloat16. */
 export interface KernelBackendOptions {

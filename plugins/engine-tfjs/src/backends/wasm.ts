@@ -1,4 +1,4 @@
-import { sizeOf } from '@glulam/tensors';
+import { sizeOf, TensorsError } from '@glulam/tensors';
 import type { KernelBackend, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import path from 'node:path';
 import type { Device } from '../device.js';
@@ -28,7 +28,8 @@ export async function openWasm(): Promise<Device<Tensor>> {
   if (backend === undefined) {
     // Its own files: the library would otherwise look beside the main module, or in the network.
     setWasmPaths(path.join(folderOfPackage(name, installWasm), 'dist/'));
-    if (!(await core.setBackend('wasm'))) throw new Error(`${name} does not start; see its warnings above`);
+    if (!(await core.setBackend('wasm')))
+      throw new TensorsError('ENGINE_UNAVAILABLE', `${name} does not start; see its warnings above`);
     backend = core.engine().registry['wasm'] as WasmBackend;
   }
   const { wasm } = backend;

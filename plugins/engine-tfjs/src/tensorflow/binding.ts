@@ -64,10 +64,8 @@ export function loadBinding(name: TfPackage): Binding {
 
 /** @throws TensorsError ENGINE_UNAVAILABLE */
 export function loadAddon(file: string): Binding {
-  // TensorFlow tells of itself on stderr otherwise; errors still come.
+  // TensorFlow tells of itself on stderr otherwise; errors still come, and one line about oneDNN that it always prints.
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
-  // Its default where oneDNN is built in; said aloud, it is not announced.
-  process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '1';
   try {
     return createRequire(import.meta.url)(file) as Binding;
   } catch (cause) {
