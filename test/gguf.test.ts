@@ -109,7 +109,7 @@ describe('read back with @huggingface/gguf, every tensor is the merged one', () 
         let worst = 0;
         for (let block = 0; block < exact.length; block += 32) {
           const amax = exact.subarray(block, block + 32).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-          for (let i = block; i < block + 32; i++) worst = Math.max(worst, Math.abs(got.values[i]! - exact[i]!) / amax);
+          for (let i = block; i < block + 32; i++) worst = Math.max(worst, Math.abs(got.values[i]! - exact[i]!) / (amax || Number.MIN_VALUE));
         }
         expect(worst, name).toBeLessThan(1 / 254 + 2 ** -11);
         continue;
