@@ -61,7 +61,7 @@ async function composeConfig(
 export function resolveConfig(fields: Record<string, unknown>, plugins: PluginList, folder: string): LoadedConfig {
   const parsed = runConfigSchema.safeParse(fields);
   if (!parsed.success) throw configError(describeIssues(parsed.error, runConfigSchema));
-  const { base, data, ...rest } = parsed.data;
+  const { base, data, expansion, ...rest } = parsed.data;
   const here = (name: string): string => path.resolve(folder, name);
   const files = (sources: DataSources): DataSources =>
     typeof sources === 'string'
@@ -73,6 +73,13 @@ export function resolveConfig(fields: Record<string, unknown>, plugins: PluginLi
   const config: RunConfig = {
     ...rest,
     base: here(base),
+    // A strategy's `file` is a path like the others.
+    ...(expansion === undefined
+      ? {}
+      : {
+          expansion:
+            typeof expansion['file'] === 'string' ? { ...expansion, file: here(expansion['file']) } : expansion,
+        }),
     data: {
       ...data,
       train: files(data.train),

@@ -4,6 +4,7 @@ import { engineNative } from '@glulam/engine-native';
 import { evaluatorLoss } from '@glulam/evaluator-loss';
 import { expansionInterleave } from '@glulam/expansion-interleave';
 import { expansionLayerMap } from '@glulam/expansion-layer-map';
+import { expansionRecipes } from '@glulam/expansion-recipes';
 import { familyLlama } from '@glulam/family-llama';
 import { familyMistral } from '@glulam/family-mistral';
 import { definePlugin, type Plugin, type PluginList } from '@glulam/plugin';
@@ -44,6 +45,7 @@ export const preset = (): PluginList => [
   familyLlama(),
   expansionLayerMap(),
   expansionInterleave(),
+  expansionRecipes(),
   adapterLora(),
   evaluatorLoss(),
   dataFormats(),
