@@ -212,7 +212,7 @@ describe('reporters', () => {
 
 describe('what is wrong is said, with exit code 1, and nothing is left behind', () => {
   const cases: [string, () => string[], RegExp][] = [
-    ['an unknown command', () => ['trian'], /no command "trian"; it has plan, train, eval, generate/],
+    ['an unknown command', () => ['trian'], /no command "trian"; it has plan, train, eval, generate, merge, export/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
     ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],
