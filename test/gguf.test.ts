@@ -248,7 +248,7 @@ describe('metadata', () => {
     ['words that skip the merges', (t: { model: object }) => Object.assign(t.model, { ignore_merges: true }), /ignore_merges true, and llama.cpp's starcoder has not/],
     ['spaces in another way', (t: { model: object }) => Object.assign(t.model, { byte_fallback: true }), /not SentencePiece's way/],
   ] as const)('what llama.cpp would split otherwise is refused: %s', async (_, change, message) => {
-    const base = edited(change as never);
+    const base = edited(change);
     const file = path.join(freshFolder(), 'model.gguf');
     const error = await exportGguf(sourceOf(base), { file, type: 'f16' }).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'GGUF_UNSUPPORTED', message: expect.stringMatching(message) });

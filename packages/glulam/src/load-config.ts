@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { strategies } from '@glulam/model';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
 import {
   configError,
@@ -62,7 +63,7 @@ async function composeConfig(
 export function resolveConfig(fields: Record<string, unknown>, plugins: PluginList, folder: string): LoadedConfig {
   const parsed = runConfigSchema.safeParse(fields);
   if (!parsed.success) throw configError(describeIssues(parsed.error, runConfigSchema));
-  const { base, data, evaluate, ...rest } = parsed.data;
+  const { base, data, evaluate, expansion, ...rest } = parsed.data;
   const composition = compose([...preset(), ...plugins]);
   const here = (name: string): string => path.resolve(folder, name);
   const files = (sources: DataSources): DataSources =>
@@ -82,6 +83,9 @@ export function resolveConfig(fields: Record<string, unknown>, plugins: PluginLi
   const config: RunConfig = {
     ...rest,
     base: here(base),
+    ...(expansion === undefined
+      ? {}
+      : { expansion: choiceHere(expansion, composition.find(strategies, expansion.kind)?.paths) }),
     data: {
       ...data,
       train: files(data.train),

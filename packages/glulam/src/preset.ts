@@ -8,6 +8,7 @@ import { evaluatorLoss } from '@glulam/evaluator-loss';
 import { evaluatorTruthfulqa } from '@glulam/evaluator-truthfulqa';
 import { expansionInterleave } from '@glulam/expansion-interleave';
 import { expansionLayerMap } from '@glulam/expansion-layer-map';
+import { expansionRecipes } from '@glulam/expansion-recipes';
 import { familyLlama } from '@glulam/family-llama';
 import { familyMistral } from '@glulam/family-mistral';
 import { definePlugin, type Plugin, type PluginList } from '@glulam/plugin';
@@ -50,6 +51,7 @@ export const preset = (): PluginList => [
   familyLlama(),
   expansionLayerMap(),
   expansionInterleave(),
+  expansionRecipes(),
   adapterLora(),
   adapterDora(),
   evaluatorLoss(),

@@ -6,6 +6,8 @@ import type { VirtualLayer } from './virtual-layer.js';
 export interface ExpansionStrategy<Options = unknown> {
   readonly kind: string;
   readonly schema: z.ZodType<Options>;
+  /** Options that name files: taken from the config's folder, as all paths of a config are. */
+  readonly paths?: readonly string[];
   /** Pure; throws a ModelError EXPANSION_INVALID that names every fault of the options for this base. */
   expand(physicalLayers: number, options: Options): readonly VirtualLayer[];
 }

@@ -1,3 +1,4 @@
+import { layerMap } from '@glulam/model';
 import { formatBytes, type RunPlan } from '@glulam/trainer';
 import { drawLayers } from './draw-layers.js';
 
@@ -12,6 +13,7 @@ export function describePlan(plan: RunPlan, width = 100): string {
     `engine ${engine.kind}, ${engine.precision}`,
     '',
     `${physicalLayers} physical layers as ${layers.length} virtual layers`,
+    `layer map ${JSON.stringify(layerMap(layers))}`,
     ...drawLayers(physicalLayers, layers, width),
     '',
     'parameters',

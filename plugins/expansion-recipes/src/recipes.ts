@@ -1,0 +1,81 @@
+import { markRepeats, ModelError, repeatOptions, type ExpansionStrategy, type VirtualLayer } from '@glulam/model';
+import { z } from 'zod';
+
+type Interval = readonly [start: number, end: number];
+
+const layersOf = (intervals: readonly Interval[]): VirtualLayer[] =>
+  intervals.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => ({ physical: start + i })));
+
+const refuse = (recipe: string, message: string): never => {
+  throw new ModelError('EXPANSION_INVALID', `${recipe} does not fit the base: ${message}`);
+};
+
+const depthUpSchema = z.strictObject({
+  /** So many layers are left out at the end of the first copy and at the beginning of the second. */
+  m: z.int().min(0),
+  ...repeatOptions,
+});
+
+/** `{ kind: 'depth_up', m: 8 }`: SOLAR's depth up-scaling (Kim et al. 2023), the map `[[0, n - m], [m, n]]`. */
+export const depthUpStrategy: ExpansionStrategy<z.infer<typeof depthUpSchema>> = {
+  kind: 'depth_up',
+  schema: depthUpSchema,
+  expand(n, { m, ...repeats }) {
+    if (m >= n)
+      refuse('depth_up', `m is ${m} of ${n} layers, so nothing is left of either copy; expected 0 to ${n - 1}`);
+    return markRepeats(layersOf([[0, n - m], [m, n]]), repeats); // prettier-ignore
+  },
+};
+
+const repeatSchema = z.strictObject({
+  /** The first layer that is run again, and the one behind the last. */
+  i: z.int().min(0),
+  j: z.int().positive(),
+  ...repeatOptions,
+});
+
+/** `{ kind: 'repeat_yourself', i: 45, j: 52 }`: the layers i to j - 1 twice in a row, the map `[[0, j], [i, n]]`. */
+export const repeatYourselfStrategy: ExpansionStrategy<z.infer<typeof repeatSchema>> = {
+  kind: 'repeat_yourself',
+  schema: repeatSchema,
+  expand(n, { i, j, ...repeats }) {
+    if (i >= j || j > n) refuse('repeat_yourself', `i is ${i} and j is ${j}; expected i < j, and j of at most ${n}`);
+    return markRepeats(layersOf([[0, j], [i, n]]), repeats); // prettier-ignore
+  },
+};
+
+const wholeSchema = z.strictObject({ times: z.int().min(1).max(64), ...repeatOptions });
+
+/** `{ kind: 'whole_stack', times: 2 }`: all layers from first to last, so often. */
+export const wholeStackStrategy: ExpansionStrategy<z.infer<typeof wholeSchema>> = {
+  kind: 'whole_stack',
+  schema: wholeSchema,
+  expand: (n, { times, ...repeats }) =>
+    markRepeats(layersOf(Array.from({ length: times }, (): Interval => [0, n])), repeats),
+};
+
+const windowsSchema = z.strictObject({
+  /** Layers in a row. */
+  window: z.int().positive(),
+  /** From the beginning of one window to that of the next. */
+  step: z.int().positive(),
+  ...repeatOptions,
+});
+
+/**
+ * `{ kind: 'sliding_windows', window: 20, step: 10 }`: `[[0, 20], [10, 30], ..., [n - 20, n]]`, which makes the 120 B models
+ * (MegaDolphin, Venus: 140 layers) of a 70 B one of 80.
+ */
+export const slidingWindowsStrategy: ExpansionStrategy<z.infer<typeof windowsSchema>> = {
+  kind: 'sliding_windows',
+  schema: windowsSchema,
+  expand(n, { window, step, ...repeats }) {
+    if (window > n) refuse('sliding_windows', `window is ${window}, the base has ${n} layers`);
+    if (step > window)
+      refuse('sliding_windows', `step ${step} is more than window ${window}: layers would be left out`);
+    if ((n - window) % step !== 0)
+      refuse('sliding_windows', `the last window would not end with layer ${n - 1}; expected ${n} - window to be a multiple of step`); // prettier-ignore
+    const windows = Array.from({ length: (n - window) / step + 1 }, (_, k): Interval => [k * step, k * step + window]);
+    return markRepeats(layersOf(windows), repeats);
+  },
+};
