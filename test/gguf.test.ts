@@ -3,7 +3,7 @@ import path from 'node:path';
 import { gguf, GGMLQuantizationType } from '@huggingface/gguf';
 import { loraContribution } from '@glulam/adapter-lora';
 import { exportGguf, inverseFrequencies, mergeCheckpoint, openCheckpoint, openTokenizer, type GgufType, type MergeSource, type VirtualLayer } from '@glulam/model'; // prettier-ignore
-import { fromBfloat16Bits, fromFloat16Bits, normals, openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits } from '@glulam/tensors'; // prettier-ignore
+import { fromBfloat16Bits, fromFloat16Bits, normals, openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits, writeSafetensors } from '@glulam/tensors'; // prettier-ignore
 import { describe, expect, test } from 'vitest';
 import { biasedBase, difference, families, freshFolder, randomValues, root, tiny } from './expanded.js';
 
@@ -181,7 +181,6 @@ describe('metadata', () => {
     const base = path.join(freshFolder(), 'base');
     cpSync(tiny, base, { recursive: true });
     for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(path.join(mistral, name), path.join(base, name));
-    const { writeSafetensors } = await import('@glulam/tensors');
     const weights = openCheckpointFiles(tiny);
     const config = JSON.parse(readFileSync(path.join(tiny, 'config.json'), 'utf8')) as object;
     writeFileSync(path.join(base, 'config.json'), JSON.stringify({ ...config, vocab_size: 32016 }));
@@ -247,7 +246,7 @@ describe('metadata', () => {
     ['words that skip the merges', (t: { model: object }) => Object.assign(t.model, { ignore_merges: true }), /ignore_merges true, and llama.cpp's starcoder has not/],
     ['spaces in another way', (t: { model: object }) => Object.assign(t.model, { byte_fallback: true }), /not SentencePiece's way/],
   ] as const)('what llama.cpp would split otherwise is refused: %s', async (_, change, message) => {
-    const base = edited(change as never);
+    const base = edited(change);
     const file = path.join(freshFolder(), 'model.gguf');
     const error = await exportGguf(sourceOf(base), { file, type: 'f16' }).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'GGUF_UNSUPPORTED', message: expect.stringMatching(message) });

@@ -98,7 +98,7 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
 
   test.each(['mistral-expanded-lora', 'llama-expanded-lora', 'mistral-expanded-patterns'])('golden case %s', async (name) => {
     const folder = path.join(root, 'fixtures/golden', name);
-    const { layers, ...saved } = readPeftAdapter(path.join(folder, 'adapter'), [loraContribution as AdapterContribution]);
+    const { layers, ...saved } = readPeftAdapter(path.join(folder, 'adapter'), [loraContribution]);
     const checkpoint = openCheckpoint(path.join(folder, 'base'), families);
     await check({ checkpoint, layers: layers!, saved });
   }); // prettier-ignore
@@ -158,7 +158,7 @@ describe('the files', () => {
       'tokenizer.json', 'tokenizer_config.json',
     ]); // prettier-ignore
     expect(readdirSync(path.dirname(out))).toEqual(['merged']);
-    const [before, after] = [tiny, out].map((folder) => JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')));
+    const [before, after] = [tiny, out].map((folder) => JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>);
     expect(after).toEqual({ ...before, num_hidden_layers: 12 });
     expect(openTokenizer(out).chatTemplate!.source).toBe('{{ messages }}');
     const files = openCheckpointFiles(out);
