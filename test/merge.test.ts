@@ -9,7 +9,6 @@ import {
   openTokenizer,
   readPeftAdapter,
   type Adapter,
-  type AdapterContribution,
   type MergeSource,
   type VirtualLayer,
 } from '@glulam/model';
