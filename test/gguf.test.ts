@@ -3,7 +3,7 @@ import path from 'node:path';
 import { gguf, GGMLQuantizationType } from '@huggingface/gguf';
 import { loraContribution } from '@glulam/adapter-lora';
 import { exportGguf, inverseFrequencies, mergeCheckpoint, openCheckpoint, openTokenizer, type GgufType, type MergeSource, type VirtualLayer } from '@glulam/model'; // prettier-ignore
-import { fromBfloat16Bits, fromFloat16Bits, normals, openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits } from '@glulam/tensors'; // prettier-ignore
+import { fromBfloat16Bits, fromFloat16Bits, normals, openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits, writeSafetensors } from '@glulam/tensors'; // prettier-ignore
 import { describe, expect, test } from 'vitest';
 import { biasedBase, difference, families, freshFolder, randomValues, root, tiny } from './expanded.js';
 
@@ -182,7 +182,6 @@ describe('metadata', () => {
     const base = path.join(freshFolder(), 'base');
     cpSync(tiny, base, { recursive: true });
     for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(path.join(mistral, name), path.join(base, name));
-    const { writeSafetensors } = await import('@glulam/tensors');
     const weights = openCheckpointFiles(tiny);
     const config = JSON.parse(readFileSync(path.join(tiny, 'config.json'), 'utf8')) as object;
     writeFileSync(path.join(base, 'config.json'), JSON.stringify({ ...config, vocab_size: 32016 }));

@@ -49,7 +49,7 @@ const gated: VirtualLayer[] = [
   { physical: 3, residualScale: -0.5 },
 ];
 
-const adapters = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
+const adapters = [loraContribution, doraContribution] as readonly AdapterContribution[];
 
 /** IA3 (Liu et al. 2022), from the contract alone: keys, values and the MLP's inner activations are rescaled. */
 const ia3: Adapter = {
@@ -161,7 +161,7 @@ describe('the files', () => {
       'tokenizer.json', 'tokenizer_config.json',
     ]); // prettier-ignore
     expect(readdirSync(path.dirname(out))).toEqual(['merged']);
-    const [before, after] = [tiny, out].map((folder) => JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')));
+    const [before, after] = [tiny, out].map((folder) => JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>);
     expect(after).toEqual({ ...before, num_hidden_layers: 12 });
     expect(openTokenizer(out).chatTemplate!.source).toBe('{{ messages }}');
     const files = openCheckpointFiles(out);
