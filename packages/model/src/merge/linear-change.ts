@@ -29,7 +29,7 @@ export async function evaluateForm(
 ): Promise<Omit<LinearChange, 'factor'>> {
   if (adapter === undefined) return {};
   const engine = createReferenceEngine({ precision: 'float32' });
-  const frozenRows = createFrozenRows(engine);
+  const frozenRows = createFrozenRows(engine, { byBlocks: true });
   try {
     const tensors: Record<string, Tensor> = {};
     for (const { name } of adapter.parameters) {
