@@ -3,8 +3,9 @@ import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
 import { compose } from '@glulam/plugin';
 import { engines, type EngineProbe } from '@glulam/tensors';
-import { availableMemory, cacheFolder, formatBytes } from '@glulam/trainer';
+import { availableMemory, cacheFolder } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
+import { describeMemory } from '../plan/describe-plan.js';
 import { preset } from '../preset.js';
 import type { Command } from './command.js';
 
@@ -27,17 +28,13 @@ threads, memory and the cache folder. Nothing is sent anywhere.`,
 };
 
 function machine(): string[] {
-  const { available, total, limit } = availableMemory();
   const cache = cacheFolder();
   const processor = cpus()[0]?.model.trim() ?? process.arch;
   return [
     row('glulam', versionOf('../../package.json')),
     row('node', `${process.versions.node}, ${process.platform} ${process.arch}`),
     row('processor', `${processor}, ${availableParallelism()} threads for this process`),
-    row(
-      'memory',
-      `${formatBytes(available)} available of ${formatBytes(total)}${limit === undefined ? '' : `, limit ${formatBytes(limit)}`}`,
-    ),
+    row('memory', describeMemory(availableMemory())),
     row('cache', `${cache}${existsSync(cache) ? '' : ' (not made yet)'}`),
     ...Object.entries(pluginVersions()).map(([name, version]) => row(name, version)),
   ];

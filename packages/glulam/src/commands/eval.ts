@@ -8,8 +8,8 @@ export const evalCommand: Command = {
   summary: 'score a run, or the untrained model of a config',
   help: `glulam eval RUN|CONFIG [options]
 
-RUN is a run folder, whose adapter is scored, or one of its checkpoints (RUN/checkpoints/step-...). CONFIG is a config file: the model is scored as it is before training.
-Prints one JSON line an evaluator.
+RUN is a run folder, whose adapter is scored, or one of its checkpoints (RUN/checkpoints/step-...). CONFIG is a config
+file: the model is scored as it is before training. Prints one JSON line an evaluator.
 
 ${configHelp}`,
   async run(args, signal) {

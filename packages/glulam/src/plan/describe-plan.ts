@@ -1,5 +1,5 @@
 import { layerMap } from '@glulam/model';
-import { formatBytes, type RunPlan } from '@glulam/trainer';
+import { formatBytes, type AvailableMemory, type RunPlan } from '@glulam/trainer';
 import { drawLayers } from './draw-layers.js';
 
 /** A plan as text for people, `width` characters wide where it can be. */
@@ -40,7 +40,7 @@ export function describePlan(plan: RunPlan, width = 100): string {
     row('peak', formatBytes(bytes.peak), 'at once, cannot be evicted'),
     row('KV cache', formatBytes(bytes.keyValuesPerToken), 'a token, when text is generated'),
     '',
-    `this machine: ${formatBytes(memory.available)} available of ${formatBytes(memory.total)}${memory.limit === undefined ? '' : `, limit ${formatBytes(memory.limit)}`}`,
+    `this machine: ${describeMemory(memory)}`,
     verdictOf(plan),
   ].join('\n');
 }
@@ -59,6 +59,10 @@ function verdictOf({ verdict, bytes, memory, engine }: RunPlan): string {
       return `It does not fit: the run takes ${needed} more${estimated}; ${formatBytes(memory.available)} are available.`;
   }
 }
+
+/** 24.57 GB available of 25.28 GB, limit 8.00 GB */
+export const describeMemory = ({ available, total, limit }: AvailableMemory): string =>
+  `${formatBytes(available)} available of ${formatBytes(total)}${limit === undefined ? '' : `, limit ${formatBytes(limit)}`}`;
 
 const row = (name: string, figure: string, note = ''): string =>
   `  ${name.padEnd(18)}${figure.padStart(12)}${note === '' ? '' : `  ${note}`}`;

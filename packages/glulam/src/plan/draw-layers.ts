@@ -23,8 +23,9 @@ export function drawLayers(physicalLayers: number, layers: readonly VirtualLayer
     const end = first + stretch.length - 1;
     return `${label(first === end ? `${first}` : `${first}..${end}`)}  ${cells.join('')}`;
   });
+  const visited = visitsBy(physicalLayers, layers);
   const counts = Array.from({ length: columns }, (_, column) => {
-    const here = visitsBy(physicalLayers, layers).slice(column * perColumn, (column + 1) * perColumn);
+    const here = visited.slice(column * perColumn, (column + 1) * perColumn);
     const most = Math.max(...here);
     return most > 9 ? '+' : String(most);
   });
