@@ -52,6 +52,33 @@ void product(const Call& call) {
   }
 }
 
+// [y, z?, x, w, u?, b?, scale?, bias?] [m, n, k, forward, rank, factor, bf16, type, type of z]: with w [n, k] and b [n, rank]
+// where `forward`, else w [k, n] and b [rank, n], z = x w + factor u b and y = z * scale + bias
+void adaptedLinear(const Call& call) {
+  const size_t m = call.size(0), n = call.size(1), k = call.size(2), rank = call.size(4);
+  const bool forward = call.flag(3);
+  const Tensor x = call.in(2, m * k), w = call.in(3, k * n);
+  Finish finish;
+  if (call.has(4)) {
+    finish.u = call.floats(4, m * rank);
+    finish.b = call.floats(5, rank * n);
+    finish.rank = rank;
+    finish.turned = forward;
+    finish.factor = float(call.number(5));
+  }
+  finish.scale = call.optional(6, n);
+  finish.bias = call.optional(7, n);
+  const Tensor y = call.make(0, call.type(7), m * n);
+  MatrixOut unscaled{};
+  if (call.has(1)) {
+    const Tensor z = call.make(1, call.type(8), m * n);
+    unscaled = {z.data, z.type, m, n, n};
+    finish.unscaled = &unscaled;
+  }
+  const Matrix left{x.data, x.type, m, k, k, 1}, right{w.data, w.type, k, n, forward ? 1 : n, forward ? k : 1};
+  gemm(call.pool, call.isa, left, right, {y.data, y.type, m, n, n}, finish, call.flag(6));
+}
+
 // [y, x, scale?, bias?] [rows, columns, type]: y = x * scale + bias
 void scaleColumns(const Call& call) {
   const size_t rows = call.size(0), columns = call.size(1);
@@ -120,8 +147,8 @@ void accumulate(const Call& call) {
 std::vector<Operation> linearOperations() {
   // A product is told by whose it is.
   return {
-      {"matmul", product},           {"frozenLinear", product}, {"tokenLosses", product},  {"scaleColumns", scaleColumns},
-      {"scaleRows", scaleRows},      {"columnSums", columnSums}, {"accumulate", accumulate},
+      {"matmul", product},           {"frozenLinear", product}, {"tokenLosses", product}, {"adaptedLinear", adaptedLinear},
+      {"scaleColumns", scaleColumns}, {"scaleRows", scaleRows}, {"columnSums", columnSums}, {"accumulate", accumulate},
   };
 }
 

@@ -60,31 +60,78 @@ void scale(const MatrixOut& c, float beta) {
   }
 }
 
+void checkFinish(const MatrixOut& c, const Finish& finish) {
+  if (!finish.unscaled) return;
+  const MatrixOut& z = *finish.unscaled;
+  if (z.rows != c.rows || z.cols != c.cols) {
+    refuse("the result before its scale is " + shapeOf(z.rows, z.cols) + ", the result " + shapeOf(c.rows, c.cols));
+  }
+  if (z.type != DType::f32 && z.type != DType::bf16) refuse("the result before its scale can be f32 or bf16 only");
+  if (z.rows > 1 && z.rowStride < z.cols) refuse("rows of the result before its scale overlap");
+}
+
+void multiply(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const MatrixOut& c, float alpha, float beta,
+              const Finish* finish, bool bf16Operands) {
+  const size_t m = c.rows, n = c.cols, k = a.cols;
+  const GemmKernels& kernels = kernelsOf(isa, bf16Operands);
+  const Target straight{c, false, alpha, beta, finish}, turned{c, true, alpha, beta, nullptr};
+  const Strip left = rowsOf(a), right = columnsOf(b);
+  // Short sums along k are not worth dot products: most of the time would go into adding up lanes.
+  const bool longSums = k >= 8 * kernels.lanes * kernels.step;
+  if (m <= slimRows && right.along == 1 && longSums) {
+    multiplyDots(pool, kernels, left, m, right, n, k, straight);
+  } else if (n <= slimRows && left.along == 1 && longSums && !finish) {
+    multiplyDots(pool, kernels, right, n, left, m, k, turned);
+  } else if (n < m && !finish && (n < kernels.lanes * kernels.tileVectors || left.along != 1)) {
+    // Else registers would be part empty, or the larger operand packed a few elements at a time.
+    multiplyTiles(pool, kernels, right, n, left, m, k, turned);
+  } else {
+    multiplyTiles(pool, kernels, left, m, right, n, k, straight);
+  }
+}
+
 }  // namespace
 
 void gemm(Pool& pool, Isa isa, const Matrix& givenA, const Matrix& givenB, const MatrixOut& c, float alpha, float beta,
           bool bf16Operands) {
   const Matrix a = checked("A", givenA), b = checked("B", givenB);
   check(isa, a, b, c);
-  const size_t m = c.rows, n = c.cols, k = a.cols;
-  if (m == 0 || n == 0) return;
-  if (k == 0) return scale(c, beta);
+  if (c.rows == 0 || c.cols == 0) return;
+  if (a.cols == 0) return scale(c, beta);
+  multiply(pool, isa, a, b, c, alpha, beta, nullptr, bf16Operands);
+}
 
-  const GemmKernels& kernels = kernelsOf(isa, bf16Operands);
-  const Target straight{c, false, alpha, beta}, turned{c, true, alpha, beta};
-  const Strip left = rowsOf(a), right = columnsOf(b);
-  // Short sums along k are not worth dot products: most of the time would go into adding up lanes.
-  const bool longSums = k >= 8 * kernels.lanes * kernels.step;
-  if (m <= slimRows && right.along == 1 && longSums) {
-    multiplyDots(pool, kernels, left, m, right, n, k, straight);
-  } else if (n <= slimRows && left.along == 1 && longSums) {
-    multiplyDots(pool, kernels, right, n, left, m, k, turned);
-  } else if (n < m && (n < kernels.lanes * kernels.tileVectors || left.along != 1)) {
-    // Else registers would be part empty, or the larger operand packed a few elements at a time.
-    multiplyTiles(pool, kernels, right, n, left, m, k, turned);
-  } else {
-    multiplyTiles(pool, kernels, left, m, right, n, k, straight);
+void gemm(Pool& pool, Isa isa, const Matrix& givenA, const Matrix& givenB, const MatrixOut& c, const Finish& finish,
+          bool bf16Operands) {
+  const Matrix a = checked("A", givenA), b = checked("B", givenB);
+  check(isa, a, b, c);
+  checkFinish(c, finish);
+  if (a.cols == 0) refuse("a product with a finish needs at least one element to sum");
+  if (c.rows == 0 || c.cols == 0) return;
+  multiply(pool, isa, a, b, c, 1, 0, &finish, bf16Operands);
+}
+
+FinishColumns::FinishColumns(const Finish& finish, size_t n, size_t column, size_t columns, float* room)
+    : finish_(finish), column_(column), columns_(columns), b_(room) {
+  const size_t along = finish.turned ? 1 : n, across = finish.turned ? finish.rank : 1;
+  for (size_t r = 0; r < finish.rank; r++) {
+    const float* from = finish.b + r * along + column * across;
+    for (size_t i = 0; i < columns; i++) room[r * columns + i] = finish.factor * from[i * across];
   }
+}
+
+void FinishColumns::store(const GemmKernels& kernels, const Target& target, size_t row, float* sums) const {
+  if (finish_.rank > 0) kernels.addLowRank(sums, columns_, finish_.u + row * finish_.rank, finish_.rank, b_, columns_);
+  if (finish_.unscaled) {
+    const Target unscaled{*finish_.unscaled, false, 1, 0, nullptr};
+    kernels.store(sums, columns_, unscaled.at(row, column_), unscaled.c.type, 1, 0);
+  }
+  if (finish_.scale || finish_.bias) {
+    kernels.scaleColumns(sums, columns_, finish_.scale ? finish_.scale + column_ : nullptr,
+                         finish_.bias ? finish_.bias + column_ : nullptr);
+  }
+  char* const out = target.at(row, column_);
+  if (out != reinterpret_cast<char*>(sums)) kernels.store(sums, columns_, out, target.c.type, 1, 0);
 }
 
 bool supported(Isa isa) {

@@ -13,6 +13,18 @@ struct MatrixOut {
   size_t rowStride;
 };
 
+// What becomes of the sums S of a product before they are rounded, in float32: C = scale * (S + u b) + bias.
+struct Finish {
+  const float* u = nullptr;  // [M, rank], row-major
+  const float* b = nullptr;  // [rank, N], row-major, or with `turned` [N, rank]
+  size_t rank = 0;
+  bool turned = false;
+  float factor = 1;              // multiplies u b
+  const float* scale = nullptr;  // [N]; none: 1
+  const float* bias = nullptr;   // [N]; none: 0
+  const MatrixOut* unscaled = nullptr;  // S + u b goes here too
+};
+
 // C[M,N] = alpha * A[M,K] B[K,N] + beta * C. A and B are f32, bf16 or f16, each with one stride of 1, at any byte
 // address. With `bf16Operands` both are rounded to bfloat16 (to nearest even), else both are widened to float32; sums
 // are float32 either way, over all of K, and a bfloat16 C is rounded once. With beta = 0, C is not read.
@@ -21,6 +33,10 @@ struct MatrixOut {
 // runs repeat bit for bit. To multiply inside a job of a pool, give a Pool(1): that starts no threads.
 // Throws std::invalid_argument for shapes that do not fit, a type other than these, or an `isa` not supported here.
 void gemm(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const MatrixOut& c, float alpha, float beta,
+          bool bf16Operands);
+
+// The same with alpha = 1, beta = 0 and a finish, which saves passes over C: it is done while sums are in the cache.
+void gemm(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const MatrixOut& c, const Finish& finish,
           bool bf16Operands);
 
 Isa bestIsa();  // the widest that this machine has

@@ -46,6 +46,13 @@ void multiplyDots(Pool& pool, const GemmKernels& kernels, const Strip& left, siz
         kernels.dots(slim + p / kernels.step, stride, m, from(right, first, p), count, std::min(block, k - p), sums,
                      slimStep, wideStep);
       }
+      if (target.finish) {
+        thread_local Scratch finishScratch;
+        const auto room = static_cast<float*>(finishScratch.reserve(target.finish->rank * chunk * 4));
+        const FinishColumns columns(*target.finish, n, first, count, room);
+        for (size_t row = 0; row < m; row++) columns.store(kernels, target, row, sums + row * chunk);
+        continue;
+      }
       for (size_t row = 0; row < (target.transposed ? count : m); row++) {
         char* out = target.transposed ? target.at(first + row, 0) : target.at(row, first);
         kernels.store(sums + row * (target.transposed ? m : chunk), target.transposed ? m : count, out, target.c.type,

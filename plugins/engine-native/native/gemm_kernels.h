@@ -38,6 +38,12 @@ struct GemmKernels {
 
   // out[i] = alpha * sums[i] + beta * out[i], `out` of `type`.
   void (*store)(const float* sums, size_t n, void* out, DType type, float alpha, float beta);
+
+  // sums[i] += u[0] b[i] + u[1] b[stride + i] + ..., i < n.
+  void (*addLowRank)(float* sums, size_t n, const float* u, size_t rank, const float* b, size_t stride);
+
+  // sums[i] = sums[i] * scale[i] + bias[i]; either may be null.
+  void (*scaleColumns)(float* sums, size_t n, const float* scale, const float* bias);
 };
 
 const GemmKernels& plainKernels(bool bf16Operands);
@@ -51,10 +57,26 @@ struct Target {
   MatrixOut c;
   bool transposed;
   float alpha, beta;
+  const Finish* finish;  // or null; never with `transposed`
 
   char* at(size_t row, size_t column) const {
     return static_cast<char*>(c.data) + (row * c.rowStride + column) * bytesOf(c.type);
   }
+};
+
+// The part of a finish that some columns need, with b as rows: made once, then used for every row of sums.
+class FinishColumns {
+ public:
+  // `room` holds rank * columns floats.
+  FinishColumns(const Finish& finish, size_t n, size_t column, size_t columns, float* room);
+
+  // Writes C's elements [row][column...] from their sums, which it changes; they may be these elements themselves.
+  void store(const GemmKernels& kernels, const Target& target, size_t row, float* sums) const;
+
+ private:
+  const Finish& finish_;
+  size_t column_, columns_;
+  const float* b_;
 };
 
 inline Strip rowsOf(const Matrix& m) {

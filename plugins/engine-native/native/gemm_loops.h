@@ -262,10 +262,36 @@ void store(const float* sums, size_t n, void* out, DType type, float alpha, floa
   run(sums, n, static_cast<char*>(out), alpha, beta);
 }
 
+// The compiler makes vectors of these two itself.
+template <class V>
+GLULAM_TARGET void addLowRank(float* __restrict sums, size_t n, const float* u, size_t rank, const float* __restrict b,
+                              size_t stride) {
+  size_t r = 0;
+  for (; r + 4 <= rank; r += 4, b += 4 * stride) {
+    const float u0 = u[r], u1 = u[r + 1], u2 = u[r + 2], u3 = u[r + 3];
+    const float *b1 = b + stride, *b2 = b1 + stride, *b3 = b2 + stride;
+    for (size_t i = 0; i < n; i++) sums[i] += (u0 * b[i] + u1 * b1[i]) + (u2 * b2[i] + u3 * b3[i]);
+  }
+  for (; r < rank; r++, b += stride) {
+    for (size_t i = 0; i < n; i++) sums[i] += u[r] * b[i];
+  }
+}
+
+template <class V>
+GLULAM_TARGET void scaleColumns(float* __restrict sums, size_t n, const float* __restrict scale,
+                                const float* __restrict bias) {
+  if (scale) {
+    for (size_t i = 0; i < n; i++) sums[i] *= scale[i];
+  }
+  if (bias) {
+    for (size_t i = 0; i < n; i++) sums[i] += bias[i];
+  }
+}
+
 template <class V>
 GemmKernels makeKernels() {
-  return {V::step,  V::lanes, V::tileRows, V::tileVectors, V::dotRows,
-          pack<V>, tile<V>,  copyRows<V>, dots<V>,        store<V>};
+  return {V::step, V::lanes,    V::tileRows, V::tileVectors, V::dotRows,    pack<V>,
+          tile<V>, copyRows<V>, dots<V>,     store<V>,       addLowRank<V>, scaleColumns<V>};
 }
 
 }  // namespace

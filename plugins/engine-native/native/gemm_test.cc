@@ -251,6 +251,83 @@ class Tester {
     run({450, 65, 20000, bf16, f32, bf16, true, true, false, 1, 0, 0, 0, 0, 0, 0});
   }
 
+  // C = scale * (A B + factor u b) + bias, and what the scale multiplies, with every choice but the shape at random.
+  void testFinish(size_t m, size_t n, size_t k) {
+    const DType operands[] = {DType::f32, DType::bf16, DType::f16}, results[] = {DType::f32, DType::bf16};
+    const size_t ranks[] = {0, 1, 3, 4, 8, 13}, paddings[] = {0, 0, 3};
+    const bool rounded = random_.below(2), turnedLow = random_.below(2);
+    const size_t rank = random_.pick(ranks);
+    Operand a(random_, m, k, random_.pick(operands), random_.below(2), 0, 0);
+    Operand b(random_, k, n, random_.pick(operands), random_.below(2), 2, 1);
+    Operand u(random_, m, rank, DType::f32, false, 0, 0), low(random_, rank, n, DType::f32, turnedLow, 0, 0);
+    Operand scale(random_, 1, n, DType::f32, false, 0, 0), bias(random_, 1, n, DType::f32, false, 0, 0);
+    Result c(random_, m, n, random_.pick(results), random_.pick(paddings), true);
+    Result z(random_, m, n, random_.pick(results), random_.pick(paddings), true);
+    const bool scaled = random_.below(2), biased = random_.below(2), keeps = random_.below(2);
+    Finish finish;
+    if (rank > 0) finish.u = reinterpret_cast<const float*>(u.matrix.data);
+    if (rank > 0) finish.b = reinterpret_cast<const float*>(low.matrix.data);
+    finish.rank = rank, finish.turned = turnedLow, finish.factor = 1.75f;
+    if (scaled) finish.scale = reinterpret_cast<const float*>(scale.matrix.data);
+    if (biased) finish.bias = reinterpret_cast<const float*>(bias.matrix.data);
+    if (keeps) finish.unscaled = &z.out;
+    const std::string what = std::string(isaName(isa_)) + " finish " + std::to_string(m) + "x" + std::to_string(n) +
+                             "x" + std::to_string(k) + " rank " + std::to_string(rank);
+    std::vector<char> first;
+    bool repeats = true, near = true;
+    for (auto& pool : pools_) {
+      c.reset(), z.reset();
+      gemm(*pool, isa_, a.matrix, b.matrix, c.out, finish, rounded);
+      std::vector<char> both = c.bytes;
+      both.insert(both.end(), z.bytes.begin(), z.bytes.end());
+      if (first.empty()) first = both;
+      repeats = repeats && first == both;
+    }
+    for (size_t row = 0; row < m && near; row++) {
+      for (size_t col = 0; col < n && near; col++) {
+        double sum = 0, magnitude = 0;
+        const auto add = [&](double product) {
+          sum += product;
+          magnitude += std::fabs(product);
+        };
+        for (size_t i = 0; i < k; i++) add(a.value(row, i, rounded) * b.value(i, col, rounded));
+        for (size_t r = 0; r < rank; r++) add(1.75 * u.value(row, r, false) * low.value(r, col, false));
+        const double factor = scaled ? scale.value(0, col, false) : 1, offset = biased ? bias.value(0, col, false) : 0;
+        const double exact = sum * factor + offset;
+        Case whole{};
+        whole.k = k + rank, whole.alpha = float(factor), whole.c = c.out.type;
+        near = std::fabs(c.value(row, col) - exact) <= tolerance(whole, magnitude, exact, 0) + 0x1p-22 * std::fabs(offset);
+        whole.alpha = 1, whole.c = z.out.type;
+        if (keeps) near = near && std::fabs(z.value(row, col) - sum) <= tolerance(whole, magnitude, sum, 0);
+      }
+    }
+    expect(near, what + ": values");
+    expect(c.surroundingsUntouched() && z.surroundingsUntouched(), what + ": wrote outside of the results");
+    expect(keeps || z.bytes == z.before, what + ": wrote a result that was not asked for");
+    expect(repeats, what + ": differs between numbers of threads");
+  }
+
+  void testFinishes() {
+    const size_t sizes[] = {1, 2, 5, 16, 31, 41, 64, 65, 131}, depths[] = {1, 17, 64, 255, 300, 1100};
+    for (int i = 0; i < 150; i++) {
+      const size_t m = random_.pick(sizes), n = random_.pick(sizes), k = random_.pick(depths);
+      testFinish(m, n, k);
+    }
+    testFinish(801, 66, 130);
+    testFinish(45, 300, 2100);
+    Operand a(random_, 4, 6, DType::f32, false, 0, 0), b(random_, 6, 5, DType::f32, false, 0, 0);
+    Result c(random_, 4, 5, DType::f32, 0, true), z(random_, 4, 4, DType::f32, 0, true);
+    Finish finish;
+    finish.unscaled = &z.out;
+    bool thrown = false;
+    try {
+      gemm(*pools_[0], isa_, a.matrix, b.matrix, c.out, finish, false);
+    } catch (const std::invalid_argument&) {
+      thrown = true;
+    }
+    expect(thrown && c.bytes == c.before && z.bytes == z.before, "refuses results of two shapes");
+  }
+
   void testEdges() {
     run(0, 5, 7);
     run(5, 0, 7);
@@ -370,6 +447,7 @@ int main(int argc, char** argv) {
     tester.testShapes();
     tester.testTypes();
     tester.testBlocks();
+    tester.testFinishes();
     tester.testEdges();
     tester.testRefusals();
     std::printf("%s: %d checks\n", isaName(isa), passed + failed - before);

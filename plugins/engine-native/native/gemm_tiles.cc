@@ -62,12 +62,15 @@ class Worker {
       : product_(product), rows_(rows), packed_(packed), parts_(parts), tasks_(tasks) {}
 
   void run() {
-    thread_local Scratch panelScratch, sumsScratch;
+    thread_local Scratch panelScratch, sumsScratch, finishScratch;
     const size_t panelCells = product_.block * product_.group;
     auto panels = static_cast<uint32_t*>(panelScratch.reserve(panelCells * 4));
     if (!product_.direct) {
       const size_t mostRows = rows_.rows / parts_ + 2 * product_.kernels.tileRows;
       sums_ = static_cast<float*>(sumsScratch.reserve(mostRows * product_.group * 4));
+    }
+    if (const Finish* finish = product_.target.finish) {
+      finish_ = static_cast<float*>(finishScratch.reserve(finish->rank * product_.group * 4));
     }
     for (Step step; firstStep(step);) {
       do {
@@ -77,7 +80,11 @@ class Worker {
                               step.cells);
         for (size_t tile = step.begin; tile < step.end; tile++) multiply(step, tile, panels);
       } while (nextBlock(step));
-      if (!product_.direct) store(step);
+      if (product_.target.finish) {
+        finish(step);
+      } else if (!product_.direct) {
+        store(step);
+      }
     }
   }
 
@@ -124,6 +131,18 @@ class Worker {
     }
   }
 
+  void finish(const Step& step) const {
+    const Target& target = product_.target;
+    const FinishColumns columns(*target.finish, product_.n, step.column, step.columns, finish_);
+    const size_t begin = rows_.row(step.begin), end = rows_.row(step.end);
+    for (size_t i = begin; i < end; i++) {
+      const size_t row = rows_.first + i;
+      columns.store(product_.kernels, target, row,
+                    product_.direct ? reinterpret_cast<float*>(target.at(row, step.column))
+                                    : sums_ + (i - begin) * product_.group);
+    }
+  }
+
   void store(const Step& step) const {
     const Target& target = product_.target;
     const size_t begin = rows_.row(step.begin), rows = rows_.row(step.end) - begin, stride = product_.group;
@@ -152,6 +171,7 @@ class Worker {
   size_t parts_;
   std::atomic<size_t>& tasks_;
   float* sums_ = nullptr;
+  float* finish_ = nullptr;
 };
 
 }  // namespace

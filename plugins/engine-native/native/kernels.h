@@ -11,9 +11,9 @@
 namespace glulam {
 
 // JavaScript sends these as numbers: new ones come last.
-enum class Unary : uint8_t { neg, exp, log, sqrt, rsqrt, sigmoid, abs, silu, square, reciprocal };
+enum class Unary : uint8_t { neg, exp, log, sqrt, rsqrt, sigmoid };
 // max is NaN where one operand is; greaterEqual gives 1 or 0.
-enum class Binary : uint8_t { add, sub, mul, div, max, greaterEqual, min, greater, equal };
+enum class Binary : uint8_t { add, sub, mul, div, max, greaterEqual };
 enum class Reduction : uint8_t { sum, max };
 
 constexpr int maxRank = 6;

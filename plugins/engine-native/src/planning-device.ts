@@ -30,6 +30,13 @@ export function bucketOf(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
+/** Rows and depth of a command that is a product, from its parameters as native/commands_linear.cc has them. */
+function sizesOfProduct(operation: string, params: readonly number[]) {
+  if (operation === 'adaptedLinear') return { m: params[0]!, k: params[2]!, bfloat16: params[6] === 1 };
+  if (!['matmul', 'frozenLinear', 'tokenLosses'].includes(operation)) return undefined;
+  return { m: params[1]!, k: params[3]!, bfloat16: params[8] === 1 };
+}
+
 /**
  * The native engine with its memory's rules and without its addon: the same commands in the same order take and give
  * blocks of the same sizes, so the peak is that of the engine itself, to the byte.
@@ -70,9 +77,10 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
     make,
     view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Block),
     run(operation, operands, params) {
-      if (['matmul', 'frozenLinear', 'tokenLosses'].includes(operation)) {
-        const [, m, , k, , , , , bfloat16] = params as number[];
-        packed = Math.max(packed, Math.min(packedBytes, m! * k! * (bfloat16 === 1 ? 2 : 4)));
+      const product = sizesOfProduct(operation, params);
+      if (product !== undefined) {
+        const { m, k, bfloat16 } = product;
+        packed = Math.max(packed, Math.min(packedBytes, m * k * (bfloat16 ? 2 : 4)));
       }
       for (const operand of operands) {
         if (operand instanceof Tensor && !(operand.storage as Block).taken) take(operand.storage as Block);

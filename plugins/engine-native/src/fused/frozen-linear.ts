@@ -1,7 +1,26 @@
-import { checkTensor, scope, type FrozenLinearOptions, type FusedOperations, type Tensor } from '@glulam/tensors';
+import {
+  checkTensor,
+  scope,
+  type FrozenLinearOptions,
+  type FrozenWeight,
+  type FusedOperations,
+  type Tensor,
+} from '@glulam/tensors';
 import { typeNumber, type Device } from '../device.js';
 import { product } from '../product.js';
 import { expectShape, stored } from './checks.js';
+
+interface AdaptedLinear {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly forward: boolean;
+  readonly u?: Tensor | undefined;
+  readonly b?: Tensor | undefined;
+  readonly factor?: number;
+  readonly outScale?: Tensor | undefined;
+  readonly bias?: Tensor | undefined;
+}
 
 /**
  * y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias.
@@ -13,6 +32,22 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
   const { make, run, precision } = device;
   const bfloat16 = precision === 'bfloat16';
 
+  /** z = x w + factor u b with w transposed where `forward`, y = z * outScale + bias: see native/commands_linear.cc. */
+  const adaptedLinear = (
+    y: Tensor,
+    z: Tensor | undefined,
+    x: Tensor,
+    weight: FrozenWeight,
+    { m, n, k, forward, u, b, factor = 1, outScale, bias }: AdaptedLinear,
+  ): void =>
+    run(
+      'adaptedLinear',
+      [y, z, x, weight, u, u && b, outScale, bias],
+      [
+        ...[m, n, k, Number(forward), u?.shape[1] ?? 0, factor, Number(bfloat16)],
+        ...[typeNumber(y.dtype), z === undefined ? 0 : typeNumber(z.dtype)],
+      ],
+    );
   /** x * scale + bias along columns, in `type`. */
   const scaleColumns = (
     x: Tensor,
@@ -58,30 +93,16 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
       }
       return scope(() => {
         const scaled = inScale === undefined ? x : scaleColumns(x, inScale, undefined, 'float32');
-        const plain = (A === undefined || B === undefined) && outScale === undefined && bias === undefined;
-        const sum = make([m, n], plain ? type : 'float32');
-        product(device, 'frozenLinear', sum, scaled, weight, { m, n, k, transposeB: true, bfloat16 });
-        if (plain) return { output: sum, saved: keep ? { x, inScale } : {} };
-
         let u: Tensor | undefined;
         if (A !== undefined && B !== undefined) {
           u = make([m, r]);
           product(device, 'frozenLinear', u, dropped(x, dropout), A, { m, n: r, k, transposeB: true });
-          product(device, 'frozenLinear', sum, u, B, {
-            m,
-            n,
-            k: r,
-            transposeB: true,
-            alpha: scale,
-            into: { beta: 1, row: 0 },
-          });
         }
-        const done = outScale === undefined && bias === undefined && type === 'float32';
-        const output = done ? sum : scaleColumns(sum, outScale, bias, type);
-        if (!keep) return { output, saved: {} };
+        const output = make([m, n], type);
         // The gradient of outScale reads what it multiplied, kept like any activation.
-        const z = outScale === undefined ? undefined : scaleColumns(sum, undefined, undefined, precision);
-        return { output, saved: { x, inScale, outScale, A, B, u, z } };
+        const z = keep && outScale !== undefined ? make([m, n], precision) : undefined;
+        adaptedLinear(output, z, scaled, weight, { m, n, k, forward: true, u, b: B, factor: scale, outScale, bias });
+        return { output, saved: keep ? { x, inScale, outScale, A, B, u, z } : {} };
       });
     },
 
@@ -123,11 +144,18 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
         }
         if (!needs.has('x') && !needs.has('inScale')) return gradients;
 
+        const lowRank = du === undefined || !needs.has('x') ? {} : { u: du, b: A };
+        const drops = dropout !== undefined && dropout.rate > 0;
+        if (inScale === undefined && !drops) {
+          gradients['x'] = make([m, k]);
+          adaptedLinear(gradients['x'], undefined, dz, weight, { m, n: k, k: n, forward: false, ...lowRank });
+          return gradients;
+        }
         // Through the frozen path into what comes down the low-rank one: no gradient of x is written twice over.
         let dx: Tensor | undefined;
-        if (du !== undefined && needs.has('x')) {
+        if (lowRank.u !== undefined) {
           const low = make([m, k]);
-          product(device, 'frozenLinear', low, du, A!, { m, n: k, k: A!.shape[0]! });
+          product(device, 'frozenLinear', low, lowRank.u, A!, { m, n: k, k: A!.shape[0]! });
           dx = dropped(low, dropout);
         }
         if (inScale === undefined) {
