@@ -1,4 +1,6 @@
 // Builds the addon from native/ into build/glulam.node, and with --tests the C++ programs (native/*_test.cc, *_bench.cc) too.
+// `--tests-only NAME [flag...]` builds the test programs alone into build/NAME, with more flags: for sanitizers, or with a
+// compiler for another machine in CXX.
 // Needs a C++17 compiler and nothing else: the Node-API headers come from npm, and there is no network and no node-gyp.
 // What did not change is not compiled again: an object's name holds the hash of all that went into it.
 import { execFile } from 'node:child_process';
@@ -13,7 +15,10 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const root = path.dirname(fileURLToPath(import.meta.url));
 const native = path.join(root, 'native');
-const build = path.join(root, 'build');
+const [variant, ...variantFlags] = process.argv.includes('--tests-only')
+  ? process.argv.slice(process.argv.indexOf('--tests-only') + 1)
+  : [];
+const build = path.join(root, 'build', ...(variant === undefined ? [] : [variant]));
 const objects = path.join(build, 'objects');
 
 const commonFlags = [
@@ -40,8 +45,9 @@ async function main() {
   if (process.platform === 'win32') {
     fail('engine-native builds on Linux and macOS; on Windows use it inside WSL, or choose another engine.');
   }
-  const withTests = process.argv.includes('--tests');
+  const withTests = variant !== undefined || process.argv.includes('--tests');
   const compiler = await findCompiler();
+  const { machine } = compiler;
   const headers = createRequire(import.meta.url)('node-api-headers').include_dir;
   mkdirSync(objects, { recursive: true });
 
@@ -52,9 +58,10 @@ async function main() {
 
   const units = files
     .filter((file) => file.endsWith('.cc') && (withTests || !isProgram(file)))
-    .filter((file) => process.arch === 'x64' || !(file in isaFlags))
+    .filter((file) => variant === undefined || !/^addon|_bench\.cc$/.test(file))
+    .filter((file) => machine.startsWith('x86_64') || !(file in isaFlags))
     .map((file) => {
-      const flags = [...commonFlags, ...(isaFlags[file] ?? [])];
+      const flags = [...commonFlags, ...(isaFlags[file] ?? []), ...variantFlags];
       const hash = hashOf(sharedHash, source(file), flags.join(' '));
       return { file, flags, object: path.join(objects, `${path.parse(file).name}.${hash.slice(0, 16)}.o`) };
     });
@@ -65,10 +72,10 @@ async function main() {
   });
 
   const library = units.filter(({ file }) => !isProgram(file));
-  const built = [await link(compiler, 'glulam.node', library, addonFlags)];
+  const built = variant === undefined ? [await link(compiler, 'glulam.node', library, addonFlags)] : [];
   const plain = library.filter(({ file }) => !file.startsWith('addon'));
   for (const program of units.filter(({ file }) => isProgram(file))) {
-    built.push(await link(compiler, path.parse(program.file).name, [program, ...plain], []));
+    built.push(await link(compiler, path.parse(program.file).name, [program, ...plain], variantFlags));
   }
   removeStale(units, withTests);
   const fresh = built.filter(({ linked }) => linked).map(({ name }) => name);
@@ -97,7 +104,8 @@ async function findCompiler() {
     const [program, ...args] = command.split(/\s+/);
     try {
       const { stdout } = await run(program, [...args, '--version']);
-      return { program, args, version: `${command}\n${stdout}\n${process.arch}` };
+      const { stdout: machine } = await run(program, [...args, '-dumpmachine']);
+      return { program, args, version: `${command}\n${stdout}\n${machine}`, machine };
     } catch (error) {
       if (error.code !== 'ENOENT') fail(`the C++ compiler ${command} does not run: ${error.stderr || error.message}`);
     }

@@ -193,7 +193,7 @@ napi_value create(const Arguments& given) {
   const int threads = int(given.number(0));
   const std::string name = given.text(1);
   Isa isa = Isa::plain;
-  for (const Isa each : {Isa::avx512, Isa::avx2}) {
+  for (const Isa each : allIsas) {
     if (name == isaName(each)) isa = each;
   }
   if (name != isaName(isa) || !supported(isa)) throw std::runtime_error(name + " is not supported here");
@@ -316,7 +316,7 @@ void defineNames(napi_env env, napi_value exports, const char* name, const std::
 void exportAll(napi_env env, napi_value exports) {
   std::vector<const char*> names, isas;
   for (const Operation& operation : operations()) names.push_back(operation.name);
-  for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::plain}) {
+  for (const Isa isa : allIsas) {
     if (supported(isa)) isas.push_back(isaName(isa));
   }
   defineNames(env, exports, "operations", names);

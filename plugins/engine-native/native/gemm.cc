@@ -16,6 +16,8 @@ const GemmKernels& kernelsOf(Isa isa, bool bf16Operands) {
 #if defined(__x86_64__)
   if (isa == Isa::avx512) return avx512Kernels(bf16Operands);
   if (isa == Isa::avx2) return avx2Kernels(bf16Operands);
+#elif defined(__aarch64__)
+  if (isa == Isa::neon) return neonKernels(bf16Operands);
 #endif
   (void)isa;
   return plainKernels(bf16Operands);
@@ -145,13 +147,16 @@ bool supported(Isa isa) {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512bf16");
   }
+#elif defined(__aarch64__)
+  if (isa == Isa::neon) return true;
 #endif
   return isa == Isa::plain;
 }
 
 Isa bestIsa() {
-  if (supported(Isa::avx512)) return Isa::avx512;
-  if (supported(Isa::avx2)) return Isa::avx2;
+  for (const Isa isa : allIsas) {
+    if (supported(isa)) return isa;
+  }
   return Isa::plain;
 }
 
@@ -159,6 +164,7 @@ const char* isaName(Isa isa) {
   switch (isa) {
     case Isa::avx512: return "avx512";
     case Isa::avx2: return "avx2";
+    case Isa::neon: return "neon";
     default: return "plain";
   }
 }

@@ -41,6 +41,6 @@ void gemm(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const MatrixOut
 
 Isa bestIsa();  // the widest that this machine has
 bool supported(Isa isa);
-const char* isaName(Isa isa);  // "plain", "avx2" or "avx512"
+const char* isaName(Isa isa);  // "plain", "avx2", "avx512" or "neon"
 
 }  // namespace glulam

@@ -160,7 +160,7 @@ void bench(Pool& pool, Isa isa, const Case& c, double peak) {
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : int(std::thread::hardware_concurrency());
   Isa isa = bestIsa();
-  for (Isa one : {Isa::plain, Isa::avx2, Isa::avx512}) {
+  for (Isa one : allIsas) {
     if (argc > 2 && std::strcmp(argv[2], isaName(one)) == 0) isa = one;
   }
   Pool pool(threads);

@@ -50,6 +50,8 @@ const GemmKernels& plainKernels(bool bf16Operands);
 #if defined(__x86_64__)
 const GemmKernels& avx2Kernels(bool bf16Operands);
 const GemmKernels& avx512Kernels(bool bf16Operands);
+#elif defined(__aarch64__)
+const GemmKernels& neonKernels(bool bf16Operands);
 #endif
 
 // Where a product goes: C, or with `transposed` the transpose of C.

@@ -1,9 +1,11 @@
-// Products against naive loops in double precision: `gemm_test [plain|avx2|avx512]`, by default all the machine has.
+// Products against naive loops in double precision: `gemm_test [plain|avx2|avx512|neon [SHARE]]`, by default all the machine
+// has. With a share only one random shape in so many is tried, for emulators and sanitizers.
 // What must not be read (padding between rows, C where beta = 0) holds NaN; what must not be written is checked.
 #include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -157,7 +159,7 @@ double tolerance(const Case& c, double magnitude, double exact, double old) {
 
 class Tester {
  public:
-  Tester(Isa isa, uint64_t seed) : isa_(isa), random_(seed) {
+  Tester(Isa isa, uint64_t seed, int share) : isa_(isa), random_(seed), share_(share) {
     for (int threads : {1, 2, 3}) pools_.push_back(std::make_unique<Pool>(threads));
   }
 
@@ -217,17 +219,17 @@ class Tester {
   void testShapes() {
     const size_t sizes[] = {1, 1, 2, 3, 5, 6, 7, 8, 13, 16, 17, 31, 32, 33, 40, 41, 61, 64, 65, 97, 128, 131, 197};
     const size_t depths[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 255, 256, 257, 383, 500, 1025};
-    for (int i = 0; i < 900; i++) {
+    for (int i = 0; i < 900; i += share_) {
       const size_t m = random_.pick(sizes), n = random_.pick(sizes), k = random_.pick(depths);
       run(m, n, k);
     }
-    for (size_t k = 1; k <= 70; k++) run(7, 19, k);
+    for (size_t k = 1; k <= 70; k += share_) run(7, 19, k);
   }
 
   void testTypes() {  // every combination of types, layouts and modes, by tiles and by dot products
     const size_t shapes[][3] = {{45, 70, 67}, {3, 41, 300}, {43, 5, 290}};
     for (const auto& shape : shapes)
-      for (int choice = 0; choice < 3 * 3 * 2 * 2 * 2 * 2; choice++) {
+      for (int choice = 0; choice < 3 * 3 * 2 * 2 * 2 * 2; choice += share_) {
         const DType types[] = {DType::f32, DType::bf16, DType::f16};
         Case c{};
         c.m = shape[0], c.n = shape[1], c.k = shape[2], c.alpha = 1, c.padB = 3, c.shiftB = 1;
@@ -238,7 +240,7 @@ class Tester {
   }
 
   void testBlocks() {  // larger than each block of the implementation
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i += share_) {
       run(67, 70, 2100);    // several blocks of k
       run(2, 90, 5003);     // the same by dot products: one pass,
       run(33, 90, 5003);    // and several
@@ -246,6 +248,7 @@ class Tester {
       run(70, 801, 129);
       run(900, 9, 700);
     }
+    if (share_ > 1) return;
     const DType f32 = DType::f32, bf16 = DType::bf16;
     run({450, 65, 20000, f32, f32, f32, false, false, false, 1, 1, 0, 0, 0, 0, 0});  // several packed row blocks
     run({450, 65, 20000, bf16, f32, bf16, true, true, false, 1, 0, 0, 0, 0, 0, 0});
@@ -309,7 +312,7 @@ class Tester {
 
   void testFinishes() {
     const size_t sizes[] = {1, 2, 5, 16, 31, 41, 64, 65, 131}, depths[] = {1, 17, 64, 255, 300, 1100};
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 150; i += share_) {
       const size_t m = random_.pick(sizes), n = random_.pick(sizes), k = random_.pick(depths);
       testFinish(m, n, k);
     }
@@ -384,6 +387,7 @@ class Tester {
  private:
   Isa isa_;
   Random random_;
+  const int share_;
   std::vector<std::unique_ptr<Pool>> pools_;
 };
 
@@ -431,19 +435,22 @@ void testPool() {
 
 int main(int argc, char** argv) {
   std::vector<Isa> chosen;
-  for (Isa isa : {Isa::plain, Isa::avx2, Isa::avx512}) {
+  bool known = argc == 1;
+  for (Isa isa : allIsas) {
+    known = known || std::strcmp(argv[1], isaName(isa)) == 0;
     if (argc > 1 && std::strcmp(argv[1], isaName(isa)) != 0) continue;
     if (supported(isa)) chosen.push_back(isa);
     else std::printf("skipped: %s not supported here\n", isaName(isa));
   }
-  if (argc > 1 && chosen.empty() && std::strcmp(argv[1], "avx2") && std::strcmp(argv[1], "avx512")) {
-    std::printf("usage: gemm_test [plain|avx2|avx512]\n");
+  const int share = argc > 2 ? std::atoi(argv[2]) : 1;
+  if (!known || share < 1 || argc > 3) {
+    std::printf("usage: gemm_test [plain|avx2|avx512|neon [SHARE]]\n");
     return 2;
   }
   testPool();
   for (Isa isa : chosen) {
     const int before = passed + failed;
-    Tester tester(isa, 20240 + uint64_t(isa));
+    Tester tester(isa, 20240 + uint64_t(isa), share);
     tester.testShapes();
     tester.testTypes();
     tester.testBlocks();

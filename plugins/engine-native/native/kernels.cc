@@ -22,7 +22,7 @@ const Kernels& kernels(Isa isa) {
   if (isa == Isa::avx2) return avx2::table();
 #endif
   (void)isa;
-  return plain::table();
+  return plain::table();  // for NEON too: its vectors are NEON's
 }
 
 void runPieces(Pool& pool, size_t n, size_t grain, Piece piece, void* context) {

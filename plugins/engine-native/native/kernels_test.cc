@@ -1,4 +1,4 @@
-// Kernels against naive loops in double precision: `kernels_test [plain|avx2|avx512]`, by default all the machine has.
+// Kernels against naive loops in double precision: `kernels_test [plain|avx2|avx512|neon]`, by default all the machine has.
 // Each call runs on 1, 2 and 3 threads and must give the same bits; outputs hold poison before and lie between guards.
 // The tolerance of each comparison stands with it.
 #include "kernels_test_attention.h"
@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<Pool>> pools;
   for (int threads = 1; threads <= 3; threads++) pools.push_back(std::make_unique<Pool>(threads));
   bool known = only.empty();
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : allIsas) {
     if (!only.empty() && only != isaName(isa)) continue;
     known = true;
     if (!supported(isa)) {
@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
     testAttention(bench);
   }
   if (!known) {
-    std::printf("unknown instruction set %s; there are plain, avx2 and avx512\n", only.c_str());
+    std::printf("unknown instruction set %s; there are plain, avx2, avx512 and neon\n", only.c_str());
     return 2;
   }
   std::printf("%d passed, %d failed\n", passed, failed);

@@ -10,7 +10,9 @@ enum class DType : uint8_t { f32 = 0, bf16 = 1, f16 = 2, i32 = 3 };
 inline size_t bytesOf(DType type) { return type == DType::f32 || type == DType::i32 ? 4 : 2; }
 
 // The instruction sets that kernels are compiled for; `plain` is portable C++.
-enum class Isa : uint8_t { plain = 0, avx2 = 1, avx512 = 2 };  // avx512: F, BW, DQ, VL and BF16
+// avx512: F, BW, DQ, VL and BF16; neon: baseline ARMv8.
+enum class Isa : uint8_t { plain, avx2, avx512, neon };
+constexpr Isa allIsas[] = {Isa::avx512, Isa::avx2, Isa::neon, Isa::plain};  // widest first
 
 // A strided matrix; strides count elements, one of them is 1. Data may lie in a mapped file, at any byte address.
 struct Matrix {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { TensorsError } from '@glulam/tensors';
 
 /** An instruction set that the kernels are compiled for. */
-export type Isa = 'avx512' | 'avx2' | 'plain';
+export type Isa = 'avx512' | 'avx2' | 'neon' | 'plain';
 
 declare const handle: unique symbol;
 /** The worker and its memory, on the native side. */

@@ -4,7 +4,7 @@ import { loadAddon } from './addon.js';
 import { createNativeEngine } from './native-engine.js';
 
 const { isas } = loadAddon();
-for (const isa of ['plain', 'avx2', 'avx512'] as const) {
+for (const isa of ['plain', 'avx2', 'avx512', 'neon'] as const) {
   if (!isas.includes(isa)) {
     describe.skip(`engine native on ${isa}: this machine has only ${isas.join(', ')}`, () => {
       it('is not tested', () => expect.unreachable());

@@ -18,7 +18,7 @@ describe('engineNative', () => {
     await engine.close();
   });
 
-  it.each([{ threads: 0 }, { threads: 1.5 }, { isa: 'neon' }, { thread: 2 }])('refuses the options %j', (options) => {
+  it.each([{ threads: 0 }, { threads: 1.5 }, { isa: 'sse' }, { thread: 2 }])('refuses the options %j', (options) => {
     expect(contribution().schema.safeParse(options).success).toBe(false);
   });
 

@@ -6,7 +6,7 @@ import { loadAddon } from './addon.js';
 import { createNativeEngine } from './native-engine.js';
 import { planNativeEngine } from './planning-device.js';
 
-const isaSchema = z.enum(['auto', 'avx512', 'avx2', 'plain']);
+const isaSchema = z.enum(['auto', 'avx512', 'avx2', 'neon', 'plain']);
 
 const schema = z.strictObject({
   /** Threads that compute; default: as many as the machine has for this process. */
