@@ -1,52 +1,56 @@
-import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
+import { readFloats, sizeOf, type WeightSource } from '@glulam/tensors';
 import { ModelError } from './errors.js';
-import type { DecoderShape } from './family.js';
-import type { VirtualLayer } from './virtual-layer.js';
+import type { TrainedTensors } from './trained-tensors.js';
 
-/** Values of trained tensors by name, see `trainedTensors`. */
-export type AdapterValues = ReadonlyMap<string, { readonly shape: readonly number[]; readonly values: Float32Array }>;
-
-/** A site with what the adapter puts there. */
-export interface AdaptedSite {
-  readonly site: LinearSite;
-  readonly adapter: SiteAdapter | undefined;
+/** Values of one trained tensor, row-major. */
+export interface TrainedValues {
+  readonly shape: readonly number[];
+  /** Those of a file are read each time that they are asked for. */
+  readonly values: Float32Array;
+  /** The file's tensor, for who wants only some rows of it. */
+  readonly source?: WeightSource | undefined;
 }
 
-export const adaptSites = (sites: readonly LinearSite[], adapter: Adapter | undefined): AdaptedSite[] =>
-  sites.map((site) => ({ site, adapter: adapter?.at(site) }));
+/** Values of trained tensors by name, see `describeTrained`; a copy that several places share may be there for each. */
+export type AdapterValues = ReadonlyMap<string, TrainedValues>;
 
-/** The name of a virtual layer's learned gate, a tensor of shape [1]. */
-export const gateName = ({ names }: DecoderShape, virtual: number): string => `${names.layer(virtual)}.gate`;
-
-/** The shapes of all that is trained, by PEFT's names without its prefix: `model.layers.7.self_attn.q_proj.lora_A.weight`. */
-export function trainedTensors(
-  shape: DecoderShape,
-  layers: readonly VirtualLayer[],
-  adapted: readonly AdaptedSite[],
-): Map<string, readonly number[]> {
-  return new Map<string, readonly number[]>([
-    ...adapted.flatMap(({ site, adapter }) =>
-      (adapter?.parameters ?? []).map(({ name, shape: size }) => [`${site.path}.${name}`, size] as const),
-    ),
-    ...layers.flatMap(({ gate }, virtual) => (gate === undefined ? [] : [[gateName(shape, virtual), [1]] as const])),
-  ]);
+/** Rows `[start, end)` along the first axis, in memory of their own. */
+export function trainedRows(trained: TrainedValues, start: number, end: number): Float32Array {
+  if (trained.source !== undefined) return readFloats(trained.source, start, end);
+  const width = sizeOf(trained.shape.slice(1));
+  return trained.values.slice(start * width, end * width);
 }
 
 /** Throws a ModelError ADAPTER_INVALID that names the tensors that are missing, too many, or of another shape. */
-export function checkAdapterValues(values: AdapterValues, trained: ReadonlyMap<string, readonly number[]>): void {
+export function checkAdapterValues(values: AdapterValues, { shapes, copies }: TrainedTensors): void {
   const faults: string[] = [];
-  for (const [name, shape] of trained) {
+  const checkShape = (name: string, shape: readonly number[]): void => {
     const given = values.get(name)?.shape;
-    if (given === undefined) faults.push(`${name} is missing`);
-    else if (given.join() !== shape.join())
+    if (given !== undefined && given.join() !== shape.join())
       faults.push(`${name} has shape [${given.join(', ')}]; this model needs [${shape.join(', ')}]`);
+  };
+  for (const [name, shape] of shapes) {
+    if (!values.has(name)) faults.push(`${name} is missing`);
+    checkShape(name, shape);
   }
-  for (const name of values.keys())
-    if (!trained.has(name)) faults.push(`${name} belongs to no adapted layer of this model`);
+  const sharedWith = new Map(copies.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name] as const)));
+  for (const name of values.keys()) {
+    if (shapes.has(name)) continue;
+    const first = sharedWith.get(name);
+    if (first === undefined) faults.push(`${name} belongs to no adapted layer of this model`);
+    else if (!isEqual(values.get(name)!, values.get(first)))
+      faults.push(`${name} differs from ${first}; these are one tensor, which the virtual layers share`);
+  }
   if (faults.length === 0) return;
   const more = faults.length > 8 ? `\n  and ${faults.length - 8} more` : '';
   throw new ModelError(
     'ADAPTER_INVALID',
     `the adapter is not for this base and expansion:\n  ${faults.slice(0, 8).join('\n  ')}${more}`,
   );
+}
+
+function isEqual(a: TrainedValues, b: TrainedValues | undefined): boolean {
+  if (b === undefined || sizeOf(a.shape) !== sizeOf(b.shape)) return false;
+  const [left, right] = [a.values, b.values];
+  return left.every((value, i) => Object.is(value, right[i]));
 }

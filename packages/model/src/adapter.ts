@@ -1,6 +1,7 @@
 import { point } from '@glulam/plugin';
 import type { Engine, LinearForm, Operations, RandomKey, Tensor } from '@glulam/tensors';
 import type { z } from 'zod';
+import type { BaseTensor } from './base-tensors.js';
 import type { LinearName } from './family.js';
 
 /** A frozen linear layer of one virtual layer: where an adapter may sit. */
@@ -73,6 +74,12 @@ export interface Adapter {
   readonly kind: string;
   /** undefined: the site stays as it is. */
   at(site: LinearSite): SiteAdapter | undefined;
+  /**
+   * Which of the model's own tensors are trained as float32 copies besides, one answer a tensor: `own`, a copy for this
+   * place alone; `shared`, one for all places of the base's tensor, their gradients summed. Asked of all places at once
+   * but those in virtual layers with `weights: 'own'`, which have copies already. Absent: none.
+   */
+  copies?(tensors: readonly BaseTensor[]): readonly ('own' | 'shared' | undefined)[];
   /**
    * The fields of `adapter_config.json` that say this adapter on these sites (every frozen linear layer of the model),
    * but `layer_replication` and the base's name.

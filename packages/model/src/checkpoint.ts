@@ -3,8 +3,9 @@ import path from 'node:path';
 import { bytesPerElement, openCheckpointFiles, sizeOf, type CheckpointFiles, type DType } from '@glulam/tensors';
 import { readCheckpointConfig, type CheckpointConfig } from './checkpoint-config.js';
 import { ModelError } from './errors.js';
-import { linearNames, type DecoderShape, type Family, type LinearName } from './family.js';
-import type { VirtualLayer } from './virtual-layer.js';
+import { baseTensors } from './base-tensors.js';
+import type { DecoderShape, Family } from './family.js';
+import { unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
 
 /** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
 export interface Checkpoint {
@@ -63,7 +64,7 @@ function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'fil
       `${config.file} says dtype ${JSON.stringify(named)}; expected one of ${dtypes.join(', ')}`,
     );
   }
-  const shapes = new Map(expectedTensors(shape));
+  const shapes = expectedTensors(shape);
   const notThere = (): never => {
     throw new ModelError('CHECKPOINT_INVALID', `${folder} has no weights; only its config.json was read`);
   };
@@ -93,41 +94,10 @@ export function parameterCount(shape: DecoderShape, layers?: readonly VirtualLay
   return total + inLayers * ((layers?.length ?? shape.physicalLayers) - shape.physicalLayers);
 }
 
-/** [out, in] of a linear layer. */
-export function linearShape(shape: DecoderShape, linear: LinearName): readonly [number, number] {
-  const { hiddenSize, intermediateSize, heads, keyValueHeads, headSize } = shape;
-  switch (linear) {
-    case 'self_attn.q_proj':
-      return [heads * headSize, hiddenSize];
-    case 'self_attn.k_proj':
-    case 'self_attn.v_proj':
-      return [keyValueHeads * headSize, hiddenSize];
-    case 'self_attn.o_proj':
-      return [hiddenSize, heads * headSize];
-    case 'mlp.gate_proj':
-    case 'mlp.up_proj':
-      return [intermediateSize, hiddenSize];
-    case 'mlp.down_proj':
-      return [hiddenSize, intermediateSize];
-  }
-}
-
 /** Every tensor that the decoder will read, with the shape that `config.json` gives it. */
-function* expectedTensors(shape: DecoderShape): Generator<readonly [name: string, shape: readonly number[]]> {
-  const { names, hiddenSize, vocabularySize } = shape;
-  yield [names.embedding, [vocabularySize, hiddenSize]];
-  yield [names.finalNorm, [hiddenSize]];
-  if (!shape.tiedHead) yield [names.head, [vocabularySize, hiddenSize]];
-  for (let layer = 0; layer < shape.physicalLayers; layer++) {
-    const path = names.layer(layer);
-    yield [`${path}.${names.attentionNorm}`, [hiddenSize]];
-    yield [`${path}.${names.mlpNorm}`, [hiddenSize]];
-    for (const linear of linearNames) {
-      const [out, input] = linearShape(shape, linear);
-      yield [`${path}.${linear}.weight`, [out, input]];
-      if (shape.biased.includes(linear)) yield [`${path}.${linear}.bias`, [out]];
-    }
-  }
+function expectedTensors(shape: DecoderShape): Map<string, readonly number[]> {
+  const places = baseTensors(shape, unexpandedLayers(shape.physicalLayers));
+  return new Map(places.map(({ source, shape: size }) => [source, size]));
 }
 
 function checkTensors(files: CheckpointFiles, shape: DecoderShape): void {

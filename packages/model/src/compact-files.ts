@@ -22,6 +22,7 @@ const dimension = z.int().positive();
 const layerSchema = z.strictObject({
   physical: z.int().min(0),
   weights: z.enum(['shared', 'own']).optional(),
+  start: z.literal('zero').optional(),
   residualScale: z.number().optional(),
   gate: z.literal('learned').optional(),
 });

@@ -4,7 +4,6 @@ import {
   scope,
   type DType,
   type Engine,
-  type FrozenWeight,
   type LinearForm,
   type Operations,
   type RandomKey,
@@ -12,27 +11,21 @@ import {
   Tensor,
 } from '@glulam/tensors';
 import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
-import { adaptSites, checkAdapterValues, gateName, trainedTensors, type AdapterValues } from './adapter-values.js';
+import { checkAdapterValues, type AdapterValues } from './adapter-values.js';
 import type { TokenBatch } from './batch.js';
 import type { Checkpoint } from './checkpoint.js';
 import { linearNames, type DecoderShape, type LinearName } from './family.js';
 import { createFrozenRows } from './frozen-rows.js';
 import type { KeyValueCache } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
-import { linearSites } from './linear-sites.js';
+import { openWeights, readCopy, type LayerWeights } from './model-weights.js';
+import { describeTrained, gateName, type TrainedCopy } from './trained-tensors.js';
 import { checkVirtualLayers, unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
-
-/** The weights of one physical layer: opened once, shared by all its virtual layers. */
-interface PhysicalLayer {
-  readonly attentionNorm: Tensor;
-  readonly mlpNorm: Tensor;
-  readonly linears: Readonly<Record<LinearName, { readonly weight: FrozenWeight; readonly bias?: Tensor }>>;
-}
 
 /** One virtual layer, ready to run. */
 interface Layer {
   readonly record: VirtualLayer;
-  readonly weights: PhysicalLayer;
+  readonly weights: LayerWeights;
   readonly sites: ReadonlyMap<LinearName, { readonly adapter: SiteAdapter; readonly tensors: Record<string, Tensor> }>;
   /** [1] */
   readonly gate: Tensor | undefined;
@@ -52,7 +45,10 @@ export interface PassOptions {
   readonly onLayer?: (virtual: number, output: Tensor) => Promise<void>;
 }
 
-/** An expanded model on an engine: frozen weights, one set a physical layer, and adapters, one set a virtual layer. */
+/**
+ * An expanded model on an engine: frozen weights, one set a physical layer, and what is trained, adapters and copies of
+ * the base's tensors.
+ */
 export interface Decoder {
   readonly engine: Engine;
   readonly ops: Operations;
@@ -64,6 +60,8 @@ export interface Decoder {
   readonly sites: readonly LinearSite[];
   /** Trained tensors by PEFT's names without its prefix, such as `model.layers.7.self_attn.q_proj.lora_A.weight`. */
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** The parameters that began as tensors of the base. */
+  readonly copies: readonly TrainedCopy[];
   /** By the same names, where an adapter sets one. */
   readonly learningRateFactors: ReadonlyMap<string, number>;
   /** Hidden states after the last norm, [tokens, hidden], held by the caller. */
@@ -72,7 +70,7 @@ export interface Decoder {
   losses(hidden: Tensor, labels: Int32Array, tape?: Tape): Tensor;
   /** Logits of some rows: [rows, vocabulary], float32. */
   logits(hidden: Tensor, rows: readonly number[]): Tensor;
-  /** Release adapters and norms; the engine is the caller's. */
+  /** Release what is trained, and norms; the engine is the caller's. */
   close(): void;
 }
 
@@ -93,7 +91,7 @@ const initialUse = 0x696e6974;
 
 export function createDecoder(options: DecoderOptions): Decoder {
   const { engine, checkpoint, adapter, adapterValues, seed = 0 } = options;
-  const { shape, files } = checkpoint;
+  const { shape } = checkpoint;
   const records = checkVirtualLayers(options.layers ?? unexpandedLayers(shape.physicalLayers), shape.physicalLayers);
   const ops = createOperations(engine);
   const held: Tensor[] = [];
@@ -102,41 +100,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
     return detach(tensor);
   };
 
-  const readVector = (name: string): Tensor => {
-    const weight = engine.openWeight(files.source(name));
-    return hold(engine.readWeight(weight, 0, weight.shape[0]!));
-  };
-  const embedding = engine.openWeight(files.source(shape.names.embedding));
-  const head = shape.tiedHead ? embedding : engine.openWeight(files.source(shape.names.head));
-  const finalNorm = readVector(shape.names.finalNorm);
-
-  const physicalLayers = new Map<number, PhysicalLayer>();
-  const physicalLayer = (index: number): PhysicalLayer => {
-    const known = physicalLayers.get(index);
-    if (known !== undefined) return known;
-    const path = shape.names.layer(index);
-    const layer: PhysicalLayer = {
-      attentionNorm: readVector(`${path}.${shape.names.attentionNorm}`),
-      mlpNorm: readVector(`${path}.${shape.names.mlpNorm}`),
-      linears: Object.fromEntries(
-        linearNames.map((linear) => {
-          const weight = engine.openWeight(files.source(`${path}.${linear}.weight`));
-          return [
-            linear,
-            shape.biased.includes(linear) ? { weight, bias: readVector(`${path}.${linear}.bias`) } : { weight },
-          ];
-        }),
-      ) as unknown as PhysicalLayer['linears'],
-    };
-    physicalLayers.set(index, layer);
-    return layer;
-  };
-
   const parameters = new Map<string, Tensor>();
   const learningRateFactors = new Map<string, number>();
-  const sites = linearSites(shape, records);
-  const adapted = adaptSites(sites, adapter);
-  const trained = trainedTensors(shape, records, adapted);
+  const trained = describeTrained(shape, records, adapter);
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
@@ -150,17 +116,19 @@ export function createDecoder(options: DecoderOptions): Decoder {
     parameters.set(name, tensor);
     return tensor;
   };
+  const copies = new Map(
+    trained.copies.map((copy) => [copy, parameter(copy.name, copy.shape, () => readCopy(engine, checkpoint, copy))]),
+  );
+  const base = openWeights(engine, checkpoint, (place) => copies.get(trained.copyAt.get(place)!), hold);
   const layers = records.map((record, virtual): Layer => {
-    const own: Tensor[] = [];
-    const weights = physicalLayer(record.physical);
+    const weights = base.layer(record, virtual);
+    const own: Tensor[] = [...weights.copies];
     const adapters = new Map<LinearName, { adapter: SiteAdapter; tensors: Record<string, Tensor> }>();
-    for (const { site, adapter: each } of adapted.slice(
-      virtual * linearNames.length,
-      (virtual + 1) * linearNames.length,
-    )) {
-      if (each === undefined) continue;
+    for (const { site, adapter: each } of trained.adapted) {
+      const { weight } = weights.linears[site.linear];
+      if (each === undefined || site.virtual !== virtual || weight instanceof Tensor) continue;
       const index = linearNames.indexOf(site.linear);
-      const frozen = frozenRows.of(weights.linears[site.linear].weight);
+      const frozen = frozenRows.of(weight);
       const tensors: Record<string, Tensor> = {};
       for (const [use, { name, shape: size, initial, learningRateFactor }] of each.parameters.entries()) {
         const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
@@ -191,6 +159,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     const type = ops.activation;
     const linear = (input: Tensor, name: LinearName, output: DType): Tensor => {
       const { weight, bias } = weights.linears[name];
+      if (weight instanceof Tensor) return ops.linear(input, weight, bias, output);
       const site = adapters.get(name);
       if (site === undefined) return ops.frozenLinear(input, weight, { bias }, output);
       const key: RandomKey = [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)];
@@ -234,8 +203,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
     layers: records,
     checkpoint,
     adapter,
-    sites,
+    sites: trained.adapted.map(({ site }) => site),
     parameters,
+    copies: trained.copies,
     learningRateFactors,
 
     async forward(batch, pass = {}) {
@@ -243,7 +213,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const rope = ropeTables(engine, frequencies, batch.positions);
       const recorded = <T>(body: () => T): T => (tape === undefined ? body() : ops.recording(tape, body));
       if (tape !== undefined) for (const parameter of parameters.values()) tape.watch(parameter);
-      let x = ops.embedding(embedding, batch.ids);
+      let x = recorded(() => ops.embedding(base.embedding, batch.ids));
       const next = (body: (x: Tensor) => Tensor): void => {
         const y = scope(() => recorded(() => body(x)));
         x.release();
@@ -260,7 +230,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
           await pass.onLayer?.(virtual, x);
         }
         cache?.advance(batch.segments);
-        next((input) => ops.rmsNorm(input, finalNorm, { epsilon, type: ops.activation }));
+        next((input) => ops.rmsNorm(input, base.finalNorm, { epsilon, type: ops.activation }));
         return x;
       } catch (error) {
         if (!x.disposed) x.release();
@@ -274,14 +244,17 @@ export function createDecoder(options: DecoderOptions): Decoder {
     },
 
     losses: (hidden, labels, tape) => {
-      const body = (): Tensor => ops.tokenLosses(hidden, { weight: head, labels });
+      const body = (): Tensor => ops.tokenLosses(hidden, { weight: base.head, labels });
       return tape === undefined ? body() : ops.recording(tape, body);
     },
 
     logits: (hidden, rows) =>
       scope(() => {
         const parts = rows.map((row) => ops.cast(engine.slice(hidden, [row, 0], [1, shape.hiddenSize]), 'float32'));
-        return ops.frozenLinear(parts.length === 1 ? parts[0]! : engine.concatenate(parts, 0), head, {}, 'float32');
+        const inputs = parts.length === 1 ? parts[0]! : engine.concatenate(parts, 0);
+        const { head } = base;
+        if (head instanceof Tensor) return ops.linear(inputs, head, undefined, 'float32');
+        return ops.frozenLinear(inputs, head, {}, 'float32');
       }),
 
     close() {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { openSafetensors, readFloats, writeFolderAtomic, writeSafetensors } from '@glulam/tensors';
 import { writeFile } from 'node:fs/promises';
 import type { Adapter, AdapterChoice, AdapterContribution } from './adapter.js';
-import type { AdapterValues } from './adapter-values.js';
+import type { AdapterValues, TrainedValues } from './adapter-values.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import { layerMap, type VirtualLayer } from './virtual-layer.js';
@@ -65,12 +65,19 @@ export function readAdapterTensors(folder: string): AdapterValues {
     );
   }
   const tensors = openSafetensors(weights);
-  const values = new Map<string, { readonly shape: readonly number[]; readonly values: Float32Array }>();
+  const values = new Map<string, TrainedValues>();
   for (const name of tensors.names()) {
     if (!name.startsWith(prefix))
       throw new ModelError('ADAPTER_INVALID', `${weights} has the tensor ${name}; PEFT's names begin with ${prefix}`);
     const source = tensors.source(name);
-    values.set(name.slice(prefix.length), { shape: source.shape, values: readFloats(source) });
+    values.set(name.slice(prefix.length), {
+      shape: source.shape,
+      source,
+      // Copies of the base's tensors may be as large as the base: not all at once.
+      get values() {
+        return readFloats(source);
+      },
+    });
   }
   return values;
 }
@@ -124,14 +131,19 @@ export async function writePeftConfig(decoder: Decoder, folder: string, baseName
   await writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
 }
 
-export async function writeAdapterTensors({ parameters, engine }: Decoder, folder: string): Promise<void> {
+export async function writeAdapterTensors(decoder: Decoder, folder: string): Promise<void> {
+  const { parameters, engine, copies } = decoder;
+  // PEFT's files have what virtual layers share once for each of them.
+  const aliases = new Map(notPeft(decoder) === undefined ? copies.map((copy) => [copy.name, copy.aliases]) : []);
   await writeSafetensors(
     path.join(folder, 'adapter_model.safetensors'),
-    [...parameters].map(([name, tensor]) => ({
-      name: prefix + name,
-      shape: tensor.shape,
-      dtype: 'float32' as const,
-      values: async () => (await engine.read(tensor)) as Float32Array,
-    })),
+    [...parameters].flatMap(([name, tensor]) =>
+      [name, ...(aliases.get(name) ?? [])].map((each) => ({
+        name: prefix + each,
+        shape: tensor.shape,
+        dtype: 'float32' as const,
+        values: async () => (await engine.read(tensor)) as Float32Array,
+      })),
+    ),
   );
 }

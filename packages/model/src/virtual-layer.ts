@@ -10,6 +10,8 @@ export interface VirtualLayer {
   readonly physical: number;
   /** `own`: float32 copies that are trained, instead of the shared frozen weights. */
   readonly weights?: 'shared' | 'own';
+  /** Of weights of its own: `o_proj` and `down_proj` begin at zero, so that the layer begins by changing nothing. */
+  readonly start?: 'zero';
   /** Multiplies the outputs of both sub-blocks (attention and MLP); it folds into `o_proj` and `down_proj`. */
   readonly residualScale?: number;
   /** A trained factor with the same place as `residualScale`, beginning at 0. */
@@ -29,8 +31,10 @@ export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLaye
     if (residualScale !== undefined && !Number.isFinite(residualScale)) {
       messages.push(`virtual layer ${index} has residualScale ${residualScale}; expected a finite number`);
     }
-    if (layer.weights === 'own')
-      messages.push(`virtual layer ${index} asks for weights of its own, which this version does not train yet`);
+    if (layer.start !== undefined && layer.weights !== 'own')
+      messages.push(
+        `virtual layer ${index} is to start at zero and shares its weights; expected weights: 'own' with it`,
+      );
     return messages;
   });
   if (layers.length === 0) faults.push('the expansion yields no layers at all');
@@ -64,8 +68,10 @@ export function layerMap(layers: readonly VirtualLayer[]): [number, number][] {
   return intervals;
 }
 
-/** Options that strategies offer for repeats: a factor on what they add to the residual stream, fixed or trained. */
+/** Options that strategies offer for repeats: weights of their own, a factor on what they add to the residual stream. */
 export const repeatOptions = {
+  /** `own`: float32 copies of the physical layer's tensors, all of them trained, and no adapters there. */
+  weights: z.enum(['shared', 'own']).optional(),
   /** Multiplies what a repeat adds; two visits whose outputs are alike want about 0.5 to 0.7. */
   residualScale: z.number().optional(),
   /** A trained factor that begins at 0, so that the expanded model begins as its base (LLaMA-Pro, Wu et al. 2024). */
@@ -75,7 +81,12 @@ export const repeatOptions = {
 /** The same layers, with options on all but the first visit to each physical layer. */
 export function markRepeats(
   layers: readonly VirtualLayer[],
-  { residualScale, gate }: { readonly residualScale?: number | undefined; readonly gate?: 'learned' | undefined },
+  {
+    weights,
+    start,
+    residualScale,
+    gate,
+  }: { readonly [K in keyof Omit<VirtualLayer, 'physical'>]?: VirtualLayer[K] | undefined },
 ): VirtualLayer[] {
   const visit = visits(layers);
   return layers.map((layer, index) =>
@@ -83,6 +94,8 @@ export function markRepeats(
       ? layer
       : {
           ...layer,
+          ...(weights === undefined ? {} : { weights }),
+          ...(start === undefined ? {} : { start }),
           ...(residualScale === undefined ? {} : { residualScale }),
           ...(gate === undefined ? {} : { gate }),
         },

@@ -14,7 +14,8 @@ import type {
 import type { RandomKey } from './philox.js';
 import type { Tape } from './tape.js';
 import { createTape } from './tape.js';
-import { adopt, scope, type Tensor } from './tensor.js';
+import { adopt, scope, Tensor } from './tensor.js';
+import { trainedTokenLosses } from './trained-token-losses.js';
 
 type FusedName = 'rmsNorm' | 'rope' | 'attention' | 'swiglu' | 'frozenLinear' | 'tokenLosses';
 
@@ -78,8 +79,12 @@ export interface Operations {
   swiglu(gate: Tensor, up: Tensor, options: { readonly type: DType }): Tensor;
   /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias */
   frozenLinear(x: Tensor, weight: FrozenWeight, form: LinearForm, type: DType): Tensor;
-  tokenLosses(x: Tensor, options: TokenLossesOptions): Tensor;
-  embedding(weight: FrozenWeight, ids: Int32Array): Tensor;
+  /** y = W x + bias with a trained W [out, in]: float32 products, of x as it is stored. */
+  linear(x: Tensor, weight: Tensor, bias: Tensor | undefined, type: DType): Tensor;
+  /** As `FusedOperations.tokenLosses`; the head may be a trained tensor. */
+  tokenLosses(x: Tensor, options: { readonly weight: FrozenWeight | Tensor; readonly labels: Int32Array }): Tensor;
+  /** Rows of an embedding, frozen or trained, as float32. */
+  embedding(weight: FrozenWeight | Tensor, ids: Int32Array): Tensor;
   adamW: FusedOperations['adamW'];
   sumOfSquares: FusedOperations['sumOfSquares'];
 }
@@ -269,9 +274,28 @@ export function createOperations(engine: Engine, { composed = false }: { compose
       const inputs = { x, inScale, outScale, A: lowRank?.A, B: lowRank?.B, bias };
       return dispatch('frozenLinear', inputs, options, () => compositions.frozenLinear(operations, inputs, options));
     },
-    tokenLosses: (x, options) =>
-      dispatch('tokenLosses', { x }, options, () => compositions.tokenLosses(operations, x, options)),
-    embedding: (weight, ids) => scope(() => (fused.embedding ?? compositions.embedding(engine))(weight, ids)),
+    linear: (x, weight, bias, type) =>
+      scope(() => {
+        const wide = (): Tensor => (x.dtype === 'float32' ? x : engine.cast(x, 'float32'));
+        const y = engine.matmul(wide(), weight, { transposeB: true });
+        // Not `matmul` of a cast x: the tape is to keep x as narrow as it is stored.
+        tape?.record(y, [x, weight], [x, weight], (dy, needs) => [
+          needs[0] ? engine.matmul(dy, weight) : undefined,
+          needs[1] ? engine.matmul(dy, wide(), { transposeA: true }) : undefined,
+        ]);
+        return operations.cast(bias === undefined ? y : operations.add(y, bias), type);
+      }),
+    tokenLosses(x, { weight, labels }) {
+      if (weight instanceof Tensor) return scope(() => trainedTokenLosses(operations, x, weight, labels));
+      const options: TokenLossesOptions = { weight, labels };
+      return dispatch('tokenLosses', { x }, options, () => compositions.tokenLosses(operations, x, options));
+    },
+    embedding: (weight, ids) =>
+      scope(() =>
+        weight instanceof Tensor
+          ? operations.gather(weight, engine.upload(ids, [ids.length]))
+          : (fused.embedding ?? compositions.embedding(engine))(weight, ids),
+      ),
     adamW: (updates, options) => scope(() => (fused.adamW ?? compositions.adamW(engine))(updates, options)),
     sumOfSquares: (tensors) => scope(() => (fused.sumOfSquares ?? compositions.sumOfSquares(engine))(tensors)),
   };

@@ -1,8 +1,9 @@
 import { createOperations, createReferenceEngine, type Tensor, type WeightSource } from '@glulam/tensors';
-import type { AdaptedSite, AdapterValues } from '../adapter-values.js';
+import type { AdapterValues } from '../adapter-values.js';
 import { ModelError } from '../errors.js';
 import { linearNames } from '../family.js';
 import { createFrozenRows } from '../frozen-rows.js';
+import type { AdaptedSite } from '../trained-tensors.js';
 
 /** What a virtual layer makes of one frozen linear layer, in plain numbers: its adapter's form, and the gate and scale. */
 export interface LinearChange {

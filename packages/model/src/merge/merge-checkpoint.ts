@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { readSafetensorsHeader, sizeOf, writeSafetensors, TensorsError } from '@glulam/tensors';
 import { ModelError } from '../errors.js';
-import { encodeTensor, storedDtype } from './encode-rows.js';
+import { trainedRows } from '../adapter-values.js';
+import { encodeTensor, rowBlocks, storedDtype } from './encode-rows.js';
 import { mergedConfig, type MergedDtype } from './merged-config.js';
 import { describeMerged, type MergeSource } from './merged-model.js';
 import { planShards, shardIndex, type Shard } from './shards.js';
@@ -48,7 +49,7 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
   const out = path.resolve(options.out);
   const { checkpoint } = source;
   const model = describeMerged(source);
-  const config = mergedConfig(checkpoint, source.layers, dtype);
+  const config = mergedConfig(model, dtype);
   const shards = planShards(model.tensors, dtype, shardBytes);
   const work = await openWorkFolder(out, fingerprintOf(source, options, shardBytes));
   try {
@@ -87,9 +88,12 @@ function fingerprintOf({ checkpoint, layers, saved }: MergeSource, options: Merg
   const { dtype = null, chatTemplate = null } = options;
   const choice = saved?.choice ?? null;
   hash.update(JSON.stringify({ version: 1, files, config: checkpoint.config.fields, layers, choice, dtype, chatTemplate, shardBytes })); // prettier-ignore
-  for (const [name, { shape, values }] of saved?.values ?? []) {
-    hash.update(JSON.stringify([name, shape]));
-    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  for (const [name, trained] of saved?.values ?? []) {
+    hash.update(JSON.stringify([name, trained.shape]));
+    for (const { start, end } of rowBlocks(trained.shape)) {
+      const rows = trainedRows(trained, start, end);
+      hash.update(new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength));
+    }
   }
   return hash.digest('hex');
 }

@@ -1,6 +1,5 @@
 import { ModelError } from '../errors.js';
-import type { Checkpoint } from '../checkpoint.js';
-import type { VirtualLayer } from '../virtual-layer.js';
+import type { MergedModel } from './merged-model.js';
 
 /** Types in which merged weights can be stored; undefined, where one is asked for: each tensor's own in the base. */
 export type MergedDtype = 'float32' | 'bfloat16' | 'float16';
@@ -10,8 +9,7 @@ export type MergedDtype = 'float32' | 'bfloat16' | 'float16';
  * entry a layer (`layer_types`) gets one a virtual layer.
  */
 export function mergedConfig(
-  { config, shape }: Checkpoint,
-  layers: readonly VirtualLayer[],
+  { base: { config, shape }, layers, tiedHead }: Pick<MergedModel, 'base' | 'layers' | 'tiedHead'>,
   dtype: MergedDtype | undefined,
 ): Record<string, unknown> {
   const { layer_types: types } = config.fields;
@@ -27,6 +25,7 @@ export function mergedConfig(
   return {
     ...config.fields,
     num_hidden_layers: layers.length,
+    ...(shape.tiedHead && !tiedHead ? { tie_word_embeddings: false } : {}),
     ...(hasTypes ? { layer_types: layers.map(({ physical }) => (types as unknown[])[physical]) } : {}),
     ...(dtype === undefined ? {} : { [field]: dtype }),
   };

@@ -1,17 +1,10 @@
-import { readFloats, type WeightSource } from '@glulam/tensors';
-import {
-  adaptSites,
-  checkAdapterValues,
-  gateName,
-  trainedTensors,
-  type AdaptedSite,
-  type AdapterValues,
-} from '../adapter-values.js';
+import { readFloats, sizeOf, type WeightSource } from '@glulam/tensors';
+import { checkAdapterValues, trainedRows, type AdapterValues, type TrainedValues } from '../adapter-values.js';
+import { baseTensors, type BaseTensor } from '../base-tensors.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { ModelError } from '../errors.js';
-import { linearNames, type LinearName } from '../family.js';
-import { linearSites } from '../linear-sites.js';
 import type { SavedAdapter } from '../peft-files.js';
+import { describeTrained, gateName, type TrainedCopy } from '../trained-tensors.js';
 import { checkVirtualLayers, type VirtualLayer } from '../virtual-layer.js';
 import { evaluateForm, foldBias, foldRows, type LinearChange } from './linear-change.js';
 
@@ -24,8 +17,7 @@ export interface MergedTensor {
   readonly shape: readonly number[];
   /** The base's tensor that it is made of. */
   readonly source: WeightSource;
-  /** What it is of the model, apart from the layer. */
-  readonly role: 'embedding' | 'head' | 'finalNorm' | 'attentionNorm' | 'mlpNorm' | LinearName;
+  readonly role: BaseTensor['role'];
   /** undefined: of no layer. */
   readonly virtual: number | undefined;
   /** false: its values are the base's. */
@@ -33,10 +25,12 @@ export interface MergedTensor {
   open(): Promise<RowReader>;
 }
 
-/** A model whose virtual layers have weights of their own, adapters, gates and scales folded in. Nothing is read yet. */
+/** A model whose virtual layers have weights of their own, all that is trained folded in. Nothing is read yet. */
 export interface MergedModel {
   readonly base: Checkpoint;
   readonly layers: readonly VirtualLayer[];
+  /** The output head is the embedding; no longer, where one of a tied pair was trained without the other. */
+  readonly tiedHead: boolean;
   /** In the model's order. */
   readonly tensors: readonly MergedTensor[];
 }
@@ -44,7 +38,7 @@ export interface MergedModel {
 export interface MergeSource {
   readonly checkpoint: Checkpoint;
   readonly layers: readonly VirtualLayer[];
-  /** Without one the layers are merged as they begin, untrained: gates are 0. */
+  /** Without one the layers are merged as they begin, untrained: gates are 0, copies the base's. */
   readonly saved?: Pick<SavedAdapter, 'adapter' | 'choice' | 'values'> | undefined;
 }
 
@@ -56,75 +50,76 @@ export interface MergeSource {
  */
 export function describeMerged({ checkpoint, layers, saved }: MergeSource): MergedModel {
   const { shape, files } = checkpoint;
-  const { names } = shape;
   checkVirtualLayers(layers, shape.physicalLayers);
-  const adapted = adaptSites(linearSites(shape, layers), saved?.adapter);
-  const trained = trainedTensors(shape, layers, adapted);
-  const values: AdapterValues =
-    saved?.values ?? new Map([...trained].map(([name, size]) => [name, { shape: size, values: new Float32Array(1) }]));
-  checkAdapterValues(values, trained);
+  const trained = describeTrained(shape, layers, saved?.adapter);
+  const values: AdapterValues | undefined = saved?.values;
+  if (values !== undefined) checkAdapterValues(values, trained);
+  const gateOf = (virtual: number): number | undefined =>
+    layers[virtual]!.gate && (values?.get(gateName(shape, virtual))?.values[0] ?? 0);
+  const adapted = new Map(trained.adapted.map((each) => [each.site.path, each]));
 
-  const unchanged = (role: MergedTensor['role'], name: string, from = name, virtual?: number): MergedTensor => {
+  /** The tensor at a place as it is before an adapter's form and factors: the base's, or a copy of it. */
+  const plain = ({ name, source: from, role, virtual }: BaseTensor): MergedTensor => {
     const source = files.source(from);
-    const open = (): Promise<RowReader> => Promise.resolve((start, end) => readFloats(source, start, end));
-    return { name, shape: source.shape, source, role, virtual, changed: false, open };
+    const copy = trained.copyAt.get(name);
+    const read = copy === undefined ? ofBase(source) : ofCopy(copy, source, values?.get(copy.name));
+    const open = (): Promise<RowReader> =>
+      Promise.resolve(copy === undefined ? read : (start, end) => checkFinite(name, read(start, end)));
+    return { name, shape: source.shape, source, role, virtual, changed: copy !== undefined, open };
   };
-  const ofLinear = (each: AdaptedSite): MergedTensor[] => {
-    const { site } = each;
-    const { virtual, linear, path, inFeatures } = site;
-    const from = `${names.layer(site.physical)}.${linear}`;
-    const factor = outputFactor(linear, layers[virtual]!, values.get(gateName(shape, virtual))?.values[0]);
-    const weight = unchanged(linear, `${path}.weight`, `${from}.weight`, virtual);
-    const bias = shape.biased.includes(linear) ? unchanged(linear, `${path}.bias`, `${from}.bias`, virtual) : undefined;
-    if (each.adapter === undefined && factor === 1) return bias === undefined ? [weight] : [weight, bias];
+
+  const merged = (place: BaseTensor): MergedTensor => {
+    const { kind, role, virtual, site, name } = place;
+    const tensor = plain(place);
+    if (site === undefined || virtual === undefined) return tensor;
+    const factor = outputFactor(role, layers[virtual]!, gateOf(virtual));
+    const each = adapted.get(site.path);
+    if (each?.adapter === undefined && factor === 1) return tensor;
     const change = async (): Promise<LinearChange> => {
-      const form = await evaluateForm(each, values, weight.source);
-      if (form.bias === undefined || bias !== undefined) return { ...form, factor };
+      if (each === undefined || values === undefined) return { factor };
+      const form = await evaluateForm(each, values, files.source(`${shape.names.layer(site.physical)}.${site.linear}.weight`)); // prettier-ignore
+      if (form.bias === undefined || shape.biased.includes(site.linear)) return { ...form, factor };
       throw new ModelError(
         'MERGE_IMPOSSIBLE',
-        `the adapter adds a bias to ${path}, and checkpoints of ${checkpoint.config.file} have none there: ` +
+        `the adapter adds a bias to ${site.path}, and checkpoints of ${checkpoint.config.file} have none there: ` +
           "its weights alone can be merged, so train without the adapter's bias",
       );
     };
-    const opened = async (): Promise<RowReader> => {
-      const known = await change();
+    const open = async (): Promise<RowReader> => {
+      const [read, known] = [await tensor.open(), await change()];
+      if (kind === 'bias') {
+        const all = checkFinite(name, foldBias(read(0, site.outFeatures), known));
+        return (start, end) => all.subarray(start, end);
+      }
       return (start, end) => {
-        const rows = readFloats(weight.source, start, end);
-        foldRows(rows, start, inFeatures, known);
-        return checkFinite(`${path}.weight`, rows);
+        const rows = read(start, end);
+        foldRows(rows, start, site.inFeatures, known);
+        return checkFinite(name, rows);
       };
     };
-    const openedBias = async (): Promise<RowReader> => {
-      const all = checkFinite(`${path}.bias`, foldBias(readFloats(bias!.source), await change()));
-      return (start, end) => all.subarray(start, end);
-    };
-    return [
-      { ...weight, changed: true, open: opened },
-      ...(bias === undefined ? [] : [{ ...bias, changed: true, open: openedBias }]),
-    ];
+    return { ...tensor, changed: true, open };
   };
 
-  return {
-    base: checkpoint,
-    layers,
-    tensors: [
-      unchanged('embedding', names.embedding),
-      ...layers.flatMap(({ physical }, virtual) => {
-        const [to, from] = [names.layer(virtual), names.layer(physical)];
-        return [
-          unchanged('attentionNorm', `${to}.${names.attentionNorm}`, `${from}.${names.attentionNorm}`, virtual),
-          ...adapted.slice(virtual * linearNames.length, (virtual + 1) * linearNames.length).flatMap(ofLinear),
-          unchanged('mlpNorm', `${to}.${names.mlpNorm}`, `${from}.${names.mlpNorm}`, virtual),
-        ];
-      }),
-      unchanged('finalNorm', names.finalNorm),
-      ...(shape.tiedHead ? [] : [unchanged('head', names.head)]),
-    ],
-  };
+  const { names } = shape;
+  const tiedHead = shape.tiedHead && trained.copyAt.get(names.head) === trained.copyAt.get(names.embedding);
+  const places = baseTensors(shape, layers).filter(({ role }) => !(tiedHead && role === 'head'));
+  return { base: checkpoint, layers, tiedHead, tensors: places.map(merged) };
+}
+
+const ofBase =
+  (source: WeightSource): RowReader =>
+  (start, end) =>
+    readFloats(source, start, end);
+
+/** Of a trained copy, or of what it begins as. Rows are the reader's own to change. */
+function ofCopy({ startsAtZero }: TrainedCopy, base: WeightSource, trained: TrainedValues | undefined): RowReader {
+  if (trained !== undefined) return (start, end) => trainedRows(trained, start, end);
+  const width = sizeOf(base.shape.slice(1));
+  return startsAtZero ? (start, end) => new Float32Array((end - start) * width) : ofBase(base);
 }
 
 /** Residual scale and gate multiply what a sub-block adds to the residual stream: the output of its last linear layer. */
-function outputFactor(linear: LinearName, { residualScale = 1 }: VirtualLayer, gate = 1): number {
+function outputFactor(linear: BaseTensor['role'], { residualScale = 1 }: VirtualLayer, gate = 1): number {
   return linear === 'self_attn.o_proj' || linear === 'mlp.down_proj' ? residualScale * gate : 1;
 }
 

@@ -1,0 +1,94 @@
+import { scope, type Engine, type FrozenWeight, type Tensor } from '@glulam/tensors';
+import type { Checkpoint } from './checkpoint.js';
+import { linearNames, type LinearName } from './family.js';
+import type { TrainedCopy } from './trained-tensors.js';
+import type { VirtualLayer } from './virtual-layer.js';
+
+/** The weights that a virtual layer computes with: the base's, which all visits share, or trained copies (tensors). */
+export interface LayerWeights {
+  readonly attentionNorm: Tensor;
+  readonly mlpNorm: Tensor;
+  readonly linears: Readonly<Record<LinearName, { readonly weight: FrozenWeight | Tensor; readonly bias?: Tensor }>>;
+  /** The copies among them. */
+  readonly copies: readonly Tensor[];
+}
+
+export interface ModelWeights {
+  readonly embedding: FrozenWeight | Tensor;
+  readonly head: FrozenWeight | Tensor;
+  readonly finalNorm: Tensor;
+  layer(record: VirtualLayer, virtual: number): LayerWeights;
+}
+
+/**
+ * Weights by their places in the expanded model. Of the base each tensor is opened once, however many places it has.
+ *
+ * @param copyAt the trained copy at a place, see `TrainedTensors.copyAt`
+ * @param hold keeps what is read of the base
+ */
+export function openWeights(
+  engine: Engine,
+  { shape, files }: Pick<Checkpoint, 'shape' | 'files'>,
+  copyAt: (place: string) => Tensor | undefined,
+  hold: (tensor: Tensor) => Tensor,
+): ModelWeights {
+  const { names } = shape;
+  const frozen = once((name) => engine.openWeight(files.source(name)));
+  const vector = once((name) => {
+    const weight = engine.openWeight(files.source(name));
+    return hold(engine.readWeight(weight, 0, weight.shape[0]!));
+  });
+  return {
+    embedding: copyAt(names.embedding) ?? frozen(names.embedding),
+    head: copyAt(names.head) ?? frozen(shape.tiedHead ? names.embedding : names.head),
+    finalNorm: copyAt(names.finalNorm) ?? vector(names.finalNorm),
+    layer({ physical }, virtual) {
+      const copies: Tensor[] = [];
+      const at = <T>(open: (name: string) => T, below: string): T | Tensor => {
+        const copy = copyAt(`${names.layer(virtual)}.${below}`);
+        if (copy === undefined) return open(`${names.layer(physical)}.${below}`);
+        copies.push(copy);
+        return copy;
+      };
+      const linears = linearNames.map((linear) => {
+        const weight = at(frozen, `${linear}.weight`);
+        return [linear, shape.biased.includes(linear) ? { weight, bias: at(vector, `${linear}.bias`) } : { weight }];
+      });
+      return {
+        attentionNorm: at(vector, names.attentionNorm),
+        mlpNorm: at(vector, names.mlpNorm),
+        linears: Object.fromEntries(linears) as LayerWeights['linears'],
+        copies,
+      };
+    },
+  };
+}
+
+/** So many elements of the base are read at a time. */
+const blockElements = 2 ** 20;
+
+/** A copy's first values. By blocks, and never a weight whole: some engines keep for good what is read whole. */
+export function readCopy(engine: Engine, { files }: Pick<Checkpoint, 'files'>, copy: TrainedCopy): Tensor {
+  const { shape, source, startsAtZero } = copy;
+  return scope(() => {
+    const target = engine.full(shape, 0);
+    if (startsAtZero) return target;
+    const weight = engine.openWeight(files.source(source));
+    const rows = shape[0]!;
+    const step = Math.max(1, Math.min(Math.floor((blockElements * rows) / target.size), Math.ceil(rows / 2)));
+    const rest = shape.slice(1).map(() => 0);
+    for (let start = 0; start < rows; start += step)
+      scope(() =>
+        engine.write(target, engine.readWeight(weight, start, Math.min(rows, start + step)), [start, ...rest]),
+      );
+    return target;
+  });
+}
+
+function once<T>(make: (name: string) => T): (name: string) => T {
+  const known = new Map<string, T>();
+  return (name) => {
+    if (!known.has(name)) known.set(name, make(name));
+    return known.get(name)!;
+  };
+}
