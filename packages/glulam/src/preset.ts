@@ -1,4 +1,5 @@
 import { adapterDora } from '@glulam/adapter-dora';
+import { adapterFull } from '@glulam/adapter-full';
 import { adapterLora } from '@glulam/adapter-lora';
 import { dataFormats } from '@glulam/data-formats';
 import { engineNative } from '@glulam/engine-native';
@@ -54,6 +55,7 @@ export const preset = (): PluginList => [
   expansionRecipes(),
   adapterLora(),
   adapterDora(),
+  adapterFull(),
   evaluatorLoss(),
   evaluatorGsm8k(),
   evaluatorTruthfulqa(),

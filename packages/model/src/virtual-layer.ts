@@ -71,7 +71,7 @@ export function layerMap(layers: readonly VirtualLayer[]): [number, number][] {
 /** Options that strategies offer for repeats: weights of their own, a factor on what they add to the residual stream. */
 export const repeatOptions = {
   /** `own`: float32 copies of the physical layer's tensors, all of them trained, and no adapters there. */
-  weights: z.enum(['shared', 'own']).optional(),
+  weights: z.literal('own').optional(),
   /** Multiplies what a repeat adds; two visits whose outputs are alike want about 0.5 to 0.7. */
   residualScale: z.number().optional(),
   /** A trained factor that begins at 0, so that the expanded model begins as its base (LLaMA-Pro, Wu et al. 2024). */
@@ -81,12 +81,7 @@ export const repeatOptions = {
 /** The same layers, with options on all but the first visit to each physical layer. */
 export function markRepeats(
   layers: readonly VirtualLayer[],
-  {
-    weights,
-    start,
-    residualScale,
-    gate,
-  }: { readonly [K in keyof Omit<VirtualLayer, 'physical'>]?: VirtualLayer[K] | undefined },
+  { weights, residualScale, gate }: { readonly [K in keyof typeof repeatOptions]?: VirtualLayer[K] | undefined },
 ): VirtualLayer[] {
   const visit = visits(layers);
   return layers.map((layer, index) =>
@@ -95,7 +90,6 @@ export function markRepeats(
       : {
           ...layer,
           ...(weights === undefined ? {} : { weights }),
-          ...(start === undefined ? {} : { start }),
           ...(residualScale === undefined ? {} : { residualScale }),
           ...(gate === undefined ? {} : { gate }),
         },

@@ -1,4 +1,5 @@
 import {
+  lowRankCopies,
   lowRankSchema,
   lowRankSites,
   lowRankToPeft,
@@ -66,6 +67,7 @@ export function createDora(options: DoraOptions): Adapter {
         },
       };
     },
+    copies: lowRankCopies(options, (site) => siteOf(site) !== undefined),
     peftConfig(sites) {
       const { on: _, ...shared } = options;
       return lowRankToPeft(shared, sites, true);

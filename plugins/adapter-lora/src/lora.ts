@@ -1,4 +1,4 @@
-import { lowRankSites, lowRankToPeft, type Adapter, type LowRankOptions } from '@glulam/model';
+import { lowRankCopies, lowRankSites, lowRankToPeft, type Adapter, type LowRankOptions } from '@glulam/model';
 
 /** Low-rank adaptation (Hu et al. 2021): y = W x + s B A dropout(x), A [r, in], B [out, r], with PEFT's scaling s. */
 export function createLora(options: LowRankOptions): Adapter {
@@ -11,6 +11,7 @@ export function createLora(options: LowRankOptions): Adapter {
         low && { parameters: low.parameters, form: (tensors, context) => ({ lowRank: low.lowRank(tensors, context) }) }
       );
     },
+    copies: lowRankCopies(options, (site) => siteOf(site) !== undefined),
     peftConfig: (sites) => lowRankToPeft(options, sites, false),
   };
 }

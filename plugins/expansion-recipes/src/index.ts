@@ -1,13 +1,32 @@
 import { strategies, type ExpansionStrategy } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 import { mergekitStrategy } from './mergekit.js';
-import { depthUpStrategy, repeatYourselfStrategy, slidingWindowsStrategy, wholeStackStrategy } from './recipes.js';
+import {
+  depthUpStrategy,
+  llamaProStrategy,
+  repeatYourselfStrategy,
+  slidingWindowsStrategy,
+  wholeStackStrategy,
+} from './recipes.js';
 
 export { readMergekitLayers } from './mergekit-file.js';
 export { mergekitStrategy } from './mergekit.js';
-export { depthUpStrategy, repeatYourselfStrategy, slidingWindowsStrategy, wholeStackStrategy } from './recipes.js';
+export {
+  depthUpStrategy,
+  llamaProStrategy,
+  repeatYourselfStrategy,
+  slidingWindowsStrategy,
+  wholeStackStrategy,
+} from './recipes.js';
 
-const all = [depthUpStrategy, repeatYourselfStrategy, wholeStackStrategy, slidingWindowsStrategy, mergekitStrategy];
+const all = [
+  depthUpStrategy,
+  repeatYourselfStrategy,
+  wholeStackStrategy,
+  slidingWindowsStrategy,
+  llamaProStrategy,
+  mergekitStrategy,
+];
 
 /** The plugin: expansions that are known by name, and mergekit's passthrough files. */
 export const expansionRecipes = (): Plugin =>

@@ -79,3 +79,29 @@ export const slidingWindowsStrategy: ExpansionStrategy<z.infer<typeof windowsSch
     return markRepeats(layersOf(windows), repeats);
   },
 };
+
+const llamaProSchema = z.strictObject({
+  /** So many layers altogether, the new ones included. */
+  layers: z.int().positive(),
+});
+
+/**
+ * `{ kind: 'llama_pro', layers: 40 }`: LLaMA-Pro's block expansion (Wu et al. 2024). After every so many layers a copy of
+ * the last of them, with weights of its own whose `o_proj` and `down_proj` are zero: the model begins as its base. With
+ * `adapter: { kind: 'none' }` the copies alone are trained.
+ */
+export const llamaProStrategy: ExpansionStrategy<z.infer<typeof llamaProSchema>> = {
+  kind: 'llama_pro',
+  schema: llamaProSchema,
+  expand(n, { layers }) {
+    const added = layers - n;
+    if (added < 1 || n % added !== 0) {
+      const possible = Array.from({ length: n }, (_, i) => i + 1).filter((count) => n % count === 0);
+      refuse('llama_pro', `layers is ${layers}, and ${n} layers take in copies at equal distances if there are ${possible.map((count) => n + count).join(', ')}`); // prettier-ignore
+    }
+    const every = n / added;
+    return layersOf([[0, n]]).flatMap((layer): VirtualLayer[] =>
+      (layer.physical + 1) % every === 0 ? [layer, { ...layer, weights: 'own', start: 'zero' }] : [layer],
+    );
+  },
+};

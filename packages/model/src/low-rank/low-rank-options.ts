@@ -37,6 +37,12 @@ export const lowRankSchema = z.strictObject({
     .default(null),
   /** true: A is Kaiming-uniform with a = sqrt(5), B zero; gaussian: A is normal with deviation 1 / r. */
   init_lora_weights: z.union([z.literal(true), z.literal('gaussian')]).default(true),
+  /** Biases that are trained as well: all of the model, or those of linear layers with an adapter. */
+  bias: z.enum(['none', 'all', 'lora_only']).default('none'),
+  /** Modules that are trained whole, as float32 copies, by the end of their names: `['embed_tokens', 'lm_head']`. */
+  modules_to_save: z.array(z.string().min(1)).nullable().default(null),
+  /** Where the head is the embedding: one copy for both, instead of one each. */
+  ensure_weight_tying: z.boolean().default(false),
   /** B learns so many times as fast as A (LoRA+, Hayou et al. 2024); 16 is the paper's choice. PEFT's name. */
   loraplus_lr_ratio: z.number().positive().default(1),
 });

@@ -3,14 +3,12 @@ import type { LinearSite } from '../adapter.js';
 import { ModelError } from '../errors.js';
 import type { LowRankOptions } from './low-rank-options.js';
 import { rankAt } from './ranks.js';
-import { isTarget } from './targets.js';
+import { isAdapted } from './targets.js';
 
 /** Fields that change the arithmetic or the set of tensors; anything but these values cannot be followed here. */
 const plainValues: Readonly<Record<string, readonly unknown[]>> = {
-  bias: ['none'],
   lora_bias: [false],
   fan_in_fan_out: [false],
-  modules_to_save: [null],
   trainable_token_indices: [null],
   target_parameters: [null],
   exclude_modules: [null],
@@ -64,21 +62,20 @@ export function lowRankToPeft(
   useDora: boolean,
 ): Record<string, unknown> {
   // PEFT takes LoRA+'s ratio where it makes the optimizer, and its files have no place for it.
-  const { matchTrainable: _, loraplus_lr_ratio: __, ...plain } = options;
+  const { matchTrainable: _, loraplus_lr_ratio: __, ensure_weight_tying, ...plain } = options;
   const fields = {
     ...plain,
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
-    bias: 'none',
+    // Older versions of PEFT do not know the field.
+    ...(ensure_weight_tying ? { ensure_weight_tying } : {}),
     use_dora: useDora,
     fan_in_fan_out: false,
   };
   if (typeof options.r === 'number') return fields;
-  const { layers_to_transform: only, target_modules } = options;
-  const layers = only === null ? undefined : new Set([only].flat());
   const ranks = new Map<string, number>();
   for (const site of sites) {
-    if (!isTarget(site, target_modules) || (layers !== undefined && !layers.has(site.virtual))) continue;
+    if (!isAdapted(options, site)) continue;
     const rank = rankAt(options, site);
     if (rank > 0) ranks.set(site.path, rank);
   }

@@ -3,7 +3,7 @@ import type { AdapterParameter, FormContext, LinearSite } from '../adapter.js';
 import { ModelError } from '../errors.js';
 import { lowRankFaults, type LowRankOptions } from './low-rank-options.js';
 import { rankAt } from './ranks.js';
-import { fromPattern, isTarget } from './targets.js';
+import { fromPattern, isAdapted } from './targets.js';
 
 /** The low-rank part of an adapter at one site: B A, scaled, with its dropout (Hu et al. 2021). */
 export interface LowRankSite {
@@ -24,12 +24,10 @@ export function lowRankSites(kind: string, options: LowRankOptions): (site: Line
     );
   if (faults.length > 0)
     throw new ModelError('ADAPTER_INVALID', `the options of ${kind} do not fit together:\n  ${faults.join('\n  ')}`);
-  const { lora_dropout: rate, layers_to_transform: only } = options;
-  const layers = only === null ? undefined : new Set([only].flat());
+  const { lora_dropout: rate } = options;
 
   return (site) => {
-    if (!isTarget(site, options.target_modules) || (layers !== undefined && !layers.has(site.virtual)))
-      return undefined;
+    if (!isAdapted(options, site)) return undefined;
     const rank = rankAt(options, site);
     if (rank === 0) return undefined;
     const alpha = fromPattern(site, options.alpha_pattern, options.lora_alpha);

@@ -1,7 +1,7 @@
 import type { LinearSite } from '../adapter.js';
 import { ModelError } from '../errors.js';
 import type { LowRankOptions } from './low-rank-options.js';
-import { fromPattern, isTarget } from './targets.js';
+import { fromPattern, isAdapted } from './targets.js';
 
 /** The rank at a targeted site; 0: no adapter. */
 export function rankAt({ r, rank_pattern }: Pick<LowRankOptions, 'r' | 'rank_pattern'>, site: LinearSite): number {
@@ -19,11 +19,7 @@ export function matchRank<Options extends LowRankOptions>(
 ): Options {
   const { matchTrainable: wanted, ...rest } = options;
   if (wanted === undefined) return options;
-  const { layers_to_transform: only } = options;
-  const layers = only === null ? undefined : new Set([only].flat());
-  const targets = sites.filter(
-    (site) => isTarget(site, options.target_modules) && (layers === undefined || layers.has(site.virtual)),
-  );
+  const targets = sites.filter((site) => isAdapted(options, site));
   const withRank = (rank: number): LowRankOptions['r'] =>
     typeof options.r === 'number' ? rank : { first: options.r.first, repeats: rank };
   const count = (rank: number): number =>

@@ -48,7 +48,7 @@ const largest = (plan: RunPlan): string =>
 function remedy(plan: RunPlan): string {
   const [most] = parts(plan).sort(([, a], [, b]) => b - a);
   if (most![0] !== 'kept activations' && most![0] !== 'logits')
-    return 'train fewer parameters: lower adapter.r or target fewer layers';
+    return 'train fewer parameters: lower adapter.r, target fewer layers, or train an adapter in place of weights';
   const batch = `a smaller train.batch (now ${plan.batch.tokens.toLocaleString('en-US')} tokens) with train.accumulate, or a smaller data.maxTokens`;
   return plan.recompute ? `use ${batch}` : `set train.recompute to true, or use ${batch}`;
 }

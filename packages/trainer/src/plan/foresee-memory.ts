@@ -1,6 +1,7 @@
 import { createDecoder, type Checkpoint } from '@glulam/model';
 import { createTape, scope, type PlanningEngine } from '@glulam/tensors';
 import { labelBatch, type Example } from '../batches.js';
+import { configError } from '../choices.js';
 import type { RunConfig } from '../config.js';
 import type { ModelDescription } from '../describe-model.js';
 import { meanLoss } from '../mean-loss.js';
@@ -41,6 +42,10 @@ export async function foreseeMemory(
   { examples, evaluated }: { readonly examples: readonly Example[]; readonly evaluated: number },
 ): Promise<ForeseenBytes> {
   const decoder = createDecoder({ engine, checkpoint, layers, adapter, adapterValues: 'zeros' });
+  if (decoder.parameters.size === 0)
+    throw configError([
+      'nothing would be trained: the adapter sits nowhere, and the expansion has neither gates nor layers with weights of their own',
+    ]);
   const { beta1, beta2, epsilon, weightDecay, recompute, maxGradientNorm } = train;
   const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1, beta2, epsilon, weightDecay });
   const adapters = [...decoder.parameters.values()].reduce((sum, { size }) => sum + 4 * size, 0);
