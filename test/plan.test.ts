@@ -22,7 +22,8 @@ import { describe, expect, test } from 'vitest';
 import { tinyRun } from './tiny.js';
 
 const example = (tokens: number, labelled = tokens): Example => ({
-  ids: Int32Array.from({ length: tokens }, (_, i) => (i * 37) % 900),
+  // Not 0: the embedding of that one is zero, and a row of zeros has gradients without bound.
+  ids: Int32Array.from({ length: tokens }, (_, i) => 1 + ((i * 37) % 900)),
   trained: Uint8Array.from({ length: tokens }, (_, i) => Number(i >= tokens - labelled)),
 });
 
@@ -61,6 +62,9 @@ const shapes: readonly Shape[] = [
   { name: 'a large rank', examples: [example(20)], changes: { adapter: { kind: 'lora', r: 64 } } },
   { name: 'the base as it is', examples: [example(64)], changes: { expansion: undefined } },
   { name: 'gates and scales', examples: [example(64)], changes: { expansion: { kind: 'interleave', every: 2, gate: 'learned', residualScale: 0.5 } } },
+  { name: 'LLaMA-Pro', examples: [example(64), example(90)], changes: { expansion: { kind: 'llama_pro', layers: 10 }, adapter: { kind: 'none' } }, recompute: true },
+  { name: 'the whole model', examples: [example(300, 290), example(40)], changes: { adapter: { kind: 'full' } }, accumulate: 2 },
+  { name: 'modules to save and biases', examples: [example(64)], changes: { adapter: { kind: 'dora', modules_to_save: ['embed_tokens', 'lm_head', 'norm'], bias: 'all' } } },
   { name: 'few targets and dropout', examples: [example(64)], changes: { adapter: { kind: 'lora', lora_dropout: 0.2, target_modules: ['v_proj'] } } },
 ]; // prettier-ignore
 

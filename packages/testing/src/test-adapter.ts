@@ -1,4 +1,4 @@
-import { linearNames, type AdapterContribution, type LinearSite } from '@glulam/model';
+import { linearNames, type AdapterContribution, type BaseTensor, type LinearSite } from '@glulam/model';
 import { createOperations, createReferenceEngine, createTape, normals, sizeOf, Tensor } from '@glulam/tensors';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,6 +26,21 @@ const site = (virtual: number, linear: LinearSite['linear']): LinearSite => ({
 });
 
 const sites = Array.from({ length: 8 }, (_, virtual) => linearNames.map((linear) => site(virtual, linear))).flat();
+
+/** Weights and biases of a few linear layers, norms, and a pair of embedding and head. */
+const tensors: readonly BaseTensor[] = [
+  { name: 'model.embed_tokens.weight', source: 'model.embed_tokens.weight', shape: [9, 12], role: 'embedding', kind: 'weight', virtual: undefined },
+  ...sites.flatMap((each): BaseTensor[] => {
+    const { path: module, linear, virtual, physical, outFeatures, inFeatures } = each;
+    const source = module.replace(String(virtual), String(physical));
+    return [
+      { name: `${module}.weight`, source: `${source}.weight`, shape: [outFeatures, inFeatures], role: linear, kind: 'weight', virtual, site: each },
+      { name: `${module}.bias`, source: `${source}.bias`, shape: [outFeatures], role: linear, kind: 'bias', virtual, site: each },
+    ];
+  }),
+  { name: 'model.norm.weight', source: 'model.norm.weight', shape: [12], role: 'finalNorm', kind: 'weight', virtual: undefined },
+  { name: 'lm_head.weight', source: 'model.embed_tokens.weight', shape: [9, 12], role: 'head', kind: 'weight', virtual: undefined },
+]; // prettier-ignore
 
 /** The contract of an adapter: a fresh one changes nothing, its form trains, its PEFT config comes back as its options. */
 export function testAdapter(contribution: AdapterContribution, { options, foreign, refused }: AdapterCases): void {
@@ -84,23 +99,44 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
           );
           expect(norms).toContain(true);
         }
-        expect(adapted).toBeGreaterThan(0);
+        const copies = adapter.copies?.(tensors).filter((choice) => choice !== undefined) ?? [];
+        expect(adapted + copies.length).toBeGreaterThan(0);
       },
     );
 
-    test.each(options)('%j: the PEFT config gives the same adapter back', (given) => {
-      const adapter = contribution.create(contribution.schema.parse(given));
-      const config = JSON.parse(JSON.stringify(adapter.peftConfig(sites))) as Record<string, unknown>;
-      const again = contribution.create(contribution.fromPeft(config));
-      for (const virtual of [0, 5]) {
-        for (const linear of linearNames) {
-          const shapes = [adapter, again].map((each) =>
-            each.at(site(virtual, linear))?.parameters.map(({ name, shape }) => [name, shape]),
-          );
-          expect(shapes[1]).toEqual(shapes[0]);
+    test.each(options)(
+      '%j: copies of the model’s own tensors are chosen one by one, and never beside a form',
+      (given) => {
+        const adapter = contribution.create(contribution.schema.parse(given));
+        const choices = adapter.copies?.(tensors) ?? tensors.map(() => undefined);
+        expect(choices).toHaveLength(tensors.length);
+        expect(adapter.copies?.(tensors) ?? choices).toEqual(choices);
+        choices.forEach((choice, i) => {
+          expect(['own', 'shared', undefined]).toContain(choice);
+          const { kind, site: at } = tensors[i]!;
+          if (choice !== undefined && kind === 'weight' && at !== undefined) expect(adapter.at(at)).toBeUndefined();
+        });
+      },
+    );
+
+    const sayable = options.filter(
+      (given) => contribution.create(contribution.schema.parse(given)).notPeft === undefined,
+    );
+    if (sayable.length > 0)
+      test.each(sayable)('%j: the PEFT config gives the same adapter back', (given) => {
+        const adapter = contribution.create(contribution.schema.parse(given));
+        const config = JSON.parse(JSON.stringify(adapter.peftConfig(sites))) as Record<string, unknown>;
+        const again = contribution.create(contribution.fromPeft(config));
+        for (const virtual of [0, 5]) {
+          for (const linear of linearNames) {
+            const shapes = [adapter, again].map((each) =>
+              each.at(site(virtual, linear))?.parameters.map(({ name, shape }) => [name, shape]),
+            );
+            expect(shapes[1]).toEqual(shapes[0]);
+          }
         }
-      }
-    });
+        expect(again.copies?.(tensors)).toEqual(adapter.copies?.(tensors));
+      });
 
     test.each(foreign)('leaves %j to others', (config) => expect(contribution.fromPeft(config)).toBeUndefined());
     test.each(refused)('refuses $config', ({ config, message }) =>

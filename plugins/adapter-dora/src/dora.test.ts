@@ -21,10 +21,12 @@ testAdapter(doraContribution, {
     {},
     { r: 4, lora_alpha: 16, lora_dropout: 0.1, target_modules: ['q_proj', 'down_proj'], use_rslora: true },
     { target_modules: '.*mlp.*', r: 3 },
+    { on: 'repeats' },
+    { modules_to_save: ['o_proj'], bias: 'lora_only' },
   ],
   foreign: [{ peft_type: 'IA3' }, { peft_type: 'LORA' }, { peft_type: 'LORA', use_dora: false }],
   refused: [
-    { config: { peft_type: 'LORA', use_dora: true, bias: 'all' }, message: /bias is "all"/ },
+    { config: { peft_type: 'LORA', use_dora: true, bias: 'some' }, message: /bias:/ },
     { config: { peft_type: 'LORA', use_dora: true, r: 0 }, message: /r:/ },
   ],
 });

@@ -14,11 +14,13 @@ testAdapter(loraContribution, {
     },
     { target_modules: '.*mlp.*', r: 3 },
     { target_modules: ['v_proj'], layers_to_transform: [5, 7] },
+    { modules_to_save: ['embed_tokens', 'norm', 'layers.5.self_attn'], bias: 'all' },
+    { target_modules: ['up_proj'], bias: 'lora_only', modules_to_save: ['lm_head'], ensure_weight_tying: true },
   ],
   foreign: [{ peft_type: 'IA3' }, { peft_type: 'LORA', use_dora: true }],
   refused: [
-    { config: { peft_type: 'LORA', bias: 'all' }, message: /bias is "all"/ },
-    { config: { peft_type: 'LORA', modules_to_save: ['lm_head'] }, message: /modules_to_save/ },
+    { config: { peft_type: 'LORA', bias: 'boft_only' }, message: /bias:/ },
+    { config: { peft_type: 'LORA', exclude_modules: ['lm_head'] }, message: /exclude_modules/ },
     { config: { peft_type: 'LORA', r: 0 }, message: /r:/ },
   ],
 });

@@ -6,7 +6,8 @@ import { testStrategy } from '@glulam/testing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { depthUpStrategy, mergekitStrategy, readMergekitLayers, repeatYourselfStrategy, slidingWindowsStrategy, wholeStackStrategy } from './index.js'; // prettier-ignore
+import { depthUpStrategy,
+  llamaProStrategy, mergekitStrategy, readMergekitLayers, repeatYourselfStrategy, slidingWindowsStrategy, wholeStackStrategy } from './index.js'; // prettier-ignore
 
 const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i);
 
@@ -42,6 +43,28 @@ testStrategy(slidingWindowsStrategy, {
     { physicalLayers: 8, options: { window: 4, step: 3 }, message: /the last window would not end with layer 7/ },
   ],
 }); // prettier-ignore
+
+testStrategy(llamaProStrategy, {
+  valid: [
+    { physicalLayers: 4, options: { layers: 6 }, physical: [0, 1, 1, 2, 3, 3] },
+    { physicalLayers: 3, options: { layers: 6 }, physical: [0, 0, 1, 1, 2, 2] },
+    { physicalLayers: 3, options: { layers: 4 }, physical: [0, 1, 2, 2] },
+  ],
+  invalid: [
+    { physicalLayers: 6, options: { layers: 10 }, message: /layers is 10, and 6 layers take in .* if there are 7, 8, 9, 12/ },
+    { physicalLayers: 4, options: { layers: 4 }, message: /layers is 4/ },
+    { physicalLayers: 4, options: { layers: 6, gate: 'learned' }, message: /gate/ },
+  ],
+}); // prettier-ignore
+
+test('LLaMA-Pro’s 40 layers of 32: after every fourth a copy of it with weights of its own that begin at zero', () => {
+  const layers = llamaProStrategy.expand(32, { layers: 40 });
+  expect(layers).toHaveLength(40);
+  layers.forEach((layer, index) => {
+    const physical = Math.floor(index / 5) * 4 + Math.min(index % 5, 3);
+    expect(layer).toEqual(index % 5 === 4 ? { physical, weights: 'own', start: 'zero' } : { physical });
+  });
+});
 
 test('all contiguous choices of 32 layers that repeat-yourself has: 529 maps with the whole base', () => {
   // j - i + 32 layers for every 0 <= i < j <= 32; 528 of them, and the base itself.

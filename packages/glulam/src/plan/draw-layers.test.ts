@@ -38,6 +38,16 @@ describe('virtual layers over physical ones', () => {
     ]);
   });
 
+  test('so are layers with weights of their own', () => {
+    expect(drawLayers(2, [{ physical: 0 }, { physical: 1 }, { physical: 1, weights: 'own', start: 'zero' }])).toEqual([
+      'physical  0',
+      '    0..1  ██',
+      '       2  ·▒',
+      '  visits  12',
+      '          ▒ with weights of their own',
+    ]);
+  });
+
   test('many layers on a narrow terminal share columns, many stretches are counted', () => {
     const lines = drawLayers(80, map([0, 80], [40, 80]), 40);
     expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(40);
