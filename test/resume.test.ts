@@ -69,6 +69,35 @@ describe('a resumed run', () => {
     expect(checkpointsOf(run.out)).toEqual(['step-00000007', 'step-00000009', 'step-00000012']);
   });
 
+  test.each<[string, Partial<RunConfigInput>]>([
+    ['layers with weights of their own', { expansion: { kind: 'llama_pro', layers: 10 }, adapter: { kind: 'none' } }],
+    [
+      'own repeats beside LoRA, with biases and modules to save',
+      {
+        expansion: {
+          kind: 'layer_map',
+          layer_map: [
+            [0, 8],
+            [6, 8],
+          ],
+          weights: 'own',
+          gate: 'learned',
+        },
+        adapter: { kind: 'lora', lora_dropout: 0.1, modules_to_save: ['embed_tokens', 'norm'] },
+      },
+    ],
+    ['the whole model', { adapter: { kind: 'full' } }],
+  ])('so does one that trains %s', async (_, model) => {
+    const [never, run] = [0, 1].map(() =>
+      tinyRun({ ...changes, ...model, train: { ...settings, steps: 4, learningRate: 1e-3 } }),
+    );
+    await sitting(never!, {});
+    await sitting(run!, { stopAt: 2 });
+    expect(await sitting(run!, { resume: true })).toMatchObject({ steps: 4, stopped: undefined });
+    expect(lossesByStep(run!.out)).toEqual(lossesByStep(never!.out));
+    expect(adapterOf(run!.out).equals(adapterOf(never!.out))).toBe(true);
+  });
+
   const damages: [string, (checkpoint: string) => void][] = [
     ['a flipped bit in the optimizer', (at) => flip(path.join(at, 'optimizer.safetensors'), -5)],
     ['a flipped bit in the adapter', (at) => flip(path.join(at, 'adapter/adapter_model.safetensors'), -5)],

@@ -53,22 +53,33 @@ describe('a run', () => {
     expect(losses[3]).not.toEqual(losses[0]);
   });
 
-  test('accumulating two batches equals one of twice the size', async () => {
-    const losses: number[][] = [];
-    for (const size of [
-      { batch: 4, accumulate: 2 },
-      { batch: 8, accumulate: 1 },
-    ]) {
-      const adapter = { kind: 'lora', r: 8 };
-      const { out, config, composition } = tinyRun({
-        adapter,
-        precision: 'float32',
-        train: { steps: 4, learningRate: 2e-3, ...size },
-      });
-      await train(config, composition);
-      losses.push(lossesOf(out));
-    }
-    losses[0]!.forEach((loss, step) => expect(Math.abs(loss - losses[1]![step]!)).toBeLessThan(1e-5));
+  test.each([{ kind: 'lora', r: 8 }, { kind: 'full' }])(
+    'accumulating two batches equals one of twice the size: %j',
+    async (adapter) => {
+      const losses: number[][] = [];
+      for (const size of [
+        { batch: 4, accumulate: 2 },
+        { batch: 8, accumulate: 1 },
+      ]) {
+        const { out, config, composition } = tinyRun({
+          adapter,
+          precision: 'float32',
+          train: { steps: 4, learningRate: adapter.kind === 'full' ? 2e-4 : 2e-3, ...size },
+        });
+        await train(config, composition);
+        losses.push(lossesOf(out));
+      }
+      losses[0]!.forEach((loss, step) => expect(Math.abs(loss - losses[1]![step]!)).toBeLessThan(1e-5));
+    },
+  );
+
+  test('that would train nothing is refused before anything is written', async () => {
+    const { out, config, composition } = tinyRun({ adapter: { kind: 'none' } });
+    await expect(train(config, composition)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/nothing would be trained: the adapter sits nowhere/),
+    });
+    expect(existsSync(out)).toBe(false);
   });
 
   test('without held-out data it trains all the same, and evaluates nothing', async () => {

@@ -16,7 +16,8 @@ export const shapes = {
   bench: { hidden_size: 2048, intermediate_size: 7168, num_hidden_layers: 16, num_attention_heads: 16, num_key_value_heads: 4, vocab_size: 32000 },
 }; // prettier-ignore
 
-function* tensorsOf(shape) {
+/** Name and shape of each tensor. */
+export function* tensorsOf(shape) {
   const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
   const keyValues = (hidden / shape.num_attention_heads) * shape.num_key_value_heads;
   yield ['model.embed_tokens.weight', [vocabulary, hidden]];
