@@ -23,7 +23,12 @@ const adapters = {
   lora: { kind: 'lora', r: 8, lora_alpha: 16 },
   'ranks by visits': { kind: 'lora', r: { first: 2, repeats: 6 }, lora_alpha: 8 },
   'repeats alone, rsLoRA': { kind: 'lora', r: { first: 0, repeats: 6 }, lora_alpha: 8, use_rslora: true },
-  'modules to save': { kind: 'lora', r: 4, modules_to_save: ['embed_tokens', 'lm_head', 'norm', 'v_proj'], bias: 'all' },
+  'modules to save': {
+    kind: 'lora',
+    r: 4,
+    modules_to_save: ['embed_tokens', 'lm_head', 'norm', 'v_proj'],
+    bias: 'all',
+  },
   dora: { kind: 'dora', r: 8, lora_alpha: 16, loraplus_lr_ratio: 4 },
 };
 let wrong = 0;
