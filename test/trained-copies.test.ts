@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { fullContribution, noneContribution } from '@glulam/adapter-full';
@@ -26,6 +26,7 @@ import {
   openSafetensors,
   readFloats,
   scope,
+  writeSafetensors,
   type Engine,
 } from '@glulam/tensors';
 import { frobenius, openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
@@ -146,6 +147,38 @@ describe('PEFT’s files', () => {
     for (const field of ['bias', 'modules_to_save', 'layer_replication', 'use_dora'])
       expect(after![field], field).toEqual(before![field]);
     expect(after!['ensure_weight_tying'] ?? false).toBe(before!['ensure_weight_tying']);
+  });
+
+  test('bias all with a module to save: what PEFT saves more than once is read once', async () => {
+    const folder = path.join(freshFolder(), 'adapter');
+    cpSync(path.join(fixtures, 'tied-together/adapter'), folder, { recursive: true });
+    const config = path.join(folder, 'adapter_config.json');
+    const fields = JSON.parse(readFileSync(config, 'utf8')) as Record<string, unknown>;
+    writeFileSync(
+      config,
+      JSON.stringify({ ...fields, modules_to_save: ['model.embed_tokens', 'layers.1.self_attn.k_proj'] }),
+    );
+    const file = path.join(folder, 'adapter_model.safetensors');
+    const saved = openSafetensors(file);
+    const copy = (name: string, to = name, shape = saved.source(name).shape, values = readFloats(saved.source(name))) =>
+      ({ name: to, shape, dtype: 'float32' as const, values }); // prettier-ignore
+    const module = `${peftPrefix}model.layers.1.self_attn.k_proj`;
+    await writeSafetensors(file, [
+      ...saved.names().map((name) => copy(name)),
+      copy(`${module}.bias`, `${module}.original_module.bias`),
+      copy(`${module}.bias`, `${module}.modules_to_save.default.bias`),
+      { name: `${module}.weight`, shape: [12, 24], dtype: 'float32', values: new Float32Array(12 * 24) },
+    ]);
+    const { adapter, layers, values } = readPeftAdapter(folder, adapters);
+    const checkpoint = openCheckpoint(path.join(fixtures, 'tied-together/base'), families);
+    const decoder = createDecoder({
+      engine: createReferenceEngine(),
+      checkpoint,
+      adapter,
+      layers,
+      adapterValues: values,
+    });
+    expect(decoder.parameters.get('model.layers.1.self_attn.k_proj.weight')?.shape).toEqual([12, 24]);
   });
 
   test('a shared bias that differs between virtual layers is refused', () => {

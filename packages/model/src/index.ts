@@ -28,8 +28,7 @@ export { describeCheckpoint, openCheckpoint, parameterCount } from './checkpoint
 export type { BaseTensor } from './base-tensors.js';
 export { linearShape } from './base-tensors.js';
 export type { AdapterValues, TrainedValues } from './adapter-values.js';
-export type { AdaptedSite, TrainedCopy, TrainedTensors } from './trained-tensors.js';
-export { describeTrained } from './trained-tensors.js';
+export type { TrainedCopy } from './trained-tensors.js';
 export type { Decoder, DecoderOptions, PassOptions } from './decoder.js';
 export { createDecoder } from './decoder.js';
 export { createFrozenRows } from './frozen-rows.js';

@@ -69,6 +69,8 @@ export function readAdapterTensors(folder: string): AdapterValues {
   for (const name of tensors.names()) {
     if (!name.startsWith(prefix))
       throw new ModelError('ADAPTER_INVALID', `${weights} has the tensor ${name}; PEFT's names begin with ${prefix}`);
+    // With bias 'all' PEFT saves the biases of a module to save two times more, by its own names for the copies.
+    if (/\.(original_module|modules_to_save)\./.test(name)) continue;
     const source = tensors.source(name);
     values.set(name.slice(prefix.length), {
       shape: source.shape,

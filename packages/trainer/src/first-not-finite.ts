@@ -37,7 +37,12 @@ export async function firstNotFinite(
     const virtual = virtualOf(decoder, parameter);
     if (virtual !== undefined && !broken.has(virtual) && !(await finite(gradient))) broken.add(virtual);
   }
-  if (broken.size === 0) return 'every virtual layer gave finite values: what is not finite comes from the output head';
+  if (broken.size === 0) {
+    for (const [parameter, gradient] of gradients)
+      if (!(await finite(gradient)))
+        return `every virtual layer gave finite values; the gradient of ${parameter} is not`;
+    return 'every virtual layer gave finite values: what is not finite comes from the output head, or is a norm too large';
+  }
   return `the forward pass is finite; going back, the first gradient that is not is of ${name(Math.max(...broken))}`;
 }
 

@@ -16,7 +16,7 @@ export function* rowBlocks(
   shape: readonly number[],
   multiple = 1,
 ): Generator<{ readonly start: number; readonly end: number }> {
-  const rows = shape[0]!;
+  const rows = shape[0] ?? 1;
   const width = sizeOf(shape) / rows;
   const step = Math.max(1, Math.floor(blockValues / width / multiple)) * multiple;
   for (let start = 0; start < rows; start += step) yield { start, end: Math.min(start + step, rows) };

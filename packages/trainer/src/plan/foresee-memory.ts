@@ -23,6 +23,8 @@ export interface ForeseenBytes {
   readonly logits: number;
   /** Keys and values of one token in all virtual layers, when text is generated. */
   readonly keyValuesPerToken: number;
+  /** Of the largest trained tensor, which this process holds besides while a checkpoint is written. */
+  readonly written: number;
   /** The most at once that cannot be evicted. Not all of the above are alive at the same time. */
   readonly peak: number;
 }
@@ -49,6 +51,7 @@ export async function foreseeMemory(
   const { beta1, beta2, epsilon, weightDecay, recompute, maxGradientNorm } = train;
   const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1, beta2, epsilon, weightDecay });
   const adapters = [...decoder.parameters.values()].reduce((sum, { size }) => sum + 4 * size, 0);
+  const written = [...decoder.parameters.values()].reduce((most, { size }) => Math.max(most, 4 * size), 0);
   const training = { seed: 0, step: 0 };
   const batch = labelBatch(examples);
 
@@ -80,6 +83,7 @@ export async function foreseeMemory(
     activations,
     logits,
     keyValuesPerToken: 2 * layers.length * width,
+    written,
     peak: engine.reservedPeakBytes,
   };
 }

@@ -91,7 +91,7 @@ export async function planRun(
 
   const memory = availableMemory();
   const held = anonymousBytes();
-  const taken = foreseen.peak + heapGrowth;
+  const taken = foreseen.peak + foreseen.written + heapGrowth;
   return {
     base: config.base,
     family: checkpoint.family.kind,
