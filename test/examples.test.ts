@@ -1,3 +1,9 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { RunEvent } from '@glulam/trainer';
+import { run } from 'glulam';
+import llamaPro from '../examples/quickstart/llama-pro.config.js';
 import { afterEach, expect, test, vi } from 'vitest';
 
 // The examples run as their readers run them; what they print is what is looked at.
@@ -32,4 +38,31 @@ test('decoder and trainer without config or plugins learn two answers', async ()
   expect(losses).toHaveLength(20);
   expect(losses.at(-1)!).toBeLessThan(losses[0]! / 2);
   expect(text.join('')).toMatch(/2 \+ 3 = 5/);
+});
+
+test('LLaMA-Pro’s recipe begins with the base’s loss and trains the copies alone', async () => {
+  const out = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-llama-pro-')), 'run');
+  const folder = path.resolve(import.meta.dirname, '../examples/quickstart');
+  const told: RunEvent[] = [];
+  const short = { train: { ...llamaPro.train, steps: 6, warmupSteps: 1 }, reporters: [], out };
+  const onEvent = (event: RunEvent): void => void told.push(event);
+  await run({ ...llamaPro, ...short }, { folder, onEvent });
+  const base = {
+    ...llamaPro,
+    ...short,
+    expansion: undefined,
+    adapter: undefined,
+    train: { steps: 1 },
+    out: `${out}-base`,
+  };
+  await run(base, { folder, onEvent });
+  const scores = told.flatMap((event) => (event.type === 'evaluation.finished' ? [event.scores['loss']!] : []));
+  expect(scores[0]).toBe(scores[2]);
+  expect(scores[1]).toBeLessThan(scores[0]! - 0.05);
+  // Two copies of a layer: attention, MLP and norms.
+  const layer = 192 * 192 * 2 + 2 * 64 * 192 + 3 * 512 * 192 + 2 * 192;
+  expect(told.find((event) => event.type === 'run.started')).toMatchObject({
+    virtualLayers: 10,
+    trainableParameters: 2 * layer,
+  });
 });
