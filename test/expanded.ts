@@ -6,10 +6,13 @@ import { mistralFamily } from '@glulam/family-mistral';
 import {
   createDecoder,
   generateTokens,
+  linearNames,
   linearSites,
   openCheckpoint,
   packTokens,
+  wholeShape,
   type Adapter,
+  type AdapterContribution,
   type AdapterValues,
   type Checkpoint,
   type Decoder,
@@ -17,27 +20,66 @@ import {
   type VirtualLayer,
 } from '@glulam/model';
 import { createReferenceEngine, normals, openSafetensors, readFloats, sizeOf, writeSafetensors } from '@glulam/tensors';
+import { z } from 'zod';
 
 export const root = path.resolve(import.meta.dirname, '..');
 export const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');
 export const families = [mistralFamily, llamaFamily];
 export const freshFolder = (): string => mkdtempSync(path.join(tmpdir(), 'glulam-expanded-'));
 
-/** An adapter's tensors (and gates) with random values, so that everything in them counts. */
-export function randomValues({ shape }: Checkpoint, layers: readonly VirtualLayer[], adapter: Adapter): AdapterValues {
+/**
+ * An adapter's tensors (and gates) with random values, so that everything in them counts. What is never trained is the same
+ * on all visits to a physical layer.
+ */
+export function randomValues(
+  { shape }: Pick<Checkpoint, 'shape'>,
+  layers: readonly VirtualLayer[],
+  adapter: Adapter,
+  seed = 7,
+): AdapterValues {
   const values = new Map<string, { shape: readonly number[]; values: Float32Array }>();
-  const put = (name: string, size: readonly number[], spread: number, center = 0): void => {
-    const drawn = normals(sizeOf(size), [7, 7, 7, values.size]).map((value) => center + spread * value);
+  const put = (name: string, size: readonly number[], spread: number, center = 0): Float32Array => {
+    const drawn = normals(sizeOf(size), [seed, 7, 7, values.size]).map((value) => center + spread * value);
     values.set(name, { shape: size, values: drawn });
+    return drawn;
   };
   for (const site of linearSites(shape, layers))
-    for (const { name, shape: size } of adapter.at(site)?.parameters ?? [])
-      put(`${site.path}.${name}`, size, 0.1, /scale|magnitude/.test(name) ? 1 : 0);
+    for (const parameter of adapter.at(site)?.parameters ?? []) {
+      const { name, fixed } = parameter;
+      const size = wholeShape(parameter);
+      const drawn = put(`${site.path}.${name}`, size, 0.1, /scale|magnitude/.test(name) ? 1 : 0);
+      if (fixed === undefined) continue;
+      const common = normals(drawn.length, [seed, site.physical, linearNames.indexOf(site.linear), fixed.axis]);
+      drawn.forEach((_, at) => {
+        const place = fixed.axis === 0 ? Math.floor(at / size[1]!) : at % size[1]!;
+        if (place >= parameter.shape[fixed.axis]!) drawn[at] = 0.1 * common[at]!;
+      });
+    }
   layers.forEach(({ gate }, virtual) => {
     if (gate !== undefined) put(`${shape.names.layer(virtual)}.gate`, [1], 0.1, 0.6);
   });
   return values;
 }
+
+/** IA3 (Liu et al. 2022), from the contract alone: keys, values and the MLP's inner activations are rescaled. */
+export const ia3: AdapterContribution<object> = {
+  kind: 'ia3',
+  schema: z.strictObject({}),
+  create: () => ({
+    kind: 'ia3',
+    at({ linear, inFeatures, outFeatures }) {
+      const inner = linear === 'mlp.down_proj';
+      if (!inner && linear !== 'self_attn.k_proj' && linear !== 'self_attn.v_proj') return undefined;
+      const shape = [inner ? inFeatures : outFeatures];
+      return {
+        parameters: [{ name: 'ia3_scale', shape, initial: () => new Float32Array(shape[0]!).fill(1) }],
+        form: ({ ia3_scale: scale }) => (inner ? { inScale: scale! } : { outScale: scale! }),
+      };
+    },
+    peftConfig: () => ({ peft_type: 'IA3', task_type: 'CAUSAL_LM' }),
+  }),
+  fromPeft: (config) => (config['peft_type'] === 'IA3' ? {} : undefined),
+};
 
 /** A base with random weights and a bias in every linear layer, as a Llama of transformers may have. */
 export async function biasedBase(): Promise<string> {

@@ -24,6 +24,7 @@ import {
   difference,
   families,
   freshFolder,
+  ia3,
   randomValues,
   root,
   tiny,
@@ -50,21 +51,6 @@ const gated: VirtualLayer[] = [
 ];
 
 const adapters = [loraContribution, doraContribution] as readonly AdapterContribution[];
-
-/** IA3 (Liu et al. 2022), from the contract alone: keys, values and the MLP's inner activations are rescaled. */
-const ia3: Adapter = {
-  kind: 'ia3',
-  at({ linear, inFeatures, outFeatures }) {
-    const inner = linear === 'mlp.down_proj';
-    if (!inner && linear !== 'self_attn.k_proj' && linear !== 'self_attn.v_proj') return undefined;
-    const shape = [inner ? inFeatures : outFeatures];
-    return {
-      parameters: [{ name: 'ia3_scale', shape, initial: () => new Float32Array(shape[0]!).fill(1) }],
-      form: ({ ia3_scale: scale }) => (inner ? { inScale: scale! } : { outScale: scale! }),
-    };
-  },
-  peftConfig: () => ({}),
-};
 
 /** Low rank, a bias, and a factor that follows from the frozen weight's rows. */
 const magnitude: Adapter = {
@@ -117,7 +103,7 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
 
   test('adapters that other people wrote: IA3, and one whose form follows from the frozen weight', async () => {
     const choice = { kind: 'other', options: {} };
-    await check(sourceOf(tiny, gated, { adapter: ia3, choice }));
+    await check(sourceOf(tiny, gated, { adapter: ia3.create({}), choice }));
     await check(sourceOf(await biasedBase(), gated, { adapter: magnitude, choice }));
   });
 
@@ -233,8 +219,9 @@ describe('what cannot be', () => {
   }); // prettier-ignore
 
   test('a form of the wrong shape', async () => {
-    const wrong: Adapter = { ...ia3, at: (site) => {
-      const right = ia3.at(site);
+    const scaled = ia3.create({});
+    const wrong: Adapter = { ...scaled, at: (site) => {
+      const right = scaled.at(site);
       return right && { ...right, form: (_, { ops }) => ({ outScale: ops.reshape(ops.engine.full([3], 1), [3]) }) };
     } }; // prettier-ignore
     const source = sourceOf(tiny, plain, { adapter: wrong, choice: { kind: 'wrong', options: {} } });

@@ -3,6 +3,7 @@ import type { Engine, LinearForm, Operations, RandomKey, Tensor } from '@glulam/
 import type { z } from 'zod';
 import type { BaseTensor } from './base-tensors.js';
 import type { LinearName } from './family.js';
+import type { PrincipalParts } from './low-rank/principal-parts.js';
 
 /** A frozen linear layer of one virtual layer: where an adapter may sit. */
 export interface LinearSite {
@@ -25,6 +26,19 @@ export interface AdapterParameter {
   initial(context: InitialContext): Float32Array | Tensor;
   /** Multiplies the learning rate; default 1. */
   readonly learningRateFactor?: number | undefined;
+  /**
+   * A part that is never trained: so many rows (axis 0) or columns (axis 1) behind the trained ones. Forms and files have
+   * both as one tensor, whose first values come from `SiteAdapter.firstValues`. Sites of one physical layer that say the
+   * same name, size and `group` have the same fixed part, and hold it once.
+   */
+  readonly fixed?: { readonly axis: 0 | 1; readonly size: number; readonly group: string } | undefined;
+}
+
+/** The shape that files and forms have, fixed part included. */
+export function wholeShape({ shape, fixed }: Pick<AdapterParameter, 'shape' | 'fixed'>): readonly number[] {
+  return fixed === undefined
+    ? shape
+    : shape.map((length, axis) => (axis === fixed.axis ? length + fixed.size : length));
 }
 
 export interface InitialContext {
@@ -40,6 +54,11 @@ export interface FrozenRows {
   squares(): Tensor;
   /** x W^T of some rows x [n, in]: [n, out], float32, with operands of the engine's precision. */
   times(x: Tensor): Tensor;
+  /**
+   * The first singular triples of the weight, in float32 whatever the engine's precision: so many iterations, or until
+   * |W^T u - sigma v| is 1e-5 of the largest sigma. Computed once a physical layer, rank and number of iterations.
+   */
+  principal(rank: number, iterations?: number): Promise<PrincipalParts>;
 }
 
 /** What a forward pass tells an adapter. */
@@ -63,6 +82,12 @@ export interface ApplyContext extends FormContext {
 export interface SiteAdapter {
   readonly parameters: readonly AdapterParameter[];
   form(tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm;
+  /**
+   * First values, in whole shapes, of parameters that cannot say them at once or have a fixed part; the others are drawn
+   * by their `initial`.
+   */
+  readonly firstValues?:
+    ((context: { readonly frozen: FrozenRows }) => Promise<Readonly<Record<string, Float32Array>>>) | undefined;
   /**
    * The layer's output where no form says it, such as DoRA's in training with dropout: undefined where the form does.
    * The checkpoint's bias is added to what it returns.

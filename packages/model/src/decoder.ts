@@ -14,19 +14,29 @@ import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
 import { checkAdapterValues, type AdapterValues } from './adapter-values.js';
 import type { TokenBatch } from './batch.js';
 import type { Checkpoint } from './checkpoint.js';
+import { ModelError } from './errors.js';
 import { linearNames, type DecoderShape, type LinearName } from './family.js';
 import { createFrozenRows } from './frozen-rows.js';
+import { createFixedParts, splitValues, type FixedPart } from './fixed-parts.js';
 import type { KeyValueCache } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
 import { openWeights, readCopy, type LayerWeights } from './model-weights.js';
 import { describeTrained, gateName, type TrainedCopy } from './trained-tensors.js';
 import { checkVirtualLayers, unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
 
+/** A frozen linear layer with an adapter. */
+interface AdaptedLinear {
+  readonly adapter: SiteAdapter;
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  /** What stands behind some of the tensors and is not trained. */
+  readonly behind: Readonly<Record<string, FixedPart>>;
+}
+
 /** One virtual layer, ready to run. */
 interface Layer {
   readonly record: VirtualLayer;
   readonly weights: LayerWeights;
-  readonly sites: ReadonlyMap<LinearName, { readonly adapter: SiteAdapter; readonly tensors: Record<string, Tensor> }>;
+  readonly sites: ReadonlyMap<LinearName, AdaptedLinear>;
   /** [1] */
   readonly gate: Tensor | undefined;
   readonly parameters: readonly Tensor[];
@@ -62,6 +72,8 @@ export interface Decoder {
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** The parameters that began as tensors of the base. */
   readonly copies: readonly TrainedCopy[];
+  /** By the same names, what stands behind some of them and is not trained. */
+  readonly fixed: ReadonlyMap<string, FixedPart>;
   /** By the same names, where an adapter sets one. */
   readonly learningRateFactors: ReadonlyMap<string, number>;
   /** Hidden states after the last norm, [tokens, hidden], held by the caller. */
@@ -82,8 +94,26 @@ export interface DecoderOptions {
   readonly adapter?: Adapter | undefined;
   /** Values of adapter tensors by name instead of fresh ones; `zeros` draws none, for plans. */
   readonly adapterValues?: AdapterValues | 'zeros' | undefined;
+  /** Of fresh adapters that must look into the base for them: what `readFirstValues` returned. */
+  readonly firstValues?: AdapterValues | undefined;
   /** Of the adapters' first values. */
   readonly seed?: number | undefined;
+}
+
+/** Adapters that look into the base for first values need time, and a decoder is made at once. */
+function missing(name: string): never {
+  throw new ModelError(
+    'BAD_ARGUMENT',
+    `${name} begins as a part of the base: pass what readFirstValues returns as firstValues, or saved values as adapterValues`,
+  );
+}
+
+/** An adapter's tensors as forms have them, with what is not trained behind them. */
+function wholeTensors(ops: Operations, { tensors, behind }: AdaptedLinear): Readonly<Record<string, Tensor>> {
+  const joined = Object.entries(behind).map(
+    ([name, { axis, tensor }]) => [name, ops.concatenate([tensors[name]!, tensor], axis)] as const,
+  );
+  return joined.length === 0 ? tensors : { ...tensors, ...Object.fromEntries(joined) };
 }
 
 /** Sets the draws of first values apart from those of training steps, whose key begins alike. */
@@ -107,15 +137,19 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
   const frozenRows = createFrozenRows(engine);
-  const parameter = (name: string, size: readonly number[], initial: () => Float32Array | Tensor): Tensor => {
-    const first = (): Tensor => {
-      const values = given?.get(name)?.values ?? initial();
-      return values instanceof Tensor ? values : engine.upload(values, size);
-    };
-    const tensor = hold(zeros ? engine.full(size, 0) : first());
+  const known = (name: string): Float32Array | undefined => (given ?? options.firstValues)?.get(name)?.values;
+  const fixedParts = createFixedParts((values, size) =>
+    hold(values === undefined ? engine.full(size, 0) : engine.upload(values, size)),
+  );
+  const fixed = new Map<string, FixedPart>();
+  const train = (name: string, size: readonly number[], first: () => Float32Array | Tensor): Tensor => {
+    const values = zeros ? engine.full(size, 0) : first();
+    const tensor = hold(values instanceof Tensor ? values : engine.upload(values, size));
     parameters.set(name, tensor);
     return tensor;
   };
+  const parameter = (name: string, size: readonly number[], initial: () => Float32Array | Tensor): Tensor =>
+    train(name, size, () => known(name) ?? initial());
   const copies = new Map(
     trained.copies.map((copy) => [copy, parameter(copy.name, copy.shape, () => readCopy(engine, checkpoint, copy))]),
   );
@@ -123,20 +157,29 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const layers = records.map((record, virtual): Layer => {
     const weights = base.layer(record, virtual);
     const own: Tensor[] = [...weights.copies];
-    const adapters = new Map<LinearName, { adapter: SiteAdapter; tensors: Record<string, Tensor> }>();
-    for (const { site, adapter: each } of trained.adapted) {
+    const adapters = new Map<LinearName, AdaptedLinear>();
+    for (const { site, adapter } of trained.adapted) {
       const { weight } = weights.linears[site.linear];
-      if (each === undefined || site.virtual !== virtual || weight instanceof Tensor) continue;
+      if (adapter === undefined || site.virtual !== virtual || weight instanceof Tensor) continue;
       const index = linearNames.indexOf(site.linear);
       const frozen = frozenRows.of(weight);
       const tensors: Record<string, Tensor> = {};
-      for (const [use, { name, shape: size, initial, learningRateFactor }] of each.parameters.entries()) {
+      const behind: Record<string, FixedPart> = {};
+      for (const [use, each] of adapter.parameters.entries()) {
+        const name = `${site.path}.${each.name}`;
         const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
-        tensors[name] = parameter(`${site.path}.${name}`, size, () => initial({ key, engine, frozen }));
-        if (learningRateFactor !== undefined) learningRateFactors.set(`${site.path}.${name}`, learningRateFactor);
-        own.push(tensors[name]);
+        if (each.fixed === undefined) {
+          tensors[each.name] = parameter(name, each.shape, () => each.initial({ key, engine, frozen }));
+        } else {
+          const parts = zeros ? undefined : splitValues(each, known(name) ?? missing(name));
+          tensors[each.name] = train(name, each.shape, () => parts!.trained);
+          behind[each.name] = fixedParts.put(site, each, parts?.fixed);
+          fixed.set(name, behind[each.name]!);
+        }
+        if (each.learningRateFactor !== undefined) learningRateFactors.set(name, each.learningRateFactor);
+        own.push(tensors[each.name]!);
       }
-      adapters.set(site.linear, { adapter: each, tensors });
+      adapters.set(site.linear, { adapter, tensors, behind });
     }
     const gate =
       record.gate === undefined ? undefined : parameter(gateName(shape, virtual), [1], () => new Float32Array(1));
@@ -163,7 +206,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const site = adapters.get(name);
       if (site === undefined) return ops.frozenLinear(input, weight, { bias }, output);
       const key: RandomKey = [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)];
-      const { adapter, tensors } = site;
+      const { adapter } = site;
+      const tensors = wholeTensors(ops, site);
       const context = { ops, training: training !== undefined, key, frozen: frozenRows.of(weight) };
       const applied = adapter.apply?.(input, tensors, {
         ...context,
@@ -205,6 +249,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     adapter,
     sites: trained.adapted.map(({ site }) => site),
     parameters,
+    fixed,
     copies: trained.copies,
     learningRateFactors,
 

@@ -1,12 +1,13 @@
 import { createOperations, detach, scope, type Engine, type FrozenWeight, type Tensor } from '@glulam/tensors';
 import type { FrozenRows } from './adapter.js';
+import { principalParts, type PrincipalParts, type Products } from './low-rank/principal-parts.js';
 
 /** Elements of a weight that are widened to float32 at a time. */
 const blockElements = 2 ** 20;
 
 /**
- * What adapters may know of frozen weights; the squares of each are computed once, and held until `close`. `byBlocks`:
- * products too read some rows at a time, for engines that would widen a whole weight for them.
+ * What adapters may know of frozen weights; squares and principal parts of each are computed once, and held until `close`.
+ * `byBlocks`: products too read some rows at a time, for engines that would widen a whole weight for them.
  */
 export function createFrozenRows(
   engine: Engine,
@@ -15,15 +16,46 @@ export function createFrozenRows(
   // Operations of its own, which no tape ever notes.
   const ops = createOperations(engine);
   const known = new Map<FrozenWeight, Tensor>();
+  const principal = new Map<FrozenWeight, Map<string, Promise<PrincipalParts>>>();
 
-  /** What `body` makes of some rows at a time, put together along `axis`. */
-  const eachBlock = (weight: FrozenWeight, axis: number, body: (rows: Tensor) => Tensor): Tensor => {
+  /** What `body` makes of some rows at a time. */
+  const blocksOf = (weight: FrozenWeight, body: (rows: Tensor, start: number, end: number) => Tensor): Tensor[] => {
     const [rows, columns] = weight.shape as [number, number];
     const step = Math.max(1, Math.floor(blockElements / columns));
     const blocks: Tensor[] = [];
-    for (let start = 0; start < rows; start += step)
-      blocks.push(scope(() => body(engine.readWeight(weight, start, Math.min(rows, start + step)))));
+    for (let start = 0; start < rows; start += step) {
+      const end = Math.min(rows, start + step);
+      blocks.push(scope(() => body(engine.readWeight(weight, start, end), start, end)));
+    }
+    return blocks;
+  };
+  const eachBlock = (weight: FrozenWeight, axis: number, body: (rows: Tensor) => Tensor): Tensor => {
+    const blocks = blocksOf(weight, body);
     return blocks.length === 1 ? blocks[0]! : engine.concatenate(blocks, axis);
+  };
+  const timesByBlocks = (weight: FrozenWeight, x: Tensor): Tensor =>
+    scope(() => eachBlock(weight, 1, (rows) => engine.matmul(x, rows, { transposeB: true })));
+  const timesTransposed = (weight: FrozenWeight, y: Tensor): Tensor =>
+    scope(() => {
+      const parts = blocksOf(weight, (rows, start, end) =>
+        engine.matmul(engine.slice(y, [0, start], [y.shape[0]!, end - start]), rows),
+      );
+      return parts.reduce((sum, part) => engine.binary('add', sum, part));
+    });
+  /** Float32 operands in any precision: `times` would round them to the engine's. */
+  const productsWith = (weight: FrozenWeight): Products => {
+    const [outFeatures, inFeatures] = weight.shape as [number, number];
+    const read = async (product: Tensor): Promise<Float32Array> => {
+      try {
+        return (await engine.read(product)) as Float32Array;
+      } finally {
+        product.release();
+      }
+    };
+    return {
+      times: (x, rows) => read(scope(() => timesByBlocks(weight, engine.upload(x, [rows, inFeatures])))),
+      timesTransposed: (y, rows) => read(scope(() => timesTransposed(weight, engine.upload(y, [rows, outFeatures])))),
+    };
   };
   const squaresOf = (weight: FrozenWeight): Tensor =>
     scope(() => {
@@ -40,14 +72,21 @@ export function createFrozenRows(
         known.set(weight, squares);
         return squares;
       },
-      times: (x) =>
-        byBlocks
-          ? scope(() => eachBlock(weight, 1, (rows) => engine.matmul(x, rows, { transposeB: true })))
-          : ops.frozenLinear(x, weight, {}, 'float32'),
+      times: (x) => (byBlocks ? timesByBlocks(weight, x) : ops.frozenLinear(x, weight, {}, 'float32')),
+      principal(rank, iterations) {
+        const ofWeight = principal.get(weight) ?? new Map<string, Promise<PrincipalParts>>();
+        principal.set(weight, ofWeight);
+        const key = `${rank} ${iterations}`;
+        const parts =
+          ofWeight.get(key) ?? principalParts(productsWith(weight), weight.shape as [number, number], rank, iterations);
+        ofWeight.set(key, parts);
+        return parts;
+      },
     }),
     close() {
       for (const squares of known.values()) squares.release();
       known.clear();
+      principal.clear();
     },
   };
 }

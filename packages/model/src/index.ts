@@ -10,13 +10,15 @@ export type {
   LinearSite,
   SiteAdapter,
 } from './adapter.js';
-export { adapters } from './adapter.js';
+export { adapters, wholeShape } from './adapter.js';
 export type { LowRankOptions } from './low-rank/low-rank-options.js';
 export { lowRankSchema } from './low-rank/low-rank-options.js';
 export { lowRankCopies } from './low-rank/low-rank-copies.js';
 export { lowRankFromPeft, lowRankToPeft } from './low-rank/low-rank-peft.js';
 export type { LowRankSite } from './low-rank/low-rank-site.js';
 export { lowRankSites } from './low-rank/low-rank-site.js';
+export { plainLowRank } from './low-rank/plain-low-rank.js';
+export type { PrincipalParts } from './low-rank/principal-parts.js';
 export { matchRank, rankAt } from './low-rank/ranks.js';
 export { fromPattern, isTarget } from './low-rank/targets.js';
 export type { TokenBatch } from './batch.js';
@@ -31,6 +33,8 @@ export type { AdapterValues, TrainedValues } from './adapter-values.js';
 export type { TrainedCopy } from './trained-tensors.js';
 export type { Decoder, DecoderOptions, PassOptions } from './decoder.js';
 export { createDecoder } from './decoder.js';
+export { readFirstValues } from './first-values.js';
+export type { FixedPart } from './fixed-parts.js';
 export { createFrozenRows } from './frozen-rows.js';
 export type { ModelErrorCode } from './errors.js';
 export { ModelError } from './errors.js';

@@ -134,18 +134,29 @@ export async function writePeftConfig(decoder: Decoder, folder: string, baseName
 }
 
 export async function writeAdapterTensors(decoder: Decoder, folder: string): Promise<void> {
-  const { parameters, engine, copies } = decoder;
+  const { parameters, engine, copies, fixed } = decoder;
   // PEFT's files have what virtual layers share once for each of them.
   const aliases = new Map(notPeft(decoder) === undefined ? copies.map((copy) => [copy.name, copy.aliases]) : []);
   await writeSafetensors(
     path.join(folder, 'adapter_model.safetensors'),
-    [...parameters].flatMap(([name, tensor]) =>
-      [name, ...(aliases.get(name) ?? [])].map((each) => ({
+    [...parameters].flatMap(([name, tensor]) => {
+      const behind = fixed.get(name);
+      const shape = behind === undefined ? tensor.shape : tensor.shape.map((length, axis) => (axis === behind.axis ? length + behind.tensor.shape[axis]! : length)); // prettier-ignore
+      const values = async (): Promise<Float32Array> => {
+        if (behind === undefined) return (await engine.read(tensor)) as Float32Array;
+        const whole = engine.concatenate([tensor, behind.tensor], behind.axis);
+        try {
+          return (await engine.read(whole)) as Float32Array;
+        } finally {
+          whole.release();
+        }
+      };
+      return [name, ...(aliases.get(name) ?? [])].map((each) => ({
         name: prefix + each,
-        shape: tensor.shape,
+        shape,
         dtype: 'float32' as const,
-        values: async () => (await engine.read(tensor)) as Float32Array,
-      })),
-    ),
+        values,
+      }));
+    }),
   );
 }

@@ -1,4 +1,4 @@
-import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
+import { wholeShape, type Adapter, type LinearSite, type SiteAdapter } from './adapter.js';
 import { baseTensors, type BaseTensor } from './base-tensors.js';
 import { ModelError } from './errors.js';
 import type { DecoderShape } from './family.js';
@@ -30,7 +30,7 @@ export interface TrainedTensors {
   readonly copies: readonly TrainedCopy[];
   /** The copy that stands at a place, by `BaseTensor.name`. */
   readonly copyAt: ReadonlyMap<string, TrainedCopy>;
-  /** By PEFT's names without its prefix: `model.layers.7.self_attn.q_proj.lora_A.weight`. */
+  /** In files, by PEFT's names without its prefix: `model.layers.7.self_attn.q_proj.lora_A.weight`. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
 }
 
@@ -77,7 +77,7 @@ export function describeTrained(
   }
   const shapes = new Map<string, readonly number[]>([
     ...adapted.flatMap(({ site, adapter: each }) =>
-      (each?.parameters ?? []).map(({ name, shape: size }) => [`${site.path}.${name}`, size] as const),
+      (each?.parameters ?? []).map((parameter) => [`${site.path}.${parameter.name}`, wholeShape(parameter)] as const),
     ),
     ...layers.flatMap(({ gate }, virtual) => (gate === undefined ? [] : [[gateName(shape, virtual), [1]] as const])),
     ...copies.map(({ name, shape: size }) => [name, size] as const),

@@ -1,4 +1,11 @@
-import { linearNames, type AdapterContribution, type BaseTensor, type LinearSite } from '@glulam/model';
+import {
+  createFrozenRows,
+  linearNames,
+  wholeShape,
+  type AdapterContribution,
+  type BaseTensor,
+  type LinearSite,
+} from '@glulam/model';
 import { createOperations, createReferenceEngine, createTape, normals, sizeOf, Tensor } from '@glulam/tensors';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,7 +63,7 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
         const engine = createReferenceEngine({ precision: 'float32' });
         const ops = createOperations(engine);
         const weight = engine.openWeight(openSafetensors(file).source('w'));
-        const values = engine.readWeight(weight, 0, 10);
+        const frozen = createFrozenRows(engine).of(weight);
         const x = engine.upload(normals(60, [5, 6, 7, 8]), [5, 12]);
         let adapted = 0;
         for (const linear of linearNames) {
@@ -66,21 +73,20 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
           );
           if (place === undefined) continue;
           adapted += 1;
-          const frozen = {
-            squares: () => engine.reshape(engine.reduce('sum', engine.binary('mul', values, values), 1), [10]),
-            times: (rows: Tensor) => engine.matmul(rows, values, { transposeB: true }),
-          };
+          const first = await place.firstValues?.({ frozen });
           const tensors: Record<string, Tensor> = {};
-          for (const [use, { name, shape, initial }] of place.parameters.entries()) {
-            const [first, again] = await Promise.all(
-              [0, 1].map(async () => {
-                const made = initial({ key: [0, 0, 5, use], engine, frozen });
-                return made instanceof Tensor ? engine.read(made) : made;
-              }),
-            );
-            expect(first!.length).toBe(sizeOf(shape));
-            expect(again).toEqual(first);
-            tensors[name] = engine.upload(first!, shape);
+          for (const [use, parameter] of place.parameters.entries()) {
+            const { name, initial, fixed } = parameter;
+            const draw = async () => {
+              const known = first?.[name];
+              if (known !== undefined || fixed !== undefined) return known;
+              const made = initial({ key: [0, 0, 5, use], engine, frozen });
+              return made instanceof Tensor ? ((await engine.read(made)) as Float32Array) : made;
+            };
+            const [values, again] = [await draw(), await draw()];
+            expect(values?.length).toBe(sizeOf(wholeShape(parameter)));
+            expect(again).toEqual(values);
+            tensors[name] = engine.upload(values!, wholeShape(parameter));
           }
           const form = () => place.form(tensors, { ops, training: false, key: [0, 0, 5, 0], frozen });
           const bare = await engine.read(ops.frozenLinear(x, weight, {}, 'float32'));
@@ -130,7 +136,7 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
         for (const virtual of [0, 5]) {
           for (const linear of linearNames) {
             const shapes = [adapter, again].map((each) =>
-              each.at(site(virtual, linear))?.parameters.map(({ name, shape }) => [name, shape]),
+              each.at(site(virtual, linear))?.parameters.map((parameter) => [parameter.name, wholeShape(parameter)]),
             );
             expect(shapes[1]).toEqual(shapes[0]);
           }

@@ -4,6 +4,7 @@ import {
   families,
   openCheckpoint,
   readAdapter,
+  readFirstValues,
   type AdapterChoice,
   type Decoder,
   type Tokenizer,
@@ -50,6 +51,7 @@ export async function openModel(
       layers,
       adapter,
       adapterValues: saved?.values,
+      firstValues: saved === undefined ? await readFirstValues({ engine, checkpoint, layers, adapter }) : undefined,
       seed: config.seed,
     });
     return {

@@ -21,6 +21,7 @@ testAdapter(doraContribution, {
     {},
     { r: 4, lora_alpha: 16, lora_dropout: 0.1, target_modules: ['q_proj', 'down_proj'], use_rslora: true },
     { target_modules: '.*mlp.*', r: 3 },
+    { init_lora_weights: 'pissa', r: 3, lora_alpha: 5 },
     { on: 'repeats' },
     { modules_to_save: ['o_proj'], bias: 'lora_only' },
   ],

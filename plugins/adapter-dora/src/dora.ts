@@ -3,6 +3,7 @@ import {
   lowRankSchema,
   lowRankSites,
   lowRankToPeft,
+  plainLowRank,
   type Adapter,
   type FormContext,
   type LinearSite,
@@ -35,25 +36,25 @@ export function createDora(options: DoraOptions): Adapter {
     at(site) {
       const low = siteOf(site);
       if (low === undefined) return undefined;
-      if (!isDecomposed(options, site))
-        return { parameters: low.parameters, form: (tensors, context) => ({ lowRank: low.lowRank(tensors, context) }) };
+      if (!isDecomposed(options, site)) return plainLowRank(low);
       const form = (tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm => ({
         outScale: context.ops.div(tensors[magnitude]!, rowNorms(low, tensors, context)),
         lowRank: low.lowRank(tensors, context),
       });
       return {
+        firstValues: low.firstValues,
         parameters: [
           ...low.parameters,
           {
             name: magnitude,
             shape: [site.outFeatures],
-            // B begins as zero, so the first norms are those of W.
+            // What is added begins as zero, so the first norms are those of W.
             initial: ({ frozen, engine }) => engine.unary('sqrt', frozen.squares()),
           },
         ],
         form,
-        // With dropout, PEFT scales what it adds for the dropped x alone: y = W x + (m/n - 1) W x' + (m/n) s B A x'. By
-        // W's linearity that is W (x - x') and the form at x'.
+        // With dropout, PEFT scales what it adds for the dropped x alone: y = F x + (m/n - 1) F x' + (m/n) s B A x', F the
+        // frozen layer (with PiSSA less s B0 A0). By its linearity that is F (x - x') and the form at x'.
         apply(x, tensors, context) {
           const { lowRank, ...rest } = form(tensors, context);
           if (lowRank?.dropout === undefined) return undefined;
@@ -61,7 +62,7 @@ export function createDora(options: DoraOptions): Adapter {
           const { dropout, ...plain } = lowRank;
           const dropped = ops.dropout(x, dropout);
           return ops.add(
-            linear(ops.sub(ops.cast(x, 'float32'), dropped), {}),
+            linear(ops.sub(ops.cast(x, 'float32'), dropped), low.frozen(tensors, context)),
             linear(dropped, { ...rest, lowRank: plain }),
           );
         },

@@ -1,4 +1,11 @@
-import { lowRankCopies, lowRankSites, lowRankToPeft, type Adapter, type LowRankOptions } from '@glulam/model';
+import {
+  lowRankCopies,
+  lowRankSites,
+  lowRankToPeft,
+  plainLowRank,
+  type Adapter,
+  type LowRankOptions,
+} from '@glulam/model';
 
 /** Low-rank adaptation (Hu et al. 2021): y = W x + s B A dropout(x), A [r, in], B [out, r], with PEFT's scaling s. */
 export function createLora(options: LowRankOptions): Adapter {
@@ -7,9 +14,7 @@ export function createLora(options: LowRankOptions): Adapter {
     kind: 'lora',
     at(site) {
       const low = siteOf(site);
-      return (
-        low && { parameters: low.parameters, form: (tensors, context) => ({ lowRank: low.lowRank(tensors, context) }) }
-      );
+      return low && plainLowRank(low);
     },
     copies: lowRankCopies(options, (site) => siteOf(site) !== undefined),
     peftConfig: (sites) => lowRankToPeft(options, sites, false),

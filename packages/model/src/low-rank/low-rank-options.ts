@@ -35,8 +35,19 @@ export const lowRankSchema = z.strictObject({
     .union([z.int().min(0), z.array(z.int().min(0))])
     .nullable()
     .default(null),
-  /** true: A is Kaiming-uniform with a = sqrt(5), B zero; gaussian: A is normal with deviation 1 / r. */
-  init_lora_weights: z.union([z.literal(true), z.literal('gaussian')]).default(true),
+  /** What has no adapter though `target_modules` names it, by the same rules. */
+  exclude_modules: z
+    .union([z.string().refine(isRegularExpression, 'expected a regular expression'), z.array(z.string())])
+    .nullable()
+    .default(null),
+  /**
+   * true: A is Kaiming-uniform with a = sqrt(5), B zero; gaussian: A is normal with deviation 1 / r; pissa: both are the
+   * frozen weight's first singular triples, which the weight then lacks (Meng et al. 2024), with a number of iterations
+   * `pissa_niter_16`.
+   */
+  init_lora_weights: z
+    .union([z.literal(true), z.enum(['gaussian', 'pissa']), z.templateLiteral(['pissa_niter_', z.int().min(0)])])
+    .default(true),
   /** Biases that are trained as well: all of the model, or those of linear layers with an adapter. */
   bias: z.enum(['none', 'all', 'lora_only']).default('none'),
   /** Modules that are trained whole, as float32 copies, by the end of their names: `['embed_tokens', 'lm_head']`. */

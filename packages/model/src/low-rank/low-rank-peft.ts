@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { LinearSite } from '../adapter.js';
 import { ModelError } from '../errors.js';
 import type { LowRankOptions } from './low-rank-options.js';
+import { usesPrincipal } from './low-rank-site.js';
 import { rankAt } from './ranks.js';
 import { isAdapted } from './targets.js';
 
@@ -11,7 +12,6 @@ const plainValues: Readonly<Record<string, readonly unknown[]>> = {
   fan_in_fan_out: [false],
   trainable_token_indices: [null],
   target_parameters: [null],
-  exclude_modules: [null],
   layers_pattern: [null],
   alora_invocation_tokens: [null],
   use_qalora: [false],
@@ -62,7 +62,8 @@ export function lowRankToPeft(
   useDora: boolean,
 ): Record<string, unknown> {
   // PEFT takes LoRA+'s ratio where it makes the optimizer, and its files have no place for it.
-  const { matchTrainable: _, loraplus_lr_ratio: __, ensure_weight_tying, ...plain } = options;
+  const { matchTrainable: _, loraplus_lr_ratio: __, ensure_weight_tying, ...trained } = options;
+  const plain = usesPrincipal(options) ? doubled(trained) : trained;
   const fields = {
     ...plain,
     peft_type: 'LORA',
@@ -73,14 +74,15 @@ export function lowRankToPeft(
     fan_in_fan_out: false,
   };
   if (typeof options.r === 'number') return fields;
+  const times = usesPrincipal(options) ? 2 : 1;
   const ranks = new Map<string, number>();
   for (const site of sites) {
     if (!isAdapted(options, site)) continue;
     const rank = rankAt(options, site);
-    if (rank > 0) ranks.set(site.path, rank);
+    if (rank > 0) ranks.set(site.path, times * rank);
   }
   const { first, repeats } = options.r;
-  const r = first > 0 ? first : repeats;
+  const r = times * (first > 0 ? first : repeats);
   const escaped = (path: string): string => path.replaceAll('.', '\\.');
   return {
     ...fields,
@@ -91,5 +93,29 @@ export function lowRankToPeft(
     rank_pattern: Object.fromEntries(
       [...ranks].filter(([, rank]) => rank !== r).map(([path, rank]) => [escaped(path), rank]),
     ),
+  };
+}
+
+/**
+ * A PiSSA adapter as the plain one that it is on an unchanged base: B A - B0 A0 = [B, -B0] [A; A0], of twice the rank and
+ * the same scaling. PEFT converts its own so where `path_initial_model_for_weight_conversion` is given.
+ */
+function doubled<
+  Options extends Pick<
+    LowRankOptions,
+    'r' | 'lora_alpha' | 'rank_pattern' | 'alpha_pattern' | 'use_rslora' | 'init_lora_weights'
+  >,
+>(options: Options): Options {
+  const { r, lora_alpha, rank_pattern, alpha_pattern, use_rslora } = options;
+  const factor = use_rslora ? Math.SQRT2 : 2;
+  const times = (pattern: Readonly<Record<string, number>>, by: number): Record<string, number> =>
+    Object.fromEntries(Object.entries(pattern).map(([key, value]) => [key, by * value]));
+  return {
+    ...options,
+    r: typeof r === 'number' ? 2 * r : r,
+    lora_alpha: factor * lora_alpha,
+    rank_pattern: times(rank_pattern, 2),
+    alpha_pattern: times(alpha_pattern, factor),
+    init_lora_weights: true,
   };
 }

@@ -1,7 +1,8 @@
-import { normals, uniforms, type LinearForm, type Tensor } from '@glulam/tensors';
-import type { AdapterParameter, FormContext, LinearSite } from '../adapter.js';
+import { normals, uniforms, type LinearForm, type Operations, type Tensor } from '@glulam/tensors';
+import type { AdapterParameter, FormContext, LinearSite, SiteAdapter } from '../adapter.js';
 import { ModelError } from '../errors.js';
 import { lowRankFaults, type LowRankOptions } from './low-rank-options.js';
+import type { PrincipalParts } from './principal-parts.js';
 import { rankAt } from './ranks.js';
 import { fromPattern, isAdapted } from './targets.js';
 
@@ -10,9 +11,15 @@ export interface LowRankSite {
   readonly rank: number;
   /** alpha / r, or alpha / sqrt(r) with `use_rslora` (Kalajdzievski 2023). */
   readonly scale: number;
-  /** A [r, in], B [out, r] */
+  /** A [r, in], B [out, r]; with PiSSA A0 and -B0 stand behind them. */
   readonly parameters: readonly AdapterParameter[];
+  readonly firstValues?: SiteAdapter['firstValues'];
+  /** B A, with PiSSA B A - B0 A0. */
   lowRank(tensors: Readonly<Record<string, Tensor>>, context: FormContext): NonNullable<LinearForm['lowRank']>;
+  /** The frozen layer without the adapter: with PiSSA W - s B0 A0. */
+  frozen(tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm;
+  /** The trained part of A and B. */
+  trained(tensors: Readonly<Record<string, Tensor>>, context: FormContext): { readonly A: Tensor; readonly B: Tensor };
 }
 
 /** Check options once; returns what they make of a site, undefined where there is no adapter. By PEFT's rules. */
@@ -24,7 +31,9 @@ export function lowRankSites(kind: string, options: LowRankOptions): (site: Line
     );
   if (faults.length > 0)
     throw new ModelError('ADAPTER_INVALID', `the options of ${kind} do not fit together:\n  ${faults.join('\n  ')}`);
-  const { lora_dropout: rate } = options;
+  const { lora_dropout: rate, init_lora_weights: init } = options;
+  const principal = usesPrincipal(options);
+  const iterations = init === 'pissa' || !principal ? undefined : Number(String(init).slice('pissa_niter_'.length));
 
   return (site) => {
     if (!isAdapted(options, site)) return undefined;
@@ -32,7 +41,23 @@ export function lowRankSites(kind: string, options: LowRankOptions): (site: Line
     if (rank === 0) return undefined;
     const alpha = fromPattern(site, options.alpha_pattern, options.lora_alpha);
     const scale = options.use_rslora ? alpha / Math.sqrt(rank) : alpha / rank;
-    const { inFeatures, outFeatures } = site;
+    const { inFeatures, outFeatures, path } = site;
+    if (principal && rank > Math.min(inFeatures, outFeatures))
+      throw new ModelError(
+        'ADAPTER_INVALID',
+        `${path} has rank ${rank}, and its weight [${outFeatures}, ${inFeatures}] has ${Math.min(inFeatures, outFeatures)} singular values: init_lora_weights "${init}" needs r to be no more`,
+      );
+    // The scale is in A0 and B0.
+    const fixed = (axis: 0 | 1) => (principal ? { axis, size: rank, group: `scale ${scale}` } : undefined);
+    const part = (ops: Operations, tensors: Readonly<Record<string, Tensor>>, which: 0 | 1) => {
+      const [A, B] = [tensors['lora_A.weight']!, tensors['lora_B.weight']!];
+      return principal
+        ? {
+            A: ops.slice(A, [which * rank, 0], [rank, inFeatures]),
+            B: ops.slice(B, [0, which * rank], [outFeatures, rank]),
+          }
+        : { A, B };
+    };
     return {
       rank,
       scale,
@@ -41,24 +66,55 @@ export function lowRankSites(kind: string, options: LowRankOptions): (site: Line
           name: 'lora_A.weight',
           shape: [rank, inFeatures],
           initial: ({ key }) =>
-            options.init_lora_weights === 'gaussian'
+            init === 'gaussian'
               ? normals(rank * inFeatures, key).map((value) => value / rank)
               : // Kaiming-uniform with a = sqrt(5): the bound is sqrt(6 / ((1 + a^2) in)) = 1 / sqrt(in).
                 uniforms(rank * inFeatures, key).map((value) => (2 * value - 1) / Math.sqrt(inFeatures)),
+          fixed: fixed(0),
         },
         {
           name: 'lora_B.weight',
           shape: [outFeatures, rank],
           initial: () => new Float32Array(outFeatures * rank),
           learningRateFactor: options.loraplus_lr_ratio,
+          fixed: fixed(1),
         },
       ],
+      firstValues: principal
+        ? async ({ frozen }) => principalValues(await frozen.principal(rank, iterations), site, scale)
+        : undefined,
       lowRank: (tensors, { training, key }) => ({
         A: tensors['lora_A.weight']!,
         B: tensors['lora_B.weight']!,
         scale,
         dropout: training && rate > 0 ? { rate, key } : undefined,
       }),
+      frozen: (tensors, { ops }) => (principal ? { lowRank: { ...part(ops, tensors, 1), scale } } : {}),
+      trained: (tensors, { ops }) => part(ops, tensors, 0),
     };
   };
+}
+
+export const usesPrincipal = ({ init_lora_weights: init }: Pick<LowRankOptions, 'init_lora_weights'>): boolean =>
+  init !== true && init !== 'gaussian';
+
+/** A = A0 = (S / s)^(1/2) V^T and B = B0 = U (S / s)^(1/2), as PEFT begins; [A; A0] and [B, -B0]. */
+function principalValues(
+  { left, values, right }: PrincipalParts,
+  { inFeatures, outFeatures }: LinearSite,
+  scale: number,
+): Record<string, Float32Array> {
+  const rank = values.length;
+  const A = new Float32Array(2 * rank * inFeatures);
+  const B = new Float32Array(outFeatures * 2 * rank);
+  values.forEach((value, k) => {
+    const root = Math.sqrt(value / scale);
+    for (let i = 0; i < inFeatures; i++)
+      A[k * inFeatures + i] = A[(rank + k) * inFeatures + i] = root * right[k * inFeatures + i]!;
+    for (let o = 0; o < outFeatures; o++) {
+      B[o * 2 * rank + k] = root * left[k * outFeatures + o]!;
+      B[o * 2 * rank + rank + k] = -B[o * 2 * rank + k]!;
+    }
+  });
+  return { 'lora_A.weight': A, 'lora_B.weight': B };
 }

@@ -1,0 +1,44 @@
+import type { Engine } from '@glulam/tensors';
+import { wholeShape, type Adapter } from './adapter.js';
+import type { AdapterValues, TrainedValues } from './adapter-values.js';
+import type { Checkpoint } from './checkpoint.js';
+import { createFrozenRows } from './frozen-rows.js';
+import { describeTrained } from './trained-tensors.js';
+import { unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
+
+/**
+ * First values of adapters that must look into the base for them (PiSSA's), for `createDecoder`; empty for other
+ * adapters. Each weight is looked into once, however many virtual layers share it.
+ */
+export async function readFirstValues({
+  engine,
+  checkpoint: { shape, files },
+  layers = unexpandedLayers(shape.physicalLayers),
+  adapter,
+}: {
+  readonly engine: Engine;
+  readonly checkpoint: Pick<Checkpoint, 'shape' | 'files'>;
+  readonly layers?: readonly VirtualLayer[] | undefined;
+  readonly adapter: Adapter | undefined;
+}): Promise<AdapterValues> {
+  const values = new Map<string, TrainedValues>();
+  const frozenRows = createFrozenRows(engine);
+  const weights = new Map<string, ReturnType<Engine['openWeight']>>();
+  try {
+    for (const { site, adapter: each } of describeTrained(shape, layers, adapter).adapted) {
+      if (each?.firstValues === undefined) continue;
+      const name = `${shape.names.layer(site.physical)}.${site.linear}.weight`;
+      const weight = weights.get(name) ?? engine.openWeight(files.source(name));
+      weights.set(name, weight);
+      const first = await each.firstValues({ frozen: frozenRows.of(weight) });
+      for (const parameter of each.parameters) {
+        const given = first[parameter.name];
+        if (given !== undefined)
+          values.set(`${site.path}.${parameter.name}`, { shape: wholeShape(parameter), values: given });
+      }
+    }
+  } finally {
+    frozenRows.close();
+  }
+  return values;
+}
