@@ -7,16 +7,19 @@ import type { AdapterChoice, AdapterContribution } from './adapter.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import type { DecoderShape } from './family.js';
+import { keepPeftFields } from './peft-fields.js';
 import {
   notPeft,
   readAdapterTensors,
   readPeftAdapter,
+  readPeftConfig,
   writeAdapterTensors,
   writePeftConfig,
   type SavedAdapter,
 } from './peft-files.js';
 
 const fileName = 'glulam.json';
+const peftName = 'adapter_config.json';
 
 const dimension = z.int().positive();
 const layerSchema = z.strictObject({
@@ -74,7 +77,7 @@ export async function writeAdapter(
 
 /** Whether a folder holds an adapter, in the compact form or PEFT's. */
 export function isAdapterFolder(folder: string): boolean {
-  return [fileName, 'adapter_config.json'].some((name) => existsSync(path.join(folder, name)));
+  return [fileName, peftName].some((name) => existsSync(path.join(folder, name)));
 }
 
 /**
@@ -111,8 +114,11 @@ export function readAdapter(folder: string, kinds: readonly AdapterContribution[
       'ADAPTER_INVALID',
       `${file} has options that ${kind} cannot follow: ${z.prettifyError(parsed.error)}`,
     );
+  const created = contribution.create(parsed.data);
+  const peft = existsSync(path.join(folder, peftName)) ? readPeftConfig(folder) : {};
   return {
-    adapter: contribution.create(parsed.data),
+    adapter: keepPeftFields(created, peft).adapter,
+    warnings: [],
     choice: { kind, options: parsed.data },
     layers: compact.layers as SavedAdapter['layers'],
     values: readAdapterTensors(folder),
@@ -124,8 +130,7 @@ export function readAdapter(folder: string, kinds: readonly AdapterContribution[
 export function baseOfAdapter(folder: string): string | undefined {
   const file = path.join(folder, fileName);
   if (existsSync(file)) return readCompact(file).base;
-  const peft = readJson(path.join(folder, 'adapter_config.json')) as Record<string, unknown> | null;
-  const base = peft?.['base_model_name_or_path'];
+  const base = readPeftConfig(folder)['base_model_name_or_path'];
   return typeof base === 'string' ? base : undefined;
 }
 

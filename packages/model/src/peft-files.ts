@@ -6,9 +6,12 @@ import type { Adapter, AdapterChoice, AdapterContribution } from './adapter.js';
 import type { AdapterValues, TrainedValues } from './adapter-values.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
+import { keepPeftFields } from './peft-fields.js';
 import { layerMap, type VirtualLayer } from './virtual-layer.js';
 
 const prefix = 'base_model.model.';
+/** No model has so many layers; a number beyond it would fill the memory with records. */
+const mostLayers = 10_000;
 
 /** An adapter as read: what it is, the virtual layers it was trained on, and its tensors by name. */
 export interface SavedAdapter {
@@ -19,6 +22,8 @@ export interface SavedAdapter {
   readonly values: AdapterValues;
   /** The base's name as the file says it. */
   readonly base: string | undefined;
+  /** For people: what in the files has no use here. */
+  readonly warnings: readonly string[];
 }
 
 /** Read `adapter_config.json` and `adapter_model.safetensors`. */
@@ -30,12 +35,7 @@ export function readPeftAdapter(folder: string, kinds: readonly AdapterContribut
       `${folder} has no adapter_config.json; expected the folder of a PEFT adapter`,
     );
   }
-  let config: Record<string, unknown>;
-  try {
-    config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
-  } catch (cause) {
-    throw new ModelError('ADAPTER_INVALID', `${file} is not JSON: ${(cause as Error).message}`, { cause });
-  }
+  const config = readPeftConfig(folder);
   const adapter = kinds
     .map((kind) => ({ kind, options: kind.fromPeft(config) }))
     .find(({ options }) => options !== undefined);
@@ -47,12 +47,26 @@ export function readPeftAdapter(folder: string, kinds: readonly AdapterContribut
     );
   }
   return {
-    adapter: adapter.kind.create(adapter.options),
+    ...keepPeftFields(adapter.kind.create(adapter.options), config),
     choice: { kind: adapter.kind.kind, options: adapter.options },
     layers: readReplication(config['layer_replication'], file),
     values: readAdapterTensors(folder),
     base: typeof config['base_model_name_or_path'] === 'string' ? config['base_model_name_or_path'] : undefined,
   };
+}
+
+/** The fields of a folder's `adapter_config.json`. */
+export function readPeftConfig(folder: string): Readonly<Record<string, unknown>> {
+  const file = path.join(folder, 'adapter_config.json');
+  let config: unknown;
+  try {
+    config = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new ModelError('ADAPTER_INVALID', `${file} cannot be read as JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof config !== 'object' || config === null || Array.isArray(config))
+    throw new ModelError('ADAPTER_INVALID', `${file} holds ${JSON.stringify(config).slice(0, 80)}; expected an object`);
+  return config as Readonly<Record<string, unknown>>;
 }
 
 /** The tensors of an adapter folder, by `Decoder.parameters`' names. */
@@ -89,10 +103,11 @@ function readReplication(value: unknown, file: string): readonly VirtualLayer[] 
   const intervals = Array.isArray(value) ? (value as unknown[]) : [undefined];
   return intervals.flatMap((interval) => {
     const [start, end] = Array.isArray(interval) ? (interval as unknown[]) : [];
-    if (!Number.isInteger(start) || !Number.isInteger(end) || (start as number) >= (end as number)) {
+    const whole = Number.isInteger(start) && Number.isInteger(end);
+    if (!whole || (start as number) < 0 || (start as number) >= (end as number) || (end as number) > mostLayers) {
       throw new ModelError(
         'ADAPTER_INVALID',
-        `${file} has layer_replication ${JSON.stringify(value)}; expected a list of [start, end] with start < end`,
+        `${file} has layer_replication ${JSON.stringify(value).slice(0, 200)}; expected a list of [start, end] with 0 <= start < end <= ${mostLayers}`,
       );
     }
     return Array.from({ length: (end as number) - (start as number) }, (_, i) => ({ physical: (start as number) + i }));

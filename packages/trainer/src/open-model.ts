@@ -22,6 +22,8 @@ export interface OpenModel {
   readonly tokenizer: Tokenizer;
   /** What `writeAdapter` notes of the adapter. */
   readonly adapterChoice: AdapterChoice;
+  /** For people: what in an adapter's files has no use here. */
+  readonly warnings: readonly string[];
   close(): Promise<void>;
 }
 
@@ -58,6 +60,7 @@ export async function openModel(
       decoder,
       tokenizer,
       adapterChoice: choice,
+      warnings: saved?.warnings ?? [],
       async close() {
         decoder.close();
         await engine.close();

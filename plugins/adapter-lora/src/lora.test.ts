@@ -28,7 +28,7 @@ testAdapter(loraContribution, {
   foreign: [{ peft_type: 'IA3' }, { peft_type: 'LORA', use_dora: true }],
   refused: [
     { config: { peft_type: 'LORA', bias: 'boft_only' }, message: /bias:/ },
-    { config: { peft_type: 'LORA', exclude_modules: ['lm_head'] }, message: /exclude_modules/ },
+    { config: { peft_type: 'LORA', target_parameters: ['lm_head'] }, message: /target_parameters/ },
     { config: { peft_type: 'LORA', r: 0 }, message: /r:/ },
   ],
 });

@@ -26,7 +26,8 @@ ${configHelp}`,
       );
     const model = await openModel(config, composition, adapterFolder === undefined ? {} : { adapterFolder });
     try {
-      const { decoder, tokenizer } = model;
+      const { decoder, tokenizer, warnings } = model;
+      for (const warning of warnings) process.stderr.write(`${warning}\n`);
       const data = await openData(config, composition, tokenizer, { signal, only: 'heldOut' });
       const { heldOut } = data;
       data.close();

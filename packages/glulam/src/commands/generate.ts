@@ -39,7 +39,8 @@ export const generateCommand: Command = {
       adapterFolder === undefined ? {} : { adapterFolder },
     );
     try {
-      const { decoder, tokenizer } = model;
+      const { decoder, tokenizer, warnings } = model;
+      for (const warning of warnings) process.stderr.write(`${warning}\n`);
       const text = prompt.replaceAll('\\n', '\n');
       if (chat === true && tokenizer.chatTemplate === undefined)
         throw new GlulamError('USAGE', 'the base has no chat template; leave --chat out');

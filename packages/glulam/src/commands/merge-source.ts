@@ -36,6 +36,7 @@ export async function openMergeSource(name: string, options: Arguments['options'
   if (adapterFolder === undefined)
     return { source: { checkpoint, layers: describeModel(config, composition, shape).layers }, chatTemplate };
   const saved = readAdapter(adapterFolder, composition.all(adapters), shape);
+  for (const warning of saved.warnings) process.stderr.write(`${warning}\n`);
   return {
     source: { checkpoint, layers: saved.layers ?? unexpandedLayers(shape.physicalLayers), saved },
     chatTemplate,

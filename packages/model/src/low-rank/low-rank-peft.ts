@@ -1,21 +1,25 @@
 import type { z } from 'zod';
 import type { LinearSite } from '../adapter.js';
 import { ModelError } from '../errors.js';
+import { isEmpty } from '../peft-fields.js';
 import type { LowRankOptions } from './low-rank-options.js';
 import { usesPrincipal } from './low-rank-site.js';
 import { rankAt } from './ranks.js';
 import { isAdapted } from './targets.js';
 
-/** Fields that change the arithmetic or the set of tensors; anything but these values cannot be followed here. */
+/**
+ * Fields of PEFT 0.21's LoraConfig that change the arithmetic or the set of tensors; anything but these values cannot be
+ * followed here. Whatever is empty is plain as well.
+ */
 const plainValues: Readonly<Record<string, readonly unknown[]>> = {
   lora_bias: [false],
   fan_in_fan_out: [false],
   trainable_token_indices: [null],
   target_parameters: [null],
-  layers_pattern: [null],
+  layers_pattern: [null, 'layers'],
   alora_invocation_tokens: [null],
   use_qalora: [false],
-  use_bdlora: [null, false],
+  use_bdlora: [null],
   arrow_config: [null],
   kasa_config: [null],
   monteclora_config: [null],
@@ -23,9 +27,19 @@ const plainValues: Readonly<Record<string, readonly unknown[]>> = {
   megatron_config: [null],
 };
 
+/** Those that do not: how first values were found, how PEFT computes, and whose file it is. */
+const harmless: ReadonlySet<string> = new Set([
+  ...['eva_config', 'corda_config', 'lora_ga_config', 'loftq_config', 'runtime_config'],
+  ...['qalora_group_size', 'megatron_core', 'auto_mapping', 'peft_version', 'peft_type', 'task_type', 'revision'],
+  ...['base_model_name_or_path', 'inference_mode', 'layer_replication', 'use_dora'],
+]);
+
+/** First values for which PEFT changes no weight of the base. */
+const plainStarts: readonly unknown[] = [undefined, null, true, false, 'gaussian', 'eva', 'orthogonal', 'mica'];
+
 /**
  * Options of a PEFT `adapter_config.json` of type LORA whose `use_dora` is as given; undefined if it describes another
- * kind of adapter.
+ * kind of adapter. A field that is not known may change the arithmetic, so it is refused unless it is empty.
  */
 export function lowRankFromPeft<Options extends LowRankOptions>(
   config: Readonly<Record<string, unknown>>,
@@ -33,15 +47,24 @@ export function lowRankFromPeft<Options extends LowRankOptions>(
   useDora: boolean,
 ): Options | undefined {
   if (config['peft_type'] !== 'LORA' || (config['use_dora'] === true) !== useDora) return undefined;
-  const faults = Object.entries(plainValues).flatMap(([field, allowed]) => {
-    const value = config[field];
-    const plain = value === undefined || allowed.includes(value) || (Array.isArray(value) && value.length === 0);
-    return plain
+  const faults = Object.entries(config).flatMap(([field, value]) => {
+    if (isEmpty(value) || field in schema.shape || harmless.has(field)) return [];
+    const said = `${field} is ${JSON.stringify(value).slice(0, 200)}`;
+    const allowed = plainValues[field];
+    if (allowed === undefined)
+      return [
+        `${said}, a field that this version does not know and that may change the arithmetic; update Glulam, or take the field out if it does not`,
+      ];
+    const values = Array.isArray(value) ? (value as unknown[]) : [value];
+    return values.every((item) => allowed.includes(item))
       ? []
-      : [
-          `${field} is ${JSON.stringify(value)}; only ${allowed.map((item) => JSON.stringify(item)).join(' or ')} is supported`,
-        ];
+      : [`${said}; only ${allowed.map((item) => JSON.stringify(item)).join(' or ')} is supported`];
   });
+  const start = config['init_lora_weights'];
+  if (!plainStarts.includes(start))
+    faults.push(
+      `init_lora_weights is ${JSON.stringify(start)}, for which PEFT changes the base: save the adapter with path_initial_model_for_weight_conversion, which makes it one for the base as it is`,
+    );
   const known = Object.keys(schema.shape).filter(
     (field) => field !== 'init_lora_weights' && config[field] !== undefined,
   );

@@ -1,0 +1,216 @@
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { doraContribution } from '@glulam/adapter-dora';
+import { loraContribution } from '@glulam/adapter-lora';
+import {
+  createDecoder,
+  linearSites,
+  openCheckpoint,
+  readAdapter,
+  readPeftAdapter,
+  writeAdapter,
+  writePeftAdapter,
+  type AdapterContribution,
+} from '@glulam/model';
+import { createReferenceEngine, writeSafetensors } from '@glulam/tensors';
+import { describe, expect, test } from 'vitest';
+import { families, freshFolder, root } from './expanded.js';
+
+// PEFT's files as they are found in the wild: fields of other versions, other shapes, other models.
+const kinds = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
+const golden = path.join(root, 'fixtures/golden/mistral-expanded-lora');
+const written = JSON.parse(readFileSync(path.join(golden, 'adapter/adapter_config.json'), 'utf8')) as object;
+const checkpoint = openCheckpoint(path.join(golden, 'base'), families);
+
+/** The golden case's adapter with other fields in its config. */
+function withFields(fields: object): string {
+  const folder = path.join(freshFolder(), 'adapter');
+  cpSync(path.join(golden, 'adapter'), folder, { recursive: true });
+  writeFileSync(path.join(folder, 'adapter_config.json'), JSON.stringify({ ...written, ...fields }));
+  return folder;
+}
+const configOf = (folder: string) =>
+  JSON.parse(readFileSync(path.join(folder, 'adapter_config.json'), 'utf8')) as Record<string, unknown>;
+
+/** Every field of LoraConfig in PEFT 0.21 with what it is where nobody sets it. */
+const defaults = {
+  task_type: 'CAUSAL_LM', peft_type: 'LORA', auto_mapping: null, peft_version: '0.21.0', base_model_name_or_path: null,
+  revision: null, inference_mode: false, r: 8, target_modules: ['q_proj'], exclude_modules: null, lora_alpha: 8,
+  lora_dropout: 0, fan_in_fan_out: false, bias: 'none', use_rslora: false, modules_to_save: null,
+  init_lora_weights: true, layers_to_transform: null, layers_pattern: null, rank_pattern: {}, alpha_pattern: {},
+  megatron_config: null, megatron_core: 'megatron.core', trainable_token_indices: null, loftq_config: {},
+  eva_config: null, corda_config: null, lora_ga_config: null, use_dora: false, velora_config: null,
+  alora_invocation_tokens: null, use_qalora: false, qalora_group_size: 16, monteclora_config: null,
+  layer_replication: null, runtime_config: { ephemeral_gpu_offload: false }, lora_bias: false, target_parameters: null,
+  use_bdlora: null, arrow_config: null, kasa_config: null, ensure_weight_tying: false,
+}; // prettier-ignore
+
+describe('fields of adapter_config.json', () => {
+  test('the defaults of every field are followed', () => {
+    expect(loraContribution.fromPeft(defaults)).toMatchObject({ r: 8, target_modules: ['q_proj'] });
+    expect(doraContribution.fromPeft({ ...defaults, use_dora: true })).toMatchObject({ r: 8 });
+  });
+
+  test.each([
+    ['lora_bias', true],
+    ['fan_in_fan_out', true],
+    ['trainable_token_indices', [1, 2]],
+    ['target_parameters', ['mlp.experts.gate_up_proj']],
+    ['layers_pattern', 'blocks'],
+    ['layers_pattern', ['layers', 'h']],
+    ['alora_invocation_tokens', [5]],
+    ['use_qalora', true],
+    ['use_bdlora', { nblocks: 2 }],
+    ['arrow_config', { top_k: 3 }],
+    ['kasa_config', { beta: 1 }],
+    ['monteclora_config', { buffer: 1 }],
+    ['velora_config', { groups: 2 }],
+    ['megatron_config', { hidden_size: 4 }],
+    ['init_lora_weights', 'pissa'],
+    ['init_lora_weights', 'pissa_niter_4'],
+    ['init_lora_weights', 'olora'],
+    ['init_lora_weights', 'corda'],
+    ['init_lora_weights', 'loftq'],
+    ['init_lora_weights', 'lora_ga'],
+    ['init_lora_weights', 'a new one'],
+    ['use_something_of_2027', true],
+    ['something_of_2027', { rank: 3 }],
+    ['alpha_of_2027', 0],
+  ])('%s: %j changes the arithmetic and is refused by name', (field, value) => {
+    const folder = withFields({ [field]: value });
+    expect(() => readPeftAdapter(folder, kinds)).toThrow(
+      expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringContaining(`${field} is ${JSON.stringify(value)}`) }), // prettier-ignore
+    );
+  });
+
+  test('how to mend it is said', () => {
+    expect(() => readPeftAdapter(withFields({ new_field: 1, use_qalora: true }), kinds)).toThrow(
+      /use_qalora is true; only false is supported\n {2}new_field is 1, a field that this version does not know .*; update Glulam, or take the field out/,
+    );
+    expect(() => readPeftAdapter(withFields({ init_lora_weights: 'pissa' }), kinds)).toThrow(
+      /PEFT changes the base: save the adapter with path_initial_model_for_weight_conversion/,
+    );
+  });
+
+  test.each([
+    ['layers_pattern', 'layers'],
+    ['layers_pattern', ['layers']],
+    ['init_lora_weights', false],
+    ['init_lora_weights', 'eva'],
+    ['init_lora_weights', 'orthogonal'],
+    ['null_of_2027', null],
+    ['flag_of_2027', false],
+    ['list_of_2027', []],
+    ['record_of_2027', {}],
+    ['text_of_2027', ''],
+  ])('%s: %j changes nothing and nobody hears of it', (field, value) => {
+    expect(readPeftAdapter(withFields({ [field]: value }), kinds).warnings).toEqual([]);
+  });
+
+  test('harmless ones are told of and written back, also where the compact form is read in between', async () => {
+    const fields = {
+      eva_config: { rho: 2 },
+      loftq_config: { loftq_bits: 4 },
+      runtime_config: { ephemeral_gpu_offload: true },
+      revision: 'main',
+      peft_version: '0.99.0',
+      list_of_2027: [],
+    };
+    const folder = withFields(fields);
+    const read = readPeftAdapter(folder, kinds);
+    expect(read.warnings).toEqual([
+      'adapter_config.json has fields that change nothing here and are kept as they are: eva_config, loftq_config, runtime_config',
+    ]);
+    const engine = createReferenceEngine();
+    const open = ({ adapter, layers, values }: typeof read) =>
+      createDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
+    const [peft, compact, again] = ['peft', 'compact', 'again'].map((name) => path.join(freshFolder(), name)) as [string, string, string]; // prettier-ignore
+    await writePeftAdapter(open(read), peft, 'base');
+    expect(configOf(peft)).toMatchObject(fields);
+    // Every field that was there is there, and those of PEFT's defaults too.
+    expect(Object.keys(configOf(folder)).filter((field) => !(field in configOf(peft)))).toEqual([]);
+    await writeAdapter(open(read), compact, { base: 'base', adapter: read.choice });
+    await writeAdapter(open(readAdapter(compact, kinds, checkpoint.shape)), again, { base: 'base', adapter: read.choice }); // prettier-ignore
+    expect(configOf(again)).toEqual(configOf(compact));
+    expect(configOf(again)).toMatchObject(fields);
+  });
+
+  test('exclude_modules by PEFT’s rules: suffixes, or one regular expression over the whole path', () => {
+    const sites = linearSites(checkpoint.shape, [{ physical: 0 }, { physical: 1 }, { physical: 1 }]);
+    const adapted = (exclude_modules: unknown, more: object = {}) => {
+      const options = loraContribution.fromPeft({ ...defaults, target_modules: ['q_proj', 'v_proj'], exclude_modules, ...more })!; // prettier-ignore
+      const { at } = loraContribution.create(options);
+      return sites.filter((site) => at(site) !== undefined).map(({ path: name }) => name.replace('model.layers.', '').replace('self_attn.', '')); // prettier-ignore
+    };
+    const all = ['0.q_proj', '0.v_proj', '1.q_proj', '1.v_proj', '2.q_proj', '2.v_proj'];
+    expect(adapted(null)).toEqual(all);
+    expect(adapted([])).toEqual(all);
+    expect(adapted(['q_proj'])).toEqual(['0.v_proj', '1.v_proj', '2.v_proj']);
+    expect(adapted(['layers.1.self_attn.q_proj', 'proj'])).toEqual(all.filter((name) => name !== '1.q_proj'));
+    expect(adapted('.*\\.[02]\\..*')).toEqual(['1.q_proj', '1.v_proj']);
+    expect(adapted('q_proj')).toEqual(all);
+    expect(() => adapted('(')).toThrow(/exclude_modules: .*regular expression/);
+  });
+});
+
+describe('files that do not fit', () => {
+  const refused = (open: () => unknown, message: RegExp) =>
+    expect(open).toThrow(expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringMatching(message) }));
+  const open = (folder: string, base = checkpoint, layers?: { physical: number }[]) => {
+    const read = readPeftAdapter(folder, kinds);
+    return createDecoder({ engine: createReferenceEngine(), checkpoint: base, adapter: read.adapter, layers: layers ?? read.layers, adapterValues: read.values }); // prettier-ignore
+  };
+  const plain = { layer_replication: null };
+
+  test('wrong shapes, told by tensor with what is needed', () => {
+    refused(
+      () => open(withFields({ r: 5 })),
+      /the adapter is not for this base and expansion:\n {2}model\.layers\.0\.self_attn\.q_proj\.lora_A\.weight has shape \[4, 32\]; this model needs \[5, 32\][\s\S]*and \d+ more/,
+    );
+  });
+
+  test('another map: tensors that are missing, and tensors that belong nowhere', () => {
+    refused(() => open(withFields(plain)), /model\.layers\.10\.\S+ belongs to no adapted layer of this model/);
+    refused(() => open(withFields({ layer_replication: [[0, 8], [0, 8]] })), /model\.layers\.12\.\S+ is missing/); // prettier-ignore
+  });
+
+  test('a map beyond the base', () => {
+    expect(() => open(withFields({ layer_replication: [[0, 4], [2, 6], [4, 11]] }))).toThrow(expect.objectContaining({ code: 'EXPANSION_INVALID', message: expect.stringMatching(/virtual layer 12 names physical layer 8; the base has layers 0 to 7/) })); // prettier-ignore
+    for (const layer_replication of [[[3, 3]], [[-1, 2]], [[0.5, 2]], ['0-4'], 7, [[0]], [[0, 1e9]]])
+      refused(() => open(withFields({ layer_replication })), /layer_replication .*; expected a list of \[start, end\] with 0 <= start < end <= 10000/);
+  });
+
+  test('another base', () => {
+    const other = openCheckpoint(path.join(root, 'fixtures/pissa/lora/base'), families);
+    refused(
+      () =>
+        open(
+          withFields({}),
+          other,
+          Array.from({ length: 12 }, (_, i) => ({ physical: i % 2 })),
+        ),
+      /q_proj\.lora_A\.weight has shape \[4, 32\]; this model needs \[4, 24\]/,
+    );
+  });
+
+  test('no adapter at all, or something else', async () => {
+    const folder = path.join(freshFolder(), 'adapter');
+    mkdirSync(folder);
+    refused(() => readPeftAdapter(folder, kinds), /has no adapter_config\.json; expected the folder of a PEFT adapter/);
+    const config = path.join(folder, 'adapter_config.json');
+    for (const [text, message] of [
+      ['{', /cannot be read as JSON/],
+      ['null', /holds null; expected an object/],
+      ['[1]', /holds \[1\]; expected an object/],
+      ['{"peft_type":"LOHA"}', /says peft_type "LOHA"; installed adapters: lora, dora/],
+      ['{"peft_type":"LORA"}', /has no adapter_model\.safetensors; adapters in pickle files/],
+    ] as const) {
+      writeFileSync(config, text);
+      refused(() => readPeftAdapter(folder, kinds), message);
+    }
+    await writeSafetensors(path.join(folder, 'adapter_model.safetensors'), [
+      { name: 'transformer.h.0.lora_A', shape: [1], dtype: 'float32', values: new Float32Array(1) },
+    ]);
+    refused(() => readPeftAdapter(folder, kinds), /has the tensor transformer\.h\.0\.lora_A; PEFT's names begin with/);
+  });
+});
