@@ -17,7 +17,7 @@ import type { TokenBatch } from './batch.js';
 import type { Checkpoint } from './checkpoint.js';
 import { linearNames, type DecoderShape, type LinearName } from './family.js';
 import { createFrozenRows } from './frozen-rows.js';
-import type { KeyValueCache } from './key-value-cache.js';
+import type { CachePass } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
 import { linearSites } from './linear-sites.js';
 import { checkVirtualLayers, unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
@@ -46,8 +46,8 @@ export interface PassOptions {
   readonly recompute?: boolean;
   /** Dropout is on when training; its draws follow from (seed, step, virtual layer, linear layer). */
   readonly training?: { readonly seed: number; readonly step: number };
-  /** Keys and values of earlier tokens; the batch's are appended. */
-  readonly cache?: KeyValueCache;
+  /** Keys and values of earlier tokens; the batch's are appended. See `KeyValueCache.pass`. */
+  readonly cache?: CachePass;
   /** Looks at the output of each virtual layer, [tokens, hidden], as soon as it is computed; to find faults. */
   readonly onLayer?: (virtual: number, output: Tensor) => Promise<void>;
 }
