@@ -13,10 +13,10 @@ import {
 } from '@glulam/tensors';
 import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
 import { adaptSites, checkAdapterValues, gateName, trainedTensors, type AdapterValues } from './adapter-values.js';
+import { createBaseWeights, type BaseWeights } from './base-weights.js';
 import type { TokenBatch } from './batch.js';
 import type { Checkpoint } from './checkpoint.js';
 import { linearNames, type DecoderShape, type LinearName } from './family.js';
-import { createFrozenRows } from './frozen-rows.js';
 import type { CachePass } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
 import { linearSites } from './linear-sites.js';
@@ -82,6 +82,10 @@ export interface DecoderOptions {
   /** Default: each physical layer once. */
   readonly layers?: readonly VirtualLayer[] | undefined;
   readonly adapter?: Adapter | undefined;
+  /** Weights of the base that several decoders compute with; default: opened for this one. */
+  readonly weights?: BaseWeights | undefined;
+  /** Adapter tensors that there are already, by name; the decoder retains them. */
+  readonly adapterTensors?: ReadonlyMap<string, Tensor> | undefined;
   /** Values of adapter tensors by name instead of fresh ones; `zeros` draws none, for plans. */
   readonly adapterValues?: AdapterValues | 'zeros' | undefined;
   /** Of the adapters' first values. */
@@ -92,7 +96,8 @@ export interface DecoderOptions {
 const initialUse = 0x696e6974;
 
 export function createDecoder(options: DecoderOptions): Decoder {
-  const { engine, checkpoint, adapter, adapterValues, seed = 0 } = options;
+  const { engine, checkpoint, adapter, adapterValues, adapterTensors, seed = 0 } = options;
+  const opened = options.weights ?? createBaseWeights(engine);
   const { shape, files } = checkpoint;
   const records = checkVirtualLayers(options.layers ?? unexpandedLayers(shape.physicalLayers), shape.physicalLayers);
   const ops = createOperations(engine);
@@ -103,11 +108,11 @@ export function createDecoder(options: DecoderOptions): Decoder {
   };
 
   const readVector = (name: string): Tensor => {
-    const weight = engine.openWeight(files.source(name));
+    const weight = opened.open(files.source(name));
     return hold(engine.readWeight(weight, 0, weight.shape[0]!));
   };
-  const embedding = engine.openWeight(files.source(shape.names.embedding));
-  const head = shape.tiedHead ? embedding : engine.openWeight(files.source(shape.names.head));
+  const embedding = opened.open(files.source(shape.names.embedding));
+  const head = shape.tiedHead ? embedding : opened.open(files.source(shape.names.head));
   const finalNorm = readVector(shape.names.finalNorm);
 
   const physicalLayers = new Map<number, PhysicalLayer>();
@@ -120,7 +125,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       mlpNorm: readVector(`${path}.${shape.names.mlpNorm}`),
       linears: Object.fromEntries(
         linearNames.map((linear) => {
-          const weight = engine.openWeight(files.source(`${path}.${linear}.weight`));
+          const weight = opened.open(files.source(`${path}.${linear}.weight`));
           return [
             linear,
             shape.biased.includes(linear) ? { weight, bias: readVector(`${path}.${linear}.bias`) } : { weight },
@@ -140,13 +145,12 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
-  const frozenRows = createFrozenRows(engine);
   const parameter = (name: string, size: readonly number[], initial: () => Float32Array | Tensor): Tensor => {
     const first = (): Tensor => {
       const values = given?.get(name)?.values ?? initial();
       return values instanceof Tensor ? values : engine.upload(values, size);
     };
-    const tensor = hold(zeros ? engine.full(size, 0) : first());
+    const tensor = hold(adapterTensors?.get(name)?.retain() ?? (zeros ? engine.full(size, 0) : first()));
     parameters.set(name, tensor);
     return tensor;
   };
@@ -160,7 +164,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     )) {
       if (each === undefined) continue;
       const index = linearNames.indexOf(site.linear);
-      const frozen = frozenRows.of(weights.linears[site.linear].weight);
+      const frozen = opened.rows.of(weights.linears[site.linear].weight);
       const tensors: Record<string, Tensor> = {};
       for (const [use, { name, shape: size, initial, learningRateFactor }] of each.parameters.entries()) {
         const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
@@ -195,7 +199,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       if (site === undefined) return ops.frozenLinear(input, weight, { bias }, output);
       const key: RandomKey = [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)];
       const { adapter, tensors } = site;
-      const context = { ops, training: training !== undefined, key, frozen: frozenRows.of(weight) };
+      const context = { ops, training: training !== undefined, key, frozen: opened.rows.of(weight) };
       const applied = adapter.apply?.(input, tensors, {
         ...context,
         linear: (x, form) => ops.frozenLinear(x, weight, form, 'float32'),
@@ -285,7 +289,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       }),
 
     close() {
-      frozenRows.close();
+      if (options.weights === undefined) opened.close();
       for (const tensor of held) tensor.release();
     },
   };

@@ -54,6 +54,7 @@ export function createDora(options: DoraOptions): Adapter {
         // With dropout, PEFT scales what it adds for the dropped x alone: y = W x + (m/n - 1) W x' + (m/n) s B A x'. By
         // W's linearity that is W (x - x') and the form at x'.
         apply(x, tensors, context) {
+          if (!context.training) return undefined;
           const { lowRank, ...rest } = form(tensors, context);
           if (lowRank?.dropout === undefined) return undefined;
           const { ops, linear } = context;
