@@ -55,6 +55,8 @@ export type { ChatMessage, ChatTemplate, SpecialTokens, TextSpan } from './chat-
 export { createChatTemplate } from './chat-template.js';
 export type { EncodedSpans } from './encode-spans.js';
 export { encodeSpans } from './encode-spans.js';
+export type { Conversation } from './conversation.js';
+export { createConversation } from './conversation.js';
 export type { ContinuationOptions, EndReason } from './continuation.js';
 export type { GenerateTextOptions } from './generate.js';
 export { generateText, generateTokens } from './generate.js';
