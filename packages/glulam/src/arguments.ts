@@ -3,15 +3,22 @@ import { GlulamError } from './errors.js';
 export interface Arguments {
   readonly positional: readonly string[];
   readonly options: Readonly<Record<string, string | true>>;
+  /** Values of options that may be given more than once, in order. */
+  readonly lists: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Options that take no value: the word behind them is one of its own. */
-const flags = new Set(['chat', 'help', 'h', 'resume']);
+const flags = new Set(['chat', 'help', 'h', 'no-adapter', 'resume', 'unexpanded']);
 
-/** `glulam train file --train.steps 10`: an option that is no flag takes the next word, unless that is an option too. */
-export function parseArguments(words: readonly string[]): Arguments {
+/**
+ * `glulam train file --train.steps 10`: an option that is no flag takes the next word, unless that is an option too.
+ *
+ * @param repeatable options that go to `lists`, each with a value
+ */
+export function parseArguments(words: readonly string[], repeatable: readonly string[] = []): Arguments {
   const positional: string[] = [];
   const options: Record<string, string | true> = {};
+  const lists: Record<string, string[]> = {};
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
     if (!word.startsWith('-')) {
@@ -29,8 +36,13 @@ export function parseArguments(words: readonly string[]): Arguments {
       options[name] = next;
       i += 1;
     } else options[name] = true;
+    if (!repeatable.includes(name)) continue;
+    const value = options[name];
+    if (typeof value !== 'string') throw new GlulamError('USAGE', `--${name} is without a value`);
+    (lists[name] ??= []).push(value);
+    delete options[name];
   }
-  return { positional, options };
+  return { positional, options, lists };
 }
 
 /** Option texts as config values: numbers, true, false, JSON, or else the text itself. */

@@ -33,7 +33,7 @@ export async function main(words: readonly string[]): Promise<number> {
         'USAGE',
         `glulam has no command "${name}"; it has ${commands.map((each) => each.name).join(', ')}`,
       );
-    const args = parseArguments(rest);
+    const args = parseArguments(rest, command.repeatable);
     if (args.options['help'] !== undefined || args.options['h'] !== undefined)
       process.stdout.write(`${command.help}\n`);
     else await command.run(args, controller.signal);

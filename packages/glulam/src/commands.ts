@@ -1,4 +1,5 @@
 import type { Command } from './commands/command.js';
+import { chatCommand } from './commands/chat.js';
 import { dataCommand } from './commands/data.js';
 import { doctorCommand } from './commands/doctor.js';
 import { evalCommand } from './commands/eval.js';
@@ -14,6 +15,7 @@ export const commands: readonly Command[] = [
   trainCommand,
   evalCommand,
   generateCommand,
+  chatCommand,
   mergeCommand,
   exportCommand,
   doctorCommand,

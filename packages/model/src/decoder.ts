@@ -12,13 +12,13 @@ import {
 } from '@glulam/tensors';
 import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
 import { checkAdapterValues, type AdapterValues } from './adapter-values.js';
+import { createBaseWeights, type BaseWeights } from './base-weights.js';
 import type { TokenBatch } from './batch.js';
 import type { Checkpoint } from './checkpoint.js';
 import { ModelError } from './errors.js';
 import { linearNames, type DecoderShape, type LinearName } from './family.js';
-import { createFrozenRows } from './frozen-rows.js';
 import { createFixedParts, splitValues, type FixedPart } from './fixed-parts.js';
-import type { KeyValueCache } from './key-value-cache.js';
+import type { CachePass } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
 import { openWeights, readCopy, type LayerWeights } from './model-weights.js';
 import { describeTrained, gateName, type TrainedCopy } from './trained-tensors.js';
@@ -49,8 +49,8 @@ export interface PassOptions {
   readonly recompute?: boolean;
   /** Dropout is on when training; its draws follow from (seed, step, virtual layer, linear layer). */
   readonly training?: { readonly seed: number; readonly step: number };
-  /** Keys and values of earlier tokens; the batch's are appended. */
-  readonly cache?: KeyValueCache;
+  /** Keys and values of earlier tokens; the batch's are appended. See `KeyValueCache.pass`. */
+  readonly cache?: CachePass;
   /** Looks at the output of each virtual layer, [tokens, hidden], as soon as it is computed; to find faults. */
   readonly onLayer?: (virtual: number, output: Tensor) => Promise<void>;
 }
@@ -92,6 +92,10 @@ export interface DecoderOptions {
   /** Default: each physical layer once. */
   readonly layers?: readonly VirtualLayer[] | undefined;
   readonly adapter?: Adapter | undefined;
+  /** Weights of the base that several decoders compute with; default: opened for this one. */
+  readonly weights?: BaseWeights | undefined;
+  /** Adapter tensors that there are already, by name; the decoder retains them. */
+  readonly adapterTensors?: ReadonlyMap<string, Tensor> | undefined;
   /** Values of adapter tensors by name instead of fresh ones; `zeros` draws none, for plans. */
   readonly adapterValues?: AdapterValues | 'zeros' | undefined;
   /** Of fresh adapters that must look into the base for them: what `readFirstValues` returned. */
@@ -120,7 +124,8 @@ function wholeTensors(ops: Operations, { tensors, behind }: AdaptedLinear): Read
 const initialUse = 0x696e6974;
 
 export function createDecoder(options: DecoderOptions): Decoder {
-  const { engine, checkpoint, adapter, adapterValues, seed = 0 } = options;
+  const { engine, checkpoint, adapter, adapterValues, adapterTensors, seed = 0 } = options;
+  const opened = options.weights ?? createBaseWeights(engine);
   const { shape } = checkpoint;
   const records = checkVirtualLayers(options.layers ?? unexpandedLayers(shape.physicalLayers), shape.physicalLayers);
   const ops = createOperations(engine);
@@ -136,14 +141,13 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
-  const frozenRows = createFrozenRows(engine);
   const known = (name: string): Float32Array | undefined => (given ?? options.firstValues)?.get(name)?.values;
   const fixedParts = createFixedParts((values, size) =>
     hold(values === undefined ? engine.full(size, 0) : engine.upload(values, size)),
   );
   const fixed = new Map<string, FixedPart>();
   const train = (name: string, size: readonly number[], first: () => Float32Array | Tensor): Tensor => {
-    const values = zeros ? engine.full(size, 0) : first();
+    const values = adapterTensors?.get(name)?.retain() ?? (zeros ? engine.full(size, 0) : first());
     const tensor = hold(values instanceof Tensor ? values : engine.upload(values, size));
     parameters.set(name, tensor);
     return tensor;
@@ -151,9 +155,12 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const parameter = (name: string, size: readonly number[], initial: () => Float32Array | Tensor): Tensor =>
     train(name, size, () => known(name) ?? initial());
   const copies = new Map(
-    trained.copies.map((copy) => [copy, parameter(copy.name, copy.shape, () => readCopy(engine, checkpoint, copy))]),
+    trained.copies.map((copy) => [
+      copy,
+      parameter(copy.name, copy.shape, () => readCopy(engine, opened.open, checkpoint, copy)),
+    ]),
   );
-  const base = openWeights(engine, checkpoint, (place) => copies.get(trained.copyAt.get(place)!), hold);
+  const base = openWeights(engine, opened.open, checkpoint, (place) => copies.get(trained.copyAt.get(place)!), hold);
   const layers = records.map((record, virtual): Layer => {
     const weights = base.layer(record, virtual);
     const own: Tensor[] = [...weights.copies];
@@ -162,7 +169,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const { weight } = weights.linears[site.linear];
       if (adapter === undefined || site.virtual !== virtual || weight instanceof Tensor) continue;
       const index = linearNames.indexOf(site.linear);
-      const frozen = frozenRows.of(weight);
+      const frozen = opened.rows.of(weight);
       const tensors: Record<string, Tensor> = {};
       const behind: Record<string, FixedPart> = {};
       for (const [use, each] of adapter.parameters.entries()) {
@@ -208,7 +215,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const key: RandomKey = [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)];
       const { adapter } = site;
       const tensors = wholeTensors(ops, site);
-      const context = { ops, training: training !== undefined, key, frozen: frozenRows.of(weight) };
+      const context = { ops, training: training !== undefined, key, frozen: opened.rows.of(weight) };
       const applied = adapter.apply?.(input, tensors, {
         ...context,
         linear: (x, form) => ops.frozenLinear(x, weight, form, 'float32'),
@@ -303,7 +310,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       }),
 
     close() {
-      frozenRows.close();
+      if (options.weights === undefined) opened.close();
       for (const tensor of held) tensor.release();
     },
   };

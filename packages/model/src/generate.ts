@@ -1,57 +1,25 @@
-import { ModelError } from './errors.js';
+import type { EndReason } from './continuation.js';
 import type { Decoder } from './decoder.js';
-import { createKeyValueCache } from './key-value-cache.js';
-import { createSampler, type SamplingOptions } from './sampling.js';
+import { createTokenSession, type GenerateOptions, type TokenSession } from './token-session.js';
 import type { Tokenizer } from './tokenizer.js';
 
-export interface GenerateOptions extends SamplingOptions {
-  readonly maxNewTokens: number;
-  /** Ids that end the text and are not part of it. */
-  readonly endIds?: readonly number[];
-  readonly signal?: AbortSignal;
-}
-
-/** Token after token, until an end id, `maxNewTokens`, or the signal. */
+/** Token after token, until an end id, `maxNewTokens`, the model's last position, or the signal. */
 export async function* generateTokens(
   decoder: Decoder,
   prompt: readonly number[],
   options: GenerateOptions,
-): AsyncGenerator<number, void> {
-  const { maxNewTokens, endIds = [], signal } = options;
-  const { engine, shape } = decoder;
-  if (prompt.length === 0) throw new ModelError('GENERATION_INVALID', 'the prompt has no tokens; give it at least one');
-  if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
-    throw new ModelError('GENERATION_INVALID', `maxNewTokens is ${maxNewTokens}; expected a whole number from 1`);
-  }
-  const sampler = createSampler(options);
-  const capacity = prompt.length + maxNewTokens;
-  const width = shape.keyValueHeads * shape.headSize;
-  const cache = createKeyValueCache(engine, { layers: decoder.layers.length, sequences: 1, capacity, width });
+): AsyncGenerator<number, EndReason> {
+  const session = createTokenSession(decoder);
   try {
-    let next: readonly number[] = prompt;
-    for (let count = 0; count < maxNewTokens; count++) {
-      signal?.throwIfAborted();
-      const seen = cache.lengths[0]!;
-      const hidden = await decoder.forward(
-        {
-          ids: Int32Array.from(next),
-          positions: Int32Array.from(next, (_, i) => seen + i),
-          segments: [{ queryStart: 0, queryLength: next.length, keyStart: 0, keyLength: next.length }],
-        },
-        { cache },
-      );
-      const logits = decoder.logits(hidden, [next.length - 1]);
-      hidden.release();
-      const values = (await engine.read(logits)) as Float32Array;
-      logits.release();
-      const id = sampler.pick(values, prompt.length + count);
-      if (endIds.includes(id)) return;
-      yield id;
-      next = [id];
-    }
+    return yield* session.generate(prompt, options);
   } finally {
-    cache.close();
+    session.close();
   }
+}
+
+export interface GenerateTextOptions extends GenerateOptions {
+  /** Strings that end the text and are not part of it. */
+  readonly stop?: readonly string[] | undefined;
 }
 
 /** The text that follows a prompt, in pieces as they become certain; ends before any of `stop`. */
@@ -59,14 +27,34 @@ export async function* generateText(
   decoder: Decoder,
   tokenizer: Tokenizer,
   prompt: readonly number[],
-  options: GenerateOptions & { readonly stop?: readonly string[] },
-): AsyncGenerator<string, void> {
-  const stream = tokenizer.stream({ stop: options.stop ?? [] });
-  for await (const id of generateTokens(decoder, prompt, { endIds: tokenizer.eosIds, ...options })) {
-    const piece = stream.push(id);
-    if (piece !== '') yield piece;
-    if (stream.stop !== undefined) return;
+  options: GenerateTextOptions,
+): AsyncGenerator<string, EndReason> {
+  const session = createTokenSession(decoder);
+  try {
+    return yield* sessionText(session, tokenizer, prompt, options);
+  } finally {
+    session.close();
   }
-  const rest = stream.finish();
-  if (rest !== '') yield rest;
+}
+
+/** The same, of a session. */
+export async function* sessionText(
+  session: TokenSession,
+  tokenizer: Tokenizer,
+  prompt: readonly number[],
+  options: GenerateTextOptions,
+): AsyncGenerator<string, EndReason> {
+  const stream = tokenizer.stream({ stop: options.stop ?? [] });
+  const tokens = session.generate(prompt, { ...options, endIds: options.endIds ?? tokenizer.eosIds });
+  for (;;) {
+    const { value, done } = await tokens.next();
+    if (done === true) {
+      const rest = stream.finish();
+      if (rest !== '') yield rest;
+      return value;
+    }
+    const piece = stream.push(value);
+    if (piece !== '') yield piece;
+    if (stream.stop !== undefined) return 'stop';
+  }
 }

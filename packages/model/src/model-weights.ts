@@ -1,4 +1,5 @@
 import { scope, type Engine, type FrozenWeight, type Tensor } from '@glulam/tensors';
+import type { BaseWeights } from './base-weights.js';
 import type { Checkpoint } from './checkpoint.js';
 import { linearNames, type LinearName } from './family.js';
 import type { TrainedCopy } from './trained-tensors.js';
@@ -23,19 +24,21 @@ export interface ModelWeights {
 /**
  * Weights by their places in the expanded model. Of the base each tensor is opened once, however many places it has.
  *
+ * @param open opens a tensor of the base, each once
  * @param copyAt the trained copy at a place, see `TrainedTensors.copyAt`
  * @param hold keeps what is read of the base
  */
 export function openWeights(
   engine: Engine,
+  open: BaseWeights['open'],
   { shape, files }: Pick<Checkpoint, 'shape' | 'files'>,
   copyAt: (place: string) => Tensor | undefined,
   hold: (tensor: Tensor) => Tensor,
 ): ModelWeights {
   const { names } = shape;
-  const frozen = once((name) => engine.openWeight(files.source(name)));
+  const frozen = (name: string): FrozenWeight => open(files.source(name));
   const vector = once((name) => {
-    const weight = engine.openWeight(files.source(name));
+    const weight = frozen(name);
     return hold(engine.readWeight(weight, 0, weight.shape[0]!));
   });
   return {
@@ -68,12 +71,17 @@ export function openWeights(
 const blockElements = 2 ** 20;
 
 /** A copy's first values. By blocks, and never a weight whole: some engines keep for good what is read whole. */
-export function readCopy(engine: Engine, { files }: Pick<Checkpoint, 'files'>, copy: TrainedCopy): Tensor {
+export function readCopy(
+  engine: Engine,
+  open: BaseWeights['open'],
+  { files }: Pick<Checkpoint, 'files'>,
+  copy: TrainedCopy,
+): Tensor {
   const { shape, source, startsAtZero } = copy;
   return scope(() => {
     const target = engine.full(shape, 0);
     if (startsAtZero) return target;
-    const weight = engine.openWeight(files.source(source));
+    const weight = open(files.source(source));
     const rows = shape[0]!;
     const step = Math.max(1, Math.min(Math.floor((blockElements * rows) / target.size), Math.ceil(rows / 2)));
     const rest = shape.slice(1).map(() => 0);

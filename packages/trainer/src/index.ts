@@ -25,6 +25,8 @@ export { meanScore } from './mean-score.js';
 export { openEvaluators } from './open-evaluators.js';
 export type { OpenModel } from './open-model.js';
 export { openModel } from './open-model.js';
+export type { NamedAdapter, OpenAdapters } from './open-adapters.js';
+export { openAdapters } from './open-adapters.js';
 export type { ReportFile } from './report-file.js';
 export { openReportFile } from './report-file.js';
 export type { ReportStream } from './report-stream.js';

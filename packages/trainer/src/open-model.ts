@@ -6,11 +6,12 @@ import {
   readAdapter,
   readFirstValues,
   type AdapterChoice,
+  type Checkpoint,
   type Decoder,
   type Tokenizer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { engines } from '@glulam/tensors';
+import { engines, type Engine } from '@glulam/tensors';
 import { choose } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
@@ -42,10 +43,7 @@ export async function openModel(
     adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
   const { layers, adapter, choice } = saved ?? describeModel(config, composition, checkpoint.shape);
 
-  const { contribution, options } = choose(composition, engines, 'engine', config.engine);
-  const stored = checkpoint.files.source(checkpoint.shape.names.embedding).dtype;
-  const precision = resolvePrecision(config.precision, stored);
-  const engine = await contribution.open(options, { precision });
+  const engine = await openEngine(config, composition, checkpoint);
   try {
     const decoder = createDecoder({
       engine,
@@ -70,4 +68,15 @@ export async function openModel(
     await engine.close();
     throw error;
   }
+}
+
+/** The engine that a config chooses, with the precision that suits the base. */
+export async function openEngine(
+  config: RunConfig,
+  composition: Composition,
+  { files, shape }: Checkpoint,
+): Promise<Engine> {
+  const { contribution, options } = choose(composition, engines, 'engine', config.engine);
+  const precision = resolvePrecision(config.precision, files.source(shape.names.embedding).dtype);
+  return contribution.open(options, { precision });
 }

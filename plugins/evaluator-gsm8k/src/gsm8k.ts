@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { generateText } from '@glulam/model';
+import { generateMany, type DecoderShape, type GenerationRequest, type Tokenizer } from '@glulam/model';
 import { meanScore, TrainerError, type EvaluatorContribution } from '@glulam/trainer';
 import { z } from 'zod';
 import { flexibleAnswer, sameAnswer, sameFirstAnswer, strictAnswer } from './answers.js';
@@ -16,6 +16,8 @@ const schema = z.strictObject({
   profile: z.enum(['current', 'v1']).default('current'),
   /** Only so many problems. */
   limit: z.int().positive().optional(),
+  /** Problems at a time: more take less time, and memory for their keys and values. */
+  batch: z.int().positive().default(8),
 });
 type Gsm8kOptions = z.output<typeof schema>;
 
@@ -35,25 +37,23 @@ export const gsm8kEvaluator: EvaluatorContribution<Gsm8kOptions> = {
     return {
       async evaluate({ decoder, tokenizer, signal }) {
         tasks ??= readTasks(options);
-        const right: Record<string, number[]> =
-          options.profile === 'v1' ? { accuracy: [] } : { strict: [], flexible: [] };
-        for (const { prompt, problem } of tasks) {
-          signal.throwIfAborted();
-          const stop = [...profiles[options.profile].stop];
-          const ids = tokenizer.encode(prompt);
-          if (ids.length + maxNewTokens > decoder.shape.maxPositions) {
-            throw new TrainerError(
-              'CONFIG_INVALID',
-              `a prompt of GSM8K has ${ids.length} tokens, and with ${maxNewTokens} of answer exceeds the model's ${decoder.shape.maxPositions} positions; lower evaluate.evaluators' shots`,
-            );
-          }
-          let text = '';
-          for await (const piece of generateText(decoder, tokenizer, ids, { maxNewTokens, stop, signal }))
-            text += piece;
-          if (options.profile === 'v1') right['accuracy']!.push(Number(sameFirstAnswer(text, problem.answer)));
+        const names = options.profile === 'v1' ? ['accuracy'] : ['strict', 'flexible'];
+        const right: Record<string, number[]> = Object.fromEntries(names.map((name) => [name, []]));
+        const requests = requestsOf(tasks, tokenizer, decoder.shape);
+        const stop = profiles[options.profile].stop;
+        const answers = generateMany(decoder, tokenizer, requests, {
+          maxNewTokens,
+          stop,
+          slots: options.batch,
+          signal,
+        });
+        for await (const { index, text } of answers) {
+          const { answer } = tasks[index]!.problem;
+          // Means do not depend on the order in which answers are finished.
+          if (options.profile === 'v1') right['accuracy']![index] = Number(sameFirstAnswer(text, answer));
           else {
-            right['strict']!.push(Number(sameAnswer(strictAnswer(text), problem.answer)));
-            right['flexible']!.push(Number(sameAnswer(flexibleAnswer(text), problem.answer)));
+            right['strict']![index] = Number(sameAnswer(strictAnswer(text), answer));
+            right['flexible']![index] = Number(sameAnswer(flexibleAnswer(text), answer));
           }
         }
         const scores = Object.entries(right).flatMap(([name, values]) => Object.entries(meanScore(name, values)));
@@ -62,6 +62,24 @@ export const gsm8kEvaluator: EvaluatorContribution<Gsm8kOptions> = {
     };
   },
 };
+
+/** Prompts as they are asked for. */
+function* requestsOf(
+  tasks: readonly Task[],
+  tokenizer: Tokenizer,
+  { maxPositions }: DecoderShape,
+): Generator<GenerationRequest, void> {
+  for (const { prompt } of tasks) {
+    const ids = tokenizer.encode(prompt);
+    if (ids.length + maxNewTokens > maxPositions) {
+      throw new TrainerError(
+        'CONFIG_INVALID',
+        `a prompt of GSM8K has ${ids.length} tokens, and with ${maxNewTokens} of answer exceeds the model's ${maxPositions} positions; lower evaluate.evaluators' shots`,
+      );
+    }
+    yield { prompt: ids };
+  }
+}
 
 function readTasks(options: Gsm8kOptions): Task[] {
   const { file, examples, shots } = options;

@@ -10,6 +10,8 @@ export interface Command {
   readonly name: string;
   readonly summary: string;
   readonly help: string;
+  /** Options that may be given more than once: `Arguments.lists`. */
+  readonly repeatable?: readonly string[];
   run(args: Arguments, signal: AbortSignal): Promise<void>;
 }
 

@@ -1,46 +1,31 @@
 import { generateText } from '@glulam/model';
-import { openModel } from '@glulam/trainer';
-import { numberOption, overridesFrom } from '../arguments.js';
 import { GlulamError } from '../errors.js';
-import { loadRunOrConfig, onePositional, type Command } from './command.js';
+import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
+import type { Command } from './command.js';
+import { overridesAmong, samplingHelp, samplingNames, samplingOptions } from './sampling-options.js';
+
+const maxTokens = 256;
 
 export const generateCommand: Command = {
   name: 'generate',
   summary: 'continue a prompt with a trained run',
-  help: `glulam generate RUN|CONFIG --prompt TEXT [options]
+  help: `glulam generate RUN|CONFIG|BASE --prompt TEXT [options]
 
   --prompt TEXT       the text to continue; \\n stands for a new line
   --chat              the prompt is a user's turn, put into the base's chat template
-  --max-tokens N      at most so many new tokens (default 256)
-  --temperature T     0, the default, takes the most likely token each time
-  --top-k K, --top-p P, --seed N
-  --stop TEXT         end before this text`,
+${samplingHelp(maxTokens)}
+  --stop TEXT         end before this text
+${adapterHelp}`,
+  repeatable: ['adapter'],
   async run(args, signal) {
-    const known = ['prompt', 'chat', 'max-tokens', 'temperature', 'top-k', 'top-p', 'seed', 'stop'];
-    const unknown = Object.keys(args.options).find((name) => !known.includes(name) && !name.includes('.'));
-    if (unknown !== undefined)
-      throw new GlulamError(
-        'USAGE',
-        `glulam generate has no option --${unknown}; it has ${known.map((name) => `--${name}`).join(', ')}`,
-      );
-    const { prompt, stop, chat } = args.options;
+    const { options } = args;
+    const known = ['prompt', 'chat', 'stop', ...samplingNames, ...adapterFlags];
+    const overrides = overridesAmong('generate', options, known);
+    const { prompt, stop, chat } = options;
     if (typeof prompt !== 'string' || prompt === '')
       throw new GlulamError('USAGE', 'glulam generate needs a text: --prompt "Question: ..."');
-    const overrides = overridesFrom(
-      Object.fromEntries(Object.entries(args.options).filter(([name]) => name.includes('.'))),
-    );
-    const { loaded, adapterFolder } = await loadRunOrConfig(
-      onePositional(args, 'generate', 'RUN or CONFIG'),
-      overrides,
-    );
-    const model = await openModel(
-      loaded.config,
-      loaded.composition,
-      adapterFolder === undefined ? {} : { adapterFolder },
-    );
+    const { decoder, tokenizer, close } = await openChosen('generate', args, overrides);
     try {
-      const { decoder, tokenizer, warnings } = model;
-      for (const warning of warnings) process.stderr.write(`${warning}\n`);
       const text = prompt.replaceAll('\\n', '\n');
       if (chat === true && tokenizer.chatTemplate === undefined)
         throw new GlulamError('USAGE', 'the base has no chat template; leave --chat out');
@@ -52,18 +37,14 @@ export const generateCommand: Command = {
             )
           : tokenizer.encode(text);
       const pieces = generateText(decoder, tokenizer, ids, {
-        maxNewTokens: numberOption(args.options, 'max-tokens') ?? 256,
-        temperature: numberOption(args.options, 'temperature'),
-        topK: numberOption(args.options, 'top-k'),
-        topP: numberOption(args.options, 'top-p'),
-        seed: numberOption(args.options, 'seed'),
+        ...samplingOptions(options, maxTokens),
         stop: typeof stop === 'string' ? [stop] : [],
         signal,
       });
       for await (const piece of pieces) process.stdout.write(piece);
       process.stdout.write('\n');
     } finally {
-      await model.close();
+      await close();
     }
   },
 };

@@ -1,0 +1,95 @@
+import path from 'node:path';
+import { isAdapterFolder, type AdapterSelection, type ChosenAdapter, type Decoder } from '@glulam/model';
+import { openAdapters, type NamedAdapter, type OpenAdapters } from '@glulam/trainer';
+import { overridesFrom, type Arguments } from '../arguments.js';
+import { GlulamError } from '../errors.js';
+import { loadConfig, type LoadedConfig } from '../load-config.js';
+import { loadRunOrConfig, onePositional } from './command.js';
+import { isCheckpointFolder } from './merge-source.js';
+
+/** The options of `openChosen`, for commands' help. */
+export const adapterHelp = `  --adapter FOLDER[=WEIGHT]
+                      a run's or adapter's folder in place of RUN's own; given more than once, their weighted sum
+  --no-adapter        the expanded layers alone, without any adapter
+  --unexpanded        the base as it is, each layer once`;
+
+export const adapterFlags = ['no-adapter', 'unexpanded'];
+
+/** What a command's words name: a model with adapters to choose from, and those chosen. */
+export interface ChosenModel extends OpenAdapters, LoadedConfig {
+  readonly selection: AdapterSelection;
+  /** The set's, for the selection. */
+  readonly decoder: Decoder;
+}
+
+/**
+ * A run, one of its checkpoints, an adapter folder, a config file or a base checkpoint, with the adapters that the options
+ * choose. `overrides`: the config's among the options.
+ */
+export async function openChosen(
+  command: string,
+  args: Arguments,
+  overrides: Arguments['options'],
+): Promise<ChosenModel> {
+  const name = onePositional(args, command, 'RUN, CONFIG or BASE');
+  const { loaded, own, isBase } = await load(name, overrides);
+  const { config, composition } = loaded;
+  for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
+
+  const given = (args.lists['adapter'] ?? []).map(parseChoice);
+  const without = adapterFlags.filter((flag) => args.options[flag] !== undefined);
+  if (without.length + Math.min(given.length, 1) > 1)
+    throw new GlulamError(
+      'USAGE',
+      `--adapter, --no-adapter and --unexpanded exclude one another; got ${[...given.map((each) => `--adapter ${each.name}`), ...without.map((flag) => `--${flag}`)].join(' ')}`,
+    );
+  const others = given.filter((each) => each.name !== own?.name).map((each) => namedAdapter(each.name));
+  const plain = own === undefined && given.length === 0 && without.length === 0;
+  const untrained = plain && !(isBase && config.expansion === undefined) ? 'untrained' : undefined;
+  const selection = ((): AdapterSelection => {
+    if (without[0] !== undefined) return without[0] === 'no-adapter' ? 'none' : 'base';
+    if (given.length > 0) return given;
+    const only = own?.name ?? untrained;
+    return only === undefined ? 'none' : [{ name: only, weight: 1 }];
+  })();
+
+  const opened = await openAdapters(config, composition, { own, others, untrained });
+  for (const warning of opened.warnings) process.stderr.write(`${warning}\n`);
+  try {
+    return { ...opened, ...loaded, selection, decoder: opened.set.decoder(selection) };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+async function load(
+  name: string,
+  options: Arguments['options'],
+): Promise<{ readonly loaded: LoadedConfig; readonly own: NamedAdapter | undefined; readonly isBase: boolean }> {
+  const overrides = overridesFrom(options);
+  if (isCheckpointFolder(name)) {
+    // Nothing is trained from here: the data that the config wants is not looked at.
+    const loaded = await loadConfig({ base: name, data: { train: 'none' } }, overrides);
+    return { loaded, own: undefined, isBase: true };
+  }
+  const { loaded, adapterFolder } = await loadRunOrConfig(name, overrides);
+  return { loaded, own: adapterFolder === undefined ? undefined : { name, folder: adapterFolder }, isBase: false };
+}
+
+/** `FOLDER` or `FOLDER=WEIGHT`; a folder's name may have a `=` in it. */
+export function parseChoice(text: string): ChosenAdapter {
+  const at = text.lastIndexOf('=');
+  const weight = at <= 0 || at === text.length - 1 ? NaN : Number(text.slice(at + 1));
+  return Number.isNaN(weight) ? { name: text, weight: 1 } : { name: text.slice(0, at), weight };
+}
+
+/** The adapter of a run, of one of its checkpoints, or of an adapter folder, under the name that was given for it. */
+export function namedAdapter(name: string): NamedAdapter {
+  const folder = [name, path.join(name, 'adapter')].find(isAdapterFolder);
+  if (folder !== undefined) return { name, folder };
+  throw new GlulamError(
+    'RUN_NOT_FOUND',
+    `${name} is neither an adapter folder nor a run that has one; expected FOLDER or FOLDER=WEIGHT`,
+  );
+}

@@ -1,0 +1,80 @@
+import {
+  adapters,
+  createAdapterSet,
+  families,
+  openCheckpoint,
+  readAdapter,
+  readFirstValues,
+  unexpandedLayers,
+  type AdapterSet,
+  type SavedAdapter,
+  type Tokenizer,
+} from '@glulam/model';
+import type { Composition } from '@glulam/plugin';
+import type { RunConfig } from './config.js';
+import { openRunTokenizer } from './data/chat-template-choice.js';
+import { describeModel, type ModelDescription } from './describe-model.js';
+import { openEngine } from './open-model.js';
+
+/** An adapter folder under the name that it has in a set. */
+export interface NamedAdapter {
+  readonly name: string;
+  readonly folder: string;
+}
+
+/** A base on its engine with any number of adapters, and its tokenizer; `close` ends them all. */
+export interface OpenAdapters {
+  readonly set: AdapterSet;
+  readonly tokenizer: Tokenizer;
+  /** What users should know of the adapters that were read first. */
+  readonly warnings: readonly string[];
+  /** Read an adapter folder and add it; one that does not fit is refused, and nothing has changed. */
+  load(adapter: NamedAdapter): void;
+  close(): Promise<void>;
+}
+
+export interface OpenAdaptersOptions {
+  /** The adapter of the run itself: its layers are the model's, whatever the config says. */
+  readonly own?: NamedAdapter | undefined;
+  /** Further ones. Where neither `own` nor the config's expansion says the layers, the first does. */
+  readonly others?: readonly NamedAdapter[] | undefined;
+  /** Add the config's own adapter with its first values, under this name. */
+  readonly untrained?: string | undefined;
+}
+
+/** Open a base for generation and scoring with adapters to choose from; `openModel` is for training. */
+export async function openAdapters(
+  config: RunConfig,
+  composition: Composition,
+  { own, others = [], untrained }: OpenAdaptersOptions,
+): Promise<OpenAdapters> {
+  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const { shape } = checkpoint;
+  const tokenizer = openRunTokenizer(config, shape.vocabularySize);
+  const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), shape);
+  const described = (): ModelDescription => describeModel(config, composition, shape);
+  const named = own === undefined ? others : [own, ...others];
+  const saved = named.map(({ name, folder }) => ({ name, adapter: read(folder) }));
+  const rules = own === undefined && config.expansion !== undefined ? undefined : saved[0]?.adapter;
+  const layers = rules === undefined ? described().layers : (rules.layers ?? unexpandedLayers(shape.physicalLayers));
+
+  const engine = await openEngine(config, composition, checkpoint);
+  const set = createAdapterSet({ engine, checkpoint, layers, seed: config.seed });
+  const close = async (): Promise<void> => {
+    set.close();
+    await engine.close();
+  };
+  try {
+    for (const { name, adapter } of saved) set.add(name, adapter);
+    if (untrained !== undefined) {
+      const { adapter } = described();
+      const firstValues = await readFirstValues({ engine, checkpoint, layers, adapter });
+      set.add(untrained, { adapter, layers, base: config.base, firstValues });
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const warnings = saved.flatMap(({ adapter }) => adapter.warnings ?? []);
+  return { set, tokenizer, warnings, load: ({ name, folder }) => set.add(name, read(folder)), close };
+}
