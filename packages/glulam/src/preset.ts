@@ -15,6 +15,7 @@ import { definePlugin, type Plugin, type PluginList } from '@glulam/plugin';
 import { reporterConsole } from '@glulam/reporter-console';
 import { reporterJsonl } from '@glulam/reporter-jsonl';
 import { reporterTensorboard } from '@glulam/reporter-tensorboard';
+import { sourceHub } from '@glulam/source-hub';
 import { createReferenceEngine, engines, type EngineContribution } from '@glulam/tensors';
 import { createRunEvents, events } from '@glulam/trainer';
 import { z } from 'zod';
@@ -61,4 +62,5 @@ export const preset = (): PluginList => [
   reporterConsole(),
   reporterJsonl(),
   reporterTensorboard(),
+  sourceHub(),
 ];

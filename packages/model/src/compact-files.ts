@@ -27,7 +27,7 @@ const layerSchema = z.strictObject({
 });
 const compactSchema = z.strictObject({
   version: z.literal(1),
-  /** Folder of the base checkpoint. */
+  /** Folder of the base checkpoint, or its name on the Hub with the commit. */
   base: z.string(),
   /** The base's dimensions: another base is refused. */
   shape: z.strictObject({
@@ -125,7 +125,9 @@ export function baseOfAdapter(folder: string): string | undefined {
   if (existsSync(file)) return readCompact(file).base;
   const peft = readJson(path.join(folder, 'adapter_config.json')) as Record<string, unknown> | null;
   const base = peft?.['base_model_name_or_path'];
-  return typeof base === 'string' ? base : undefined;
+  const revision = peft?.['revision'];
+  if (typeof base !== 'string') return undefined;
+  return typeof revision === 'string' && !existsSync(base) ? `${base}@${revision}` : base;
 }
 
 function readCompact(file: string): Compact {

@@ -5,6 +5,8 @@ export function recordedRun(folder: string, steps = 6): RunEvent[] {
   const tick = clock();
   return [
     { type: 'warning', time: tick(), message: 'told before the run folder is there' },
+    { type: 'input.fetching', time: tick(), name: 'owner/base@main', bytes: 1_000_000_000, totalBytes: 14_500_000_000 },
+    { type: 'input.fetching', time: tick(), name: 'owner/base@main', bytes: 14_500_000_000, totalBytes: 14_500_000_000 },
     { type: 'data.reading', time: tick(), file: '/data/train.jsonl', rows: 600 },
     started(folder, steps, tick()),
     ...['train' as const, 'heldOut' as const].map((use): RunEvent => {

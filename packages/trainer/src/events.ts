@@ -1,6 +1,7 @@
 import { token } from '@glulam/plugin';
 import type { Observable, Subscription } from 'rxjs';
 import type { DataReport } from './data/data-report.js';
+import type { FetchProgress } from './source.js';
 
 /** Everything a run tells, in order. Times are milliseconds since 1970. */
 export type RunEvent =
@@ -17,6 +18,8 @@ export type RunEvent =
       /** The checkpoint's step from which an interrupted run goes on; steps behind it are told again. */
       readonly resumedFrom?: number;
     }
+  /** A base or data file is downloaded, every second or so and at its end. */
+  | ({ readonly type: 'input.fetching'; readonly time: number } & FetchProgress)
   /** A data file that is tokenized for the first time, every second or so. */
   | { readonly type: 'data.reading'; readonly time: number; readonly file: string; readonly rows: number }
   /** A data file was read: what the model will see of it. */

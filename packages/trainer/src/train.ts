@@ -11,6 +11,7 @@ import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
+import { openInputs } from './inputs.js';
 import { openModel } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
 import { checkMemory } from './plan/check-memory.js';
@@ -26,6 +27,7 @@ import {
 } from './run-checkpoint.js';
 import { checkRunFolder, openRunFolder } from './run-folder.js';
 import { learningRateAt } from './schedule.js';
+import type { FetchProgress } from './source.js';
 import { trainStep } from './train-step.js';
 import { watchScores } from './watch-scores.js';
 
@@ -72,13 +74,13 @@ type Closer = () => void | Promise<void>;
 
 /** The run itself; what it opens goes into `closers`. */
 async function trainOpening(
-  config: RunConfig,
+  given: RunConfig,
   composition: Composition,
   { signal = new AbortController().signal, resume = false }: TrainOptions,
   closers: Closer[],
 ): Promise<TrainResult> {
   const started = Date.now();
-  const { out: folder, train: settings, evaluate: evaluation, seed } = config;
+  const { out: folder, train: settings, evaluate: evaluation, seed } = given;
   const events = composition.get(eventsToken);
   const adapterFolder = path.join(folder, 'adapter');
   const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
@@ -90,16 +92,21 @@ async function trainOpening(
   closers.push(() => logging.unsubscribe());
 
   // Everything that can be refused is refused before the folder is touched.
-  const chosen = openEvaluators(config, composition);
   checkWatch(
     evaluation,
-    chosen.map(({ kind }) => kind),
+    openEvaluators(given, composition).map(({ kind }) => kind),
   );
-  checkRunFolder(config, resume);
-  for (const choice of config.reporters) {
+  if (!resume) checkRunFolder(given, resume);
+  for (const choice of given.reporters) {
     const { contribution, options } = choose(composition, reporters, 'reporters', choice);
     closers.push(contribution.open(options, events));
   }
+  // What is written down repeats the run; what is opened is on this machine.
+  const inputs = await openInputs(given, composition, { signal, warn, onProgress: tellFetching(events) });
+  const { pinned } = inputs;
+  if (resume) checkRunFolder(pinned, resume);
+  const config = await inputs.fetch();
+  const chosen = openEvaluators(config, composition);
   const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
   const { shape } = openCheckpoint(config.base, composition.all(families));
   // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
@@ -125,7 +132,7 @@ async function trainOpening(
   checkProgress(progress, engine, dataSize, warn);
   signal.throwIfAborted();
 
-  const run = await openRunFolder(config);
+  const run = await openRunFolder(pinned);
   closers.push(() => {
     record = () => {};
     run.close();
@@ -174,7 +181,7 @@ async function trainOpening(
     }
   };
   const writeAdapter = (to: string): Promise<void> =>
-    saveAdapter(decoder, to, { base: config.base, adapter: model.adapterChoice });
+    saveAdapter(decoder, to, { base: pinned.base, adapter: model.adapterChoice });
   let savedAt = checkpoint === undefined ? -1 : step;
   const save = async (best: boolean): Promise<void> => {
     if (savedAt === step && !best) return;
@@ -251,6 +258,17 @@ async function closeAll(closers: readonly Closer[]): Promise<{ readonly error: u
     }
   }
   return failures;
+}
+
+/** A base takes minutes to hours to download: told once a second, and when all of an input is here. */
+function tellFetching(events: RunEvents): (progress: FetchProgress) => void {
+  let told = 0;
+  return (progress) => {
+    const time = Date.now();
+    if (time - told < 1000 && progress.bytes < progress.totalBytes) return;
+    told = time;
+    events.emit({ type: 'input.fetching', time, ...progress });
+  };
 }
 
 /** A large file takes minutes the first time: told once a second. */

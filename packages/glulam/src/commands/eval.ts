@@ -16,6 +16,7 @@ ${configHelp}`,
     const { loaded, adapterFolder } = await loadRunOrConfig(
       onePositional(args, 'eval', 'RUN or CONFIG'),
       overridesFrom(args.options),
+      signal,
     );
     const { config, composition } = loaded;
     const chosen = openEvaluators(config, composition);

@@ -32,6 +32,8 @@ export const generateCommand: Command = {
     const { loaded, adapterFolder } = await loadRunOrConfig(
       onePositional(args, 'generate', 'RUN or CONFIG'),
       overrides,
+      signal,
+      { data: false },
     );
     const model = await openModel(
       loaded.config,
