@@ -68,7 +68,8 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
 
   const hub = createServer((request, response) => void answer('hub', request, response));
   const files = createServer((request, response) => void answer('files', request, response));
-  const [endpoint, filesAt] = [await listen(hub), await listen(files)];
+  // Names of one machine, and yet two hosts.
+  const [endpoint, filesAt] = [await listen(hub, '127.0.0.1'), await listen(files, 'localhost')];
 
   async function answer(host: 'hub' | 'files', request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = 'GET', url = '/', headers } = request;
@@ -287,7 +288,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-async function listen(server: Server): Promise<string> {
+async function listen(server: Server, name: string): Promise<string> {
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://${name}:${(server.address() as AddressInfo).port}`;
 }
