@@ -173,9 +173,9 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
     }
     if (what === 'commit') return commit(key, repository, rest!, body, json, refuse);
 
-    const revision = [...repository.refs.keys(), ...repository.files.keys()].filter((each) => rest === each || rest!.startsWith(`${each}/`)).sort((a, b) => b.length - a.length)[0]; // prettier-ignore
+    const revision = ['HEAD', ...repository.refs.keys(), ...repository.files.keys()].filter((each) => rest === each || rest!.startsWith(`${each}/`)).sort((a, b) => b.length - a.length)[0]; // prettier-ignore
     if (revision === undefined) return refuse(404, 'RevisionNotFound', 'Invalid rev id');
-    const commitId = repository.refs.get(revision) ?? revision;
+    const commitId = repository.refs.get(revision === 'HEAD' ? 'main' : revision) ?? revision;
     const tree = repository.files.get(commitId)!;
     if (what === 'revision') return json({ _id: '1', id: found![2], sha: commitId, private: repository.isPrivate, gated: repository.isGated, downloads: 0, likes: 0, lastModified: '2024-01-01T00:00:00.000Z' }); // prettier-ignore
     const entries = [...tree].map(([file, content]) => entry(file, content));

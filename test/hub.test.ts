@@ -176,3 +176,49 @@ describe('from the Hub', () => {
     expect(existsSync(path.join(work, 'stopped'))).toBe(false);
   });
 });
+
+describe('a card and a push', () => {
+  test('the run folder has a card of the run, its base and its data', () => {
+    const card = read('run/README.md');
+    expect(card).toMatch(
+      /^---\nlicense: mit\nbase_model: me\/tiny\nbase_model_relation: adapter\ndatasets:\n {2}- me\/words\nlibrary_name: peft\n/,
+    );
+    expect(card).toContain(`AutoModelForCausalLM.from_pretrained("me/tiny", revision="${commit}")`);
+    expect(card).toMatch(
+      /\| training \| \[me\/words\]\(\S+\) \(`[0-9a-f]{40}`\), `train.jsonl` \| question_answer \| 800 \|/,
+    );
+    expect(card).toMatch(/memory besides, measured peak \| \d+ MB/);
+    expect(card).not.toContain(work);
+    expect(read('run/loss.svg')).toMatch(/^<svg/);
+    // A run that went on has the card of all of it.
+    expect(read('moved/README.md')).toMatch(/\| steps \| 2 \|/);
+  });
+
+  test('push puts the adapter and the card there, from where it can be used', async () => {
+    const { code, out, err } = await glulam(['push', 'run', '--to', 'me/pushed', '--private'], withToken());
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toMatch(/^5 files in the new repository me\/pushed, commit [0-9a-f]{40}\n/);
+    expect([...hub.read('models/me/pushed')!.keys()].sort()).toEqual(['.gitattributes', 'README.md', 'adapter_config.json', 'adapter_model.safetensors', 'glulam.json', 'loss.svg']); // prettier-ignore
+    const [there, here] = [await glulam(['generate', 'me/pushed', '--prompt', 'Question:', '--max-tokens', '8'], withToken()), await glulam(['generate', 'run', '--prompt', 'Question:', '--max-tokens', '8'], withToken())]; // prettier-ignore
+    expect(there).toMatchObject({ code: 0, out: here.out });
+  });
+
+  test('a merged checkpoint is a base for others', async () => {
+    expect(await glulam(['push', 'merged', '--to', 'me/merged', '--revision', 'v1'], withToken())).toMatchObject({ code: 0, err: '' }); // prettier-ignore
+    expect((await glulam(['plan', 'c.json', '--base', 'me/merged@v1'], withToken())).out).toContain(
+      '12 physical layers',
+    );
+  });
+
+  test('what cannot be pushed is said', async () => {
+    for (const [args, message] of [
+      [['push', 'run'], /needs a repository: --to/],
+      [['push', 'none', '--to', 'me/x'], /RUN_NOT_FOUND/],
+      [['push', 'run', '--to', 'me/x', '--what', 'all'], /no option --what/],
+      [['push', 'run', '--to', 'me/x'], /ACCESS_DENIED.*HF_TOKEN/],
+    ] as const) {
+      const { code, err } = await glulam([...args]);
+      expect([code, message.test(err)], err).toEqual([1, true]);
+    }
+  });
+});

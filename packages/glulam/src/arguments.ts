@@ -6,7 +6,7 @@ export interface Arguments {
 }
 
 /** Options that take no value: the word behind them is one of its own. */
-const flags = new Set(['chat', 'help', 'h', 'resume']);
+const flags = new Set(['chat', 'help', 'h', 'private', 'resume']);
 
 /** `glulam train file --train.steps 10`: an option that is no flag takes the next word, unless that is an option too. */
 export function parseArguments(words: readonly string[]): Arguments {

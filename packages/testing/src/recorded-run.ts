@@ -21,7 +21,7 @@ export function recordedRun(folder: string, steps = 6): RunEvent[] {
     { type: 'plugin', time: tick(), name: 'stranger.told', data: { text: 'ünï\n"quoted"', list: [1, null, { a: true }] } },
     { type: 'warning', time: tick(), message: 'a line\nand another' },
     { type: 'adapter.saved', time: tick(), step: steps, folder: `${folder}/adapter` },
-    { type: 'run.finished', time: tick(), folder, seconds: 3725 },
+    { type: 'run.finished', time: tick(), folder, seconds: 3725, peakBytes: 2_400_000_000 },
   ]; // prettier-ignore
 }
 

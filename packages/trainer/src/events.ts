@@ -55,7 +55,14 @@ export type RunEvent =
   /** The run ends before its last step; it can be resumed. */
   | { readonly type: 'run.stopped'; readonly time: number; readonly step: number; readonly reason: string }
   | { readonly type: 'warning'; readonly time: number; readonly message: string }
-  | { readonly type: 'run.finished'; readonly time: number; readonly folder: string; readonly seconds: number }
+  | {
+      readonly type: 'run.finished';
+      readonly time: number;
+      readonly folder: string;
+      readonly seconds: number;
+      /** The most memory of this process that no file backs, as far as it was seen; runs of earlier versions lack it. */
+      readonly peakBytes?: number;
+    }
   | { readonly type: 'run.failed'; readonly time: number; readonly code: string; readonly message: string }
   /** An event of a plugin's own, named `<plugin>.<event>`; its data is written down as JSON. */
   | { readonly type: 'plugin'; readonly time: number; readonly name: string; readonly data: unknown };

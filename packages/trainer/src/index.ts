@@ -49,5 +49,6 @@ export { availableMemory } from './plan/available-memory.js';
 export type { ForeseenBytes } from './plan/foresee-memory.js';
 export type { PlannedData, RunPlan } from './plan/plan-run.js';
 export { planRun } from './plan/plan-run.js';
+export { drawLayers } from './plan/draw-layers.js';
 export { checkMemory } from './plan/check-memory.js';
 export { formatBytes } from './plan/format-bytes.js';

@@ -1,12 +1,16 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { families, openCheckpoint, writeAdapter as saveAdapter } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { tap } from 'rxjs';
 import { labelBatch } from './batches.js';
+import { readBaseLicence } from './card/base-card.js';
+import { tellStory } from './card/run-story.js';
+import { writeCard } from './card/write-card.js';
 import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
-import { openData, runSteps } from './data/open-data.js';
+import { dataFilesOf, openData, runSteps } from './data/open-data.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
@@ -15,6 +19,7 @@ import { openInputs } from './inputs.js';
 import { openModel } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
 import { checkMemory } from './plan/check-memory.js';
+import { watchAnonymousMemory } from './plan/anonymous-memory.js';
 import { planRun } from './plan/plan-run.js';
 import { reporters } from './reporter.js';
 import {
@@ -114,7 +119,10 @@ async function trainOpening(
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
-  checkMemory(await planRun(config, composition, { data }), warn);
+  const plan = await planRun(config, composition, { data });
+  checkMemory(plan, warn);
+  const memory = watchAnonymousMemory();
+  closers.push(() => memory.stop());
   const { adapterFolder: savedAdapter } = checkpoint ?? {};
   const model = await openModel(config, composition, {
     tokenizer,
@@ -242,7 +250,17 @@ async function trainOpening(
   }
   await writeAdapter(adapterFolder);
   events.emit({ type: 'adapter.saved', time: Date.now(), step, folder: adapterFolder });
-  events.emit({ type: 'run.finished', time: Date.now(), folder, seconds: (Date.now() - started) / 1000 });
+  const seconds = (Date.now() - started) / 1000;
+  const finished: RunEvent = { type: 'run.finished', time: Date.now(), folder, seconds, peakBytes: memory.peak() };
+  const written = await writeCard(folder, {
+    ...{ config: pinned, plan, engine, step, steps, adapter: model.adapterChoice },
+    story: tellStory([...run.told(), finished]),
+    licence: readBaseLicence(config.base),
+    dataNames: new Map(dataFilesOf(config).map((file, index) => [file, dataFilesOf(pinned)[index]!])),
+    isPeft: existsSync(path.join(adapterFolder, 'adapter_config.json')),
+  });
+  if (!written) warn(`${path.join(folder, 'README.md')} was edited and stays as it is; rename it for a new model card`);
+  events.emit(finished);
   run.check();
   return { folder, adapterFolder, steps: step, stopped, scores };
 }

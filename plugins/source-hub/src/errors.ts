@@ -7,8 +7,7 @@ export type HubErrorCode =
   | 'UNREACHABLE'
   | 'REQUEST_REFUSED'
   | 'CONTENT_DAMAGED'
-  | 'CACHE_UNWRITABLE'
-  | 'NOTHING_TO_PUSH';
+  | 'CACHE_UNWRITABLE';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class HubError extends Error {

@@ -60,7 +60,16 @@ export async function pushFiles(
   try {
     const created = !(await exists(repository, hubUrl, fetch));
     // The library's own credentials are left empty: `fetch` adds the token, to requests of the Hub alone.
-    if (created) await createRepo({ repo, accessToken: '', ...(isPrivate ? { visibility: 'private' as const } : {}), hubUrl, fetch }); // prettier-ignore
+    if (created) {
+      // The library's own credentials are left empty: `fetch` adds the token, to requests of the Hub alone.
+      await createRepo({
+        repo,
+        accessToken: '',
+        ...(isPrivate ? { visibility: 'private' as const } : {}),
+        hubUrl,
+        fetch,
+      });
+    }
     if (branch !== 'main' && !(await exists(repository, hubUrl, fetch, branch)))
       await createBranch({ repo, branch, hubUrl, fetch });
     const pushed = await uploadFiles({

@@ -15,6 +15,10 @@ export async function refusal(response: Response, url: URL, settings: HubSetting
       : 'the token in use (HF_TOKEN, or the file that "hf auth login" wrote) has no access: use one of an account that has';
   const answer = `${status}${said === '' ? '' : `: ${said}`}`;
 
+  // Where files lie, after a redirection or by an address that the Hub gave: these run out, and the Hub gives new ones.
+  const from = response.url === '' ? url : new URL(response.url);
+  if (from.origin !== new URL(endpoint).origin)
+    return new HubError('UNREACHABLE', `${from.origin}, where large files are kept, answered ${answer}; try again later: what was downloaded or uploaded is kept`); // prettier-ignore
   if (status === 429 || status === 408 || status >= 500)
     return new HubError('UNREACHABLE', `${what} answered ${answer}; try again later: what was downloaded is kept`);
   if (code === 'GatedRepo')
