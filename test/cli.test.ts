@@ -229,7 +229,7 @@ test('data is shown without weights or an engine', async () => {
 
 describe('what is wrong is said, with exit code 1, and nothing is left behind', () => {
   const cases: [string, () => string[], RegExp][] = [
-    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, generate, merge, export, doctor/],
+    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, generate, merge, export, push, doctor/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
     ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],

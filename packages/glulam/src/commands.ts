@@ -7,6 +7,7 @@ import { exportCommand } from './commands/export.js';
 import { generateCommand } from './commands/generate.js';
 import { mergeCommand } from './commands/merge.js';
 import { planCommand } from './commands/plan.js';
+import { pushCommand } from './commands/push.js';
 import { trainCommand } from './commands/train.js';
 
 export const commands: readonly Command[] = [
@@ -18,5 +19,6 @@ export const commands: readonly Command[] = [
   chatCommand,
   mergeCommand,
   exportCommand,
+  pushCommand,
   doctorCommand,
 ];

@@ -1,17 +1,8 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { strategies } from '@glulam/model';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
-import {
-  configError,
-  describeIssues,
-  evaluators,
-  isTemplateFile,
-  runConfigSchema,
-  type DataSources,
-  type RunConfig,
-} from '@glulam/trainer';
+import { configError, describeIssues, mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
 import { createJiti } from 'jiti';
 import { parse as parseYaml } from 'yaml';
 import type { GlulamConfig } from './define-config.js';
@@ -63,43 +54,15 @@ async function composeConfig(
 export function resolveConfig(fields: Record<string, unknown>, plugins: PluginList, folder: string): LoadedConfig {
   const parsed = runConfigSchema.safeParse(fields);
   if (!parsed.success) throw configError(describeIssues(parsed.error, runConfigSchema));
-  const { base, data, evaluate, expansion, ...rest } = parsed.data;
   const composition = compose([...preset(), ...plugins]);
-  const here = (name: string): string => path.resolve(folder, name);
-  const files = (sources: DataSources): DataSources =>
-    typeof sources === 'string'
-      ? here(sources)
-      : Array.isArray(sources)
-        ? sources.map((each) => (typeof each === 'string' ? here(each) : { ...each, file: here(each.file) }))
-        : { ...sources, file: here(sources.file) };
-  /** A choice with the options that name files taken from the folder; a wrong kind is told where it is chosen. */
-  const choiceHere = <C extends { readonly kind: string }>(choice: C, paths: readonly string[] = []): C => {
-    const options = Object.entries(choice).map(([name, value]): [string, unknown] =>
-      paths.includes(name) && typeof value === 'string' ? [name, here(value)] : [name, value],
-    );
-    return Object.fromEntries(options) as C;
-  };
-  const { heldOut, cache, chatTemplate } = data;
-  const config: RunConfig = {
-    ...rest,
-    base: here(base),
-    ...(expansion === undefined
-      ? {}
-      : { expansion: choiceHere(expansion, composition.find(strategies, expansion.kind)?.paths) }),
-    data: {
-      ...data,
-      train: files(data.train),
-      ...(heldOut === undefined ? {} : { heldOut: typeof heldOut === 'number' ? heldOut : files(heldOut) }),
-      ...(cache === undefined ? {} : { cache: here(cache) }),
-      ...(chatTemplate !== undefined && isTemplateFile(chatTemplate) ? { chatTemplate: here(chatTemplate) } : {}),
-    },
-    evaluate: {
-      ...evaluate,
-      evaluators: evaluate.evaluators?.map((each) => choiceHere(each, composition.find(evaluators, each.kind)?.paths)),
-    },
-    out: path.resolve(rest.out),
-  };
-  return { config, composition };
+  const elsewhere = composition.all(sources);
+  const config = mapInputs(parsed.data, composition, (name, role) => {
+    const here = path.resolve(folder, name);
+    return !existsSync(here) && elsewhere.some((source) => source.claims(name, role)) ? name : here;
+  });
+  const { out, data } = config;
+  const cache = data.cache === undefined ? {} : { cache: path.resolve(folder, data.cache) };
+  return { config: { ...config, data: { ...data, ...cache }, out: path.resolve(out) }, composition };
 }
 
 async function readConfigFile(file: string): Promise<unknown> {

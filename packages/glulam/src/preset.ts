@@ -16,6 +16,7 @@ import { definePlugin, type Plugin, type PluginList } from '@glulam/plugin';
 import { reporterConsole } from '@glulam/reporter-console';
 import { reporterJsonl } from '@glulam/reporter-jsonl';
 import { reporterTensorboard } from '@glulam/reporter-tensorboard';
+import { sourceHub } from '@glulam/source-hub';
 import { createReferenceEngine, engines, type EngineContribution } from '@glulam/tensors';
 import { createRunEvents, events } from '@glulam/trainer';
 import { z } from 'zod';
@@ -63,4 +64,5 @@ export const preset = (): PluginList => [
   reporterConsole(),
   reporterJsonl(),
   reporterTensorboard(),
+  sourceHub(),
 ];

@@ -31,7 +31,7 @@ const layerSchema = z.strictObject({
 });
 const compactSchema = z.strictObject({
   version: z.literal(1),
-  /** Folder of the base checkpoint. */
+  /** Folder of the base checkpoint, or its name on the Hub with the commit. */
   base: z.string(),
   /** The base's dimensions: another base is refused. */
   shape: z.strictObject({
@@ -130,8 +130,9 @@ export function readAdapter(folder: string, kinds: readonly AdapterContribution[
 export function baseOfAdapter(folder: string): string | undefined {
   const file = path.join(folder, fileName);
   if (existsSync(file)) return readCompact(file).base;
-  const base = readPeftConfig(folder)['base_model_name_or_path'];
-  return typeof base === 'string' ? base : undefined;
+  const { base_model_name_or_path: base, revision } = readPeftConfig(folder);
+  if (typeof base !== 'string') return undefined;
+  return typeof revision === 'string' && !existsSync(base) ? `${base}@${revision}` : base;
 }
 
 function readCompact(file: string): Compact {

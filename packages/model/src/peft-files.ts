@@ -139,13 +139,21 @@ export async function writePeftConfig(decoder: Decoder, folder: string, baseName
   const { adapter, layers, shape, sites } = decoder;
   if (adapter === undefined) throw new ModelError('ADAPTER_INVALID', 'the model has no adapter to save');
   const plain = layers.length === shape.physicalLayers && layers.every(({ physical }, index) => physical === index);
+  const { name, revision } = splitRevision(baseName);
   const config = {
     ...adapter.peftConfig(sites),
-    base_model_name_or_path: baseName,
+    base_model_name_or_path: name,
+    revision,
     inference_mode: true,
     layer_replication: plain ? null : layerMap(layers),
   };
   await writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** A base of the Hub, `owner/name@revision`, as PEFT has it; folders are as they are. */
+function splitRevision(base: string): { readonly name: string; readonly revision: string | null } {
+  const [, name, revision] = /^([^/\\:@]+\/[^/\\@]+)@(.+)$/.exec(base) ?? [];
+  return name === undefined ? { name: base, revision: null } : { name, revision: revision! };
 }
 
 export async function writeAdapterTensors(decoder: Decoder, folder: string): Promise<void> {

@@ -5,6 +5,8 @@ export function recordedRun(folder: string, steps = 6): RunEvent[] {
   const tick = clock();
   return [
     { type: 'warning', time: tick(), message: 'told before the run folder is there' },
+    { type: 'input.fetching', time: tick(), name: 'owner/base@main', bytes: 1_000_000_000, totalBytes: 14_500_000_000 },
+    { type: 'input.fetching', time: tick(), name: 'owner/base@main', bytes: 14_500_000_000, totalBytes: 14_500_000_000 },
     { type: 'data.reading', time: tick(), file: '/data/train.jsonl', rows: 600 },
     started(folder, steps, tick()),
     ...['train' as const, 'heldOut' as const].map((use): RunEvent => {
@@ -19,7 +21,7 @@ export function recordedRun(folder: string, steps = 6): RunEvent[] {
     { type: 'plugin', time: tick(), name: 'stranger.told', data: { text: 'ünï\n"quoted"', list: [1, null, { a: true }] } },
     { type: 'warning', time: tick(), message: 'a line\nand another' },
     { type: 'adapter.saved', time: tick(), step: steps, folder: `${folder}/adapter` },
-    { type: 'run.finished', time: tick(), folder, seconds: 3725 },
+    { type: 'run.finished', time: tick(), folder, seconds: 3725, peakBytes: 2_400_000_000 },
   ]; // prettier-ignore
 }
 

@@ -55,6 +55,7 @@ test('the recorded runs have every type of event', () => {
   // A new type is missed by the compiler here.
   const types: Record<RunEvent['type'], true> = {
     'run.started': true,
+    'input.fetching': true,
     'data.reading': true,
     'data.read': true,
     'step.finished': true,

@@ -34,7 +34,7 @@ export const defaultSteps = 100;
 
 /** The JSON-safe part of a config: what a run is, whole, so that it can be written down and repeated. */
 export const runConfigSchema = z.strictObject({
-  /** Folder of the base checkpoint. */
+  /** Folder of the base checkpoint, or a name that a source knows, such as owner/name of the Hub. */
   base: z.string(),
   /** `{ kind: 'layer_map', layer_map: [...] }`; none: the base as it is. */
   expansion: choice.optional(),

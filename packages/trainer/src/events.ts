@@ -1,6 +1,7 @@
 import { token } from '@glulam/plugin';
 import type { Observable, Subscription } from 'rxjs';
 import type { DataReport } from './data/data-report.js';
+import type { FetchProgress } from './source.js';
 
 /** Everything a run tells, in order. Times are milliseconds since 1970. */
 export type RunEvent =
@@ -17,6 +18,8 @@ export type RunEvent =
       /** The checkpoint's step from which an interrupted run goes on; steps behind it are told again. */
       readonly resumedFrom?: number;
     }
+  /** A base or data file is downloaded, every second or so and at its end. */
+  | ({ readonly type: 'input.fetching'; readonly time: number } & FetchProgress)
   /** A data file that is tokenized for the first time, every second or so. */
   | { readonly type: 'data.reading'; readonly time: number; readonly file: string; readonly rows: number }
   /** A data file was read: what the model will see of it. */
@@ -52,7 +55,14 @@ export type RunEvent =
   /** The run ends before its last step; it can be resumed. */
   | { readonly type: 'run.stopped'; readonly time: number; readonly step: number; readonly reason: string }
   | { readonly type: 'warning'; readonly time: number; readonly message: string }
-  | { readonly type: 'run.finished'; readonly time: number; readonly folder: string; readonly seconds: number }
+  | {
+      readonly type: 'run.finished';
+      readonly time: number;
+      readonly folder: string;
+      readonly seconds: number;
+      /** The most memory of this process that no file backs, as far as it was seen; runs of earlier versions lack it. */
+      readonly peakBytes?: number;
+    }
   | { readonly type: 'run.failed'; readonly time: number; readonly code: string; readonly message: string }
   /** An event of a plugin's own, named `<plugin>.<event>`; its data is written down as JSON. */
   | { readonly type: 'plugin'; readonly time: number; readonly name: string; readonly data: unknown };

@@ -27,6 +27,8 @@ export interface RunFolder {
   /** Note which checkpoint is the best: `best.json`, replaced whole. */
   keepBest(best: BestCheckpoint): Promise<void>;
   bestStep(): number | undefined;
+  /** All events of this run so far. */
+  told(): readonly RunEvent[];
   /** Throws if an event could not be written. */
   check(): void;
   close(): void;
@@ -102,6 +104,7 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
         ftruncateSync(log, before);
       }
     },
+    told: () => readEvents(file),
     check() {
       if (failure === undefined) return;
       throw new TrainerError(

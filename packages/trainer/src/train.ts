@@ -1,19 +1,25 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { families, openCheckpoint, writeAdapter as saveAdapter } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { tap } from 'rxjs';
 import { labelBatch } from './batches.js';
+import { readBaseLicence } from './card/base-card.js';
+import { tellStory } from './card/run-story.js';
+import { writeCard } from './card/write-card.js';
 import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
-import { openData, runSteps } from './data/open-data.js';
+import { dataFilesOf, openData, runSteps } from './data/open-data.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
+import { openInputs } from './inputs.js';
 import { openModel } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
 import { checkMemory } from './plan/check-memory.js';
+import { watchAnonymousMemory } from './plan/anonymous-memory.js';
 import { planRun } from './plan/plan-run.js';
 import { reporters } from './reporter.js';
 import {
@@ -26,6 +32,7 @@ import {
 } from './run-checkpoint.js';
 import { checkRunFolder, openRunFolder } from './run-folder.js';
 import { learningRateAt } from './schedule.js';
+import type { FetchProgress } from './source.js';
 import { trainStep } from './train-step.js';
 import { watchScores } from './watch-scores.js';
 
@@ -72,13 +79,13 @@ type Closer = () => void | Promise<void>;
 
 /** The run itself; what it opens goes into `closers`. */
 async function trainOpening(
-  config: RunConfig,
+  given: RunConfig,
   composition: Composition,
   { signal = new AbortController().signal, resume = false }: TrainOptions,
   closers: Closer[],
 ): Promise<TrainResult> {
   const started = Date.now();
-  const { out: folder, train: settings, evaluate: evaluation, seed } = config;
+  const { out: folder, train: settings, evaluate: evaluation, seed } = given;
   const events = composition.get(eventsToken);
   const adapterFolder = path.join(folder, 'adapter');
   const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
@@ -90,16 +97,21 @@ async function trainOpening(
   closers.push(() => logging.unsubscribe());
 
   // Everything that can be refused is refused before the folder is touched.
-  const chosen = openEvaluators(config, composition);
   checkWatch(
     evaluation,
-    chosen.map(({ kind }) => kind),
+    openEvaluators(given, composition).map(({ kind }) => kind),
   );
-  checkRunFolder(config, resume);
-  for (const choice of config.reporters) {
+  if (!resume) checkRunFolder(given, resume);
+  for (const choice of given.reporters) {
     const { contribution, options } = choose(composition, reporters, 'reporters', choice);
     closers.push(contribution.open(options, events));
   }
+  // What is written down repeats the run; what is opened is on this machine.
+  const inputs = await openInputs(given, composition, { signal, warn, onProgress: tellFetching(events) });
+  const { pinned } = inputs;
+  if (resume) checkRunFolder(pinned, resume);
+  const config = await inputs.fetch();
+  const chosen = openEvaluators(config, composition);
   const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
   const { shape } = openCheckpoint(config.base, composition.all(families));
   // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
@@ -107,7 +119,10 @@ async function trainOpening(
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
-  checkMemory(await planRun(config, composition, { data }), warn);
+  const plan = await planRun(config, composition, { data });
+  checkMemory(plan, warn);
+  const memory = watchAnonymousMemory();
+  closers.push(() => memory.stop());
   const { adapterFolder: savedAdapter } = checkpoint ?? {};
   const model = await openModel(config, composition, {
     tokenizer,
@@ -125,7 +140,7 @@ async function trainOpening(
   checkProgress(progress, engine, dataSize, warn);
   signal.throwIfAborted();
 
-  const run = await openRunFolder(config);
+  const run = await openRunFolder(pinned);
   closers.push(() => {
     record = () => {};
     run.close();
@@ -174,7 +189,7 @@ async function trainOpening(
     }
   };
   const writeAdapter = (to: string): Promise<void> =>
-    saveAdapter(decoder, to, { base: config.base, adapter: model.adapterChoice });
+    saveAdapter(decoder, to, { base: pinned.base, adapter: model.adapterChoice });
   let savedAt = checkpoint === undefined ? -1 : step;
   const save = async (best: boolean): Promise<void> => {
     if (savedAt === step && !best) return;
@@ -235,7 +250,17 @@ async function trainOpening(
   }
   await writeAdapter(adapterFolder);
   events.emit({ type: 'adapter.saved', time: Date.now(), step, folder: adapterFolder });
-  events.emit({ type: 'run.finished', time: Date.now(), folder, seconds: (Date.now() - started) / 1000 });
+  const seconds = (Date.now() - started) / 1000;
+  const finished: RunEvent = { type: 'run.finished', time: Date.now(), folder, seconds, peakBytes: memory.peak() };
+  const written = await writeCard(folder, {
+    ...{ config: pinned, plan, engine, step, steps, adapter: model.adapterChoice },
+    story: tellStory([...run.told(), finished]),
+    licence: readBaseLicence(config.base),
+    dataNames: new Map(dataFilesOf(config).map((file, index) => [file, dataFilesOf(pinned)[index]!])),
+    isPeft: existsSync(path.join(adapterFolder, 'adapter_config.json')),
+  });
+  if (!written) warn(`${path.join(folder, 'README.md')} was edited and stays as it is; rename it for a new model card`);
+  events.emit(finished);
   run.check();
   return { folder, adapterFolder, steps: step, stopped, scores };
 }
@@ -251,6 +276,17 @@ async function closeAll(closers: readonly Closer[]): Promise<{ readonly error: u
     }
   }
   return failures;
+}
+
+/** A base takes minutes to hours to download: told once a second, and when all of an input is here. */
+function tellFetching(events: RunEvents): (progress: FetchProgress) => void {
+  let told = 0;
+  return (progress) => {
+    const time = Date.now();
+    if (time - told < 1000 && progress.bytes < progress.totalBytes) return;
+    told = time;
+    events.emit({ type: 'input.fetching', time, ...progress });
+  };
 }
 
 /** A large file takes minutes the first time: told once a second. */

@@ -35,6 +35,8 @@ describe('lines', () => {
   test('a whole run', () => {
     expect(printed(recordedRun('/run'))).toMatchInlineSnapshot(`
       "warning: told before the run folder is there
+      owner/base@main: 1.00 GB of 14.50 GB here
+      owner/base@main: 14.50 GB of 14.50 GB here
       /data/train.jsonl: 600 rows read
       8 physical layers as 12 virtual layers, 325,632 trainable parameters
       engine recorded (no engine), float32; 1,190 examples, 6 steps; run folder /run
@@ -70,7 +72,7 @@ describe('lines', () => {
   });
 
   test('quiet: all but what is under way', () => {
-    const isUnderWay = (text: string): boolean => /^step \d|rows read$/.test(text);
+    const isUnderWay = (text: string): boolean => /^step \d|rows read$|1\.00 GB of/.test(text);
     const all = printed(recordedRun('/run')).split('\n');
     expect(printed(recordedRun('/run'), {}, true).split('\n')).toEqual(all.filter((text) => !isUnderWay(text)));
     expect(printed(recordedRun('/run'), { isTTY: true, columns: 80 }, true)).not.toMatch(/step \d\/|\r/);

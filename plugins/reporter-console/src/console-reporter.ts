@@ -1,4 +1,4 @@
-import type { RunEvent, RunEvents } from '@glulam/trainer';
+import { formatBytes, type RunEvent, type RunEvents } from '@glulam/trainer';
 import { tap } from 'rxjs';
 import { formatCount, formatDuration, formatProgress } from './format.js';
 
@@ -15,7 +15,7 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
   let begun: { readonly time: number; readonly step: number } | undefined;
   let drawn = false;
   let smoothedLoss: number | undefined;
-  let readingTold = -Infinity;
+  let waitingTold = -Infinity;
 
   const line = (text: string): void => {
     output.write(`${drawn ? '\r\u001b[K' : ''}${text}\n`);
@@ -67,6 +67,17 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
       );
     for (const { note, count } of notes) line(`  ${note} (${formatCount(count)} rows)`);
   };
+  /** Something takes long before the run begins. */
+  const waiting = (time: number, text: string): void => {
+    if (quiet) return;
+    if (terminal) {
+      output.write(`\r\u001b[K${text.slice(-((output.columns || 80) - 1))}`);
+      drawn = true;
+    } else if (time - waitingTold >= 30_000) {
+      line(text);
+      waitingTold = time;
+    }
+  };
   const report = (event: RunEvent): void => {
     switch (event.type) {
       case 'run.started':
@@ -90,18 +101,16 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         line(`${name}${event.step === 0 ? 'before training' : `after step ${event.step}`}: ${scores.join(', ')}`);
         break;
       }
-      case 'data.reading': {
-        if (quiet) break;
-        const text = `${event.file}: ${formatCount(event.rows)} rows read`;
-        if (!terminal) {
-          if (event.time - readingTold >= 30_000) {
-            line(text);
-            readingTold = event.time;
-          }
-          break;
-        }
-        output.write(`\r\u001b[K${text.slice(-((output.columns || 80) - 1))}`);
-        drawn = true;
+      case 'data.reading':
+        waiting(event.time, `${event.file}: ${formatCount(event.rows)} rows read`);
+        break;
+      case 'input.fetching': {
+        const { name, bytes, totalBytes, time } = event;
+        const text = `${name}: ${formatBytes(bytes)} of ${formatBytes(totalBytes)} here`;
+        if (bytes === totalBytes) {
+          line(text);
+          waitingTold = -Infinity;
+        } else waiting(time, text);
         break;
       }
       case 'data.read':

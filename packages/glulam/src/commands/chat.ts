@@ -29,7 +29,7 @@ ${chatHelp.replace(/^/gm, '  ')}`,
     const { system } = options;
     if (system === true) throw new GlulamError('USAGE', '--system is without a value; see glulam chat --help');
     const generate = samplingOptions(options, maxTokens);
-    const model = await openChosen('chat', args, overrides);
+    const model = await openChosen('chat', args, overrides, signal, { data: false });
     try {
       const { decoder, tokenizer } = model;
       if (tokenizer.chatTemplate === undefined)

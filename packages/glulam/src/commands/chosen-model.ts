@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { isAdapterFolder, type AdapterSelection, type ChosenAdapter, type Decoder } from '@glulam/model';
-import { openAdapters, type NamedAdapter, type OpenAdapters } from '@glulam/trainer';
+import { openAdapters, type InputOptions, type NamedAdapter, type OpenAdapters } from '@glulam/trainer';
 import { overridesFrom, type Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig, type LoadedConfig } from '../load-config.js';
@@ -30,9 +30,11 @@ export async function openChosen(
   command: string,
   args: Arguments,
   overrides: Arguments['options'],
+  signal: AbortSignal,
+  wanted: InputOptions = {},
 ): Promise<ChosenModel> {
   const name = onePositional(args, command, 'RUN, CONFIG or BASE');
-  const { loaded, own, isBase } = await load(name, overrides);
+  const { loaded, own, isBase } = await load(name, overrides, signal, wanted);
   const { config, composition } = loaded;
   for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
 
@@ -66,6 +68,8 @@ export async function openChosen(
 async function load(
   name: string,
   options: Arguments['options'],
+  signal: AbortSignal,
+  wanted: InputOptions,
 ): Promise<{ readonly loaded: LoadedConfig; readonly own: NamedAdapter | undefined; readonly isBase: boolean }> {
   const overrides = overridesFrom(options);
   if (isCheckpointFolder(name)) {
@@ -73,7 +77,7 @@ async function load(
     const loaded = await loadConfig({ base: name, data: { train: 'none' } }, overrides);
     return { loaded, own: undefined, isBase: true };
   }
-  const { loaded, adapterFolder } = await loadRunOrConfig(name, overrides);
+  const { loaded, adapterFolder } = await loadRunOrConfig(name, overrides, signal, wanted);
   return { loaded, own: adapterFolder === undefined ? undefined : { name, folder: adapterFolder }, isBase: false };
 }
 

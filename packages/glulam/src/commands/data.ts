@@ -1,8 +1,10 @@
 import { openData, openRunTokenizer } from '@glulam/trainer';
 import { numberOption, overridesFrom } from '../arguments.js';
+import { bringInputs } from '../bring-inputs.js';
 import { describeData } from '../describe-data.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig } from '../load-config.js';
+import { progressLine } from '../progress-line.js';
 import { configHelp, onePositional, type Command } from './command.js';
 
 export const dataCommand: Command = {
@@ -21,12 +23,14 @@ ${configHelp}`,
     const samples = numberOption(args.options, 'samples') ?? 2;
     if (!Number.isInteger(samples) || samples < 0)
       throw new GlulamError('USAGE', `--samples is ${samples}; expected a whole number of at least 0`);
-    const { config, composition } = await loadConfig(onePositional(args, 'data', 'CONFIG'), overridesFrom(overrides));
+    const loaded = await loadConfig(onePositional(args, 'data', 'CONFIG'), overridesFrom(overrides));
+    const { config, composition } = await bringInputs(loaded, signal, { weights: false });
     const tokenizer = openRunTokenizer(config);
     const progress = progressLine(process.stderr);
-    const data = await openData(config, composition, tokenizer, { signal, onProgress: progress.show }).finally(
-      progress.clear,
-    );
+    const data = await openData(config, composition, tokenizer, {
+      signal,
+      onProgress: (file, rows) => progress.show(`${file}: ${rows.toLocaleString('en-US')} rows read`),
+    }).finally(progress.clear);
     try {
       const { isTTY, columns } = process.stdout;
       const colour = isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb';
@@ -37,18 +41,3 @@ ${configHelp}`,
     }
   },
 };
-
-/** How far reading is, on a terminal; a large file takes minutes the first time. */
-function progressLine(output: NodeJS.WriteStream) {
-  let shown = 0;
-  return {
-    show(file: string, rows: number): void {
-      if (!output.isTTY || Date.now() - shown < 100) return;
-      shown = Date.now();
-      output.write(`\r\u001b[K${file}: ${rows.toLocaleString('en-US')} rows read`.slice(0, output.columns));
-    },
-    clear(): void {
-      if (shown > 0) output.write('\r\u001b[K');
-    },
-  };
-}

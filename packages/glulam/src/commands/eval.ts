@@ -17,7 +17,7 @@ ${configHelp}`,
   repeatable: ['adapter'],
   async run(args, signal) {
     const overrides = Object.entries(args.options).filter(([name]) => !adapterFlags.includes(name));
-    const model = await openChosen('eval', args, Object.fromEntries(overrides));
+    const model = await openChosen('eval', args, Object.fromEntries(overrides), signal);
     try {
       const { config, composition, decoder, tokenizer } = model;
       const chosen = openEvaluators(config, composition);

@@ -26,7 +26,7 @@ megabytes of memory, whatever the model's size. FILE must not exist, and is ther
     const type = oneOf('type', own['type'], types) ?? 'f16';
     const { source, chatTemplate } = isCheckpointFolder(name)
       ? openCheckpointSource(name)
-      : await openMergeSource(name, overrides);
+      : await openMergeSource(name, overrides, signal);
     const { layers, bytes, notes, file: written } = await exportGguf(source, { file, type, chatTemplate, signal });
     for (const note of notes) process.stderr.write(`note: ${note}\n`);
     process.stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);

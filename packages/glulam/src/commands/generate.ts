@@ -24,7 +24,7 @@ ${adapterHelp}`,
     const { prompt, stop, chat } = options;
     if (typeof prompt !== 'string' || prompt === '')
       throw new GlulamError('USAGE', 'glulam generate needs a text: --prompt "Question: ..."');
-    const { decoder, tokenizer, close } = await openChosen('generate', args, overrides);
+    const { decoder, tokenizer, close } = await openChosen('generate', args, overrides, signal, { data: false });
     try {
       const text = prompt.replaceAll('\\n', '\n');
       if (chat === true && tokenizer.chatTemplate === undefined)

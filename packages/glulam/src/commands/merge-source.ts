@@ -24,8 +24,12 @@ export interface NamedSource {
 }
 
 /** A run, one of its checkpoints or an adapter folder; a config file stands for its model before training. */
-export async function openMergeSource(name: string, options: Arguments['options']): Promise<NamedSource> {
-  const { loaded, adapterFolder } = await loadRunOrConfig(name, overridesFrom(options));
+export async function openMergeSource(
+  name: string,
+  options: Arguments['options'],
+  signal: AbortSignal,
+): Promise<NamedSource> {
+  const { loaded, adapterFolder } = await loadRunOrConfig(name, overridesFrom(options), signal, { data: false });
   const { config, composition } = loaded;
   for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
   const checkpoint = openCheckpoint(config.base, composition.all(families));

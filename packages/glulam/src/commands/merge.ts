@@ -28,7 +28,7 @@ stopped or killed goes on from its finished files when the same command is given
     const { out } = own;
     if (out === undefined) throw new GlulamError('USAGE', 'glulam merge needs a place to write to: --out FOLDER');
     const dtype = oneOf('dtype', own['dtype'], dtypes);
-    const { source, chatTemplate } = await openMergeSource(name, overrides);
+    const { source, chatTemplate } = await openMergeSource(name, overrides, signal);
     const onShard = ({ file, bytes, kept }: { file: string; bytes: number; kept: boolean }): void => {
       process.stderr.write(`${file}  ${formatBytes(bytes)}${kept ? '  finished before' : ''}\n`);
     };

@@ -23,7 +23,12 @@ ${configHelp}`,
     // A run that has not ended is planned as its config says.
     const config = path.join(name, 'config.json');
     const unfinished = existsSync(config) && !existsSync(path.join(name, 'adapter'));
-    const { loaded, adapterFolder } = await loadRunOrConfig(unfinished ? config : name, overridesFrom(args.options));
+    const { loaded, adapterFolder } = await loadRunOrConfig(
+      unfinished ? config : name,
+      overridesFrom(args.options),
+      signal,
+      { weights: false },
+    );
     for (const warning of loaded.composition.warnings) process.stderr.write(`${warning}\n`);
     process.stdout.write(
       `${describePlan(await planLoaded(loaded, { signal, adapterFolder }), process.stdout.columns)}\n`,

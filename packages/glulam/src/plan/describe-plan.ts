@@ -1,6 +1,5 @@
 import { layerMap } from '@glulam/model';
-import { formatBytes, type AvailableMemory, type RunPlan } from '@glulam/trainer';
-import { drawLayers } from './draw-layers.js';
+import { drawLayers, formatBytes, type AvailableMemory, type RunPlan } from '@glulam/trainer';
 
 /** A plan as text for people, `width` characters wide where it can be. */
 export function describePlan(plan: RunPlan, width = 100): string {

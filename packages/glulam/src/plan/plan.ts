@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { dataFilesOf, openData, openRunTokenizer, planRun, type RunPlan } from '@glulam/trainer';
+import { bringInputs } from '../bring-inputs.js';
 import type { GlulamConfig } from '../define-config.js';
 import { loadConfig, type LoadedConfig } from '../load-config.js';
 
@@ -10,9 +11,10 @@ import { loadConfig, type LoadedConfig } from '../load-config.js';
  */
 export async function plan(
   config: GlulamConfig | string,
-  { folder, signal }: { readonly folder?: string; readonly signal?: AbortSignal } = {},
+  { folder, signal = new AbortController().signal }: { readonly folder?: string; readonly signal?: AbortSignal } = {},
 ): Promise<RunPlan> {
-  return planLoaded(await loadConfig(config, {}, folder), { signal });
+  const loaded = await bringInputs(await loadConfig(config, {}, folder), signal, { weights: false });
+  return planLoaded(loaded, { signal });
 }
 
 export async function planLoaded(

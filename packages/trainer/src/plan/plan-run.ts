@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import {
   adapters,
   describeCheckpoint,
@@ -16,6 +15,7 @@ import type { RunConfig } from '../config.js';
 import { runSteps, type TrainingData } from '../data/open-data.js';
 import { describeModel, resolvePrecision } from '../describe-model.js';
 import { evaluationTokens } from '../mean-loss.js';
+import { anonymousBytes } from './anonymous-memory.js';
 import { availableMemory, type AvailableMemory } from './available-memory.js';
 import { anyExample, foreseeMemory, type ForeseenBytes } from './foresee-memory.js';
 
@@ -146,11 +146,4 @@ function largestEvaluated({ data: { maxTokens } }: RunConfig, data: PlannedData 
     ),
     longest,
   );
-}
-
-/** Memory of this process that no file backs; where the system does not say, all that is resident. */
-function anonymousBytes(): number {
-  if (process.platform !== 'linux') return process.memoryUsage.rss();
-  const line = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
-  return line === null ? process.memoryUsage.rss() : Number(line[1]) * 1024;
 }

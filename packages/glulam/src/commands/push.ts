@@ -1,0 +1,85 @@
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { baseOfAdapter, isAdapterFolder } from '@glulam/model';
+import { pushFiles } from '@glulam/source-hub';
+import { formatBytes } from '@glulam/trainer';
+import { GlulamError } from '../errors.js';
+import { progressLine } from '../progress-line.js';
+import { onePositional, type Command } from './command.js';
+import { isCheckpointFolder } from './merge-source.js';
+
+export const pushCommand: Command = {
+  name: 'push',
+  summary: 'put a run, or a merged checkpoint, on the Hugging Face Hub',
+  help: `glulam push RUN|ADAPTER|CHECKPOINT --to OWNER/NAME [options]
+
+RUN is a run folder that has ended, or one of its checkpoints: its adapter is pushed, with the model card (README.md,
+loss.svg) that the run wrote. ADAPTER is an adapter folder, CHECKPOINT one of Hugging Face's, such as glulam merge wrote:
+all their files are pushed. The repository is made if there is none. Everything is one commit, at the end: what is stopped
+before changes nothing, and what was uploaded is not uploaded again.
+
+The token that may write is taken from HF_TOKEN, or from where "hf auth login" put it.
+
+  --to OWNER/NAME   the repository
+  --revision NAME   a branch of it, made if there is none (default: main)
+  --private         a repository that is made is private`,
+  async run(args, signal) {
+    const name = onePositional(args, 'push', 'RUN, ADAPTER or CHECKPOINT');
+    const { to, revision, private: isPrivate, ...unknown } = args.options;
+    const [other] = Object.keys(unknown);
+    if (other !== undefined)
+      throw new GlulamError('USAGE', `glulam push has no option --${other}; it has --to, --revision, --private`);
+    if (typeof to !== 'string') throw new GlulamError('USAGE', 'glulam push needs a repository: --to OWNER/NAME');
+    if (revision === true) throw new GlulamError('USAGE', '--revision is without a value; see glulam push --help');
+    if (isPrivate !== undefined && isPrivate !== true)
+      throw new GlulamError('USAGE', `--private takes no value, got "${isPrivate}"`);
+    const { files, title, base } = describePush(name);
+    if (base !== undefined && existsSync(base))
+      process.stderr.write(
+        `note: the adapter names its base as a folder of this machine, ${base}; who loads it has to name the base (--base). Train with a base of the Hub to have it found\n`,
+      );
+    const { show, clear } = progressLine(process.stderr);
+    const { repository, commit, url, created } = await pushFiles({
+      to: revision === undefined ? to : `${to}@${revision}`,
+      files,
+      title,
+      isPrivate: isPrivate === true,
+      signal,
+      onProgress: (bytes, totalBytes) => show(`${formatBytes(bytes)} of ${formatBytes(totalBytes)} uploaded`),
+    }).finally(clear);
+    process.stdout.write(
+      `${files.size} files in ${created ? 'the new repository ' : ''}${repository}, commit ${commit}\n${url}\n`,
+    );
+  },
+};
+
+interface Push {
+  /** Names in the repository to files here. */
+  readonly files: ReadonlyMap<string, string>;
+  readonly title: string;
+  readonly base?: string | undefined;
+}
+
+function describePush(name: string): Push {
+  const inner = path.join(name, 'adapter');
+  if (isAdapterFolder(inner)) {
+    const card = ['README.md', 'loss.svg'].filter((file) => existsSync(path.join(name, file)));
+    const files = new Map([...filesOf(inner), ...card.map((file): [string, string] => [file, path.join(name, file)])]);
+    return { files, title: 'Adapter trained with Glulam', base: baseOfAdapter(inner) };
+  }
+  if (isAdapterFolder(name))
+    return { files: filesOf(name), title: 'Adapter trained with Glulam', base: baseOfAdapter(name) };
+  if (isCheckpointFolder(name)) return { files: filesOf(name), title: 'Checkpoint merged with Glulam' };
+  throw new GlulamError(
+    'RUN_NOT_FOUND',
+    `${name} is neither a run that has ended (with adapter/), nor an adapter folder, nor a checkpoint; train one: glulam train CONFIG, or merge one: glulam merge RUN --out FOLDER`,
+  );
+}
+
+/** The files of a folder but hidden ones, which are nobody's model. */
+function filesOf(folder: string): Map<string, string> {
+  const names = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'))
+    .map((entry) => entry.name);
+  return new Map(names.sort().map((file) => [file, path.resolve(folder, file)]));
+}

@@ -1,0 +1,29 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parse } from 'yaml';
+
+/** What the card of a base says of its licence; all undefined where it has none, or it says nothing. */
+export interface BaseLicence {
+  readonly hasCard: boolean;
+  readonly license?: string | undefined;
+  /** Where `license` is `other`. */
+  readonly name?: string | undefined;
+  readonly link?: string | undefined;
+}
+
+export function readBaseLicence(folder: string): BaseLicence {
+  const file = path.join(folder, 'README.md');
+  if (!existsSync(file)) return { hasCard: false };
+  const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readFileSync(file, 'utf8'))?.[1];
+  let fields: unknown;
+  try {
+    fields = parse(front ?? '');
+  } catch {
+    fields = undefined; // not YAML: it says nothing that can be repeated
+  }
+  const text = (key: string): string | undefined => {
+    const value = (fields as Record<string, unknown> | null | undefined)?.[key];
+    return typeof value === 'string' ? value : undefined;
+  };
+  return { hasCard: true, license: text('license'), name: text('license_name'), link: text('license_link') };
+}

@@ -1,0 +1,160 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { recordedRun, resumedRun } from '@glulam/testing';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { runConfigSchema } from '../config.js';
+import type { RunEvent } from '../events.js';
+import type { RunPlan } from '../plan/plan-run.js';
+import { readBaseLicence } from './base-card.js';
+import { lossChart } from './loss-chart.js';
+import { modelCard, type CardFacts } from './model-card.js';
+import { tellStory } from './run-story.js';
+import { writeCard } from './write-card.js';
+
+const commit = 'c'.repeat(40);
+const plan: RunPlan = {
+  base: '/cache/base', family: 'mistral', hasWeights: true, physicalLayers: 4,
+  layers: [0, 1, 2, 1, 2, 3].map((physical) => ({ physical })),
+  parameters: { stored: 7_241_732_096, effective: 10_731_524_096, trainable: 325_632 },
+  engine: { kind: 'native', precision: 'bfloat16', hasPlan: true },
+  batch: { sequences: 8, tokens: 1024, perStep: 1, fromData: true },
+  recompute: false,
+  bytes: { weights: 14_483_464_192, weightCopies: 0, adapters: 1, gradients: 1, optimizer: 2, activations: 3, logits: 4, process: 5, written: 1, peak: 2_500_000_000, keyValuesPerToken: 196_608 },
+  memory: { available: 1, total: 2, limit: undefined },
+  verdict: 'fits',
+}; // prettier-ignore
+
+const factsOf = (more: Partial<CardFacts> = {}): CardFacts => ({
+  config: runConfigSchema.parse({
+    base: `owner/base@${commit}`,
+    data: { train: `hf://datasets/owner/rows@${commit}/train.jsonl` },
+    evaluate: { evaluators: [{ kind: 'quiz', file: `hf://datasets/owner/quiz@${commit}/q.jsonl` }] },
+  }),
+  plan,
+  story: tellStory(recordedRun('/run')),
+  licence: { hasCard: true, license: 'apache-2.0' },
+  adapter: { kind: 'lora', options: { r: 8, lora_alpha: 16, layers_to_transform: null } },
+  engine: 'native (avx512), bfloat16',
+  step: 6,
+  steps: 6,
+  dataNames: new Map([['/data/train.jsonl', `hf://datasets/owner/rows@${commit}/train.jsonl`], ['/data/heldOut.jsonl', '/home/somebody/heldOut.jsonl']]),
+  isPeft: true,
+  ...more,
+}); // prettier-ignore
+
+const frontOf = (card: string): unknown => parse(/^---\n([\s\S]*?)\n---\n/.exec(card)![1]!);
+
+describe('a card', () => {
+  test('has a front matter as the Hub reads it', () => {
+    expect(frontOf(modelCard(factsOf()))).toEqual({
+      license: 'apache-2.0',
+      base_model: 'owner/base',
+      base_model_relation: 'adapter',
+      datasets: ['owner/rows'],
+      library_name: 'peft',
+      pipeline_tag: 'text-generation',
+      tags: ['glulam', 'lora', 'base_model:adapter:owner/base', 'layer-replication'],
+      'model-index': [
+        {
+          name: 'base, 6 layers, lora',
+          results: [
+            {
+              task: { type: 'text-generation' },
+              dataset: { type: 'owner/quiz', name: 'quiz' },
+              metrics: [{ type: 'accuracy', value: expect.closeTo(0.25006) }, { type: 'questions', value: 1319 }], // prettier-ignore
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  test('tells the run', () => {
+    const card = modelCard(factsOf());
+    expect(card).toContain('whose 4 layers are laid out as 6 virtual ones');
+    expect(card).toContain('Layer map `[[0,3],[1,4]]`');
+    expect(card).toContain('    0..2  ███·\n    3..5  ·███');
+    expect(card).toMatch(
+      /\| training \| \[owner\/rows\]\(https:\/\/huggingface.co\/datasets\/owner\/rows\) \(`c{40}`\), `train.jsonl` \| chat \| 1,200 \| 1,190 \| 45,678 \| 10 \|/,
+    );
+    expect(card).toContain('| memory besides, planned peak | 2.50 GB |\n| memory besides, measured peak | 2.40 GB |');
+    expect(card).toContain('| adapter | lora, r 8, lora_alpha 16 |');
+    expect(card).toContain('| time | 1 h 2 min |');
+    expect(card).toContain('| quiz accuracy | 0.2500 | 0.2501 (step 6) |');
+    expect(card).toContain(`AutoModelForCausalLM.from_pretrained("owner/base", revision="${commit}")`);
+  });
+
+  test('tells nothing of this machine’s folders, and nothing that is not known', () => {
+    const config = runConfigSchema.parse({
+      base: '/home/somebody/models/base',
+      data: { train: '/home/somebody/train.jsonl' },
+    });
+    const none = tellStory([]);
+    const card = modelCard(
+      factsOf({ config, licence: { hasCard: false }, story: none, dataNames: new Map(), isPeft: false }),
+    );
+    expect(card).not.toContain('somebody');
+    expect(frontOf(card)).toEqual({ library_name: 'glulam', pipeline_tag: 'text-generation', tags: ['glulam', 'lora', 'layer-replication'] }); // prettier-ignore
+    expect(card).toMatch(/Not known: the base came without a card[\s\S]*PEFT cannot read it/);
+    expect(card).not.toMatch(/## Evaluation|## Loss|measured|undefined|NaN/);
+    expect(modelCard(factsOf({ story: tellStory(recordedRun('/run')), dataNames: new Map([['/data/heldOut.jsonl', '/home/somebody/heldOut.jsonl']]) }))).not.toContain('somebody'); // prettier-ignore
+  });
+
+  test('of a run that was stopped says so, and standard errors are told', () => {
+    const evaluation: RunEvent = { type: 'evaluation.finished', time: 1, step: 3, evaluator: 'gsm8k', scores: { strict: 0.37, strict_stderr: 0.0133 } }; // prettier-ignore
+    const card = modelCard(factsOf({ step: 3, story: tellStory([...recordedRun('/run', 3), evaluation]) }));
+    expect(card).toContain('stopped after 3 of 6 steps');
+    expect(card).toContain('| gsm8k strict |  | 0.3700 ± 0.0133 (step 3) |');
+    expect(card).toContain('± is one standard error');
+  });
+});
+
+test('the story of a run with several sittings has each step once, as it was told last', () => {
+  const sittings = resumedRun('/run').flat();
+  const story = tellStory(sittings);
+  expect(story.steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+  expect([story.sittings, story.killedSittings, story.seconds]).toEqual([3, 1, 6]);
+  // A step behind the checkpoint that was not done again is taken back.
+  const [first, second] = resumedRun('/run');
+  expect(tellStory([...first!, ...second!, second![0]!]).steps.map(({ step }) => step)).toEqual([1, 2, 3, 4]);
+});
+
+test('the licence is that of the base’s card', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'glulam-card-'));
+  expect(readBaseLicence(folder)).toEqual({ hasCard: false });
+  const write = (text: string) => writeFileSync(path.join(folder, 'README.md'), text);
+  for (const [text, license] of [['---\nlicense: mit\n---\n# x', 'mit'], ['# no front matter', undefined], ['---\n: [\n---\n', undefined], ['---\nlicense: [a, b]\n---\n', undefined]]) {
+    write(text!);
+    expect(readBaseLicence(folder)).toMatchObject({ hasCard: true, license });
+  }
+  write('---\r\nlicense: other\r\nlicense_name: llama2\r\nlicense_link: LICENSE.txt\r\n---\r\n');
+  expect(readBaseLicence(folder)).toEqual({ hasCard: true, license: 'other', name: 'llama2', link: 'LICENSE.txt' });
+}); // prettier-ignore
+
+test('an edited card is not written over', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'glulam-card-'));
+  const file = path.join(folder, 'README.md');
+  expect(await writeCard(folder, factsOf({ step: 3 }))).toBe(true);
+  expect(await writeCard(folder, factsOf())).toBe(true);
+  expect(readFileSync(file, 'utf8')).not.toContain('stopped after');
+  const edited = readFileSync(file, 'utf8').replace('## Data', '## My data');
+  writeFileSync(file, edited);
+  expect(await writeCard(folder, factsOf())).toBe(false);
+  expect(readFileSync(file, 'utf8')).toBe(edited);
+  expect(readFileSync(path.join(folder, 'loss.svg'), 'utf8')).toMatch(/^<svg/);
+});
+
+test('a chart stays in its frame and has no more points than can be seen', () => {
+  const points = Array.from({ length: 100_000 }, (_, i) => ({ step: i + 1, loss: 2 + Math.sin(i) }));
+  const chart = lossChart(points, [{ step: 0, loss: 3.5 }]);
+  const drawn = /points="([^"]+)"/
+    .exec(chart)![1]!
+    .split(' ')
+    .map((point) => point.split(',').map(Number));
+  expect(drawn.length).toBeLessThanOrEqual(560);
+  for (const [x, y] of drawn) expect(x! >= 56 && x! <= 624 && y! >= 30 && y! <= 224).toBe(true);
+  expect(chart).toContain('<circle');
+  expect(lossChart([{ step: 1, loss: 2 }], [])).not.toMatch(/NaN|Infinity|circle/);
+});

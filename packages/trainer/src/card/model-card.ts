@@ -1,0 +1,249 @@
+import path from 'node:path';
+import { layerMap, type AdapterChoice } from '@glulam/model';
+import { stringify } from 'yaml';
+import type { RunConfig } from '../config.js';
+import { drawLayers } from '../plan/draw-layers.js';
+import { formatBytes } from '../plan/format-bytes.js';
+import type { RunPlan } from '../plan/plan-run.js';
+import type { BaseLicence } from './base-card.js';
+import type { RunStory } from './run-story.js';
+
+/** All that a card is made of; nothing else is told. */
+export interface CardFacts {
+  /** As it is written down: names of the Hub with their commits. */
+  readonly config: RunConfig;
+  readonly plan: RunPlan;
+  readonly story: RunStory;
+  readonly licence: BaseLicence;
+  readonly adapter: AdapterChoice;
+  readonly engine: string;
+  /** Steps done, and those of the whole run. */
+  readonly step: number;
+  readonly steps: number;
+  /** Data files as the config names them, by the names under which they were read. */
+  readonly dataNames: ReadonlyMap<string, string>;
+  /** PEFT reads the adapter. */
+  readonly isPeft: boolean;
+}
+
+export const chartName = 'loss.svg';
+
+/** README.md as the Hub reads it: a front matter for machines, then the run for people. */
+export function modelCard(facts: CardFacts): string {
+  const { config, plan, adapter, isPeft, licence } = facts;
+  const base = hubRepository(config.base);
+  const title = `${path.basename(base ?? config.base)}, ${plan.layers.length} layers, ${adapter.kind}`;
+  const front = {
+    ...licenceFields(licence),
+    ...(base === undefined ? {} : { base_model: base, base_model_relation: 'adapter' }),
+    ...listed('datasets', dataSetsOf(facts)),
+    library_name: isPeft ? 'peft' : 'glulam',
+    pipeline_tag: 'text-generation',
+    tags: [
+      'glulam',
+      adapter.kind,
+      // As PEFT's own cards have it: the Hub finds adapters of a base by it.
+      ...(base === undefined ? [] : [`base_model:adapter:${base}`]),
+      ...(isExpanded(plan) ? ['layer-replication'] : []),
+    ],
+    ...results(facts, title),
+  };
+  return [
+    `---\n${stringify(front, { lineWidth: 0 })}---`,
+    `# ${title}`,
+    introduction(facts),
+    ...section('Licence', licenceText(facts)),
+    ...section('Layers', layersText(plan)),
+    ...section('Data', dataTable(facts)),
+    ...section('Parameters and memory', sizesTable(facts)),
+    ...section('Training', settingsTable(facts)),
+    ...(facts.story.steps.length > 0 ? section('Loss', `![Loss by step](${chartName})`) : []),
+    ...(facts.story.evaluations.length > 0 ? section('Evaluation', evaluationTable(facts)) : []),
+    ...section('How to load it', loading(facts)),
+    '',
+  ].join('\n');
+}
+
+function introduction({ config, plan, adapter, step, steps }: CardFacts): string {
+  const form = isExpanded(plan)
+    ? `, whose ${plan.physicalLayers} layers are laid out as ${plan.layers.length} virtual ones that share their weights`
+    : '';
+  const done = step < steps ? ` The run was stopped after ${count(step)} of ${count(steps)} steps.` : '';
+  return `\nA ${adapter.kind} adapter for ${baseLink(config.base)}${form}. Trained with Glulam; this card tells what the run recorded.${done}`;
+}
+
+function licenceText({ licence, config }: CardFacts): string {
+  const { hasCard, license, name, link } = licence;
+  if (!hasCard) return 'Not known: the base came without a card.';
+  if (license === undefined) return "The base's card names no licence.";
+  const said = license === 'other' && name !== undefined ? name : license;
+  return `The card of the base ${baseLink(config.base)} says \`${said}\`${link === undefined ? '' : ` (${link})`}.`;
+}
+
+function layersText(plan: RunPlan): string {
+  const map = `Layer map \`${JSON.stringify(layerMap(plan.layers))}\``;
+  return `${map}, half-open intervals of the base's layers:\n\n\`\`\`text\n${drawLayers(plan.physicalLayers, plan.layers, 80).join('\n')}\n\`\`\``;
+}
+
+function dataTable({ story, dataNames }: CardFacts): string {
+  const rows = story.data.map(({ use, file, format, rows: all, examples, tokens, skipped }) => [
+    use === 'train' ? 'training' : 'held out',
+    dataLink(dataNames.get(file) ?? file),
+    format,
+    count(all),
+    count(examples),
+    count(tokens),
+    count(skipped.reduce((sum, each) => sum + each.count, 0)),
+  ]);
+  return table(['use', 'file', 'read as', 'rows', 'examples', 'tokens', 'rows left out'], rows);
+}
+
+function sizesTable({ plan, story }: CardFacts): string {
+  const { parameters, bytes, batch } = plan;
+  const of = (name: string, value: string): [string, string] => [name, value];
+  return table(
+    ['', ''],
+    [
+      of('parameters of the base', count(parameters.stored)),
+      of('effective parameters, as if each virtual layer had its own', count(parameters.effective)),
+      of('trained parameters', count(parameters.trainable)),
+      of('largest batch', `${count(batch.tokens)} tokens in ${count(batch.sequences)} sequences`),
+      of('weights of the base, mapped from its files', formatBytes(bytes.weights)),
+      of('memory besides, planned peak', formatBytes(bytes.peak)),
+      ...(story.peakBytes === undefined ? [] : [of('memory besides, measured peak', formatBytes(story.peakBytes))]),
+      of('KV cache a token, when text is generated', formatBytes(bytes.keyValuesPerToken)),
+    ],
+  );
+}
+
+function settingsTable({ config, story, step, steps, engine, adapter }: CardFacts): string {
+  const { train } = config;
+  const options = Object.entries(adapter.options as Record<string, unknown>)
+    .filter(([, value]) => value !== null && value !== undefined && JSON.stringify(value) !== '{}')
+    .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const batch = typeof train.batch === 'number' ? `${train.batch} examples` : `${count(train.batch.tokens)} tokens`;
+  const tokens = story.steps.reduce((sum, each) => sum + each.tokens, 0);
+  const killed = story.killedSittings === 0 ? '' : `, without what ${story.killedSittings} killed of ${story.sittings} sittings took`; // prettier-ignore
+  return table(
+    ['', ''],
+    [
+      ['adapter', [adapter.kind, ...options].join(', ')],
+      ['steps', step === steps ? count(steps) : `${count(step)} of ${count(steps)}`],
+      ['tokens seen', count(tokens)],
+      ['batch', `${batch}${train.accumulate > 1 ? `, ${train.accumulate} batches a step` : ''}`],
+      ['longest example', `${count(config.data.maxTokens)} tokens`],
+      ['learning rate', `${train.learningRate}, ${train.schedule}, ${train.warmupSteps} warm-up steps`],
+      ['optimizer', `AdamW, beta1 ${train.beta1}, beta2 ${train.beta2}, epsilon ${train.epsilon}, weight decay ${train.weightDecay}`],
+      ['gradient norm', train.maxGradientNorm === 0 ? 'not clipped' : `clipped at ${train.maxGradientNorm}`],
+      ['loss on', config.data.loss === 'all' ? 'all tokens' : 'answers and the assistant’s turns'],
+      ['seed', String(config.seed)],
+      ['engine', engine],
+      ['time', `${formatSeconds(story.seconds)}${killed}`],
+    ],
+  ); // prettier-ignore
+}
+
+function evaluationTable({ story }: CardFacts): string {
+  const first = story.evaluations.filter(({ step }) => step === 0);
+  const rows = lastEvaluations(story).flatMap(({ evaluator, step, scores }) => {
+    const before = first.find((each) => each.evaluator === evaluator)?.scores;
+    return scoreNames(scores).map((name) => [
+      evaluator === name ? name : `${evaluator} ${name}`,
+      before === undefined || step === 0 ? '' : score(before, name),
+      `${score(scores, name)}${step === 0 ? '' : ` (step ${count(step)})`}`,
+    ]);
+  });
+  const withErrors = story.evaluations.some(({ scores }) =>
+    Object.keys(scores).some((name) => name.endsWith('_stderr')),
+  );
+  return `${table(['score', 'before training', 'at the end'], rows)}${withErrors ? '\n\n± is one standard error.' : ''}`;
+}
+
+function loading({ config, isPeft }: CardFacts): string {
+  const [base, revision] = [hubRepository(config.base) ?? 'BASE', revisionOf(config.base)];
+  const glulam = `REPOSITORY stands for this repository's name on the Hub, or for the folder of these files.\n\n\`\`\`sh\nglulam generate REPOSITORY --prompt "..."\nglulam merge REPOSITORY --out merged   # a plain checkpoint, for transformers, vLLM and the like\n\`\`\``;
+  const from = revision === undefined ? `"${base}"` : `"${base}", revision="${revision}"`;
+  const python = isPeft
+    ? `With PEFT:\n\n\`\`\`python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\nbase = AutoModelForCausalLM.from_pretrained(${from})\nmodel = PeftModel.from_pretrained(base, "REPOSITORY")\ntokenizer = AutoTokenizer.from_pretrained(${from})\n\`\`\``
+    : 'PEFT cannot read it: its files have no place for all that this adapter is (gates, residual scales, mixed kinds). Merge it for use elsewhere.';
+  const where = hubRepository(config.base) === undefined && isPeft ? '\n\nBASE stands for the base checkpoint.' : '';
+  return `${glulam}\n\n${python}${where}`;
+}
+
+/** Scores of the last step at which each evaluator looked, as the Hub's `model-index`. */
+function results({ story, config }: CardFacts, name: string): Record<string, unknown> {
+  const found = lastEvaluations(story).map(({ evaluator, scores }) => {
+    const file = config.evaluate.evaluators?.find(({ kind }) => kind === evaluator)?.['file'];
+    const onHub = typeof file === 'string' ? dataSetOf(file) : undefined;
+    return {
+      task: { type: 'text-generation' },
+      dataset: { type: onHub ?? evaluator, name: evaluator === 'loss' ? 'held-out data' : evaluator },
+      metrics: scoreNames(scores).map((metric) => ({ type: metric, value: scores[metric] })),
+    };
+  });
+  return found.length === 0 ? {} : { 'model-index': [{ name, results: found }] };
+}
+
+function lastEvaluations({ evaluations }: RunStory) {
+  const last = new Map(evaluations.map((each) => [each.evaluator, each]));
+  return [...last.values()];
+}
+
+const scoreNames = (scores: Readonly<Record<string, number>>): string[] =>
+  Object.keys(scores).filter((name) => !name.endsWith('_stderr'));
+
+function score(scores: Readonly<Record<string, number>>, name: string): string {
+  const [value, error] = [scores[name], scores[`${name}_stderr`]];
+  if (value === undefined) return '';
+  const text = Number.isInteger(value) && error === undefined ? count(value) : value.toFixed(4);
+  return error === undefined ? text : `${text} ± ${error.toFixed(4)}`;
+}
+
+function licenceFields({ license, name, link }: BaseLicence): Record<string, string> {
+  if (license === undefined) return {};
+  return { license, ...(name === undefined ? {} : { license_name: name }), ...(link === undefined ? {} : { license_link: link }) }; // prettier-ignore
+}
+
+function dataSetsOf({ story, dataNames }: CardFacts): string[] {
+  const training = story.data.filter(({ use }) => use === 'train');
+  return [...new Set(training.flatMap(({ file }) => dataSetOf(dataNames.get(file) ?? file) ?? []))];
+}
+
+/** owner/name of what is written owner/name@revision. */
+const hubRepository = (base: string): string | undefined => /^([^/\\:@]+\/[^/\\@]+)@/.exec(base)?.[1];
+const revisionOf = (base: string): string | undefined => /^[^/\\:@]+\/[^/\\@]+@(.+)$/.exec(base)?.[1];
+const dataSetOf = (file: string): string | undefined => /^hf:\/\/datasets\/([^/]+\/[^/@]+)/.exec(file)?.[1];
+
+/** Of folders of this machine the last name only: where they lie is nobody's business. */
+function baseLink(base: string): string {
+  const repository = hubRepository(base);
+  return repository === undefined
+    ? `\`${path.basename(base)}\``
+    : `[${repository}](https://huggingface.co/${repository}) (\`${revisionOf(base)}\`)`;
+}
+
+function dataLink(file: string): string {
+  const [, kind, repository, revision, inside] = /^hf:\/\/(datasets\/)?([^/]+\/[^/@]+)@([^/]+)\/(.+)$/.exec(file) ?? [];
+  if (repository === undefined) return `\`${path.basename(file)}\``;
+  return `[${repository}](https://huggingface.co/${kind ?? ''}${repository}) (\`${revision}\`), \`${inside}\``;
+}
+
+const isExpanded = ({ physicalLayers, layers }: RunPlan): boolean =>
+  layers.length !== physicalLayers || layers.some(({ physical }, index) => physical !== index);
+
+const listed = (key: string, values: readonly string[]): Record<string, readonly string[]> =>
+  values.length === 0 ? {} : { [key]: values };
+
+const section = (title: string, text: string): string[] => ['', `## ${title}`, '', text];
+const count = (value: number): string => value.toLocaleString('en-US');
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`; // prettier-ignore
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function formatSeconds(seconds: number): string {
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return seconds >= 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${seconds.toFixed(1)} s`;
+}

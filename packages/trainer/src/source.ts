@@ -1,0 +1,36 @@
+import { point } from '@glulam/plugin';
+
+/** What a name stands for: a base (of which a plan wants no weights), an adapter, a data file, another file. */
+export type InputRole = 'base' | 'base without weights' | 'adapter' | 'data' | 'file';
+
+/** How far the download of one input is; `bytes` count what was there before. */
+export interface FetchProgress {
+  readonly name: string;
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+export interface SourceContext {
+  readonly signal: AbortSignal;
+  /** Called often; only where something has to be downloaded. */
+  readonly onProgress: (progress: FetchProgress) => void;
+  readonly warn: (message: string) => void;
+}
+
+/** Brings inputs from elsewhere onto this machine. */
+export interface Source {
+  /** The name that says the same for ever: a branch becomes its commit. */
+  pin(name: string, role: InputRole): Promise<string>;
+  /** The folder of a base or adapter, or the file, on this machine; `pinned` is what `pin` gave. */
+  fetch(pinned: string, role: InputRole): Promise<string>;
+}
+
+/** What a plugin contributes at the point `sources`. */
+export interface SourceContribution {
+  readonly kind: string;
+  /** Whether a name is for this source; asked only where there is no such file or folder. */
+  claims(name: string, role: InputRole): boolean;
+  open(context: SourceContext): Source;
+}
+
+export const sources = point<SourceContribution>('trainer.sources');

@@ -1,0 +1,160 @@
+import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { rename, statfs, symlink } from 'node:fs/promises';
+import path from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { HubError } from './errors.js';
+import { isCommit, type HubName } from './hub-name.js';
+
+/** A file of a repository at a commit, as the Hub lists it. */
+export interface HubFile {
+  readonly path: string;
+  readonly size: number;
+  /** sha1 of the git blob; of a file in LFS that of its pointer. */
+  readonly oid: string;
+  /** sha256 of a file in LFS. */
+  readonly sha256?: string | undefined;
+}
+
+/**
+ * One repository's part of the cache, laid out as huggingface_hub does (blobs by hash, a folder of links for each commit,
+ * the commits of branches, listings), so that both use the same files.
+ */
+export interface HubCache {
+  readonly blobs: string;
+  /** The commit of a branch or tag when it was last asked for. */
+  readRef(revision: string): string | undefined;
+  writeRef(revision: string, commit: string): void;
+  /** All files of a commit, where they were listed once. */
+  readTree(commit: string): readonly HubFile[] | undefined;
+  writeTree(commit: string, files: readonly HubFile[]): void;
+  snapshot(commit: string): string;
+  has(commit: string, file: string): boolean;
+  /** Give a blob its name in a commit. */
+  link(commit: string, file: HubFile): Promise<void>;
+}
+
+export function openHubCache(cache: string, { type, repository }: Pick<HubName, 'type' | 'repository'>): HubCache {
+  const folder = path.join(cache, `${type}s--${repository.replace('/', '--')}`);
+  const blobs = path.join(folder, 'blobs');
+  const snapshot = (commit: string): string => path.join(folder, 'snapshots', commit);
+  const place = (commit: string, file: string): string => path.join(snapshot(commit), ...safeParts(file));
+  const refFile = (revision: string): string => path.join(folder, 'refs', ...safeParts(revision));
+  const treeFile = (commit: string): string => path.join(folder, 'trees', `${commit}.json`);
+  return {
+    blobs,
+    snapshot,
+    readRef(revision) {
+      const file = refFile(revision);
+      if (!existsSync(file) || !lstatSync(file).isFile()) return undefined;
+      const commit = readFileSync(file, 'utf8').trim();
+      return isCommit(commit) ? commit : undefined;
+    },
+    writeRef(revision, commit) {
+      // Python reads every file in this folder as a ref: no temporary name beside it.
+      writing(cache, () => {
+        mkdirSync(path.dirname(refFile(revision)), { recursive: true });
+        writeFileSync(refFile(revision), commit);
+      });
+    },
+    readTree(commit) {
+      return existsSync(treeFile(commit)) ? parseTree(readFileSync(treeFile(commit), 'utf8')) : undefined;
+    },
+    writeTree(commit, files) {
+      const file = treeFile(commit);
+      writing(cache, () => {
+        mkdirSync(path.dirname(file), { recursive: true });
+        writeFileSync(file, printTree(files));
+      });
+    },
+    has: (commit, file) => existsSync(place(commit, file)),
+    async link(commit, file) {
+      const at = place(commit, file.path);
+      const blob = path.join(blobs, blobName(file));
+      writing(cache, () => mkdirSync(path.dirname(at), { recursive: true }));
+      // Under another name first: another process may be linking the same file.
+      const temporary = `${at}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
+      try {
+        await symlink(path.relative(path.dirname(at), blob), temporary);
+        await rename(temporary, at);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw unwritable(cache, error);
+        // Windows without the right to make links: as in Python the file itself goes there.
+        await rename(blob, at);
+      }
+    },
+  };
+}
+
+/** The hash under which a file's content is kept. */
+export const blobName = ({ oid, sha256 }: HubFile): string => sha256 ?? oid;
+
+export function unwritable(cache: string, cause: unknown): HubError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  return new HubError(
+    'CACHE_UNWRITABLE',
+    full
+      ? `the disk of the Hub's cache ${cache} is full; make room and give the same command again, which goes on with what is there, or name another folder by HF_HOME`
+      : `the Hub's cache ${cache} cannot be written (${message}); name a folder that can by HF_HOME or HF_HUB_CACHE`,
+    { cause },
+  );
+}
+
+function writing(cache: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    throw unwritable(cache, error);
+  }
+}
+
+/** Refuse before hours of downloading what will not fit. */
+export async function checkRoom(cache: string, bytes: number): Promise<void> {
+  writing(cache, () => mkdirSync(cache, { recursive: true }));
+  const { bavail, bsize } = await statfs(cache);
+  const free = bavail * bsize;
+  if (bytes <= free) return;
+  const gigabytes = (count: number): string => `${(count / 1e9).toFixed(2)} GB`;
+  throw new HubError(
+    'CACHE_UNWRITABLE',
+    `${gigabytes(bytes)} have to be downloaded, and the disk of the Hub's cache ${cache} has ${gigabytes(free)} left; make room, or name a folder on another disk by HF_HOME`,
+  );
+}
+
+/** A name that comes from elsewhere must not lead out of the cache. */
+function safeParts(name: string): string[] {
+  const parts = name.split('/');
+  if (parts.some((part) => part === '' || part === '.' || part === '..' || /[\\\0]/.test(part) || /^[A-Za-z]:/.test(part)))
+    throw new HubError('NAME_INVALID', `the Hub's file or revision ${JSON.stringify(name)} could leave its folder; nothing was written`); // prettier-ignore
+  return parts;
+}
+
+/** The listing in the form of huggingface_hub's _tree_cache.py. */
+function printTree(files: readonly HubFile[]): string {
+  const entries = files.map(({ path: name, size, oid, sha256 }): [string, object] => [
+    name,
+    { size, blob_id: oid, ...(sha256 === undefined ? {} : { lfs_sha256: sha256, lfs_size: size }) },
+  ]);
+  return JSON.stringify({ format_version: 1, files: Object.fromEntries(entries) }, null, 1);
+}
+
+/** undefined: of another version, or cut short; it is asked for again. */
+function parseTree(text: string): readonly HubFile[] | undefined {
+  try {
+    const { format_version, files } = JSON.parse(text) as { format_version: unknown; files: Record<string, unknown> };
+    if (format_version !== 1) return undefined;
+    return Object.entries(files).map(([name, entry]) => {
+      const { size, blob_id, lfs_sha256, lfs_size } = entry as Record<string, unknown>;
+      if (typeof size !== 'number' || typeof blob_id !== 'string') throw new Error(`${name} has no size or blob_id`);
+      const inLfs = typeof lfs_sha256 === 'string';
+      return {
+        path: name,
+        size: inLfs && typeof lfs_size === 'number' ? lfs_size : size,
+        oid: blob_id,
+        ...(inLfs ? { sha256: lfs_sha256 } : {}),
+      };
+    });
+  } catch {
+    return undefined;
+  }
+}

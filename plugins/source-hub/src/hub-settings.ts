@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { HubError } from './errors.js';
+
+/** Where the Hub is, where its files are kept, and who asks. */
+export interface HubSettings {
+  /** Without a slash at its end. */
+  readonly endpoint: string;
+  /** Folder of the cache that is shared with Python's huggingface_hub. */
+  readonly cache: string;
+  /** Sent to the endpoint and to nobody else; never told. */
+  readonly token: string | undefined;
+  readonly offline: boolean;
+  /** Upload by Git LFS alone. */
+  readonly withoutXet: boolean;
+}
+
+/** The variables that huggingface_hub goes by (its constants.py and utils/_auth.py), in the same order. */
+export function hubSettings(env: NodeJS.ProcessEnv = process.env): HubSettings {
+  const given = (...names: string[]): string | undefined => names.map((name) => env[name]).find((value) => value);
+  const home = expand(given('HF_HOME') ?? path.join(given('XDG_CACHE_HOME') ?? '~/.cache', 'huggingface'));
+  const cache = given('HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE');
+  const endpoint = (given('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, '');
+  if (!/^https?:$/.test(protocolOf(endpoint))) {
+    throw new HubError(
+      'NAME_INVALID',
+      'the variable HF_ENDPOINT is no address; expected one like https://huggingface.co',
+    );
+  }
+  return {
+    endpoint,
+    cache: cache === undefined ? path.join(home, 'hub') : expand(cache),
+    token: clean(given('HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN')) ?? readToken(expand(given('HF_TOKEN_PATH') ?? path.join(home, 'token'))),
+    offline: isTrue(given('HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE')),
+    withoutXet: isTrue(given('HF_HUB_DISABLE_XET')),
+  }; // prettier-ignore
+}
+
+function readToken(file: string): string | undefined {
+  try {
+    return clean(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new HubError('ACCESS_DENIED', `the token in ${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+const clean = (token: string | undefined): string | undefined => token?.replace(/[\r\n]/g, '').trim() || undefined;
+const isTrue = (value: string | undefined): boolean => /^(1|on|yes|true)$/i.test(value ?? '');
+const expand = (name: string): string => path.resolve(name.replace(/^~(?=$|[\\/])/, () => homedir()));
+
+function protocolOf(endpoint: string): string {
+  return URL.canParse(endpoint) ? new URL(endpoint).protocol : '';
+}
