@@ -21,13 +21,16 @@ const work = mkdtempSync(path.join(tmpdir(), 'glulam-cli-'));
 
 const glulam = (...args: string[]) => glulamWith({}, ...args);
 
+/** With a text on stdin, as from a pipe. */
+const glulamReading = (input: string, ...args: string[]) => glulamWith({ input }, ...args);
+
 /** Continuous integration sets CI, which the console reporter heeds: the tests say whether it is set. */
 function glulamWith(
-  env: Record<string, string>,
+  { input = '', ...env }: Record<string, string>,
   ...args: string[]
 ): Promise<{ code: number; out: string; err: string }> {
   return new Promise((done) => {
-    execFile(
+    const child = execFile(
       process.execPath,
       [path.join(root, 'packages/glulam/bin/glulam.js'), ...args],
       { cwd: work, env: { ...process.env, CI: '', ...env } },
@@ -35,6 +38,8 @@ function glulamWith(
         done({ code: error === null ? 0 : Number(error.code), out, err });
       },
     );
+    child.stdin!.on('error', () => undefined); // one that reads nothing may be gone
+    child.stdin!.end(input);
   });
 }
 
@@ -118,6 +123,71 @@ describe('train, eval, generate', () => {
     const texts = [await glulam('generate', moved, ...prompt), await glulam('generate', run, ...prompt)];
     expect(texts[0]).toEqual(texts[1]);
   });
+
+  test('chat answers lines from a pipe; adapters are chosen, summed and left out', async () => {
+    const other = path.join(work, 'other');
+    const made = await glulam('train', quickstart, '--train.steps', '2', '--seed', '5', '--evaluate.evaluators', '[]', '--out', other); // prettier-ignore
+    expect(made).toMatchObject({ code: 0, err: '' });
+    const talk = `What is 2 + 2?\n/adapter\nAnd 3 + 4?\n/adapter ${other}=0.5 ${run}=2\n/reset\nWhat is 2 + 2?\n`;
+    const { code, out, err } = await glulamReading(`${talk}/exit\nnever asked\n`, 'chat', run, '--max-tokens', '6');
+    expect(code).toBe(0);
+    expect(out.trim().split('\n').length).toBeGreaterThanOrEqual(3);
+    expect(err).toContain(`* ${run}\n  none\n  base\n`);
+    expect(err).toContain(`* ${run}=2\n* ${other}=0.5\n  none\n  base\na new conversation\n`);
+
+    const base = await glulamReading('Hello\n', 'chat', tiny, '--system', 'Be brief.', '--max-tokens', '4');
+    expect(base.code).toBe(0);
+    expect(base.out.trim().length).toBeGreaterThan(0);
+
+    const score = async (...args: string[]) => {
+      const scored = await glulam('eval', ...args);
+      expect(scored).toMatchObject({ code: 0, err: '' });
+      return (JSON.parse(scored.out) as { loss: number }).loss;
+    };
+    const [own, itself, none, sum, unexpanded] = [
+      await score(run),
+      await score(quickstart, '--adapter', run),
+      await score(run, '--no-adapter'),
+      await score(run, '--adapter', `${run}=0.5`, '--adapter', `${other}=0.5`),
+      await score(run, '--unexpanded'),
+    ];
+    expect(itself).toBe(own);
+    expect(new Set([own, none, sum, unexpanded]).size).toBe(4);
+    expect(none).toBe(await score(quickstart));
+    const heldOut = path.join(root, 'examples/data/word-problems.heldout.jsonl');
+    expect(await score(tiny, '--data.heldOut', heldOut)).toBe(unexpanded);
+    const prompt = ['--prompt', 'Question: 1 + 1?', '--max-tokens', '4'];
+    const texts = [await glulam('generate', tiny, ...prompt), await glulam('generate', run, '--unexpanded', ...prompt)];
+    expect(texts[0]).toMatchObject({ code: 0, err: '' });
+    expect(texts[0]).toEqual(texts[1]);
+  });
+
+  test('adapters that do not fit, and choices that exclude one another, are refused', async () => {
+    const plain = path.join(work, 'plain-run');
+    const made = await glulam('train', quickstart, '--train.steps', '1', '--expansion.layer_map', '[[0,8]]', '--evaluate.evaluators', '[]', '--out', plain); // prettier-ignore
+    expect(made).toMatchObject({ code: 0, err: '' });
+    const prompt = ['--prompt', 'x', '--max-tokens', '1'];
+    for (const [args, message] of [
+      [['generate', run, '--adapter', plain, ...prompt], /plain-run" of .*tiny-mistral-gsm8k was trained on the layers \[\[0,8\]\]; this model has \[\[0,4\],\[2,6\],\[4,8\]\]/],
+      [['generate', run, '--adapter', work, ...prompt], /is neither an adapter folder nor a run that has one/],
+      [['generate', run, '--adapter', run, '--unexpanded', ...prompt], /exclude one another/],
+      [['generate', run, '--no-adapter', '--unexpanded', ...prompt], /exclude one another/],
+      [['generate', run, '--adapter'], /--adapter is without a value/],
+      [['chat', run, '--temprature', '1'], /glulam chat has no option --temprature/],
+    ] as const) {
+      const { code, err } = await glulam(...args);
+      expect([code, err]).toEqual([1, expect.stringMatching(message)]);
+    }
+    const bare = base('no-template', (at) => {
+      const file = path.join(at, 'tokenizer_config.json');
+      const { chat_template: _, ...config } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+      writeFileSync(file, JSON.stringify(config));
+      rmSync(path.join(at, 'chat_template.jinja'), { force: true });
+    });
+    const refused = await glulamReading('Hi\n', 'chat', bare);
+    expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/has no chat template; .*--data.chatTemplate plain/)]);
+    expect(await glulamReading('Hi\n', 'chat', bare, '--data.chatTemplate', 'plain', '--max-tokens', '2')).toMatchObject({ code: 0 });
+  }); // prettier-ignore
 
   test('a run that has not ended says how to go on; its plan is its config’s', async () => {
     const unfinished = path.join(work, 'unfinished');
@@ -229,7 +299,7 @@ test('data is shown without weights or an engine', async () => {
 
 describe('what is wrong is said, with exit code 1, and nothing is left behind', () => {
   const cases: [string, () => string[], RegExp][] = [
-    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, generate, merge, export, push, doctor/],
+    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, generate, chat, merge, export, push, doctor/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
     ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],

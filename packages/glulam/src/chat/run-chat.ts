@@ -82,7 +82,7 @@ export async function runChat({ input, output, notes, terminal }: ChatStreams, o
       try {
         if (text.startsWith('/')) {
           const told = commands(text);
-          if (told === undefined) break;
+          if (told === undefined) return;
           note(told);
         } else if (text !== '') await answer(text);
       } catch (error) {
@@ -93,6 +93,8 @@ export async function runChat({ input, output, notes, terminal }: ChatStreams, o
       prompt();
     }
     signal.throwIfAborted();
+    // The input ended behind a prompt.
+    if (terminal) note('');
   } finally {
     signal.removeEventListener('abort', end);
     lines.close();
