@@ -142,11 +142,7 @@ describe.each(engines)('%s', (_, open) => {
   );
 });
 
-describe.each(engines)('%s, bfloat16', (engineName, open) => {
-  // Of 168 gradients one is, by sums in double, at 0.996 of the reference's distance: chance decides on which side of 1 it
-  // comes out. It is 1.001 on tfjs's cpu and 1.015 on TensorFlow. So there each gradient gets 5%, all as one get none.
-  const each = engineName.startsWith('tfjs') ? 1.05 : 1;
-
+describe.each(engines)('%s, bfloat16', (_, open) => {
   test.each(['mistral-bf16', 'mistral-expanded-lora-bf16'])(
     '%s: no further from float32 than the reference',
     async (name) => {
@@ -155,16 +151,12 @@ describe.each(engines)('%s, bfloat16', (engineName, open) => {
       const { logits, gradients } = await onePass(golden, engine);
       const exact = rowsOf(golden, 'logits32');
       expect(frobenius(logits, exact).distance).toBeLessThan(frobenius(rowsOf(golden, 'logits'), exact).distance);
-      let [ourSquares, theirSquares] = [0, 0];
       for (const [tensor, gradient] of gradients) {
         const wide = readFloats(golden.tensors.source(`grad32.${tensor}`));
         const ours = frobenius(gradient, wide).distance;
         const theirs = frobenius(readFloats(golden.tensors.source(`grad.${tensor}`)), wide).distance;
-        expect(ours, tensor).toBeLessThan(each * theirs);
-        ourSquares += ours ** 2;
-        theirSquares += theirs ** 2;
+        expect(ours, tensor).toBeLessThan(theirs);
       }
-      if (gradients.size > 0) expect(ourSquares).toBeLessThan(theirSquares);
       await engine.close();
     },
   );

@@ -1,15 +1,19 @@
 import { openTfjsEngine, type BackendName } from '@glulam/engine-tfjs';
 import type { Engine, Precision } from '@glulam/tensors';
 
+/** Backends that the variable GLULAM_TFJS_BACKENDS names (`node,webgpu`): their packages are not dependencies. */
+export const namedBackends = (process.env['GLULAM_TFJS_BACKENDS'] ?? '')
+  .split(',')
+  .filter((name) => name !== '') as BackendName[];
+
 /**
- * engine-tfjs on the backends that are development dependencies, and on those that the variable GLULAM_TFJS_BACKENDS
- * names (`node,webgpu`): their packages are found from the repository's node_modules or the folder the tests start in.
+ * engine-tfjs on the backends that are development dependencies, and on the named ones: their packages are found from the
+ * repository's node_modules or the folder the tests start in.
  */
 export function tfjsEngines(): [name: string, open: (precision: Precision) => Promise<Engine>][] {
-  const named = (process.env['GLULAM_TFJS_BACKENDS'] ?? '').split(',').filter((name) => name !== '') as BackendName[];
-  if (named.length === 0)
+  if (namedBackends.length === 0)
     console.log('skipped: engine tfjs on node, node-gpu and webgpu: GLULAM_TFJS_BACKENDS names none of them');
-  return (['cpu', 'wasm', ...named] as const).map((backend) => [
+  return (['cpu', 'wasm', ...namedBackends] as const).map((backend) => [
     `tfjs ${backend}`,
     (precision) => openTfjsEngine({ backend, precision }),
   ]);

@@ -7,6 +7,7 @@ import { checkMemory, createOptimizer, describeModel, labelBatch, planRun, train
 import type * as tfjsCore from '@tensorflow/tfjs-core';
 import { resolveConfig } from 'glulam';
 import { describe, expect, test } from 'vitest';
+import { namedBackends } from './tfjs-engines.js';
 import { eventsOf, tinyRun } from './tiny.js';
 
 const tf = createRequire(import.meta.url)('@tensorflow/tfjs-core') as typeof tfjsCore;
@@ -63,6 +64,7 @@ test('the quickstart trains on wasm as on the native engine', { timeout: 120_000
 });
 
 describe('a plan on tfjs', () => {
+  const precision = 'bfloat16';
   const examples = path.resolve(import.meta.dirname, '../examples/plans');
   const mistral = (backend: string) =>
     resolveConfig(
@@ -97,21 +99,24 @@ describe('a plan on tfjs', () => {
     expect(engine.limit).toBeUndefined();
   });
 
-  test('counts the live bytes of wasm after each layer as the engine does', async () => {
-    const live: number[][] = [];
-    const { config, composition } = tinyRun();
-    const checkpoint = openCheckpoint(config.base, composition.all(families));
-    for (const engine of [await openTfjsEngine({ backend: 'wasm' }), planTfjsEngine('wasm', 'float32')]) {
-      const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) });
-      const bytes = [engine.memory().bytes];
-      const ids = Int32Array.from({ length: 7 }, (_, i) => i * 31);
-      const onLayer = async (): Promise<void> => void bytes.push(engine.memory().bytes);
-      const hidden = await decoder.forward(labelBatch([{ ids, trained: new Uint8Array(7).fill(1) }]), { onLayer });
-      hidden.release();
-      decoder.close();
-      await engine.close();
-      live.push(bytes);
-    }
-    expect(live[1]).toEqual(live[0]);
-  });
+  test.each(['wasm', ...namedBackends] as const)(
+    'counts the live bytes of %s after each layer as the engine does',
+    async (backend) => {
+      const live: number[][] = [];
+      const { config, composition } = tinyRun();
+      const checkpoint = openCheckpoint(config.base, composition.all(families));
+      for (const engine of [await openTfjsEngine({ backend, precision }), planTfjsEngine(backend, precision)]) {
+        const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) });
+        const bytes = [engine.memory().bytes];
+        const ids = Int32Array.from({ length: 7 }, (_, i) => i * 31);
+        const onLayer = async (): Promise<void> => void bytes.push(engine.memory().bytes);
+        const hidden = await decoder.forward(labelBatch([{ ids, trained: new Uint8Array(7).fill(1) }]), { onLayer });
+        hidden.release();
+        decoder.close();
+        await engine.close();
+        live.push(bytes);
+      }
+      expect(live[1]).toEqual(live[0]);
+    },
+  );
 });

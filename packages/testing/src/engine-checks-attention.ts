@@ -103,5 +103,13 @@ export const attentionChecks: readonly EngineCheck[] = [
       ],
     }),
     attentionCase('past one block', type, { ...heads, lengths: [[5, 140]], unused: 1 }),
+    attentionCase('past two blocks, window 150', type, {
+      ...heads,
+      window: 150,
+      lengths: [
+        [259, 9],
+        [2, 0],
+      ],
+    }),
   ]),
 ];

@@ -6,7 +6,8 @@ import { openTfjsEngine, type BackendName } from './open-engine.js';
 const others = (process.env['GLULAM_TFJS_BACKENDS'] ?? '').split(',').filter((name) => name !== '') as BackendName[];
 
 for (const backend of ['cpu', 'wasm', ...others] as const) {
-  testEngine(`tfjs on ${backend}`, (precision) => openTfjsEngine({ backend, precision }));
+  const precisions = backend.startsWith('node') ? (['float32', 'bfloat16'] as const) : (['float32'] as const);
+  testEngine(`tfjs on ${backend}`, (precision) => openTfjsEngine({ backend, precision }), { precisions });
 }
 if (others.length === 0) {
   describe.skip('engine tfjs on node, node-gpu, webgpu: GLULAM_TFJS_BACKENDS names none of them', () => {

@@ -47,6 +47,8 @@ export interface Workshop<Data> {
   make(operation: string, shape: Shape, dtype: DType, compute: () => Data): Tensor;
   /** The same of several at once. */
   makeMany(operation: string, results: readonly Result[], compute: () => readonly Data[]): Tensor[];
+  /** Compute new values for tensors that exist, each of its shape and dtype. */
+  renew(operation: string, targets: readonly Tensor[], compute: () => readonly Data[]): void;
   operand(x: Tensor): Operand<Data>;
 }
 
@@ -133,6 +135,17 @@ export function createEngine<Data>(
   };
   const storageOf = (x: Tensor): Storage<Data> => x.storage as Storage<Data>;
   const operand = (x: Tensor): Operand<Data> => ({ data: storageOf(x).data!, shape: x.shape, dtype: x.dtype });
+  const renew: Workshop<Data>['renew'] = (operation, targets, compute) => {
+    const data = attempt(operation, compute);
+    if (data === undefined) return;
+    targets.forEach((target, i) => {
+      const storage = storageOf(target);
+      const before = storage.data;
+      storage.data = data[i]!;
+      if (storage.owned && before !== undefined) device.free(before);
+      storage.owned = true;
+    });
+  };
   const zeros = (shape: Shape): Data => device.fill(shape, 0);
 
   const checkIndices = (indices: Tensor, rows: number): void => {
@@ -145,7 +158,7 @@ export function createEngine<Data>(
     );
   };
 
-  const workshop: Workshop<Data> = { device, precision, make, makeMany, operand, weights };
+  const workshop: Workshop<Data> = { device, precision, make, makeMany, renew, operand, weights };
   const fused: Partial<FusedOperations> = {};
   const engine: Engine = {
     kind: 'tfjs',
@@ -317,13 +330,7 @@ export function createEngine<Data>(
       checkTensor('write', value);
       checkWrite(target, value, start);
       if (value.size === 0) return;
-      const storage = storageOf(target);
-      const before = storage.data;
-      const after = attempt('write', () => overwrite(device, operand(target), operand(value), start));
-      if (after === undefined) return;
-      storage.data = after;
-      if (storage.owned && before !== undefined) device.free(before);
-      storage.owned = true;
+      renew('write', [target], () => [overwrite(device, operand(target), operand(value), start)]);
     },
     random(shape, key) {
       checkShape('random', shape);

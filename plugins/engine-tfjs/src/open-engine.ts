@@ -15,6 +15,7 @@ export type BackendName = (typeof backendNames)[number];
 
 export interface TfjsEngineOptions {
   readonly backend?: BackendName | 'auto' | undefined;
+  /** bfloat16 is TensorFlow's alone: an engine on another backend has the precision float32. */
   readonly precision?: Precision | undefined;
 }
 
@@ -61,15 +62,16 @@ function reasonOf(error: unknown): string {
   throw error;
 }
 
-const onKernels = <Data>(device: Device<Data>, precision: Precision): Engine =>
-  createEngine(device, precision, (workshop) => ({ embedding: embedding(workshop) }));
+/** These have no bfloat16: rounding to it would cost time and exactness, and the values four bytes all the same. */
+const onKernels = <Data>(device: Device<Data>): Engine =>
+  createEngine(device, 'float32', (workshop) => ({ embedding: embedding(workshop) }));
 const onTensorflow = (device: TfDevice, precision: Precision): Engine =>
   createEngine(device, precision, (workshop, engine) => createTfFused(device, workshop, engine));
 
 const openers: Readonly<Record<BackendName, (precision: Precision) => Promise<Engine>>> = {
   'node-gpu': async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node-gpu'), precision),
   node: async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node'), precision),
-  webgpu: async (precision) => onKernels(await openWebgpu(), precision),
-  wasm: async (precision) => onKernels(await openWasm(), precision),
-  cpu: async (precision) => onKernels(await openCpu(), precision),
+  webgpu: async () => onKernels(await openWebgpu()),
+  wasm: async () => onKernels(await openWasm()),
+  cpu: async () => onKernels(await openCpu()),
 };

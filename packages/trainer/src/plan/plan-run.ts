@@ -103,7 +103,12 @@ export async function planRun(
       effective: parameterCount(shape, layers),
       trainable: foreseen.adapters / 4,
     },
-    engine: { kind: contribution.kind, precision, hasPlan: contribution.plan !== undefined, limit: engine.limitBytes },
+    engine: {
+      kind: contribution.kind,
+      precision: engine.precision,
+      hasPlan: contribution.plan !== undefined,
+      limit: engine.limitBytes,
+    },
     batch: {
       sequences: examples.length,
       tokens: examples.reduce((sum, { ids }) => sum + ids.length, 0),

@@ -25,7 +25,7 @@ export function planTfjsEngine(backend: BackendName, precision: Precision): Plan
   }
   function planKernels() {
     const device = createPlanningDevice(description, tensors, weights, { packs: backend === 'wasm' });
-    return createEngine(device, precision, (workshop) => ({ embedding: embedding(workshop) }));
+    return createEngine(device, 'float32', (workshop) => ({ embedding: embedding(workshop) }));
   }
 
   return Object.defineProperties(engine as PlanningEngine, {

@@ -51,7 +51,8 @@ export function createPlanningBinding(tensors: Counter, weights: Counter, map: (
 
   return {
     TF_Version: 'planned',
-    createTensor: (shape, dtype, values) => fresh([...shape], dtype, values.length <= 8 ? [...values] : undefined).id,
+    createTensor: (shape, dtype, values) =>
+      fresh([...shape], dtype, dtype === tfTypes.float32 ? undefined : [...values]).id,
     deleteTensor(id) {
       const { buffer } = entries.get(id)!;
       entries.delete(id);
@@ -134,6 +135,13 @@ function resultOf(
         dtype: x.dtype,
       };
     }
+    case 'Pad':
+      return {
+        shape: x.shape.map((length, axis) => length + y.values![2 * axis]! + y.values![2 * axis + 1]!),
+        dtype: x.dtype,
+      };
+    case 'SplitV':
+      return { shape: x.shape.with(0, y.values![output]!), dtype: x.dtype };
     case 'Sum':
     case 'Max':
       return { shape: x.shape.with(y.values![0]!, 1), dtype: x.dtype };
@@ -149,8 +157,8 @@ function resultOf(
       return { shape: [z.values![0]!, ...x.shape.slice(1)], dtype: x.dtype };
     case 'ArgMax':
       return { shape: x.shape.slice(0, -1), dtype: tfTypes.int32 };
-    case 'SparseSoftmaxCrossEntropyWithLogits':
-      return { shape: output === 0 ? y.shape : x.shape, dtype: x.dtype };
+    case 'GatherNd':
+      return { shape: [y.shape[0]!, ...x.shape.slice(y.shape[1])], dtype: x.dtype };
     case 'Neg':
     case 'Exp':
     case 'Log':
@@ -159,7 +167,8 @@ function resultOf(
     case 'Sigmoid':
     case 'SigmoidGrad':
     case 'Square':
-    case 'Softmax':
+    case '_MklSoftmax':
+    case 'TensorScatterSub':
     case 'Roll':
     case 'Identity':
       return { shape: x.shape, dtype: x.dtype };

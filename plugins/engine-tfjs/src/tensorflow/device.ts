@@ -60,9 +60,7 @@ export function createTfDevice(binding: Binding, description: string, host: Host
     const found = [data.tensor, ...data.views].find((tensor) => sameShape(tensor.shape, shape));
     if (found !== undefined) return found;
     // Outside of any arena: it lives as long as the data. TensorFlow shares the values.
-    const size = ops.binding.createTensor([shape.length], tfTypes.int32, Int32Array.from(shape));
-    const [view] = ops.binding.executeOp('Reshape', [], [data.tensor.id, size], 1);
-    ops.binding.deleteTensor(size);
+    const [view] = ops.binding.executeOp('Reshape', [], [data.tensor.id, ops.list(shape).id], 1);
     data.views.push(view!);
     return view!;
   };
@@ -99,6 +97,7 @@ export function createTfDevice(binding: Binding, description: string, host: Host
     close() {
       for (const data of live) free(data);
       weights.close();
+      ops.close();
     },
 
     toBfloat16: (x) => compute(() => ops.cast(tensorOf(x), tfTypes.bfloat16)),
@@ -122,33 +121,19 @@ export function createTfDevice(binding: Binding, description: string, host: Host
         return run('SelectV2', [isSet, tensorOf(a), tensorOf(b)]);
       }),
     reduce: (operation, x, axis) =>
-      compute(() =>
-        operation === 'sum'
-          ? ops.sum(tensorOf(x), axis)
-          : run('Max', [tensorOf(x), ops.list([axis])], attribute('keep_dims', 'bool', true)),
-      ),
+      compute(() => (operation === 'sum' ? ops.sum(tensorOf(x), axis) : ops.max(tensorOf(x), axis))),
     gather: (table, indices) =>
       compute(() =>
-        run(
-          'GatherV2',
-          [tensorOf(table), tensorOf(indices), ops.ints(Int32Array.of(0), [])],
-          attribute('batch_dims', 'int', 0),
-        ),
+        run('GatherV2', [tensorOf(table), tensorOf(indices), ops.integer(0)], attribute('batch_dims', 'int', 0)),
       ),
     scatterAdd: (indices, values, rows) =>
-      compute(() =>
-        run('UnsortedSegmentSum', [tensorOf(values), tensorOf(indices), ops.ints(Int32Array.of(rows), [])]),
-      ),
+      compute(() => run('UnsortedSegmentSum', [tensorOf(values), tensorOf(indices), ops.integer(rows)])),
     slice: (x, start, size) => compute(() => ops.slice(tensorOf(x), start, size)),
     transpose: (x, permutation) => compute(() => ops.transpose(tensorOf(x), permutation)),
     concatenate: (parts, axis) => compute(() => ops.concatenate(parts.map(tensorOf), axis)),
     argmax: (x) =>
       compute(() =>
-        run(
-          'ArgMax',
-          [tensorOf(x), ops.ints(Int32Array.of(x.shape.length - 1), [])],
-          attribute('output_type', 'type', tfTypes.int32),
-        ),
+        run('ArgMax', [tensorOf(x), ops.integer(x.shape.length - 1)], attribute('output_type', 'type', tfTypes.int32)),
       ),
   };
 }

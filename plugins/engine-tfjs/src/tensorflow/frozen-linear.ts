@@ -44,6 +44,7 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
     const mask = bench.workshop.device.host.uniforms(size, key).map((value) => (value >= least ? factor : 0));
     return mul(x, ops.floats(mask, x.shape));
   };
+  const turned = (x: TfTensor): TfTensor => ops.transpose(x, [1, 0]);
   const columnSums = (x: TfTensor): TfTensor => ops.reshape(ops.sum(x, 0), [x.shape[1]!]);
 
   return {
@@ -53,10 +54,11 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
       // Whatever is still added or multiplied after the product wants it whole.
       const rounded = type === 'bfloat16' && precision === 'bfloat16' && outScale === undefined && bias === undefined;
       return scope(() => {
+        // Of r rows: TensorFlow takes twice as long for r columns.
         const u =
           A === undefined || B === undefined
             ? undefined
-            : make(name, [m, A.shape[0]!], 'float32', () => matmul(dropped(wide(x), dropout), of(A), false, true));
+            : make(name, [A.shape[0]!, m], 'float32', () => matmul(of(A), dropped(wide(x), dropout), false, true));
         const scaled = (): TfTensor => (inScale === undefined ? of(x) : mul(wide(x), of(inScale)));
         const sum = (): TfTensor => {
           const product = frozenProduct(bench, scaled(), weight, {
@@ -64,14 +66,14 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
             rounded: rounded && u === undefined,
           });
           if (u === undefined) return product;
-          return add(cast(product, float32), matmul(mul(of(u), scalar(scale)), of(B!), false, true));
+          return add(cast(product, float32), matmul(mul(of(u), scalar(scale)), of(B!), true, true));
         };
         /**
          * [x, u] [W, B]^T: one product that rounds once. Rounded before B u is added, W x would swallow what is less
          * than half a unit in its last place, which is all that the first steps of training do.
          */
         const folded = (): TfTensor => {
-          const [uHigh, uLow] = halves(ops, mul(of(u!), scalar(scale)));
+          const [uHigh, uLow] = halves(ops, turned(mul(of(u!), scalar(scale))));
           const [bHigh, bLow] = halves(ops, of(B!));
           const left = ops.concatenate([cast(scaled(), bfloat16), uHigh, uLow, uHigh], 1);
           const right = ops.concatenate([cast(bench.weight(weight), bfloat16), bHigh, bHigh, bLow], 1);
@@ -108,17 +110,17 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
         }
         let du: Tensor | undefined;
         if (A !== undefined && B !== undefined && u !== undefined) {
-          give('B', B.shape, () => matmul(of(dz), mul(of(u), scalar(scale)), true, false));
+          give('B', B.shape, () => turned(matmul(mul(of(u), scalar(scale)), of(dz))));
           if (needs.has('A') || needs.has('x'))
-            du = make(name, u.shape, 'float32', () => matmul(of(dz), mul(of(B), scalar(scale))));
-          give('A', A.shape, () => matmul(of(du!), dropped(wide(x!), dropout), true, false));
+            du = make(name, u.shape, 'float32', () => matmul(turned(mul(of(B), scalar(scale))), of(dz), false, true));
+          give('A', A.shape, () => matmul(of(du!), dropped(wide(x!), dropout)));
         }
         if (!needs.has('x') && !needs.has('inScale')) return gradients;
 
         const through = (): TfTensor =>
           cast(frozenProduct(bench, of(dz), weight, { transpose: false, rounded: true }), float32);
         const low = (dx: TfTensor): TfTensor =>
-          du === undefined ? dx : add(dx, dropped(matmul(of(du), of(A!)), dropout));
+          du === undefined ? dx : add(dx, dropped(matmul(of(du), of(A!), true, false), dropout));
         if (inScale === undefined) {
           give('x', [m, k], () => low(through()));
           return gradients;

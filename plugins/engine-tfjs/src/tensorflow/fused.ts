@@ -1,6 +1,7 @@
 import type { DType, Engine, FrozenWeight, FusedOperations, Shape, Tensor } from '@glulam/tensors';
 import { embedding } from '../embedding.js';
 import type { Result, Workshop } from '../engine.js';
+import { adamW } from './adam-w.js';
 import { attention } from './attention.js';
 import { tfTypes, type TfTensor } from './binding.js';
 import type { TfData, TfDevice } from './device.js';
@@ -22,6 +23,7 @@ export interface Bench {
   weight(weight: FrozenWeight): TfTensor;
   make(operation: string, shape: Shape, dtype: DType, body: () => TfTensor): Tensor;
   makeMany(operation: string, results: readonly Result[], body: () => readonly TfTensor[]): Tensor[];
+  renew(operation: string, targets: readonly Tensor[], body: () => readonly TfTensor[]): void;
 }
 
 /** TensorFlow's number of a type that activations are kept in. */
@@ -40,6 +42,7 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
     weight: (weight) => device.tensorOf(workshop.weights.whole(weight)),
     make: (operation, shape, dtype, body) => workshop.make(operation, shape, dtype, () => device.compute(body)),
     makeMany: (operation, results, body) => workshop.makeMany(operation, results, () => device.computeMany(body)),
+    renew: (operation, targets, body) => workshop.renew(operation, targets, () => device.computeMany(body)),
   };
   return {
     embedding: embedding(workshop),
@@ -49,5 +52,6 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
     swiglu: swiglu(bench),
     rmsNorm: rmsNorm(bench),
     rope: rope(bench),
+    adamW: adamW(bench),
   };
 }

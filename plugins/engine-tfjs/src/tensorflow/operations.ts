@@ -23,25 +23,40 @@ export interface TfOperations {
   free(tensor: TfTensor): void;
   /** Take a tensor out of the open arenas: it is the caller's. */
   detach(tensor: TfTensor): void;
+  /** Frees the constants; once after the last call. */
+  close(): void;
   /** The array is TensorFlow's from now on. */
   floats(values: Float32Array, shape: Shape): TfTensor;
   ints(values: Int32Array, shape: Shape): TfTensor;
+  /** A constant: it is kept for the next that asks, and no one else's to free. */
   scalar(value: number): TfTensor;
-  /** A list of lengths or axes. */
+  /** The same of an axis or a count. */
+  integer(value: number): TfTensor;
+  /** The same of a list of lengths or axes. */
   list(values: readonly number[]): TfTensor;
   cast(x: TfTensor, dtype: number): TfTensor;
   reshape(x: TfTensor, shape: Shape): TfTensor;
   transpose(x: TfTensor, permutation: readonly number[]): TfTensor;
   slice(x: TfTensor, start: Shape, size: Shape): TfTensor;
   concatenate(parts: readonly TfTensor[], axis: number): TfTensor;
+  /** Along the first axis, into parts of these lengths. */
+  split(x: TfTensor, lengths: readonly number[]): TfTensor[];
+  /** Zeros along one axis, so many before and so many after. */
+  pad(x: TfTensor, axis: number, before: number, after: number): TfTensor;
   /** The axis stays, with length 1. */
   sum(x: TfTensor, axis: number): TfTensor;
+  max(x: TfTensor, axis: number): TfTensor;
+  /** Over the last axis. */
+  softmax(x: TfTensor): TfTensor;
   /** Two matrices or two batches of them; the result has their type. */
   matmul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
   add(a: TfTensor, b: TfTensor): TfTensor;
   sub(a: TfTensor, b: TfTensor): TfTensor;
   mul(a: TfTensor, b: TfTensor): TfTensor;
 }
+
+/** Constants that are kept: a step of training asks for some hundred different ones, each many times. */
+const mostConstants = 1024;
 
 export function createTfOperations(binding: Binding): TfOperations {
   const arenas: Set<TfTensor>[] = [];
@@ -51,6 +66,23 @@ export function createTfOperations(binding: Binding): TfOperations {
   };
   const create = (values: Float32Array | Int32Array, shape: Shape, dtype: number): TfTensor =>
     noted({ id: binding.createTensor(shape, dtype, values), shape, dtype });
+
+  const softmax = fastestSoftmax(binding);
+  const constants = new Map<string, TfTensor>();
+  /** Those that were asked for last are kept. */
+  const constant = (key: string, values: Float32Array | Int32Array, shape: Shape): TfTensor => {
+    const found = constants.get(key);
+    const dtype = values instanceof Int32Array ? tfTypes.int32 : tfTypes.float32;
+    const tensor = found ?? { id: binding.createTensor(shape, dtype, values), shape, dtype };
+    constants.delete(key);
+    constants.set(key, tensor);
+    if (constants.size > mostConstants) {
+      const [oldest, { id }] = constants.entries().next().value!;
+      constants.delete(oldest);
+      binding.deleteTensor(id);
+    }
+    return tensor;
+  };
 
   const ops: TfOperations = {
     binding,
@@ -79,10 +111,15 @@ export function createTfOperations(binding: Binding): TfOperations {
       for (const made of arenas) made.delete(tensor);
     },
     free: ({ id }) => binding.deleteTensor(id),
+    close() {
+      for (const { id } of constants.values()) binding.deleteTensor(id);
+      constants.clear();
+    },
     floats: (values, shape) => create(values, shape, tfTypes.float32),
     ints: (values, shape) => create(values, shape, tfTypes.int32),
-    scalar: (value) => ops.floats(Float32Array.of(value), []),
-    list: (values) => ops.ints(Int32Array.from(values), [values.length]),
+    scalar: (value) => constant(`float ${Object.is(value, -0) ? '-0' : value}`, Float32Array.of(value), []),
+    integer: (value) => constant(`int ${value}`, Int32Array.of(value), []),
+    list: (values) => constant(`list ${values.join(' ')}`, Int32Array.from(values), [values.length]),
     cast: (x, dtype) => (x.dtype === dtype ? x : ops.run('Cast', [x], attribute('DstT', 'type', dtype))),
     reshape: (x, shape) => (sameShape(x.shape, shape) ? x : ops.run('Reshape', [x, ops.list(shape)])),
     transpose: (x, permutation) => ops.run('Transpose', [x, ops.list(permutation)]),
@@ -91,9 +128,22 @@ export function createTfOperations(binding: Binding): TfOperations {
       // A list's type is not taken from its tensors, and one tensor is no list.
       if (parts.length === 1) return ops.run('Identity', parts);
       const attributes = [attribute('N', 'int', parts.length), attribute('T', 'type', parts[0]!.dtype)];
-      return ops.run('ConcatV2', [...parts, ops.ints(Int32Array.of(axis), [])], ...attributes);
+      return ops.run('ConcatV2', [...parts, ops.integer(axis)], ...attributes);
+    },
+    split: (x, lengths) =>
+      ops.runMany(
+        'SplitV',
+        [x, ops.list(lengths), ops.integer(0)],
+        lengths.length,
+        attribute('num_split', 'int', lengths.length),
+      ),
+    pad: (x, axis, before, after) => {
+      const widths = x.shape.flatMap((_, other) => (other === axis ? [before, after] : [0, 0]));
+      return ops.run('Pad', [x, constant(`pairs ${widths.join(' ')}`, Int32Array.from(widths), [x.shape.length, 2])]);
     },
     sum: (x, axis) => ops.run('Sum', [x, ops.list([axis])], attribute('keep_dims', 'bool', true)),
+    max: (x, axis) => ops.run('Max', [x, ops.list([axis])], attribute('keep_dims', 'bool', true)),
+    softmax: (x) => ops.run(softmax.name, [x], ...softmax.attributes),
     matmul: (a, b, transposeA = false, transposeB = false) =>
       a.shape.length === 2
         ? ops.run(
@@ -113,4 +163,22 @@ export function createTfOperations(binding: Binding): TfOperations {
     mul: (a, b) => ops.run('Mul', [a, b]),
   };
   return ops;
+}
+
+/** oneDNN's, where this TensorFlow has it: twice as fast as its own, which takes oneDNN's in graphs alone. */
+function fastestSoftmax(binding: Binding): { readonly name: string; readonly attributes: readonly Attribute[] } {
+  const own = { name: 'Softmax', attributes: [] };
+  if (binding.isUsingGpuDevice()) return own;
+  const fast = { name: '_MklSoftmax', attributes: [attribute('_kernel', 'string', 'MklNameChangeOp')] };
+  const x = binding.createTensor([1, 1], tfTypes.float32, new Float32Array(1));
+  try {
+    const [y] = binding.executeOp(fast.name, fast.attributes, [x], 1);
+    binding.deleteTensor(y!.id);
+    return fast;
+  } catch {
+    // This TensorFlow was built without oneDNN, or it is turned off.
+    return own;
+  } finally {
+    binding.deleteTensor(x);
+  }
 }

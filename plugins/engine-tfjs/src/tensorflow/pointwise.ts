@@ -4,7 +4,7 @@ import type { TfTensor } from './binding.js';
 
 /** y = x / rms * weight; backward has the whole gradient in one expression, where the composition has a dozen. */
 export function rmsNorm(bench: Bench): FusedOperations['rmsNorm'] {
-  const { ops, of, wide, make, makeMany } = bench;
+  const { ops, of, wide, makeMany } = bench;
   const { mul, add, sum, scalar, run } = ops;
   const inverse = (x: TfTensor, epsilon: number): TfTensor => {
     const meanSquare = mul(sum(run('Square', [x]), 1), scalar(1 / x.shape[1]!));
@@ -12,28 +12,34 @@ export function rmsNorm(bench: Bench): FusedOperations['rmsNorm'] {
   };
   return {
     forward: ({ x, weight }, { epsilon, type }, keep) =>
-      scope(() => ({
-        output: make('rmsNorm', x.shape, type, () => {
-          const values = wide(x);
-          const y = mul(mul(values, inverse(values, epsilon)), of(weight));
-          return ops.cast(y, tfTypeOf(type));
-        }),
-        saved: keep ? { x, weight } : {},
-      })),
-    backward({ x, weight }, gradient, { epsilon }, needs) {
+      scope(() => {
+        const [output, inverses] = makeMany(
+          'rmsNorm',
+          [
+            { shape: x.shape, dtype: type },
+            { shape: [x.shape[0]!, 1], dtype: 'float32' },
+          ],
+          () => {
+            const values = wide(x);
+            const r = inverse(values, epsilon);
+            return [ops.cast(mul(mul(values, r), of(weight)), tfTypeOf(type)), r];
+          },
+        );
+        return { output: output!, saved: keep ? { x, weight, inverses } : {} };
+      }),
+    backward({ x, weight, inverses }, gradient, _, needs) {
       const [rows, width] = x!.shape as [number, number];
       const shapes: Shape[] = [[rows, width], ...(needs.has('weight') ? [[width]] : [])];
       const [dx, dWeight] = makeMany(
         'rmsNorm',
         shapes.map((shape) => ({ shape, dtype: 'float32' })),
         () => {
-          const values = wide(x!);
-          const r = inverse(values, epsilon);
+          const [values, r] = [wide(x!), of(inverses!)];
           const scaled = mul(of(gradient), of(weight!));
-          // dx = r g - x r^3 mean(g x), with g = dy w
+          // dx = r (g - x r^2 mean(g x)), with g = dy w
           const mean = mul(sum(mul(scaled, values), 1), scalar(-1 / width));
-          const along = mul(values, mul(mean, mul(r, mul(r, r))));
-          const all = [add(mul(scaled, r), along)];
+          const along = mul(values, mul(mean, mul(r, r)));
+          const all = [mul(add(scaled, along), r)];
           if (needs.has('weight')) all.push(ops.reshape(sum(mul(of(gradient), mul(values, r)), 0), [width]));
           return all;
         },
@@ -97,9 +103,9 @@ export function swiglu(bench: Bench): FusedOperations['swiglu'] {
       const [dGate, dUp] = makeMany('swiglu', [result, result], () => {
         const [g, dy] = [wide(gate!), of(gradient)];
         const s = run('Sigmoid', [g]);
-        const inner = mul(dy, wide(up!));
-        // d (g s) = s + g s (1 - s); SigmoidGrad(s, d) = d s (1 - s)
-        return [add(mul(inner, s), run('SigmoidGrad', [s, mul(inner, g)])), mul(dy, mul(g, s))];
+        // d (g s) = s + g s (1 - s); SigmoidGrad(s, g) = g s (1 - s)
+        const slope = add(s, run('SigmoidGrad', [s, g]));
+        return [mul(mul(dy, wide(up!)), slope), mul(dy, mul(g, s))];
       });
       return { gate: dGate, up: dUp };
     },
