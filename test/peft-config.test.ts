@@ -177,7 +177,10 @@ describe('files that do not fit', () => {
   test('a map beyond the base', () => {
     expect(() => open(withFields({ layer_replication: [[0, 4], [2, 6], [4, 11]] }))).toThrow(expect.objectContaining({ code: 'EXPANSION_INVALID', message: expect.stringMatching(/virtual layer 12 names physical layer 8; the base has layers 0 to 7/) })); // prettier-ignore
     for (const layer_replication of [[[3, 3]], [[-1, 2]], [[0.5, 2]], ['0-4'], 7, [[0]], [[0, 1e9]]])
-      refused(() => open(withFields({ layer_replication })), /layer_replication .*; expected a list of \[start, end\] with 0 <= start < end <= 10000/);
+      refused(
+        () => open(withFields({ layer_replication })),
+        /layer_replication .*; expected a list of \[start, end\] with 0 <= start < end <= 10000/,
+      );
   });
 
   test('another base', () => {
