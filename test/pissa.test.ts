@@ -257,11 +257,11 @@ describe('on an expanded model', () => {
 
   test('what cannot be is refused', async () => {
     const engine = createNativeEngine({ precision: 'float32', threads: 2 });
-    const picked = chosen(loraContribution as AdapterContribution, {});
+    const picked = chosen(loraContribution, {});
     expect(() => createDecoder({ engine, checkpoint, layers, adapter: picked.adapter })).toThrow(
       /begins as a part of the base: pass what readFirstValues returns/,
     );
-    const { adapter } = chosen(loraContribution as AdapterContribution, { r: 100 });
+    const { adapter } = chosen(loraContribution, { r: 100 });
     await expect(readFirstValues({ engine, checkpoint, layers, adapter })).rejects.toThrow(
       /k_proj has rank 100, and its weight \[64, 192\] has 64 singular values/,
     );

@@ -76,7 +76,7 @@ const kinds = [
   doraContribution as AdapterContribution,
   ia3 as AdapterContribution,
 ];
-const loras = lowRank.map((options) => ({ kind: 'lora', options: options as object }));
+const loras = lowRank.map((options) => ({ kind: 'lora', options: options }));
 const doras = fc
   .record({ options: lowRank, on: fc.constantFrom('all', 'repeats') })
   .map(({ options, on }) => ({ kind: 'dora', options: { ...options, on } }));
