@@ -66,3 +66,12 @@ test('LLaMA-Pro’s recipe begins with the base’s loss and trains the copies a
     trainableParameters: 2 * layer,
   });
 });
+
+test('two adapters of one model, alone, summed and neither', async () => {
+  const lines = printed();
+  await import('../examples/pipelines/several-adapters.js');
+  expect(lines).toHaveLength(4);
+  expect(lines[1]).toMatch(/^\[\{"name":"first","weight":0.7\},\{"name":"second","weight":0.3\}\] \["[^]+","[^]+"\]$/);
+  // The trained adapter changes what is said.
+  expect(lines[0]!.replace(/^.*?\] /, '')).not.toBe(lines[2]!.replace('"none" ', ''));
+});
