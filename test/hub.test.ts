@@ -2,12 +2,14 @@ import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { root, tiny } from './expanded.js';
 import { startHub, type HubServer } from './hub-server.js';
 
 // The built command line, as users run it, against a Hub on this machine.
 const cli = path.join(root, 'packages/glulam/bin/glulam.js');
+// Each test starts the command several times.
+vi.setConfig({ testTimeout: 240_000 });
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-hub-cli-'));
 const dataFolder = path.join(root, 'examples/data');
 let hub: HubServer;
@@ -81,6 +83,7 @@ describe('from the Hub', () => {
   test('a plan downloads no weights', async () => {
     const { code, out, err } = await glulam(['plan', 'c.json'], withToken());
     expect([code, err]).toEqual([0, '']);
+    expect(out).toContain(`base me/tiny@${commit} (mistral)`);
     expect(out).toMatch(/its weights are not there[\s\S]*8 physical layers as 12 virtual layers[\s\S]*the run's data/);
     expect(hub.requests.some(({ host }) => host === 'files')).toBe(false);
   });
@@ -120,7 +123,6 @@ describe('from the Hub', () => {
     const offline = { HF_HUB_OFFLINE: '1' };
     for (const args of [
       ['eval', 'run'],
-      ['generate', 'run', '--prompt', 'a', '--max-tokens', '3'],
       ['merge', 'run', '--out', 'merged'],
       ['generate', 'run/adapter', '--prompt', 'a', '--max-tokens', '3'],
       ['train', 'c.json', '--out', 'again'],
@@ -203,7 +205,11 @@ describe('a card and a push', () => {
     expect(there).toMatchObject({ code: 0, out: here.out });
   });
 
-  test('a merged checkpoint is a base for others', async () => {
+  test('a merged checkpoint is a base for others, with a card of its own', async () => {
+    expect(read('merged/README.md')).toMatch(
+      /^---\nlicense: mit\nbase_model: me\/tiny\nbase_model_relation: merge\n[\s\S]*Layer map `\[\[0,6\],\[2,8\]\]`/,
+    );
+    expect(read('merged/README.md')).not.toContain(work);
     expect(await glulam(['push', 'merged', '--to', 'me/merged', '--revision', 'v1'], withToken())).toMatchObject({ code: 0, err: '' }); // prettier-ignore
     expect((await glulam(['plan', 'c.json', '--base', 'me/merged@v1'], withToken())).out).toContain(
       '12 physical layers',

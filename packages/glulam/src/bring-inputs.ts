@@ -3,16 +3,22 @@ import { formatBytes, openInputs, sources, type InputOptions, type Source, type 
 import type { LoadedConfig } from './load-config.js';
 import { progressLine } from './progress-line.js';
 
-/** A config with all that it names on this machine, downloaded where it is elsewhere; a terminal shows how far that is. */
+/** A config with all that it names on this machine. */
+export interface BroughtConfig extends LoadedConfig {
+  /** The base as it may be written down: on the Hub its name with the commit. */
+  readonly baseName: string;
+}
+
+/** Download what a config names and is elsewhere; a terminal shows how far that is. */
 export async function bringInputs(
   { config, composition }: LoadedConfig,
   signal: AbortSignal,
   options: InputOptions = {},
-): Promise<LoadedConfig> {
+): Promise<BroughtConfig> {
   const { context, clear } = sourceContext(signal);
   try {
     const inputs = await openInputs(config, composition, context, options);
-    return { config: await inputs.fetch(), composition };
+    return { config: await inputs.fetch(), composition, baseName: inputs.pinned.base };
   } finally {
     clear();
   }

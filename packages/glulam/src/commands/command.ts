@@ -4,7 +4,7 @@ import { baseOfAdapter, isAdapterFolder } from '@glulam/model';
 import { compose } from '@glulam/plugin';
 import type { InputOptions } from '@glulam/trainer';
 import type { Arguments } from '../arguments.js';
-import { bringAdapter, bringInputs } from '../bring-inputs.js';
+import { bringAdapter, bringInputs, type BroughtConfig } from '../bring-inputs.js';
 import type { GlulamConfig } from '../define-config.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig, type LoadedConfig } from '../load-config.js';
@@ -41,7 +41,7 @@ export async function loadRunOrConfig(
   overrides: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
   wanted: InputOptions = {},
-): Promise<{ loaded: LoadedConfig; adapterFolder: string | undefined }> {
+): Promise<{ loaded: BroughtConfig; adapterFolder: string | undefined }> {
   const { loaded, adapterFolder } = await findRunOrConfig(name, overrides, signal);
   return { loaded: await bringInputs(loaded, signal, wanted), adapterFolder };
 }

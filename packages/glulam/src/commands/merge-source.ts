@@ -21,6 +21,8 @@ import { loadRunOrConfig } from './command.js';
 export interface NamedSource {
   readonly source: MergeSource;
   readonly chatTemplate: string | undefined;
+  /** The base as it may be written down. */
+  readonly base: string;
 }
 
 /** A run, one of its checkpoints or an adapter folder; a config file stands for its model before training. */
@@ -30,7 +32,7 @@ export async function openMergeSource(
   signal: AbortSignal,
 ): Promise<NamedSource> {
   const { loaded, adapterFolder } = await loadRunOrConfig(name, overridesFrom(options), signal, { data: false });
-  const { config, composition } = loaded;
+  const { config, composition, baseName } = loaded;
   for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
@@ -38,12 +40,17 @@ export async function openMergeSource(
   const chatTemplate =
     template === undefined ? undefined : openRunTokenizer(config, shape.vocabularySize).chatTemplate!.source;
   if (adapterFolder === undefined)
-    return { source: { checkpoint, layers: describeModel(config, composition, shape).layers }, chatTemplate };
+    return {
+      source: { checkpoint, layers: describeModel(config, composition, shape).layers },
+      chatTemplate,
+      base: baseName,
+    };
   const saved = readAdapter(adapterFolder, composition.all(adapters), shape);
   for (const warning of saved.warnings) process.stderr.write(`${warning}\n`);
   return {
     source: { checkpoint, layers: saved.layers ?? unexpandedLayers(shape.physicalLayers), saved },
     chatTemplate,
+    base: baseName,
   };
 }
 
@@ -62,7 +69,11 @@ export function isCheckpointFolder(folder: string): boolean {
 
 export function openCheckpointSource(folder: string): NamedSource {
   const checkpoint = openCheckpoint(folder, compose(preset()).all(families));
-  return { source: { checkpoint, layers: unexpandedLayers(checkpoint.shape.physicalLayers) }, chatTemplate: undefined };
+  return {
+    source: { checkpoint, layers: unexpandedLayers(checkpoint.shape.physicalLayers) },
+    chatTemplate: undefined,
+    base: folder,
+  };
 }
 
 /** The value of an option that has to be given, and the config's overrides among the others. */

@@ -1,5 +1,5 @@
 import { mergeCheckpoint, type MergedDtype } from '@glulam/model';
-import { formatBytes } from '@glulam/trainer';
+import { formatBytes, mergedCard, readBaseLicence } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 import { onePositional, type Command } from './command.js';
 import { oneOf, openMergeSource, splitOptions } from './merge-source.js';
@@ -12,8 +12,8 @@ export const mergeCommand: Command = {
   help: `glulam merge RUN|ADAPTER|CONFIG --out FOLDER [options]
 
 Writes a checkpoint that transformers, vLLM and the like read as any other: as many layers as there are virtual ones, each
-with weights of its own, adapters, gates and residual scales folded in; config.json, tokenizer and chat template beside
-them. RUN is a run folder or one of its checkpoints, ADAPTER an adapter folder, CONFIG a config file, whose layers are
+with weights of its own, adapters, gates and residual scales folded in; config.json, tokenizer, chat template and a model
+card beside them. RUN is a run folder or one of its checkpoints, ADAPTER an adapter folder, CONFIG a config file, whose layers are
 merged untrained. Takes a few hundred megabytes of memory, whatever the model's size.
 
 FOLDER must not exist. It is filled as .NAME.merging beside its place, and renamed when all is there: a merge that was
@@ -28,11 +28,14 @@ stopped or killed goes on from its finished files when the same command is given
     const { out } = own;
     if (out === undefined) throw new GlulamError('USAGE', 'glulam merge needs a place to write to: --out FOLDER');
     const dtype = oneOf('dtype', own['dtype'], dtypes);
-    const { source, chatTemplate } = await openMergeSource(name, overrides, signal);
+    const { source, chatTemplate, base } = await openMergeSource(name, overrides, signal);
+    const { folder: baseFolder, shape } = source.checkpoint;
+    const { physicalLayers } = shape;
+    const card = mergedCard({ base, licence: readBaseLicence(baseFolder), physicalLayers, layers: source.layers });
     const onShard = ({ file, bytes, kept }: { file: string; bytes: number; kept: boolean }): void => {
       process.stderr.write(`${file}  ${formatBytes(bytes)}${kept ? '  finished before' : ''}\n`);
     };
-    const { folder, layers, parameters, bytes } = await mergeCheckpoint(source, { out, dtype, chatTemplate, signal, onShard }); // prettier-ignore
+    const { folder, layers, parameters, bytes } = await mergeCheckpoint(source, { out, dtype, chatTemplate, card, signal, onShard }); // prettier-ignore
     process.stdout.write(
       `${layers} layers, ${parameters.toLocaleString('en-US')} parameters, ${formatBytes(bytes)} in ${folder}\n`,
     );

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { dataFilesOf, openData, openRunTokenizer, planRun, type RunPlan } from '@glulam/trainer';
-import { bringInputs } from '../bring-inputs.js';
+import { bringInputs, type BroughtConfig } from '../bring-inputs.js';
 import type { GlulamConfig } from '../define-config.js';
-import { loadConfig, type LoadedConfig } from '../load-config.js';
+import { loadConfig } from '../load-config.js';
 
 /**
  * What a run will be and take: what `glulam plan` shows. Paths of a config given as a record are relative to `folder`,
@@ -18,14 +18,15 @@ export async function plan(
 }
 
 export async function planLoaded(
-  { config, composition }: LoadedConfig,
+  { config, composition, baseName }: BroughtConfig,
   { signal, adapterFolder }: { readonly signal?: AbortSignal | undefined; readonly adapterFolder?: string | undefined },
 ): Promise<RunPlan> {
   const wanted = [path.join(config.base, 'tokenizer.json'), ...dataFilesOf(config)];
-  if (!wanted.every((file) => existsSync(file))) return planRun(config, composition, { adapterFolder });
+  if (!wanted.every((file) => existsSync(file)))
+    return { ...(await planRun(config, composition, { adapterFolder })), base: baseName };
   const data = await openData(config, composition, openRunTokenizer(config), { signal });
   try {
-    return await planRun(config, composition, { data, adapterFolder });
+    return { ...(await planRun(config, composition, { data, adapterFolder })), base: baseName };
   } finally {
     data.close();
   }

@@ -20,6 +20,8 @@ export interface MergeOptions {
   readonly shardBytes?: number | undefined;
   /** Jinja source in place of the base's chat template. */
   readonly chatTemplate?: string | undefined;
+  /** Its model card, README.md. */
+  readonly card?: string | undefined;
   /** Aborting leaves what is finished, for the same merge to go on from. */
   readonly signal?: AbortSignal | undefined;
   readonly onShard?: ((shard: { readonly file: string; readonly bytes: number; readonly kept: boolean }) => void) | undefined; // prettier-ignore
@@ -32,7 +34,7 @@ export interface MergeResult {
   readonly bytes: number;
 }
 
-/** All that goes beside the weights as it is; README.md tells of the base, so it stays there. */
+/** All that goes beside the weights as it is; the base's README.md tells of the base, so it stays there. */
 const kept =
   /^(tokenizer\.json|tokenizer\.model|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json)|generation_config\.json|(LICENSE|NOTICE|USE_POLICY).*)$/;
 
@@ -62,6 +64,7 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
       onShard?.({ file: shard.file, bytes: shard.bytes, kept: done.has(shard) });
     }
     await writeRest(work.content, checkpoint.folder, config, shards, options.chatTemplate);
+    if (options.card !== undefined) await writeFile(path.join(work.content, 'README.md'), options.card);
     signal?.throwIfAborted();
     await work.publish();
   } catch (error) {

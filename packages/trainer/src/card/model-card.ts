@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { layerMap, type AdapterChoice } from '@glulam/model';
+import { layerMap, type AdapterChoice, type VirtualLayer } from '@glulam/model';
 import { stringify } from 'yaml';
 import type { RunConfig } from '../config.js';
 import { drawLayers } from '../plan/draw-layers.js';
@@ -52,7 +52,7 @@ export function modelCard(facts: CardFacts): string {
     `---\n${stringify(front, { lineWidth: 0 })}---`,
     `# ${title}`,
     introduction(facts),
-    ...section('Licence', licenceText(facts)),
+    ...section('Licence', licenceText(licence, config.base)),
     ...section('Layers', layersText(plan)),
     ...section('Data', dataTable(facts)),
     ...section('Parameters and memory', sizesTable(facts)),
@@ -60,6 +60,36 @@ export function modelCard(facts: CardFacts): string {
     ...(facts.story.steps.length > 0 ? section('Loss', `![Loss by step](${chartName})`) : []),
     ...(facts.story.evaluations.length > 0 ? section('Evaluation', evaluationTable(facts)) : []),
     ...section('How to load it', loading(facts)),
+    '',
+  ].join('\n');
+}
+
+/** The card of a merged checkpoint, which has little to tell: `base` is its base's name, on the Hub with its commit. */
+export function mergedCard(merged: {
+  readonly base: string;
+  readonly licence: BaseLicence;
+  readonly physicalLayers: number;
+  readonly layers: readonly VirtualLayer[];
+}): string {
+  const { base, licence, layers } = merged;
+  const repository = hubRepository(base);
+  const front = {
+    ...licenceFields(licence),
+    ...(repository === undefined ? {} : { base_model: repository, base_model_relation: 'merge' }),
+    library_name: 'transformers',
+    pipeline_tag: 'text-generation',
+    tags: ['glulam', 'merge'],
+  };
+  return [
+    `---\n${stringify(front, { lineWidth: 0 })}---`,
+    `# ${path.basename(repository ?? base)}, ${layers.length} layers`,
+    `\n${baseLink(base)} with each visit to a layer as a layer of its own, and what was trained on it folded in, by Glulam.`,
+    ...section('Licence', licenceText(licence, base)),
+    ...section('Layers', layersText(merged)),
+    ...section(
+      'How to load it',
+      'As any other checkpoint, here with transformers:\n\n```python\nfrom transformers import AutoModelForCausalLM\n\nmodel = AutoModelForCausalLM.from_pretrained("REPOSITORY")\n```',
+    ),
     '',
   ].join('\n');
 }
@@ -72,17 +102,16 @@ function introduction({ config, plan, adapter, step, steps }: CardFacts): string
   return `\nA ${adapter.kind} adapter for ${baseLink(config.base)}${form}. Trained with Glulam; this card tells what the run recorded.${done}`;
 }
 
-function licenceText({ licence, config }: CardFacts): string {
-  const { hasCard, license, name, link } = licence;
+function licenceText({ hasCard, license, name, link }: BaseLicence, base: string): string {
   if (!hasCard) return 'Not known: the base came without a card.';
   if (license === undefined) return "The base's card names no licence.";
   const said = license === 'other' && name !== undefined ? name : license;
-  return `The card of the base ${baseLink(config.base)} says \`${said}\`${link === undefined ? '' : ` (${link})`}.`;
+  return `The card of the base ${baseLink(base)} says \`${said}\`${link === undefined ? '' : ` (${link})`}.`;
 }
 
-function layersText(plan: RunPlan): string {
-  const map = `Layer map \`${JSON.stringify(layerMap(plan.layers))}\``;
-  return `${map}, half-open intervals of the base's layers:\n\n\`\`\`text\n${drawLayers(plan.physicalLayers, plan.layers, 80).join('\n')}\n\`\`\``;
+function layersText({ physicalLayers, layers }: Pick<RunPlan, 'physicalLayers' | 'layers'>): string {
+  const map = `Layer map \`${JSON.stringify(layerMap(layers))}\``;
+  return `${map}, half-open intervals of the base's layers:\n\n\`\`\`text\n${drawLayers(physicalLayers, layers, 80).join('\n')}\n\`\`\``;
 }
 
 function dataTable({ story, dataNames }: CardFacts): string {
@@ -175,10 +204,15 @@ function results({ story, config }: CardFacts, name: string): Record<string, unk
   const found = lastEvaluations(story).map(({ evaluator, scores }) => {
     const file = config.evaluate.evaluators?.find(({ kind }) => kind === evaluator)?.['file'];
     const onHub = typeof file === 'string' ? dataSetOf(file) : undefined;
+    // Counts (of tokens, of questions) say how well nothing does.
+    const metrics = scoreNames(scores).filter((metric) => !isCount(scores[metric]!));
     return {
       task: { type: 'text-generation' },
-      dataset: { type: onHub ?? evaluator, name: evaluator === 'loss' ? 'held-out data' : evaluator },
-      metrics: scoreNames(scores).map((metric) => ({ type: metric, value: scores[metric] })),
+      dataset:
+        evaluator === 'loss'
+          ? { type: 'held-out', name: 'held-out data' }
+          : { type: onHub ?? evaluator, name: evaluator },
+      metrics: metrics.map((metric) => ({ type: metric, value: scores[metric] })),
     };
   });
   return found.length === 0 ? {} : { 'model-index': [{ name, results: found }] };
@@ -195,9 +229,11 @@ const scoreNames = (scores: Readonly<Record<string, number>>): string[] =>
 function score(scores: Readonly<Record<string, number>>, name: string): string {
   const [value, error] = [scores[name], scores[`${name}_stderr`]];
   if (value === undefined) return '';
-  const text = Number.isInteger(value) && error === undefined ? count(value) : value.toFixed(4);
+  const text = isCount(value) && error === undefined ? count(value) : value.toFixed(4);
   return error === undefined ? text : `${text} ± ${error.toFixed(4)}`;
 }
+
+const isCount = (value: number): boolean => Number.isInteger(value) && value > 1;
 
 function licenceFields({ license, name, link }: BaseLicence): Record<string, string> {
   if (license === undefined) return {};
