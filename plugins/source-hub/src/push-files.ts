@@ -59,7 +59,6 @@ export async function pushFiles(
 
   try {
     const created = !(await exists(repository, hubUrl, fetch));
-    // The library's own credentials are left empty: `fetch` adds the token, to requests of the Hub alone.
     if (created) {
       // The library's own credentials are left empty: `fetch` adds the token, to requests of the Hub alone.
       await createRepo({
