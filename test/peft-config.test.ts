@@ -93,8 +93,6 @@ describe('fields of adapter_config.json', () => {
   });
 
   test.each([
-    ['layers_pattern', 'layers'],
-    ['layers_pattern', ['layers']],
     ['init_lora_weights', false],
     ['init_lora_weights', 'eva'],
     ['init_lora_weights', 'orthogonal'],
@@ -110,16 +108,16 @@ describe('fields of adapter_config.json', () => {
   test('harmless ones are told of and written back, also where the compact form is read in between', async () => {
     const fields = {
       eva_config: { rho: 2 },
+      layers_pattern: ['layers'],
       loftq_config: { loftq_bits: 4 },
       runtime_config: { ephemeral_gpu_offload: true },
-      revision: 'main',
       peft_version: '0.99.0',
       list_of_2027: [],
     };
     const folder = withFields(fields);
     const read = readPeftAdapter(folder, kinds);
     expect(read.warnings).toEqual([
-      'adapter_config.json has fields that change nothing here and are kept as they are: eva_config, loftq_config, runtime_config',
+      'adapter_config.json has fields that change nothing here and are kept as they are: eva_config, layers_pattern, loftq_config, runtime_config',
     ]);
     const engine = createReferenceEngine();
     const open = ({ adapter, layers, values }: typeof read) =>

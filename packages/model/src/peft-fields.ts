@@ -2,10 +2,12 @@ import type { Adapter } from './adapter.js';
 
 /** Fields that are there in every file of PEFT's, and that nobody needs to hear of. */
 const usual: ReadonlySet<string> = new Set([
-  ...['auto_mapping', 'peft_version', 'peft_type', 'task_type', 'revision', 'megatron_core', 'qalora_group_size'],
+  ...['auto_mapping', 'peft_version', 'peft_type', 'task_type', 'megatron_core', 'qalora_group_size'],
 ]);
 /** Written by `writePeftConfig` itself. */
-const written: ReadonlySet<string> = new Set(['base_model_name_or_path', 'inference_mode', 'layer_replication']);
+const written: ReadonlySet<string> = new Set([
+  ...['base_model_name_or_path', 'revision', 'inference_mode', 'layer_replication'],
+]);
 
 /** null, false, '', [] or {}: what PEFT writes for a field that is not used. */
 export function isEmpty(value: unknown): boolean {
