@@ -22,7 +22,9 @@ describe('a run', () => {
   test('learns, leaves its folder whole, and its adapter comes back with the same score', async () => {
     const { out, config, composition } = tinyRun();
     const result = await train(config, composition);
-    expect(readdirSync(out).sort()).toEqual(['adapter', 'best.json', 'checkpoints', 'config.json', 'events.jsonl']);
+    expect(readdirSync(out).sort()).toEqual(
+      ['README.md', 'adapter', 'best.json', 'checkpoints', 'config.json', 'events.jsonl', 'loss.svg'], // prettier-ignore
+    );
     const types = eventsOf(out).map(({ type }) => type);
     expect(types[0]).toBe('run.started');
     expect(types.at(-1)).toBe('run.finished');
