@@ -1,8 +1,8 @@
 import type { Engine } from '@glulam/tensors';
 import { wholeShape, type Adapter } from './adapter.js';
 import type { AdapterValues, TrainedValues } from './adapter-values.js';
+import { createBaseWeights } from './base-weights.js';
 import type { Checkpoint } from './checkpoint.js';
-import { createFrozenRows } from './frozen-rows.js';
 import { describeTrained } from './trained-tensors.js';
 import { unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
 
@@ -22,15 +22,12 @@ export async function readFirstValues({
   readonly adapter: Adapter | undefined;
 }): Promise<AdapterValues> {
   const values = new Map<string, TrainedValues>();
-  const frozenRows = createFrozenRows(engine);
-  const weights = new Map<string, ReturnType<Engine['openWeight']>>();
+  const weights = createBaseWeights(engine);
   try {
     for (const { site, adapter: each } of describeTrained(shape, layers, adapter).adapted) {
       if (each?.firstValues === undefined) continue;
       const name = `${shape.names.layer(site.physical)}.${site.linear}.weight`;
-      const weight = weights.get(name) ?? engine.openWeight(files.source(name));
-      weights.set(name, weight);
-      const first = await each.firstValues({ frozen: frozenRows.of(weight) });
+      const first = await each.firstValues({ frozen: weights.rows.of(weights.open(files.source(name))) });
       for (const parameter of each.parameters) {
         const given = first[parameter.name];
         if (given !== undefined)
@@ -38,7 +35,7 @@ export async function readFirstValues({
       }
     }
   } finally {
-    frozenRows.close();
+    weights.close();
   }
   return values;
 }

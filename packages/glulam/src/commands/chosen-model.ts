@@ -2,6 +2,7 @@ import path from 'node:path';
 import { isAdapterFolder, type AdapterSelection, type ChosenAdapter, type Decoder } from '@glulam/model';
 import { openAdapters, type InputOptions, type NamedAdapter, type OpenAdapters } from '@glulam/trainer';
 import { overridesFrom, type Arguments } from '../arguments.js';
+import { bringInputs } from '../bring-inputs.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig, type LoadedConfig } from '../load-config.js';
 import { loadRunOrConfig, onePositional } from './command.js';
@@ -75,7 +76,7 @@ async function load(
   if (isCheckpointFolder(name)) {
     // Nothing is trained from here: the data that the config wants is not looked at.
     const loaded = await loadConfig({ base: name, data: { train: 'none' } }, overrides);
-    return { loaded, own: undefined, isBase: true };
+    return { loaded: await bringInputs(loaded, signal, wanted), own: undefined, isBase: true };
   }
   const { loaded, adapterFolder } = await loadRunOrConfig(name, overrides, signal, wanted);
   return { loaded, own: adapterFolder === undefined ? undefined : { name, folder: adapterFolder }, isBase: false };
