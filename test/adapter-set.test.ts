@@ -264,6 +264,16 @@ describe('a set', () => {
     expect(() => set.add('a', given)).toThrow(/"a" already/);
     expect(() => set.decoder(one('a', NaN))).toThrow(/weight of "a" is NaN/);
     expect(() => set.decoder([...one('a'), ...one('a', 2)])).toThrow(/"a" is chosen twice/);
+    const pissa = lora({ r: 2, init_lora_weights: 'pissa' });
+    set.add('pissa', { adapter: pissa, layers, values: randomValues(checkpoint, layers, pissa), base: small });
+    set.add('norms', { adapter: lora({ modules_to_save: ['input_layernorm'] }), layers, base: small });
+    for (const name of ['pissa', 'norms']) {
+      expect(set.decoder(one(name)).layers).toEqual(layers);
+      for (const selection of [one(name, 0.5), [...one('a'), ...one(name)]])
+        expect(() => set.decoder(selection)).toThrow(expect.objectContaining({ code: 'ADAPTER_INVALID' }));
+    }
+    expect(() => set.decoder(one('pissa', 2))).toThrow(/"pissa" keeps a part of .*lora_[AB].weight as it began/);
+    expect(() => set.decoder(one('norms', 2))).toThrow(/"norms" has its own .*input_layernorm.weight/);
     set.close();
   }); // prettier-ignore
 });
