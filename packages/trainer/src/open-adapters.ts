@@ -28,8 +28,8 @@ export interface OpenAdapters {
   readonly tokenizer: Tokenizer;
   /** What users should know of the adapters that were read first. */
   readonly warnings: readonly string[];
-  /** Read an adapter folder and add it; one that does not fit is refused, and nothing has changed. */
-  load(adapter: NamedAdapter): void;
+  /** Read an adapter folder and add it; one that does not fit is refused, and nothing has changed. Gives its warnings. */
+  load(adapter: NamedAdapter): readonly string[];
   close(): Promise<void>;
 }
 
@@ -75,6 +75,15 @@ export async function openAdapters(
     await close();
     throw error;
   }
-  const warnings = saved.flatMap(({ adapter }) => adapter.warnings ?? []);
-  return { set, tokenizer, warnings, load: ({ name, folder }) => set.add(name, read(folder)), close };
+  return {
+    set,
+    tokenizer,
+    warnings: saved.flatMap(({ adapter }) => adapter.warnings),
+    load({ name, folder }) {
+      const adapter = read(folder);
+      set.add(name, adapter);
+      return adapter.warnings;
+    },
+    close,
+  };
 }

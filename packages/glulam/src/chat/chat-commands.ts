@@ -20,11 +20,13 @@ export function createChatCommands(model: ChosenModel, conversation: Conversatio
   let systemMessage = system;
   conversation.begin(system);
 
-  const select = (wanted: AdapterSelection): void => {
-    if (typeof wanted !== 'string')
-      for (const { name } of wanted) if (!model.set.names.includes(name)) model.load(namedAdapter(name));
+  /** Gives what users should know of adapters that were not loaded before. */
+  const select = (wanted: AdapterSelection): string[] => {
+    const fresh = typeof wanted === 'string' ? [] : wanted.filter(({ name }) => !model.set.names.includes(name));
+    const warnings = fresh.flatMap(({ name }) => model.load(namedAdapter(name)));
     conversation.use(model.set.decoder(wanted));
     selection = wanted;
+    return warnings;
   };
   const listing = (): string => {
     const chosen = typeof selection === 'string' ? [] : selection;
@@ -53,8 +55,10 @@ export function createChatCommands(model: ChosenModel, conversation: Conversatio
         const names = words.filter((word) => word !== '');
         const [only] = names;
         if (only === undefined) return listing();
-        select(names.length === 1 && (only === 'none' || only === 'base') ? only : names.map(parseChoice));
-        return listing();
+        const warnings = select(
+          names.length === 1 && (only === 'none' || only === 'base') ? only : names.map(parseChoice),
+        );
+        return [...warnings, listing()].join('\n');
       }
       case '/exit':
         return undefined;
