@@ -16,7 +16,7 @@ import {
 import { createNativeEngine } from '@glulam/engine-native';
 import { createReferenceEngine, type Engine } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
-import { difference, families, prompt, randomValues, root, tiny } from './expanded.js';
+import { difference, families, logitsAt, prompt, randomValues, root, tiny } from './expanded.js';
 
 // A base of a few small layers, expanded with a gate and a scale on its repeats.
 const small = `${root}/fixtures/golden/mistral-base/base`;
@@ -85,14 +85,7 @@ function fill(engine: Engine, names = Object.keys(adapters)): AdapterSet {
 }
 
 const ids = prompt(checkpoint.shape.vocabularySize);
-async function logitsOf(decoder: Decoder): Promise<Float32Array> {
-  const hidden = await decoder.forward(packTokens([ids]));
-  const logits = decoder.logits(hidden, [0, 11, 23]);
-  const values = (await decoder.engine.read(logits)) as Float32Array;
-  hidden.release();
-  logits.release();
-  return values;
-}
+const logitsOf = (decoder: Decoder): Promise<Float32Array> => logitsAt(decoder, packTokens([ids]), [0, 11, 23]);
 
 const one = (name: string, weight = 1) => [{ name, weight }];
 

@@ -20,20 +20,14 @@ import { createReferenceEngine } from '@glulam/tensors';
 import { createOptimizer, labelBatch, openModel, trainStep, type RunConfigInput } from '@glulam/trainer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { logitsAt } from './expanded.js';
 import { tinyRun } from './tiny.js';
 
 const ids = Array.from({ length: 24 }, (_, i) => (i * 37) % 900);
 const batch = labelBatch([{ ids: Int32Array.from(ids), trained: new Uint8Array(ids.length).fill(1) }]);
 const adamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
 
-async function logitsOf(decoder: Decoder): Promise<Float32Array> {
-  const hidden = await decoder.forward(packTokens([ids]));
-  const logits = decoder.logits(hidden, [0, 11, 23]);
-  const values = (await decoder.engine.read(logits)) as Float32Array;
-  hidden.release();
-  logits.release();
-  return values;
-}
+const logitsOf = (decoder: Decoder): Promise<Float32Array> => logitsAt(decoder, packTokens([ids]), [0, 11, 23]);
 async function opened<T>(changes: Partial<RunConfigInput>, use: (decoder: Decoder) => Promise<T>): Promise<T> {
   const { config, composition } = tinyRun(changes);
   const model = await openModel(config, composition);

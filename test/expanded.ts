@@ -17,6 +17,7 @@ import {
   type Checkpoint,
   type Decoder,
   type MergeSource,
+  type TokenBatch,
   type VirtualLayer,
 } from '@glulam/model';
 import { createReferenceEngine, normals, openSafetensors, readFloats, sizeOf, writeSafetensors } from '@glulam/tensors';
@@ -103,6 +104,20 @@ export async function biasedBase(): Promise<string> {
 }
 
 export const prompt = (vocabulary: number): number[] => Array.from({ length: 24 }, (_, i) => (i * 37 + 5) % vocabulary);
+
+/** Logits at some rows of a batch, by default at all. */
+export async function logitsAt(
+  decoder: Decoder,
+  batch: TokenBatch,
+  rows: readonly number[] = Array.from(batch.ids.keys()),
+): Promise<Float32Array> {
+  const hidden = await decoder.forward(batch);
+  const logits = decoder.logits(hidden, rows);
+  const values = (await decoder.engine.read(logits)) as Float32Array;
+  hidden.release();
+  logits.release();
+  return values;
+}
 
 /** Logits at a few rows and greedy tokens, on the reference engine in float32. */
 export async function answersOf(

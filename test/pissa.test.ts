@@ -15,11 +15,12 @@ import {
   type Decoder,
   type VirtualLayer,
 } from '@glulam/model';
-import { createReferenceEngine, createTape, openSafetensors, readFloats, scope, type Engine } from '@glulam/tensors';
+import { createReferenceEngine, openSafetensors, readFloats, type Engine } from '@glulam/tensors';
 import { frobenius, openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
 import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { difference, families, freshFolder, root, tiny } from './expanded.js';
+import { difference, families, freshFolder, logitsAt, root, tiny } from './expanded.js';
+import { expectGradients, expectTraining } from './golden-training.js';
 import { nativeEngines } from './native-engines.js';
 import { tfjsEngines } from './tfjs-engines.js';
 
@@ -82,14 +83,7 @@ function product(values: AdapterValues, module: string, rank: number, scale: num
   });
 }
 
-async function logitsOf(decoder: Decoder, batch = packTokens([[1, 5, 9, 13, 2, 40]])): Promise<Float32Array> {
-  const hidden = await decoder.forward(batch);
-  const logits = decoder.logits(hidden, Array.from(batch.ids, (_, i) => i)); // prettier-ignore
-  const values = (await decoder.engine.read(logits)) as Float32Array;
-  hidden.release();
-  logits.release();
-  return values;
-}
+const few = packTokens([[1, 5, 9, 13, 2, 40]]);
 
 const engines = [
   ['reference', () => Promise.resolve(createReferenceEngine())] as const,
@@ -131,42 +125,11 @@ describe.each(engines)('%s computes what PEFT does', (_, open) => {
     // r counts once, whatever stands behind it.
     const trainable = [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0);
     expect(trainable).toBe(golden.facts.trainable_parameters);
-    expect(difference(await logitsOf(decoder, batch), rowsOf(golden, 'logits'))).toBeLessThan(1e-4);
+    expect(difference(await logitsAt(decoder, batch), rowsOf(golden, 'logits'))).toBeLessThan(1e-4);
 
-    for (const recompute of [false, true]) {
-      const tape = createTape(engine);
-      const hidden = await decoder.forward(batch, { tape, recompute });
-      const count = batch.labels.filter((label) => label >= 0).length;
-      const loss = scope(() => {
-        const losses = decoder.losses(hidden, batch.labels, tape);
-        return decoder.ops.recording(tape, () => decoder.ops.affine(decoder.ops.sumAll(losses), 1 / count, 0));
-      });
-      hidden.release();
-      const gradients = await tape.backward(loss);
-      expect(Math.abs((await engine.read(loss))[0]! - golden.facts.loss)).toBeLessThan(1e-4);
-      loss.release();
-      for (const [tensor, parameter] of decoder.parameters) {
-        const gradient = gradients.get(parameter)!;
-        const theirs = `grad.${peftPrefix}${tensor.endsWith('_vector') ? `${tensor}.weight` : tensor}`;
-        const { distance, norm } = frobenius((await engine.read(gradient)) as Float32Array, readFloats(golden.tensors.source(theirs))); // prettier-ignore
-        expect(distance, tensor).toBeLessThan(Math.max(1e-3 * norm, 1e-6));
-        gradient.release();
-      }
-    }
-
-    const { training } = golden.facts;
-    const optimizer = createOptimizer(decoder.ops, decoder.parameters, adamW);
-    const live: number[] = [];
-    for (const [step, expected] of training!.steps.entries()) {
-      const settings = { step, seed: 0, learningRate: training!.lr, maxGradientNorm: training!.max_grad_norm, recompute: false }; // prettier-ignore
-      const { loss, gradientNorm } = await trainStep(decoder, optimizer, [batch], settings);
-      expect(Math.abs(loss - expected.loss), `step ${step}`).toBeLessThan(2e-3);
-      expect(Math.abs(gradientNorm / expected.grad_norm - 1), `step ${step}`).toBeLessThan(1e-2);
-      live.push(engine.memory().tensors);
-    }
-    expect(new Set(live).size).toBe(1);
-    optimizer.close();
-    expect(difference(await logitsOf(decoder, batch), rowsOf(golden, 'trained_logits'))).toBeLessThan(2e-3);
+    await expectGradients(decoder, golden, batch, peftPrefix);
+    await expectTraining(decoder, golden, batch);
+    expect(difference(await logitsAt(decoder, batch), rowsOf(golden, 'trained_logits'))).toBeLessThan(2e-3);
 
     const folder = path.join(freshFolder(), 'adapter');
     await writeAdapter(decoder, folder, { base: checkpoint.folder, adapter: choiceOf(name) });
@@ -192,7 +155,7 @@ describe.each(engines)('%s computes what PEFT does', (_, open) => {
 test.each(['lora', 'rslora'] as const)('%s: what PEFT converted for the unchanged base is read', async (name) => {
   const golden = openGolden(path.join(fixtures, name));
   const decoder = golden.open(createReferenceEngine(), families, kinds);
-  expect(difference(await logitsOf(decoder, golden.batch), rowsOf(golden, 'trained_logits'))).toBeLessThan(1e-4);
+  expect(difference(await logitsAt(decoder, golden.batch), rowsOf(golden, 'trained_logits'))).toBeLessThan(1e-4);
 });
 
 describe('on an expanded model', () => {
@@ -222,11 +185,11 @@ describe('on an expanded model', () => {
   ] as const)('%s begins as the stack without it; a save goes on bit for bit', async (_name, contribution) => {
     const engine = createNativeEngine({ precision: 'float32', threads: 2 });
     const bare = createDecoder({ engine, checkpoint, layers });
-    const expected = await logitsOf(bare, packTokens([ids]));
+    const expected = await logitsAt(bare, packTokens([ids]));
     bare.close();
     const picked = chosen(contribution, { lora_dropout: 0.1 });
     const decoder = await fresh(engine, picked);
-    expect(difference(await logitsOf(decoder, packTokens([ids])), expected)).toBeLessThan(1e-4);
+    expect(difference(await logitsAt(decoder, packTokens([ids])), expected)).toBeLessThan(1e-4);
 
     // Trained parts one a virtual layer, the others one a physical layer.
     expect(new Set([...decoder.fixed.values()].map(({ tensor }) => tensor)).size).toBe(4 * 7 * 2);
@@ -251,7 +214,7 @@ describe('on an expanded model', () => {
     const state = { steps: 3, averages };
     const [on, resumed] = [await train(decoder, 3, 6, state), await train(again, 3, 6, state)];
     expect(resumed.losses).toEqual(on.losses);
-    expect(await logitsOf(again)).toEqual(await logitsOf(decoder));
+    expect(await logitsAt(again, few)).toEqual(await logitsAt(decoder, few));
     await engine.close();
   });
 

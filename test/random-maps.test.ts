@@ -36,6 +36,7 @@ import {
   families,
   freshFolder,
   ia3,
+  logitsAt,
   randomValues,
   root,
 } from './expanded.js';
@@ -122,10 +123,7 @@ const openOn = (engine: Engine, { checkpoint, layers, adapter, values }: ReturnT
   createDecoder({ engine, checkpoint, layers, adapter, adapterValues: values });
 
 const ids = [3, 44, 7, 300, 12, 44, 9, 101];
-const logitsOf = async (decoder: Decoder): Promise<Float32Array> => {
-  const hidden = await decoder.forward(packTokens([ids]));
-  return (await decoder.engine.read(decoder.logits(hidden, [0, 3, 7]))) as Float32Array;
-};
+const logitsOf = (decoder: Decoder): Promise<Float32Array> => logitsAt(decoder, packTokens([ids]), [0, 3, 7]);
 const check = (runs: number) => ({ numRuns: runs, seed: 20, endOnFailure: false });
 
 test('virtual layers of one physical layer compute with the same memory', async () => {

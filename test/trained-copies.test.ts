@@ -21,19 +21,18 @@ import {
 } from '@glulam/model';
 import {
   createReferenceEngine,
-  createTape,
   normals,
   openSafetensors,
   readFloats,
-  scope,
   writeSafetensors,
   type Engine,
 } from '@glulam/tensors';
-import { frobenius, openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
-import { createOptimizer, labelBatch, trainStep, type LabelledBatch } from '@glulam/trainer';
+import { openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
+import { labelBatch, type LabelledBatch } from '@glulam/trainer';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { answersOf, answersOfCheckpoint, difference, families, freshFolder, root } from './expanded.js';
+import { answersOf, answersOfCheckpoint, difference, families, freshFolder, logitsAt, root } from './expanded.js';
+import { expectGradients, expectTraining, gradientsOf } from './golden-training.js';
 import { nativeEngines } from './native-engines.js';
 import { tfjsEngines } from './tfjs-engines.js';
 
@@ -49,30 +48,6 @@ function openCase(golden: GoldenCase, engine: Engine): Decoder {
   if (peftCases.includes(golden.name)) return golden.open(engine, families, adapters);
   const checkpoint = openCheckpoint(path.join(fixtures, golden.name, 'base'), families);
   return createDecoder({ engine, checkpoint, adapter: full });
-}
-
-/** Of the mean loss, by name. */
-async function gradientsOf(decoder: Decoder, batch: LabelledBatch, recompute = false) {
-  const { engine, ops } = decoder;
-  const tape = createTape(engine);
-  const hidden = await decoder.forward(batch, { tape, recompute });
-  const count = batch.labels.filter((label) => label >= 0).length;
-  const loss = scope(() => {
-    const losses = decoder.losses(hidden, batch.labels, tape);
-    return ops.recording(tape, () => ops.affine(ops.sumAll(losses), 1 / count, 0));
-  });
-  hidden.release();
-  const gradients = new Map<string, Float32Array>();
-  const byTensor = await tape.backward(loss);
-  for (const [name, tensor] of decoder.parameters) {
-    const gradient = byTensor.get(tensor);
-    if (gradient === undefined) continue;
-    gradients.set(name, (await engine.read(gradient)) as Float32Array);
-    gradient.release();
-  }
-  const value = (await engine.read(loss))[0]!;
-  loss.release();
-  return { loss: value, gradients };
 }
 
 const engines = [
@@ -92,38 +67,9 @@ describe.each(engines)('%s computes what transformers and PEFT do', (_, open) =>
     const trained = [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0);
     expect(trained).toBe(golden.facts.trainable_parameters);
 
-    const hidden = await decoder.forward(batch);
-    const logits = decoder.logits(hidden, golden.rows.map((_row, i) => i)); // prettier-ignore
-    expect(difference((await engine.read(logits)) as Float32Array, rowsOf(golden, 'logits'))).toBeLessThan(1e-4);
-    hidden.release();
-    logits.release();
-
-    for (const recompute of [false, true]) {
-      const { loss, gradients } = await gradientsOf(decoder, batch, recompute);
-      expect(Math.abs(loss - golden.facts.loss)).toBeLessThan(1e-4);
-      const names = golden.tensors.names().filter((tensor) => tensor.startsWith('grad.'));
-      const prefix = peftCases.includes(name) ? peftPrefix : '';
-      // PEFT keeps a magnitude in a module of its own, whose name the adapter's file leaves out.
-      const ours = new Map([...gradients].map(([tensor, gradient]) => [`grad.${prefix}${tensor.endsWith('_vector') ? `${tensor}.weight` : tensor}`, gradient])); // prettier-ignore
-      expect([...ours.keys()].sort()).toEqual(names.sort());
-      for (const [tensor, gradient] of ours) {
-        const { distance, norm } = frobenius(gradient, readFloats(golden.tensors.source(tensor)));
-        expect(distance, tensor).toBeLessThan(Math.max(1e-3 * norm, 1e-6));
-      }
-    }
-
-    const { training } = golden.facts;
-    const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: training!.weight_decay }); // prettier-ignore
-    const live: number[] = [];
-    for (const [step, expected] of training!.steps.entries()) {
-      const settings = { step, seed: 0, learningRate: training!.lr, maxGradientNorm: training!.max_grad_norm, recompute: false }; // prettier-ignore
-      const { loss, gradientNorm } = await trainStep(decoder, optimizer, [batch], settings);
-      expect(Math.abs(loss - expected.loss), `step ${step}`).toBeLessThan(2e-3);
-      expect(Math.abs(gradientNorm / expected.grad_norm - 1), `step ${step}`).toBeLessThan(1e-2);
-      live.push(engine.memory().tensors);
-    }
-    expect(new Set(live).size).toBe(1);
-    optimizer.close();
+    expect(difference(await logitsAt(decoder, batch), rowsOf(golden, 'logits'))).toBeLessThan(1e-4);
+    await expectGradients(decoder, golden, batch, peftCases.includes(name) ? peftPrefix : '');
+    await expectTraining(decoder, golden, batch);
     decoder.close();
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
