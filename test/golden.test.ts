@@ -6,8 +6,8 @@ import { mistralFamily } from '@glulam/family-mistral';
 import { generateTokens, type AdapterContribution } from '@glulam/model';
 import { createReferenceEngine, createTape, readFloats, scope, type Engine, type Precision } from '@glulam/tensors';
 import { frobenius, openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
-import { createOptimizer, trainStep } from '@glulam/trainer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expectTraining } from './golden-training.js';
 import { nativeEngines } from './native-engines.js';
 import { tfjsEngines } from './tfjs-engines.js';
 
@@ -114,29 +114,8 @@ describe.each(engines)('%s', (_, open) => {
     { timeout: 600_000 },
     async (name) => {
       const golden = openGolden(path.join(root, name));
-      const { training } = golden.facts;
       const decoder = golden.open(engine, families, adapters);
-      const weightDecay = training!.weight_decay;
-      const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weightDecay,
-      });
-      const live: number[] = [];
-      for (const [step, expected] of training!.steps.entries()) {
-        const { loss } = await trainStep(decoder, optimizer, [{ ...golden.batch, labels: golden.labels }], {
-          step,
-          seed: 0,
-          learningRate: training!.lr,
-          maxGradientNorm: training!.max_grad_norm,
-          recompute: step % 2 === 1,
-        });
-        live.push(engine.memory().tensors);
-        expect(Math.abs(loss - expected.loss), `step ${step}`).toBeLessThan(2e-3);
-      }
-      expect(new Set(live).size).toBe(1);
-      optimizer.close();
+      await expectTraining(decoder, golden, { ...golden.batch, labels: golden.labels });
       decoder.close();
     },
   );
