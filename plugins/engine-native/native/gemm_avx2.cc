@@ -21,30 +21,12 @@ GLULAM_INLINE __m256i firstMask(size_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < 8 ? int(n) : 8), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-template <DType T>
-GLULAM_INLINE __m256 widen(const char* at) {
-  if constexpr (T == DType::f32) return _mm256_loadu_ps(reinterpret_cast<const float*>(at));
-  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-  if constexpr (T == DType::f16) return _mm256_cvtph_ps(half);
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
-}
-
-template <DType T>
-GLULAM_INLINE __m256 widenPart(const char* at, size_t n) {
-  if (n >= 8) return widen<T>(at);
-  if constexpr (T == DType::f32) return _mm256_maskload_ps(reinterpret_cast<const float*>(at), firstMask(n));
-  char part[16] = {};
-  std::memcpy(part, at, n * 2);
-  return widen<T>(part);
-}
-
 // With Rounded, operands are rounded to bfloat16 as they are read: the products are those of vdpbf16ps.
 template <bool Rounded>
-struct Avx2 {
-  using Cell = float;
+struct Avx2 : FloatCells<Avx2<Rounded>, Rounded> {
   using Cells = __m256;
   using Sums = __m256;
-  static constexpr size_t step = 1, lanes = 8;
+  static constexpr size_t lanes = 8;
   // 12 sums in registers, with 2 of `right` and one of `left`: 15 of 16.
   static constexpr size_t tileRows = 6, tileVectors = 2;
   static constexpr size_t dotRows = 4, dotColumns = 2;
@@ -65,26 +47,22 @@ struct Avx2 {
   }
 
   template <DType T>
-  GLULAM_INLINE __m256 rounded(__m256 value) {
-    if constexpr (Rounded && T != DType::bf16) return _mm256_castsi256_ps(roundBits(value));
-    return value;
+  GLULAM_INLINE __m256 widen(const char* at) {
+    if constexpr (T == DType::f32) return _mm256_loadu_ps(reinterpret_cast<const float*>(at));
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    if constexpr (T == DType::f16) return _mm256_cvtph_ps(half);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
   }
+
   template <DType T>
-  GLULAM_INLINE __m256 fetch(const char* at) {
-    return rounded<T>(widen<T>(at));
+  GLULAM_INLINE __m256 widenPart(const char* at, size_t n) {
+    if (n >= 8) return widen<T>(at);
+    if constexpr (T == DType::f32) return _mm256_maskload_ps(reinterpret_cast<const float*>(at), firstMask(n));
+    char part[16] = {};
+    std::memcpy(part, at, n * 2);
+    return widen<T>(part);
   }
-  template <DType T>
-  GLULAM_INLINE __m256 fetchPart(const char* at, size_t n) {
-    return rounded<T>(widenPart<T>(at, n));
-  }
-  template <DType T>
-  GLULAM_INLINE __m256 weave(const char* even, const char*) {
-    return fetch<T>(even);
-  }
-  template <DType T>
-  GLULAM_INLINE __m256 weavePart(const char* even, const char*, size_t n) {
-    return fetchPart<T>(even, n);
-  }
+  GLULAM_INLINE __m256 toBfloat16(__m256 value) { return _mm256_castsi256_ps(roundBits(value)); }
 
   GLULAM_INLINE void transpose(__m256 (&r)[8]) {
     __m256 t[8];

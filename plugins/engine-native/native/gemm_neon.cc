@@ -15,29 +15,12 @@ GLULAM_INLINE uint32x4_t roundBits(float32x4_t value) {
   return vandq_u32(vbslq_u32(number, rounded, quiet), vdupq_n_u32(0xffff0000));
 }
 
-template <DType T>
-GLULAM_INLINE float32x4_t widen(const char* at) {
-  if constexpr (T == DType::f32) return vreinterpretq_f32_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(at)));
-  const uint8x8_t half = vld1_u8(reinterpret_cast<const uint8_t*>(at));
-  if constexpr (T == DType::f16) return vcvt_f32_f16(vreinterpret_f16_u8(half));
-  return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(half), 16));
-}
-
-template <DType T>
-GLULAM_INLINE float32x4_t widenPart(const char* at, size_t n) {
-  if (n >= 4) return widen<T>(at);
-  char whole[16] = {};
-  std::memcpy(whole, at, n * bytesOf(T));
-  return widen<T>(whole);
-}
-
 // Baseline ARMv8: bfloat16 is widened in registers, two shifts for four elements.
 template <bool Rounded>
-struct Neon {
-  using Cell = float;
+struct Neon : FloatCells<Neon<Rounded>, Rounded> {
   using Cells = float32x4_t;
   using Sums = float32x4_t;
-  static constexpr size_t step = 1, lanes = 4;
+  static constexpr size_t lanes = 4;
   static constexpr size_t tileRows = 6, tileVectors = 4;  // 24 sums, 4 of `right` and one of `left`: 29 of 32 registers
   static constexpr size_t dotRows = 4, dotColumns = 4;
 
@@ -61,26 +44,21 @@ struct Neon {
   }
 
   template <DType T>
-  GLULAM_INLINE float32x4_t rounded(float32x4_t value) {
-    if constexpr (Rounded && T != DType::bf16) return vreinterpretq_f32_u32(roundBits(value));
-    return value;
+  GLULAM_INLINE float32x4_t widen(const char* at) {
+    if constexpr (T == DType::f32) return vreinterpretq_f32_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(at)));
+    const uint8x8_t half = vld1_u8(reinterpret_cast<const uint8_t*>(at));
+    if constexpr (T == DType::f16) return vcvt_f32_f16(vreinterpret_f16_u8(half));
+    return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(half), 16));
   }
+
   template <DType T>
-  GLULAM_INLINE float32x4_t fetch(const char* at) {
-    return rounded<T>(widen<T>(at));
+  GLULAM_INLINE float32x4_t widenPart(const char* at, size_t n) {
+    if (n >= 4) return widen<T>(at);
+    char whole[16] = {};
+    std::memcpy(whole, at, n * bytesOf(T));
+    return widen<T>(whole);
   }
-  template <DType T>
-  GLULAM_INLINE float32x4_t fetchPart(const char* at, size_t n) {
-    return rounded<T>(widenPart<T>(at, n));
-  }
-  template <DType T>
-  GLULAM_INLINE float32x4_t weave(const char* even, const char*) {
-    return fetch<T>(even);
-  }
-  template <DType T>
-  GLULAM_INLINE float32x4_t weavePart(const char* even, const char*, size_t n) {
-    return fetchPart<T>(even, n);
-  }
+  GLULAM_INLINE float32x4_t toBfloat16(float32x4_t value) { return vreinterpretq_f32_u32(roundBits(value)); }
 
   GLULAM_INLINE void transpose(float32x4_t (&r)[4]) {
     const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r[0], r[1])), b = vreinterpretq_f64_f32(vtrn2q_f32(r[0], r[1]));

@@ -8,11 +8,10 @@ namespace {
 typedef float Four __attribute__((vector_size(16)));
 
 template <bool Rounded>
-struct Plain {
-  using Cell = float;
+struct Plain : FloatCells<Plain<Rounded>, Rounded> {
   using Cells = Four;
   using Sums = Four;
-  static constexpr size_t step = 1, lanes = 4;
+  static constexpr size_t lanes = 4;
 #if defined(__aarch64__)
   static constexpr size_t tileRows = 6, tileVectors = 4;  // 32 registers
 #else
@@ -44,29 +43,21 @@ struct Plain {
   }
 
   template <DType T>
-  GLULAM_INLINE float element(const char* at) {
-    const float value = readElement(at, T);
-    return Rounded && T != DType::bf16 ? widenBfloat16(roundToBfloat16(value)) : value;
-  }
-  template <DType T>
-  GLULAM_INLINE Four fetch(const char* at) {
+  GLULAM_INLINE Four widen(const char* at) {
     constexpr size_t bytes = T == DType::f32 ? 4 : 2;
-    return Four{element<T>(at), element<T>(at + bytes), element<T>(at + 2 * bytes), element<T>(at + 3 * bytes)};
+    return Four{readElement(at, T), readElement(at + bytes, T), readElement(at + 2 * bytes, T),
+                readElement(at + 3 * bytes, T)};
   }
   template <DType T>
-  GLULAM_INLINE Four fetchPart(const char* at, size_t n) {
-    if (n >= lanes) return fetch<T>(at);
+  GLULAM_INLINE Four widenPart(const char* at, size_t n) {
+    if (n >= lanes) return widen<T>(at);
     Four value{};
-    for (size_t i = 0; i < n; i++) value[i] = element<T>(at + i * bytesOf(T));
+    for (size_t i = 0; i < n; i++) value[i] = readElement(at + i * bytesOf(T), T);
     return value;
   }
-  template <DType T>
-  GLULAM_INLINE Four weave(const char* even, const char*) {
-    return fetch<T>(even);
-  }
-  template <DType T>
-  GLULAM_INLINE Four weavePart(const char* even, const char*, size_t n) {
-    return fetchPart<T>(even, n);
+  GLULAM_INLINE Four toBfloat16(Four value) {
+    for (size_t i = 0; i < lanes; i++) value[i] = widenBfloat16(roundToBfloat16(value[i]));
+    return value;
   }
 
   GLULAM_INLINE void transpose(Four (&r)[4]) {
