@@ -1,7 +1,7 @@
 // Measures Glulam on one checkpoint, in a process of its own; prints one JSON line with the fields of peft_bench.py.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { createLora } from '@glulam/adapter-lora';
+import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
 import { openTfjsEngine } from '@glulam/engine-tfjs';
 import { mistralFamily } from '@glulam/family-mistral';
@@ -36,10 +36,7 @@ const intervals = [[0, L / 2], [L / 4, (3 * L) / 4], [L / 2, L]]; // prettier-ig
 const layers = intervals.flatMap(([start, end]) =>
   Array.from({ length: end - start }, (_, i) => ({ physical: start + i })),
 );
-const adapter = createLora({
-  r: 8, lora_alpha: 16, lora_dropout: 0, target_modules: 'all-linear', use_rslora: false, rank_pattern: {}, alpha_pattern: {},
-  layers_to_transform: null, init_lora_weights: true,
-}); // prettier-ignore
+const adapter = loraContribution.create(loraContribution.schema.parse({ r: 8, lora_alpha: 16 }));
 const decoder = createDecoder({ engine, checkpoint, layers, adapter });
 await engine.drain();
 const load = seconds(begun);

@@ -30,6 +30,6 @@ export function overridesAmong(
   if (unknown === undefined) return Object.fromEntries(overrides);
   throw new GlulamError(
     'USAGE',
-    `glulam ${command} has no option --${unknown[0]}; it has ${known.map((name) => `--${name}`).join(', ')}`,
+    `glulam ${command} has no option --${unknown[0]}; it has ${[...known, 'adapter'].map((name) => `--${name}`).join(', ')}`,
   );
 }
