@@ -34,6 +34,7 @@ function scriptedRun(scores: readonly number[], changes: Partial<RunConfigInput>
   };
   const plugin = definePlugin({
     name: 'scripted',
+    contract: 1,
     register: (registry) => registry.contribute(evaluators, { create: () => scripted }),
   });
   const fields = {

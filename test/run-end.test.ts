@@ -18,6 +18,7 @@ function runWithBadReporter(learningRate: number) {
   });
   const plugin = definePlugin({
     name: 'reporters',
+    contract: 1,
     register(registry) {
       registry.contribute(reporters, { create: () => reporter('good', () => closed.push('good')) });
       registry.contribute(reporters, {

@@ -12,7 +12,7 @@ import { expansionLayerMap } from '@glulam/expansion-layer-map';
 import { expansionRecipes } from '@glulam/expansion-recipes';
 import { familyLlama } from '@glulam/family-llama';
 import { familyMistral } from '@glulam/family-mistral';
-import { definePlugin, type Plugin, type PluginList } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { reporterConsole } from '@glulam/reporter-console';
 import { reporterJsonl } from '@glulam/reporter-jsonl';
 import { reporterTensorboard } from '@glulam/reporter-tensorboard';
@@ -22,9 +22,10 @@ import { createRunEvents, events } from '@glulam/trainer';
 import { z } from 'zod';
 
 /** What no run can do without: the event stream, and the plain engine to check others against. */
-export const core = (): Plugin =>
+export const core = (): Plugin<Offer<'engine', 'reference', Record<string, never>>> =>
   definePlugin({
     name: 'glulam',
+    contract: 1,
     register(registry) {
       registry.provide(events, {
         create: () =>
@@ -44,8 +45,30 @@ export const core = (): Plugin =>
     },
   });
 
+type PresetPlugin = ReturnType<
+  | typeof core
+  | typeof engineNative
+  | typeof engineTfjs
+  | typeof familyMistral
+  | typeof familyLlama
+  | typeof expansionLayerMap
+  | typeof expansionInterleave
+  | typeof expansionRecipes
+  | typeof adapterLora
+  | typeof adapterDora
+  | typeof adapterFull
+  | typeof evaluatorLoss
+  | typeof evaluatorGsm8k
+  | typeof evaluatorTruthfulqa
+  | typeof dataFormats
+  | typeof reporterConsole
+  | typeof reporterJsonl
+  | typeof reporterTensorboard
+  | typeof sourceHub
+>;
+
 /** The built-in plugins. A config's own come behind them. */
-export const preset = (): PluginList => [
+export const preset = (): readonly PresetPlugin[] => [
   core(),
   engineNative(),
   engineTfjs(),

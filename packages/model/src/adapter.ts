@@ -131,4 +131,8 @@ export interface AdapterContribution<Options = unknown> {
   fromPeft(config: Readonly<Record<string, unknown>>): Options | undefined;
 }
 
-export const adapters = point<AdapterContribution>('model.adapters');
+export const adapters = point<AdapterContribution>('model.adapters', {
+  schema: 'schema',
+  create: 'function',
+  fromPeft: 'function',
+});

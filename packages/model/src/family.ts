@@ -52,4 +52,4 @@ export interface Family {
   describe(config: CheckpointConfig): DecoderShape;
 }
 
-export const families = point<Family>('model.families');
+export const families = point<Family>('model.families', { describe: 'function' });

@@ -1,3 +1,5 @@
+import { noteLoaded } from '@glulam/plugin';
+
 export type {
   Adapter,
   AdapterChoice,
@@ -89,3 +91,5 @@ export { describeMerged } from './merge/merged-model.js';
 export type { GgufOptions, GgufResult } from './gguf/export-gguf.js';
 export { exportGguf } from './gguf/export-gguf.js';
 export type { GgufType } from './gguf/gguf-tensors.js';
+
+noteLoaded('@glulam/model', import.meta.url);

@@ -12,4 +12,4 @@ export interface ExpansionStrategy<Options = unknown> {
   expand(physicalLayers: number, options: Options): readonly VirtualLayer[];
 }
 
-export const strategies = point<ExpansionStrategy>('model.strategies');
+export const strategies = point<ExpansionStrategy>('model.strategies', { schema: 'schema', expand: 'function' });

@@ -70,12 +70,20 @@ export function layerMap(layers: readonly VirtualLayer[]): [number, number][] {
 
 /** Options that strategies offer for repeats: weights of their own, a factor on what they add to the residual stream. */
 export const repeatOptions = {
-  /** `own`: float32 copies of the physical layer's tensors, all of them trained, and no adapters there. */
-  weights: z.literal('own').optional(),
-  /** Multiplies what a repeat adds; two visits whose outputs are alike want about 0.5 to 0.7. */
-  residualScale: z.number().optional(),
-  /** A trained factor that begins at 0, so that the expanded model begins as its base (LLaMA-Pro, Wu et al. 2024). */
-  gate: z.literal('learned').optional(),
+  weights: z
+    .literal('own')
+    .optional()
+    .describe("`own`: float32 copies of the physical layer's tensors, all of them trained, and no adapters there."),
+  residualScale: z
+    .number()
+    .optional()
+    .describe('Multiplies what a repeat adds; two visits whose outputs are alike want about 0.5 to 0.7.'),
+  gate: z
+    .literal('learned')
+    .optional()
+    .describe(
+      'A trained factor that begins at 0, so that the expanded model begins as its base (LLaMA-Pro, Wu et al. 2024).',
+    ),
 };
 
 /** The same layers, with options on all but the first visit to each physical layer. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, test } from 'vitest';
+import { z } from 'zod';
 import { compose, definePlugin, PluginError, point, token, type Plugin, type PluginList } from './index.js';
 
 interface Greeter {
@@ -15,10 +16,12 @@ const words = point<Word>('test.words');
 const word = (kind: string, name = `word-${kind}`): Plugin =>
   definePlugin({
     name,
+    contract: 1,
     register: (registry) => registry.contribute(words, { create: () => ({ kind, text: kind.toUpperCase() }) }),
   });
 const greeting = definePlugin({
   name: 'greeting',
+  contract: 1,
   register: (registry) =>
     registry.provide(greeter, {
       deps: { words },
@@ -50,15 +53,22 @@ describe('compose', () => {
   });
 
   test('a service of the wrong type does not compile', () => {
-    // @ts-expect-error greet is missing
-    definePlugin({ name: 'x', register: (registry) => registry.provide(greeter, { create: () => ({ nope: 1 }) }) });
-    // @ts-expect-error text is missing; kind alone must not widen the point's type
-    definePlugin({ name: 'x', register: (registry) => registry.contribute(words, { create: () => ({ kind: 'a' }) }) });
+    const register: Plugin['register'] = (registry) => {
+      // @ts-expect-error greet is missing
+      registry.provide(greeter, { create: () => ({ nope: 1 }) });
+      // @ts-expect-error text is missing; kind alone must not widen the point's type
+      registry.contribute(words, { create: () => ({ kind: 'a' }) });
+    };
+    expect(register).toBeTypeOf('function');
   });
 
   test('a create that returns a promise is a fault', () => {
     const create = (async () => Promise.reject(new Error('late'))) as unknown as () => Greeter;
-    const slow = definePlugin({ name: 'slow', register: (registry) => registry.provide(greeter, { create }) });
+    const slow = definePlugin({
+      name: 'slow',
+      contract: 1,
+      register: (registry) => registry.provide(greeter, { create }),
+    });
     expect(faultsOf([slow])).toMatchObject([
       { code: 'CREATE_FAILED', plugin: 'slow', message: expect.stringContaining('promise') as string },
     ]);
@@ -67,10 +77,12 @@ describe('compose', () => {
   test('reports every fault at once, each with its plugin', () => {
     const needy = definePlugin({
       name: 'needy',
+      contract: 1,
       register: (registry) => registry.provide(token('test.needy'), { deps: { greeter }, create: () => 1 }),
     });
     const broken = definePlugin({
       name: 'broken',
+      contract: 1,
       register: () => {
         throw new Error('no luck');
       },
@@ -100,6 +112,7 @@ describe('compose', () => {
     const cause = new Error('cannot');
     const failing = definePlugin({
       name: 'failing',
+      contract: 1,
       register: (registry) =>
         registry.contribute(words, {
           create: () => {
@@ -123,12 +136,90 @@ describe('compose', () => {
 
   test('a registry is closed after register, and register is synchronous', () => {
     let kept: Parameters<Plugin['register']>[0] | undefined;
-    compose([{ name: 'keeper', register: (registry) => void (kept = registry) }]);
+    compose([{ name: 'keeper', contract: 1, register: (registry) => void (kept = registry) }]);
     expect(() => kept!.provide(greeter, { create: () => ({ greet: () => '' }) })).toThrow(
       /after register\(\) had returned/,
     );
-    expect(faultsOf([{ name: 'slow', register: (async () => {}) as unknown as Plugin['register'] }])).toMatchObject([
-      { code: 'REGISTER_FAILED' },
+    expect(
+      faultsOf([{ name: 'slow', contract: 1, register: (async () => {}) as unknown as Plugin['register'] }]),
+    ).toMatchObject([{ code: 'REGISTER_FAILED' }]);
+  });
+
+  test('another contract, or none, is refused with both named; the plugin does not register', () => {
+    let registered = 0;
+    const of = (name: string, contract?: unknown) =>
+      ({ name, contract, register: () => void (registered += 1) }) as unknown as Plugin;
+    const faults = faultsOf([of('later', 2), of('earlier', 0), of('silent'), of('a-text', '1'), word('fine')]);
+    expect(faults.map(({ code, plugin }) => [code, plugin])).toEqual(
+      ['later', 'earlier', 'silent', 'a-text'].map((name) => ['CONTRACT_MISMATCH', name]),
+    );
+    expect(registered).toBe(0);
+    expect(faults[0]!.message).toMatch(
+      /written for contract 2, and @glulam\/plugin \d+\.\d+\.\d+\S* here has contract 1; update glulam/,
+    );
+    expect(faults[1]!.message).toMatch(/written for contract 0, .* has contract 1; update the plugin/);
+    expect(faults[2]!.message).toContain('states no contract (got undefined)');
+    expect(faults[2]!.message).toContain('contract: 1, register');
+    // @ts-expect-error the compiler says the same to an author
+    definePlugin({ name: 'x', contract: 2, register: () => {} });
+    // @ts-expect-error and where there is none
+    definePlugin({ name: 'x', register: () => {} });
+  });
+
+  test('a contribution without the parts of its point is told with its plugin, others with theirs', () => {
+    interface Tool {
+      readonly kind: string;
+      readonly title: string;
+      readonly schema: object;
+      open(): void;
+    }
+    const tools = point<Tool>('test.tools', { title: 'text', schema: 'schema', open: 'function' });
+    const whole = { kind: 'whole', title: 'A', schema: z.strictObject({}), open: () => {} };
+    const tool = (name: string, changed: object) =>
+      definePlugin({
+        name,
+        contract: 1,
+        register: (registry) => registry.contribute(tools, { create: () => ({ ...whole, kind: name, ...changed }) }),
+      });
+    expect(faultsOf([tool('a', {}), tool('b', {})])).toEqual([]);
+    const faults = faultsOf([
+      tool('fine', {}),
+      tool('untitled', { title: 7 }),
+      tool('shut', { open: undefined }),
+      tool('bare', { schema: {} }),
+      tool('old', { schema: { safeParse: () => {}, _def: {} } }),
+      tool('none', { schema: null }),
+    ]);
+    expect(faults.map(({ code, plugin, message }) => [code, plugin, message.split(': ')[1]])).toEqual([
+      ['CREATE_FAILED', 'untitled', 'title is a number; expected a text'],
+      ['CREATE_FAILED', 'shut', 'open is undefined; expected a function'],
+      ['CREATE_FAILED', 'bare', 'schema is an object; expected a schema of zod 4, such as z.strictObject({ ... })'],
+      ['CREATE_FAILED', 'old', 'schema is a schema of zod 3; expected one of zod 4'],
+      ['CREATE_FAILED', 'none', 'schema is null; expected a schema of zod 4, such as z.strictObject({ ... })'],
+    ]);
+  });
+
+  test('something else in place of a token is told with the plugin', () => {
+    const nothing = undefined as unknown as typeof words;
+    const plugin = (name: string, register: Plugin['register']) => definePlugin({ name, contract: 1, register });
+    const faults = faultsOf([
+      plugin('target', (registry) => registry.contribute(nothing, { create: () => ({ kind: 'a', text: '' }) })),
+      plugin('dep', (registry) =>
+        registry.provide(greeter, { deps: { nothing }, create: () => ({ greet: () => '' }) }),
+      ),
+    ]);
+    expect(faults.map(({ code, plugin }) => [code, plugin])).toEqual([
+      ['REGISTER_FAILED', 'target'],
+      ['REGISTER_FAILED', 'dep'],
+    ]);
+    expect(faults[1]!.message).toContain('registers with undefined in place of a token');
+  });
+
+  test('says what each plugin brought', () => {
+    expect(compose([greeting, word('a'), { name: 'quiet', contract: 1, register: () => {} }]).plugins).toEqual([
+      { name: 'greeting', contract: 1, provides: ['test.greeter'], contributes: [] },
+      { name: 'word-a', contract: 1, provides: [], contributes: [{ point: 'test.words', kind: 'a' }] },
+      { name: 'quiet', contract: 1, provides: [], contributes: [] },
     ]);
   });
 
@@ -136,6 +227,7 @@ describe('compose', () => {
     const copy = point<Word>('test.words');
     const other = definePlugin({
       name: 'other',
+      contract: 1,
       register: (registry) => registry.contribute(copy, { create: () => ({ kind: 'b', text: '' }) }),
     });
     const composition = compose([word('a'), other]);
@@ -158,6 +250,7 @@ describe('compose', () => {
         const plugins = tokens.slice(0, size).map((each, i) =>
           definePlugin({
             name: `p${i}`,
+            contract: 1,
             register: (registry) =>
               registry.provide(each, {
                 deps: Object.fromEntries(needs[i]!.map((need) => [`d${need}`, tokens[need]!])),

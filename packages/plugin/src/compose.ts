@@ -1,14 +1,26 @@
 import { Container } from 'inversify';
-import { PluginError, type PluginFault, type PluginFaultCode } from './errors.js';
+import { checkContributions } from './check-contributions.js';
 import { collectEntries, type Entry } from './entries.js';
+import { PluginError, type PluginFault, type ReportFault } from './errors.js';
 import type { Plugin } from './plugin.js';
 import type { Point, Token } from './token.js';
 
 /** What a config lists: plugins, presets (arrays of them), and falsy entries, which are ignored. */
 export type PluginList = readonly (Plugin | PluginList | false | null | undefined | '' | 0)[];
 
+/** What one plugin brought. */
+export interface ComposedPlugin {
+  readonly name: string;
+  readonly contract: number;
+  /** Ids of the services that it provides. */
+  readonly provides: readonly string[];
+  readonly contributes: readonly { readonly point: string; readonly kind: string }[];
+}
+
 /** Everything the plugins brought, created once, in dependency order. */
 export interface Composition {
+  /** In the order of the plugins. */
+  readonly plugins: readonly ComposedPlugin[];
   get<T>(token: Token<T>): T;
   /** In the order of the plugins. */
   all<T>(point: Point<T>): readonly T[];
@@ -23,10 +35,10 @@ export interface Composition {
  */
 export function compose(plugins: PluginList): Composition {
   const faults: PluginFault[] = [];
-  const fault = (code: PluginFaultCode, plugin: string, message: string, cause?: unknown): void => {
+  const fault: ReportFault = (code, plugin, message, cause) => {
     faults.push(cause === undefined ? { code, plugin, message } : { code, plugin, message, cause });
   };
-  const { entries, warnings } = collectEntries(plugins, fault);
+  const { registered, entries, warnings } = collectEntries(plugins, fault);
   const byKey = groupByKey(entries);
 
   for (const entry of entries) {
@@ -78,12 +90,26 @@ export function compose(plugins: PluginList): Composition {
   }
   const created = new Map([...byKey.keys()].map((key) => [key, container.getAll<unknown>(key)]));
   for (const [key, group] of byKey) {
-    if (group[0]!.target.many && !broken.has(key)) checkKinds(group, created.get(key)!, fault);
+    if (group[0]!.target.many && !broken.has(key)) checkContributions(group, created.get(key)!, fault);
   }
   throwAny(faults);
 
   const all = <T>(point: Point<T>): readonly T[] => (created.get(point.key) ?? []) as T[];
+  const kindOf = (entry: Entry): string =>
+    (created.get(entry.target.key)![byKey.get(entry.target.key)!.indexOf(entry)] as { readonly kind: string }).kind;
+  const composed = registered.map(({ name, contract }): ComposedPlugin => {
+    const own = entries.filter(({ plugin }) => plugin === name);
+    return {
+      name,
+      contract,
+      provides: own.filter(({ target }) => !target.many).map(({ target }) => target.id),
+      contributes: own
+        .filter(({ target }) => target.many)
+        .map((entry) => ({ point: entry.target.id, kind: kindOf(entry) })),
+    };
+  });
   return {
+    plugins: composed,
     warnings,
     all,
     get<T>(token: Token<T>): T {
@@ -95,34 +121,18 @@ export function compose(plugins: PluginList): Composition {
   };
 }
 
-type Report = (code: PluginFaultCode, plugin: string, message: string, cause?: unknown) => void;
-
 function throwAny(faults: readonly PluginFault[]): void {
   if (faults.length === 0) return;
   const lines = faults.map(({ plugin, message }) => `  [${plugin}] ${message}`);
   throw new PluginError('PLUGINS_INVALID', `the plugins do not fit together:\n${lines.join('\n')}`, faults);
 }
 
-function checkKinds(group: readonly Entry[], values: readonly unknown[], fault: Report): void {
-  const owners = new Map<string, string>();
-  group.forEach(({ target, plugin }, i) => {
-    const kind = (values[i] as { kind?: unknown } | undefined)?.kind;
-    if (typeof kind !== 'string' || kind === '') {
-      fault('CREATE_FAILED', plugin, `its contribution to ${target.id} has no kind; expected a non-empty string`);
-    } else if (owners.has(kind)) {
-      fault(
-        'DUPLICATE_KIND',
-        plugin,
-        `${target.id} has a contribution of kind "${kind}" already, by ${owners.get(kind)}`,
-      );
-    } else {
-      owners.set(kind, plugin);
-    }
-  });
-}
-
 /** Depth first over "needs"; each cycle is reported once, with the plugins along it. */
-function reportCycles(entries: readonly Entry[], byKey: ReadonlyMap<symbol, readonly Entry[]>, fault: Report): void {
+function reportCycles(
+  entries: readonly Entry[],
+  byKey: ReadonlyMap<symbol, readonly Entry[]>,
+  fault: ReportFault,
+): void {
   const state = new Map<symbol, 'open' | 'done'>();
   const path: Entry[] = [];
   const visit = (key: symbol): void => {

@@ -1,6 +1,7 @@
-import { PluginError, type PluginFaultCode } from './errors.js';
-import type { Deps, Plugin, Registry } from './plugin.js';
 import type { PluginList } from './compose.js';
+import { PluginError, type ReportFault } from './errors.js';
+import { copyWarnings, loadedVersion } from './loaded-copies.js';
+import { pluginContract, type Deps, type Plugin, type Registry } from './plugin.js';
 import type { Point, Token } from './token.js';
 
 /** One `provide` or `contribute` of one plugin. */
@@ -11,10 +12,16 @@ export interface Entry {
   create(deps: Readonly<Record<string, unknown>>): unknown;
 }
 
-type Report = (code: PluginFaultCode, plugin: string, message: string, cause?: unknown) => void;
+/** The plugins that registered, what each brings, and what is odd but works. */
+export interface Collected {
+  readonly registered: readonly Plugin[];
+  readonly entries: readonly Entry[];
+  readonly warnings: readonly string[];
+}
 
 /** Let every plugin register, in order, and note what it brings. */
-export function collectEntries(plugins: PluginList, fault: Report): { entries: Entry[]; warnings: string[] } {
+export function collectEntries(plugins: PluginList, fault: ReportFault): Collected {
+  const registered: Plugin[] = [];
   const entries: Entry[] = [];
   const warnings: string[] = [];
   const names = new Set<string>();
@@ -42,6 +49,12 @@ export function collectEntries(plugins: PluginList, fault: Report): { entries: E
       continue;
     }
     names.add(name);
+    const otherContract = contractFault(plugin);
+    if (otherContract !== undefined) {
+      fault('CONTRACT_MISMATCH', name, otherContract);
+      continue;
+    }
+    registered.push(plugin);
     let open = true;
     const add = (target: Token<unknown> | Point<unknown>, spec: { deps?: Deps; create: Entry['create'] }): void => {
       if (!open) {
@@ -49,6 +62,12 @@ export function collectEntries(plugins: PluginList, fault: Report): { entries: E
           'REGISTRY_CLOSED',
           `[${name}] used its registry after register() had returned; register everything in it`,
         );
+      }
+      const wrong = [target, ...Object.values(spec.deps ?? {})].filter((each) => !isTarget(each));
+      if (wrong.length > 0) {
+        // Mostly modules that import each other in a circle.
+        fault('REGISTER_FAILED', name, `registers with ${String(wrong[0])} in place of a token or point; import it from the package that exports it`); // prettier-ignore
+        return;
       }
       meet(target, name);
       for (const dep of Object.values(spec.deps ?? {})) meet(dep, name);
@@ -84,7 +103,23 @@ export function collectEntries(plugins: PluginList, fault: Report): { entries: E
     }
     open = false;
   }
-  return { entries, warnings };
+  // Where a package is loaded twice its tokens are: one warning says both.
+  const copies = copyWarnings();
+  return { registered, entries, warnings: copies.length > 0 ? copies : warnings };
+}
+
+/** Why a plugin is not asked to register: its author had other core packages before them. */
+function contractFault({ contract }: { readonly contract?: unknown }): string | undefined {
+  if (contract === pluginContract) return undefined;
+  const here = `@glulam/plugin ${loadedVersion('@glulam/plugin')} here has contract ${pluginContract}`;
+  if (typeof contract !== 'number')
+    return `states no contract (got ${String(contract)}), and ${here}; its author writes definePlugin({ name, contract: ${pluginContract}, register })`;
+  const older = contract < pluginContract ? 'the plugin' : 'glulam';
+  return `was written for contract ${contract}, and ${here}; update ${older}, which is the older of the two`;
+}
+
+function isTarget(value: unknown): value is Token<unknown> | Point<unknown> {
+  return typeof value === 'object' && value !== null && 'key' in value && typeof value.key === 'symbol';
 }
 
 function flatten(list: PluginList): Plugin[] {
@@ -95,7 +130,7 @@ function flatten(list: PluginList): Plugin[] {
 }
 
 function notAPlugin(value: unknown): { name: string; message: string } | undefined {
-  const expected = 'expected an object { name, register(registry) } from a plugin factory';
+  const expected = 'expected an object { name, contract, register(registry) } from a plugin factory';
   if (typeof value === 'function') {
     return {
       name: value.name || 'anonymous',

@@ -1,5 +1,6 @@
 export type PluginFaultCode =
   | 'NOT_A_PLUGIN'
+  | 'CONTRACT_MISMATCH'
   | 'REGISTER_FAILED'
   | 'DUPLICATE_PLUGIN'
   | 'DUPLICATE_SERVICE'
@@ -15,6 +16,8 @@ export interface PluginFault {
   readonly message: string;
   readonly cause?: unknown;
 }
+
+export type ReportFault = (code: PluginFaultCode, plugin: string, message: string, cause?: unknown) => void;
 
 export type PluginErrorCode = 'PLUGINS_INVALID' | 'NOT_PROVIDED' | 'REGISTRY_CLOSED';
 

@@ -24,11 +24,37 @@ export interface Registry {
   contribute<T, D extends Deps = Record<never, never>>(point: Point<T>, spec: Spec<NoInfer<T>, D>): void;
 }
 
-export interface Plugin {
+/**
+ * What plugins and core packages have agreed upon: tokens, points and the types behind them. Raised whenever a plugin that
+ * was written for the one before would not work.
+ */
+export const pluginContract = 1;
+
+/** `Offers`: the kinds that it brings for a config to choose, for `defineConfig`; `unknown` where its author did not say. */
+export interface Plugin<Offers = unknown> {
   /** The package's name, or one that tells the plugin as well. */
   readonly name: string;
+  /**
+   * The contract that it was written for, as a number in its source: `pluginContract` would always be the one that is
+   * installed, whatever the plugin knows of it.
+   */
+  readonly contract: number;
   register(registry: Registry): void;
+  /** Carries the types only. */
+  readonly offers?: Offers;
 }
 
-/** Gives a plugin its type; a plugin is a plain object from a factory. */
-export const definePlugin = (plugin: Plugin): Plugin => plugin;
+/** One kind that a plugin brings: what the config chooses by it (`adapter`, `engine`, ...), and the options as written. */
+export interface Offer<Role extends string, Kind extends string, Options> {
+  readonly role: Role;
+  readonly kind: Kind;
+  readonly options: Options;
+}
+
+/**
+ * Gives a plugin its type; a plugin is a plain object from a factory. `contract` is checked by the compiler: a plugin is
+ * not built against core packages of another contract than it says.
+ */
+export const definePlugin = <Offers = unknown>(
+  plugin: Plugin<Offers> & { readonly contract: typeof pluginContract },
+): Plugin<Offers> => plugin;

@@ -12,16 +12,23 @@ export interface Point<T> {
   readonly id: string;
   readonly key: symbol;
   readonly many: true;
+  /** What every contribution must have besides its kind. */
+  readonly parts: Parts;
   /** Carries the type only. */
   readonly type?: T;
 }
 
+/** Names of parts to what they are: a function, a text, or a schema of zod 4. */
+export type Parts = Readonly<Record<string, 'function' | 'text' | 'schema'>>;
+
 /** `id` is `<package>.<name>`, such as `trainer.events`. */
 export const token = <T>(id: string): Token<T> => ({ id, key: Symbol.for(id), many: false });
 
-/** `id` is `<package>.<name>`, such as `model.strategies`. */
-export const point = <T extends { readonly kind: string }>(id: string): Point<T> => ({
-  id,
-  key: Symbol.for(id),
-  many: true,
-});
+/**
+ * `id` is `<package>.<name>`, such as `model.strategies`. `parts`: what `compose` looks for in every contribution, so that
+ * one without is told by its plugin's name and not where it is used.
+ */
+export const point = <T extends { readonly kind: string }>(
+  id: string,
+  parts: { readonly [P in keyof T]?: Parts[string] } = {},
+): Point<T> => ({ id, key: Symbol.for(id), many: true, parts: parts as Parts });

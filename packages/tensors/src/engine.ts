@@ -127,4 +127,4 @@ export interface EngineContribution<Options = unknown> {
   probe?(): Promise<readonly EngineProbe[]>;
 }
 
-export const engines = point<EngineContribution>('tensors.engines');
+export const engines = point<EngineContribution>('tensors.engines', { schema: 'schema', open: 'function' });

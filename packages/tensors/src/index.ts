@@ -1,3 +1,5 @@
+import { noteLoaded } from '@glulam/plugin';
+
 export type { DType } from './dtype.js';
 export { bytesPerElement, fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from './dtype.js';
 export type {
@@ -70,3 +72,5 @@ export {
   stridesOf,
   transposeShape,
 } from './shapes.js';
+
+noteLoaded('@glulam/tensors', import.meta.url);

@@ -1,6 +1,6 @@
 import type { Composition, Point } from '@glulam/plugin';
-import { distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
+import { describeIssues, suggestion } from './describe-issues.js';
 import { TrainerError } from './errors.js';
 
 interface Contribution<Options> {
@@ -31,38 +31,4 @@ export function choose<C extends Contribution<unknown>>(
 
 export function configError(faults: readonly string[]): TrainerError {
   return new TrainerError('CONFIG_INVALID', `the config cannot be used:\n  ${faults.join('\n  ')}`);
-}
-
-/** zod's issues as lines for people: the path, what is wrong, and for unknown keys the nearest known one. */
-export function describeIssues(error: z.ZodError, schema: z.ZodType, place = ''): string[] {
-  return error.issues.flatMap((issue) => {
-    const path = [place, ...issue.path.map(String)].filter((part) => part !== '').join('.');
-    if (issue.code !== 'unrecognized_keys') return [`${path || 'config'}: ${issue.message}`];
-    const known = keysAt(schema, issue.path);
-    return issue.keys.map((key) => {
-      const where = [path, key].filter((part) => part !== '').join('.');
-      return `${where} is not an option${suggestion(key, known)}; known: ${known.join(', ')}`;
-    });
-  });
-}
-
-function suggestion(name: string, known: readonly string[]): string {
-  const [nearest] = [...known].sort((a, b) => distance(a, name) - distance(b, name));
-  return nearest !== undefined && distance(nearest, name) <= Math.max(2, name.length / 3)
-    ? `; did you mean "${nearest}"?`
-    : '';
-}
-
-/** The keys of the object schema at a path, through defaults and optionals. */
-function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  let current: unknown = schema;
-  const unwrap = (): Record<string, unknown> | undefined => {
-    for (;;) {
-      const def = (current as { def?: { innerType?: unknown; shape?: Record<string, unknown> } } | undefined)?.def;
-      if (def?.innerType === undefined) return def?.shape;
-      current = def.innerType;
-    }
-  };
-  for (const part of path) current = unwrap()?.[String(part)];
-  return Object.keys(unwrap() ?? {});
 }

@@ -1,15 +1,29 @@
+import { adapters, strategies } from '@glulam/model';
+import { engines } from '@glulam/tensors';
 import { z } from 'zod';
+import { dataFormats } from './data/data-format.js';
+import { evaluators } from './evaluator.js';
+import { reporters } from './reporter.js';
 
-const choice = z.looseObject({ kind: z.string() });
+/** `{ kind, ...options }`, of which the point's contributions know the options: `choose` checks them. */
+const choice = (of: { readonly id: string }) => z.looseObject({ kind: z.string() }).meta({ choiceOf: of.id });
+const choiceOr = (kind: string, of: { readonly id: string }) =>
+  z.looseObject({ kind: z.string().default(kind) }).meta({ choiceOf: of.id });
 const count = z.int().positive();
 
 /** A data file: JSONL, JSON or Parquet, by its ending. */
 const source = z.strictObject({
-  file: z.string(),
-  /** How rows are read: `{ kind: 'sharegpt' }`; default: the first format that the first row looks like. */
-  format: choice.optional(),
-  /** Share of the examples drawn, relative to the others'; given for all files or none (then each counts by its size). */
-  weight: z.number().positive().optional(),
+  file: z.string().describe('A file: `.jsonl`, `.json` or `.parquet`; on the Hub `hf://datasets/owner/name/path`.'),
+  format: choice(dataFormats)
+    .optional()
+    .describe("How rows are read: `{ kind: 'sharegpt' }`; default: the first format that the first row looks like."),
+  weight: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      "Share of the examples drawn, relative to the others'; given for all files or none (then each counts by its size).",
+    ),
 });
 const sources = z.union([z.string(), source, z.array(z.union([z.string(), source])).min(1)]);
 const weightsOf = (given: DataSources): (number | undefined)[] =>
@@ -34,83 +48,130 @@ export const defaultSteps = 100;
 
 /** The JSON-safe part of a config: what a run is, whole, so that it can be written down and repeated. */
 export const runConfigSchema = z.strictObject({
-  /** Folder of the base checkpoint, or a name that a source knows, such as owner/name of the Hub. */
-  base: z.string(),
-  /** `{ kind: 'layer_map', layer_map: [...] }`; none: the base as it is. */
-  expansion: choice.optional(),
-  /** `{ kind: 'lora', r: 8, ... }` */
-  adapter: z.looseObject({ kind: z.string().default('lora') }).prefault({}),
-  engine: z.looseObject({ kind: z.string().default('native') }).prefault({}),
-  precision: z.enum(['auto', 'bfloat16', 'float32']).default('auto'),
-  seed: z.int().min(0).max(0xffffffff).default(0),
-  data: z.strictObject({
-    /** One file, or several that are mixed. */
-    train: trainSources,
-    /** Files of their own, or what is set apart from `train`: a share of its rows (below 1) or so many of them. */
-    heldOut: heldOut.optional(),
-    /** The text before an answer; `{question}` is replaced by the row's. */
-    prompt: z.string().includes('{question}').default('Question: {question}\nAnswer:'),
-    /** Jinja source, the name of a file of it, or `plain`; default: the base checkpoint's own. */
-    chatTemplate: z.string().min(1).optional(),
-    /** What is learnt of conversations and prompts with completions: what the model is to write, or everything. */
-    loss: z.enum(['assistant', 'all']).default('assistant'),
-    /** Longer conversations are split between turns, longer texts anywhere; what cannot be split is left out and said. */
-    maxTokens: count.default(2048),
-    /** Folder of tokenized data; default: `tokens` in the cache folder (GLULAM_CACHE, or ~/.cache/glulam). */
-    cache: z.string().optional(),
-  }),
+  base: z
+    .string()
+    .describe('Folder of the base checkpoint, or a name that a source knows, such as owner/name of the Hub.'),
+  expansion: choice(strategies)
+    .optional()
+    .describe(
+      "Which layers are laid out: `{ kind: 'layer_map', layer_map: [[0, 16], [8, 24]] }`; none: the base as it is.",
+    ),
+  adapter: choiceOr('lora', adapters).prefault({}).describe("What is trained: `{ kind: 'lora', r: 8 }`."),
+  engine: choiceOr('native', engines).prefault({}).describe("What computes: `{ kind: 'native', threads: 4 }`."),
+  precision: z
+    .enum(['auto', 'bfloat16', 'float32'])
+    .default('auto')
+    .describe('Operands of products with frozen weights, and kept activations; auto follows the checkpoint.'),
+  seed: z.int().min(0).max(0xffffffff).default(0).describe('Of first values, dropout and the order of the data.'),
+  data: z
+    .strictObject({
+      train: trainSources.describe('One file, or several that are mixed.'),
+      heldOut: heldOut
+        .optional()
+        .describe(
+          'Files of their own, or what is set apart from `train`: a share of its rows (below 1) or so many of them.',
+        ),
+      prompt: z
+        .string()
+        .includes('{question}')
+        .default('Question: {question}\nAnswer:')
+        .describe("The text before an answer; `{question}` is replaced by the row's."),
+      chatTemplate: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("Jinja source, the name of a file of it, or `plain`; default: the base checkpoint's own."),
+      loss: z
+        .enum(['assistant', 'all'])
+        .default('assistant')
+        .describe(
+          'What is learnt of conversations and prompts with completions: what the model is to write, or everything.',
+        ),
+      maxTokens: count
+        .default(2048)
+        .describe(
+          'Longer conversations are split between turns, longer texts anywhere; what cannot be split is left out and said.',
+        ),
+      cache: z
+        .string()
+        .optional()
+        .describe(
+          'Folder of tokenized data; default: `tokens` in the cache folder (GLULAM_CACHE, or ~/.cache/glulam).',
+        ),
+    })
+    .describe('What is trained on and scored by.'),
   train: z
     .strictObject({
-      /** Optimizer steps; default 100, or what `epochs` come to. */
-      steps: count.optional(),
-      /** Passes over the training data, instead of steps. */
-      epochs: z.number().positive().optional(),
-      /** Examples a batch, or as many as fit into so many tokens; packed end to end, none sees another. */
-      batch: z.union([count, z.strictObject({ tokens: count })]).default(8),
-      /** Batches a step. */
-      accumulate: count.default(1),
-      learningRate: z.number().positive().default(2e-4),
-      schedule: z.enum(['cosine', 'linear', 'constant']).default('cosine'),
-      warmupSteps: z.int().min(0).default(0),
-      weightDecay: z.number().min(0).default(0),
-      beta1: z.number().min(0).lt(1).default(0.9),
-      beta2: z.number().min(0).lt(1).default(0.999),
-      epsilon: z.number().positive().default(1e-8),
-      /** 0: no clipping. */
-      maxGradientNorm: z.number().min(0).default(1),
-      /** Keep only each virtual layer's input and compute the rest again in backward: less memory, more time. */
-      recompute: z.boolean().default(false),
+      steps: count.optional().describe('Optimizer steps; default 100, or what `epochs` come to.'),
+      epochs: z.number().positive().optional().describe('Passes over the training data, instead of steps.'),
+      batch: z
+        .union([count, z.strictObject({ tokens: count.describe('Tokens a batch, at most.') })])
+        .default(8)
+        .describe('Examples a batch, or as many as fit into so many tokens; packed end to end, none sees another.'),
+      accumulate: count.default(1).describe('Batches a step.'),
+      learningRate: z.number().positive().default(2e-4).describe('Of AdamW, after the warm-up.'),
+      schedule: z
+        .enum(['cosine', 'linear', 'constant'])
+        .default('cosine')
+        .describe('How the learning rate goes on after the warm-up, to 0 at the last step unless constant.'),
+      warmupSteps: z.int().min(0).default(0).describe('Steps in which the learning rate rises from 0.'),
+      weightDecay: z.number().min(0).default(0).describe('Of AdamW, decoupled.'),
+      beta1: z.number().min(0).lt(1).default(0.9).describe('Of AdamW: decay of the mean of gradients.'),
+      beta2: z.number().min(0).lt(1).default(0.999).describe('Of AdamW: decay of the mean of their squares.'),
+      epsilon: z.number().positive().default(1e-8).describe('Of AdamW: added to the root of the latter.'),
+      maxGradientNorm: z
+        .number()
+        .min(0)
+        .default(1)
+        .describe('Gradients are clipped to this common norm; 0: they are not.'),
+      recompute: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Keep only each virtual layer's input and compute the rest again in backward: less memory, more time.",
+        ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The training itself.'),
   evaluate: z
     .strictObject({
-      /** Default: the held-out loss, if there is held-out data. */
-      evaluators: z.array(choice).optional(),
-      /** Steps between evaluations; 0: only before and after. */
-      every: z.int().min(0).default(0),
-      /** The score that early stopping and the best checkpoint go by. */
+      evaluators: z
+        .array(choice(evaluators))
+        .optional()
+        .describe("What is scored: `[{ kind: 'loss' }]`; default: the held-out loss, if there is held-out data."),
+      every: z.int().min(0).default(0).describe('Steps between evaluations; 0: only before and after.'),
       watch: z
         .strictObject({
-          evaluator: z.string().default('loss'),
-          score: z.string().default('loss'),
-          better: z.enum(['lower', 'higher']).default('lower'),
+          evaluator: z.string().default('loss').describe('The kind of one of the evaluators.'),
+          score: z.string().default('loss').describe('One of its scores.'),
+          better: z.enum(['lower', 'higher']).default('lower').describe('Which way is better.'),
         })
-        .prefault({}),
-      /** Stop after so many evaluations in a row without a better score; 0: never. */
-      patience: z.int().min(0).default(0),
+        .prefault({})
+        .describe('The score that early stopping and the best checkpoint go by.'),
+      patience: z
+        .int()
+        .min(0)
+        .default(0)
+        .describe('Stop after so many evaluations in a row without a better score; 0: never.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('When scores are taken, and what follows from them.'),
   checkpoint: z
     .strictObject({
-      /** Steps between checkpoints; 0: only at the end, on Ctrl-C and by request. */
-      every: z.int().min(0).default(100),
-      /** How many of the newest are kept; the best one is kept besides. */
-      keep: count.default(2),
+      every: z
+        .int()
+        .min(0)
+        .default(100)
+        .describe('Steps between checkpoints; 0: only at the end, on Ctrl-C and by request.'),
+      keep: count.default(2).describe('How many of the newest are kept; the best one is kept besides.'),
     })
-    .prefault({}),
-  reporters: z.array(choice).default([{ kind: 'console' }]),
-  /** The run folder. */
-  out: z.string().default('runs/latest'),
+    .prefault({})
+    .describe('What a run keeps of its way.'),
+  reporters: z
+    .array(choice(reporters))
+    .default([{ kind: 'console' }])
+    .describe("Who tells of the run: `[{ kind: 'console' }, { kind: 'tensorboard' }]`."),
+  out: z.string().default('runs/latest').describe('The run folder.'),
 });
 
 export type RunConfigInput = z.input<typeof runConfigSchema>;

@@ -28,4 +28,4 @@ export interface EvaluatorContribution<Options = unknown> {
   open(options: Options): Evaluator;
 }
 
-export const evaluators = point<EvaluatorContribution>('trainer.evaluators');
+export const evaluators = point<EvaluatorContribution>('trainer.evaluators', { schema: 'schema', open: 'function' });

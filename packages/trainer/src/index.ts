@@ -1,3 +1,5 @@
+import { noteLoaded } from '@glulam/plugin';
+
 export { cacheFolder } from './cache-folder.js';
 export type { Example, LabelledBatch } from './batches.js';
 export { labelBatch } from './batches.js';
@@ -8,7 +10,8 @@ export { createOptimizer } from './optimizer.js';
 export type { StepResult, StepSettings } from './train-step.js';
 export { trainStep } from './train-step.js';
 export { firstNotFinite } from './first-not-finite.js';
-export { choose, configError, describeIssues } from './choices.js';
+export { choose, configError } from './choices.js';
+export { describeIssues, suggestion } from './describe-issues.js';
 export type { DataSources, RunConfig, RunConfigInput } from './config.js';
 export { runConfigSchema } from './config.js';
 export type { BatchSource, DataFile, OpenDataOptions, TrainingData } from './data/open-data.js';
@@ -57,3 +60,5 @@ export { mergedCard } from './card/model-card.js';
 export { drawLayers } from './plan/draw-layers.js';
 export { checkMemory } from './plan/check-memory.js';
 export { formatBytes } from './plan/format-bytes.js';
+
+noteLoaded('@glulam/trainer', import.meta.url);

@@ -13,4 +13,4 @@ export interface ReporterContribution<Options = unknown> {
   open(options: Options, events: RunEvents): () => void | Promise<void>;
 }
 
-export const reporters = point<ReporterContribution>('trainer.reporters');
+export const reporters = point<ReporterContribution>('trainer.reporters', { schema: 'schema', open: 'function' });

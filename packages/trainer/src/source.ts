@@ -33,4 +33,4 @@ export interface SourceContribution {
   open(context: SourceContext): Source;
 }
 
-export const sources = point<SourceContribution>('trainer.sources');
+export const sources = point<SourceContribution>('trainer.sources', { claims: 'function', open: 'function' });

@@ -13,8 +13,10 @@ import { scope, type LinearForm, type Tensor } from '@glulam/tensors';
 import { z } from 'zod';
 
 export const doraSchema = lowRankSchema.extend({
-  /** `repeats`: first visits to a physical layer get LoRA, without magnitudes. */
-  on: z.enum(['all', 'repeats']).default('all'),
+  on: z
+    .enum(['all', 'repeats'])
+    .default('all')
+    .describe('`repeats`: first visits to a physical layer get LoRA, without magnitudes.'),
 });
 export type DoraOptions = z.infer<typeof doraSchema>;
 

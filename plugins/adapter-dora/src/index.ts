@@ -1,5 +1,6 @@
 import { adapters, lowRankFromPeft, matchRank, type AdapterContribution } from '@glulam/model';
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
+import type { z } from 'zod';
 import { createDora, doraSchema, isDecomposed, type DoraOptions } from './dora.js';
 
 export type { DoraOptions } from './dora.js';
@@ -15,8 +16,9 @@ export const doraContribution: AdapterContribution<DoraOptions> = {
 };
 
 /** The plugin: the adapter kind `dora`. */
-export const adapterDora = (): Plugin =>
+export const adapterDora = (): Plugin<Offer<'adapter', 'dora', z.input<typeof doraSchema>>> =>
   definePlugin({
     name: '@glulam/adapter-dora',
+    contract: 1,
     register: (registry) => registry.contribute(adapters, { create: () => doraContribution as AdapterContribution }),
   });

@@ -1,5 +1,5 @@
 import { adapters, type Adapter, type AdapterContribution } from '@glulam/model';
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { z } from 'zod';
 
 const schema = z.strictObject({});
@@ -33,9 +33,10 @@ export const noneContribution = contribution({
 });
 
 /** The plugin: the adapter kinds `full` and `none`. */
-export const adapterFull = (): Plugin =>
+export const adapterFull = (): Plugin<Offer<'adapter', 'full' | 'none', NoOptions>> =>
   definePlugin({
     name: '@glulam/adapter-full',
+    contract: 1,
     register(registry) {
       for (const each of [fullContribution, noneContribution])
         registry.contribute(adapters, { create: () => each as AdapterContribution });

@@ -6,7 +6,8 @@ import {
   type AdapterContribution,
   type LowRankOptions,
 } from '@glulam/model';
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
+import type { z } from 'zod';
 import { createLora } from './lora.js';
 
 export { createLora } from './lora.js';
@@ -20,8 +21,9 @@ export const loraContribution: AdapterContribution<LowRankOptions> = {
 };
 
 /** The plugin: the adapter kind `lora`. */
-export const adapterLora = (): Plugin =>
+export const adapterLora = (): Plugin<Offer<'adapter', 'lora', z.input<typeof lowRankSchema>>> =>
   definePlugin({
     name: '@glulam/adapter-lora',
+    contract: 1,
     register: (registry) => registry.contribute(adapters, { create: () => loraContribution as AdapterContribution }),
   });

@@ -1,11 +1,11 @@
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { dataFormats as point, type DataFormat } from '@glulam/trainer';
-import { messagesFormat } from './messages.js';
-import { orcaChatFormat } from './orca-chat.js';
-import { promptCompletionFormat } from './prompt-completion.js';
-import { questionAnswerFormat } from './question-answer.js';
-import { shareGptFormat } from './sharegpt.js';
-import { textFormat } from './text.js';
+import { messagesFormat, type MessagesOptions } from './messages.js';
+import { orcaChatFormat, type OrcaChatOptions } from './orca-chat.js';
+import { promptCompletionFormat, type PromptCompletionOptions } from './prompt-completion.js';
+import { questionAnswerFormat, type QuestionAnswerOptions } from './question-answer.js';
+import { shareGptFormat, type ShareGptOptions } from './sharegpt.js';
+import { textFormat, type TextOptions } from './text.js';
 
 export { messagesFormat, orcaChatFormat, promptCompletionFormat, questionAnswerFormat, shareGptFormat, textFormat };
 
@@ -19,10 +19,19 @@ const formats = [
   textFormat,
 ] as readonly DataFormat[];
 
+type Offers =
+  | Offer<'format', 'messages', MessagesOptions>
+  | Offer<'format', 'sharegpt', ShareGptOptions>
+  | Offer<'format', 'orca_chat', OrcaChatOptions>
+  | Offer<'format', 'question_answer', QuestionAnswerOptions>
+  | Offer<'format', 'prompt_completion', PromptCompletionOptions>
+  | Offer<'format', 'text', TextOptions>;
+
 /** The plugin: the formats of common data sets. */
-export const dataFormats = (): Plugin =>
+export const dataFormats = (): Plugin<Offers> =>
   definePlugin({
     name: '@glulam/data-formats',
+    contract: 1,
     register(registry) {
       for (const format of formats) registry.contribute(point, { create: () => format });
     },

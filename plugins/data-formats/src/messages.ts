@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { isRecord } from './row-parts.js';
 
 const schema = z.strictObject({
-  /** The key of the list of messages. */
-  column: z.string().default('messages'),
+  column: z.string().default('messages').describe('The key of the list of messages.'),
 });
+/** As a config writes them. */
+export type MessagesOptions = z.input<typeof schema>;
 
 /** OpenAI's `messages: [{ role, content }]`; roles are the chat template's to know. */
 export const messagesFormat: DataFormat<z.infer<typeof schema>> = {

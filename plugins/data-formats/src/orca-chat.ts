@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { isRecord, isText } from './row-parts.js';
 
 const schema = z.strictObject({});
+/** As a config writes them. */
+export type OrcaChatOptions = z.input<typeof schema>;
 
 /** Orca-chat's `instruction` (the system message) and `conversation: [{ input, output }]`. */
 export const orcaChatFormat: DataFormat<z.infer<typeof schema>> = {

@@ -2,10 +2,11 @@ import type { DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
 
 const schema = z.strictObject({
-  /** The keys of the two. */
-  prompt: z.string().default('prompt'),
-  completion: z.string().default('completion'),
+  prompt: z.string().default('prompt').describe('The key of the prompt.'),
+  completion: z.string().default('completion').describe('The key of the completion.'),
 });
+/** As a config writes them. */
+export type PromptCompletionOptions = z.input<typeof schema>;
 
 /** `prompt` and `completion`, set one behind the other as they are: a space between them belongs to one of them. */
 export const promptCompletionFormat: DataFormat<z.infer<typeof schema>> = {

@@ -3,10 +3,14 @@ import { z } from 'zod';
 import { isText } from './row-parts.js';
 
 const schema = z.strictObject({
-  /** The keys of the two; default: `question` and `answer`, or `user` and `assistant` where a row has these. */
-  question: z.string().optional(),
-  answer: z.string().optional(),
+  question: z
+    .string()
+    .optional()
+    .describe('The key of the question; default: `question`, or `user` where a row has `user` and `assistant`.'),
+  answer: z.string().optional().describe('The key of the answer; default: `answer`, or `assistant` likewise.'),
 });
+/** As a config writes them. */
+export type QuestionAnswerOptions = z.input<typeof schema>;
 
 /** MetaMathFewshot and GSM8K: `question` and `answer`; an earlier revision of the former has `user` and `assistant`. */
 export const questionAnswerFormat: DataFormat<z.infer<typeof schema>> = {

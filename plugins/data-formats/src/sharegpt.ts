@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { isRecord, isText } from './row-parts.js';
 
 const schema = z.strictObject({
-  /** The key of the list of turns. */
-  column: z.string().default('conversations'),
+  column: z.string().default('conversations').describe('The key of the list of turns.'),
 });
+/** As a config writes them. */
+export type ShareGptOptions = z.input<typeof schema>;
 
 // What exports of ShareGPT call the speakers. A Map: names such as "constructor" are in no row's power.
 const roles = new Map([

@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { isText } from './row-parts.js';
 
 const schema = z.strictObject({
-  /** The key of the text. */
-  column: z.string().default('text'),
+  column: z.string().default('text').describe('The key of the text.'),
 });
+/** As a config writes them. */
+export type TextOptions = z.input<typeof schema>;
 
 /** Plain text, all of which is learnt. */
 export const textFormat: DataFormat<z.infer<typeof schema>> = {

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { engines, TensorsError, type EngineContribution } from '@glulam/tensors';
 import { z } from 'zod';
 import { loadAddon } from './addon.js';
@@ -9,17 +9,22 @@ import { planNativeEngine } from './planning-device.js';
 const isaSchema = z.enum(['auto', 'avx512', 'avx2', 'neon', 'plain']);
 
 const schema = z.strictObject({
-  /** Threads that compute; default: as many as the machine has for this process. */
-  threads: z.int().min(1).optional(),
-  /** Instruction set; `auto` takes the widest, or what the variable GLULAM_ISA names. */
-  isa: isaSchema.default('auto'),
+  threads: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('Threads that compute; default: as many as the machine has for this process.'),
+  isa: isaSchema
+    .default('auto')
+    .describe('Instruction set; `auto` takes the widest, or what the variable GLULAM_ISA names.'),
 });
 export type EngineNativeOptions = z.input<typeof schema>;
 
 /** The engine `native`: C++ kernels for CPUs, with the base weights used in place from their mapped files. */
-export function engineNative(): Plugin {
+export function engineNative(): Plugin<Offer<'engine', 'native', EngineNativeOptions>> {
   return definePlugin({
     name: '@glulam/engine-native',
+    contract: 1,
     register: (registry) => registry.contribute(engines, { create: () => contribution as EngineContribution }),
   });
 }

@@ -1,4 +1,4 @@
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { engines, type EngineContribution } from '@glulam/tensors';
 import { z } from 'zod';
 import { firstInstalled } from './installed.js';
@@ -6,15 +6,18 @@ import { backendNames, openTfjsEngine, probeBackends } from './open-engine.js';
 import { planTfjsEngine } from './plan/plan-engine.js';
 
 const schema = z.strictObject({
-  /** `auto` takes the first of these that loads. */
-  backend: z.enum([...backendNames, 'auto']).default('auto'),
+  backend: z
+    .enum([...backendNames, 'auto'])
+    .default('auto')
+    .describe('`auto` takes the first of these that loads.'),
 });
 export type EngineTfjsOptions = z.input<typeof schema>;
 
 /** The engine `tfjs`: TensorFlow.js on whichever of its backends is installed. None is looked for before it is opened. */
-export function engineTfjs(): Plugin {
+export function engineTfjs(): Plugin<Offer<'engine', 'tfjs', EngineTfjsOptions>> {
   return definePlugin({
     name: '@glulam/engine-tfjs',
+    contract: 1,
     register: (registry) => registry.contribute(engines, { create: () => contribution as EngineContribution }),
   });
 }

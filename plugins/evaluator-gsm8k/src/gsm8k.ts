@@ -6,20 +6,23 @@ import { flexibleAnswer, sameAnswer, sameFirstAnswer, strictAnswer } from './ans
 import { profiles, tasksOf, type Problem, type Task } from './prompts.js';
 
 const schema = z.strictObject({
-  /** JSONL of `{ question, answer }`, as GSM8K's test set. */
-  file: z.string(),
-  /** As GSM8K's training set: where examples for the prompt are drawn. */
-  examples: z.string().optional(),
-  /** Examples in the prompt. */
-  shots: z.int().min(0).default(5),
-  /** Whose prompts and rules: lm-evaluation-harness's of today, or those of the first Open LLM Leaderboard. */
-  profile: z.enum(['current', 'v1']).default('current'),
-  /** Only so many problems. */
-  limit: z.int().positive().optional(),
-  /** Problems at a time: more take less time, and memory for their keys and values. */
-  batch: z.int().positive().default(8),
+  file: z.string().describe("JSONL of `{ question, answer }`, as GSM8K's test set."),
+  examples: z.string().optional().describe("As GSM8K's training set: where examples for the prompt are drawn."),
+  shots: z.int().min(0).default(5).describe('Examples in the prompt.'),
+  profile: z
+    .enum(['current', 'v1'])
+    .default('current')
+    .describe("Whose prompts and rules: lm-evaluation-harness's of today, or those of the first Open LLM Leaderboard."),
+  limit: z.int().positive().optional().describe('Only so many problems.'),
+  batch: z
+    .int()
+    .positive()
+    .default(8)
+    .describe('Problems at a time: more take less time, and memory for their keys and values.'),
 });
 type Gsm8kOptions = z.output<typeof schema>;
+/** As a config writes them. */
+export type Gsm8kInput = z.input<typeof schema>;
 
 const maxNewTokens = 256;
 

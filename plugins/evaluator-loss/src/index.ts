@@ -1,4 +1,4 @@
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { evaluators, meanLoss, TrainerError, type EvaluatorContribution } from '@glulam/trainer';
 import { z } from 'zod';
 
@@ -24,8 +24,9 @@ export const lossEvaluator: EvaluatorContribution<z.infer<typeof schema>> = {
 };
 
 /** The plugin: the evaluator `loss`. */
-export const evaluatorLoss = (): Plugin =>
+export const evaluatorLoss = (): Plugin<Offer<'evaluator', 'loss', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/evaluator-loss',
+    contract: 1,
     register: (registry) => registry.contribute(evaluators, { create: () => lossEvaluator as EvaluatorContribution }),
   });

@@ -1,13 +1,14 @@
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { evaluators, type EvaluatorContribution } from '@glulam/trainer';
-import { truthfulqaEvaluator } from './truthfulqa.js';
+import { truthfulqaEvaluator, type TruthfulqaInput } from './truthfulqa.js';
 
 export { promptOf, truthfulqaEvaluator } from './truthfulqa.js';
 
 /** The plugin: the evaluator `truthfulqa`. */
-export const evaluatorTruthfulqa = (): Plugin =>
+export const evaluatorTruthfulqa = (): Plugin<Offer<'evaluator', 'truthfulqa', TruthfulqaInput>> =>
   definePlugin({
     name: '@glulam/evaluator-truthfulqa',
+    contract: 1,
     register: (registry) =>
       registry.contribute(evaluators, { create: () => truthfulqaEvaluator as EvaluatorContribution }),
   });

@@ -4,11 +4,12 @@ import { z } from 'zod';
 import { readQuestions, type Question } from './questions.js';
 
 const schema = z.strictObject({
-  /** A JSON array of `{ question, mc1_targets, mc2_targets }`: the benchmark's mc_task.json. */
-  file: z.string(),
-  /** Only so many questions. */
-  limit: z.int().positive().optional(),
+  file: z.string().describe("A JSON array of `{ question, mc1_targets, mc2_targets }`: the benchmark's mc_task.json."),
+  limit: z.int().positive().optional().describe('Only so many questions.'),
 });
+
+/** Options as a config writes them. */
+export type TruthfulqaInput = z.input<typeof schema>;
 
 /** The six pairs before every question, of the benchmark itself (Lin et al. 2022, the "QA prompt"). */
 const primer = [

@@ -1,10 +1,12 @@
 import { markRepeats, ModelError, repeatOptions, strategies, type ExpansionStrategy } from '@glulam/model';
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { z } from 'zod';
 
 const schema = z.strictObject({
-  /** After every so many layers the last of them is repeated: 32 layers, every 4, make 40. */
-  every: z.int().positive(),
+  every: z
+    .int()
+    .positive()
+    .describe('After every so many layers the last of them is repeated: 32 layers, every 4, make 40.'),
   ...repeatOptions,
 });
 
@@ -27,8 +29,9 @@ export const interleaveStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
 };
 
 /** The plugin: the expansion strategy `interleave`. */
-export const expansionInterleave = (): Plugin =>
+export const expansionInterleave = (): Plugin<Offer<'expansion', 'interleave', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/expansion-interleave',
+    contract: 1,
     register: (registry) => registry.contribute(strategies, { create: () => interleaveStrategy as ExpansionStrategy }),
   });

@@ -1,10 +1,14 @@
 import { markRepeats, ModelError, repeatOptions, strategies, type ExpansionStrategy } from '@glulam/model';
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { z } from 'zod';
 
 const schema = z.strictObject({
-  /** Half-open intervals `[start, end)` of physical layers, in order; they may repeat, drop and reorder layers. */
-  layer_map: z.array(z.tuple([z.int(), z.int()])).min(1),
+  layer_map: z
+    .array(z.tuple([z.int(), z.int()]))
+    .min(1)
+    .describe(
+      'Half-open intervals `[start, end)` of physical layers, in order; they may repeat, drop and reorder layers.',
+    ),
   ...repeatOptions,
 });
 
@@ -32,8 +36,9 @@ export const layerMapStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
 };
 
 /** The plugin: the expansion strategy `layer_map`. */
-export const expansionLayerMap = (): Plugin =>
+export const expansionLayerMap = (): Plugin<Offer<'expansion', 'layer_map', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/expansion-layer-map',
+    contract: 1,
     register: (registry) => registry.contribute(strategies, { create: () => layerMapStrategy as ExpansionStrategy }),
   });

@@ -1,12 +1,17 @@
 import { strategies, type ExpansionStrategy } from '@glulam/model';
-import { definePlugin, type Plugin } from '@glulam/plugin';
-import { mergekitStrategy } from './mergekit.js';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
+import { mergekitStrategy, type MergekitOptions } from './mergekit.js';
 import {
   depthUpStrategy,
   llamaProStrategy,
   repeatYourselfStrategy,
   slidingWindowsStrategy,
   wholeStackStrategy,
+  type DepthUpOptions,
+  type RepeatYourselfOptions,
+  type WholeStackOptions,
+  type SlidingWindowsOptions,
+  type LlamaProOptions,
 } from './recipes.js';
 
 export { readMergekitLayers } from './mergekit-file.js';
@@ -28,10 +33,19 @@ const all = [
   mergekitStrategy,
 ];
 
+type Offers =
+  | Offer<'expansion', 'depth_up', DepthUpOptions>
+  | Offer<'expansion', 'repeat_yourself', RepeatYourselfOptions>
+  | Offer<'expansion', 'whole_stack', WholeStackOptions>
+  | Offer<'expansion', 'sliding_windows', SlidingWindowsOptions>
+  | Offer<'expansion', 'llama_pro', LlamaProOptions>
+  | Offer<'expansion', 'mergekit', MergekitOptions>;
+
 /** The plugin: expansions that are known by name, and mergekit's passthrough files. */
-export const expansionRecipes = (): Plugin =>
+export const expansionRecipes = (): Plugin<Offers> =>
   definePlugin({
     name: '@glulam/expansion-recipes',
+    contract: 1,
     register(registry) {
       for (const strategy of all) registry.contribute(strategies, { create: () => strategy as ExpansionStrategy });
     },

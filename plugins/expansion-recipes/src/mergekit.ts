@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { readMergekitLayers } from './mergekit-file.js';
 
 const schema = z.strictObject({
-  /** A path; in a config file relative to it. */
-  file: z.string().min(1),
+  file: z.string().min(1).describe('A path; in a config file relative to it.'),
 });
+
+export type MergekitOptions = z.input<typeof schema>;
 
 /** `{ kind: 'mergekit', file: 'passthrough.yaml' }`: the layers of a mergekit passthrough file, whose models are one. */
 export const mergekitStrategy: ExpansionStrategy<z.infer<typeof schema>> = {

@@ -11,10 +11,13 @@ const refuse = (recipe: string, message: string): never => {
 };
 
 const depthUpSchema = z.strictObject({
-  /** So many layers are left out at the end of the first copy and at the beginning of the second. */
-  m: z.int().min(0),
+  m: z
+    .int()
+    .min(0)
+    .describe('So many layers are left out at the end of the first copy and at the beginning of the second.'),
   ...repeatOptions,
 });
+export type DepthUpOptions = z.input<typeof depthUpSchema>;
 
 /** `{ kind: 'depth_up', m: 8 }`: SOLAR's depth up-scaling (Kim et al. 2023), the map `[[0, n - m], [m, n]]`. */
 export const depthUpStrategy: ExpansionStrategy<z.infer<typeof depthUpSchema>> = {
@@ -28,11 +31,11 @@ export const depthUpStrategy: ExpansionStrategy<z.infer<typeof depthUpSchema>> =
 };
 
 const repeatSchema = z.strictObject({
-  /** The first layer that is run again, and the one behind the last. */
-  i: z.int().min(0),
-  j: z.int().positive(),
+  i: z.int().min(0).describe('The first layer that is run again.'),
+  j: z.int().positive().describe('The layer behind the last one that is run again.'),
   ...repeatOptions,
 });
+export type RepeatYourselfOptions = z.input<typeof repeatSchema>;
 
 /** `{ kind: 'repeat_yourself', i: 45, j: 52 }`: the layers i to j - 1 twice in a row, the map `[[0, j], [i, n]]`. */
 export const repeatYourselfStrategy: ExpansionStrategy<z.infer<typeof repeatSchema>> = {
@@ -44,7 +47,8 @@ export const repeatYourselfStrategy: ExpansionStrategy<z.infer<typeof repeatSche
   },
 };
 
-const wholeSchema = z.strictObject({ times: z.int().min(1).max(64), ...repeatOptions });
+const wholeSchema = z.strictObject({ times: z.int().min(1).max(64).describe('How often.'), ...repeatOptions });
+export type WholeStackOptions = z.input<typeof wholeSchema>;
 
 /** `{ kind: 'whole_stack', times: 2 }`: all layers from first to last, so often. */
 export const wholeStackStrategy: ExpansionStrategy<z.infer<typeof wholeSchema>> = {
@@ -55,12 +59,11 @@ export const wholeStackStrategy: ExpansionStrategy<z.infer<typeof wholeSchema>> 
 };
 
 const windowsSchema = z.strictObject({
-  /** Layers in a row. */
-  window: z.int().positive(),
-  /** From the beginning of one window to that of the next. */
-  step: z.int().positive(),
+  window: z.int().positive().describe('Layers in a row.'),
+  step: z.int().positive().describe('From the beginning of one window to that of the next.'),
   ...repeatOptions,
 });
+export type SlidingWindowsOptions = z.input<typeof windowsSchema>;
 
 /**
  * `{ kind: 'sliding_windows', window: 20, step: 10 }`: `[[0, 20], [10, 30], ..., [n - 20, n]]`, which makes the 120 B models
@@ -81,9 +84,9 @@ export const slidingWindowsStrategy: ExpansionStrategy<z.infer<typeof windowsSch
 };
 
 const llamaProSchema = z.strictObject({
-  /** So many layers altogether, the new ones included. */
-  layers: z.int().positive(),
+  layers: z.int().positive().describe('So many layers altogether, the new ones included.'),
 });
+export type LlamaProOptions = z.input<typeof llamaProSchema>;
 
 /**
  * `{ kind: 'llama_pro', layers: 40 }`: LLaMA-Pro's block expansion (Wu et al. 2024). After every so many layers a copy of

@@ -17,8 +17,9 @@ export const llamaFamily: Family = {
 };
 
 /** The plugin: reads checkpoints whose `model_type` is `llama`. */
-export const familyLlama = (): Plugin =>
+export const familyLlama = (): Plugin<never> =>
   definePlugin({
     name: '@glulam/family-llama',
+    contract: 1,
     register: (registry) => registry.contribute(families, { create: () => llamaFamily }),
   });

@@ -14,8 +14,9 @@ export const mistralFamily: Family = {
 };
 
 /** The plugin: reads checkpoints whose `model_type` is `mistral`. */
-export const familyMistral = (): Plugin =>
+export const familyMistral = (): Plugin<never> =>
   definePlugin({
     name: '@glulam/family-mistral',
+    contract: 1,
     register: (registry) => registry.contribute(families, { create: () => mistralFamily }),
   });

@@ -1,4 +1,4 @@
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { openReportStream, reporters, type ReporterContribution } from '@glulam/trainer';
 import { z } from 'zod';
 import { reportToConsole } from './console-reporter.js';
@@ -31,9 +31,10 @@ export const consoleReporter: ReporterContribution<z.infer<typeof schema>> = {
 };
 
 /** The plugin: the reporter `console`. */
-export const reporterConsole = (): Plugin =>
+export const reporterConsole = (): Plugin<Offer<'reporter', 'console', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/reporter-console',
+    contract: 1,
     register: (registry) => registry.contribute(reporters, { create: () => consoleReporter as ReporterContribution }),
   });
 

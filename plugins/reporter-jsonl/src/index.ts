@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { openReportStream, reporters, type ReporterContribution } from '@glulam/trainer';
 import { z } from 'zod';
 import { appendJsonLines, printJsonLines } from './jsonl-reporter.js';
@@ -7,12 +7,12 @@ import { appendJsonLines, printJsonLines } from './jsonl-reporter.js';
 export { appendJsonLines, printJsonLines } from './jsonl-reporter.js';
 
 const schema = z.strictObject({
-  /** Appended to; relative to the run folder. Default: stdout. */
   file: z
     .string()
     .min(1)
     .refine((file) => path.normalize(file) !== 'events.jsonl', 'the run itself writes events.jsonl: name another file')
-    .optional(),
+    .optional()
+    .describe('Appended to; relative to the run folder. Default: stdout.'),
 });
 
 /** Events for programs that watch a run. Chosen alone, nothing else is on stdout. */
@@ -31,8 +31,9 @@ export const jsonlReporter: ReporterContribution<z.infer<typeof schema>> = {
 };
 
 /** The plugin: the reporter `jsonl`. */
-export const reporterJsonl = (): Plugin =>
+export const reporterJsonl = (): Plugin<Offer<'reporter', 'jsonl', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/reporter-jsonl',
+    contract: 1,
     register: (registry) => registry.contribute(reporters, { create: () => jsonlReporter as ReporterContribution }),
   });

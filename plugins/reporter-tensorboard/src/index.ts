@@ -1,4 +1,4 @@
-import { definePlugin, type Plugin } from '@glulam/plugin';
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { reporters, type ReporterContribution } from '@glulam/trainer';
 import { z } from 'zod';
 import { reportToTensorBoard } from './tensorboard-reporter.js';
@@ -6,8 +6,7 @@ import { reportToTensorBoard } from './tensorboard-reporter.js';
 export { reportToTensorBoard } from './tensorboard-reporter.js';
 
 const schema = z.strictObject({
-  /** Where the event files go; relative to the run folder. */
-  folder: z.string().min(1).default('tensorboard'),
+  folder: z.string().min(1).default('tensorboard').describe('Where the event files go; relative to the run folder.'),
 });
 
 export const tensorboardReporter: ReporterContribution<z.infer<typeof schema>> = {
@@ -17,9 +16,10 @@ export const tensorboardReporter: ReporterContribution<z.infer<typeof schema>> =
 };
 
 /** The plugin: the reporter `tensorboard`. */
-export const reporterTensorboard = (): Plugin =>
+export const reporterTensorboard = (): Plugin<Offer<'reporter', 'tensorboard', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/reporter-tensorboard',
+    contract: 1,
     register: (registry) =>
       registry.contribute(reporters, { create: () => tensorboardReporter as ReporterContribution }),
   });

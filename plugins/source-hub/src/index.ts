@@ -18,8 +18,9 @@ export const hubSource: SourceContribution = {
 };
 
 /** The plugin: the source `hub`. */
-export const sourceHub = (): Plugin =>
+export const sourceHub = (): Plugin<never> =>
   definePlugin({
     name: '@glulam/source-hub',
+    contract: 1,
     register: (registry) => registry.contribute(sources, { create: () => hubSource }),
   });

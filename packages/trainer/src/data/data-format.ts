@@ -32,4 +32,9 @@ export interface DataFormat<Options = unknown> {
   read(row: Readonly<Record<string, unknown>>, options: Options): RowText | SkippedRow;
 }
 
-export const dataFormats = point<DataFormat>('trainer.dataFormats');
+export const dataFormats = point<DataFormat>('trainer.dataFormats', {
+  schema: 'schema',
+  shape: 'text',
+  matches: 'function',
+  read: 'function',
+});
