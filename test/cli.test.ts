@@ -3,6 +3,7 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -297,9 +298,95 @@ test('data is shown without weights or an engine', async () => {
   expect(out).not.toContain('\u001b');
 });
 
+describe('plugins and schema', () => {
+  /** A project with a config in JSON that names a package, which is installed beside it. */
+  function project(name: string, plugin: string): string {
+    const folder = path.join(work, name);
+    const installed = path.join(folder, 'node_modules/glulam-plugin-reporter-bell');
+    mkdirSync(installed, { recursive: true });
+    const manifest = { name: 'glulam-plugin-reporter-bell', version: '1.4.0', type: 'module', main: 'index.js' };
+    writeFileSync(path.join(installed, 'package.json'), JSON.stringify(manifest));
+    writeFileSync(path.join(installed, 'index.js'), plugin);
+    const config = path.join(folder, 'glulam.json');
+    writeFileSync(
+      config,
+      JSON.stringify({ $schema: './glulam.schema.json', plugins: ['glulam-plugin-reporter-bell'] }),
+    );
+    return config;
+  }
+  const zod = JSON.stringify(import.meta.resolve('zod'));
+  const bell = `
+    import { z } from ${zod};
+    const schema = z.strictObject({ every: z.int().positive().default(5).describe('Steps between two rings.') });
+    const reporter = { kind: 'bell', schema, open: () => () => {} };
+    const reporters = { id: 'trainer.reporters', key: Symbol.for('trainer.reporters'), many: true, parts: {} };
+    export default () => ({
+      name: 'glulam-plugin-reporter-bell',
+      contract: CONTRACT,
+      register: (registry) => registry.contribute(reporters, { create: () => reporter }),
+    });`;
+
+  test('what is built in, and what a config brings, with options', async () => {
+    const builtIn = await glulam('plugins');
+    expect(builtIn).toMatchObject({ code: 0, err: '' });
+    expect(builtIn.out).toMatch(
+      /\n@glulam\/engine-native \d+\.\d+\.\d+ \(built in\)\n  engine native: threads, isa = "auto"\n/,
+    );
+    const lora = await glulam('plugins', 'lora');
+    expect(lora.out).toMatch(
+      /^adapter lora, of @glulam\/adapter-lora [\s\S]*\n  bias = "none"\n      "none" or "all" or "lora_only"\n/,
+    );
+    expect(lora.out).not.toContain('dora');
+    const config = project('with-bell', bell.replace('CONTRACT', '1'));
+    const kind = await glulam('plugins', 'bell', '--config', config);
+    expect(kind.out).toMatch(
+      /^reporter bell, of glulam-plugin-reporter-bell 1\.4\.0 \(.*node_modules\/glulam-plugin-reporter-bell\)\n  every = 5\n      integer > 0\n      Steps between two rings\.\n$/,
+    );
+    const json = JSON.parse((await glulam('plugins', '--json', '--config', config)).out) as { name: string; kinds: object[] }[]; // prettier-ignore
+    expect(json.at(-1)).toMatchObject({ name: 'glulam-plugin-reporter-bell', version: '1.4.0', kinds: [{ role: 'reporter', kind: 'bell' }] }); // prettier-ignore
+  });
+
+  test('a plugin for another contract is told with both, and the others are shown', async () => {
+    const { code, out, err } = await glulam('plugins', '--config', project('later', bell.replace('CONTRACT', '2')));
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /PLUGIN_UNUSABLE[\s\S]*\[glulam-plugin-reporter-bell\] was written for contract 2, .*has contract 1/,
+    );
+    expect(out).toContain('engine native');
+    expect(out).not.toContain('bell');
+  });
+
+  test('a factory that throws is told with its package', async () => {
+    const config = project('thrower', 'export default () => { throw new Error("no luck"); };');
+    const { code, err } = await glulam('plugins', '--config', config);
+    expect([code, err]).toEqual([
+      1,
+      expect.stringMatching(/PLUGIN_UNLOADABLE.*glulam-plugin-reporter-bell failed: no luck/),
+    ]);
+  });
+
+  test('the schema knows the kinds of a config, and a config that names it is read', async () => {
+    const config = project('schema', bell.replace('CONTRACT', '1'));
+    const file = path.join(path.dirname(config), 'glulam.schema.json');
+    expect(await glulam('schema', '--config', config, '--out', file)).toMatchObject({ code: 0, out: '', err: '' });
+    const { definitions } = JSON.parse(readFileSync(file, 'utf8')) as {
+      definitions: Record<string, { anyOf: object[] }>;
+    };
+    const bellKind = { properties: { kind: { const: 'bell' }, every: { type: 'integer', default: 5 } } };
+    expect(definitions['reporter']!.anyOf.at(-1)).toMatchObject(bellKind);
+    expect(JSON.parse((await glulam('schema')).out)).toMatchObject({ title: 'Glulam config' });
+    writeFileSync(config, JSON.stringify({ ...(JSON.parse(readFileSync(config, 'utf8')) as object), base: tiny, data: { train: 'none' } })); // prettier-ignore
+    expect(await glulam('plan', config)).toMatchObject({ code: 0, err: '' });
+  });
+});
+
 describe('what is wrong is said, with exit code 1, and nothing is left behind', () => {
   const cases: [string, () => string[], RegExp][] = [
-    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, generate, chat, merge, export, push, doctor/],
+    ['a kind that there is not', () => ['plugins', 'dara'], /no plugin brings "dara"; did you mean "dora"\?/],
+    ['too much to plugins', () => ['plugins', 'lora', 'dora'], /takes one NAME, --config and --json, got dora as well/],
+    ['an unknown option of schema', () => ['schema', '--output', 'x'], /takes --config and --out, got --output/],
+    ['plugins of a config without a name', () => ['plugins', '--config'], /--config is without a value/],
+    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, generate, chat, merge, export, push, plugins, schema, doctor/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
     ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],

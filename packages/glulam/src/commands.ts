@@ -7,7 +7,9 @@ import { exportCommand } from './commands/export.js';
 import { generateCommand } from './commands/generate.js';
 import { mergeCommand } from './commands/merge.js';
 import { planCommand } from './commands/plan.js';
+import { pluginsCommand } from './commands/plugins.js';
 import { pushCommand } from './commands/push.js';
+import { schemaCommand } from './commands/schema.js';
 import { trainCommand } from './commands/train.js';
 
 export const commands: readonly Command[] = [
@@ -20,5 +22,7 @@ export const commands: readonly Command[] = [
   mergeCommand,
   exportCommand,
   pushCommand,
+  pluginsCommand,
+  schemaCommand,
   doctorCommand,
 ];

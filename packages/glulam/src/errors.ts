@@ -1,5 +1,11 @@
 export type GlulamErrorCode =
-  'USAGE' | 'CONFIG_NOT_FOUND' | 'CONFIG_UNREADABLE' | 'PLUGIN_UNLOADABLE' | 'RUN_NOT_FOUND' | 'INTERRUPTED';
+  | 'USAGE'
+  | 'CONFIG_NOT_FOUND'
+  | 'CONFIG_UNREADABLE'
+  | 'PLUGIN_UNLOADABLE'
+  | 'PLUGIN_UNUSABLE'
+  | 'RUN_NOT_FOUND'
+  | 'INTERRUPTED';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class GlulamError extends Error {

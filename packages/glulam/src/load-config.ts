@@ -24,7 +24,16 @@ export async function loadConfig(
   folder = process.cwd(),
 ): Promise<LoadedConfig> {
   if (typeof source !== 'string') return composeConfig({ ...source }, overrides, path.join(folder, 'config'));
-  const file = source;
+  return composeConfig(await readConfig(source), overrides, path.resolve(source));
+}
+
+/** The built-in plugins and those that a config file names; nothing else in it is looked at. */
+export async function loadAllPlugins(file: string): Promise<PluginList> {
+  const { plugins = [] } = await readConfig(file);
+  return [...preset(), ...(await loadPlugins(plugins, path.resolve(file)))];
+}
+
+async function readConfig(file: string): Promise<Record<string, unknown>> {
   const absolute = path.resolve(file);
   if (!existsSync(absolute)) {
     throw new GlulamError(
@@ -39,11 +48,11 @@ export async function loadConfig(
       `${file} gives no config object; a .ts or .js file exports one as its default: export default defineConfig({ ... })`,
     );
   }
-  return composeConfig(raw as Record<string, unknown>, overrides, absolute);
+  return raw as Record<string, unknown>;
 }
 
 async function composeConfig(
-  { plugins = [], ...fields }: Record<string, unknown>,
+  { plugins = [], $schema: _, ...fields }: Record<string, unknown>,
   overrides: Readonly<Record<string, unknown>>,
   file: string,
 ): Promise<LoadedConfig> {
@@ -104,7 +113,11 @@ async function loadPlugins(plugins: unknown, file: string): Promise<PluginList> 
           `the package ${plugin} has no default export that is a plugin factory; name it in a .ts or .js config instead`,
         );
       }
-      return (loaded as () => Plugin)();
+      try {
+        return (loaded as () => Plugin)();
+      } catch (cause) {
+        throw new GlulamError('PLUGIN_UNLOADABLE', `the factory of the plugin ${plugin} failed: ${(cause as Error).message}; tell its author`, { cause }); // prettier-ignore
+      }
     }),
   );
 }

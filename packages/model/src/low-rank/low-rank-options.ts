@@ -58,7 +58,7 @@ export const lowRankSchema = z.strictObject({
     .union([z.literal(true), z.enum(['gaussian', 'pissa']), z.templateLiteral(['pissa_niter_', z.int().min(0)])])
     .default(true)
     .describe(
-      "true: A is Kaiming-uniform with a = sqrt(5), B zero; gaussian: A is normal with deviation 1 / r; pissa: both are the frozen weight's first singular triples, which the weight then lacks (Meng et al. 2024), with a number of iterations `pissa_niter_16`.",
+      "`true`: A is Kaiming-uniform with a = sqrt(5), B zero; `gaussian`: A is normal with deviation 1 / r; `pissa`: both are the frozen weight's first singular triples, which the weight then lacks (Meng et al. 2024), with a number of iterations `pissa_niter_16`.",
     ),
   bias: z
     .enum(['none', 'all', 'lora_only'])

@@ -1,0 +1,57 @@
+import type { Composition } from '@glulam/plugin';
+import { runConfigSchema } from '@glulam/trainer';
+import { toJsonSchema, type JsonSchema } from './json-schema.js';
+import { roles, type Kind } from './roles.js';
+
+/** The JSON Schema (draft 7, which editors know best) of a JSON or YAML config with the kinds of a composition. */
+export function configSchema(composition: Composition): JsonSchema {
+  const definitions: Record<string, JsonSchema> = {};
+  /** Choices become references to the kinds that there are. */
+  const fill = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(fill);
+    if (typeof value !== 'object' || value === null) return value;
+    const { choiceOf, description, properties, ...rest } = value as JsonSchema;
+    if (choiceOf === undefined)
+      return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, fill(each)]));
+    const role = roles.find(({ point }) => point.id === choiceOf)!;
+    definitions[role.name] ??= {
+      anyOf: composition.all(role.point).map((kind) => kindSchema(kind, properties?.['kind']?.default)),
+    };
+    return {
+      ...(description === undefined ? {} : { description }),
+      ...(rest.default === undefined ? {} : { default: rest.default }),
+      allOf: [{ $ref: `#/definitions/${role.name}` }],
+    };
+  };
+  const { $schema, properties, ...whole } = fill(toJsonSchema(runConfigSchema)) as JsonSchema;
+  return {
+    $schema,
+    title: 'Glulam config',
+    ...whole,
+    properties: {
+      $schema: { type: 'string', description: 'This schema, for editors.' },
+      ...properties,
+      plugins: {
+        type: 'array',
+        items: { type: 'string' },
+        description: 'Names of packages with plugins, beyond the built-in ones.',
+      },
+    },
+    definitions,
+  };
+}
+
+/** `{ kind, ...options }`; `standing` is the kind where none is named. */
+function kindSchema({ kind, schema }: Kind, standing: unknown): JsonSchema {
+  const { $schema: _, ...options }: JsonSchema = schema === undefined ? {} : toJsonSchema(schema);
+  const kindProperty: JsonSchema = { const: kind };
+  const required = kind === standing ? [] : ['kind'];
+  // What is no plain record of options (alternatives, a schema that refers to itself) cannot be joined with the kind.
+  if ((options.properties === undefined && options.type !== 'object') || JSON.stringify(options).includes('"$ref"'))
+    return { type: 'object', properties: { kind: kindProperty }, required };
+  return {
+    ...options,
+    properties: { kind: kindProperty, ...options.properties },
+    required: [...required, ...(options.required ?? [])],
+  };
+}
