@@ -18,6 +18,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 const root = path.resolve(import.meta.dirname, '..');
 const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');
 const quickstart = path.join(root, 'examples/quickstart/glulam.config.ts');
+const problems = path.join(root, 'examples/data/word-problems.train.jsonl');
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-cli-'));
 
 const glulam = (...args: string[]) => glulamWith({}, ...args);
@@ -344,6 +345,21 @@ describe('plugins and schema', () => {
     );
     const json = JSON.parse((await glulam('plugins', '--json', '--config', config)).out) as { name: string; kinds: object[] }[]; // prettier-ignore
     expect(json.at(-1)).toMatchObject({ name: 'glulam-plugin-reporter-bell', version: '1.4.0', kinds: [{ role: 'reporter', kind: 'bell' }] }); // prettier-ignore
+  });
+
+  test('a run keeps the names of its plugins, so that its folder stands for itself', async () => {
+    const config = project('kept', bell.replace('CONTRACT', '1'));
+    const run = path.join(path.dirname(config), 'runs/one');
+    const train = { steps: 1, batch: 1 };
+    const fields = { plugins: ['glulam-plugin-reporter-bell'], base: tiny, data: { train: problems }, train, reporters: [{ kind: 'bell' }] }; // prettier-ignore
+    writeFileSync(config, JSON.stringify(fields));
+    expect(await glulam('train', config, '--out', run)).toMatchObject({ code: 0, out: '', err: '' });
+    expect(JSON.parse(readFileSync(path.join(run, 'config.json'), 'utf8'))).toMatchObject({ plugins: fields.plugins });
+    expect((await glulam('plugins', 'bell', '--config', path.join(run, 'config.json'))).out).toContain('every = 5');
+    expect(await glulam('train', run, '--resume', '--reporters', '[{"kind":"bell","evry":2}]')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/reporters.*evry is not an option; did you mean "every"/) as string,
+    });
   });
 
   test('a plugin for another contract is told with both, and the others are shown', async () => {

@@ -47,7 +47,7 @@ type Sources<Offers> = Source<Offers> | readonly Source<Offers>[];
  */
 export type GlulamConfig<Offers = unknown> = Omit<
   RunConfigInput,
-  'expansion' | 'adapter' | 'engine' | 'data' | 'evaluate' | 'reporters'
+  'expansion' | 'adapter' | 'engine' | 'data' | 'evaluate' | 'reporters' | 'plugins'
 > & {
   readonly expansion?: Choice<'expansion', Offers> | undefined;
   readonly adapter?: ChoiceOr<'lora', 'adapter', Offers> | undefined;

@@ -52,11 +52,18 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
 }
 
 async function composeConfig(
-  { plugins = [], $schema: _, ...fields }: Record<string, unknown>,
-  overrides: Readonly<Record<string, unknown>>,
+  { plugins: own = [], $schema: _, ...fields }: Record<string, unknown>,
+  { plugins = own, ...overrides }: Readonly<Record<string, unknown>>,
   file: string,
 ): Promise<LoadedConfig> {
-  return resolveConfig(withOverrides(fields, overrides), await loadPlugins(plugins, file), path.dirname(file));
+  const loaded = await loadPlugins(plugins, file);
+  const folder = path.dirname(file);
+  // Named packages belong to what a run is, so that its folder can be gone on from; values cannot be written down.
+  const names = (plugins as unknown[])
+    .filter((plugin) => typeof plugin === 'string')
+    .map((name) => (name.startsWith('.') ? path.resolve(folder, name) : name));
+  const named = names.length === 0 ? {} : { plugins: names };
+  return resolveConfig({ ...withOverrides(fields, overrides), ...named }, loaded, folder);
 }
 
 /** Check a config's fields and make its paths absolute; `out` is taken from the working folder. */
@@ -90,16 +97,18 @@ async function readConfigFile(file: string): Promise<unknown> {
   );
 }
 
-/** Plugins of a config: values as they are; names are packages, found from the config's folder. */
+/** Plugins of a config: values as they are; names are packages, found from the config's folder or the working folder. */
 async function loadPlugins(plugins: unknown, file: string): Promise<PluginList> {
   if (!Array.isArray(plugins)) throw configError([`plugins: got ${typeof plugins}; expected a list`]);
   const jiti = createJiti(file);
+  const besides = createJiti(path.resolve('config')); // for a run folder elsewhere
   return Promise.all(
     plugins.map(async (plugin: unknown) => {
       if (typeof plugin !== 'string') return plugin as Plugin;
       let loaded: unknown;
       try {
-        loaded = await jiti.import(plugin, { default: true });
+        const from = jiti.esmResolve(plugin, { try: true }) === undefined ? besides : jiti;
+        loaded = await from.import(plugin, { default: true });
       } catch (cause) {
         throw new GlulamError(
           'PLUGIN_UNLOADABLE',

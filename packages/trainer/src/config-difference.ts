@@ -1,5 +1,5 @@
 /** What may change between a run and its resumption: it has no say in the numbers. */
-const free = new Set(['out', 'reporters', 'checkpoint', 'data.cache']);
+const free = new Set(['out', 'reporters', 'checkpoint', 'data.cache', 'plugins']);
 
 /** The differences of two configs as lines for people: `train.batch: was 8, is 16`. */
 export function configDifference(before: unknown, now: unknown, place = ''): string[] {

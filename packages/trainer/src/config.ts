@@ -171,6 +171,10 @@ export const runConfigSchema = z.strictObject({
     .array(choice(reporters))
     .default([{ kind: 'console' }])
     .describe("Who tells of the run: `[{ kind: 'console' }, { kind: 'tensorboard' }]`."),
+  plugins: z
+    .array(z.string())
+    .optional()
+    .describe('Packages with plugins beyond the built-in ones; found from the config, or from where you are.'),
   out: z.string().default('runs/latest').describe('The run folder.'),
 });
 

@@ -31,11 +31,6 @@ export function configSchema(composition: Composition): JsonSchema {
     properties: {
       $schema: { type: 'string', description: 'This schema, for editors.' },
       ...properties,
-      plugins: {
-        type: 'array',
-        items: { type: 'string' },
-        description: 'Names of packages with plugins, beyond the built-in ones.',
-      },
     },
     definitions,
   };

@@ -53,7 +53,9 @@ function describeKind(composition: Composition, point: string, kind: string): In
 /** What Node would find from a file, without the package's consent: few export their package.json. */
 function findPackage(name: string, from: string): Pick<InstalledPlugin, 'version' | 'folder'> {
   const own = path.join(import.meta.dirname, '../../package.json');
-  const places = (createRequire(from).resolve.paths(name) ?? []).map((place) => path.join(place, name, 'package.json'));
+  const places = [from, path.resolve('config')]
+    .flatMap((file) => createRequire(file).resolve.paths(name) ?? [])
+    .map((place) => path.join(place, name, 'package.json'));
   const manifest = name === 'glulam' ? own : places.find(existsSync);
   if (manifest === undefined) return {};
   const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
