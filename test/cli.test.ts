@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 // The built command line, as users run it.
@@ -315,12 +316,14 @@ describe('plugins and schema', () => {
     );
     return config;
   }
+  // Found from where they are, as if they were installed beside the plugin.
   const zod = JSON.stringify(import.meta.resolve('zod'));
+  const trainer = JSON.stringify(pathToFileURL(path.join(root, 'packages/trainer/dist/index.js')).href);
   const bell = `
+    import { reporters } from ${trainer};
     import { z } from ${zod};
     const schema = z.strictObject({ every: z.int().positive().default(5).describe('Steps between two rings.') });
     const reporter = { kind: 'bell', schema, open: () => () => {} };
-    const reporters = { id: 'trainer.reporters', key: Symbol.for('trainer.reporters'), many: true, parts: {} };
     export default () => ({
       name: 'glulam-plugin-reporter-bell',
       contract: CONTRACT,
