@@ -71,4 +71,4 @@ export type GlulamConfig<Offers = unknown> = Omit<
  */
 export const defineConfig = <const Plugins extends PluginList | readonly string[] = readonly []>(
   config: GlulamConfig<OffersOf<ReturnType<typeof preset>> | OffersOf<Plugins>> & { readonly plugins?: Plugins },
-): GlulamConfig => config as GlulamConfig;
+): GlulamConfig => config;

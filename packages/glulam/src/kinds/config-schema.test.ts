@@ -1,4 +1,4 @@
-import { adapters, type AdapterContribution } from '@glulam/model';
+import { adapters } from '@glulam/model';
 import { compose, definePlugin } from '@glulam/plugin';
 import { choose, runConfigSchema } from '@glulam/trainer';
 import { Ajv } from 'ajv';
@@ -13,7 +13,7 @@ const withSchema = (kind: string, schema: z.ZodType) =>
     contract: 1,
     register: (registry) =>
       registry.contribute(adapters, {
-        create: () => ({ kind, schema, create: () => ({ kind, at: () => undefined, peftConfig: () => ({}) }), fromPeft: () => undefined }) as AdapterContribution, // prettier-ignore
+        create: () => ({ kind, schema, create: () => ({ kind, at: () => undefined, peftConfig: () => ({}) }), fromPeft: () => undefined }), // prettier-ignore
       }),
   });
 const node = z.object({ get next() { return node.optional(); } }); // prettier-ignore
