@@ -16,13 +16,16 @@ export type ModelErrorCode =
   | 'GGUF_UNSUPPORTED'
   | 'BAD_ARGUMENT';
 
+/** Messages quote what was got, and a damaged file may have any amount of it. */
+const longestMessage = 4000;
+
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly code: ModelErrorCode;
 
   constructor(code: ModelErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(message.length > longestMessage ? `${message.slice(0, longestMessage - 1)}…` : message, options);
     this.code = code;
   }
 }

@@ -7,11 +7,9 @@ import type { AdapterValues, TrainedValues } from './adapter-values.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import { keepPeftFields } from './peft-fields.js';
-import { layerMap, type VirtualLayer } from './virtual-layer.js';
+import { layerMap, mostLayers, type VirtualLayer } from './virtual-layer.js';
 
 const prefix = 'base_model.model.';
-/** No model has so many layers; a number beyond it would fill the memory with records. */
-const mostLayers = 10_000;
 
 /** An adapter as read: what it is, the virtual layers it was trained on, and its tensors by name. */
 export interface SavedAdapter {
