@@ -1,5 +1,6 @@
 import { createFieldReader, readRope, type CheckpointConfig, type FieldReader } from './checkpoint-config.js';
 import type { DecoderShape } from './family.js';
+import { quoteValue } from './quote-value.js';
 import { mostLayers } from './virtual-layer.js';
 
 /** What sets one family of the Llama layout apart from another. */
@@ -22,7 +23,7 @@ export function readDecoderShape(
   if (physicalLayers > mostLayers)
     fields.fault(`num_hidden_layers is ${physicalLayers}; no model has more than ${mostLayers}`);
   const activation = fields.raw('hidden_act') ?? 'silu';
-  if (activation !== 'silu') fields.fault(`hidden_act is ${JSON.stringify(activation)}; expected "silu"`);
+  if (activation !== 'silu') fields.fault(`hidden_act is ${quoteValue(activation)}; expected "silu"`);
   if (heads % keyValueHeads !== 0) {
     fields.fault(`num_attention_heads ${heads} is no multiple of num_key_value_heads ${keyValueHeads}`);
   }
