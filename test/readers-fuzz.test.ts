@@ -14,6 +14,8 @@ import {
   type AdapterContribution,
 } from '@glulam/model';
 import { createReferenceEngine, openSafetensors, readFloats } from '@glulam/tensors';
+import { describeModel, readBaseLicence } from '@glulam/trainer';
+import { loadConfig } from 'glulam';
 import { expect, test } from 'vitest';
 import { families, freshFolder, randomValues, root, tiny } from './expanded.js';
 import { mutateBytes, mutateSafetensors, mutateText, pick, type Random } from './fuzz/mutate.js';
@@ -191,3 +193,53 @@ test('tokenizer files and chat templates', hour, async () => {
 });
 
 const openTokenizerOnce = (folder: string, chatTemplate: string) => openTokenizer(folder, { chatTemplate });
+
+test('a run’s config, and what it makes of a base', hour, async () => {
+  const { config: checkpointConfig, shape } = openCheckpoint(path.join(small, 'base'), families);
+  const good = {
+    base: checkpointConfig.file.replace(/config\.json$/, ''),
+    expansion: { kind: 'layer_map', layer_map: [[0, 2], [1, 2]] },
+    adapter: { kind: 'dora', r: { first: 0, repeats: 4 }, target_modules: ['q_proj', 'down_proj'], rank_pattern: { q_proj: 2 } },
+    data: { train: [{ file: 'a.jsonl', format: { kind: 'sharegpt' }, weight: 2 }], heldOut: 0.1 },
+    train: { steps: 3, batch: { tokens: 512 } },
+    evaluate: { evaluators: [{ kind: 'loss' }], every: 1 },
+  }; // prettier-ignore
+  const yaml = [
+    `base: ${good.base}`,
+    'expansion:', '  kind: layer_map', '  layer_map:', '    - [0, 2]', '    - - 1', '      - 2',
+    'adapter:', '  kind: dora', '  r: {first: 0, repeats: 4}', '  target_modules:', '  - q_proj', '  - down_proj',
+    'data:', '  train: >-', '    a.jsonl',
+  ].join('\n'); // prettier-ignore
+  const folder = freshFolder();
+  const codes = ['CONFIG_UNREADABLE', 'CONFIG_INVALID', 'EXPANSION_INVALID', 'ADAPTER_INVALID', 'PLUGIN_UNLOADABLE'];
+  const odd = ['&a', '*a', '!!binary', '---', '? ', '|', '>-', '.inf', '- ', ': ', '<<: *a', '10001', '1e400', 'kind', 'recipes', 'llama_pro', 'repeat_yourself', 'weights: own', 'null', '[]', '{}', '"__proto__"']; // prettier-ignore
+  for (const [name, text] of [
+    ['config.json', JSON.stringify(good)],
+    ['config.yaml', yaml],
+  ] as const) {
+    const file = path.join(folder, name);
+    await runFuzz(name, {
+      codes,
+      async attempt(random) {
+        writeFileSync(file, random(4) === 0 ? mutateBytes(Buffer.from(text), random) : mutateText(text, random, random(2) === 0 ? odd : undefined)); // prettier-ignore
+        const { config, composition } = await loadConfig(file);
+        const { layers } = describeModel(config, composition, shape);
+        expect(layers.every(({ physical }) => physical < shape.physicalLayers)).toBe(true);
+      },
+    });
+  }
+});
+
+test('the card of a base', hour, async () => {
+  const folder = freshFolder();
+  const good = '---\nlicense: other\nlicense_name: llama2\nlicense_link: >-\n  LICENSE.txt\ntags: [a, b]\n---\n# Card';
+  await runFuzz('card', {
+    codes: ['none'],
+    attempt(random) {
+      writeFileSync(path.join(folder, 'README.md'), random(4) === 0 ? mutateBytes(Buffer.from(good), random) : mutateText(good, random)); // prettier-ignore
+      const { license } = readBaseLicence(folder);
+      // Nothing of a card is refused: what is no licence counts as none.
+      if (license === undefined) throw Object.assign(new Error('none'), { name: 'TrainerError', code: 'none' }); // prettier-ignore
+    },
+  });
+});

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { readYaml } from '@glulam/model';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
 import { configError, describeIssues, mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
 import { createJiti } from 'jiti';
-import { parse as parseYaml } from 'yaml';
 import type { GlulamConfig } from './define-config.js';
 import { GlulamError } from './errors.js';
 import { preset } from './preset.js';
@@ -69,7 +69,7 @@ async function readConfigFile(file: string): Promise<unknown> {
   const extension = path.extname(file);
   try {
     if (extension === '.json') return JSON.parse(await readFile(file, 'utf8'));
-    if (extension === '.yaml' || extension === '.yml') return parseYaml(await readFile(file, 'utf8'));
+    if (extension === '.yaml' || extension === '.yml') return readYaml(await readFile(file, 'utf8'));
     if (['.ts', '.mts', '.js', '.mjs'].includes(extension))
       return await createJiti(import.meta.url).import(file, { default: true });
   } catch (cause) {

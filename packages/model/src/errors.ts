@@ -14,6 +14,7 @@ export type ModelErrorCode =
   | 'MERGE_IMPOSSIBLE'
   | 'OUTPUT_UNUSABLE'
   | 'GGUF_UNSUPPORTED'
+  | 'YAML_INVALID'
   | 'BAD_ARGUMENT';
 
 /** Messages quote what was got, and a damaged file may have any amount of it. */

@@ -50,6 +50,7 @@ export type { CachePass, KeyValueCache } from './key-value-cache.js';
 export { createKeyValueCache } from './key-value-cache.js';
 export { scoreContinuations } from './score-continuations.js';
 export type { FamilyTraits } from './read-decoder-shape.js';
+export { readYaml } from './read-yaml.js';
 export { readDecoderShape } from './read-decoder-shape.js';
 export type { RopeSettings } from './rope.js';
 export { inverseFrequencies, ropeTables } from './rope.js';

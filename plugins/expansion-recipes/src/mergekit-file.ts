@@ -1,5 +1,4 @@
-import { ModelError, type VirtualLayer } from '@glulam/model';
-import { parseDocument } from 'yaml';
+import { ModelError, readYaml, type VirtualLayer } from '@glulam/model';
 import { z } from 'zod';
 
 /** A number, or the numbers of linear layers by a part of their names: the first whose filter fits, else the one without. */
@@ -20,24 +19,6 @@ const fileSchema = z.looseObject({
 /** Keys that change nothing of the layers or of what they compute. */
 const harmless = new Set(['slices', 'merge_method', 'dtype', 'out_dtype', 'name']);
 
-/** Of what is not YAML the library takes the square of its length. */
-const longest = 100_000;
-const deepest = 64;
-
-/**
- * Whether brackets, or list marks in a row, nest deeper than `deepest`. Of a few thousand the library makes a regular
- * expression that ends the process, and some hundreds take it seconds.
- */
-function isDeep(text: string): boolean {
-  let depth = 0;
-  for (const character of text) {
-    if (character === '[' || character === '{') depth += 1;
-    else if (character === ']' || character === '}') depth = Math.max(0, depth - 1);
-    if (depth > deepest) return true;
-  }
-  return new RegExp(`(?:[-?:][ \\t]+){${deepest + 1}}`).test(text);
-}
-
 /**
  * The virtual layers of a mergekit passthrough file all of whose sources are one model.
  *
@@ -47,16 +28,11 @@ function isDeep(text: string): boolean {
 export function readMergekitLayers(text: string, name: string): VirtualLayer[] {
   const refused = (message: string, cause?: unknown): ModelError =>
     new ModelError('EXPANSION_INVALID', `${name} cannot be followed: ${message}`, { cause });
-  if (text.length > longest) throw refused(`it has ${text.length} characters; expected at most ${longest}`);
-  if (isDeep(text)) throw refused(`it nests lists or records deeper than ${deepest}; a passthrough file needs 6`);
-  const document = parseDocument(text, { logLevel: 'silent' });
-  if (document.errors.length > 0) throw refused(`it is not YAML (${document.errors[0]!.message})`, document.errors[0]);
   let yaml: unknown;
   try {
-    // What a few aliases of aliases stand for would fill any memory: the library stops at so many.
-    yaml = document.toJS({ maxAliasCount: 100 });
+    yaml = readYaml(text);
   } catch (cause) {
-    throw refused(`it is not YAML of use (${(cause as Error).message})`, cause);
+    throw refused((cause as Error).message, cause);
   }
   const method = (yaml as { merge_method?: unknown } | null)?.merge_method;
   if (typeof method === 'string' && method !== 'passthrough')
