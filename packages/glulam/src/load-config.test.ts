@@ -9,6 +9,11 @@ const folder = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
 test.each([
   ['deep.yaml', `base: ${'['.repeat(5000)}`, /deep\.yaml cannot be read: it nests lists or records deeper than 64/],
   ['cut.yml', 'base: {', /cut\.yml cannot be read: it is not YAML/],
+  [
+    'deep.json',
+    `{"data": ${'['.repeat(20_000)}${']'.repeat(20_000)}}`,
+    /deep\.json nests lists or records deeper than 64/,
+  ],
   ['cut.json', '{"base": ', /cut\.json cannot be read: /],
   ['list.json', '[]', /list\.json gives no config object/],
 ])('%s is refused by name', async (name, text, message) => {

@@ -47,8 +47,21 @@ async function composeConfig(
   overrides: Readonly<Record<string, unknown>>,
   file: string,
 ): Promise<LoadedConfig> {
+  // Schemas and copies go down by recursion.
+  if (isDeep(fields))
+    throw new GlulamError(
+      'CONFIG_UNREADABLE',
+      `${file} nests lists or records deeper than ${deepest}; a config needs ten at most`,
+    );
   return resolveConfig(withOverrides(fields, overrides), await loadPlugins(plugins, file), path.dirname(file));
 }
+
+const deepest = 64;
+
+const isDeep = (value: unknown, left = deepest): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (left === 0 || Object.values(value).some((each) => isDeep(each, left - 1)));
 
 /** Check a config's fields and make its paths absolute; `out` is taken from the working folder. */
 export function resolveConfig(fields: Record<string, unknown>, plugins: PluginList, folder: string): LoadedConfig {
