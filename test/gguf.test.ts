@@ -16,9 +16,14 @@ const layers: VirtualLayer[] = [
   { physical: 0 },
 ];
 
-const kinds: Record<string, AdapterContribution> = { lora: loraContribution as AdapterContribution, dora: doraContribution as AdapterContribution, full: fullContribution as AdapterContribution }; // prettier-ignore
+const kinds: Record<string, AdapterContribution> = { lora: loraContribution, dora: doraContribution, full: fullContribution }; // prettier-ignore
 
-function sourceOf(base: string, { kind, ...given }: AdapterChosen, map: readonly VirtualLayer[]): MergeSource {
+const lora = { kind: 'lora', r: 3 };
+function sourceOf(
+  base: string,
+  { kind, ...given }: AdapterChosen = lora,
+  map: readonly VirtualLayer[] = layers,
+): MergeSource {
   const checkpoint = openCheckpoint(base, families);
   const options = kinds[kind]!.schema.parse(given);
   const adapter = kinds[kind]!.create(options);
@@ -93,7 +98,6 @@ function ggufName(name: string): string {
 }
 
 describe('read back with @huggingface/gguf, every tensor is the merged one', () => {
-  const lora = { kind: 'lora', r: 3 };
   const own: readonly VirtualLayer[] = [...layers, { physical: 1, weights: 'own', residualScale: 0.5 }];
   test.each<[GgufType, string, AdapterChosen, readonly VirtualLayer[]]>([
     ['f32', tiny, lora, layers], ['f16', tiny, lora, layers], ['bf16', tiny, lora, layers], ['q8_0', tiny, lora, layers], ['f32', 'biases', lora, layers],

@@ -86,8 +86,14 @@ describe('fields of adapter_config.json', () => {
   test('of a value of any depth or length the beginning is quoted', () => {
     const folder = withFields({});
     const deep = `${'['.repeat(20_000)}1${']'.repeat(20_000)}`;
-    for (const [value, quoted] of [[deep, 'kasa_config is [[[["…"]]]]; only null'], [`"${'x'.repeat(99_999)}"`, 'x…; only null']] as const) {
-      writeFileSync(path.join(folder, 'adapter_config.json'), `${JSON.stringify(written).slice(0, -1)},"kasa_config":${value}}`);
+    for (const [value, quoted] of [
+      [deep, 'kasa_config is [[[["…"]]]]; only null'],
+      [`"${'x'.repeat(99_999)}"`, 'x…; only null'],
+    ] as const) {
+      writeFileSync(
+        path.join(folder, 'adapter_config.json'),
+        `${JSON.stringify(written).slice(0, -1)},"kasa_config":${value}}`,
+      );
       expect(() => readPeftAdapter(folder, kinds)).toThrow(quoted);
     }
   });

@@ -33,7 +33,8 @@ export async function runFuzz(name: string, { attempt, codes, inputs = fuzzInput
         outcomes.accepted += 1;
       } catch (error) {
         const { code, message } = error as { code?: unknown; message: string };
-        const own = error instanceof Error && ['ModelError', 'TensorsError', 'TrainerError', 'GlulamError'].includes(error.name);
+        const own =
+          error instanceof Error && ['ModelError', 'TensorsError', 'TrainerError', 'GlulamError'].includes(error.name);
         if (!own || !codes.includes(code as string)) throw new Error(`${name}: input ${run} gave ${String(code)}: ${String(message).slice(0, 500)}`, { cause: error }); // prettier-ignore
         // A message is for people: what is in the input is not to be poured into it.
         if (message.length > 4000) throw new Error(`${name}: input ${run} has a message of ${message.length} characters`, { cause: error }); // prettier-ignore

@@ -66,7 +66,7 @@ test('a damaged store of tokens counts as none', hour, async () => {
       { ids, trained: Uint8Array.of(0, 1, 1, 0, 1), examples: Uint32Array.of(2, 0, 3, 1) } as never,
       0,
     );
-    return { examples: 2, rows: 2, tokens: 5, trainedTokens: 3, skipped: [], notes: [], format: 'text' } as never;
+    return { examples: 2, rows: 2, tokens: 5, trainedTokens: 3, skipped: [], notes: [], format: 'text' };
   });
   const good = readFileSync(file);
   const mutated = path.join(folder, 'mutated.tokens');
