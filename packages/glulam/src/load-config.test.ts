@@ -1,6 +1,8 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { DecoderShape } from '@glulam/model';
+import { describeModel } from '@glulam/trainer';
 import { expect, test } from 'vitest';
 import { loadConfig } from './load-config.js';
 
@@ -30,4 +32,12 @@ test('aliases of a YAML config are values', async () => {
   writeFileSync(file, 'base: &here .\ndata:\n  train: *here\n');
   const { config } = await loadConfig(file);
   expect([config.base, config.data.train]).toEqual([folder, folder]);
+});
+
+test('of a kind of any length the beginning is quoted', async () => {
+  const file = path.join(folder, 'long.json');
+  writeFileSync(file, JSON.stringify({ base: '.', data: { train: 'a' }, adapter: { kind: '('.repeat(20_000) } }));
+  const { config, composition } = await loadConfig(file);
+  const shape = { physicalLayers: 1 } as DecoderShape;
+  expect(() => describeModel(config, composition, shape)).toThrow(/^adapter\.kind is "\({3000}.{0,1000}…$/);
 });

@@ -1,3 +1,5 @@
+import { shortMessage } from './quote-value.js';
+
 /** What went wrong in `@glulam/model`; see docs/errors.md. */
 export type ModelErrorCode =
   | 'CHECKPOINT_INVALID'
@@ -17,16 +19,13 @@ export type ModelErrorCode =
   | 'YAML_INVALID'
   | 'BAD_ARGUMENT';
 
-/** Messages quote what was got, and a damaged file may have any amount of it. */
-const longestMessage = 4000;
-
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class ModelError extends Error {
   override readonly name = 'ModelError';
   readonly code: ModelErrorCode;
 
   constructor(code: ModelErrorCode, message: string, options?: ErrorOptions) {
-    super(message.length > longestMessage ? `${message.slice(0, longestMessage - 1)}…` : message, options);
+    super(shortMessage(message), options);
     this.code = code;
   }
 }

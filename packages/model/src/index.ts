@@ -45,6 +45,7 @@ export type { FixedPart } from './fixed-parts.js';
 export { createFrozenRows } from './frozen-rows.js';
 export type { ModelErrorCode } from './errors.js';
 export { ModelError } from './errors.js';
+export { shortMessage } from './quote-value.js';
 export type { DecoderShape, Family, LinearName } from './family.js';
 export { families, linearNames } from './family.js';
 export type { CachePass, KeyValueCache } from './key-value-cache.js';

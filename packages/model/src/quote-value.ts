@@ -1,3 +1,9 @@
+/** Messages quote what was got, and a damaged file may have any amount of it. */
+const longestMessage = 4000;
+
+export const shortMessage = (message: string): string =>
+  message.length > longestMessage ? `${message.slice(0, longestMessage - 1)}…` : message;
+
 /** A value of a file as a message quotes it: JSON, without what is deep or long, of which a damaged file may have any amount. */
 export function quoteValue(value: unknown): string | undefined {
   const text = JSON.stringify(shallow(value, 4)) as string | undefined;

@@ -11,7 +11,7 @@ import { readParquet } from './data/rows/read-parquet.js';
 import { readRows } from './data/rows/read-rows.js';
 import { openTokenStore } from './data/token-store.js';
 import { writeTokenStore } from './data/write-token-store.js';
-import { findCheckpoint, readOptimizer, writeCheckpoint } from './run-checkpoint.js';
+import { findCheckpoint, readCheckpoint, readOptimizer, writeCheckpoint } from './run-checkpoint.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'glulam-fuzz-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -99,6 +99,14 @@ test('a damaged checkpoint is passed over with a reason, or is whole', hour, asy
   const names = ['state.json', 'optimizer.safetensors', 'adapter/glulam.json'];
   const good = new Map(names.map((name) => [name, readFileSync(path.join(checkpoint, name))]));
   expect(readdirSync(checkpoint).sort()).toEqual(['adapter', 'optimizer.safetensors', 'state.json']);
+  // A name that is a folder's, or leads out of the checkpoint, is no file of it.
+  for (const name of ['adapter', '../../checkpoints/step-00000003/state.json']) {
+    const state = JSON.parse(good.get('state.json')!.toString()) as { files: Record<string, unknown> };
+    state.files[name] = state.files['optimizer.safetensors'];
+    writeFileSync(path.join(checkpoint, 'state.json'), JSON.stringify(state));
+    expect(await readCheckpoint(checkpoint)).toBe(`${name} is missing`);
+    writeFileSync(path.join(checkpoint, 'state.json'), good.get('state.json')!);
+  }
   await runFuzz('checkpoint', {
     codes: ['RUN_INVALID', 'SAFETENSORS_INVALID'],
     async attempt(random) {
