@@ -1,3 +1,5 @@
+import { shortMessage } from '@glulam/model';
+
 export type GlulamErrorCode =
   'USAGE' | 'CONFIG_NOT_FOUND' | 'CONFIG_UNREADABLE' | 'PLUGIN_UNLOADABLE' | 'RUN_NOT_FOUND' | 'INTERRUPTED';
 
@@ -7,7 +9,7 @@ export class GlulamError extends Error {
   readonly code: GlulamErrorCode;
 
   constructor(code: GlulamErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(shortMessage(message), options);
     this.code = code;
   }
 }

@@ -16,6 +16,7 @@ test.each([
     `{"data": ${'['.repeat(20_000)}${']'.repeat(20_000)}}`,
     /deep\.json nests lists or records deeper than 64/,
   ],
+  ['long.yaml', `a: >-${'('.repeat(50_000)}`, /long\.yaml cannot be read: it is not YAML .{1,4000}…$/],
   ['cut.json', '{"base": ', /cut\.json cannot be read: /],
   ['list.json', '[]', /list\.json gives no config object/],
 ])('%s is refused by name', async (name, text, message) => {
