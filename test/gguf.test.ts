@@ -1,9 +1,11 @@
 import { cpSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gguf, GGMLQuantizationType } from '@huggingface/gguf';
+import { doraContribution } from '@glulam/adapter-dora';
+import { fullContribution } from '@glulam/adapter-full';
 import { loraContribution } from '@glulam/adapter-lora';
-import { exportGguf, inverseFrequencies, mergeCheckpoint, openCheckpoint, openTokenizer, type GgufType, type MergeSource, type VirtualLayer } from '@glulam/model'; // prettier-ignore
-import { fromBfloat16Bits, fromFloat16Bits, normals, openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits, writeSafetensors } from '@glulam/tensors'; // prettier-ignore
+import { createDecoder, exportGguf, inverseFrequencies, mergeCheckpoint, openCheckpoint, openTokenizer, type Adapter, type AdapterContribution, type AdapterValues, type Checkpoint, type GgufType, type MergeSource, type VirtualLayer } from '@glulam/model'; // prettier-ignore
+import { createPlanningEngine, fromBfloat16Bits, fromFloat16Bits, normals, openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits, writeSafetensors } from '@glulam/tensors'; // prettier-ignore
 import { describe, expect, test } from 'vitest';
 import { biasedBase, difference, families, freshFolder, randomValues, root, tiny } from './expanded.js';
 
@@ -14,12 +16,28 @@ const layers: VirtualLayer[] = [
   { physical: 0 },
 ];
 
-function sourceOf(base: string): MergeSource {
+const kinds: Record<string, AdapterContribution> = { lora: loraContribution, dora: doraContribution, full: fullContribution }; // prettier-ignore
+
+const lora = { kind: 'lora', r: 3 };
+function sourceOf(
+  base: string,
+  { kind, ...given }: AdapterChosen = lora,
+  map: readonly VirtualLayer[] = layers,
+): MergeSource {
   const checkpoint = openCheckpoint(base, families);
-  const options = loraContribution.schema.parse({ r: 3 });
-  const adapter = loraContribution.create(options);
-  const saved = { adapter, choice: { kind: 'lora', options }, values: randomValues(checkpoint, layers, adapter) };
-  return { checkpoint, layers, saved };
+  const options = kinds[kind]!.schema.parse(given);
+  const adapter = kinds[kind]!.create(options);
+  const values = new Map([...randomValues(checkpoint, map, adapter), ...randomCopies(checkpoint, map, adapter)]);
+  return { checkpoint, layers: map, saved: { adapter, choice: { kind, options }, values } };
+}
+type AdapterChosen = { readonly kind: string; readonly [option: string]: unknown };
+
+/** Values of the tensors of the base's that are trained, which differ from the base's and from one another. */
+function randomCopies(checkpoint: Checkpoint, map: readonly VirtualLayer[], adapter: Adapter): AdapterValues {
+  const { copies } = createDecoder({ engine: createPlanningEngine({ precision: 'float32' }), checkpoint, layers: map, adapter, adapterValues: 'zeros' }); // prettier-ignore
+  return new Map(
+    copies.map(({ name, shape }, i) => [name, { shape, values: normals(shape.reduce((size, length) => size * length, 1), [5, 5, 5, i]) }]),
+  ); // prettier-ignore
 }
 
 /** A file as another project's reader understands it, with a tensor's values widened to float32. */
@@ -80,10 +98,15 @@ function ggufName(name: string): string {
 }
 
 describe('read back with @huggingface/gguf, every tensor is the merged one', () => {
-  test.each([
-    ['f32', tiny], ['f16', tiny], ['bf16', tiny], ['q8_0', tiny], ['f32', 'biases'],
-  ] as const)('%s, %s', async (type: GgufType, base: string) => {
-    const source = sourceOf(base === 'biases' ? await biasedBase() : base);
+  const own: readonly VirtualLayer[] = [...layers, { physical: 1, weights: 'own', residualScale: 0.5 }];
+  test.each<[GgufType, string, AdapterChosen, readonly VirtualLayer[]]>([
+    ['f32', tiny, lora, layers], ['f16', tiny, lora, layers], ['bf16', tiny, lora, layers], ['q8_0', tiny, lora, layers], ['f32', 'biases', lora, layers],
+    ['f32', 'biases', { ...lora, modules_to_save: ['embed_tokens', 'norm', 'v_proj'], bias: 'all' }, own],
+    ['q8_0', tiny, { kind: 'dora', modules_to_save: ['lm_head', 'k_proj'] }, own],
+    ['bf16', tiny, { ...lora, init_lora_weights: 'pissa' }, own],
+    ['f16', tiny, { kind: 'full' }, own], ['f32', 'biases', { kind: 'full' }, layers],
+  ])('%s, %s, %j', async (type, base, adapter, map) => {
+    const source = sourceOf(base === 'biases' ? await biasedBase() : base, adapter, map);
     const { shape } = source.checkpoint;
     openShape = shape;
     const folder = freshFolder();
@@ -95,6 +118,9 @@ describe('read back with @huggingface/gguf, every tensor is the merged one', () 
     expect(size).toBe(bytes);
     expect(readdirSync(folder).sort()).toEqual(['merged', 'model.gguf']);
     expect([...names].sort()).toEqual(merged.names().map(ggufName).sort());
+    // Of a tied pair one alone was trained: they are two tensors now.
+    const untied = JSON.stringify(adapter).includes('embed_tokens');
+    expect(names.includes('output.weight')).toBe(base !== 'biases' || untied);
     for (const name of merged.names()) {
       const got = tensor(ggufName(name));
       const wanted = merged.source(name);

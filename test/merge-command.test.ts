@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createDecoder, openCheckpoint, writeAdapter, type VirtualLayer } from '@glulam/model';
@@ -45,6 +45,31 @@ test('merge and export, from an adapter, a config and the merged checkpoint', as
   expect(await glulam('merge', 'c.json', '--out', 'twelve')).toMatchObject({ code: 0, out: expect.stringMatching(/^12 layers/) }); // prettier-ignore
   expect((await glulam('plan', 'c.json')).out).toContain('layer map [[0,6],[2,8]]');
 });
+
+test('several adapters are merged as their weighted sum, onto a run, a base or a config', async () => {
+  const merged = async (out: string, ...args: string[]): Promise<Record<string, string>> => {
+    const { code, err } = await glulam('merge', ...args, '--out', out, '--dtype', 'float32');
+    expect(err).not.toMatch(/error/);
+    expect(code).toBe(0);
+    const folder = path.join(work, out);
+    const files = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
+    return Object.fromEntries(files.map((name) => [name, createHash('sha256').update(readFileSync(path.join(folder, name))).digest('hex')])); // prettier-ignore
+  };
+  const other = path.join(work, 'other');
+  cpSync(adapter, other, { recursive: true });
+  const alone = await merged('alone', adapter);
+  expect(await merged('same', tiny, '--adapter', adapter)).toEqual(alone);
+  expect(await merged('none-of-it', adapter, '--adapter', `${other}=1`)).toEqual(alone);
+  const half = await merged('half', adapter, '--adapter', `${adapter}=0.5`);
+  expect(half).not.toEqual(alone);
+  expect(await merged('halves', tiny, '--adapter', `${adapter}=0.25`, '--adapter', `${other}=0.25`)).not.toEqual(alone);
+  const refused = await glulam('merge', 'c.json', '--adapter', adapter, '--out', 'x');
+  expect(refused).toMatchObject({ code: 1, err: expect.stringMatching(/\[ADAPTER_INVALID\].*was trained on the layers/) });
+  const exported = await glulam('export', adapter, '--adapter', `${adapter}=0.5`, '--gguf', 'half.gguf');
+  expect(exported).toMatchObject({ code: 0 });
+  const twice = await glulam('export', adapter, '--adapter', adapter, '--adapter', adapter, '--gguf', 'twice.gguf');
+  expect(twice).toMatchObject({ code: 1, err: expect.stringMatching(/is chosen twice/) });
+}); // prettier-ignore
 
 test('a mergekit file is found from its config', async () => {
   const folder = path.join(work, 'kit');

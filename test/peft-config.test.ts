@@ -83,6 +83,21 @@ describe('fields of adapter_config.json', () => {
     );
   });
 
+  test('of a value of any depth or length the beginning is quoted', () => {
+    const folder = withFields({});
+    const deep = `${'['.repeat(20_000)}1${']'.repeat(20_000)}`;
+    for (const [value, quoted] of [
+      [deep, 'kasa_config is [[[["…"]]]]; only null'],
+      [`"${'x'.repeat(99_999)}"`, 'x…; only null'],
+    ] as const) {
+      writeFileSync(
+        path.join(folder, 'adapter_config.json'),
+        `${JSON.stringify(written).slice(0, -1)},"kasa_config":${value}}`,
+      );
+      expect(() => readPeftAdapter(folder, kinds)).toThrow(quoted);
+    }
+  });
+
   test('how to mend it is said', () => {
     expect(() => readPeftAdapter(withFields({ new_field: 1, use_qalora: true }), kinds)).toThrow(
       /use_qalora is true; only false is supported\n {2}new_field is 1, a field that this version does not know .*; update Glulam, or take the field out/,

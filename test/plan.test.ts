@@ -19,6 +19,7 @@ import {
 } from '@glulam/trainer';
 import { plan } from 'glulam';
 import { describe, expect, test } from 'vitest';
+import { randomValues } from './expanded.js';
 import { tinyRun } from './tiny.js';
 
 const example = (tokens: number, labelled = tokens): Example => ({
@@ -51,6 +52,8 @@ interface Shape {
   readonly precision?: Precision;
   readonly recompute?: boolean;
   readonly accumulate?: number;
+  /** It goes on from saved tensors. */
+  readonly saved?: boolean;
 }
 const shapes: readonly Shape[] = [
   { name: 'one short sequence', examples: [example(5)] },
@@ -66,17 +69,21 @@ const shapes: readonly Shape[] = [
   { name: 'the whole model', examples: [example(300, 290), example(40)], changes: { adapter: { kind: 'full' } }, accumulate: 2 },
   { name: 'modules to save and biases', examples: [example(64)], changes: { adapter: { kind: 'dora', modules_to_save: ['embed_tokens', 'lm_head', 'norm'], bias: 'all' } } },
   { name: 'PiSSA', examples: [example(64)], changes: { adapter: { kind: 'lora', init_lora_weights: 'pissa_niter_1', r: { first: 4, repeats: 6 } } } },
+  { name: 'DoRA', examples: [example(64)], changes: { adapter: { kind: 'dora' } } },
+  { name: 'DoRA that was saved', examples: [example(64)], changes: { adapter: { kind: 'dora' } }, saved: true },
+  { name: 'PiSSA with DoRA', examples: [example(64)], changes: { adapter: { kind: 'dora', init_lora_weights: 'pissa_niter_1' } } },
+  { name: 'PiSSA with DoRA and dropout', examples: [example(64)], changes: { adapter: { kind: 'dora', init_lora_weights: 'pissa_niter_1', lora_dropout: 0.1, r: { first: 4, repeats: 6 } } } },
+  { name: 'PiSSA with DoRA on repeats', examples: [example(64)], recompute: true, changes: { adapter: { kind: 'dora', on: 'repeats', init_lora_weights: 'pissa_niter_1', r: 4 } } },
   { name: 'few targets and dropout', examples: [example(64)], changes: { adapter: { kind: 'lora', lora_dropout: 0.2, target_modules: ['v_proj'] } } },
 ]; // prettier-ignore
 
-async function decoderOf({ changes }: Shape, engine: Engine): Promise<Decoder> {
+async function decoderOf({ changes, saved }: Shape, engine: Engine): Promise<Decoder> {
   const { config, composition } = tinyRun(changes);
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const model = { engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) };
-  const isPlan = 'peakBytes' in engine;
-  return createDecoder(
-    isPlan ? { ...model, adapterValues: 'zeros' } : { ...model, firstValues: await readFirstValues(model) },
-  );
+  if ('peakBytes' in engine) return createDecoder({ ...model, adapterValues: 'zeros' });
+  if (saved) return createDecoder({ ...model, adapterValues: randomValues(checkpoint, model.layers, model.adapter) });
+  return createDecoder({ ...model, firstValues: await readFirstValues(model) });
 }
 
 describe('an engine that only counts takes what the engine itself takes', () => {

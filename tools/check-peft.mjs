@@ -29,6 +29,8 @@ const adapters = {
     modules_to_save: ['embed_tokens', 'lm_head', 'norm', 'v_proj'],
     bias: 'all',
   },
+  pissa: { kind: 'lora', r: { first: 2, repeats: 6 }, lora_alpha: 8, lora_dropout: 0.1, init_lora_weights: 'pissa' },
+  'pissa with dora': { kind: 'dora', r: 8, lora_alpha: 16, init_lora_weights: 'pissa_niter_4' },
   dora: { kind: 'dora', r: 8, lora_alpha: 16, loraplus_lr_ratio: 4 },
 };
 let wrong = 0;

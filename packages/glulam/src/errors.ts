@@ -1,3 +1,5 @@
+import { shortMessage } from '@glulam/model';
+
 export type GlulamErrorCode =
   | 'USAGE'
   | 'CONFIG_NOT_FOUND'
@@ -13,7 +15,7 @@ export class GlulamError extends Error {
   readonly code: GlulamErrorCode;
 
   constructor(code: GlulamErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(shortMessage(message), options);
     this.code = code;
   }
 }

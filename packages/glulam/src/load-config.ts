@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { readYaml } from '@glulam/model';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
 import { configError, describeIssues, mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
 import { createJiti } from 'jiti';
-import { parse as parseYaml } from 'yaml';
 import type { GlulamConfig } from './define-config.js';
 import { GlulamError } from './errors.js';
 import { preset } from './preset.js';
@@ -56,6 +56,12 @@ async function composeConfig(
   { plugins = own, ...overrides }: Readonly<Record<string, unknown>>,
   file: string,
 ): Promise<LoadedConfig> {
+  // Schemas and copies go down by recursion.
+  if (isDeep(fields))
+    throw new GlulamError(
+      'CONFIG_UNREADABLE',
+      `${file} nests lists or records deeper than ${deepest}; a config needs ten at most`,
+    );
   const loaded = await loadPlugins(plugins, file);
   const folder = path.dirname(file);
   // Named packages belong to what a run is, so that its folder can be gone on from; values cannot be written down.
@@ -65,6 +71,13 @@ async function composeConfig(
   const named = names.length === 0 ? {} : { plugins: names };
   return resolveConfig({ ...withOverrides(fields, overrides), ...named }, loaded, folder);
 }
+
+const deepest = 64;
+
+const isDeep = (value: unknown, left = deepest): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (left === 0 || Object.values(value).some((each) => isDeep(each, left - 1)));
 
 /** Check a config's fields and make its paths absolute; `out` is taken from the working folder. */
 export function resolveConfig(fields: Record<string, unknown>, plugins: PluginList, folder: string): LoadedConfig {
@@ -85,7 +98,7 @@ async function readConfigFile(file: string): Promise<unknown> {
   const extension = path.extname(file);
   try {
     if (extension === '.json') return JSON.parse(await readFile(file, 'utf8'));
-    if (extension === '.yaml' || extension === '.yml') return parseYaml(await readFile(file, 'utf8'));
+    if (extension === '.yaml' || extension === '.yml') return readYaml(await readFile(file, 'utf8'));
     if (['.ts', '.mts', '.js', '.mjs'].includes(extension))
       return await createJiti(import.meta.url).import(file, { default: true });
   } catch (cause) {

@@ -6,13 +6,8 @@ import { createDecoder, type Decoder, type DecoderOptions } from './decoder.js';
 import { ModelError } from './errors.js';
 import type { SavedAdapter } from './peft-files.js';
 import { gateName } from './trained-tensors.js';
-import { layerMap, unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
-
-/** An adapter of a set, and how much of its change is wanted: 1 is the adapter as it was trained. */
-export interface ChosenAdapter {
-  readonly name: string;
-  readonly weight: number;
-}
+import { unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
+import { checkSameLayers, checkSelection, noSum, type ChosenAdapter } from './weighted-sum.js';
 
 /**
  * What a model runs with: a weighted sum of adapters; `none`, the virtual layers alone, with gates as they begin; or
@@ -86,20 +81,11 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
 
   /** A sum has the tensors of its parts' sites and gates; what else a part trains, it cannot have. */
   const checkSummable = (name: string): void => {
-    const { sites, adapter: each, parameters } = named(name);
-    const refuse = (what: string): ModelError =>
-      new ModelError(
-        'ADAPTER_INVALID',
-        `the adapter "${name}" ${what}, which has no weighted sum: choose it alone, with weight 1`,
-      );
-    const known = new Set(layers.map((_, virtual) => gateName(checkpoint.shape, virtual)));
-    for (const site of sites)
-      for (const { name: tensor, fixed } of each?.at(site)?.parameters ?? []) {
-        if (fixed !== undefined) throw refuse(`keeps a part of ${site.path}.${tensor} as it began`);
-        known.add(`${site.path}.${tensor}`);
-      }
-    const copy = [...parameters.keys()].find((tensor) => !known.has(tensor));
-    if (copy !== undefined) throw refuse(`has its own ${copy}`);
+    const { copies, fixed } = named(name);
+    const [kept] = fixed.keys();
+    if (kept !== undefined) throw noSum(name, `keeps a part of ${kept} as it began`);
+    const [copy] = copies;
+    if (copy !== undefined) throw noSum(name, `has its own ${copy.name}`);
   };
 
   const sum = (parts: readonly ChosenAdapter[]): Decoder => {
@@ -142,12 +128,7 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
       if (added.has(name)) throw new ModelError('ADAPTER_INVALID', `there is an adapter "${name}" already`);
       const from = `the adapter "${name}"${base === undefined ? '' : ` of ${base}`}`;
       const own = trainedOn ?? unexpandedLayers(checkpoint.shape.physicalLayers);
-      if (!areEqual(own, layers)) {
-        throw new ModelError(
-          'ADAPTER_INVALID',
-          `${from} was trained on the layers ${describeLayers(own)}; this model has ${describeLayers(layers)}: an adapter fits the layers that it was trained on, and no others`,
-        );
-      }
+      checkSameLayers(from, own, layers);
       try {
         added.set(name, createDecoder({ ...common, layers, adapter, adapterValues: values, firstValues }));
       } catch (cause) {
@@ -187,35 +168,4 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
       weights.close();
     },
   };
-}
-
-function checkSelection(parts: readonly ChosenAdapter[]): void {
-  for (const [i, { name, weight }] of parts.entries()) {
-    if (!Number.isFinite(weight))
-      throw new ModelError('ADAPTER_INVALID', `the weight of "${name}" is ${weight}; expected a finite number`);
-    if (parts.findIndex((each) => each.name === name) !== i)
-      throw new ModelError('ADAPTER_INVALID', `"${name}" is chosen twice; give it once, with the sum of the weights`);
-  }
-}
-
-function areEqual(a: readonly VirtualLayer[], b: readonly VirtualLayer[]): boolean {
-  return a.length === b.length && a.every((layer, i) => keyOf(layer) === keyOf(b[i]!));
-}
-
-const keyOf = ({ physical, weights = 'shared', residualScale = 1, gate }: VirtualLayer): string =>
-  JSON.stringify([physical, weights, residualScale, gate]);
-
-/** The map, and what of repeats a map does not say. */
-function describeLayers(layers: readonly VirtualLayer[]): string {
-  const extras = layers.flatMap((layer, i) => {
-    const { weights, residualScale, gate } = layer;
-    const said = [
-      ...(weights === 'own' ? ['own weights'] : []),
-      ...(residualScale === undefined ? [] : [`residualScale ${residualScale}`]),
-      ...(gate === undefined ? [] : ['a gate']),
-    ];
-    return said.length === 0 ? [] : [`${i} with ${said.join(' and ')}`];
-  });
-  const map = JSON.stringify(layerMap(layers));
-  return extras.length === 0 ? map : `${map} (${extras.join(', ')})`;
 }

@@ -83,6 +83,11 @@ export interface SiteAdapter {
   readonly parameters: readonly AdapterParameter[];
   form(tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm;
   /**
+   * Asks of the frozen rows what forms will ask of them and is held then: when the decoder is made, with new tensors or
+   * saved ones. So what it takes meanwhile does not come on top of a training step.
+   */
+  prepare?(frozen: FrozenRows): void;
+  /**
    * First values, in whole shapes, of parameters that cannot say them at once or have a fixed part; the others are drawn
    * by their `initial`.
    */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ModelError } from './errors.js';
+import { quoteValue } from './quote-value.js';
 import type { RopeSettings } from './rope.js';
 
 /** A base checkpoint's `config.json`, as read. */
@@ -30,7 +31,7 @@ export function readCheckpointConfig(folder: string): CheckpointConfig {
   }
   const record = fields as Record<string, unknown>;
   if (record['quantization_config'] !== undefined && record['quantization_config'] !== null) {
-    const method = JSON.stringify((record['quantization_config'] as Record<string, unknown>)['quant_method'] ?? null);
+    const method = quoteValue((record['quantization_config'] as Record<string, unknown>)['quant_method'] ?? null);
     throw new ModelError(
       'QUANTIZED_UNSUPPORTED',
       `${file} has a quantization_config (quant_method: ${method}); Glulam reads float32, bfloat16 and float16 weights: use the checkpoint that was quantized`,
@@ -56,7 +57,7 @@ export interface FieldReader {
 export function createFieldReader({ file, fields }: CheckpointConfig): FieldReader {
   const faults: string[] = [];
   const wrong = (name: string, expected: string): number => {
-    faults.push(`${name} is ${JSON.stringify(fields[name]) ?? 'missing'}; expected ${expected}`);
+    faults.push(`${name} is ${quoteValue(fields[name]) ?? 'missing'}; expected ${expected}`);
     return 1;
   };
   const given = (name: string): boolean => fields[name] !== undefined && fields[name] !== null;
@@ -102,7 +103,7 @@ export function readRope(reader: FieldReader): RopeSettings {
   const number = (name: string, fallback?: number): number => {
     const value = scaling[name] ?? fallback;
     if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
-    reader.fault(`rope's ${name} is ${JSON.stringify(value) ?? 'missing'}; expected a positive number`);
+    reader.fault(`rope's ${name} is ${quoteValue(value) ?? 'missing'}; expected a positive number`);
     return 1;
   };
   const theta = number('rope_theta', reader.number('rope_theta', 10000));
@@ -121,7 +122,7 @@ export function readRope(reader: FieldReader): RopeSettings {
         originalMaxPositions: number('original_max_position_embeddings'),
       };
     default:
-      reader.fault(`rope type ${JSON.stringify(type)} is not known; expected default, linear or llama3`);
+      reader.fault(`rope type ${quoteValue(type)} is not known; expected default, linear or llama3`);
       return { type: 'default', theta };
   }
 }

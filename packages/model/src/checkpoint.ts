@@ -3,6 +3,7 @@ import path from 'node:path';
 import { bytesPerElement, openCheckpointFiles, sizeOf, type CheckpointFiles, type DType } from '@glulam/tensors';
 import { readCheckpointConfig, type CheckpointConfig } from './checkpoint-config.js';
 import { ModelError } from './errors.js';
+import { quoteValue } from './quote-value.js';
 import { baseTensors } from './base-tensors.js';
 import type { DecoderShape, Family } from './family.js';
 import { unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
@@ -61,7 +62,7 @@ function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'fil
   if (dtype === undefined) {
     throw new ModelError(
       'CONFIG_INVALID',
-      `${config.file} says dtype ${JSON.stringify(named)}; expected one of ${dtypes.join(', ')}`,
+      `${config.file} says dtype ${quoteValue(named)}; expected one of ${dtypes.join(', ')}`,
     );
   }
   const shapes = expectedTensors(shape);

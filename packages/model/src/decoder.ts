@@ -170,6 +170,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       if (adapter === undefined || site.virtual !== virtual || weight instanceof Tensor) continue;
       const index = linearNames.indexOf(site.linear);
       const frozen = opened.rows.of(weight);
+      adapter.prepare?.(frozen);
       const tensors: Record<string, Tensor> = {};
       const behind: Record<string, FixedPart> = {};
       for (const [use, each] of adapter.parameters.entries()) {

@@ -1,3 +1,5 @@
+import { shortMessage } from './quote-value.js';
+
 /** What went wrong in `@glulam/model`; see docs/errors.md. */
 export type ModelErrorCode =
   | 'CHECKPOINT_INVALID'
@@ -14,6 +16,7 @@ export type ModelErrorCode =
   | 'MERGE_IMPOSSIBLE'
   | 'OUTPUT_UNUSABLE'
   | 'GGUF_UNSUPPORTED'
+  | 'YAML_INVALID'
   | 'BAD_ARGUMENT';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
@@ -22,7 +25,7 @@ export class ModelError extends Error {
   readonly code: ModelErrorCode;
 
   constructor(code: ModelErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(shortMessage(message), options);
     this.code = code;
   }
 }

@@ -7,11 +7,10 @@ import type { AdapterValues, TrainedValues } from './adapter-values.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import { keepPeftFields } from './peft-fields.js';
-import { layerMap, type VirtualLayer } from './virtual-layer.js';
+import { quoteValue } from './quote-value.js';
+import { layerMap, mostLayers, type VirtualLayer } from './virtual-layer.js';
 
 const prefix = 'base_model.model.';
-/** No model has so many layers; a number beyond it would fill the memory with records. */
-const mostLayers = 10_000;
 
 /** An adapter as read: what it is, the virtual layers it was trained on, and its tensors by name. */
 export interface SavedAdapter {
@@ -40,7 +39,7 @@ export function readPeftAdapter(folder: string, kinds: readonly AdapterContribut
     .map((kind) => ({ kind, options: kind.fromPeft(config) }))
     .find(({ options }) => options !== undefined);
   if (adapter === undefined) {
-    const says = `peft_type ${JSON.stringify(config['peft_type'])}${config['use_dora'] === true ? ' with use_dora' : ''}`;
+    const says = `peft_type ${quoteValue(config['peft_type'])}${config['use_dora'] === true ? ' with use_dora' : ''}`;
     throw new ModelError(
       'ADAPTER_INVALID',
       `${file} says ${says}; installed adapters: ${kinds.map(({ kind }) => kind).join(', ') || 'none'}`,
@@ -65,7 +64,7 @@ export function readPeftConfig(folder: string): Readonly<Record<string, unknown>
     throw new ModelError('ADAPTER_INVALID', `${file} cannot be read as JSON: ${(cause as Error).message}`, { cause });
   }
   if (typeof config !== 'object' || config === null || Array.isArray(config))
-    throw new ModelError('ADAPTER_INVALID', `${file} holds ${JSON.stringify(config).slice(0, 80)}; expected an object`);
+    throw new ModelError('ADAPTER_INVALID', `${file} holds ${quoteValue(config)}; expected an object`);
   return config as Readonly<Record<string, unknown>>;
 }
 
@@ -107,7 +106,7 @@ function readReplication(value: unknown, file: string): readonly VirtualLayer[] 
     if (!whole || (start as number) < 0 || (start as number) >= (end as number) || (end as number) > mostLayers) {
       throw new ModelError(
         'ADAPTER_INVALID',
-        `${file} has layer_replication ${JSON.stringify(value).slice(0, 200)}; expected a list of [start, end] with 0 <= start < end <= ${mostLayers}`,
+        `${file} has layer_replication ${quoteValue(value)}; expected a list of [start, end] with 0 <= start < end <= ${mostLayers}`,
       );
     }
     return Array.from({ length: (end as number) - (start as number) }, (_, i) => ({ physical: (start as number) + i }));

@@ -1,5 +1,7 @@
 import { createFieldReader, readRope, type CheckpointConfig, type FieldReader } from './checkpoint-config.js';
 import type { DecoderShape } from './family.js';
+import { quoteValue } from './quote-value.js';
+import { mostLayers } from './virtual-layer.js';
 
 /** What sets one family of the Llama layout apart from another. */
 export type FamilyTraits = Pick<DecoderShape, 'slidingWindow' | 'biased' | 'maxPositions'>;
@@ -17,14 +19,17 @@ export function readDecoderShape(
   const hiddenSize = fields.integer('hidden_size');
   const keyValueHeads = fields.integer('num_key_value_heads', heads);
   const headSize = fields.integer('head_dim', hiddenSize / heads);
+  const physicalLayers = fields.integer('num_hidden_layers');
+  if (physicalLayers > mostLayers)
+    fields.fault(`num_hidden_layers is ${physicalLayers}; no model has more than ${mostLayers}`);
   const activation = fields.raw('hidden_act') ?? 'silu';
-  if (activation !== 'silu') fields.fault(`hidden_act is ${JSON.stringify(activation)}; expected "silu"`);
+  if (activation !== 'silu') fields.fault(`hidden_act is ${quoteValue(activation)}; expected "silu"`);
   if (heads % keyValueHeads !== 0) {
     fields.fault(`num_attention_heads ${heads} is no multiple of num_key_value_heads ${keyValueHeads}`);
   }
   if (headSize % 2 !== 0) fields.fault(`head_dim is ${headSize}; rotary embedding expects an even number`);
   const shape: DecoderShape = {
-    physicalLayers: fields.integer('num_hidden_layers'),
+    physicalLayers,
     hiddenSize,
     intermediateSize: fields.integer('intermediate_size'),
     heads,

@@ -150,6 +150,17 @@ describe('files', () => {
     expect(fault.message).toContain(words);
   });
 
+  it('refuses ids that are no whole numbers', () => {
+    const good = readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8');
+    for (const id of ['"two"', '1.5', '-1']) {
+      const text = good.replace(/"id": ?2,/, `"id":${id},`);
+      expect(text).not.toBe(good);
+      const fault = faultOf(() => openTokenizer(folderWith(`id${id}`.replaceAll('"', ''), { 'tokenizer.json': text })));
+      expect(fault.code).toBe('TOKENIZER_INVALID');
+      expect(fault.message).toContain(`the id ${id}; expected a whole number of at least 0`);
+    }
+  });
+
   it('refuses a tokenizer that is larger than the model, and only that', () => {
     const fault = faultOf(() => openTokenizer(tinyFolder, { vocabularySize: 1000 }));
     expect(fault.code).toBe('TOKENIZER_MISMATCH');

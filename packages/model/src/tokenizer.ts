@@ -1,6 +1,7 @@
 import * as library from '@huggingface/tokenizers';
 import { createChatTemplate, type ChatTemplate } from './chat-template.js';
 import { ModelError } from './errors.js';
+import { quoteValue } from './quote-value.js';
 import { createTextStream, type TextStream } from './text-stream.js';
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
 
@@ -132,7 +133,13 @@ function load(folder: string, files: TokenizerFiles): LibraryTokenizer {
 function measure(folder: string, tokens: LibraryTokenizer, files: TokenizerFiles, limit = Infinity): number {
   let size = 0;
   let offender: { token: string; id: number } | undefined;
-  for (const [token, id] of tokens.get_vocab()) {
+  const added = [...tokens.get_added_tokens_decoder()].map(([id, { content }]) => [content, id] as const);
+  for (const [token, id] of [...tokens.get_vocab(), ...added]) {
+    if (!Number.isSafeInteger(id) || id < 0)
+      throw new ModelError(
+        'TOKENIZER_INVALID',
+        `${folder}: tokenizer.json gives the token ${quoteValue(token)} the id ${quoteValue(id)}; expected a whole number of at least 0: fetch it again.`,
+      );
     if (token === undefined) continue; // a gap in the numbering
     size = Math.max(size, id + 1);
     if (id >= limit && id < (offender?.id ?? Infinity)) offender = { token, id };

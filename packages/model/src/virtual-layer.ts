@@ -43,6 +43,9 @@ export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLaye
   return layers;
 }
 
+/** No model has so many layers; a number beyond it, in a damaged file, would fill the memory with records. */
+export const mostLayers = 10_000;
+
 /** The base as it is: each physical layer once. */
 export const unexpandedLayers = (physicalLayers: number): VirtualLayer[] =>
   Array.from({ length: physicalLayers }, (_, physical) => ({ physical }));

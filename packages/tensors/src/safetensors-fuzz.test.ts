@@ -2,63 +2,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { openSafetensors } from './checkpoint-files.js';
+import { mutateBytes, mutateSafetensors, mutateText } from '../../../test/fuzz/mutate.js';
+import { fuzzInputs, runFuzz } from '../../../test/fuzz/run-fuzz.js';
+import { openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
 import { TensorsError } from './errors.js';
 import { readFloats, readInts } from './read-tensor.js';
 import { readSafetensorsHeader } from './safetensors-header.js';
 import { writeSafetensors, type SafetensorsInput } from './safetensors-writer.js';
-
-/** Marsaglia's xorshift32: every iteration can be made again from its seed. */
-function createRandom(seed: number): (below: number) => number {
-  let state = Math.imul(seed + 1, 0x9e3779b1) | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-type Random = ReturnType<typeof createRandom>;
-const pick = <T>(random: Random, items: readonly T[]): T => items[random(items.length)]!;
-
-// What has been trouble in other readers: numbers at the edges, types of other kinds, names with a meaning.
-const oddities = [
-  '0', '-1', '-0', '1', '3', '4', '8', '1e0', '4294967296', '9007199254740991', '9007199254740992', '1e400', '0.5', 'null', 'true', '""', '"F32"', '"I64"',
-  '"BF16"', '"F4"', '"toString"', '[]', '[0]', '[0,0]', '[4,0]', '[[0]]', '{}', '"__proto__"', '"__metadata__"', '"\\ud800"',
-]; // prettier-ignore
-
-function mutateText(text: string, random: Random): string {
-  const tokens = text.match(/"[^"]*"|-?\d+|[{}[\],:]|\s+|./gsu) ?? [];
-  for (let changes = 1 + random(3); changes > 0; changes--) {
-    const at = random(tokens.length || 1);
-    const kind = random(5);
-    if (kind === 0) tokens.splice(at, 1);
-    else if (kind === 1) tokens.splice(at, 0, pick(random, tokens));
-    else if (kind === 2) tokens[at] = pick(random, tokens);
-    else if (kind === 3) tokens[at] = pick(random, oddities);
-    else tokens.splice(at, 1 + random(8), ...tokens.slice(random(tokens.length || 1)).slice(0, 8));
-  }
-  return tokens.join('');
-}
-
-function mutate(good: Buffer, random: Random): Buffer {
-  const dataOffset = 8 + Number(good.readBigUInt64LE());
-  let bytes = Buffer.from(good);
-  if (random(2) === 0) {
-    const text = Buffer.from(mutateText(good.toString('utf8', 8, dataOffset), random));
-    const prefix = Buffer.alloc(8);
-    prefix.writeBigUInt64LE(BigInt(text.length));
-    bytes = Buffer.concat([prefix, text, good.subarray(dataOffset)]);
-  } else {
-    for (let flips = random(4); flips > 0; flips--)
-      bytes[random(random(3) === 0 ? bytes.length : dataOffset)]! ^= 1 << random(8);
-  }
-  if (random(6) === 0)
-    bytes.writeBigUInt64LE(pick(random, [0n, 1n, BigInt(dataOffset), 99_999_999n, 2n ** 53n, 2n ** 64n - 1n]));
-  if (random(4) === 0) bytes = bytes.subarray(0, random(bytes.length + 1));
-  if (random(8) === 0) bytes = Buffer.concat([bytes, Buffer.alloc(random(20))]);
-  return bytes;
-}
 
 test('a mutated file gives a TensorsError, or ranges that fill the file without overlap', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'glulam-fuzz-'));
@@ -73,26 +23,41 @@ test('a mutated file gives a TensorsError, or ranges that fill the file without 
   await writeSafetensors(file, inputs, { format: 'pt' });
   const good = readFileSync(file);
   const mutated = path.join(folder, 'mutated.safetensors');
-  const outcomes = { accepted: 0, refused: 0 };
-  const iterations = Number(process.env['GLULAM_FUZZ'] ?? 2000);
-  for (let seed = 0; seed < iterations; seed++) {
-    writeFileSync(mutated, mutate(good, createRandom(seed)));
-    try {
+  const outcomes = await runFuzz('safetensors', {
+    codes: ['SAFETENSORS_INVALID'],
+    attempt(random) {
+      writeFileSync(mutated, mutateSafetensors(good, random));
       checkFile(mutated);
-      outcomes.accepted += 1;
-    } catch (error) {
-      if (!(error instanceof TensorsError)) throw new Error(`seed ${seed}`, { cause: error });
-      if (error.code !== 'SAFETENSORS_INVALID') throw new Error(`seed ${seed} gave ${error.code}`, { cause: error });
-      if (error.message.length > 2000)
-        throw new Error(`seed ${seed} has a message of ${error.message.length} characters`);
-      outcomes.refused += 1;
-    }
-  }
+    },
+  });
   rmSync(folder, { recursive: true });
   // Both ways were taken often, or the mutations do not test anything.
-  expect(outcomes.accepted).toBeGreaterThan(iterations / 50);
-  expect(outcomes.refused).toBeGreaterThan(iterations / 2);
-}, 600_000);
+  expect(outcomes.accepted).toBeGreaterThan(fuzzInputs / 50);
+  expect(outcomes.refused).toBeGreaterThan(fuzzInputs / 2);
+}, 3_600_000);
+
+test('a mutated index of shards is refused, or names ranges of the shards', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'glulam-fuzz-'));
+  const shards = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+  for (const [i, shard] of shards.entries())
+    await writeSafetensors(path.join(folder, shard), [
+      { name: `layers.${i}.weight`, shape: [2, 3], dtype: 'float32', values: new Float32Array(6).fill(i) },
+      { name: `layers.${i}.norm`, shape: [3], dtype: 'bfloat16', values: new Float32Array(3) },
+    ]);
+  const weights = shards.flatMap((shard, i) => ['weight', 'norm'].map((name) => [`layers.${i}.${name}`, shard]));
+  const good = JSON.stringify({ metadata: { total_size: 60 }, weight_map: Object.fromEntries(weights) as object });
+  const index = path.join(folder, 'model.safetensors.index.json');
+  await runFuzz('index of shards', {
+    codes: ['SAFETENSORS_INVALID', 'SAFETENSORS_MISSING_TENSOR', 'FILE_UNREADABLE'],
+    attempt(random) {
+      writeFileSync(index, random(3) === 0 ? mutateBytes(Buffer.from(good), random) : mutateText(good, random));
+      const files = openCheckpointFiles(folder);
+      for (const file of files.files) if (path.dirname(file) !== folder) throw new Error(`it reads ${file}`);
+      for (const name of files.names()) readFloats(files.source(name));
+    },
+  });
+  rmSync(folder, { recursive: true });
+}, 3_600_000);
 
 /** Throws plain errors where the header claims what the file has not. */
 function checkFile(file: string): void {

@@ -173,41 +173,6 @@ describe('what is refused', () => {
     expect([...readFloats(files.source('a'))]).toEqual([7]);
     expect(() => files.source('aa')).toThrow(/no tensor aa; the closest names are a/);
   });
-
-  test('mutated files never give a range outside of the file', async () => {
-    const file = fresh();
-    await writeSafetensors(
-      file,
-      ['a', 'b', 'c'].map((name, i) => ({
-        name,
-        shape: [i + 1, 3],
-        dtype: 'float32' as const,
-        values: new Float32Array(3 * (i + 1)),
-      })),
-    );
-    const good = readFileSync(file);
-    const mutated = path.join(folder, 'mutated');
-    let state = 12345;
-    const random = (below: number) => (state = (Math.imul(state, 1103515245) + 12345) >>> 0) % below;
-    let accepted = 0;
-    for (let i = 0; i < Number(process.env['GLULAM_FUZZ'] ?? 2000); i++) {
-      const bytes = Buffer.from(good.subarray(0, random(4) === 0 ? random(good.length) : good.length));
-      for (let changes = random(4); changes > 0 && bytes.length > 0; changes--)
-        bytes[random(Math.min(bytes.length, 240))] = random(256);
-      writeFileSync(mutated, bytes);
-      try {
-        const { tensors, fileSize } = readSafetensorsHeader(mutated);
-        accepted += 1;
-        for (const { byteOffset, byteLength } of tensors.values()) {
-          expect(byteOffset).toBeGreaterThanOrEqual(8);
-          expect(byteOffset + byteLength).toBeLessThanOrEqual(fileSize);
-        }
-      } catch (error) {
-        if (!(error instanceof TensorsError)) throw error;
-      }
-    }
-    expect(accepted).toBeGreaterThan(0);
-  });
 });
 
 describe('atomic writing', () => {

@@ -1,3 +1,5 @@
+import { shortMessage } from '@glulam/model';
+
 /** What went wrong in `@glulam/trainer`; see docs/errors.md. */
 export type TrainerErrorCode =
   | 'CONFIG_INVALID'
@@ -19,7 +21,7 @@ export class TrainerError extends Error {
   readonly code: TrainerErrorCode;
 
   constructor(code: TrainerErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(shortMessage(message), options);
     this.code = code;
   }
 }

@@ -109,10 +109,11 @@ export async function readCheckpoint(folder: string): Promise<RunCheckpoint | st
   const parsed = stateSchema.safeParse(json);
   if (!parsed.success) return `state.json says something else: ${z.prettifyError(parsed.error)}`;
   const { files, version: _, ...progress } = parsed.data;
+  // By what lies in the folder: a damaged name may be that of a folder, or lead elsewhere.
+  const present = new Set(await filesBelow(folder));
   for (const [name, expected] of Object.entries(files)) {
-    const file = path.join(folder, name);
-    if (!existsSync(file)) return `${name} is missing`;
-    const { bytes, sha256 } = await digest(file);
+    if (!present.has(name)) return `${name} is missing`;
+    const { bytes, sha256 } = await digest(path.join(folder, name));
     if (bytes !== expected.bytes) return `${name} has ${bytes} bytes instead of ${expected.bytes}`;
     if (sha256 !== expected.sha256) return `${name} has other content than was written`;
   }

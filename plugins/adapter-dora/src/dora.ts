@@ -55,6 +55,7 @@ export function createDora(options: DoraOptions): Adapter {
           },
         ],
         form,
+        prepare: (frozen) => void frozen.squares(),
         // With dropout, PEFT scales what it adds for the dropped x alone: y = F x + (m/n - 1) F x' + (m/n) s B A x', F the
         // frozen layer (with PiSSA less s B0 A0). By its linearity that is F (x - x') and the form at x'.
         apply(x, tensors, context) {

@@ -116,6 +116,9 @@ describe('mergekit passthrough files', () => {
     ['no YAML', 'slices: [', /it is not YAML/],
     ['nothing', '', /no passthrough file of mergekit/],
     ['a bomb', `a: &a [1,1]\n${range(0, 9).map((i) => `${String.fromCharCode(98 + i)}: &${String.fromCharCode(98 + i)} [${`*${String.fromCharCode(97 + i)},`.repeat(9)}]`).join('\n')}`, /not YAML of use/],
+    ['brackets without end', `slices: ${'['.repeat(5000)}`, /nests lists or records deeper than 64/],
+    ['lists in lists', `slices: ${'- '.repeat(5000)}1`, /nests lists or records deeper than 64/],
+    ['a file of any length', `a: ${'x'.repeat(100_000)}`, /has 100003 characters; expected at most 100000/],
   ])('refuses %s', (_, text, message) => {
     const attempt = () => readMergekitLayers(text, 'merge.yaml');
     expect(attempt).toThrow(ModelError);

@@ -1,5 +1,6 @@
 import type { AdapterSelection, Conversation } from '@glulam/model';
-import { namedAdapter, parseChoice, type ChosenModel } from '../commands/chosen-model.js';
+import { namedAdapter, parseChoice } from '../commands/adapter-choice.js';
+import type { ChosenModel } from '../commands/chosen-model.js';
 import { GlulamError } from '../errors.js';
 
 export const chatHelp = `/help                     this

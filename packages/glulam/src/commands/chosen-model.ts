@@ -1,12 +1,11 @@
-import path from 'node:path';
-import { isAdapterFolder, type AdapterSelection, type ChosenAdapter, type Decoder } from '@glulam/model';
-import { openAdapters, type InputOptions, type NamedAdapter, type OpenAdapters } from '@glulam/trainer';
-import { overridesFrom, type Arguments } from '../arguments.js';
-import { bringInputs } from '../bring-inputs.js';
+import type { AdapterSelection, Decoder } from '@glulam/model';
+import { openAdapters, type InputOptions, type OpenAdapters } from '@glulam/trainer';
+import type { Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
-import { loadConfig, type LoadedConfig } from '../load-config.js';
-import { loadRunOrConfig, onePositional } from './command.js';
-import { isCheckpointFolder } from './merge-source.js';
+import type { LoadedConfig } from '../load-config.js';
+import { namedAdapter, parseChoice } from './adapter-choice.js';
+import { onePositional } from './command.js';
+import { loadModel } from './load-model.js';
 
 /** The options of `openChosen`, for commands' help. */
 export const adapterHelp = `  --adapter FOLDER[=WEIGHT]
@@ -35,7 +34,8 @@ export async function openChosen(
   wanted: InputOptions = {},
 ): Promise<ChosenModel> {
   const name = onePositional(args, command, 'RUN, CONFIG or BASE');
-  const { loaded, own, isBase } = await load(name, overrides, signal, wanted);
+  const { loaded, adapterFolder, isBase } = await loadModel(name, overrides, signal, wanted);
+  const own = adapterFolder === undefined ? undefined : { name, folder: adapterFolder };
   const { config, composition } = loaded;
   for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
 
@@ -64,37 +64,4 @@ export async function openChosen(
     await opened.close();
     throw error;
   }
-}
-
-async function load(
-  name: string,
-  options: Arguments['options'],
-  signal: AbortSignal,
-  wanted: InputOptions,
-): Promise<{ readonly loaded: LoadedConfig; readonly own: NamedAdapter | undefined; readonly isBase: boolean }> {
-  const overrides = overridesFrom(options);
-  if (isCheckpointFolder(name)) {
-    // Nothing is trained from here: the data that the config wants is not looked at.
-    const loaded = await loadConfig({ base: name, data: { train: 'none' } }, overrides);
-    return { loaded: await bringInputs(loaded, signal, wanted), own: undefined, isBase: true };
-  }
-  const { loaded, adapterFolder } = await loadRunOrConfig(name, overrides, signal, wanted);
-  return { loaded, own: adapterFolder === undefined ? undefined : { name, folder: adapterFolder }, isBase: false };
-}
-
-/** `FOLDER` or `FOLDER=WEIGHT`; a folder's name may have a `=` in it. */
-export function parseChoice(text: string): ChosenAdapter {
-  const at = text.lastIndexOf('=');
-  const weight = at <= 0 || at === text.length - 1 ? NaN : Number(text.slice(at + 1));
-  return Number.isNaN(weight) ? { name: text, weight: 1 } : { name: text.slice(0, at), weight };
-}
-
-/** The adapter of a run, of one of its checkpoints, or of an adapter folder, under the name that was given for it. */
-export function namedAdapter(name: string): NamedAdapter {
-  const folder = [name, path.join(name, 'adapter')].find(isAdapterFolder);
-  if (folder !== undefined) return { name, folder };
-  throw new GlulamError(
-    'RUN_NOT_FOUND',
-    `${name} is neither an adapter folder nor a run that has one; expected FOLDER or FOLDER=WEIGHT`,
-  );
 }

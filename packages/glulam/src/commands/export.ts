@@ -2,7 +2,7 @@ import { exportGguf, type GgufType } from '@glulam/model';
 import { formatBytes } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 import { onePositional, type Command } from './command.js';
-import { isCheckpointFolder, oneOf, openCheckpointSource, openMergeSource, splitOptions } from './merge-source.js';
+import { adapterHelp, oneOf, openMergeSource, splitOptions } from './merge-source.js';
 
 const types: readonly GgufType[] = ['f32', 'f16', 'bf16', 'q8_0'];
 
@@ -15,18 +15,18 @@ Writes one file that llama.cpp and its kin read: the merged model, its tokenizer
 are as for glulam merge; CHECKPOINT is a folder of Hugging Face's, such as one that glulam merge wrote. Takes a few hundred
 megabytes of memory, whatever the model's size. FILE must not exist, and is there when it is whole.
 
-  --gguf FILE     where to write
-  --type TYPE     f32, f16, bf16 or q8_0: of the matrices; norms and biases are float32 (default f16)
-  --base FOLDER   the base checkpoint, where it is not where the run or adapter says`,
+  --gguf FILE       where to write
+  --type TYPE       f32, f16, bf16 or q8_0: of the matrices; norms and biases are float32 (default f16)
+  --base FOLDER     the base checkpoint, where it is not where the run or adapter says
+${adapterHelp}`,
+  repeatable: ['adapter'],
   async run(args, signal) {
     const name = onePositional(args, 'export', 'RUN, ADAPTER, CHECKPOINT or CONFIG');
     const { own, overrides } = splitOptions('export', args, ['gguf', 'type']);
     const file = own['gguf'];
     if (file === undefined) throw new GlulamError('USAGE', 'glulam export needs a file to write: --gguf FILE');
     const type = oneOf('type', own['type'], types) ?? 'f16';
-    const { source, chatTemplate } = isCheckpointFolder(name)
-      ? openCheckpointSource(name)
-      : await openMergeSource(name, overrides, signal);
+    const { source, chatTemplate } = await openMergeSource(name, args, overrides, signal);
     const { layers, bytes, notes, file: written } = await exportGguf(source, { file, type, chatTemplate, signal });
     for (const note of notes) process.stderr.write(`note: ${note}\n`);
     process.stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);

@@ -1,21 +1,19 @@
-import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import {
   adapters,
   families,
-  isAdapterFolder,
   openCheckpoint,
   readAdapter,
+  sumSaved,
   unexpandedLayers,
   type MergeSource,
+  type SavedAdapter,
+  type SavedPart,
 } from '@glulam/model';
-import { compose } from '@glulam/plugin';
 import { describeModel, openRunTokenizer } from '@glulam/trainer';
 import type { Arguments } from '../arguments.js';
-import { overridesFrom } from '../arguments.js';
 import { GlulamError } from '../errors.js';
-import { preset } from '../preset.js';
-import { loadRunOrConfig } from './command.js';
+import { namedAdapter, parseChoice } from './adapter-choice.js';
+import { loadModel } from './load-model.js';
 
 /** A model to merge or export, with the chat template that it was trained with where that is not the base's. */
 export interface NamedSource {
@@ -25,54 +23,45 @@ export interface NamedSource {
   readonly base: string;
 }
 
-/** A run, one of its checkpoints or an adapter folder; a config file stands for its model before training. */
+/** For commands' help. */
+export const adapterHelp = `  --adapter FOLDER[=WEIGHT]
+                    a run's or adapter's folder in place of the named one's own; given more than once, their weighted sum`;
+
+/**
+ * A run, one of its checkpoints or an adapter folder, with the adapters that `--adapter` names in its stead; a config
+ * file stands for its model before training, a checkpoint for itself.
+ */
 export async function openMergeSource(
   name: string,
-  options: Arguments['options'],
+  args: Arguments,
+  overrides: Arguments['options'],
   signal: AbortSignal,
 ): Promise<NamedSource> {
-  const { loaded, adapterFolder } = await loadRunOrConfig(name, overridesFrom(options), signal, { data: false });
+  const { loaded, adapterFolder } = await loadModel(name, overrides, signal, { data: false });
   const { config, composition, baseName } = loaded;
-  for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
+  const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), shape);
+  const own = adapterFolder === undefined ? undefined : read(adapterFolder);
+  const parts = (args.lists['adapter'] ?? []).map(parseChoice).map((part): SavedPart => {
+    const saved = own !== undefined && part.name === name ? own : read(namedAdapter(part.name).folder);
+    return { ...part, saved };
+  });
+  const told = parts.length > 0 ? parts.flatMap(({ saved }) => saved.warnings) : (own?.warnings ?? []);
+  for (const warning of [...composition.warnings, ...told]) process.stderr.write(`${warning}\n`);
+
+  // As generate has it: the run's own layers, else those that the config says, else those of the first adapter.
+  const rules = own ?? (config.expansion === undefined ? parts[0]?.saved : undefined);
+  const layers =
+    rules === undefined
+      ? describeModel(config, composition, shape).layers
+      : (rules.layers ?? unexpandedLayers(shape.physicalLayers));
   const template = config.data.chatTemplate;
-  const chatTemplate =
-    template === undefined ? undefined : openRunTokenizer(config, shape.vocabularySize).chatTemplate!.source;
-  if (adapterFolder === undefined)
-    return {
-      source: { checkpoint, layers: describeModel(config, composition, shape).layers },
-      chatTemplate,
-      base: baseName,
-    };
-  const saved = readAdapter(adapterFolder, composition.all(adapters), shape);
-  for (const warning of saved.warnings) process.stderr.write(`${warning}\n`);
   return {
-    source: { checkpoint, layers: saved.layers ?? unexpandedLayers(shape.physicalLayers), saved },
-    chatTemplate,
+    source: { checkpoint, layers, saved: parts.length > 0 ? sumSaved(checkpoint, layers, parts) : own },
+    chatTemplate:
+      template === undefined ? undefined : openRunTokenizer(config, shape.vocabularySize).chatTemplate!.source,
     base: baseName,
-  };
-}
-
-/** Whether a folder is a checkpoint of Hugging Face's, and neither a run nor an adapter. */
-export function isCheckpointFolder(folder: string): boolean {
-  const config = path.join(folder, 'config.json');
-  if (!existsSync(config) || isAdapterFolder(folder)) return false;
-  try {
-    return (
-      typeof (JSON.parse(readFileSync(config, 'utf8')) as { model_type?: unknown } | null)?.model_type === 'string'
-    );
-  } catch {
-    return false; // whoever reads it as a run's config says what is wrong with it
-  }
-}
-
-export function openCheckpointSource(folder: string): NamedSource {
-  const checkpoint = openCheckpoint(folder, compose(preset()).all(families));
-  return {
-    source: { checkpoint, layers: unexpandedLayers(checkpoint.shape.physicalLayers) },
-    chatTemplate: undefined,
-    base: folder,
   };
 }
 

@@ -6,7 +6,7 @@ import { formatBytes } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 import { progressLine } from '../progress-line.js';
 import { onePositional, type Command } from './command.js';
-import { isCheckpointFolder } from './merge-source.js';
+import { isCheckpointFolder } from './load-model.js';
 
 export const pushCommand: Command = {
   name: 'push',

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { LinearSite } from '../adapter.js';
 import { ModelError } from '../errors.js';
 import { isEmpty } from '../peft-fields.js';
+import { quoteValue } from '../quote-value.js';
 import type { LowRankOptions } from './low-rank-options.js';
 import { usesPrincipal } from './low-rank-site.js';
 import { rankAt } from './ranks.js';
@@ -49,7 +50,7 @@ export function lowRankFromPeft<Options extends LowRankOptions>(
   if (config['peft_type'] !== 'LORA' || (config['use_dora'] === true) !== useDora) return undefined;
   const faults = Object.entries(config).flatMap(([field, value]) => {
     if (isEmpty(value) || field in schema.shape || harmless.has(field)) return [];
-    const said = `${field} is ${JSON.stringify(value).slice(0, 200)}`;
+    const said = `${field} is ${quoteValue(value)}`;
     const allowed = plainValues[field];
     if (allowed === undefined)
       return [
@@ -63,7 +64,7 @@ export function lowRankFromPeft<Options extends LowRankOptions>(
   const start = config['init_lora_weights'];
   if (!plainStarts.includes(start))
     faults.push(
-      `init_lora_weights is ${JSON.stringify(start)}, for which PEFT changes the base: save the adapter with path_initial_model_for_weight_conversion, which makes it one for the base as it is`,
+      `init_lora_weights is ${quoteValue(start)}, for which PEFT changes the base: save the adapter with path_initial_model_for_weight_conversion, which makes it one for the base as it is`,
     );
   const known = Object.keys(schema.shape).filter(
     (field) => field !== 'init_lora_weights' && config[field] !== undefined,

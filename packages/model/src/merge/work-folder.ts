@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, open, readdir, rm, statfs } from 'node:fs/promises';
+import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { isRunning, publishFolder, writeFileAtomic } from '@glulam/tensors';
+import { publishFolder, writeFileAtomic } from '@glulam/tensors';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
+import { lockFolder } from './work-lock.js';
 
 /** A folder that is being filled beside the place where it will stand, and that outlives the process. */
 export interface WorkFolder {
@@ -32,9 +33,9 @@ const progressSchema = z.object({ fingerprint: z.string(), finished: z.record(z.
 export async function openWorkFolder(target: string, fingerprint: string): Promise<WorkFolder> {
   checkFree(target);
   const folder = path.join(path.dirname(target), `.${path.basename(target)}.merging`);
-  const [content, lock, progress] = ['content', 'lock', 'progress.json'].map((name) => path.join(folder, name)) as [string, string, string]; // prettier-ignore
+  const [content, progress] = ['content', 'progress.json'].map((name) => path.join(folder, name)) as [string, string];
   await mkdir(content, { recursive: true });
-  await takeLock(lock, folder);
+  const lock = await lockFolder(folder);
   const noted = readProgress(progress);
   const finished = new Map(noted?.fingerprint === fingerprint ? Object.entries(noted.finished) : []);
   for (const name of await readdir(content))
@@ -55,7 +56,7 @@ export async function openWorkFolder(target: string, fingerprint: string): Promi
       await publishFolder(content, target);
       await remove();
     },
-    release: () => rm(lock, { force: true }),
+    release: lock.release,
     remove,
   };
 }
@@ -80,27 +81,6 @@ export async function checkRoom(folder: string, bytes: number): Promise<void> {
     'OUTPUT_UNUSABLE',
     `the disk of ${place} has room for ${gigabytes(room)}, ${gigabytes(bytes)} are to be written; make room, or name a place on another disk`,
   );
-}
-
-async function takeLock(lock: string, folder: string): Promise<void> {
-  for (;;) {
-    try {
-      const file = await open(lock, 'wx');
-      await file.writeFile(String(process.pid));
-      await file.close();
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const owner = Number(readFileSync(lock, 'utf8'));
-    if (owner > 0 && isRunning(owner)) {
-      throw new ModelError(
-        'OUTPUT_UNUSABLE',
-        `process ${owner} is writing ${folder} at this moment; wait for it, or name another place (if it is no merge of Glulam's, remove that folder)`,
-      );
-    }
-    await rm(lock, { force: true });
-  }
 }
 
 /** undefined where nothing is noted, or a note that no one can read: both mean to begin anew. */

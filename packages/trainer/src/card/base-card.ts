@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { parse } from 'yaml';
+import { readYaml } from '@glulam/model';
 
 /** What the card of a base says of its licence; all undefined where it has none, or it says nothing. */
 export interface BaseLicence {
@@ -15,9 +15,11 @@ export function readBaseLicence(folder: string): BaseLicence {
   const file = path.join(folder, 'README.md');
   if (!existsSync(file)) return { hasCard: false };
   const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readFileSync(file, 'utf8'))?.[1];
+  // Some cards have megabytes of results besides, which are not looked at.
+  const licence = front?.match(/^license(?:_name|_link)?:.*(?:\r?\n[ \t]+.*)*/gm)?.join('\n') ?? '';
   let fields: unknown;
   try {
-    fields = parse(front ?? '');
+    fields = readYaml(licence);
   } catch {
     fields = undefined; // not YAML: it says nothing that can be repeated
   }

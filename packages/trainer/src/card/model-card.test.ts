@@ -131,6 +131,9 @@ test('the licence is that of the base’s card', () => {
   }
   write('---\r\nlicense: other\r\nlicense_name: llama2\r\nlicense_link: LICENSE.txt\r\n---\r\n');
   expect(readBaseLicence(folder)).toEqual({ hasCard: true, license: 'other', name: 'llama2', link: 'LICENSE.txt' });
+  // Results of any length stand beside it, which nobody reads for a licence.
+  write(`---\nmodel-index: [${'{"x": 1},'.repeat(100_000)}]\nlicense: other\nlicense_link: >-\n  LICENSE.txt\ntags: [\n---\n`);
+  expect(readBaseLicence(folder)).toEqual({ hasCard: true, license: 'other', link: 'LICENSE.txt' });
 }); // prettier-ignore
 
 test('an edited card is not written over', async () => {

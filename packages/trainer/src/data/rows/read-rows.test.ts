@@ -6,7 +6,6 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { TrainerError } from '../../errors.js';
 import type { DataRow } from './data-row.js';
-import { readParquet } from './read-parquet.js';
 import { readRows } from './read-rows.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'glulam-rows-'));
@@ -178,51 +177,4 @@ test('an aborted signal ends the reading with its reason', async () => {
     })();
     await expect(reading).rejects.toThrow('enough');
   }
-});
-
-describe('whatever the bytes, there are rows or a TrainerError', () => {
-  const samples: [string, Uint8Array][] = [
-    ['.jsonl', Buffer.from('{"a":"é 🙂","b":[1,2]}\r\n\n{"a":null}\n{"c":{"d":"\\u00e9"}}')],
-    ['.json', Buffer.from('[{"a":"é 🙂","b":[1,2]}, {"a":null},\n{"c":{"d":"\\u00e9\\""}}]')],
-    ['.parquet', parquet()],
-  ];
-  const wanted = process.env['GLULAM_FUZZ_RUNS'];
-  const damage = fc.oneof(
-    fc.record({ kind: fc.constant('cut' as const), at: fc.nat() }),
-    fc.record({ kind: fc.constant('flip' as const), at: fc.nat(), bit: fc.nat(7) }),
-    fc.record({ kind: fc.constant('set' as const), at: fc.nat(), byte: fc.nat(255) }),
-    fc.record({ kind: fc.constant('insert' as const), at: fc.nat(), bytes: fc.uint8Array({ maxLength: 9 }) }),
-  );
-  test.each(samples)('%s', { timeout: 600_000 }, async (ending, good) => {
-    // Each Parquet file takes a worker.
-    const runs = Number(wanted ?? (ending === '.parquet' ? 80 : 400));
-    const readable = async (bytes: Uint8Array): Promise<void> => {
-      const file = fileOf(ending, bytes);
-      try {
-        // A damaged Parquet file may ask for any number of values: its worker is ended soon here.
-        const rows = ending === '.parquet' ? readParquet(file, undefined, 1) : readRows(file);
-        for await (const { number } of rows) expect(number).toBeGreaterThan(0);
-      } catch (error) {
-        if (!(error instanceof TrainerError)) throw error;
-        expect(['DATA_INVALID', 'DATA_UNREADABLE']).toContain(error.code);
-      } finally {
-        rmSync(file);
-      }
-    };
-    await readable(good);
-    const slow = { timeout: 10_000, numRuns: runs };
-    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), readable), { ...slow, seed: 1 });
-    const damaged = fc.array(damage, { minLength: 1, maxLength: 4 }).map((changes) => {
-      let bytes = Buffer.from(good);
-      for (const change of changes) {
-        const at = change.at % (bytes.length + 1);
-        if (change.kind === 'cut') bytes = bytes.subarray(0, at);
-        else if (change.kind === 'insert')
-          bytes = Buffer.concat([bytes.subarray(0, at), change.bytes, bytes.subarray(at)]);
-        else if (at < bytes.length) bytes[at] = change.kind === 'flip' ? bytes[at]! ^ (1 << change.bit) : change.byte;
-      }
-      return bytes;
-    });
-    await fc.assert(fc.asyncProperty(damaged, readable), { ...slow, seed: 2 });
-  });
 });

@@ -1,0 +1,41 @@
+import { parseDocument } from 'yaml';
+import { ModelError } from './errors.js';
+
+/** Of what is not YAML the library takes the square of its length. */
+const longest = 100_000;
+const deepest = 64;
+
+/**
+ * Whether brackets, or list marks in a row, nest deeper than `deepest`. The library goes down by recursion: some hundreds
+ * take it seconds, and a few thousand have ended the process.
+ */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (const character of text) {
+    if (character === '[' || character === '{') depth += 1;
+    else if (character === ']' || character === '}') depth = Math.max(0, depth - 1);
+    if (depth > deepest) return true;
+  }
+  return new RegExp(`(?:[-?:][ \\t]+){${deepest + 1}}`).test(text);
+}
+
+/**
+ * A YAML text as values, in bounded time and memory whatever it holds.
+ *
+ * @throws ModelError YAML_INVALID; the message begins with "it", for the caller to name the file
+ */
+export function readYaml(text: string): unknown {
+  const refused = (message: string, cause?: unknown): ModelError => new ModelError('YAML_INVALID', message, { cause });
+  if (text.length > longest) throw refused(`it has ${text.length} characters; expected at most ${longest}`);
+  if (isDeep(text))
+    throw refused(`it nests lists or records deeper than ${deepest}; files for Glulam need ten at most`);
+  const document = parseDocument(text, { logLevel: 'silent' });
+  const fault = document.errors[0];
+  if (fault !== undefined) throw refused(`it is not YAML (${fault.message})`, fault);
+  try {
+    // What a few aliases of aliases stand for would fill any memory: the library stops at so many.
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw refused(`it is not YAML of use (${(cause as Error).message})`, cause);
+  }
+}
