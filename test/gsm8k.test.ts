@@ -71,7 +71,10 @@ describe('gsm8k', () => {
   test('what cannot be evaluated is refused with the reason', async () => {
     const bad = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-gsm8k-')), 'bad.jsonl');
     const cases: [object, RegExp][] = [
-      [{ examples: undefined }, /draws 5 examples for its prompts; name a file of them as examples, or set shots to 0/],
+      [
+        { examples: undefined },
+        /draws 5 examples for its prompts; name a file of them as examples, set shots to 0, or choose the profile cot/,
+      ],
       [{ file: `${bad}.gone` }, /cannot read .*bad.jsonl.gone/],
       [{ examples: file, shots: 65 }, /has 64 problems; expected at least 65/],
       [

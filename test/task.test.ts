@@ -16,6 +16,9 @@ const written = (ending: string, text: string): string => {
   writeFileSync(file, text);
   return file;
 };
+const problems = path.resolve(import.meta.dirname, '../examples/data/word-problems.heldout.jsonl');
+const sums =
+  'output_type: generate_until\ndoc_to_text: question\ndoc_to_target: answer\ngeneration_kwargs: { max_gen_toks: 6 }\n';
 const rowsOf = (rows: readonly unknown[]): string =>
   written('jsonl', rows.map((row) => JSON.stringify(row)).join('\n'));
 
@@ -27,7 +30,7 @@ async function open() {
 testEvaluator(taskEvaluator, {
   options: [
     { file: path.join(fixtures, 'quiz.yaml'), limit: 3 },
-    { file: path.join(fixtures, 'sums.yaml'), limit: 6, batch: 1 },
+    { file: written('yaml', sums), data: problems, limit: 6, batch: 1 },
   ],
   open,
 });
@@ -128,8 +131,8 @@ describe('task', () => {
       return (await evaluate(task, [{ q: 'Question: 1 + 1?\nAnswer:', a }])).scores['exact_match'];
     };
     expect(await score(` ${text.trim()}\n`)).toBe(1);
-    expect(await score(`SURE: ${text.toUpperCase()}!`)).toBe(0);
-    expect(await score(`SURE: ${text.toUpperCase()}!`, [metric])).toBe(1);
+    expect(await score(`SURE: ${text.trim().toUpperCase()}!`)).toBe(0);
+    expect(await score(`SURE: ${text.trim().toUpperCase()}!`, [metric])).toBe(1);
   });
 
   test.each<[string, string | object, RegExp]>([
