@@ -73,7 +73,7 @@ describe('glulam eval --samples', () => {
     expect(await evaluate('--limit', '1')).toMatchObject({ code: 1, err: expect.stringMatching(/options.limit: was not set, is 1/) as string }); // prettier-ignore
     expect(await evaluate('--precision', 'float32', '--expansion', '{"kind":"layer_map","layer_map":[[0,7]]}')).toMatchObject({ code: 1, err: expect.stringMatching(/SAMPLES_UNUSABLE[^]*model: was "/) as string }); // prettier-ignore
     writeFileSync(rows, '{"question":"1 + 1?","answer":"#### 3"}\n');
-    expect(await evaluate()).toMatchObject({ code: 1, err: expect.stringMatching(/sample 0 was written with another expected/) as string }); // prettier-ignore
+    expect(await evaluate()).toMatchObject({ code: 1, err: expect.stringMatching(/has sample 0 with another expected/) as string }); // prettier-ignore
   });
 });
 

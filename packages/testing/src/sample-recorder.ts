@@ -15,7 +15,7 @@ export function createSampleRecorder(recorded: readonly Sample[] = []): SampleRe
     written,
     openSamples: () =>
       Promise.resolve({
-        recorded: new Map(recorded.map((sample) => [sample.id, sample])),
+        recall: ({ id }) => recorded.find((sample) => sample.id === id),
         write: (sample: Sample) => void written.push(JSON.parse(JSON.stringify(sample)) as Sample),
       }),
   };

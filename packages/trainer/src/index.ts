@@ -24,7 +24,7 @@ export { meanLoss } from './mean-loss.js';
 export { meanScore } from './mean-score.js';
 export type { OpenEvaluator } from './open-evaluators.js';
 export { openEvaluators } from './open-evaluators.js';
-export type { Sample, SampleLog } from './samples/sample.js';
+export type { AskedSample, Sample, SampleLog } from './samples/sample.js';
 export type { GenerateAnswersOptions, TextQuestion } from './samples/generate-answers.js';
 export { generateAnswers } from './samples/generate-answers.js';
 export type { ChoiceQuestion } from './samples/score-choices.js';

@@ -29,7 +29,7 @@ export async function* evaluateAll(
       model ??= await fingerprintModel(context.decoder, context.tokenizer);
       const place = path.join(samples!, `${name}.jsonl`);
       file = openSampleLog(place, { evaluator: name, kind, options, model }, { onOther });
-      if (file.recorded.size > 0) warn?.(`goes on from the ${file.recorded.size} samples in ${place}`);
+      if (file.size > 0) warn?.(`goes on from the ${file.size} samples in ${place}`);
       return file;
     };
     try {

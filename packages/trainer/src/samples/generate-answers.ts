@@ -1,6 +1,5 @@
 import { generateMany, type GenerationRequest } from '@glulam/model';
 import type { EvaluationContext } from '../evaluator.js';
-import { recall } from './recall.js';
 import type { Sample } from './sample.js';
 
 /** A question that is answered by a text. */
@@ -46,7 +45,7 @@ export async function generateAnswers(
     const group = questions
       .slice(first, first + size)
       .map(({ prompt, expected, grade }, i) => ({ asked: { id: first + i, prompt, expected }, grade }));
-    const known = group.flatMap(({ asked }) => recall(log, asked) ?? []);
+    const known = group.flatMap(({ asked }) => log?.recall(asked) ?? []);
     if (known.length === group.length) {
       samples.push(...known);
       continue;

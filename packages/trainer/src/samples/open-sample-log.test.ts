@@ -30,8 +30,9 @@ test('samples are found again, and the file of an evaluation in sittings is that
       // What a kill leaves of the line that was being written.
       appendFileSync(file, JSON.stringify(sample(4)).slice(0, cut));
       const log = openSampleLog(file, evaluation, { onOther: 'refuse' });
-      expect(new Set(log.recorded.keys())).toEqual(new Set(order.slice(0, count)));
-      for (const [id, found] of log.recorded) expect(found).toEqual(sample(id));
+      expect(log.size).toBe(count);
+      for (const [at, id] of order.entries())
+        expect(log.recall(sample(id))).toEqual(at < count ? sample(id) : undefined);
       log.close();
       await write(file, order.map((id) => sample(id))); // prettier-ignore
       expect(readFileSync(file, 'utf8')).toBe(readFileSync(whole, 'utf8'));
@@ -52,9 +53,9 @@ test('a header that was cut short is written again', async () => {
 test('of a sample that came out otherwise the later one counts', async () => {
   const file = place();
   await write(file, [sample(0), sample(1, 'first')], false);
-  await write(file, [sample(1, 'second')]);
+  await write(file, [sample(0), sample(1, 'second')]);
   const log = openSampleLog(file, evaluation, { onOther: 'refuse' });
-  expect([...log.recorded.values()]).toEqual([sample(0), sample(1, 'second')]);
+  expect([0, 1].map((id) => log.recall(sample(id)))).toEqual([sample(0), sample(1, 'second')]);
   expect(readFileSync(file, 'utf8')).not.toContain('first');
   log.close();
 });
@@ -68,9 +69,25 @@ test('samples of another evaluation are refused with the difference, or replaced
   );
   expect(readFileSync(file, 'utf8')).toContain('text 0');
   const log = openSampleLog(file, other, { onOther: 'replace' });
-  expect(log.recorded.size).toBe(0);
+  expect(log.size).toBe(0);
   log.close();
   expect(readFileSync(file, 'utf8')).toBe(`${JSON.stringify({ evaluation: other })}\n`);
+});
+
+test('a question that is asked otherwise now is refused, or answered anew', async () => {
+  const file = place();
+  await write(file, [sample(0), sample(1), sample(2)]);
+  const changed = { ...sample(1), expected: [7] };
+  const refusing = openSampleLog(file, evaluation, { onOther: 'refuse' });
+  expect(() => refusing.recall(changed)).toThrow(/has sample 1 with another expected \(\[1\]; now \[7\]\)/);
+  refusing.close();
+  const log = openSampleLog(file, evaluation, { onOther: 'replace' });
+  expect([sample(0), changed].map((each) => log.recall(each))).toEqual([sample(0), undefined]);
+  log.write(changed);
+  await log.finish();
+  log.close();
+  // The third was not asked.
+  expect(readFileSync(file, 'utf8').trim().split('\n').slice(1).map((line) => JSON.parse(line) as Sample)).toEqual([sample(0), changed]); // prettier-ignore
 });
 
 test('what is no file of samples is refused and left as it is', async () => {
@@ -82,6 +99,8 @@ test('what is no file of samples is refused and left as it is', async () => {
     [`${good}{"identity": 1}\n`, /line 3 that is no sample/],
     ['{"question": "x"}\n', /its first line does not say what was evaluated/],
     ['notes\n', /its first line does not say what was evaluated/],
+    // Nothing is cut off a file that is somebody else's.
+    ['notes', /its first line does not say what was evaluated/],
   ] as const) {
     writeFileSync(file, text);
     expect(() => openSampleLog(file, evaluation, { onOther: 'refuse' })).toThrow(message);

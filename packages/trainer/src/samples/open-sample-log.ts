@@ -3,7 +3,7 @@ import { writeFileAtomic } from '@glulam/tensors';
 import { configDifference } from '../config-difference.js';
 import { TrainerError } from '../errors.js';
 import { openReportFile } from '../report-file.js';
-import type { Sample, SampleLog } from './sample.js';
+import type { AskedSample, Sample, SampleLog } from './sample.js';
 
 /** What decides an evaluation's samples: those of a file with another one are not gone on with. */
 export interface EvaluationIdentity {
@@ -16,7 +16,9 @@ export interface EvaluationIdentity {
 }
 
 export interface SampleFile extends SampleLog {
-  /** Leave the file as an evaluation writes it that was never cut: the samples in order, each once. */
+  /** Samples of earlier sittings. */
+  readonly size: number;
+  /** Leave the file as an evaluation writes it that was never cut: what was asked, in order, each once. */
   finish(): Promise<void>;
   close(): void;
 }
@@ -25,8 +27,9 @@ export interface SampleFile extends SampleLog {
  * The samples of one evaluation as JSON lines, the first of which says what was evaluated. What a kill cut short is taken
  * off the file.
  *
- * @param onOther what happens to a file of another evaluation: it is an error, or it is replaced
- * @throws TrainerError SAMPLES_UNUSABLE, here and in `write`
+ * @param onOther what happens to samples of another evaluation, or of a question that is asked otherwise now: they are an
+ *   error, or are replaced
+ * @throws TrainerError SAMPLES_UNUSABLE, here and in `recall` and `write`
  */
 export function openSampleLog(
   file: string,
@@ -34,59 +37,75 @@ export function openSampleLog(
   { onOther }: { readonly onOther: 'refuse' | 'replace' },
 ): SampleFile {
   const header = `${JSON.stringify({ evaluation })}\n`;
-  const before = readLines(file);
-  const difference = before === undefined ? [] : differenceOf(before[0]!, header);
+  const text = existsSync(file) ? guarded(file, () => readFileSync(file, 'utf8')) : '';
+  const [first, ...lines] = wholeLines(text);
+  const isNew = header.startsWith(text); // nothing, or a header that a kill cut short
+  const difference = isNew || first === header ? [] : differenceOf(first ?? text, header);
   if (difference.length > 0 && onOther === 'refuse') {
     throw unusable(
       file,
       `holds the samples of another evaluation:\n  ${difference.join('\n  ')}\nName another place for these, or remove the file`,
     );
   }
-  const isSame = before !== undefined && difference.length === 0;
-  if (!isSame) rmSync(file, { force: true });
-  const lines = isSame ? before.slice(1) : [];
-  const recorded = new Map<number, Sample>();
-  lines.forEach((line, index) => {
-    const sample = parse(line, file, index + 2);
-    recorded.set(sample.id, sample);
-  });
-  let isInOrder = lines.length === recorded.size && isAscending([...recorded.keys()]);
-  let last = [...recorded.keys()].reduce((most, id) => Math.max(most, id), -1);
-  const all = new Map(recorded);
+  const goesOn = !isNew && difference.length === 0;
+  // The samples in the file as they count, the ids of its lines, and the samples of this sitting.
+  const known = new Map<number, Sample>();
+  const order: number[] = [];
+  const asked = new Set<number>();
+  if (goesOn) {
+    lines.forEach((line, index) => {
+      const sample = parse(line, file, index + 2);
+      known.set(sample.id, sample);
+      order.push(sample.id);
+    });
+    const size = Buffer.byteLength(header + lines.join(''));
+    guarded(file, () => truncateSync(file, size));
+  } else rmSync(file, { force: true });
+  const earlier = new Map(known);
   const log = guarded(file, () => openReportFile(file));
-  const append = (text: string): void => guarded(file, () => log.append(Buffer.from(text)));
+  const append = (line: string): void => guarded(file, () => log.append(Buffer.from(line)));
   if (log.sizeBefore === 0) append(header);
   return {
-    recorded,
+    size: earlier.size,
+    recall(question) {
+      const sample = earlier.get(question.id);
+      const fault = sample === undefined ? undefined : askedOtherwise(sample, question);
+      if (fault !== undefined && onOther === 'refuse') throw unusable(file, fault);
+      if (sample === undefined || fault !== undefined) return undefined;
+      asked.add(sample.id);
+      return sample;
+    },
     write(sample) {
+      asked.add(sample.id);
       const line = JSON.stringify(sample);
-      const known = all.get(sample.id);
-      if (known !== undefined && JSON.stringify(known) === line) return;
+      if (JSON.stringify(known.get(sample.id)) === line) return;
       append(`${line}\n`);
-      isInOrder &&= sample.id > last;
-      last = Math.max(last, sample.id);
-      all.set(sample.id, sample);
+      known.set(sample.id, sample);
+      order.push(sample.id);
     },
     async finish() {
-      if (isInOrder) return;
-      const ordered = [...all.values()].sort((a, b) => a.id - b.id);
-      await writeFileAtomic(file, header + ordered.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+      const ids = [...asked].sort((a, b) => a - b);
+      if (ids.length === order.length && ids.every((id, i) => order[i] === id)) return;
+      await writeFileAtomic(file, header + ids.map((id) => `${JSON.stringify(known.get(id))}\n`).join(''));
     },
     close: () => log.close(),
   };
 }
 
-/** The whole lines of a file, undefined if it has none; one that was cut short is taken off it. */
-function readLines(file: string): string[] | undefined {
-  if (!existsSync(file)) return undefined;
-  const text = guarded(file, () => readFileSync(file, 'utf8'));
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  if (whole.length < text.length) guarded(file, () => truncateSync(file, Buffer.byteLength(whole)));
-  return whole === '' ? undefined : whole.slice(0, -1).split('\n');
+/** The lines of a text with their line feeds, but for a last one without. */
+const wholeLines = (text: string): string[] => text.match(/[^\n]*\n/g) ?? [];
+
+/** What differs: scores of both questions must not come into one evaluation. */
+function askedOtherwise(sample: Sample, question: AskedSample): string | undefined {
+  for (const key of ['prompt', 'choices', 'expected'] as const) {
+    const [before, now] = [sample[key], question[key]].map((value) => JSON.stringify(value));
+    if (before !== now)
+      return `has sample ${sample.id} with another ${key} (${before}; now ${now}): the evaluator's data changed since. Name another place for these samples, or remove the file`;
+  }
+  return undefined;
 }
 
 function differenceOf(line: string, header: string): string[] {
-  if (`${line}\n` === header) return [];
   const [before, now] = [line, header].map((text) => {
     try {
       return (JSON.parse(text) as { evaluation?: unknown } | null)?.evaluation;
@@ -106,8 +125,6 @@ function parse(line: string, file: string, number: number): Sample {
   }
   throw unusable(file, `has a line ${number} that is no sample: it was changed; remove that line or the file`);
 }
-
-const isAscending = (ids: readonly number[]): boolean => ids.every((id, i) => i === 0 || id > ids[i - 1]!);
 
 function guarded<T>(file: string, work: () => T): T {
   try {

@@ -17,10 +17,13 @@ export interface Sample {
   readonly scores: Readonly<Record<string, number>>;
 }
 
+/** What decides whether a sample answers a question. */
+export type AskedSample = Pick<Sample, 'id' | 'prompt' | 'choices' | 'expected'>;
+
 /** Where an evaluation's samples are written down, and found again when it was cut. */
 export interface SampleLog {
-  /** Those that an earlier sitting of the same evaluation, on the same model, wrote. */
-  readonly recorded: ReadonlyMap<number, Sample>;
-  /** Keep a sample at once. One that is recorded already and the same is not written twice. */
+  /** What an earlier sitting of the same evaluation, on the same model, wrote of a question. */
+  recall(asked: AskedSample): Sample | undefined;
+  /** Keep a sample at once. One that is there already and the same is not written twice. */
   write(sample: Sample): void;
 }

@@ -1,6 +1,5 @@
 import { scoreContinuations } from '@glulam/model';
 import type { EvaluationContext } from '../evaluator.js';
-import { recall } from './recall.js';
 import type { Sample } from './sample.js';
 
 /** A question with answers to choose from. */
@@ -32,7 +31,7 @@ export async function scoreChoices(
   for (const [id, { prompt, choices, expected, grade }] of questions.entries()) {
     signal.throwIfAborted();
     const asked = { id, prompt, choices, expected };
-    let sample = recall(log, asked);
+    let sample = log?.recall(asked);
     if (sample === undefined) {
       const isTooLong = choices.some((choice) => tokenizer.encode(prompt + choice).length > maxPositions);
       if (isTooLong) sample = { ...asked, scores: Object.fromEntries(names.map((name) => [name, 0])) };
