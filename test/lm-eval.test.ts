@@ -36,7 +36,7 @@ test.each<[string, EvaluatorContribution<never>, object, Record<string, string>]
     .open(evaluator.schema.parse(options))
     .evaluate({ decoder, tokenizer, heldOut: [], signal, openSamples: samples.openSamples });
   const reference = readJsonLines(path.join(fixtures, `${name}.samples.jsonl`)) as Parameters<typeof compareSamples>[1];
-  const { compared, differences } = compareSamples(samples.written, reference as never, names);
+  const { compared, differences } = compareSamples(samples.written, reference, names);
   expect(differences).toEqual([]);
   expect(compared).toBeGreaterThanOrEqual(5);
 });

@@ -1,5 +1,11 @@
-import { parse, Template, tokenize } from '@huggingface/jinja';
+import * as jinja from '@huggingface/jinja';
 import { TrainerError } from '@glulam/trainer';
+
+// The package's types of these are in files that it names without their endings, which TypeScript does not find.
+const { parse, tokenize } = jinja as unknown as {
+  tokenize(source: string): unknown;
+  parse(tokens: unknown): unknown;
+};
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -31,16 +37,18 @@ export function createField(source: string, name: string): Field {
       },
     };
   }
-  const template = new Template('');
+  const template = new jinja.Template('');
+  let program: unknown;
   try {
     // As the harness reads templates: Jinja's own white space, and the last line feed kept, of which one is taken off.
-    template.parsed = parse(tokenize(source.endsWith('\n') ? `${source}\n` : source));
+    program = parse(tokenize(source.endsWith('\n') ? `${source}\n` : source));
   } catch (cause) {
     throw new TrainerError('CONFIG_INVALID', `${name} cannot be parsed as Jinja: ${(cause as Error).message}`, {
       cause,
     });
   }
-  const columns = columnsOf(template.parsed);
+  Object.assign(template, { parsed: program });
+  const columns = columnsOf(program);
   return {
     isColumn: false,
     read(row) {

@@ -35,6 +35,9 @@ export function summarizeSamples(
     counts['too_long'] = tooLong;
     warn?.(`${tooLong} of ${length} questions exceed ${positions} and score as wrong`);
   }
-  const means = names.map((name) => meanScore(name, samples.map(({ scores }) => scores[name]!))); // prettier-ignore
-  return { ...Object.assign({}, ...means), questions: length, ...counts };
+  const means = names.flatMap((name) => {
+    const values = samples.map(({ scores }) => scores[name]!);
+    return Object.entries(meanScore(name, values));
+  });
+  return { ...Object.fromEntries(means), questions: length, ...counts };
 }
