@@ -71,16 +71,24 @@ describe('gsm8k', () => {
   test('what cannot be evaluated is refused with the reason', async () => {
     const bad = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-gsm8k-')), 'bad.jsonl');
     const cases: [object, RegExp][] = [
-      [{ examples: undefined }, /draws 5 examples for its prompts; name a file of them as examples, or set shots to 0/],
+      [
+        { examples: undefined },
+        /draws 5 examples for its prompts; name a file of them as examples, set shots to 0, or choose the profile cot/,
+      ],
       [{ file: `${bad}.gone` }, /cannot read .*bad.jsonl.gone/],
       [{ examples: file, shots: 65 }, /has 64 problems; expected at least 65/],
-      [{ shots: 600 }, /exceeds the model's 2048 positions; lower evaluate.evaluators' shots/],
+      [
+        { shots: 60 },
+        /all 64 questions, with what is to follow them, exceed the 2048 positions of the model; put fewer/,
+      ],
+      [{ profile: 'cot' }, /has examples of its own in the profile cot; leave the option examples out/],
+      [{ profile: 'cot', examples: undefined, shots: 9 }, /has 8 examples in the profile cot; got shots 9/],
     ];
     for (const [options, message] of cases) await expect(evaluate(options)).rejects.toThrow(message);
     for (const [text, message] of [
-      ['', /has no problems/],
+      ['', /has no row that can be asked: it is empty/],
       ['{"question": "x"', /bad.jsonl:1 is not JSON/],
-      ['{"question": "x", "answer": 4}', /bad.jsonl:1 is no problem: expected \{ question, answer \} as texts/],
+      ['{"question": "x", "answer": 4}', /no row that can be asked:\n {2}1 row \(1\): answer: .*expected string/],
     ] as const) {
       writeFileSync(bad, text);
       await expect(evaluate({ file: bad })).rejects.toThrow(message);

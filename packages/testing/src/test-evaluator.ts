@@ -1,5 +1,6 @@
 import type { EvaluationContext, EvaluatorContribution } from '@glulam/trainer';
 import { describe, expect, test } from 'vitest';
+import { createSampleRecorder } from './sample-recorder.js';
 
 export interface EvaluatorCases {
   readonly options: readonly unknown[];
@@ -7,7 +8,10 @@ export interface EvaluatorCases {
   open(): Promise<EvaluationContext & { close(): Promise<void> }>;
 }
 
-/** The contract of an evaluator: finite numbers, the same each time, and nothing left behind. */
+/**
+ * The contract of an evaluator: finite numbers, the same each time, and nothing left behind. Where it tells samples, they
+ * say in JSON what was asked and what came of it, and scores do not depend on how many of them an earlier sitting wrote.
+ */
 export function testEvaluator(contribution: EvaluatorContribution, { options, open }: EvaluatorCases): void {
   describe(`evaluator ${contribution.kind}`, () => {
     test.each(options)('%j: scores are finite and repeat; no tensor is left', async (given) => {
@@ -19,6 +23,27 @@ export function testEvaluator(contribution: EvaluatorContribution, { options, op
       for (const [name, score] of Object.entries(scores)) expect(Number.isFinite(score), name).toBe(true);
       expect(await evaluator.evaluate(context)).toEqual(scores);
       expect(context.decoder.engine.memory()).toEqual(before);
+      await context.close();
+    });
+    test.each(options)('%j: an interrupted evaluation goes on, and ends with the same scores', async (given) => {
+      const context = await open();
+      const evaluator = contribution.open(contribution.schema.parse(given));
+      const whole = createSampleRecorder();
+      const scores = await evaluator.evaluate({ ...context, openSamples: whole.openSamples });
+      expect(await evaluator.evaluate(context)).toEqual(scores);
+      const samples = [...whole.written].sort((a, b) => a.id - b.id);
+      expect(samples.map(({ id }) => id)).toEqual(samples.map((_, id) => id));
+      for (const sample of samples) {
+        expect(sample.prompt).toEqual(expect.any(String));
+        expect(Object.keys(sample.scores).length).toBeGreaterThan(0);
+      }
+      for (const count of [Math.floor(samples.length / 2), samples.length]) {
+        const resumed = createSampleRecorder(samples.slice(0, count));
+        expect(await evaluator.evaluate({ ...context, openSamples: resumed.openSamples })).toEqual(scores);
+        // What is written again is what was written before.
+        for (const sample of resumed.written) expect(sample).toEqual(samples[sample.id]);
+        if (count === samples.length) expect(resumed.written).toEqual([]);
+      }
       await context.close();
     });
     test.each(options)('%j: ends when it is aborted', async (given) => {

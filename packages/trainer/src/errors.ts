@@ -13,6 +13,7 @@ export type TrainerErrorCode =
   | 'RUN_INVALID'
   | 'RUN_CHANGED'
   | 'RUN_WRITE_FAILED'
+  | 'SAMPLES_UNUSABLE'
   | 'REPORT_UNWRITABLE';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */

@@ -2,6 +2,7 @@ import type { Decoder, Tokenizer } from '@glulam/model';
 import { point } from '@glulam/plugin';
 import type { z } from 'zod';
 import type { Example } from './batches.js';
+import type { SampleLog } from './samples/sample.js';
 
 /** What an evaluator may look at; it leaves the model as it found it. */
 export interface EvaluationContext {
@@ -10,6 +11,13 @@ export interface EvaluationContext {
   /** Held-out examples; empty if the config names none. */
   readonly heldOut: readonly Example[];
   readonly signal: AbortSignal;
+  /**
+   * Where every sample is kept as it is scored, and what an interrupted evaluation kept before; absent where nobody wants
+   * them. `generateAnswers` and `scoreChoices` see to it.
+   */
+  openSamples?(): Promise<SampleLog>;
+  /** For people: what was left out, or looks wrong. */
+  warn?(message: string): void;
 }
 
 /** Scores a model: names to numbers, such as `{ loss: 2.19 }`. */

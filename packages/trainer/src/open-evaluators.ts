@@ -3,17 +3,39 @@ import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { evaluators, type Evaluator } from './evaluator.js';
 
-/** The evaluators that a config chooses, opened; by default the held-out loss, where there is held-out data. */
+/** An evaluator that a config chooses. */
+export interface OpenEvaluator {
+  /** Its scores go by this; unlike kinds, no two of a config have the same. */
+  readonly name: string;
+  readonly kind: string;
+  readonly options: unknown;
+  readonly evaluator: Evaluator;
+}
+
+/**
+ * The evaluators that a config chooses, opened; by default the held-out loss, where there is held-out data.
+ *
+ * @param common options that all are to have besides their own
+ */
 export function openEvaluators(
   { evaluate, data }: RunConfig,
   composition: Composition,
-): { readonly kind: string; readonly evaluator: Evaluator }[] {
+  common: Readonly<Record<string, unknown>> = {},
+): OpenEvaluator[] {
   const choices = evaluate.evaluators ?? (data.heldOut === undefined ? [] : [{ kind: 'loss' }]);
-  return choices.map((choice) => {
-    const { contribution, options } = choose(composition, evaluators, 'evaluate.evaluators', choice);
-    if (contribution.needsHeldOut === true && data.heldOut === undefined) {
-      throw configError([`evaluate.evaluators: "${choice.kind}" needs held-out data; name a file as data.heldOut`]);
-    }
-    return { kind: choice.kind, evaluator: contribution.open(options) };
+  const opened = choices.map((given): OpenEvaluator => {
+    const { name = given.kind, ...own } = given as typeof given & { readonly name?: unknown };
+    if (typeof name !== 'string' || !/^[\w.-]+$/.test(name) || name.startsWith('.'))
+      throw configError([`evaluate.evaluators.name is ${JSON.stringify(name)}; expected letters, digits, _, - and .`]);
+    const { contribution, options } = choose(composition, evaluators, 'evaluate.evaluators', { ...own, ...common });
+    if (contribution.needsHeldOut === true && data.heldOut === undefined)
+      throw configError([`evaluate.evaluators: "${given.kind}" needs held-out data; name a file as data.heldOut`]);
+    return { name, kind: given.kind, options, evaluator: contribution.open(options) };
   });
+  const names = opened.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return opened;
+  throw configError([
+    `evaluate.evaluators: two are called "${twice}", and scores go by names; give one another: { kind, name, ... }`,
+  ]);
 }

@@ -72,6 +72,10 @@ export function checkRunFolder(config: RunConfig, resume: boolean): void {
   }
 }
 
+/** The samples of an evaluation after a step, a file an evaluator. */
+export const samplesFolder = (out: string, step: number): string =>
+  path.join(out, 'samples', `step-${String(step).padStart(8, '0')}`);
+
 /** Make the folder, or open it to go on. */
 export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
   const folder = config.out;

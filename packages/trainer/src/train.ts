@@ -30,7 +30,8 @@ import {
   type RunProgress,
   writeCheckpoint,
 } from './run-checkpoint.js';
-import { checkRunFolder, openRunFolder } from './run-folder.js';
+import { checkRunFolder, openRunFolder, samplesFolder } from './run-folder.js';
+import { evaluateAll } from './samples/evaluate-all.js';
 import { learningRateAt } from './schedule.js';
 import type { FetchProgress } from './source.js';
 import { trainStep } from './train-step.js';
@@ -99,7 +100,7 @@ async function trainOpening(
   // Everything that can be refused is refused before the folder is touched.
   checkWatch(
     evaluation,
-    openEvaluators(given, composition).map(({ kind }) => kind),
+    openEvaluators(given, composition).map(({ name }) => name),
   );
   if (!resume) checkRunFolder(given, resume);
   for (const choice of given.reporters) {
@@ -179,9 +180,17 @@ async function trainOpening(
   const scores: Record<string, Readonly<Record<string, number>>> = lastScores(recorded);
   const evaluate = async (): Promise<void> => {
     try {
-      for (const { kind, evaluator } of chosen) {
-        scores[kind] = await evaluator.evaluate({ decoder, tokenizer, heldOut: data.heldOut, signal });
-        events.emit({ type: 'evaluation.finished', time: Date.now(), step, evaluator: kind, scores: scores[kind] });
+      const samples = samplesFolder(folder, step);
+      const context = { decoder, tokenizer, heldOut: data.heldOut, signal, warn };
+      for await (const found of evaluateAll(chosen, context, { samples, onOther: 'replace' })) {
+        scores[found.name] = found.scores;
+        events.emit({
+          type: 'evaluation.finished',
+          time: Date.now(),
+          step,
+          evaluator: found.name,
+          scores: found.scores,
+        });
       }
     } catch (error) {
       // Aborted: the run ends with its checkpoint, without these scores.

@@ -24,3 +24,11 @@ test('v1: shuffled with seed 42, examples drawn on from there', () => {
 test('without examples the question stands alone', () => {
   expect(tasksOf(problems, [], { profile: 'current', shots: 0 })[1]!.prompt).toBe('Question: q1\nAnswer:');
 });
+
+test('cot: the paper’s examples before every question, or the first of them', () => {
+  const [task] = tasksOf(problems, [], { profile: 'cot', shots: 8, limit: 1 });
+  expect(task!.prompt.match(/^Q: /gm)).toHaveLength(9);
+  expect(task!.prompt).toMatch(/^Q: There are 15 trees in the grove\.[^]*The answer is 8\.\n\nQ: q0\nA:$/);
+  const [first] = tasksOf(problems, [], { profile: 'cot', shots: 1, limit: 1 });
+  expect(first!.prompt.match(/^A: /gm)).toHaveLength(1);
+});

@@ -2,14 +2,16 @@ import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { evaluators, meanLoss, TrainerError, type EvaluatorContribution } from '@glulam/trainer';
 import { z } from 'zod';
 
-const schema = z.strictObject({});
+const schema = z.strictObject({
+  limit: z.int().positive().optional().describe('Only so many of the held-out examples.'),
+});
 
-/** Mean loss a trained token over the held-out set, and its exponential. */
+/** Mean loss a trained token over the held-out set, and its exponential, each with its standard error. */
 export const lossEvaluator: EvaluatorContribution<z.infer<typeof schema>> = {
   kind: 'loss',
   schema,
   needsHeldOut: true,
-  open: () => ({
+  open: ({ limit }) => ({
     async evaluate({ decoder, heldOut, signal }) {
       if (heldOut.length === 0) {
         throw new TrainerError(
@@ -17,8 +19,9 @@ export const lossEvaluator: EvaluatorContribution<z.infer<typeof schema>> = {
           'the evaluator "loss" needs held-out data: name a file as data.heldOut, or set evaluate.evaluators to []',
         );
       }
-      const { loss, tokens } = await meanLoss(decoder, heldOut, { signal });
-      return { loss, perplexity: Math.exp(loss), tokens };
+      const { loss, error, tokens } = await meanLoss(decoder, heldOut.slice(0, limit), { signal });
+      const perplexity = Math.exp(loss);
+      return { loss, loss_stderr: error, perplexity, perplexity_stderr: perplexity * error, tokens };
     },
   }),
 };

@@ -1,15 +1,26 @@
-import { scoreContinuations } from '@glulam/model';
-import { meanScore, type EvaluatorContribution } from '@glulam/trainer';
+import {
+  readQuestions,
+  rowsOf,
+  scoreChoices,
+  summarizeSamples,
+  type ChoiceQuestion,
+  type EvaluatorContribution,
+  type Questions,
+} from '@glulam/trainer';
 import { z } from 'zod';
-import { readQuestions, type Question } from './questions.js';
+import { questionSchema, type Question } from './questions.js';
 
 const schema = z.strictObject({
-  file: z.string().describe("A JSON array of `{ question, mc1_targets, mc2_targets }`: the benchmark's mc_task.json."),
+  file: z
+    .string()
+    .describe("Rows of `{ question, mc1_targets, mc2_targets }`: the benchmark's mc_task.json, or the Hub's Parquet file."),
   limit: z.int().positive().optional().describe('Only so many questions.'),
 });
 
 /** Options as a config writes them. */
 export type TruthfulqaInput = z.input<typeof schema>;
+
+const scores = ['mc1', 'mc2'];
 
 /** The six pairs before every question, of the benchmark itself (Lin et al. 2022, the "QA prompt"). */
 const primer = [
@@ -39,31 +50,39 @@ export const truthfulqaEvaluator: EvaluatorContribution<z.output<typeof schema>>
   paths: ['file'],
   open({ file, limit }) {
     // Read when first asked, so that a config is checked without its files.
-    let questions: readonly Question[] | undefined;
+    let read: Questions<Question> | undefined;
     return {
-      async evaluate({ decoder, tokenizer, signal }) {
-        questions ??= readQuestions(file).slice(0, limit);
-        const [mc1, mc2]: [number[], number[]] = [[], []];
-        for (const question of questions) {
-          // Choices are in both lists as a rule: each is scored once.
-          const choices = [...new Set([...question.mc1.choices, ...question.mc2.choices])];
-          const scores = await scoreContinuations(
-            decoder,
-            tokenizer,
-            promptOf(question.text),
-            choices.map((choice) => ` ${choice}`),
-            { signal },
-          );
-          const scoreOf = new Map(choices.map((choice, i) => [choice, scores[i]!]));
-          const of = ({ choices: listed }: Question['mc1']): number[] => listed.map((choice) => scoreOf.get(choice)!);
-          mc1.push(firstChoiceIsTrue(of(question.mc1), question.mc1.labels));
-          mc2.push(shareOfTrue(of(question.mc2), question.mc2.labels));
-        }
-        return { ...meanScore('mc1', mc1), ...meanScore('mc2', mc2), questions: questions.length };
+      async evaluate(context) {
+        read ??= await readQuestions(file, rowsOf<Question>(questionSchema), context);
+        const samples = await scoreChoices(context, read.rows.slice(0, limit).map(asked), { scores });
+        return {
+          ...summarizeSamples(context, samples, scores),
+          ...(read.skipped > 0 ? { skipped: read.skipped } : {}),
+        };
       },
     };
   },
 };
+
+function asked({ question, mc1_targets: mc1, mc2_targets: mc2 }: Question): ChoiceQuestion {
+  // Choices are in both lists as a rule: each is scored once.
+  const texts = [...new Set([...mc1.choices, ...mc2.choices])];
+  return {
+    prompt: promptOf(question),
+    choices: texts.map((choice) => ` ${choice}`),
+    expected: Object.fromEntries(
+      Object.entries({ mc1, mc2 }).map(([name, { choices, labels }]) => [
+        name,
+        choices.filter((_, i) => labels[i] === 1),
+      ]),
+    ),
+    grade(logProbabilities) {
+      const of = ({ choices }: Question['mc1_targets']): number[] =>
+        choices.map((choice) => logProbabilities[texts.indexOf(choice)]!);
+      return { mc1: firstChoiceIsTrue(of(mc1), mc1.labels), mc2: shareOfTrue(of(mc2), mc2.labels) };
+    },
+  };
+}
 
 /** 1 where the likeliest choice, the first of equals, is true. */
 export function firstChoiceIsTrue(scores: readonly number[], labels: readonly number[]): number {

@@ -202,7 +202,7 @@ function loading({ config, isPeft }: CardFacts): string {
 /** Scores of the last step at which each evaluator looked, as the Hub's `model-index`. */
 function results({ story, config }: CardFacts, name: string): Record<string, unknown> {
   const found = lastEvaluations(story).map(({ evaluator, scores }) => {
-    const file = config.evaluate.evaluators?.find(({ kind }) => kind === evaluator)?.['file'];
+    const file = config.evaluate.evaluators?.find(({ kind, name = kind }) => name === evaluator)?.['file'];
     const onHub = typeof file === 'string' ? dataSetOf(file) : undefined;
     // Counts (of tokens, of questions) say how well nothing does.
     const metrics = scoreNames(scores).filter((metric) => !isCount(scores[metric]!));

@@ -1,0 +1,47 @@
+import path from 'node:path';
+import type { EvaluationContext } from '../evaluator.js';
+import type { OpenEvaluator } from '../open-evaluators.js';
+import { fingerprintModel } from './fingerprint-model.js';
+import { openSampleLog, type SampleFile } from './open-sample-log.js';
+
+export interface EvaluateOptions {
+  /** Where each evaluator's samples go, as `NAME.jsonl`; without it they are not kept. */
+  readonly samples?: string | undefined;
+  /** What happens to samples of another model, other options or data that are there. */
+  readonly onOther?: 'refuse' | 'replace' | undefined;
+}
+
+/**
+ * Score a model by evaluators, one after another. With `samples` an evaluation that was cut goes on where it stopped, as
+ * long as model, options and data are the same, and gives the scores that it would have given.
+ */
+export async function* evaluateAll(
+  chosen: readonly OpenEvaluator[],
+  context: Omit<EvaluationContext, 'openSamples'>,
+  { samples, onOther = 'refuse' }: EvaluateOptions = {},
+): AsyncGenerator<{ readonly name: string; readonly scores: Readonly<Record<string, number>> }, void> {
+  let model: string | undefined;
+  for (const { name, kind, options, evaluator } of chosen) {
+    const warn = context.warn && ((message: string): void => context.warn!(`${name}: ${message}`));
+    let file: SampleFile | undefined;
+    const openSamples = async (): Promise<SampleFile> => {
+      if (file !== undefined) return file;
+      model ??= await fingerprintModel(context.decoder, context.tokenizer);
+      const place = path.join(samples!, `${name}.jsonl`);
+      file = openSampleLog(place, { evaluator: name, kind, options, model }, { onOther });
+      if (file.size > 0) warn?.(`goes on from the ${file.size} samples in ${place}`);
+      return file;
+    };
+    try {
+      const scores = await evaluator.evaluate({
+        ...context,
+        ...(warn === undefined ? {} : { warn }),
+        ...(samples === undefined ? {} : { openSamples }),
+      });
+      await file?.finish();
+      yield { name, scores };
+    } finally {
+      file?.close();
+    }
+  }
+}
