@@ -1,6 +1,8 @@
 import { z } from 'zod';
 
 const choice = z.looseObject({ kind: z.string() });
+/** `when: 'end'`: after the last step only, for what takes longer than the loss. */
+const evaluatorChoice = z.looseObject({ kind: z.string(), when: z.enum(['always', 'end']).optional() });
 const count = z.int().positive();
 
 /** A data file: JSONL, JSON or Parquet, by its ending. */
@@ -85,7 +87,7 @@ export const runConfigSchema = z.strictObject({
   evaluate: z
     .strictObject({
       /** Default: the held-out loss, if there is held-out data. */
-      evaluators: z.array(choice).optional(),
+      evaluators: z.array(evaluatorChoice).optional(),
       /** Steps between evaluations; 0: only before and after. */
       every: z.int().min(0).default(0),
       /** The score that early stopping and the best checkpoint go by. */
