@@ -53,16 +53,24 @@ function suggestion(name: string, known: readonly string[]): string {
     : '';
 }
 
-/** The keys of the object schema at a path, through defaults and optionals. */
+/** The keys of the object schema at a path, through defaults, optionals and lists. */
 function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  interface Definition {
+    readonly innerType?: unknown;
+    readonly element?: unknown;
+    readonly shape?: Record<string, unknown>;
+  }
   let current: unknown = schema;
-  const unwrap = (): Record<string, unknown> | undefined => {
+  const unwrap = (): Definition | undefined => {
     for (;;) {
-      const def = (current as { def?: { innerType?: unknown; shape?: Record<string, unknown> } } | undefined)?.def;
-      if (def?.innerType === undefined) return def?.shape;
+      const def = (current as { def?: Definition } | undefined)?.def;
+      if (def?.innerType === undefined) return def;
       current = def.innerType;
     }
   };
-  for (const part of path) current = unwrap()?.[String(part)];
-  return Object.keys(unwrap() ?? {});
+  for (const part of path) {
+    const def = unwrap();
+    current = typeof part === 'number' ? def?.element : def?.shape?.[String(part)];
+  }
+  return Object.keys(unwrap()?.shape ?? {});
 }
