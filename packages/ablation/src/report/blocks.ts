@@ -32,14 +32,14 @@ function markdownOf(block: Block): string {
 }
 
 /** Names are the user's: what Markdown would take for its own is escaped. */
-const plain = (text: string): string => text.replace(/[\\`*_[\]<>|~]/g, '\\$&').replaceAll('\n', ' ');
+const plain = (text: string): string => text.replace(/[\\`*_[\]<>|~]/g, '\\$&').replace(/\s+/g, ' ');
 
 const style = `
-  body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
+  body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
   h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
   .wide { overflow-x: auto; }
-  table { border-collapse: collapse; font-size: 0.9rem; }
-  th, td { padding: 0.3rem 0.8rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+  table { border-collapse: collapse; font-size: 0.85rem; }
+  th, td { padding: 0.3rem 0.6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
   th { border-bottom: 2px solid #888; } th:first-child, td:first-child { text-align: left; }
   td { font-variant-numeric: tabular-nums; white-space: nowrap; }
   pre { background: #f5f5f5; padding: 0.8rem; overflow-x: auto; font-size: 0.85rem; }

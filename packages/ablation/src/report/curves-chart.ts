@@ -7,13 +7,11 @@ import { palette } from './draw-chart.js';
 /** More points of a training curve than these are noise to the eye. */
 const mostPoints = 60;
 
-/** Losses of all variants by step, in one chart: means over seeds; training losses where `withTraining`. */
-export function curvesChart(
-  outcomes: readonly Outcome[],
-  score: string,
-  title: string,
-  withTraining: boolean,
-): TopLevelSpec {
+/**
+ * A score of all variants by step, in one chart: means over seeds. With losses (`isLoss`) stand those in training; their
+ * axis is logarithmic, since they fall fast at first and are told apart at the end.
+ */
+export function curvesChart(outcomes: readonly Outcome[], score: string, title: string, isLoss: boolean): TopLevelSpec {
   const names = outcomes.map(({ variant }) => variant.name);
   const trained = outcomes.filter(({ isTrained }) => isTrained);
   const held = trained.flatMap(({ variant, runs }) =>
@@ -21,7 +19,7 @@ export function curvesChart(
       ...{ variant: variant.name, step, value: mean, low: mean - error, high: mean + error },
     })),
   );
-  const training = withTraining
+  const training = isLoss
     ? trained.flatMap(({ variant, runs }) =>
         smooth(runs.map(({ losses }) => losses)).map((point) => ({ variant: variant.name, ...point })),
       )
@@ -39,7 +37,12 @@ export function curvesChart(
     legend: { orient: 'bottom', title: null, columns: 2, symbolType: 'square', symbolOpacity: 1 },
   } as const;
   const x = { field: 'step', type: 'quantitative', title: 'step', axis: { tickMinStep: 1 } } as const;
-  const y = { type: 'quantitative', title, scale: { zero: false, nice: true }, axis: { tickCount: 8 } } as const;
+  const y = {
+    type: 'quantitative',
+    title,
+    scale: { type: isLoss ? 'log' : 'linear', zero: false, nice: !isLoss },
+    axis: { tickCount: 8 },
+  } as const;
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     width: 720,
@@ -48,7 +51,7 @@ export function curvesChart(
       text: `${title}, by step`,
       subtitle: [
         'thick, with points: held out, mean over seeds; its band: one standard error',
-        ...(withTraining ? ['thin: in training, smoothed'] : []),
+        ...(isLoss ? ['thin: in training, smoothed'] : []),
         ...(untrained.length > 0 ? ['dashed: not trained'] : []),
       ],
     },

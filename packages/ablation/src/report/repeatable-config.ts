@@ -40,7 +40,7 @@ function inYaml(value: object): string {
     Seq: (_, node) => void (node.flow = node.items.every((item) => isScalar(item) || isFlat(item))),
     Map: (_, node) => void (node.flow = node.items.every((pair) => isScalar(pair.value))),
   });
-  return document.toString({ lineWidth: 0 });
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }
 
 /** A record without what another has alike. */
