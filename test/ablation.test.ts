@@ -156,6 +156,31 @@ test('one base serves all variants: it is opened once, each weight once, and not
   expect(live[3]!.bytes).toBe(live[0]!.bytes);
 });
 
+test('a score to tell the best by that its evaluator does not give is told after the first run', async () => {
+  const variants = [{ name: 'untrained', adapter: { kind: 'none' } }, { name: 'trained' }];
+  const watch = { evaluator: 'loss', score: 'los' };
+  const { out, config, composition, ablation } = tinyAblation({ variants }, { evaluate: { watch } });
+  await expect(ablate(config, ablation, composition)).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(/evaluate.watch.score is "los", .*; loss gives loss, perplexity, tokens/),
+  });
+  expect(existsSync(path.join(out, 'runs/trained'))).toBe(false);
+});
+
+test('every variant that cannot be used is told at once', async () => {
+  const variants = [
+    { name: 'short', expansion: { kind: 'layer_map', layer_map: [[0, 99]] } },
+    { name: 'fine' },
+    { name: 'odd', adapter: { target_modules: ['q'] } },
+  ];
+  const { out, config, composition, ablation } = tinyAblation({ variants });
+  await expect(ablate(config, ablation, composition)).rejects.toMatchObject({
+    code: 'VARIANTS_INVALID',
+    message: expect.stringMatching(/"short": [^]*\[0, 99\) leaves the base[^]*"odd": [^]*target_modules names "q"/),
+  });
+  expect(existsSync(out)).toBe(false);
+});
+
 describe('interrupted', () => {
   const variants = [
     { name: 'expanded base', adapter: { kind: 'none' } },

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { families, openCheckpoint } from '@glulam/model';
+import { families, openCheckpoint, type DecoderShape } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import {
   checkMemory,
@@ -22,6 +22,7 @@ import {
   type TrainingData,
 } from '@glulam/trainer';
 import { checkAblationFolder, openAblationFolder, runFolder } from './ablation-folder.js';
+import { AblationError } from './errors.js';
 import { repeatableConfig } from './report/repeatable-config.js';
 import { writeReport } from './report/write-report.js';
 import { readOutcomes, type Outcome, type PlannedVariant } from './results/outcomes.js';
@@ -85,7 +86,7 @@ export async function ablate(
   const variants = resolveVariants(inputs.pinned, settings.variants, composition, shape);
   const seeds = settings.seeds ?? [given.seed];
   // An adapter or expansion that does not fit is told before the data is tokenized, which may take long.
-  for (const { config } of variants) describeModel(config, composition, shape);
+  checkModels(variants, composition, shape);
   const tokenizer = openRunTokenizer(here, shape.vocabularySize);
   const data = await openData({ ...here, seed: seeds[0]! }, composition, tokenizer, { signal });
   let planned: PlannedVariant[];
@@ -108,6 +109,7 @@ export async function ablate(
       if (isFinished) continue;
       stopped = await runOne(config, composition, base, signal);
       if (stopped) break;
+      checkWatched(config);
     }
   } finally {
     await base.close();
@@ -177,6 +179,34 @@ function hasFinished(folder: string): boolean {
   const sitting = told.slice(told.findLastIndex(({ type }) => type === 'run.started'));
   const wasInterrupted = (event: RunEvent): boolean => event.type === 'run.stopped' && event.reason === 'interrupted';
   return sitting.some(({ type }) => type === 'run.finished') && !sitting.some(wasInterrupted);
+}
+
+/** Every variant whose expansion or adapter cannot be used, at once. */
+function checkModels(variants: readonly Variant[], composition: Composition, shape: DecoderShape): void {
+  const faults = variants.flatMap(({ name, config }) => {
+    try {
+      describeModel(config, composition, shape);
+      return [];
+    } catch (cause) {
+      if (typeof (cause as { code?: unknown }).code !== 'string') throw cause;
+      return [{ message: `"${name}": ${(cause as Error).message}`, cause }];
+    }
+  });
+  if (faults.length === 0) return;
+  const messages = faults.map(({ message }) => message).join('\n  ');
+  throw new AblationError('VARIANTS_INVALID', `variants cannot be used:\n  ${messages}`, { cause: faults[0]!.cause });
+}
+
+/** Which scores an evaluator gives is known once it has given them: after the first run, not after the last. */
+function checkWatched({ out, evaluate }: RunConfig): void {
+  const { evaluator, score } = evaluate.watch;
+  const scores = readRunEvents(out).flatMap((event) =>
+    event.type === 'evaluation.finished' && event.evaluator === evaluator ? [event.scores] : [],
+  );
+  if (scores.some((each) => score in each)) return;
+  throw configError([
+    `evaluate.watch.score is "${score}", by which an ablation tells what is best; ${evaluator} gives ${Object.keys(scores.at(-1) ?? {}).join(', ')}: change it, and begin again`,
+  ]);
 }
 
 /** Variants are compared by scores: there must be some, and the one that the best is told by. */

@@ -40,7 +40,7 @@ export function curvesChart(outcomes: readonly Outcome[], score: string, title: 
   const y = {
     type: 'quantitative',
     title,
-    scale: { type: isLoss ? 'log' : 'linear', zero: false, nice: !isLoss },
+    scale: isLoss ? ({ type: 'log', nice: false } as const) : { zero: false },
     axis: { tickCount: 8 },
   } as const;
   return {
