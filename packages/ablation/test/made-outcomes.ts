@@ -1,6 +1,6 @@
 import { unexpandedLayers, type VirtualLayer } from '@glulam/model';
 import type { Outcome, RunOutcome } from '../src/index.js';
-import { bestOf } from '../src/results/best.js';
+import { bestOf, type Point } from '../src/results/best.js';
 
 export const watch = { evaluator: 'loss', score: 'loss', better: 'lower' } as const;
 
@@ -24,7 +24,7 @@ export function madeOutcome({
   const runs = losses.map((values, seed): RunOutcome => {
     const curve = values.map((value, index) => ({ step: 10 * index, value }));
     const last = curve.at(-1)!.step;
-    const scores = new Map([
+    const scores = new Map<string, readonly Point[]>([
       ['loss.loss', curve],
       ['loss.perplexity', curve.map(({ step, value }) => ({ step, value: Math.exp(value) }))],
       ['loss.tokens', curve.map(({ step }) => ({ step, value: 640 }))],
