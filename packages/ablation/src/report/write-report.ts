@@ -44,9 +44,8 @@ async function reportBlocks(
   const { seeds } = config.ablation;
   const watched = watchKey(watch);
   const label = scoreLabel(watched);
-  const curves = await drawChart(
-    curvesChart(outcomes, watched, watched === 'loss.loss' ? 'loss' : label, watched === 'loss.loss'),
-  );
+  const isLoss = watched === 'loss.loss';
+  const curves = await drawChart(curvesChart(outcomes, watched, isLoss ? 'loss' : label, isLoss));
   const layers = await drawChart(layersChart(outcomes));
   const reach = reachTable(outcomes, watch);
   return [
@@ -56,7 +55,7 @@ async function reportBlocks(
     { kind: 'heading', text: 'Scores' },
     scoresTable(outcomes, watch),
     { kind: 'text', text: scoresNote(seeds.length, label) },
-    { kind: 'heading', text: 'Loss' },
+    { kind: 'heading', text: isLoss ? 'Loss' : `By step: ${label}` },
     { kind: 'picture', file: 'curves.svg', svg: curves, title: `${label} of all variants by step` },
     ...(reach === undefined
       ? []
