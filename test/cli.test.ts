@@ -231,6 +231,7 @@ describe('train, eval, generate', () => {
       ['--help'],
       ['train', '--help'],
       ['eval', '-h'],
+      ['ablate', '--help'],
       ['generate', '--help'],
       ['data', '--help'],
     ]) {
@@ -405,7 +406,7 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['too much to plugins', () => ['plugins', 'lora', 'dora'], /takes one NAME, --config and --json, got dora as well/],
     ['an unknown option of schema', () => ['schema', '--output', 'x'], /takes --config and --out, got --output/],
     ['plugins of a config without a name', () => ['plugins', '--config'], /--config is without a value/],
-    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, generate, chat, merge, export, push, plugins, schema, doctor/],
+    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, ablate, generate, chat, merge, export, push, plugins, schema, doctor/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
     ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],
@@ -427,11 +428,21 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['no prompt', () => ['generate', quickstart], /needs a text: --prompt/],
     ['an unknown option of generate', () => ['generate', quickstart, '--promt', 'x'], /no option --promt/],
     ['no run', () => ['eval', path.join(work, 'none')], /neither a run folder/],
+    ['two variants of one name', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"r=8"},{"name":"R 8"}]'], /ablation.variants.1.name is "R 8", which is taken: variant 0 is "r=8"/],
+    ['a variant whose name names no folder', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"+"}]'], /expected a letter or digit, to name its folder by/],
+    ['an unknown key of a variant, and of the ablation', () => ['ablate', quickstart, '--ablation.sed', '[1]', '--ablation.variants', '[{"name":"a","adaptor":{}}]'], /ablation.variants.0.adaptor is not an option; did you mean "adapter"\?[\s\S]*ablation.sed is not an option; did you mean "seeds"\?|ablation.sed[\s\S]*ablation.variants.0.adaptor/],
+    ['a variant’s expansion that is none', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"a","expansion":"no"}]'], /ablation.variants.0.expansion: expected 'none', or \{ kind/],
+    ['a variant’s adapter of an unknown kind', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"a","adapter":{"kind":"lore"}}]'], /"a": adapter.kind is "lore"; did you mean "lora"\?/],
+    ['seeds that are there twice', () => ['ablate', quickstart, '--ablation.seeds', '[1,1]'], /ablation.seeds: a seed is there twice/],
+    ['nothing that an ablation could compare', () => ['ablate', 'n.json'], /an ablation compares scores, and there is nothing to evaluate: name a file as data.heldOut/],
+    ['a best that nothing tells', () => ['ablate', quickstart, '--evaluate.watch.evaluator', 'gsm8k'], /evaluate.watch is gsm8k.loss, by which an ablation tells what is best; evaluators of this config: loss/],
+    ['no expansion and no variants', () => ['ablate', 'c.json'], /neither an expansion to compare with its base nor variants/],
+    ['an evaluator that waits for something else', () => ['train', quickstart, '--evaluate.evaluators', '[{"kind":"loss","when":"later"}]'], /evaluate.evaluators.0.when/],
   ]; // prettier-ignore
   test.each(cases)('%s', async (_, make, message) => {
     const out = path.join(work, 'refused');
     const args = make();
-    const { code, err } = await glulam(...args, ...(args[0] === 'train' ? ['--out', out] : []));
+    const { code, err } = await glulam(...args, ...(['train', 'ablate'].includes(args[0]!) ? ['--out', out] : []));
     expect(code).toBe(1);
     expect(err).toMatch(message);
     expect(err).not.toMatch(/\n {4}at /);

@@ -9,6 +9,7 @@ import { makeWordProblems, toJsonLines } from './make-word-problems.mjs';
 const root = path.resolve(import.meta.dirname, '..');
 const trainFile = path.join(root, 'examples/data/word-problems.train.jsonl');
 const heldOutFile = path.join(root, 'examples/data/word-problems.heldout.jsonl');
+const testFile = path.join(root, 'examples/data/word-problems.test.jsonl');
 const rowsOf = (file: string) =>
   readFileSync(file, 'utf8')
     .trimEnd()
@@ -16,7 +17,8 @@ const rowsOf = (file: string) =>
     .map((line) => JSON.parse(line) as { question: string; answer: string });
 const train = rowsOf(trainFile);
 const heldOut = rowsOf(heldOutFile);
-const all = [...train, ...heldOut];
+const test = rowsOf(testFile);
+const all = [...train, ...heldOut, ...test];
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'glulam-word-problems-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -45,9 +47,11 @@ describe('the shipped files', () => {
   it('come byte for byte from their seeds', () => {
     expect(train).toHaveLength(800);
     expect(heldOut).toHaveLength(64);
+    expect(test).toHaveLength(200);
     for (const [file, ...args] of [
       [trainFile, '--count', '800', '--seed', '1'],
       [heldOutFile, '--count', '64', '--seed', '5', '--avoid', trainFile],
+      [testFile, '--count', '200', '--seed', '30', '--avoid', trainFile],
     ] as [string, ...string[]][]) {
       expect(runScript(...args, '--out', outFile)).toMatchObject({ status: 0, stderr: '' });
       expect(readFileSync(outFile, 'utf8') === readFileSync(file, 'utf8'), file).toBe(true);
@@ -55,14 +59,16 @@ describe('the shipped files', () => {
   });
 
   it('repeat no question, neither inside nor across', () => {
-    expect(new Set(all.map(({ question }) => question)).size).toBe(864);
+    expect(new Set(all.map(({ question }) => question)).size).toBe(1064);
   });
 
   it('hold nothing out that the training rows have under other names', () => {
     const nameless = ({ question }: { question: string }) =>
       question.replace(/[A-Z][a-z]+/g, 'X').replace(/\b(she|he|her|his)\b/g, 'X');
     const trained = new Set(train.map(nameless));
-    expect(heldOut.filter((row) => trained.has(nameless(row)))).toEqual([]);
+    expect([...heldOut, ...test].filter((row) => trained.has(nameless(row)))).toEqual([]);
+    const held = new Set(heldOut.map(nameless));
+    expect(test.filter((row) => held.has(nameless(row)))).toEqual([]);
   });
 
   it('hold one to three right steps an answer, from numbers that the question states', () => {
@@ -96,7 +102,7 @@ describe('the shipped files', () => {
 
   it("are of the length that the examples' settings are made for", () => {
     const tokenizer = openTokenizer(path.join(root, 'examples/models/tiny-mistral-gsm8k'));
-    for (const rows of [train, heldOut]) {
+    for (const rows of [train, heldOut, test]) {
       const lengths = rows.map((row) => tokenizer.encode(`Question: ${row.question}\nAnswer: ${row.answer}`).length);
       const mean = lengths.reduce((a, b) => a + b) / lengths.length;
       expect(mean).toBeGreaterThan(90);

@@ -11,14 +11,14 @@ export interface BroughtConfig extends LoadedConfig {
 
 /** Download what a config names and is elsewhere; a terminal shows how far that is. */
 export async function bringInputs(
-  { config, composition }: LoadedConfig,
+  loaded: LoadedConfig,
   signal: AbortSignal,
   options: InputOptions = {},
 ): Promise<BroughtConfig> {
   const { context, clear } = sourceContext(signal);
   try {
-    const inputs = await openInputs(config, composition, context, options);
-    return { config: await inputs.fetch(), composition, baseName: inputs.pinned.base };
+    const inputs = await openInputs(loaded.config, loaded.composition, context, options);
+    return { ...loaded, config: await inputs.fetch(), baseName: inputs.pinned.base };
   } finally {
     clear();
   }

@@ -1,4 +1,5 @@
 import type { Command } from './commands/command.js';
+import { ablateCommand } from './commands/ablate.js';
 import { chatCommand } from './commands/chat.js';
 import { dataCommand } from './commands/data.js';
 import { doctorCommand } from './commands/doctor.js';
@@ -17,6 +18,7 @@ export const commands: readonly Command[] = [
   planCommand,
   trainCommand,
   evalCommand,
+  ablateCommand,
   generateCommand,
   chatCommand,
   mergeCommand,

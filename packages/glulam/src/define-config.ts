@@ -1,3 +1,4 @@
+import type { AblationInput } from '@glulam/ablation';
 import type { Offer, Plugin, PluginList } from '@glulam/plugin';
 import type { RunConfigInput } from '@glulam/trainer';
 import type { preset } from './preset.js';
@@ -32,6 +33,8 @@ type ChoiceOr<Default extends string, Role extends string, Offers> =
         : never
       : never);
 
+type EvaluatorInput = NonNullable<NonNullable<RunConfigInput['evaluate']>['evaluators']>[number];
+
 type Source<Offers> =
   | string
   | {
@@ -57,10 +60,12 @@ export type GlulamConfig<Offers = unknown> = Omit<
     readonly heldOut?: number | Sources<Offers> | undefined;
   };
   readonly evaluate?: Omit<NonNullable<RunConfigInput['evaluate']>, 'evaluators'> & {
-    readonly evaluators?: readonly Choice<'evaluator', Offers>[] | undefined;
+    readonly evaluators?: readonly (Choice<'evaluator', Offers> & Pick<EvaluatorInput, 'name' | 'when'>)[] | undefined;
   };
   readonly reporters?: readonly Choice<'reporter', Offers>[] | undefined;
   readonly plugins?: PluginList | readonly string[] | undefined;
+  /** What `glulam ablate` compares; other commands leave it alone. */
+  readonly ablation?: AblationInput | undefined;
   /** Where editors find the JSON Schema of a JSON or YAML config: `glulam schema` writes it. */
   readonly $schema?: string | undefined;
 };

@@ -1,3 +1,5 @@
+export type { AblateConfigOptions } from './ablate.js';
+export { ablate } from './ablate.js';
 export { main } from './cli.js';
 export type { GlulamConfig } from './define-config.js';
 export { defineConfig } from './define-config.js';
@@ -15,4 +17,5 @@ export { core, preset } from './preset.js';
 export { plan } from './plan/plan.js';
 export type { RunOptions } from './run.js';
 export { run } from './run.js';
+export type { AblationResult, AblationRun } from '@glulam/ablation';
 export type { RunEvent, RunPlan, RunRequest, TrainResult } from '@glulam/trainer';

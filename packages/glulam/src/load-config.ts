@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { ablationSchema, type AblationSettings } from '@glulam/ablation';
 import { readYaml } from '@glulam/model';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
 import { configError, describeIssues, mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
@@ -12,6 +13,8 @@ import { preset } from './preset.js';
 export interface LoadedConfig {
   readonly config: RunConfig;
   readonly composition: Composition;
+  /** What `glulam ablate` compares. */
+  readonly ablation: AblationSettings;
 }
 
 /**
@@ -80,18 +83,37 @@ const isDeep = (value: unknown, left = deepest): boolean =>
   (left === 0 || Object.values(value).some((each) => isDeep(each, left - 1)));
 
 /** Check a config's fields and make its paths absolute; `out` is taken from the working folder. */
-export function resolveConfig(fields: Record<string, unknown>, plugins: PluginList, folder: string): LoadedConfig {
+export function resolveConfig(
+  { ablation: given = {}, ...fields }: Record<string, unknown>,
+  plugins: PluginList,
+  folder: string,
+): LoadedConfig {
   const parsed = runConfigSchema.safeParse(fields);
-  if (!parsed.success) throw configError(describeIssues(parsed.error, runConfigSchema));
+  const compared = ablationSchema.safeParse(given);
+  const faults = [
+    ...(parsed.success ? [] : describeIssues(parsed.error, runConfigSchema)),
+    ...(compared.success ? [] : describeIssues(compared.error, ablationSchema, 'ablation')),
+  ];
+  if (!parsed.success || !compared.success) throw configError(faults);
   const composition = compose([...preset(), ...plugins]);
   const elsewhere = composition.all(sources);
-  const config = mapInputs(parsed.data, composition, (name, role) => {
-    const here = path.resolve(folder, name);
-    return !existsSync(here) && elsewhere.some((source) => source.claims(name, role)) ? name : here;
-  });
+  const resolve = (config: RunConfig): RunConfig =>
+    mapInputs(config, composition, (name, role) => {
+      const here = path.resolve(folder, name);
+      return !existsSync(here) && elsewhere.some((source) => source.claims(name, role)) ? name : here;
+    });
+  const config = resolve(parsed.data);
   const { out, data } = config;
   const cache = data.cache === undefined ? {} : { cache: path.resolve(folder, data.cache) };
-  return { config: { ...config, data: { ...data, ...cache }, out: path.resolve(out) }, composition };
+  const variants = compared.data.variants?.map(({ expansion, ...variant }) => {
+    if (expansion === undefined || expansion === 'none') return { ...variant, expansion };
+    return { ...variant, expansion: resolve({ ...parsed.data, expansion }).expansion };
+  });
+  return {
+    config: { ...config, data: { ...data, ...cache }, out: path.resolve(out) },
+    composition,
+    ablation: { ...compared.data, variants },
+  };
 }
 
 async function readConfigFile(file: string): Promise<unknown> {

@@ -61,6 +61,7 @@ type PresetPlugin = ReturnType<
   | typeof evaluatorLoss
   | typeof evaluatorGsm8k
   | typeof evaluatorTruthfulqa
+  | typeof evaluatorTask
   | typeof dataFormats
   | typeof reporterConsole
   | typeof reporterJsonl

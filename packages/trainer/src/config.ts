@@ -9,6 +9,14 @@ import { reporters } from './reporter.js';
 const choice = (of: { readonly id: string }) => z.looseObject({ kind: z.string() }).meta({ choiceOf: of.id });
 const choiceOr = (kind: string, of: { readonly id: string }) =>
   z.looseObject({ kind: z.string().default(kind) }).meta({ choiceOf: of.id });
+/** `when: 'end'`: after the last step only, for what takes longer than the loss. */
+const evaluatorChoice = z
+  .looseObject({
+    kind: z.string(),
+    name: z.string().optional().describe('What its scores go by, where two are of a kind; default: the kind.'),
+    when: z.enum(['always', 'end']).optional().describe('`end`: after the last step only.'),
+  })
+  .meta({ choiceOf: evaluators.id });
 const count = z.int().positive();
 
 /** A data file: JSONL, JSON or Parquet, by its ending. */
@@ -136,7 +144,7 @@ export const runConfigSchema = z.strictObject({
   evaluate: z
     .strictObject({
       evaluators: z
-        .array(choice(evaluators))
+        .array(evaluatorChoice)
         .optional()
         .describe("What is scored: `[{ kind: 'loss' }]`; default: the held-out loss, if there is held-out data."),
       every: z.int().min(0).default(0).describe('Steps between evaluations; 0: only before and after.'),

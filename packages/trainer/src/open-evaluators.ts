@@ -9,6 +9,8 @@ export interface OpenEvaluator {
   readonly name: string;
   readonly kind: string;
   readonly options: unknown;
+  /** `end`: the run evaluates by it after its last step only. */
+  readonly when: 'always' | 'end';
   readonly evaluator: Evaluator;
 }
 
@@ -24,13 +26,13 @@ export function openEvaluators(
 ): OpenEvaluator[] {
   const choices = evaluate.evaluators ?? (data.heldOut === undefined ? [] : [{ kind: 'loss' }]);
   const opened = choices.map((given): OpenEvaluator => {
-    const { name = given.kind, ...own } = given as typeof given & { readonly name?: unknown };
-    if (typeof name !== 'string' || !/^[\w.-]+$/.test(name) || name.startsWith('.'))
+    const { name = given.kind, when = 'always', ...own } = given;
+    if (!/^[\w.-]+$/.test(name) || name.startsWith('.'))
       throw configError([`evaluate.evaluators.name is ${JSON.stringify(name)}; expected letters, digits, _, - and .`]);
     const { contribution, options } = choose(composition, evaluators, 'evaluate.evaluators', { ...own, ...common });
     if (contribution.needsHeldOut === true && data.heldOut === undefined)
       throw configError([`evaluate.evaluators: "${given.kind}" needs held-out data; name a file as data.heldOut`]);
-    return { name, kind: given.kind, options, evaluator: contribution.open(options) };
+    return { name, kind: given.kind, options, when, evaluator: contribution.open(options) };
   });
   const names = opened.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);

@@ -1,11 +1,13 @@
 import {
   adapters,
+  createBaseWeights,
   createDecoder,
   families,
   openCheckpoint,
   readAdapter,
   readFirstValues,
   type AdapterChoice,
+  type BaseWeights,
   type Checkpoint,
   type Decoder,
   type Tokenizer,
@@ -28,28 +30,65 @@ export interface OpenModel {
   close(): Promise<void>;
 }
 
+/** A base on its engine, for any number of models: its files are mapped once, and each weight is opened once. */
+export interface OpenBase {
+  readonly checkpoint: Checkpoint;
+  readonly engine: Engine;
+  readonly weights: BaseWeights;
+  close(): Promise<void>;
+}
+
+export async function openBase(config: RunConfig, composition: Composition): Promise<OpenBase> {
+  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const engine = await openEngine(config, composition, checkpoint);
+  const weights = createBaseWeights(engine);
+  return {
+    checkpoint,
+    engine,
+    weights,
+    async close() {
+      weights.close();
+      await engine.close();
+    },
+  };
+}
+
+export interface OpenModelOptions {
+  /** A saved adapter; default: a fresh one. */
+  readonly adapterFolder?: string | undefined;
+  /** The run's, if it is open already. */
+  readonly tokenizer?: Tokenizer | undefined;
+  /** A base that is open already, of the same config but for what is made of it, and stays open; default: one of its own. */
+  readonly base?: OpenBase | undefined;
+}
+
 /**
  * Open the base, expand it and put the adapter on: a fresh one, or the one saved in `adapterFolder`. Everything that can
- * be wrong is checked from headers and configs before the engine starts. `tokenizer`: the run's, if it is open already.
+ * be wrong is checked from headers and configs before the engine starts.
  */
 export async function openModel(
   config: RunConfig,
   composition: Composition,
-  { adapterFolder, tokenizer: opened }: { readonly adapterFolder?: string; readonly tokenizer?: Tokenizer } = {},
+  { adapterFolder, tokenizer: opened, base: shared }: OpenModelOptions = {},
 ): Promise<OpenModel> {
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const checkpoint = shared?.checkpoint ?? openCheckpoint(config.base, composition.all(families));
   const tokenizer = opened ?? openRunTokenizer(config, checkpoint.shape.vocabularySize);
   const saved =
     adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
   const { layers, adapter, choice } = saved ?? describeModel(config, composition, checkpoint.shape);
 
-  const engine = await openEngine(config, composition, checkpoint);
+  const base = shared ?? (await openBase(config, composition));
+  const close = async (): Promise<void> => {
+    if (shared === undefined) await base.close();
+  };
+  const { engine, weights } = base;
   try {
     const decoder = createDecoder({
       engine,
       checkpoint,
       layers,
       adapter,
+      weights,
       adapterValues: saved?.values,
       firstValues: saved === undefined ? await readFirstValues({ engine, checkpoint, layers, adapter }) : undefined,
       seed: config.seed,
@@ -61,11 +100,11 @@ export async function openModel(
       warnings: saved?.warnings ?? [],
       async close() {
         decoder.close();
-        await engine.close();
+        await close();
       },
     };
   } catch (error) {
-    await engine.close();
+    await close();
     throw error;
   }
 }

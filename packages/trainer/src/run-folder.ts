@@ -145,6 +145,9 @@ function readBest(file: string): BestCheckpoint {
   }
 }
 
+/** All events that a run has told, over all its sittings; none where there is no run yet. */
+export const readRunEvents = (folder: string): readonly RunEvent[] => readEvents(path.join(folder, 'events.jsonl'));
+
 /** The events of a run; a last line that a kill cut short is taken off the file. */
 function readEvents(file: string): RunEvent[] {
   if (!existsSync(file)) return [];

@@ -16,7 +16,7 @@ import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
 import { openInputs } from './inputs.js';
-import { openModel } from './open-model.js';
+import { openModel, type OpenBase } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
 import { checkMemory } from './plan/check-memory.js';
 import { watchAnonymousMemory } from './plan/anonymous-memory.js';
@@ -42,6 +42,10 @@ export interface TrainOptions {
   readonly signal?: AbortSignal | undefined;
   /** Go on from the run folder's newest whole checkpoint; where there is none, begin. */
   readonly resume?: boolean | undefined;
+  /** A base that is open already and stays open, for several runs on it; default: one of the run's own. */
+  readonly base?: OpenBase | undefined;
+  /** A model that has nothing to train is a run of no steps, which scores it; default: it is refused. */
+  readonly untrained?: boolean | undefined;
 }
 
 export interface TrainResult {
@@ -82,7 +86,7 @@ type Closer = () => void | Promise<void>;
 async function trainOpening(
   given: RunConfig,
   composition: Composition,
-  { signal = new AbortController().signal, resume = false }: TrainOptions,
+  { signal = new AbortController().signal, resume = false, base, untrained = false }: TrainOptions,
   closers: Closer[],
 ): Promise<TrainResult> {
   const started = Date.now();
@@ -120,15 +124,11 @@ async function trainOpening(
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
-  const plan = await planRun(config, composition, { data });
+  const plan = await planRun(config, composition, { data, untrained });
   checkMemory(plan, warn);
   const memory = watchAnonymousMemory();
   closers.push(() => memory.stop());
-  const { adapterFolder: savedAdapter } = checkpoint ?? {};
-  const model = await openModel(config, composition, {
-    tokenizer,
-    ...(savedAdapter === undefined ? {} : { adapterFolder: savedAdapter }),
-  });
+  const model = await openModel(config, composition, { tokenizer, base, adapterFolder: checkpoint?.adapterFolder });
   closers.push(() => model.close());
   const { decoder } = model;
   const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
@@ -156,7 +156,7 @@ async function trainOpening(
     checkpoint && readOptimizer(checkpoint),
   );
   closers.push(() => optimizer.close());
-  const steps = runSteps(config, data);
+  const steps = decoder.parameters.size === 0 ? 0 : runSteps(config, data);
   const batches = data.batches(progress.drawn);
   let { step } = progress;
   events.emit({
@@ -182,7 +182,8 @@ async function trainOpening(
     try {
       const samples = samplesFolder(folder, step);
       const context = { decoder, tokenizer, heldOut: data.heldOut, signal, warn };
-      for await (const found of evaluateAll(chosen, context, { samples, onOther: 'replace' })) {
+      const now = chosen.filter(({ when }) => when === 'always' || step >= steps);
+      for await (const found of evaluateAll(now, context, { samples, onOther: 'replace' })) {
         scores[found.name] = found.scores;
         events.emit({
           type: 'evaluation.finished',

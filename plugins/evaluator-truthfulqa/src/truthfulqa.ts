@@ -13,7 +13,9 @@ import { questionSchema, type Question } from './questions.js';
 const schema = z.strictObject({
   file: z
     .string()
-    .describe("Rows of `{ question, mc1_targets, mc2_targets }`: the benchmark's mc_task.json, or the Hub's Parquet file."),
+    .describe(
+      "Rows of `{ question, mc1_targets, mc2_targets }`: the benchmark's mc_task.json, or the Hub's Parquet file.",
+    ),
   limit: z.int().positive().optional().describe('Only so many questions.'),
 });
 

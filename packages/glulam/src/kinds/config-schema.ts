@@ -1,3 +1,4 @@
+import { ablationSchema } from '@glulam/ablation';
 import type { Composition } from '@glulam/plugin';
 import { runConfigSchema } from '@glulam/trainer';
 import { toJsonSchema, type JsonSchema } from './json-schema.js';
@@ -14,9 +15,7 @@ export function configSchema(composition: Composition): JsonSchema {
     if (choiceOf === undefined)
       return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, fill(each)]));
     const role = roles.find(({ point }) => point.id === choiceOf)!;
-    definitions[role.name] ??= {
-      anyOf: composition.all(role.point).map((kind) => kindSchema(kind, properties?.['kind']?.default)),
-    };
+    definitions[role.name] ??= { anyOf: composition.all(role.point).map((kind) => kindSchema(kind, properties)) };
     return {
       ...(description === undefined ? {} : { description }),
       ...(rest.default === undefined ? {} : { default: rest.default }),
@@ -24,6 +23,7 @@ export function configSchema(composition: Composition): JsonSchema {
     };
   };
   const { $schema, properties, ...whole } = fill(toJsonSchema(runConfigSchema)) as JsonSchema;
+  const { $schema: _, ...ablation } = toJsonSchema(ablationSchema);
   return {
     $schema,
     title: 'Glulam config',
@@ -31,22 +31,24 @@ export function configSchema(composition: Composition): JsonSchema {
     properties: {
       $schema: { type: 'string', description: 'This schema, for editors.' },
       ...properties,
+      ablation: { description: 'What `glulam ablate` compares; other commands leave it alone.', ...ablation },
     },
     definitions,
   };
 }
 
-/** `{ kind, ...options }`; `standing` is the kind where none is named. */
-function kindSchema({ kind, schema }: Kind, standing: unknown): JsonSchema {
+/** `{ kind, ...options }`, with what every choice of the role has besides; its default is the kind where none is named. */
+function kindSchema({ kind, schema }: Kind, choice: JsonSchema['properties'] = {}): JsonSchema {
   const { $schema: _, ...options }: JsonSchema = schema === undefined ? {} : toJsonSchema(schema);
-  const kindProperty: JsonSchema = { const: kind };
-  const required = kind === standing ? [] : ['kind'];
+  const { kind: named, ...common } = choice;
+  const properties = { kind: { const: kind }, ...common };
+  const required = kind === named?.default ? [] : ['kind'];
   // What is no plain record of options (alternatives, a schema that refers to itself) cannot be joined with the kind.
   if ((options.properties === undefined && options.type !== 'object') || JSON.stringify(options).includes('"$ref"'))
-    return { type: 'object', properties: { kind: kindProperty }, required };
+    return { type: 'object', properties, required };
   return {
     ...options,
-    properties: { kind: kindProperty, ...options.properties },
+    properties: { ...properties, ...options.properties },
     required: [...required, ...(options.required ?? [])],
   };
 }

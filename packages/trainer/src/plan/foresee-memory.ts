@@ -35,16 +35,28 @@ export const anyExample = (tokens: number): Example => ({
   trained: new Uint8Array(tokens).fill(1),
 });
 
-/** Go through one training step with `examples`, and an evaluation of `evaluated` tokens, on an engine that counts. */
+export interface ForeseeOptions {
+  readonly examples: readonly Example[];
+  /** Tokens of an evaluation; 0: there is none. */
+  readonly evaluated: number;
+  /** A model that has nothing to train is not refused. */
+  readonly untrained: boolean;
+}
+
+/**
+ * Go through one training step with `examples`, where something is trained, and an evaluation of `evaluated` tokens, on an
+ * engine that counts.
+ */
 export async function foreseeMemory(
   { train }: RunConfig,
   checkpoint: Checkpoint,
   { layers, adapter }: Pick<ModelDescription, 'layers' | 'adapter'>,
   engine: PlanningEngine,
-  { examples, evaluated }: { readonly examples: readonly Example[]; readonly evaluated: number },
+  { examples, evaluated, untrained }: ForeseeOptions,
 ): Promise<ForeseenBytes> {
   const decoder = createDecoder({ engine, checkpoint, layers, adapter, adapterValues: 'zeros' });
-  if (decoder.parameters.size === 0)
+  const trains = decoder.parameters.size > 0;
+  if (!trains && !untrained)
     throw configError([
       'nothing would be trained: the adapter sits nowhere, and the expansion has neither gates nor layers with weights of their own',
     ]);
@@ -70,7 +82,8 @@ export async function foreseeMemory(
   // A step's second batch comes upon the gradients of its first; more add nothing.
   engine.resetPeak();
   const batches = Array.from({ length: Math.min(2, train.accumulate) }, () => batch);
-  await trainStep(decoder, optimizer, batches, { ...training, learningRate: 0, maxGradientNorm, recompute });
+  if (trains)
+    await trainStep(decoder, optimizer, batches, { ...training, learningRate: 0, maxGradientNorm, recompute });
   if (evaluated > 0) await meanLoss(decoder, [anyExample(evaluated)]);
   const { headSize, keyValueHeads } = checkpoint.shape;
   const width = keyValueHeads * headSize * (engine.precision === 'bfloat16' ? 2 : 4);

@@ -63,6 +63,8 @@ export interface PlanOptions {
   readonly data?: PlannedData | undefined;
   /** An adapter that was saved goes before what the config says of the model. */
   readonly adapterFolder?: string | undefined;
+  /** A model that has nothing to train is planned as it is scored; default: it is refused. */
+  readonly untrained?: boolean | undefined;
 }
 
 /** What the JavaScript heap grows by in the course of a run: young objects, buffers that wait to be collected. */
@@ -75,7 +77,7 @@ const heapGrowth = 24 * 2 ** 20;
 export async function planRun(
   config: RunConfig,
   composition: Composition,
-  { data, adapterFolder }: PlanOptions = {},
+  { data, adapterFolder, untrained = false }: PlanOptions = {},
 ): Promise<RunPlan> {
   const { checkpoint, hasWeights } = describeCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
@@ -87,7 +89,8 @@ export async function planRun(
   const engine = contribution.plan?.(options, { precision }) ?? createPlanningEngine({ precision });
   const examples = data === undefined ? largestAllowed(config) : data.largestBatch(runSteps(config, data));
   const evaluated = config.data.heldOut === undefined ? 0 : largestEvaluated(config, data);
-  const foreseen = await foreseeMemory(config, checkpoint, { layers, adapter }, engine, { examples, evaluated });
+  const model = { layers, adapter };
+  const foreseen = await foreseeMemory(config, checkpoint, model, engine, { examples, evaluated, untrained });
 
   const memory = availableMemory();
   const held = anonymousBytes();

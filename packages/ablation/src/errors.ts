@@ -1,0 +1,13 @@
+/** What went wrong in `@glulam/ablation`; see docs/errors.md. */
+export type AblationErrorCode = 'VARIANTS_INVALID' | 'FOLDER_UNUSABLE' | 'CONFIG_CHANGED' | 'DATA_CHANGED';
+
+/** The one error class of this package: the message says what was got, what was expected and how to mend it. */
+export class AblationError extends Error {
+  override readonly name = 'AblationError';
+  readonly code: AblationErrorCode;
+
+  constructor(code: AblationErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,65 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { ablate, type AblationRun } from '@glulam/ablation';
+import { formatBytes } from '@glulam/trainer';
+import { overridesFrom } from '../arguments.js';
+import { GlulamError } from '../errors.js';
+import { loadConfig } from '../load-config.js';
+import { progressLine } from '../progress-line.js';
+import { configHelp, onePositional, type Command } from './command.js';
+
+export const ablateCommand: Command = {
+  name: 'ablate',
+  summary: 'train and score variants of a config alike, and report on them',
+  help: `glulam ablate CONFIG [options]
+glulam ablate CONFIG|ABLATION --resume
+
+CONFIG is a config as for glulam train, with what is compared under "ablation": variants, each with an expansion and an
+adapter of its own, and seeds. Without variants these are four: the base, the base expanded, and the config's adapter on
+both, with ranks that train as many parameters on either. All have the same data, in the same order. The folder (out) gets
+a run folder a variant and seed, report.md and report.html. Ctrl-C ends the run that is under way after its step, with a
+checkpoint; twice, at once.
+
+  --out FOLDER      the ablation's folder (default: the config's, or runs/latest)
+  --resume          go on where the ablation stopped: what is finished is not done again
+  --ablation.seeds '[0,1,2]'
+                    train each variant once a seed
+${configHelp}`,
+  async run(args, signal) {
+    const { resume: flag, ...options } = args.options;
+    const resume = flag !== undefined;
+    if (flag !== undefined && flag !== true)
+      throw new GlulamError('USAGE', `--resume takes no value, got "${flag}"; the folder is named by --out`);
+    const name = onePositional(args, 'ablate', resume ? 'CONFIG or ABLATION' : 'CONFIG');
+    const own = path.join(name, 'config.json');
+    const isFolder = existsSync(own);
+    if (isFolder && !resume)
+      throw new GlulamError('USAGE', `${name} holds an ablation; go on with it by --resume, or name a config file`);
+    const overrides = { ...overridesFrom(options), ...(isFolder ? { out: name } : {}) };
+    const { config, composition, ablation } = await loadConfig(isFolder ? own : name, overrides);
+    for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
+
+    const { show, clear } = progressLine(process.stderr);
+    const say = (line: string): void => {
+      clear();
+      process.stdout.write(`${line}\n`);
+    };
+    const result = await ablate(config, ablation, composition, {
+      signal,
+      resume,
+      onRun: (run) => say(describeRun(run)),
+      onFetch: ({ name: input, bytes, totalBytes }) =>
+        show(`${input}: ${formatBytes(bytes)} of ${formatBytes(totalBytes)} here`),
+    });
+    if (result.stopped) {
+      say(`\nthe ablation is not finished; go on with it: glulam ablate ${result.folder} --resume`);
+      return;
+    }
+    say(['', ...result.findings, ...result.reports.map((file) => `report: ${file}`)].join('\n'));
+  },
+};
+
+function describeRun({ number, of, variant, seed, isFinished }: AblationRun): string {
+  const run = `run ${number} of ${of}: ${variant}, seed ${seed}`;
+  return isFinished ? `${run}: finished before` : `\n${run}`;
+}
