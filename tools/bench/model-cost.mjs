@@ -59,6 +59,5 @@ export function promptCost(config, { layers, tokens, rank }) {
   return { products, lowRank, attention, total: products + lowRank + attention };
 }
 
-/** Bytes of frozen weights that one decoded token reads: every virtual layer's and the head's, `width` bytes each. */
-export const bytesPerToken = (config, { layers, width }) =>
-  width * (layers * layerWeights(config) + headWeights(config));
+/** Weights that a pass visits, once each virtual layer, and the head's. */
+export const visitedWeights = (config, layers) => layers * layerWeights(config) + headWeights(config);

@@ -1,6 +1,6 @@
 // What the benchmark measures: each work is done by Glulam and by PEFT in processes of their own, by the same arguments of
 // measure.mjs and peft_bench.py, and gives one row of the table or several.
-import { bytesPerToken, promptCost, stepCost } from './model-cost.mjs';
+import { promptCost, stepCost, visitedWeights } from './model-cost.mjs';
 import { median } from './median.mjs';
 
 const rank = 8;
@@ -73,7 +73,7 @@ export function works(config, layers) {
           label: 'decoding, batch 1',
           unit: 'tokens/s',
           figure: (one) => one.decode_per_s,
-          share: { of: 'reads', perUnit: bytesPerToken(config, { layers, width: 2 }) / 1e9 },
+          share: { of: 'reads', perUnit: (2 * visitedWeights(config, layers)) / 1e9 },
           goal: { share: 0.8 },
         },
       ],
