@@ -142,7 +142,8 @@ if (rows.length > 0 || kernels) {
 if (!chosen.includes('engines')) process.exit();
 const checkpoint = await openCheckpoint('small');
 
-// Engines on TensorFlow.js, on the small shape, which every backend holds: one line a backend that loads, each in a process of its own, beside what its products reach.
+// Engines on TensorFlow.js, on the small shape, which every backend holds: one line a backend that loads, each in a process
+// of its own, beside what its products reach.
 const { probeBackends } = await import('@glulam/engine-tfjs');
 console.log(`\nengine            tokens/s   peak, GB   step, GFLOP/s   product, GFLOP/s   share`);
 const line = (name, { tokens_per_s, peak_rss_gb, step_gflops, product_gflops }, note = '') =>

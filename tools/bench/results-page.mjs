@@ -15,8 +15,8 @@ export function resultsPage({ about, shape, rounds, rows, limits, kernels }) {
     ...(rows.length > 0
       ? [
           '## Glulam and PEFT',
-          `${shape} Each figure is of ${rounds} rounds, in which the two took turns, a process for each work: the median of all ` +
-            'steps but a process\'s first, of all prompts but the first, else of the processes. A ratio is Glulam\'s figure over PEFT\'s.' +
+          `${shape} Glulam and PEFT took turns, a process of its own for each work; rounds: ${rounds}. A process's figure is the median ` +
+            'of its steps or prompts after the first, a figure here the median of the processes. A ratio is Glulam\'s figure over PEFT\'s.' +
             (goals.length > 0 ? ` ${goals.filter(({ met }) => met).length} of ${goals.length} goals are met.` : ''),
           resultsTable(rows),
           counting,

@@ -2,7 +2,8 @@
 import * as echarts from 'echarts';
 import { pointsOf, series } from './scaling-points.mjs';
 
-const colours = { measured: '#1f5fa8', foretold: '#d1711a' };
+const measuredStyle = { name: 'measured', symbol: 'circle', colour: '#1f5fa8', line: 'solid' };
+const foretoldStyle = { name: 'foretold', symbol: 'emptyCircle', colour: '#d1711a', line: 'dashed' };
 
 /**
  * Speed and memory of one series, side by side.
@@ -14,23 +15,19 @@ const colours = { measured: '#1f5fa8', foretold: '#d1711a' };
 export function scalingChart(name, points) {
   const shown = pointsOf(name, points);
   const panels = [
-    { title: 'tokens a second', measured: shown.map((each) => each.tokensPerSecond), foretold: shown.map((each) => each.modelled), legend: 'model of cost' },
-    { title: 'peak memory, MB', measured: shown.map((each) => each.measured / 1e6), foretold: shown.map((each) => each.planned / 1e6), legend: 'plan' },
+    { title: 'tokens a second', measured: shown.map((each) => each.tokensPerSecond), foretold: shown.map((each) => each.modelled) },
+    { title: 'peak memory, MB', measured: shown.map((each) => each.measured / 1e6), foretold: shown.map((each) => each.planned / 1e6) },
   ]; // prettier-ignore
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: 960, height: 360 });
   chart.setOption({
     animation: false,
     backgroundColor: '#ffffff',
     textStyle: { fontFamily: 'sans-serif', fontSize: 13 },
-    title: panels.map(({ title }, i) => ({ text: title, left: ['8%', '57%'][i], top: 8, textStyle: { fontSize: 15 } })),
-    legend: panels.map(({ legend }, i) => ({
-      data: [`measured${' '.repeat(i)}`, legend],
-      left: ['25%', '75%'][i],
-      top: 10,
-    })),
+    title: panels.map(({ title }, i) => ({ text: title, left: ['6%', '56%'][i], top: 8, textStyle: { fontSize: 15 } })),
+    legend: { top: 10, right: '5%', itemGap: 24 },
     grid: [
-      { left: '8%', width: '38%', top: 56, bottom: 56 },
-      { left: '57%', width: '38%', top: 56, bottom: 56 },
+      { left: '7%', width: '39%', top: 56, bottom: 56 },
+      { left: '56%', width: '39%', top: 56, bottom: 56 },
     ],
     xAxis: panels.map((_, gridIndex) => ({
       type: 'category',
@@ -41,9 +38,9 @@ export function scalingChart(name, points) {
       nameGap: 32,
     })),
     yAxis: panels.map((_, gridIndex) => ({ type: 'value', gridIndex, min: 0 })),
-    series: panels.flatMap(({ measured, foretold, legend }, i) => [
-      line(`measured${' '.repeat(i)}`, measured, i, { color: colours.measured }),
-      line(legend, foretold, i, { color: colours.foretold, type: 'dashed' }),
+    series: panels.flatMap(({ measured, foretold }, panel) => [
+      line(measured, panel, measuredStyle),
+      line(foretold, panel, foretoldStyle),
     ]),
   });
   const svg = chart.renderToSVGString();
@@ -51,14 +48,14 @@ export function scalingChart(name, points) {
   return `${svg}\n`;
 }
 
-const line = (name, data, panel, { color, type = 'solid' }) => ({
+const line = (data, panel, { name, symbol, colour, line: type }) => ({
   name,
   type: 'line',
   data,
   xAxisIndex: panel,
   yAxisIndex: panel,
-  symbol: 'circle',
-  symbolSize: 8,
-  lineStyle: { color, type, width: 2 },
-  itemStyle: { color },
+  symbol,
+  symbolSize: 9,
+  lineStyle: { color: colour, type, width: 2 },
+  itemStyle: { color: colour },
 });

@@ -28,7 +28,13 @@ export const pointsOf = (name, measured) =>
     measured.find((point) => Object.entries({ ...middle, [name]: value }).every(([key, each]) => point[key] === each)),
   );
 
-/** Intervals of `layers` virtual layers over `physical` ones: whole copies, or the map of the seed for 1.5 times as many. */
+/**
+ * Intervals of `layers` virtual layers over `physical` ones: whole copies, or the map of the seed for 1.5 times as many.
+ *
+ * @param {number} physical
+ * @param {number} layers
+ * @returns {[start: number, end: number][]}
+ */
 export function layerMap(physical, layers) {
   if (layers % physical === 0) return Array.from({ length: layers / physical }, () => [0, physical]);
   if (layers !== 1.5 * physical) throw new Error(`no map of ${physical} layers as ${layers}`);
