@@ -17,6 +17,7 @@ if (process.platform !== 'linux') {
 }
 prepare();
 const { makeTrainable } = await import('./bench/make-trainable.mjs');
+const { plan } = await import('glulam');
 const { planAndTrain } = await import('./plan-and-train.mjs');
 const { configOf, scalingPoints, series } = await import('./bench/scaling-points.mjs');
 const { stepCost, visitedWeights } = await import('./bench/model-cost.mjs');
@@ -33,6 +34,8 @@ const work = mkdtempSync(path.join(tmpdir(), 'glulam-scaling-'));
 async function measure(point, base) {
   const model = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8'));
   const config = configOf(point, { base, physical: model.num_hidden_layers, work });
+  // Tokens go to the cache here: a process that makes them keeps some memory of it, which is none of training's.
+  await plan(config);
   const { planned, measured, steps } = await planAndTrain(config);
   // The last part of a text is shorter than the others.
   const full = steps.slice(1).filter(({ tokens }) => tokens === point.batch * point.tokens);
