@@ -56,7 +56,7 @@ export function configOf({ layers, tokens, batch, rank }, { base, physical, work
     data: { train: longText(work), maxTokens: tokens, cache: path.join(work, 'tokens') },
     train: { steps: 3, batch },
     reporters: [],
-    out: path.join(work, `run-${layers}-${tokens}-${batch}-${rank}`),
+    out: path.join(work, [path.basename(base), layers, tokens, batch, rank].join('-')),
   };
 }
 
