@@ -1,6 +1,6 @@
 // What a model asks of a machine, from its config alone: floating-point operations (a multiply-add is two) of a training
-// step and of a prompt, bytes of weights that a decoded token reads. What an implementation does besides (norms,
-// activations, copies, a second look at scores) is not counted: that is what a share of the limit is to show.
+// step and of a prompt, and how many weights a pass visits. What an implementation does besides (norms, activations,
+// copies, a second look at scores) is not counted: that is what a share of the limit is to show.
 
 /** The seven linear layers of a decoder layer, as [outputs, inputs]; the first three read the layer's input. */
 function linearShapes(config) {

@@ -18,11 +18,8 @@ export async function project(cost) {
     const base = path.join(root, 'examples/plans', folder);
     const config = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8'));
     for (const layer_map of [[[0, config.num_hidden_layers]], map]) {
-      for (const [tokens, recompute] of [
-        [512, false],
-        [2048, true],
-      ]) {
-        // prettier-ignore
+      for (const recompute of [false, true]) {
+        const tokens = recompute ? 2048 : 512;
         const planned = await plan({
           base,
           expansion: { kind: 'layer_map', layer_map },
