@@ -1,88 +1,149 @@
 #!/usr/bin/env node
-// One LoRA training step and greedy decoding on an expanded model of random weights: tokens a second, peak memory, load
-// time; with --peer the same by PEFT on PyTorch, interleaved in the same run, as ratios.
+// Glulam on an expanded model of random weights: training steps, decoding, prompts, the first step, and with --peer the same
+// by PEFT on PyTorch, interleaved in the same run; what the machine can do at most is measured beside each of them.
 import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { prepare } from './prepare.mjs';
+import { prepare, root } from './prepare.mjs';
+import { works } from './bench/works.mjs';
 
-const usage = `usage: npm run bench -- [--shape small|bench] [--dtype bfloat16|float32] [--seq 512] [--rounds 3] [--peer VENV]
+const workNames = Object.keys(works({}, 0));
+const rowNames = [...workNames, 'kernels', 'engines'];
+const usage = `usage: npm run bench -- [--shape bench|small] [--rows ${rowNames.join(',')}] [--rounds 3] [--peer VENV]
+                        [--dtype bfloat16|float32] [--seq 512]
 
-  --shape   small: 130 M parameters, 8 layers as 12; bench: 1.0 B, 16 layers as 24 (needs 2.1 GB of disk)
+  --shape   bench: 1.0 B parameters, 16 layers as 24 (2.1 GB of disk, about 45 minutes with --peer);
+            small: 130 M, 8 layers as 12
+  --rows    which parts, by their names with commas between; default: all of them
   --peer    a Python environment made by tools/peer/setup.sh VENV: PEFT is measured in turn with Glulam
+  --dtype, --seq   of the rows engines alone: one line an engine, on the small shape
+
+All parts of the shape bench with --peer make bench/results.md; anything else is written to bench/work/results.md.
 `;
-const { values } = parseArgs({
-  options: {
-    shape: { type: 'string', default: 'small' },
-    dtype: { type: 'string', default: 'bfloat16' },
-    seq: { type: 'string', default: '512' },
-    rounds: { type: 'string', default: '3' },
-    peer: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
-const wrong =
-  !['small', 'bench'].includes(values.shape) ||
-  !['bfloat16', 'float32'].includes(values.dtype) ||
-  !(Number(values.rounds) >= 1);
-if (values.help || wrong) {
-  (values.help ? process.stdout : process.stderr).write(usage);
-  process.exit(values.help ? 0 : 1);
+
+const fail = (message) => {
+  process.stderr.write(`${message}\n\n${usage}`);
+  process.exit(1);
+};
+const values = (() => {
+  try {
+    return parseArgs({
+      options: {
+        shape: { type: 'string', default: 'bench' },
+        rows: { type: 'string', default: rowNames.join(',') },
+        rounds: { type: 'string', default: '3' },
+        peer: { type: 'string' },
+        dtype: { type: 'string', default: 'bfloat16' },
+        seq: { type: 'string', default: '512' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    return fail(error.message);
+  }
+})();
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
 }
-await prepare();
+const chosen = values.rows.split(',');
+const unknown = chosen.filter((name) => !rowNames.includes(name));
+if (!['small', 'bench'].includes(values.shape)) fail(`--shape is ${values.shape}; expected bench or small`);
+if (unknown.length > 0) fail(`--rows has ${unknown.join(', ')}; expected some of ${rowNames.join(', ')}`);
+if (!/^[1-9]\d*$/.test(values.rounds)) fail(`--rounds is ${values.rounds}; expected a whole number from 1`);
+if (!['bfloat16', 'float32'].includes(values.dtype)) fail(`--dtype is ${values.dtype}; expected bfloat16 or float32`);
+if (!/^[1-9]\d*$/.test(values.seq)) fail(`--seq is ${values.seq}; expected a whole number from 1`);
+const python = values.peer && path.join(values.peer, 'bin/python');
+if (python && !existsSync(python))
+  fail(`--peer is ${values.peer}, which has no bin/python; make it by tools/peer/setup.sh ${values.peer}`);
+
+prepare();
 const { makeCheckpoint } = await import('./bench/make-checkpoint.mjs');
-const root = path.resolve(import.meta.dirname, '..');
-const checkpoint = path.join(root, 'bench/work', values.shape);
-console.log(`checkpoint ${checkpoint}`);
-await makeCheckpoint(checkpoint, values.shape);
+const { openMachineLimits } = await import('./bench/machine-limits.mjs');
+const { resultsTable, tableRows } = await import('./bench/results-table.mjs');
+const { resultsPage } = await import('./bench/results-page.mjs');
+const { measureKernels } = await import('./bench/kernel-shares.mjs');
+const { describeRun } = await import('./bench/describe-run.mjs');
+
+const work = path.join(root, 'bench/work');
+const threads = availableParallelism();
+const measureLimits = openMachineLimits(work);
 
 const measure = (command, args) => {
   const output = execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], cwd: root });
   return JSON.parse(output.trim().split('\n').at(-1));
 };
-const common = [checkpoint, '--dtype', values.dtype, '--seq', values.seq, '--decode', '32'];
-const sides = { glulam: () => measure(process.execPath, [path.join(root, 'tools/bench/measure.mjs'), ...common]) };
-if (values.peer !== undefined) {
-  const script = path.join(root, 'tools/peer/peft_bench.py');
-  sides.peft = () => measure(path.join(values.peer, 'bin/python'), [script, ...common]);
-}
-const results = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
-for (let round = 0; round < Number(values.rounds); round++) {
-  for (const [side, run] of Object.entries(sides)) {
-    const result = run();
-    results[side].push(result);
-    console.log(
-      `round ${round + 1}, ${side}: step ${result.step_s.toFixed(2)} s, ${result.decode_per_s.toFixed(1)} decoded tokens/s`,
-    );
+const openCheckpoint = async (shape) => {
+  const folder = path.join(work, shape);
+  await makeCheckpoint(folder, shape);
+  return folder;
+};
+
+// The table: in each round, for each work, the limits, then Glulam, then PEFT.
+const rows = [];
+const allLimits = [];
+let about = { versions: [], shape: '' };
+if (workNames.some((name) => chosen.includes(name))) {
+  const checkpoint = await openCheckpoint(values.shape);
+  // Into the page cache, however long ago they were written.
+  for (const file of readdirSync(checkpoint)) readFileSync(path.join(checkpoint, file));
+  const config = JSON.parse(readFileSync(path.join(checkpoint, 'config.json'), 'utf8'));
+  const layers = 1.5 * config.num_hidden_layers;
+  const table = works(config, layers);
+  const sides = { glulam: [process.execPath, path.join(root, 'tools/bench/measure.mjs')] };
+  if (python) sides.peft = [python, path.join(root, 'tools/peer/peft_bench.py')];
+  const measured = Object.fromEntries(workNames.filter((name) => chosen.includes(name)).map((name) => [name, []]));
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const [name, rounds] of Object.entries(measured)) {
+      const { args } = table[name];
+      const result = { limits: measureLimits(threads) };
+      for (const [side, [command, script]] of Object.entries(sides)) {
+        const started = Date.now() / 1000;
+        const printed = measure(command, [script, checkpoint, '--threads', String(threads), ...args]);
+        result[side] = { ...printed, started_at: started };
+        console.log(`round ${round + 1}, ${name}, ${side}: ${(Date.now() / 1000 - started).toFixed(0)} s`);
+      }
+      rounds.push(result);
+    }
   }
+  for (const [name, rounds] of Object.entries(measured)) {
+    rows.push(...tableRows(table[name], rounds));
+    allLimits.push(...rounds.map(({ limits }) => limits));
+  }
+  const [{ glulam, peft }] = Object.values(measured)[0];
+  about = {
+    versions: [`engine ${glulam.engine}`, ...(peft ? [peft.versions] : [])],
+    shape:
+      `The shape \`${values.shape}\`: random weights, ${config.num_hidden_layers} layers as ${layers} virtual layers, r=8 on seven ` +
+      `projections (${glulam.trainable.toLocaleString('en-US')} trainable), batch 1, 512 tokens unless said, ${threads} threads.`,
+  };
+  console.log(`\n${about.shape}\n\n${resultsTable(rows)}\n`);
 }
 
-const median = (side, field) =>
-  results[side].map((result) => result[field]).sort((a, b) => a - b)[Math.floor(results[side].length / 2)];
-const rows = [
-  ['training, tokens/s', 'tokens_per_s'],
-  ['decoding, tokens/s', 'decode_per_s'],
-  ['peak memory, GB', 'peak_rss_gb'],
-  ['load time, s', 'load_s'],
-];
-const { effective_layers: layers, trainable, engine } = results.glulam[0];
-console.log(
-  `\n${values.shape}, ${values.dtype}, ${values.seq} tokens, ${layers} virtual layers, ${trainable.toLocaleString('en-US')} trainable; ${engine}`,
-);
-console.log(
-  `medians of ${values.rounds} rounds`.padEnd(24) +
-    Object.keys(sides)
-      .map((side) => side.padStart(12))
-      .join('') +
-    (sides.peft ? '       ratio' : ''),
-);
-for (const [label, field] of rows) {
-  const figures = Object.keys(sides).map((side) => median(side, field));
-  const ratio = sides.peft ? `${(figures[0] / figures[1]).toFixed(2)}x`.padStart(12) : '';
-  console.log(label.padEnd(24) + figures.map((figure) => figure.toFixed(2).padStart(12)).join('') + ratio);
+const kernels = chosen.includes('kernels') ? measureKernels(measureLimits, threads) : undefined;
+if (allLimits.length === 0) allLimits.push(measureLimits(threads));
+const isWhole = values.shape === 'bench' && python && [...workNames, 'kernels'].every((name) => chosen.includes(name));
+const page = path.join(isWhole ? path.join(root, 'bench') : work, 'results.md');
+const results = {
+  ...about,
+  about: describeRun(about.versions),
+  rounds: Number(values.rounds),
+  rows,
+  limits: allLimits,
+  kernels,
+};
+if (rows.length > 0 || kernels) {
+  writeFileSync(page, resultsPage(results));
+  console.log(`written: ${path.relative(root, page)}`);
 }
 
-// Engines on TensorFlow.js: one line a backend that loads, each in a process of its own, beside what its products reach.
+if (!chosen.includes('engines')) process.exit();
+const checkpoint = await openCheckpoint('small');
+
+// Engines on TensorFlow.js, on the small shape, which every backend holds: one line a backend that loads, each in a process
+// of its own, beside what its products reach.
 const { probeBackends } = await import('@glulam/engine-tfjs');
 console.log(`\nengine            tokens/s   peak, GB   step, GFLOP/s   product, GFLOP/s   share`);
 const line = (name, { tokens_per_s, peak_rss_gb, step_gflops, product_gflops }, note = '') =>
@@ -93,7 +154,9 @@ const line = (name, { tokens_per_s, peak_rss_gb, step_gflops, product_gflops }, 
       (step_gflops / product_gflops).toFixed(2).padStart(8) +
       note,
   );
-line('native', results.glulam.at(-1));
+const script = path.join(root, 'tools/bench/measure.mjs');
+const common = ['--dtype', values.dtype, '--products'];
+line('native', measure(process.execPath, [script, checkpoint, ...common, '--seq', values.seq]));
 for (const { name, loads, details } of await probeBackends()) {
   const backend = name.split(' ').at(-1);
   if (!loads) {
@@ -103,19 +166,7 @@ for (const { name, loads, details } of await probeBackends()) {
   // Plain JavaScript would take minutes for a step.
   const seq = backend === 'cpu' ? '16' : values.seq;
   const steps = backend.startsWith('node') ? '4' : '2';
-  const args = [
-    checkpoint,
-    '--engine',
-    backend,
-    '--dtype',
-    values.dtype,
-    '--seq',
-    seq,
-    '--steps',
-    steps,
-    '--decode',
-    '2',
-  ];
+  const args = [checkpoint, '--engine', backend, ...common, '--seq', seq, '--steps', steps];
   const note = seq === values.seq ? '' : `   (${seq} tokens)`;
-  line(name, measure(process.execPath, [path.join(root, 'tools/bench/measure.mjs'), ...args]), note);
+  line(name, measure(process.execPath, [script, ...args]), note);
 }

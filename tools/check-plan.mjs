@@ -1,22 +1,14 @@
 // `npm run check:plan`: trains on twelve shapes, each in a process of its own, and compares the peak of its anonymous memory
 // with what the plan foretold. Ends with 1 where one is off by more than 10% and more than 50 MB. `-- --tiny`: only the
 // eight shapes of the tiny model, which need no checkpoint to be made.
-import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { isForetold, planAndTrain } from './plan-and-train.mjs';
 import { prepare, root } from './prepare.mjs';
 
 const small = path.join(root, 'bench/work/small');
-if (process.argv[2] === '--one') await planAndTrain(JSON.parse(process.argv[3]));
-else process.exitCode = await checkAll(process.argv[2] === '--tiny');
-
-async function planAndTrain(config) {
-  const { plan, run } = await import('glulam');
-  const { bytes, batch } = await plan(config);
-  console.log(JSON.stringify({ planned: bytes.peak, tokens: batch.tokens }));
-  await run(config);
-}
+process.exitCode = await checkAll(process.argv[2] === '--tiny');
 
 async function checkAll(tinyOnly) {
   if (process.platform !== 'linux') {
@@ -25,7 +17,10 @@ async function checkAll(tinyOnly) {
   }
   prepare();
   const chosen = tinyOnly ? shapes().filter(({ base }) => base === undefined) : shapes();
-  if (!tinyOnly) await makeSmall();
+  if (!tinyOnly) {
+    const { makeTrainable } = await import('./bench/make-trainable.mjs');
+    await makeTrainable('small');
+  }
   const work = mkdtempSync(path.join(tmpdir(), 'glulam-plan-'));
   let wrong = 0;
   console.log(
@@ -37,9 +32,9 @@ async function checkAll(tinyOnly) {
   );
   for (const [index, { name, ...changes }] of chosen.entries()) {
     const config = configOf(changes, path.join(work, String(index)));
-    const { planned, tokens, measured } = await measure(config);
+    const { planned, tokens, measured } = await planAndTrain(config);
     const off = planned - measured;
-    const fine = Math.abs(off) <= Math.max(0.1 * measured, 50e6);
+    const fine = isForetold({ planned, measured });
     if (!fine) wrong += 1;
     const megabytes = (value) => (value / 1e6).toFixed(0);
     console.log(
@@ -49,16 +44,6 @@ async function checkAll(tinyOnly) {
   }
   rmSync(work, { recursive: true });
   return wrong === 0 ? 0 : 1;
-}
-
-/** 130 M random parameters, with the tokenizer of their vocabulary. */
-async function makeSmall() {
-  const { makeCheckpoint } = await import('./bench/make-checkpoint.mjs');
-  await makeCheckpoint(small, 'small');
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
-    const file = path.join(small, name);
-    if (!existsSync(file)) copyFileSync(path.join(root, 'fixtures/tokenizers/mistral-7b-v0.1', name), file);
-  }
 }
 
 function shapes() {
@@ -92,26 +77,4 @@ function configOf({ train, ...changes }, out) {
     out,
     ...changes,
   };
-}
-
-function measure(config) {
-  return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [import.meta.filename, '--one', JSON.stringify(config)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let printed = '';
-    let measured = 0;
-    child.stdout.on('data', (text) => (printed += text));
-    const look = setInterval(() => {
-      // Its first and last moments have no such line.
-      const file = `/proc/${child.pid}/status`;
-      const line = existsSync(file) && /RssAnon:\s+(\d+) kB/.exec(readFileSync(file, 'utf8'));
-      if (line) measured = Math.max(measured, Number(line[1]) * 1024);
-    }, 2);
-    child.on('close', (code) => {
-      clearInterval(look);
-      if (code === 0) done({ ...JSON.parse(printed), measured });
-      else fail(new Error(`a run ended with ${code}`));
-    });
-  });
 }

@@ -1,9 +1,9 @@
 // Measures Glulam on one checkpoint, in a process of its own; prints one JSON line with the fields of peft_bench.py.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
-import { openTfjsEngine } from '@glulam/engine-tfjs';
 import { mistralFamily } from '@glulam/family-mistral';
 import { createDecoder, generateTokens, openCheckpoint } from '@glulam/model';
 import { uniforms } from '@glulam/tensors';
@@ -17,31 +17,50 @@ const { values, positionals } = parseArgs({
     dtype: { type: 'string', default: 'bfloat16' },
     seq: { type: 'string', default: '512' },
     steps: { type: 'string', default: '5' },
-    decode: { type: 'string', default: '32' },
+    decode: { type: 'string', default: '0' },
+    prefill: { type: 'string', default: '0' },
     threads: { type: 'string', default: '2' },
+    dora: { type: 'boolean', default: false },
     checkpointing: { type: 'boolean', default: false },
+    /** Time the engine's own products between the steps, which then begin later. */
+    products: { type: 'boolean', default: false },
   },
 });
-const [seq, steps, decode, threads] = [values.seq, values.steps, values.decode, values.threads].map(Number);
+const [seq, steps, decode, prefill, threads] = [
+  values.seq,
+  values.steps,
+  values.decode,
+  values.prefill,
+  values.threads,
+].map(Number);
 const seconds = (from) => (performance.now() - from) / 1000;
+const gigabytesOf = (name) => {
+  const line = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'));
+  return (Number(line[1]) * 1024) / 1e9;
+};
 
 const begun = performance.now();
 const engine =
   values.engine === 'native'
     ? createNativeEngine({ precision: values.dtype, threads, isa: 'auto' })
-    : await openTfjsEngine({ backend: values.engine, precision: values.dtype });
+    : await (await import('@glulam/engine-tfjs')).openTfjsEngine({ backend: values.engine, precision: values.dtype });
+// What is mapped from here on is the base's.
+const mappedBefore = gigabytesOf('RssFile');
 const checkpoint = openCheckpoint(positionals[0], [mistralFamily]);
 const L = checkpoint.shape.physicalLayers;
 const intervals = [[0, L / 2], [L / 4, (3 * L) / 4], [L / 2, L]]; // prettier-ignore
 const layers = intervals.flatMap(([start, end]) =>
   Array.from({ length: end - start }, (_, i) => ({ physical: start + i })),
 );
-const adapter = loraContribution.create(loraContribution.schema.parse({ r: 8, lora_alpha: 16 }));
+const contribution = values.dora ? doraContribution : loraContribution;
+const adapter = contribution.create(contribution.schema.parse({ r: 8, lora_alpha: 16 }));
 const decoder = createDecoder({ engine, checkpoint, layers, adapter });
 await engine.drain();
 const load = seconds(begun);
 
-const ids = Int32Array.from(uniforms(seq, [0, 0, 0, 1]), (u) => Math.floor(u * checkpoint.shape.vocabularySize));
+const randomIds = (count) =>
+  Int32Array.from(uniforms(count, [0, 0, 0, 1]), (u) => Math.floor(u * checkpoint.shape.vocabularySize));
+const ids = randomIds(seq);
 const batch = labelBatch([{ ids, trained: new Uint8Array(seq).fill(1) }]);
 const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
   beta1: 0.9,
@@ -53,12 +72,15 @@ const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
 // the steps, so that whatever else the machine does slows both.
 const projection = engine.openWeight(checkpoint.files.source('model.layers.0.mlp.gate_proj.weight'));
 const [outputs, inputs] = projection.shape;
-const operand = engine.cast(engine.random([seq, inputs], [0, 0, 0, 2]), engine.precision);
-const plain = [engine.random([seq, inputs], [0, 0, 0, 3]), engine.random([inputs, outputs], [0, 0, 0, 4])];
-const products = [
-  { rates: [], run: () => decoder.ops.frozenLinear(operand, projection, {}, engine.precision) },
-  { rates: [], run: () => engine.matmul(...plain) },
-];
+const ownProducts = () => {
+  const operand = engine.cast(engine.random([seq, inputs], [0, 0, 0, 2]), engine.precision);
+  const plain = [engine.random([seq, inputs], [0, 0, 0, 3]), engine.random([inputs, outputs], [0, 0, 0, 4])];
+  return [
+    { rates: [], run: () => decoder.ops.frozenLinear(operand, projection, {}, engine.precision) },
+    { rates: [], run: () => engine.matmul(...plain) },
+  ];
+};
+const products = values.products ? ownProducts() : [];
 const measureProducts = async () => {
   for (let round = 0; round < 5; round++) {
     for (const { rates, run } of products) {
@@ -74,6 +96,7 @@ const medianOf = (figures) => [...figures].sort((a, b) => a - b)[Math.floor(figu
 
 const times = [];
 const losses = [];
+let firstStepAt;
 for (let step = 0; step < steps; step++) {
   await measureProducts();
   const start = performance.now();
@@ -81,6 +104,7 @@ for (let step = 0; step < steps; step++) {
   const { loss } = await trainStep(decoder, optimizer, [batch], settings);
   times.push(seconds(start));
   losses.push(Number(loss.toFixed(5)));
+  firstStepAt ??= Date.now() / 1000;
 }
 await measureProducts();
 const median = medianOf(times);
@@ -95,18 +119,26 @@ const perLayer = hidden * (2 * heads + 2 * keyValues + 3 * intermediate);
 // Each frozen weight multiplies forward and backward (to its input); adapters and attention are not counted.
 const stepGigaflops = (4 * seq * (layers.length * perLayer + vocabulary * hidden)) / 1e9;
 
-const count = async (most) => {
-  let done = 0;
-  for await (const _ of generateTokens(decoder, [...ids.subarray(0, 32)], { maxNewTokens: most })) done += 1;
-  return done;
+/** When each token came, of so many behind a prompt. */
+const generate = async (prompt, maxNewTokens) => {
+  const came = [];
+  for await (const _ of generateTokens(decoder, [...prompt], { maxNewTokens })) came.push(performance.now());
+  return came;
 };
-await count(2);
-const start = performance.now();
-const decoded = await count(decode);
-const decodePerSecond = decoded / seconds(start);
+let decodePerSecond;
+if (decode > 0) {
+  const prompt = randomIds(32);
+  await generate(prompt, 2);
+  const came = await generate(prompt, decode);
+  decodePerSecond = (came.length - 1) / ((came.at(-1) - came[0]) / 1000);
+}
+const prefillTimes = [];
+for (let round = 0; round < (prefill > 0 ? 3 : 0); round++) {
+  const start = performance.now();
+  await generate(randomIds(prefill), 1);
+  prefillTimes.push(seconds(start));
+}
 
-const status = readFileSync('/proc/self/status', 'utf8');
-const gigabytes = (name) => (Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? NaN) * 1024) / 1e9;
 console.log(
   JSON.stringify({
     peer: 'glulam',
@@ -116,14 +148,16 @@ console.log(
     load_s: load,
     trainable: [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0),
     effective_layers: layers.length,
-    step_s: median,
+    step_times: times,
+    first_step_at: firstStepAt,
     tokens_per_s: seq / median,
     losses,
-    product_gflops: Math.max(...products.map(({ rates }) => medianOf(rates))),
+    product_gflops: products.length > 0 ? Math.max(...products.map(({ rates }) => medianOf(rates))) : undefined,
     step_gflops: stepGigaflops / median,
     decode_per_s: decodePerSecond,
+    prefill_times: prefillTimes,
     peak_rss_gb: (process.resourceUsage().maxRSS * 1024) / 1e9,
-    rss_file_gb: gigabytes('RssFile'),
+    weights_gb: gigabytesOf('RssFile') - mappedBefore,
   }),
 );
 optimizer.close();

@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+// `npm run bench:scaling`: tokens a second and peak memory of training against sequence length, virtual layers, batch and
+// rank, each beside what a model of cost and the plan say, and the same two for models that are too large to be measured here.
+// Writes bench/scaling.md and its charts. About ten minutes; needs 2.4 GB of disk.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { prepare, root } from './prepare.mjs';
+
+if (process.argv.length > 2) {
+  console.error('usage: npm run bench:scaling (there are no options)');
+  process.exit(1);
+}
+if (process.platform !== 'linux') {
+  console.error('npm run bench:scaling reads memory from /proc, which this system does not have: run it on Linux.');
+  process.exit(1);
+}
+prepare();
+const { makeTrainable } = await import('./bench/make-trainable.mjs');
+const { plan } = await import('glulam');
+const { planAndTrain } = await import('./plan-and-train.mjs');
+const { configOf, scalingPoints, series } = await import('./bench/scaling-points.mjs');
+const { stepCost, visitedWeights } = await import('./bench/model-cost.mjs');
+const { median } = await import('./bench/median.mjs');
+const { fitCost } = await import('./bench/cost-fit.mjs');
+const { project } = await import('./bench/projections.mjs');
+const { scalingPage } = await import('./bench/scaling-page.mjs');
+const { scalingChart } = await import('./bench/scaling-charts.mjs');
+const { describeRun } = await import('./bench/describe-run.mjs');
+
+const work = mkdtempSync(path.join(tmpdir(), 'glulam-scaling-'));
+
+/** Train at a point on a checkpoint; its speed, its peaks, and the terms of the model of cost. */
+async function measure(point, base) {
+  const model = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8'));
+  const config = configOf(point, { base, physical: model.num_hidden_layers, work });
+  // Tokens go to the cache here: a process that makes them keeps some memory of it, which is none of training's.
+  await plan(config);
+  const { planned, measured, steps } = await planAndTrain(config);
+  // The last part of a text is shorter than the others.
+  const full = steps.slice(1).filter(({ tokens }) => tokens === point.batch * point.tokens);
+  if (full.length === 0) throw new Error(`no step after the first had ${point.batch} x ${point.tokens} tokens`);
+  const tokensPerSecond = median(full.map((step) => step.tokensPerSecond));
+  const { products, lowRank, attention } = stepCost(model, point);
+  const terms = { products, lowRank, attention, weights: visitedWeights(model, point.layers) };
+  console.log(`${JSON.stringify(point)}: ${tokensPerSecond.toFixed(1)} tokens/s, ${(measured / 1e6).toFixed(0)} MB, planned ${(planned / 1e6).toFixed(0)} MB`);
+  return { ...point, planned, measured, tokensPerSecond, terms, seconds: (point.batch * point.tokens) / tokensPerSecond };
+} // prettier-ignore
+
+const measured = [];
+const small = await makeTrainable('small');
+for (const point of scalingPoints()) measured.push(await measure(point, small));
+const cost = fitCost(
+  measured.map(({ terms }) => terms),
+  measured.map(({ seconds }) => seconds),
+);
+const modelled = (point) => ({ ...point, modelled: (point.batch * point.tokens) / cost.predict(point.terms) });
+const check = await measure({ layers: 24, tokens: 512, batch: 1, rank: 8 }, await makeTrainable('bench'));
+const points = measured.map(modelled);
+const results = {
+  points,
+  cost,
+  check: modelled(check),
+  projections: await project(cost),
+  about: describeRun(['engine native']),
+};
+
+const folder = path.join(root, 'bench');
+mkdirSync(folder, { recursive: true });
+writeFileSync(path.join(folder, 'scaling.md'), scalingPage(results));
+for (const name of Object.keys(series))
+  writeFileSync(path.join(folder, `scaling-${name}.svg`), scalingChart(name, points));
+rmSync(work, { recursive: true });
+console.log('written: bench/scaling.md and its charts');

@@ -1,0 +1,31 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { fitCost } from './cost-fit.mjs';
+
+const amount = fc.double({ min: 1e6, max: 1e13, noNaN: true });
+const rate = fc.double({ min: 1e-13, max: 1e-9, noNaN: true });
+
+test('rates that made the times are found again, whatever their sizes', () => {
+  const all = fc.property(fc.array(fc.tuple(amount, amount), { minLength: 6, maxLength: 20 }), rate, rate, (work, a, b) => {
+    // Where one term is nearly a multiple of the other, many rates explain the times.
+    fc.pre(Math.max(...work.map(([x, y]) => x / y)) > 2 * Math.min(...work.map(([x, y]) => x / y)));
+    const seconds = work.map(([x, y]) => a * x + b * y);
+    const { predict, worst } = fitCost(work.map(([x, y]) => ({ x, y })), seconds);
+    expect(worst).toBeLessThan(1e-6);
+    expect(predict({ x: 3, y: 5 }) / (3 * a + 5 * b)).toBeCloseTo(1, 3);
+  }); // prettier-ignore
+  fc.assert(all, { seed: 1 });
+});
+
+test('a term that would take less than no time is left out', () => {
+  const work = [{ x: 1, y: 3 }, { x: 2, y: 2 }, { x: 3, y: 1 }]; // prettier-ignore
+  const { perUnit, worst } = fitCost(work, [1, 2.2, 3.3]);
+  expect(Object.keys(perUnit)).toEqual(['x']);
+  expect(worst).toBeGreaterThan(0);
+});
+
+test('the worst error is that of the point which fits least', () => {
+  const { perUnit, worst } = fitCost([{ x: 1 }, { x: 1 }], [1, 2]);
+  const expected = Math.max(Math.abs(perUnit.x! - 1), Math.abs(perUnit.x! / 2 - 1));
+  expect(worst).toBeCloseTo(expected, 12);
+});
