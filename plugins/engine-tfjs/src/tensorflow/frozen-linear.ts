@@ -1,7 +1,7 @@
 import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
 import { tfTypes, type TfTensor } from './binding.js';
 import { tfTypeOf, type Bench } from './fused.js';
-import type { TfOperations } from './operations.js';
+import { bfloat16Parts } from './bfloat16-parts.js';
 
 const { float32, bfloat16 } = tfTypes;
 
@@ -20,12 +20,6 @@ export function frozenProduct(
   const [left, right] = [ops.cast(x, bfloat16), ops.cast(w, bfloat16)];
   if (rounded) return ops.matmul(left, right, false, transpose);
   return ops.matmul(ops.cast(left, float32), ops.cast(right, float32), false, transpose);
-}
-
-/** Two bfloat16 numbers whose sum has 16 significant bits of each value. */
-function halves(ops: TfOperations, x: TfTensor): readonly [high: TfTensor, low: TfTensor] {
-  const high = ops.cast(x, bfloat16);
-  return [high, ops.cast(ops.sub(x, ops.cast(high, float32)), bfloat16)];
 }
 
 /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias; all but the product with W is float32. */
@@ -73,8 +67,8 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
          * than half a unit in its last place, which is all that the first steps of training do.
          */
         const folded = (): TfTensor => {
-          const [uHigh, uLow] = halves(ops, turned(mul(of(u!), scalar(scale))));
-          const [bHigh, bLow] = halves(ops, of(B!));
+          const [uHigh, uLow] = bfloat16Parts(ops, turned(mul(of(u!), scalar(scale))), 2) as [TfTensor, TfTensor];
+          const [bHigh, bLow] = bfloat16Parts(ops, of(B!), 2) as [TfTensor, TfTensor];
           const left = ops.concatenate([cast(scaled(), bfloat16), uHigh, uLow, uHigh], 1);
           const right = ops.concatenate([cast(bench.weight(weight), bfloat16), bHigh, bHigh, bLow], 1);
           return matmul(left, right, false, true);
