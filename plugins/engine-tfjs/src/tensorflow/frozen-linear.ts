@@ -1,5 +1,6 @@
 import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
 import { tfTypes, type TfTensor } from './binding.js';
+import type { TfData } from './device.js';
 import { tfTypeOf, type Bench } from './fused.js';
 import { bfloat16Parts } from './bfloat16-parts.js';
 
@@ -26,6 +27,7 @@ export function frozenProduct(
 export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
   const { ops, of, wide, make, makeMany } = bench;
   const { precision } = bench.workshop;
+  const { device } = bench;
   const { mul, add, matmul, cast, scalar } = ops;
   const name = 'frozenLinear';
 
@@ -39,6 +41,17 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
     return mul(x, ops.floats(mask, x.shape));
   };
   const turned = (x: TfTensor): TfTensor => ops.transpose(x, [1, 0]);
+  let widened: { readonly narrow: TfData; readonly wide: TfData } | undefined;
+  /** As float32, kept until another is asked for: several layers read the same input, one after the other. */
+  const wideInput = (x: Tensor): TfTensor => {
+    const narrow = bench.workshop.operand(x).data;
+    if (of(x).dtype === float32) return of(x);
+    if (widened?.narrow !== narrow) {
+      if (widened !== undefined) device.free(widened.wide);
+      widened = { narrow, wide: device.compute(() => wide(x)) };
+    }
+    return device.tensorOf({ data: widened.wide, shape: x.shape, dtype: 'float32' });
+  };
   const columnSums = (x: TfTensor): TfTensor => ops.reshape(ops.sum(x, 0), [x.shape[1]!]);
 
   return {
@@ -52,7 +65,7 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
         const u =
           A === undefined || B === undefined
             ? undefined
-            : make(name, [A.shape[0]!, m], 'float32', () => matmul(of(A), dropped(wide(x), dropout), false, true));
+            : make(name, [A.shape[0]!, m], 'float32', () => matmul(of(A), dropped(wideInput(x), dropout), false, true));
         const scaled = (): TfTensor => (inScale === undefined ? of(x) : mul(wide(x), of(inScale)));
         const sum = (): TfTensor => {
           const product = frozenProduct(bench, scaled(), weight, {
@@ -89,6 +102,7 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
 
     backward({ x, inScale, outScale, A, B, u, z }, gradient, { weight, scale, dropout }, needs) {
       const [m, k] = x!.shape as [number, number];
+      const [n] = weight.shape as [number, number];
       return scope(() => {
         const gradients: Record<string, Tensor | undefined> = {};
         const give = (input: string, shape: readonly number[], body: () => TfTensor): void => {
@@ -107,16 +121,26 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
           give('B', B.shape, () => turned(matmul(mul(of(u), scalar(scale)), of(dz))));
           if (needs.has('A') || needs.has('x'))
             du = make(name, u.shape, 'float32', () => matmul(turned(mul(of(B), scalar(scale))), of(dz), false, true));
-          give('A', A.shape, () => matmul(of(du!), dropped(wide(x!), dropout)));
+          give('A', A.shape, () => matmul(of(du!), dropped(wideInput(x!), dropout)));
         }
         if (!needs.has('x') && !needs.has('inScale')) return gradients;
 
         const through = (): TfTensor =>
           cast(frozenProduct(bench, of(dz), weight, { transpose: false, rounded: true }), float32);
+        /** The same with the low-rank path as further rows, which costs a copy of the weight and spares passes over dx. */
+        const folded = (): TfTensor => {
+          const [duHigh, duLow] = bfloat16Parts(ops, turned(of(du!)), 2) as [TfTensor, TfTensor];
+          const [aHigh, aLow] = bfloat16Parts(ops, of(A!), 2) as [TfTensor, TfTensor];
+          const left = ops.concatenate([cast(of(dz), bfloat16), duHigh, duLow, duHigh], 1);
+          const right = ops.concatenate([cast(bench.weight(weight), bfloat16), aHigh, aHigh, aLow], 0);
+          return cast(matmul(left, right), float32);
+        };
         const low = (dx: TfTensor): TfTensor =>
           du === undefined ? dx : add(dx, dropped(matmul(of(du), of(A!), true, false), dropout));
         if (inScale === undefined) {
-          give('x', [m, k], () => low(through()));
+          const isPlain = du !== undefined && (dropout === undefined || dropout.rate === 0);
+          const folds = isPlain && precision === 'bfloat16' && n * (m + k) < 4 * m * k;
+          give('x', [m, k], () => (folds ? folded() : low(through())));
           return gradients;
         }
         const dScaled = make(name, [m, k], 'float32', through);

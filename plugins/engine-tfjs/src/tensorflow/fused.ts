@@ -13,6 +13,7 @@ import { tokenLosses } from './token-losses.js';
 /** What the named operations are written with: TensorFlow's operations, and the engine's tensors as TensorFlow's. */
 export interface Bench {
   readonly ops: TfOperations;
+  readonly device: TfDevice;
   readonly workshop: Workshop<TfData>;
   readonly engine: Engine;
   /** The tensor as it is stored. */
@@ -35,6 +36,7 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
   const of = (x: Tensor): TfTensor => device.tensorOf(workshop.operand(x));
   const bench: Bench = {
     ops,
+    device,
     workshop,
     engine,
     of,

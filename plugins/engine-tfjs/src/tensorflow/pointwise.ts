@@ -93,8 +93,7 @@ export function swiglu(bench: Bench): FusedOperations['swiglu'] {
   return {
     forward: ({ gate, up }, { type }, keep) => ({
       output: make('swiglu', gate.shape, type, () => {
-        const g = wide(gate);
-        return ops.cast(mul(mul(g, run('Sigmoid', [g])), wide(up)), tfTypeOf(type));
+        return ops.cast(mul(ops.swish(wide(gate)), wide(up)), tfTypeOf(type));
       }),
       saved: keep ? { gate, up } : {},
     }),
