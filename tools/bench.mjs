@@ -82,40 +82,33 @@ for (const [label, field] of rows) {
   console.log(label.padEnd(24) + figures.map((figure) => figure.toFixed(2).padStart(12)).join('') + ratio);
 }
 
-// Engines on TensorFlow.js: one line a backend that loads, each in a process of its own, beside what its products reach.
+// Engines on TensorFlow.js: one line a backend that loads and a precision that it has, each in a process of its own,
+// beside what its products reach.
 const { probeBackends } = await import('@glulam/engine-tfjs');
-console.log(`\nengine            tokens/s   peak, GB   step, GFLOP/s   product, GFLOP/s   share`);
+console.log(`\nengine                    tokens/s   peak, GB   step, GFLOP/s   product, GFLOP/s   share`);
 const line = (name, { tokens_per_s, peak_rss_gb, step_gflops, product_gflops }, note = '') =>
   console.log(
-    name.padEnd(16) +
+    name.padEnd(24) +
       [tokens_per_s.toFixed(1).padStart(10), peak_rss_gb.toFixed(2).padStart(11)].join('') +
       [step_gflops.toFixed(1).padStart(16), product_gflops.toFixed(1).padStart(19)].join('') +
       (step_gflops / product_gflops).toFixed(2).padStart(8) +
       note,
   );
-line('native', results.glulam.at(-1));
+line(`native ${values.dtype}`, results.glulam.at(-1));
 for (const { name, loads, details } of await probeBackends()) {
   const backend = name.split(' ').at(-1);
   if (!loads) {
-    console.log(`${name.padEnd(16)}  not measured: ${details}`);
+    console.log(`${name.padEnd(24)}  not measured: ${details}`);
     continue;
   }
   // Plain JavaScript would take minutes for a step.
   const seq = backend === 'cpu' ? '16' : values.seq;
-  const steps = backend.startsWith('node') ? '4' : '2';
-  const args = [
-    checkpoint,
-    '--engine',
-    backend,
-    '--dtype',
-    values.dtype,
-    '--seq',
-    seq,
-    '--steps',
-    steps,
-    '--decode',
-    '2',
-  ];
+  const onTensorflow = backend.startsWith('node');
+  const steps = onTensorflow ? '5' : '2';
   const note = seq === values.seq ? '' : `   (${seq} tokens)`;
-  line(name, measure(process.execPath, [path.join(root, 'tools/bench/measure.mjs'), ...args]), note);
+  for (const dtype of onTensorflow ? ['bfloat16', 'float32'] : ['float32']) {
+    const args = ['--engine', backend, '--dtype', dtype, '--seq', seq, '--steps', steps, '--decode', '2'];
+    const result = measure(process.execPath, [path.join(root, 'tools/bench/measure.mjs'), checkpoint, ...args]);
+    line(`${name} ${dtype}`, result, note);
+  }
 }
