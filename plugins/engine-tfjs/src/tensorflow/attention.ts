@@ -110,8 +110,10 @@ export function attention(bench: Bench): FusedOperations['attention'] {
     const blocks = segments.flatMap((segment) => blocksOf(segment, window));
     const before = Math.max(...blocks.map((block) => block.before));
     const rows = Math.max(...blocks.map((block) => block.rows));
-    const mask = ops.floats(hidden(before, rows, groups, window), [1, rows * groups, before + rows]);
-    return { mask: cast(mask, type), before };
+    const [mask] = bench.keep(`mask ${type}`, [before, rows, groups, window], () => [
+      cast(ops.floats(hidden(before, rows, groups, window), [1, rows * groups, before + rows]), type),
+    ]);
+    return { mask: mask!, before };
   };
   /** What all blocks of a segment read. */
   const segmentOf = (inputs: Inputs, band: Band, segment: Segment, options: AttentionOptions): SegmentInputs => {

@@ -1,6 +1,5 @@
 import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
 import { tfTypes, type TfTensor } from './binding.js';
-import type { TfData } from './device.js';
 import { tfTypeOf, type Bench } from './fused.js';
 import { bfloat16Parts } from './bfloat16-parts.js';
 
@@ -27,7 +26,6 @@ export function frozenProduct(
 export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
   const { ops, of, wide, make, makeMany } = bench;
   const { precision } = bench.workshop;
-  const { device } = bench;
   const { mul, add, matmul, cast, scalar } = ops;
   const name = 'frozenLinear';
 
@@ -41,17 +39,9 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
     return mul(x, ops.floats(mask, x.shape));
   };
   const turned = (x: TfTensor): TfTensor => ops.transpose(x, [1, 0]);
-  let widened: { readonly narrow: TfData; readonly wide: TfData } | undefined;
-  /** As float32, kept until another is asked for: several layers read the same input, one after the other. */
-  const wideInput = (x: Tensor): TfTensor => {
-    const narrow = bench.workshop.operand(x).data;
-    if (of(x).dtype === float32) return of(x);
-    if (widened?.narrow !== narrow) {
-      if (widened !== undefined) device.free(widened.wide);
-      widened = { narrow, wide: device.compute(() => wide(x)) };
-    }
-    return device.tensorOf({ data: widened.wide, shape: x.shape, dtype: 'float32' });
-  };
+  /** As float32, and kept: several layers read the same input, one after the other. */
+  const wideInput = (x: Tensor): TfTensor =>
+    of(x).dtype === float32 ? of(x) : bench.keep('wide input', [of(x)], () => [wide(x)])[0]!;
   const columnSums = (x: TfTensor): TfTensor => ops.reshape(ops.sum(x, 0), [x.shape[1]!]);
 
   return {
@@ -61,11 +51,13 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
       // Whatever is still added or multiplied after the product wants it whole.
       const rounded = type === 'bfloat16' && precision === 'bfloat16' && outScale === undefined && bias === undefined;
       return scope(() => {
-        // Of r rows: TensorFlow takes twice as long for r columns.
+        // scale * A x, of r rows: TensorFlow takes twice as long for r columns.
         const u =
           A === undefined || B === undefined
             ? undefined
-            : make(name, [A.shape[0]!, m], 'float32', () => matmul(of(A), dropped(wideInput(x), dropout), false, true));
+            : make(name, [A.shape[0]!, m], 'float32', () =>
+                mul(matmul(of(A), dropped(wideInput(x), dropout), false, true), scalar(scale)),
+              );
         const scaled = (): TfTensor => (inScale === undefined ? of(x) : mul(wide(x), of(inScale)));
         const sum = (): TfTensor => {
           const product = frozenProduct(bench, scaled(), weight, {
@@ -73,14 +65,14 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
             rounded: rounded && u === undefined,
           });
           if (u === undefined) return product;
-          return add(cast(product, float32), matmul(mul(of(u), scalar(scale)), of(B!), true, true));
+          return add(cast(product, float32), matmul(of(u), of(B!), true, true));
         };
         /**
          * [x, u] [W, B]^T: one product that rounds once. Rounded before B u is added, W x would swallow what is less
          * than half a unit in its last place, which is all that the first steps of training do.
          */
         const folded = (): TfTensor => {
-          const [uHigh, uLow] = bfloat16Parts(ops, turned(mul(of(u!), scalar(scale))), 2) as [TfTensor, TfTensor];
+          const [uHigh, uLow] = bfloat16Parts(ops, turned(of(u!)), 2) as [TfTensor, TfTensor];
           const [bHigh, bLow] = bfloat16Parts(ops, of(B!), 2) as [TfTensor, TfTensor];
           const left = ops.concatenate([cast(scaled(), bfloat16), uHigh, uLow, uHigh], 1);
           const right = ops.concatenate([cast(bench.weight(weight), bfloat16), bHigh, bHigh, bLow], 1);
@@ -118,7 +110,7 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
         }
         let du: Tensor | undefined;
         if (A !== undefined && B !== undefined && u !== undefined) {
-          give('B', B.shape, () => turned(matmul(mul(of(u), scalar(scale)), of(dz))));
+          give('B', B.shape, () => turned(matmul(of(u), of(dz))));
           if (needs.has('A') || needs.has('x'))
             du = make(name, u.shape, 'float32', () => matmul(turned(mul(of(B), scalar(scale))), of(dz), false, true));
           give('A', A.shape, () => matmul(of(du!), dropped(wideInput(x!), dropout)));
@@ -127,13 +119,12 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
 
         const through = (): TfTensor =>
           cast(frozenProduct(bench, of(dz), weight, { transpose: false, rounded: true }), float32);
-        /** The same with the low-rank path as further rows, which costs a copy of the weight and spares passes over dx. */
+        /** The same with the low-rank path as further rows: a copy of the weight, and fewer passes over dx. */
         const folded = (): TfTensor => {
-          const [duHigh, duLow] = bfloat16Parts(ops, turned(of(du!)), 2) as [TfTensor, TfTensor];
-          const [aHigh, aLow] = bfloat16Parts(ops, of(A!), 2) as [TfTensor, TfTensor];
-          const left = ops.concatenate([cast(of(dz), bfloat16), duHigh, duLow, duHigh], 1);
-          const right = ops.concatenate([cast(bench.weight(weight), bfloat16), aHigh, aHigh, aLow], 0);
-          return cast(matmul(left, right), float32);
+          const parts = (x: TfTensor, more: TfTensor, axis: number): TfTensor =>
+            ops.concatenate([cast(x, bfloat16), cast(more, bfloat16)], axis);
+          const product = matmul(parts(of(dz), turned(of(du!)), 1), parts(bench.weight(weight), of(A!), 0));
+          return cast(product, float32);
         };
         const low = (dx: TfTensor): TfTensor =>
           du === undefined ? dx : add(dx, dropped(matmul(of(du), of(A!), true, false), dropout));
