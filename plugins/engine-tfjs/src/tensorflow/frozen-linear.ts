@@ -1,7 +1,7 @@
 import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
+import { bfloat16Parts } from './bfloat16-parts.js';
 import { tfTypes, type TfTensor } from './binding.js';
 import { tfTypeOf, type Bench } from './fused.js';
-import { bfloat16Parts } from './bfloat16-parts.js';
 
 const { float32, bfloat16 } = tfTypes;
 
