@@ -142,31 +142,34 @@ if (rows.length > 0 || kernels) {
 if (!chosen.includes('engines')) process.exit();
 const checkpoint = await openCheckpoint('small');
 
-// Engines on TensorFlow.js, on the small shape, which every backend holds: one line a backend that loads, each in a process
-// of its own, beside what its products reach.
+// Engines on TensorFlow.js, on the small shape, which every backend holds: one line a backend that loads and a
+// precision that it has, each in a process of its own, beside what its products reach.
 const { probeBackends } = await import('@glulam/engine-tfjs');
-console.log(`\nengine            tokens/s   peak, GB   step, GFLOP/s   product, GFLOP/s   share`);
+console.log(`\nengine                    tokens/s   peak, GB   step, GFLOP/s   product, GFLOP/s   share`);
 const line = (name, { tokens_per_s, peak_rss_gb, step_gflops, product_gflops }, note = '') =>
   console.log(
-    name.padEnd(16) +
+    name.padEnd(24) +
       [tokens_per_s.toFixed(1).padStart(10), peak_rss_gb.toFixed(2).padStart(11)].join('') +
       [step_gflops.toFixed(1).padStart(16), product_gflops.toFixed(1).padStart(19)].join('') +
       (step_gflops / product_gflops).toFixed(2).padStart(8) +
       note,
   );
 const script = path.join(root, 'tools/bench/measure.mjs');
-const common = ['--dtype', values.dtype, '--products'];
-line('native', measure(process.execPath, [script, checkpoint, ...common, '--seq', values.seq]));
+const measureEngine = (args) => measure(process.execPath, [script, checkpoint, '--products', ...args]);
+line(`native ${values.dtype}`, measureEngine(['--dtype', values.dtype, '--seq', values.seq]));
 for (const { name, loads, details } of await probeBackends()) {
   const backend = name.split(' ').at(-1);
   if (!loads) {
-    console.log(`${name.padEnd(16)}  not measured: ${details}`);
+    console.log(`${name.padEnd(24)}  not measured: ${details}`);
     continue;
   }
   // Plain JavaScript would take minutes for a step.
   const seq = backend === 'cpu' ? '16' : values.seq;
-  const steps = backend.startsWith('node') ? '4' : '2';
-  const args = [checkpoint, '--engine', backend, ...common, '--seq', seq, '--steps', steps];
+  const onTensorflow = backend.startsWith('node');
+  const steps = onTensorflow ? '5' : '2';
   const note = seq === values.seq ? '' : `   (${seq} tokens)`;
-  line(name, measure(process.execPath, [script, ...args]), note);
+  for (const dtype of onTensorflow ? ['bfloat16', 'float32'] : ['float32']) {
+    const result = measureEngine(['--engine', backend, '--dtype', dtype, '--seq', seq, '--steps', steps]);
+    line(`${name} ${dtype}`, result, note);
+  }
 }

@@ -116,8 +116,14 @@ const { hidden, intermediate, vocabulary, keyValues } = {
 };
 const heads = checkpoint.shape.heads * checkpoint.shape.headSize;
 const perLayer = hidden * (2 * heads + 2 * keyValues + 3 * intermediate);
-// Each frozen weight multiplies forward and backward (to its input); adapters and attention are not counted.
-const stepGigaflops = (4 * seq * (layers.length * perLayer + vocabulary * hidden)) / 1e9;
+// The products that a step needs, two operations a multiplication: each frozen weight forward and backward (to its
+// input), 4 * seq * weights, but the first layer's q, k and v, whose input wants no gradient; each adapter forward, to its
+// own gradients and to its input, 6 * seq * trainable; attention, where a query sees half of the keys on average, forward
+// Q K^T and P V, backward dP = dO V^T, dV, dQ and dK: 6 products of 2 * seq * seq / 2 * heads * headSize. What an engine
+// computes twice to save memory is not counted.
+const trainable = [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0);
+const frozen = layers.length * perLayer + vocabulary * hidden - (hidden * (heads + 2 * keyValues)) / 2;
+const stepGigaflops = (4 * seq * frozen + 6 * seq * trainable + 6 * seq * seq * heads * layers.length) / 1e9;
 
 /** When each token came, of so many behind a prompt. */
 const generate = async (prompt, maxNewTokens) => {
@@ -146,7 +152,7 @@ console.log(
     dtype: values.dtype,
     seq,
     load_s: load,
-    trainable: [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0),
+    trainable,
     effective_layers: layers.length,
     step_times: times,
     first_step_at: firstStepAt,

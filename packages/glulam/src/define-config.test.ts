@@ -108,7 +108,7 @@ test('the types name the kinds that the built-in plugins contribute', () => {
     llama_pro: true,
     mergekit: true,
   });
-  kinds<Kinds<'evaluator'>>(evaluators, { loss: true, gsm8k: true, truthfulqa: true });
+  kinds<Kinds<'evaluator'>>(evaluators, { loss: true, gsm8k: true, truthfulqa: true, task: true });
   kinds<Kinds<'reporter'>>(reporters, { console: true, jsonl: true, tensorboard: true });
   kinds<Kinds<'format'>>(dataFormats, {
     messages: true,

@@ -114,7 +114,8 @@ export function createKernelDevice(options: KernelBackendOptions): Device<Tensor
   };
 
   return {
-    description,
+    // A run's first lines and `glulam doctor` show it: whoever asked for bfloat16 sees what became of it.
+    description: `${description}, computes in float32 only`,
     host,
     bytesPerElement: { float32: 4, bfloat16: 4, int32: 4 },
     upload,

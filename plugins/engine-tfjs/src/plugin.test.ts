@@ -13,7 +13,9 @@ describe('engineTfjs', () => {
     expect(tfjs.kind).toBe('tfjs');
     expect(tfjs.schema.parse({})).toEqual({ backend: 'auto' });
     const engine = await tfjs.open(tfjs.schema.parse({ backend: 'cpu' }), { precision: 'bfloat16' });
-    expect(engine.description).toMatch(/^tfjs 4\.\d+\.\d+, cpu: plain JavaScript, one thread$/);
+    expect(engine.description).toMatch(
+      /^tfjs 4\.\d+\.\d+, cpu: plain JavaScript, one thread, computes in float32 only$/,
+    );
     // Plain JavaScript has no bfloat16.
     expect(engine.precision).toBe('float32');
     await engine.close();

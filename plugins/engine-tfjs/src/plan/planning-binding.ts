@@ -168,6 +168,7 @@ function resultOf(
     case 'SigmoidGrad':
     case 'Square':
     case '_MklSoftmax':
+    case '_MklSwish':
     case 'TensorScatterSub':
     case 'Roll':
     case 'Identity':

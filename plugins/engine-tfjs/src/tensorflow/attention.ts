@@ -1,39 +1,61 @@
-import { scope, type AttentionOptions, type FusedOperations, type Segment } from '@glulam/tensors';
-import type { TfTensor } from './binding.js';
+import { scope, type AttentionOptions, type FusedOperations, type Segment, type Tensor } from '@glulam/tensors';
+import { blocksOf, hidden, type Block } from './attention-blocks.js';
+import { bfloat16Parts } from './bfloat16-parts.js';
+import { tfTypes, type TfTensor } from './binding.js';
 import { tfTypeOf, type Bench } from './fused.js';
 
-/** Rows of queries that are multiplied with the keys that any of them sees: a causal half needs no arithmetic. */
-const blockRows = 128;
+/**
+ * Masks of all blocks are parts of one: what a query sees depends on its distance alone. A row a query and head of a
+ * group, a column a key from `before` ahead of the first query; 0 where it is seen, a large negative number where not.
+ */
+interface Band {
+  readonly mask: TfTensor;
+  readonly before: number;
+}
 
-/** Queries [row, row + rows) of a segment, and its keys [key, key + keys): the first query stands at key + before. */
-interface Block {
-  readonly row: number;
-  readonly rows: number;
+/** [tokens, heads * size] each. */
+interface Inputs {
+  readonly queries: TfTensor;
+  readonly keys: TfTensor;
+  readonly values: TfTensor;
+}
+
+interface SegmentInputs {
+  readonly inputs: Inputs;
+  readonly band: Band;
+  readonly options: AttentionOptions;
+  readonly queryStart: number;
+  /** [keyValueHeads, keyLength, size] */
+  readonly keys: TfTensor;
+  readonly values: TfTensor;
+}
+
+/** The gradients of some blocks that follow on one another: to their keys [key, key + keys), and to each block's queries. */
+interface BlockGradients {
   readonly key: number;
   readonly keys: number;
-  readonly before: number;
+  readonly dKeys: TfTensor;
+  readonly dValues: TfTensor;
+  readonly dQueries: readonly TfTensor[];
 }
 
 /**
  * Grouped-query attention, a segment after the other, each in blocks of queries: heads that share keys are one matrix.
- * What softmax gave is computed again in backward, since it is the largest of all activations.
+ * Forward is float32 between its inputs and its output. Backward computes again what softmax gave, since that is the
+ * largest of all activations, and in the type that activations are kept in: bfloat16 takes half the time.
  */
 export function attention(bench: Bench): FusedOperations['attention'] {
-  const { ops, wide, makeMany } = bench;
-  const { matmul, mul, sub, add, reshape, transpose, slice } = ops;
+  const { ops, of, wide, makeMany } = bench;
+  const { matmul, mul, add, cast, reshape, transpose, slice } = ops;
+  const { float32 } = tfTypes;
   const name = 'attention';
 
   /** Rows [start, start + length) of [.., heads * size] as [keyValueHeads, length * groups, size]. */
-  const split = (
-    x: TfTensor,
-    start: number,
-    length: number,
-    { keyValueHeads, headSize }: AttentionOptions,
-  ): TfTensor => {
+  const split = (x: TfTensor, start: number, length: number, keyValueHeads: number, size: number): TfTensor => {
     const [rows, width] = x.shape as [number, number];
     const own = length === rows ? x : slice(x, [start, 0], [length, width]);
     const byHeads = transpose(reshape(own, [length, keyValueHeads, width / keyValueHeads]), [1, 0, 2]);
-    return reshape(byHeads, [keyValueHeads, (length * width) / keyValueHeads / headSize, headSize]);
+    return reshape(byHeads, [keyValueHeads, (length * width) / keyValueHeads / size, size]);
   };
   /** The way back, to [length, heads * size]. */
   const join = (x: TfTensor, length: number): TfTensor => {
@@ -55,108 +77,150 @@ export function attention(bench: Bench): FusedOperations['attention'] {
     return ops.run('UnsortedSegmentSum', [all, indices, count]);
   };
 
-  /** What all blocks of a segment read. */
-  const prepare = (wides: readonly [TfTensor, TfTensor, TfTensor], segment: Segment, options: AttentionOptions) => {
-    const { queryStart, queryLength, keyStart, keyLength } = segment;
-    const [q, k, v] = wides;
-    return {
-      queries: mul(split(q, queryStart, queryLength, options), ops.scalar(options.scale)),
-      keys: split(k, keyStart, keyLength, options),
-      values: split(v, keyStart, keyLength, options),
-    };
+  /** All in one type, the queries times the scale. */
+  const inputsOf = (q: Tensor, k: Tensor, v: Tensor, scale: number, type: number): Inputs => {
+    // A product of bfloat16 numbers rounds once; 1 / sqrt(headSize) is such a number only where it is a power of two.
+    const queries =
+      type === float32 || !Number.isInteger(Math.log2(scale))
+        ? cast(mul(wide(q), ops.scalar(scale)), type)
+        : mul(cast(of(q), type), cast(ops.scalar(scale), type));
+    return { queries, keys: cast(of(k), type), values: cast(of(v), type) };
   };
-  /** Queries, keys, values and shares of one block. */
-  const sharesOf = (whole: ReturnType<typeof prepare>, band: Band, block: Block, groups: number) => {
-    const queries = rowsOf(whole.queries, block.row * groups, block.rows * groups);
-    const keys = rowsOf(whole.keys, block.key, block.keys);
-    const values = rowsOf(whole.values, block.key, block.keys);
-    const scores = matmul(queries, keys, false, true);
+  /** Queries, keys and shares of one block. */
+  const sharesOf = (segment: SegmentInputs, { row, rows, key, keys: covered, before }: Block) => {
+    const { inputs, keys, options, band } = segment;
+    const { headSize, keyValueHeads, heads } = options;
+    const queries = split(inputs.queries, segment.queryStart + row, rows, keyValueHeads, headSize);
+    const seen = rowsOf(keys, key, covered);
+    const scores = matmul(queries, seen, false, true);
     // A single query sees all that is left of its keys.
-    if (block.rows === 1) return { queries, keys, values, shares: ops.softmax(scores) };
-    const mask = slice(band.mask, [0, 0, band.before - block.before], [1, block.rows * groups, block.keys]);
-    return { queries, keys, values, shares: ops.softmax(add(scores, mask)) };
+    if (rows === 1) return { queries, keys: seen, shares: ops.softmax(scores) };
+    const groups = heads / keyValueHeads;
+    const mask = slice(band.mask, [0, 0, band.before - before], [1, rows * groups, covered]);
+    return { queries, keys: seen, shares: ops.softmax(add(scores, mask)) };
   };
-  const bandOf = (segments: readonly Segment[], { window }: AttentionOptions, groups: number): Band => {
+  const bandOf = (
+    segments: readonly Segment[],
+    { window, heads, keyValueHeads }: AttentionOptions,
+    type: number,
+  ): Band => {
+    const groups = heads / keyValueHeads;
     const blocks = segments.flatMap((segment) => blocksOf(segment, window));
     const before = Math.max(...blocks.map((block) => block.before));
     const rows = Math.max(...blocks.map((block) => block.rows));
-    const mask = ops.floats(hidden(before, rows, groups, window), [1, rows * groups, before + rows]);
-    return { mask, before };
+    const [mask] = bench.keep(`mask ${type}`, [before, rows, groups, window], () => [
+      cast(ops.floats(hidden(before, rows, groups, window), [1, rows * groups, before + rows]), type),
+    ]);
+    return { mask: mask!, before };
+  };
+  /** What all blocks of a segment read. */
+  const segmentOf = (inputs: Inputs, band: Band, segment: Segment, options: AttentionOptions): SegmentInputs => {
+    const { queryStart, keyStart, keyLength } = segment;
+    const { keyValueHeads, headSize } = options;
+    const [keys, values] = [inputs.keys, inputs.values].map((x) =>
+      split(x, keyStart, keyLength, keyValueHeads, headSize),
+    ) as [TfTensor, TfTensor];
+    return { inputs, band, options, queryStart, keys, values };
+  };
+
+  /** Two ranges of keys as one: each is given zeros where only the other has keys. */
+  const merged = (one: BlockGradients, other: BlockGradients): BlockGradients => {
+    const key = Math.min(one.key, other.key);
+    const keys = Math.max(one.key + one.keys, other.key + other.keys) - key;
+    const sum = (of: 'dKeys' | 'dValues'): TfTensor => {
+      const [left, right] = [one, other].map((part) =>
+        part.keys === keys ? part[of] : ops.pad(part[of], 1, part.key - key, key + keys - part.key - part.keys),
+      ) as [TfTensor, TfTensor];
+      return add(left, right);
+    };
+    return { key, keys, dKeys: sum('dKeys'), dValues: sum('dValues'), dQueries: [...one.dQueries, ...other.dQueries] };
+  };
+  /** By halves, so that few sums are alive at a time. */
+  const gradientsOf = (blocks: readonly Block[], each: (block: Block) => BlockGradients): BlockGradients => {
+    let result: BlockGradients | undefined;
+    ops.arena(() => {
+      const half = Math.ceil(blocks.length / 2);
+      result =
+        blocks.length === 1
+          ? each(blocks[0]!)
+          : merged(gradientsOf(blocks.slice(0, half), each), gradientsOf(blocks.slice(half), each));
+      return [result.dKeys, result.dValues, ...result.dQueries];
+    });
+    return result!;
   };
 
   return {
     forward({ q, k, v }, options, keep) {
-      const { segments, type, heads, headSize, keyValueHeads, window } = options;
-      const groups = heads / keyValueHeads;
+      const { segments, type, heads, headSize, window } = options;
       return scope(() => {
         const rows = segments.reduce((sum, { queryLength }) => sum + queryLength, 0);
         const output = bench.make(name, [rows, heads * headSize], type, () => {
-          const wides = [wide(q), wide(k), wide(v)] as const;
-          const band = bandOf(segments, options, groups);
-          const outputs = segments.map((segment) =>
+          const inputs = inputsOf(q, k, v, options.scale, float32);
+          const band = bandOf(segments, options, float32);
+          const outputs = segments.flatMap((segment) =>
             ops.arena(() => {
-              const whole = prepare(wides, segment, options);
-              const mixed = blocksOf(segment, window).map((block) =>
+              const whole = segmentOf(inputs, band, segment, options);
+              return blocksOf(segment, window).map((block) =>
                 ops.arena(() => {
-                  const { shares, values } = sharesOf(whole, band, block, groups);
-                  return matmul(shares, values);
+                  const { shares } = sharesOf(whole, block);
+                  return join(matmul(shares, rowsOf(whole.values, block.key, block.keys)), block.rows);
                 }),
               );
-              return join(concatenate(mixed, 1), segment.queryLength);
             }),
           );
-          return ops.cast(concatenate(outputs, 0), tfTypeOf(type));
+          return cast(concatenate(outputs, 0), tfTypeOf(type));
         });
-        return { output, saved: keep ? { q, k, v } : {} };
+        return { output, saved: keep ? { q, k, v, output } : {} };
       });
     },
 
-    backward({ q, k, v }, gradient, options) {
-      const { segments, scale, heads, keyValueHeads, window } = options;
-      const groups = heads / keyValueHeads;
-      const [queries, keys, values] = [q!, k!, v!];
-      const shapes = [queries, keys, values].map(({ shape }) => ({ shape, dtype: 'float32' as const }));
-      /** Gradients of one block to its queries, its keys and its values. */
-      const blockGradients = (whole: ReturnType<typeof prepare>, out: TfTensor, band: Band, block: Block) =>
-        ops.arena(() => {
-          const part = sharesOf(whole, band, block, groups);
-          const dMixed = rowsOf(out, block.row * groups, block.rows * groups);
-          const dValues = matmul(part.shares, dMixed, true, false);
-          const dShares = matmul(dMixed, part.values, false, true);
-          const inner = ops.sum(mul(dShares, part.shares), 2);
-          const dScores = mul(sub(dShares, inner), part.shares);
-          return [matmul(dScores, part.keys), matmul(dScores, part.queries, true, false), dValues] as const;
-        });
-      /** The sum of what the blocks give to their keys. */
-      const overKeys = (parts: readonly TfTensor[], blocks: readonly Block[], length: number): TfTensor =>
-        parts
-          .map((part, i) => {
-            const { key, keys: covered } = blocks[i]!;
-            return covered === length ? part : ops.pad(part, 1, key, length - key - covered);
-          })
-          .reduce((sum, part) => add(sum, part));
+    backward({ q, k, v, output }, gradient, options) {
+      const { segments, scale, heads, headSize, keyValueHeads, window } = options;
+      const shapes = [q!, k!, v!].map(({ shape }) => ({ shape, dtype: 'float32' as const }));
       const gradients = makeMany(name, shapes, () => {
-        const wides = [wide(queries), wide(keys), wide(values)] as const;
-        const dOut = wide(gradient);
-        const band = bandOf(segments, options, groups);
+        const type = tfTypeOf(q!.dtype);
+        const inputs = inputsOf(q!, k!, v!, scale, type);
+        const band = bandOf(segments, options, type);
+        const dOut = cast(of(gradient), type);
+        // Softmax takes from each gradient of a share the mean over all keys, which is the product of the output and its
+        // gradient. As further columns beside ones it is taken within the product that gives the gradients.
+        const byHeads = (x: TfTensor): TfTensor => reshape(x, [gradient.shape[0]!, heads, headSize]);
+        const mean = ops.sum(mul(byHeads(cast(dOut, float32)), byHeads(wide(output!))), 2);
+        const columns = type === float32 ? [mean] : bfloat16Parts(ops, mean, 3);
+        const wideSize = headSize + columns.length;
+        const less = columns.map((column) => ops.run('Neg', [column]));
+        const dLess = reshape(ops.concatenate([byHeads(dOut), ...less], 2), [gradient.shape[0]!, heads * wideSize]);
+
         const parts = segments.map((segment) =>
           ops.arena(() => {
-            const { queryStart, queryLength, keyLength } = segment;
-            const whole = prepare(wides, segment, options);
-            const out = split(dOut, queryStart, queryLength, options);
-            const blocks = blocksOf(segment, window);
-            const each = blocks.map((block) => blockGradients(whole, out, band, block));
-            const dQueries = concatenate(
-              each.map(([dQuery]) => dQuery),
-              1,
-            );
-            const dKeys = each.map(([, dKey]) => dKey);
-            const dValues = each.map(([, , dValue]) => dValue);
-            return [
-              join(mul(dQueries, ops.scalar(scale)), queryLength),
-              join(overKeys(dKeys, blocks, keyLength), keyLength),
-              join(overKeys(dValues, blocks, keyLength), keyLength),
-            ];
+            const { queryStart, keyLength } = segment;
+            const whole = segmentOf(inputs, band, segment, options);
+            const ones = ops.run('Fill', [
+              ops.list([keyValueHeads, keyLength, columns.length]),
+              cast(ops.scalar(1), type),
+            ]);
+            const valuesAndOnes = ops.concatenate([whole.values, ones], 2);
+            const { dKeys, dValues, dQueries } = gradientsOf(blocksOf(segment, window), (block) => {
+              const { row, rows, key, keys } = block;
+              const part = sharesOf(whole, block);
+              const dMixed = split(dOut, queryStart + row, rows, keyValueHeads, headSize);
+              const dMixedLess = split(dLess, queryStart + row, rows, keyValueHeads, wideSize);
+              const dShares = matmul(dMixedLess, rowsOf(valuesAndOnes, key, keys), false, true);
+              const dScores = mul(dShares, part.shares);
+              return {
+                key,
+                keys,
+                dKeys: cast(matmul(dScores, part.queries, true, false), float32),
+                dValues: cast(matmul(part.shares, dMixed, true, false), float32),
+                dQueries: [join(matmul(dScores, part.keys), rows)],
+              };
+            });
+            // Keys before the first that a window lets in have none.
+            const overAll = (x: TfTensor): TfTensor => {
+              const missing = keyLength - x.shape[1]!;
+              return join(missing === 0 ? x : ops.pad(x, 1, missing, 0), keyLength);
+            };
+            return [mul(cast(concatenate(dQueries, 0), float32), ops.scalar(scale)), overAll(dKeys), overAll(dValues)];
           }),
         );
         return [0, 1, 2].map((i) => {
@@ -171,36 +235,4 @@ export function attention(bench: Bench): FusedOperations['attention'] {
       return { q: gradients[0], k: gradients[1], v: gradients[2] };
     },
   };
-}
-
-/** A segment's blocks; keys that no query of a block sees are left out. */
-function blocksOf({ queryLength, keyLength }: Segment, window: number): readonly Block[] {
-  return Array.from({ length: Math.ceil(queryLength / blockRows) }, (_, i) => {
-    const row = i * blockRows;
-    const rows = Math.min(blockRows, queryLength - row);
-    const position = keyLength - queryLength + row;
-    const key = window === 0 ? 0 : Math.max(0, position - window + 1);
-    return { row, rows, key, keys: position + rows - key, before: position - key };
-  });
-}
-
-/**
- * Masks of all blocks are parts of one: what a query sees depends on its distance alone. A row a query and head of a
- * group, a column a key from `before` ahead of the first query; 0 where it is seen, a large negative number where not.
- */
-interface Band {
-  readonly mask: TfTensor;
-  readonly before: number;
-}
-
-function hidden(before: number, rows: number, groups: number, window: number): Float32Array {
-  const width = before + rows;
-  const mask = new Float32Array(rows * groups * width);
-  for (let i = 0; i < rows * groups; i++) {
-    const own = before + Math.floor(i / groups);
-    const row = mask.subarray(i * width, (i + 1) * width);
-    row.fill(-1e30, own + 1);
-    if (window > 0) row.fill(-1e30, 0, Math.max(0, own - window + 1));
-  }
-  return mask;
 }

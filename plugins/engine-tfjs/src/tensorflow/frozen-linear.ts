@@ -1,7 +1,7 @@
 import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
+import { bfloat16Parts } from './bfloat16-parts.js';
 import { tfTypes, type TfTensor } from './binding.js';
 import { tfTypeOf, type Bench } from './fused.js';
-import type { TfOperations } from './operations.js';
 
 const { float32, bfloat16 } = tfTypes;
 
@@ -22,12 +22,6 @@ export function frozenProduct(
   return ops.matmul(ops.cast(left, float32), ops.cast(right, float32), false, transpose);
 }
 
-/** Two bfloat16 numbers whose sum has 16 significant bits of each value. */
-function halves(ops: TfOperations, x: TfTensor): readonly [high: TfTensor, low: TfTensor] {
-  const high = ops.cast(x, bfloat16);
-  return [high, ops.cast(ops.sub(x, ops.cast(high, float32)), bfloat16)];
-}
-
 /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias; all but the product with W is float32. */
 export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
   const { ops, of, wide, make, makeMany } = bench;
@@ -45,6 +39,9 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
     return mul(x, ops.floats(mask, x.shape));
   };
   const turned = (x: TfTensor): TfTensor => ops.transpose(x, [1, 0]);
+  /** As float32, and kept: several layers read the same input, one after the other. */
+  const wideInput = (x: Tensor): TfTensor =>
+    of(x).dtype === float32 ? of(x) : bench.keep('wide input', [of(x)], () => [wide(x)])[0]!;
   const columnSums = (x: TfTensor): TfTensor => ops.reshape(ops.sum(x, 0), [x.shape[1]!]);
 
   return {
@@ -54,11 +51,13 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
       // Whatever is still added or multiplied after the product wants it whole.
       const rounded = type === 'bfloat16' && precision === 'bfloat16' && outScale === undefined && bias === undefined;
       return scope(() => {
-        // Of r rows: TensorFlow takes twice as long for r columns.
+        // scale * A x, of r rows: TensorFlow takes twice as long for r columns.
         const u =
           A === undefined || B === undefined
             ? undefined
-            : make(name, [A.shape[0]!, m], 'float32', () => matmul(of(A), dropped(wide(x), dropout), false, true));
+            : make(name, [A.shape[0]!, m], 'float32', () =>
+                mul(matmul(of(A), dropped(wideInput(x), dropout), false, true), scalar(scale)),
+              );
         const scaled = (): TfTensor => (inScale === undefined ? of(x) : mul(wide(x), of(inScale)));
         const sum = (): TfTensor => {
           const product = frozenProduct(bench, scaled(), weight, {
@@ -66,15 +65,15 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
             rounded: rounded && u === undefined,
           });
           if (u === undefined) return product;
-          return add(cast(product, float32), matmul(mul(of(u), scalar(scale)), of(B!), true, true));
+          return add(cast(product, float32), matmul(of(u), of(B!), true, true));
         };
         /**
          * [x, u] [W, B]^T: one product that rounds once. Rounded before B u is added, W x would swallow what is less
          * than half a unit in its last place, which is all that the first steps of training do.
          */
         const folded = (): TfTensor => {
-          const [uHigh, uLow] = halves(ops, turned(mul(of(u!), scalar(scale))));
-          const [bHigh, bLow] = halves(ops, of(B!));
+          const [uHigh, uLow] = bfloat16Parts(ops, turned(of(u!)), 2) as [TfTensor, TfTensor];
+          const [bHigh, bLow] = bfloat16Parts(ops, of(B!), 2) as [TfTensor, TfTensor];
           const left = ops.concatenate([cast(scaled(), bfloat16), uHigh, uLow, uHigh], 1);
           const right = ops.concatenate([cast(bench.weight(weight), bfloat16), bHigh, bHigh, bLow], 1);
           return matmul(left, right, false, true);
@@ -95,6 +94,7 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
 
     backward({ x, inScale, outScale, A, B, u, z }, gradient, { weight, scale, dropout }, needs) {
       const [m, k] = x!.shape as [number, number];
+      const [n] = weight.shape as [number, number];
       return scope(() => {
         const gradients: Record<string, Tensor | undefined> = {};
         const give = (input: string, shape: readonly number[], body: () => TfTensor): void => {
@@ -110,19 +110,28 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
         }
         let du: Tensor | undefined;
         if (A !== undefined && B !== undefined && u !== undefined) {
-          give('B', B.shape, () => turned(matmul(mul(of(u), scalar(scale)), of(dz))));
+          give('B', B.shape, () => turned(matmul(of(u), of(dz))));
           if (needs.has('A') || needs.has('x'))
             du = make(name, u.shape, 'float32', () => matmul(turned(mul(of(B), scalar(scale))), of(dz), false, true));
-          give('A', A.shape, () => matmul(of(du!), dropped(wide(x!), dropout)));
+          give('A', A.shape, () => matmul(of(du!), dropped(wideInput(x!), dropout)));
         }
         if (!needs.has('x') && !needs.has('inScale')) return gradients;
 
         const through = (): TfTensor =>
           cast(frozenProduct(bench, of(dz), weight, { transpose: false, rounded: true }), float32);
+        /** The same with the low-rank path as further rows: a copy of the weight, and fewer passes over dx. */
+        const folded = (): TfTensor => {
+          const parts = (x: TfTensor, more: TfTensor, axis: number): TfTensor =>
+            ops.concatenate([cast(x, bfloat16), cast(more, bfloat16)], axis);
+          const product = matmul(parts(of(dz), turned(of(du!)), 1), parts(bench.weight(weight), of(A!), 0));
+          return cast(product, float32);
+        };
         const low = (dx: TfTensor): TfTensor =>
           du === undefined ? dx : add(dx, dropped(matmul(of(du), of(A!), true, false), dropout));
         if (inScale === undefined) {
-          give('x', [m, k], () => low(through()));
+          const isPlain = du !== undefined && (dropout === undefined || dropout.rate === 0);
+          const folds = isPlain && precision === 'bfloat16' && n * (m + k) < 4 * m * k;
+          give('x', [m, k], () => (folds ? folded() : low(through())));
           return gradients;
         }
         const dScaled = make(name, [m, k], 'float32', through);

@@ -23,6 +23,8 @@ export interface Bench {
   weight(weight: FrozenWeight): TfTensor;
   make(operation: string, shape: Shape, dtype: DType, body: () => TfTensor): Tensor;
   makeMany(operation: string, results: readonly Result[], body: () => readonly TfTensor[]): Tensor[];
+  /** What `body` computes, kept in a slot of this name until it is asked for with another key. */
+  keep(slot: string, key: readonly unknown[], body: () => readonly TfTensor[]): readonly TfTensor[];
   renew(operation: string, targets: readonly Tensor[], body: () => readonly TfTensor[]): void;
 }
 
@@ -33,6 +35,7 @@ export const tfTypeOf = (dtype: DType): number => (dtype === 'bfloat16' ? tfType
 export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engine: Engine): Partial<FusedOperations> {
   const { ops } = device;
   const of = (x: Tensor): TfTensor => device.tensorOf(workshop.operand(x));
+  const slots = new Map<string, { readonly key: readonly unknown[]; readonly data: readonly TfData[] }>();
   const bench: Bench = {
     ops,
     workshop,
@@ -42,6 +45,15 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
     weight: (weight) => device.tensorOf(workshop.weights.whole(weight)),
     make: (operation, shape, dtype, body) => workshop.make(operation, shape, dtype, () => device.compute(body)),
     makeMany: (operation, results, body) => workshop.makeMany(operation, results, () => device.computeMany(body)),
+    keep(slot, key, body) {
+      const kept = slots.get(slot);
+      if (kept?.key.every((part, i) => part === key[i])) return kept.data.map(({ tensor }) => tensor);
+      slots.delete(slot);
+      for (const data of kept?.data ?? []) device.free(data);
+      const data = device.computeMany(body);
+      slots.set(slot, { key, data });
+      return data.map(({ tensor }) => tensor);
+    },
     renew: (operation, targets, body) => workshop.renew(operation, targets, () => device.computeMany(body)),
   };
   return {

@@ -48,6 +48,8 @@ export interface TfOperations {
   max(x: TfTensor, axis: number): TfTensor;
   /** Over the last axis. */
   softmax(x: TfTensor): TfTensor;
+  /** x sigmoid(x) */
+  swish(x: TfTensor): TfTensor;
   /** Two matrices or two batches of them; the result has their type. */
   matmul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
   add(a: TfTensor, b: TfTensor): TfTensor;
@@ -67,7 +69,8 @@ export function createTfOperations(binding: Binding): TfOperations {
   const create = (values: Float32Array | Int32Array, shape: Shape, dtype: number): TfTensor =>
     noted({ id: binding.createTensor(shape, dtype, values), shape, dtype });
 
-  const softmax = fastestSoftmax(binding);
+  const softmax = oneDnn(binding, '_MklSoftmax', 'MklNameChangeOp');
+  const swish = oneDnn(binding, '_MklSwish', '');
   const constants = new Map<string, TfTensor>();
   /** Those that were asked for last are kept. */
   const constant = (key: string, values: Float32Array | Int32Array, shape: Shape): TfTensor => {
@@ -143,7 +146,9 @@ export function createTfOperations(binding: Binding): TfOperations {
     },
     sum: (x, axis) => ops.run('Sum', [x, ops.list([axis])], attribute('keep_dims', 'bool', true)),
     max: (x, axis) => ops.run('Max', [x, ops.list([axis])], attribute('keep_dims', 'bool', true)),
-    softmax: (x) => ops.run(softmax.name, [x], ...softmax.attributes),
+    softmax: (x) => ops.run(softmax?.name ?? 'Softmax', [x], ...(softmax?.attributes ?? [])),
+    swish: (x) =>
+      swish === undefined ? ops.mul(x, ops.run('Sigmoid', [x])) : ops.run(swish.name, [x], ...swish.attributes),
     matmul: (a, b, transposeA = false, transposeB = false) =>
       a.shape.length === 2
         ? ops.run(
@@ -165,19 +170,23 @@ export function createTfOperations(binding: Binding): TfOperations {
   return ops;
 }
 
-/** oneDNN's, where this TensorFlow has it: twice as fast as its own, which takes oneDNN's in graphs alone. */
-function fastestSoftmax(binding: Binding): { readonly name: string; readonly attributes: readonly Attribute[] } {
-  const own = { name: 'Softmax', attributes: [] };
-  if (binding.isUsingGpuDevice()) return own;
-  const fast = { name: '_MklSoftmax', attributes: [attribute('_kernel', 'string', 'MklNameChangeOp')] };
+interface Kernel {
+  readonly name: string;
+  readonly attributes: readonly Attribute[];
+}
+
+/** What oneDNN does twice as fast as TensorFlow itself, which takes oneDNN's in graphs alone; `label` is its kernel's. */
+function oneDnn(binding: Binding, name: string, label: string): Kernel | undefined {
+  if (binding.isUsingGpuDevice()) return undefined;
+  const attributes = [attribute('_kernel', 'string', label)];
   const x = binding.createTensor([1, 1], tfTypes.float32, new Float32Array(1));
   try {
-    const [y] = binding.executeOp(fast.name, fast.attributes, [x], 1);
+    const [y] = binding.executeOp(name, attributes, [x], 1);
     binding.deleteTensor(y!.id);
-    return fast;
+    return { name, attributes };
   } catch {
     // This TensorFlow was built without oneDNN, or it is turned off.
-    return own;
+    return undefined;
   } finally {
     binding.deleteTensor(x);
   }

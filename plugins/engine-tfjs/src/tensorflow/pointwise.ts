@@ -1,4 +1,4 @@
-import { scope, type FusedOperations, type Shape } from '@glulam/tensors';
+import { scope, type FusedOperations, type Shape, type Tensor } from '@glulam/tensors';
 import { tfTypeOf, type Bench } from './fused.js';
 import type { TfTensor } from './binding.js';
 
@@ -53,33 +53,31 @@ export function rmsNorm(bench: Bench): FusedOperations['rmsNorm'] {
 export function rope(bench: Bench): FusedOperations['rope'] {
   const { ops, of, wide, make } = bench;
   const { mul, add, reshape, run } = ops;
-  const turn = (
-    x: TfTensor,
-    tables: { readonly cos: TfTensor; readonly sin: TfTensor },
-    headSize: number,
-    back: boolean,
-  ): TfTensor => {
+  /** Of one pass all layers have the same tables. */
+  const tablesOf = (cos: Tensor, sin: Tensor, headSize: number, back: boolean): readonly TfTensor[] =>
+    bench.keep(`rope ${back ? 'back' : 'forward'}`, [of(cos), of(sin)], () => {
+      const table = (left: TfTensor, right: TfTensor): TfTensor =>
+        reshape(ops.concatenate([left, right], 1), [cos.shape[0]!, 1, headSize]);
+      const minus = run('Neg', [of(sin)]);
+      return [table(of(cos), of(cos)), back ? table(of(sin), minus) : table(minus, of(sin))];
+    });
+  const turn = (x: TfTensor, [cos, sin]: readonly TfTensor[], headSize: number): TfTensor => {
     const [tokens, width] = x.shape as [number, number];
     const heads = reshape(x, [tokens, width / headSize, headSize]);
-    const table = (left: TfTensor, right: TfTensor): TfTensor =>
-      reshape(ops.concatenate([left, right], 1), [tokens, 1, headSize]);
-    const cos = table(tables.cos, tables.cos);
-    const minus = run('Neg', [tables.sin]);
-    const sin = back ? table(tables.sin, minus) : table(minus, tables.sin);
     const swapped = run('Roll', [heads, ops.list([headSize / 2]), ops.list([2])]);
-    return reshape(add(mul(heads, cos), mul(swapped, sin)), [tokens, width]);
+    return reshape(add(mul(heads, cos!), mul(swapped, sin!)), [tokens, width]);
   };
   return {
     forward({ x }, { cos, sin, headSize, type }) {
       const output = make('rope', x.shape, type, () =>
-        ops.cast(turn(wide(x), { cos: of(cos), sin: of(sin) }, headSize, false), tfTypeOf(type)),
+        ops.cast(turn(wide(x), tablesOf(cos, sin, headSize, false), headSize), tfTypeOf(type)),
       );
       return { output, saved: {} };
     },
     backward(_, gradient, { cos, sin, headSize }) {
       // The transpose of a rotation turns the other way.
       const x = make('rope', gradient.shape, 'float32', () =>
-        turn(of(gradient), { cos: of(cos), sin: of(sin) }, headSize, true),
+        turn(of(gradient), tablesOf(cos, sin, headSize, true), headSize),
       );
       return { x };
     },
@@ -93,8 +91,7 @@ export function swiglu(bench: Bench): FusedOperations['swiglu'] {
   return {
     forward: ({ gate, up }, { type }, keep) => ({
       output: make('swiglu', gate.shape, type, () => {
-        const g = wide(gate);
-        return ops.cast(mul(mul(g, run('Sigmoid', [g])), wide(up)), tfTypeOf(type));
+        return ops.cast(mul(ops.swish(wide(gate)), wide(up)), tfTypeOf(type));
       }),
       saved: keep ? { gate, up } : {},
     }),
