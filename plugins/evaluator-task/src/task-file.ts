@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { readYaml } from '@glulam/model';
 import { describeIssues, TrainerError } from '@glulam/trainer';
-import { parse } from 'yaml';
 import { z } from 'zod';
 
 // The names are those of lm-evaluation-harness's task files; `data` and `examples` stand for its data sets and splits.
@@ -110,7 +110,7 @@ export function readTaskFile(
 ): Task {
   let content: unknown;
   try {
-    content = parse(readFileSync(file, 'utf8'));
+    content = readYaml(readFileSync(file, 'utf8'));
   } catch (cause) {
     throw new TrainerError('DATA_UNREADABLE', `the task file ${file} cannot be read: ${(cause as Error).message}`, {
       cause,
