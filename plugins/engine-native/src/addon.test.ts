@@ -35,7 +35,8 @@ test('an addon that was never built is built at its first use, which is told, an
 });
 
 test('where there is no compiler, the message says what is missing, how to mend it, and what needs none', () => {
-  for (const name of ['build.mjs', 'native']) cpSync(path.join(here, name), path.join(folder, name), { recursive: true });
+  for (const name of ['build.mjs', 'native'])
+    cpSync(path.join(here, name), path.join(folder, name), { recursive: true });
   vi.stubEnv('CXX', 'no-such-compiler');
   const attempt = () => loadAddon(folder);
   expect(attempt).toThrow(/no C\+\+ compiler found \(tried no-such-compiler\). Install one/);
