@@ -31,7 +31,7 @@ export async function checkPackages() {
 }
 
 /** @param {string} folder @returns {Packed[]} */
-function pack(folder) {
+export function pack(folder) {
   const args = ['pack', '--workspaces', '--json', '--ignore-scripts', '--pack-destination', folder];
   const { status, stdout, stderr } = spawnSync('npm', args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 });
   if (status !== 0) throw new Error(`npm pack failed:\n${stderr}`);
@@ -59,7 +59,8 @@ const describeProblem = ({ kind, ...where }) => `types: ${kind} ${JSON.stringify
 function ownFaults(pkgDir, files) {
   const names = files.map((file) => file.path);
   const faults = [];
-  const left = names.filter((file) => /\.test\.|\.tsbuildinfo$/.test(file));
+  // What create-glulam-plugin writes has tests.
+  const left = names.filter((file) => /\.test\.|\.tsbuildinfo$/.test(file) && !file.startsWith('templates/'));
   if (left.length > 0) faults.push(`ships ${left.join(', ')}; leave them out in "files"`);
   if (!names.includes('LICENSE')) faults.push('has no LICENSE: copy the one of the repository');
   else if (readFileSync(path.join(pkgDir, 'LICENSE'), 'utf8') !== readFileSync(path.join(root, 'LICENSE'), 'utf8'))

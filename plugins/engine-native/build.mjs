@@ -5,7 +5,17 @@
 // What did not change is not compiled again: an object's name holds the hash of all that went into it.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -49,7 +59,12 @@ async function main() {
   const compiler = await findCompiler();
   const { machine } = compiler;
   const headers = createRequire(import.meta.url)('node-api-headers').include_dir;
-  mkdirSync(objects, { recursive: true });
+  try {
+    mkdirSync(objects, { recursive: true });
+    accessSync(objects, constants.W_OK);
+  } catch (error) {
+    fail(`${build} cannot be written (${error.message}): run this once as somebody who may write there.`);
+  }
 
   const files = readdirSync(native).sort();
   const shared = createHash('sha256').update(compiler.version);
@@ -67,8 +82,9 @@ async function main() {
     });
   const stale = units.filter(({ object }) => !existsSync(object));
   await eachOf(stale, availableParallelism(), async ({ file, flags, object }) => {
-    await compile(compiler, [...flags, '-I', headers, '-c', path.join(native, file), '-o', `${object}.part`], file);
-    renameSync(`${object}.part`, object);
+    const part = partOf(object);
+    await compile(compiler, [...flags, '-I', headers, '-c', path.join(native, file), '-o', part], file);
+    renameSync(part, object);
   });
 
   const library = units.filter(({ file }) => !isProgram(file));
@@ -91,8 +107,8 @@ async function link(compiler, name, units, flags) {
   const hash = hashOf(...parts, flags.join(' '));
   if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return { name, linked: false };
   // A process that has the old one loaded keeps it: the new one gets a name of its own first.
-  await compile(compiler, [...flags, '-pthread', ...staticRuntime, ...parts, '-o', `${target}.part`], name);
-  renameSync(`${target}.part`, target);
+  await compile(compiler, [...flags, '-pthread', ...staticRuntime, ...parts, '-o', partOf(target)], name);
+  renameSync(partOf(target), target);
   writeFileSync(stamp, hash);
   return { name, linked: true };
 }
@@ -133,6 +149,11 @@ async function eachOf(items, jobs, body) {
   await Promise.all(Array.from({ length: jobs }, work));
 }
 
+/** Two processes may build at once, where both use the engine for the first time. */
+function partOf(file) {
+  return `${file}.${process.pid}.part`;
+}
+
 function isProgram(file) {
   return /_(test|bench)\.cc$/.test(file);
 }
@@ -141,8 +162,8 @@ function isProgram(file) {
 function removeStale(units, withTests) {
   const current = new Set(units.map(({ object }) => path.basename(object)));
   for (const file of readdirSync(objects)) {
-    if (current.has(file) || (!withTests && /_(test|bench)\.[^.]+\.o$/.test(file))) continue;
-    rmSync(path.join(objects, file));
+    if (current.has(file) || file.endsWith('.part') || (!withTests && /_(test|bench)\.[^.]+\.o$/.test(file))) continue;
+    rmSync(path.join(objects, file), { force: true });
   }
 }
 

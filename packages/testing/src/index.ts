@@ -10,6 +10,7 @@ export type { DataFormatCases } from './test-data-format.js';
 export { testDataFormat } from './test-data-format.js';
 export type { EvaluatorCases } from './test-evaluator.js';
 export { testEvaluator } from './test-evaluator.js';
+export { openTinyModel } from './open-tiny-model.js';
 export type { SampleRecorder } from './sample-recorder.js';
 export { createSampleRecorder } from './sample-recorder.js';
 export type { ReporterCases, ReporterPlace } from './test-reporter.js';

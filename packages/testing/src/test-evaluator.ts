@@ -1,18 +1,22 @@
 import type { EvaluationContext, EvaluatorContribution } from '@glulam/trainer';
 import { describe, expect, test } from 'vitest';
+import { openTinyModel } from './open-tiny-model.js';
 import { createSampleRecorder } from './sample-recorder.js';
 
 export interface EvaluatorCases {
   readonly options: readonly unknown[];
-  /** A model with held-out examples; opened for each test. */
-  open(): Promise<EvaluationContext & { close(): Promise<void> }>;
+  /** A model with held-out examples, opened for each test; default: `openTinyModel`. */
+  readonly open?: () => Promise<EvaluationContext & { close(): Promise<void> }>;
 }
 
 /**
  * The contract of an evaluator: finite numbers, the same each time, and nothing left behind. Where it tells samples, they
  * say in JSON what was asked and what came of it, and scores do not depend on how many of them an earlier sitting wrote.
  */
-export function testEvaluator(contribution: EvaluatorContribution, { options, open }: EvaluatorCases): void {
+export function testEvaluator(
+  contribution: EvaluatorContribution,
+  { options, open = openTinyModel }: EvaluatorCases,
+): void {
   describe(`evaluator ${contribution.kind}`, () => {
     test.each(options)('%j: scores are finite and repeat; no tensor is left', async (given) => {
       const context = await open();

@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TensorsError } from '@glulam/tensors';
 
@@ -38,24 +40,41 @@ export interface NativeStats {
   readonly mappedBytes: number;
 }
 
-const file = fileURLToPath(new URL('../build/glulam.node', import.meta.url));
+const packageFolder = fileURLToPath(new URL('..', import.meta.url));
 
-/** Throws ENGINE_UNAVAILABLE when the addon is not built, or does not load here. */
-export function loadAddon(): Addon {
-  const mend =
-    'build it with `npm rebuild @glulam/engine-native` (in a checkout: `node build.mjs` in plugins/engine-native); it takes a C++ compiler and a minute';
-  if (!existsSync(file)) {
-    throw new TensorsError('ENGINE_UNAVAILABLE', `engine-native is not built: ${file} is missing; ${mend}`);
-  }
+/**
+ * Builds the addon first where that was never done: packages come as source, and installing them runs no scripts.
+ *
+ * @throws TensorsError ENGINE_UNAVAILABLE when the addon cannot be built, or does not load here.
+ */
+export function loadAddon(folder = packageFolder): Addon {
+  const file = path.join(folder, 'build/glulam.node');
+  const script = path.join(folder, 'build.mjs');
+  if (!existsSync(file)) buildAddon(script);
   try {
     return createRequire(import.meta.url)(file) as Addon;
   } catch (cause) {
     throw new TensorsError(
       'ENGINE_UNAVAILABLE',
-      `engine-native does not load from ${file}: ${String(cause)}; ${mend}`,
+      `engine-native does not load from ${file}: ${String(cause)}; remove that file and build it for this machine: node ${script}`,
       { cause },
     );
   }
+}
+
+function buildAddon(script: string): void {
+  process.stderr.write('engine-native: compiling its C++ kernels for this machine; it takes about a minute, once\n');
+  const { status, stderr, error } = spawnSync(process.execPath, [script], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  if (status === 0) return;
+  throw new TensorsError(
+    'ENGINE_UNAVAILABLE',
+    `engine-native is not built, and building it failed: ${error?.message ?? stderr.trim()}\n` +
+      `When that is mended, the next use builds it, or now: node ${script}. Other engines need no compiler: docs/engines.md`,
+    { cause: error },
+  );
 }
 
 /** The one asked for, or for `auto` the widest. */

@@ -52,7 +52,7 @@ export interface NativeEngine extends Engine {
  * The engine on C++ kernels. One thread runs commands in order, with `threads` that compute; a failed command is the
  * last that ran: `read` and `drain` reject from then on, and only `close` is left to do.
  *
- * @throws TensorsError ENGINE_UNAVAILABLE when the addon is not built or the machine lacks `isa`.
+ * @throws TensorsError ENGINE_UNAVAILABLE when the addon cannot be built or the machine lacks `isa`.
  */
 export function createNativeEngine(options: NativeEngineOptions = {}): NativeEngine {
   const { precision = 'float32', threads = availableParallelism(), isa: wanted = 'auto' } = options;
