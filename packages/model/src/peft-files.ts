@@ -145,12 +145,14 @@ export async function writePeftConfig(decoder: Decoder, folder: string, baseName
   const { adapter, layers, sites } = decoder;
   if (adapter === undefined) throw new ModelError('ADAPTER_INVALID', 'the model has no adapter to save');
   const { name, revision } = splitRevision(baseName);
+  const fields = adapter.peftConfig(sites);
   const config = {
-    ...adapter.peftConfig(sites),
+    ...fields,
     base_model_name_or_path: name,
     revision,
     inference_mode: true,
-    layer_replication: isExpanded(decoder) ? layerMap(layers) : null,
+    // Of PEFT's other types none has the field, and each warns of it.
+    ...(fields['peft_type'] === 'LORA' && { layer_replication: isExpanded(decoder) ? layerMap(layers) : null }),
   };
   await writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
 }
