@@ -211,6 +211,14 @@ describe('weighted sums', () => {
     const set = fill(engine);
     const mixed = set.decoder([{ name: 'in', weight: 0.5 }, { name: 'out', weight: 0.5 }]); // prettier-ignore
     await expect(logitsOf(mixed)).rejects.toThrow(/at model.layers.0.self_attn.q_proj cannot be summed: one scales inputs/);
+    const out = adapters['out']!;
+    const at: Adapter['at'] = (site) => {
+      const here = out.at(site);
+      return here && { ...here, form: (own, context) => ({ ...here.form(own, context), biasScale: here.form(own, context).outScale }) };
+    };
+    set.add('bias', { adapter: { ...out, at }, layers, values: valuesOf('out'), base: small });
+    const unbiased = set.decoder([{ name: 'applied', weight: 0.5 }, { name: 'bias', weight: 0.5 }]);
+    await expect(logitsOf(unbiased)).rejects.toThrow(/cannot be summed: one scales the bias of the base/);
     const sum = set.decoder([{ name: 'a', weight: 0.5 }, { name: 'b', weight: 0.5 }]); // prettier-ignore
     await expect(sum.forward(packTokens([ids]), { training: { seed: 0, step: 0 } })).rejects.toThrow(/is not trained/);
     expect(() => combineAdapters([]).peftConfig([])).toThrow(expect.objectContaining({ code: 'ADAPTER_NOT_PEFT' }));

@@ -74,7 +74,7 @@ export const ia3: AdapterContribution<object> = {
       const shape = [inner ? inFeatures : outFeatures];
       return {
         parameters: [{ name: 'ia3_scale', shape, initial: () => new Float32Array(shape[0]!).fill(1) }],
-        form: ({ ia3_scale: scale }) => (inner ? { inScale: scale! } : { outScale: scale! }),
+        form: ({ ia3_scale: scale }) => (inner ? { inScale: scale! } : { outScale: scale!, biasScale: scale! }),
       };
     },
     peftConfig: () => ({ peft_type: 'IA3', task_type: 'CAUSAL_LM' }),

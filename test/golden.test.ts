@@ -5,9 +5,8 @@ import { llamaFamily } from '@glulam/family-llama';
 import { mistralFamily } from '@glulam/family-mistral';
 import { generateTokens, type AdapterContribution } from '@glulam/model';
 import { createReferenceEngine, createTape, readFloats, scope, type Engine, type Precision } from '@glulam/tensors';
-import { frobenius, openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
+import { expectTraining, frobenius, type GoldenCase, openGolden, rowsOf } from '@glulam/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectTraining } from './golden-training.js';
 import { nativeEngines } from './native-engines.js';
 import { tfjsEngines } from './tfjs-engines.js';
 

@@ -104,6 +104,7 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
   test('adapters that other people wrote: IA3, and one whose form follows from the frozen weight', async () => {
     const choice = { kind: 'other', options: {} };
     await check(sourceOf(tiny, gated, { adapter: ia3.create({}), choice }));
+    await check(sourceOf(await biasedBase(), gated, { adapter: ia3.create({}), choice }));
     await check(sourceOf(await biasedBase(), gated, { adapter: magnitude, choice }));
   });
 

@@ -16,11 +16,10 @@ import {
   type VirtualLayer,
 } from '@glulam/model';
 import { createReferenceEngine, openSafetensors, readFloats, type Engine } from '@glulam/tensors';
-import { frobenius, openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
+import { expectGradients, expectTraining, frobenius, type GoldenCase, openGolden, rowsOf } from '@glulam/testing';
 import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { difference, families, freshFolder, logitsAt, root, tiny } from './expanded.js';
-import { expectGradients, expectTraining } from './golden-training.js';
 import { nativeEngines } from './native-engines.js';
 import { tfjsEngines } from './tfjs-engines.js';
 

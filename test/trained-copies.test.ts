@@ -27,12 +27,11 @@ import {
   writeSafetensors,
   type Engine,
 } from '@glulam/tensors';
-import { openGolden, rowsOf, type GoldenCase } from '@glulam/testing';
+import { expectGradients, expectTraining, type GoldenCase, gradientsOf, openGolden, rowsOf } from '@glulam/testing';
 import { labelBatch, type LabelledBatch } from '@glulam/trainer';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { answersOf, answersOfCheckpoint, difference, families, freshFolder, logitsAt, root } from './expanded.js';
-import { expectGradients, expectTraining, gradientsOf } from './golden-training.js';
 import { nativeEngines } from './native-engines.js';
 import { tfjsEngines } from './tfjs-engines.js';
 

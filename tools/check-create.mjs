@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pack } from './check-packages.mjs';
+import { packWorkspace } from './packed.mjs';
 import { prepare, root } from './prepare.mjs';
 
 const model = path.join(root, 'examples/models/tiny-mistral-gsm8k');
@@ -60,7 +60,7 @@ try {
 /** All tarballs in one install; third parties' packages in the versions of this repository's lock. */
 async function install() {
   mkdirSync(plugins, { recursive: true });
-  const packed = pack(work);
+  const packed = packWorkspace(work);
   const tools = ['typescript', 'vitest', '@types/node'];
   const { devDependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
   const dependencies = Object.fromEntries([

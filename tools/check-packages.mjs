@@ -1,6 +1,5 @@
 // Looks at every package as users will get it: packs it and lets publint and "are the types wrong" judge the tarball, and
 // checks what these do not know. Packages must be built. `npm run check:packages`
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
+import { packWorkspace } from './packed.mjs';
 
 const root = path.join(import.meta.dirname, '..');
 
@@ -15,13 +15,12 @@ const root = path.join(import.meta.dirname, '..');
 const otherResolvers = new Set(['node10', 'node16-cjs']);
 
 /**
- * @typedef {{ name: string, filename: string, files: { path: string }[] }} Packed
  * @returns {Promise<{ packages: number, faults: string[] }>} what is wrong, a line each
  */
 export async function checkPackages() {
   const folder = mkdtempSync(path.join(tmpdir(), 'glulam-pack-'));
   try {
-    const packed = pack(folder);
+    const packed = packWorkspace(folder);
     const faults = [];
     for (const each of packed) faults.push(...(await faultsOf(each, folder)).map((fault) => `${each.name}: ${fault}`));
     return { packages: packed.length, faults };
@@ -30,15 +29,7 @@ export async function checkPackages() {
   }
 }
 
-/** @param {string} folder @returns {Packed[]} */
-export function pack(folder) {
-  const args = ['pack', '--workspaces', '--json', '--ignore-scripts', '--pack-destination', folder];
-  const { status, stdout, stderr } = spawnSync('npm', args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 });
-  if (status !== 0) throw new Error(`npm pack failed:\n${stderr}`);
-  return JSON.parse(stdout);
-}
-
-/** @param {Packed} packed @param {string} folder @returns {Promise<string[]>} */
+/** @param {import('./packed.mjs').Packed} packed @param {string} folder @returns {Promise<string[]>} */
 async function faultsOf({ name, filename, files }, folder) {
   const tarball = readFileSync(path.join(folder, filename));
   const bytes = tarball.buffer.slice(tarball.byteOffset, tarball.byteOffset + tarball.byteLength);

@@ -75,13 +75,19 @@ export interface ApplyContext extends FormContext {
   linear(x: Tensor, form: LinearForm): Tensor;
 }
 
+/** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + biasScale * b + bias, with b the checkpoint's bias, if any. */
+export interface AdapterForm extends LinearForm {
+  /** [out] */
+  readonly biasScale?: Tensor | undefined;
+}
+
 /**
- * The adapter of one site: its parameters, and the form (see `LinearForm`) they give the layer. A pass asks for the form
+ * The adapter of one site: its parameters, and the form they give the layer. A pass asks for the form
  * on its engine; a merge asks for it once, on the reference engine and not in training, and folds its values in.
  */
 export interface SiteAdapter {
   readonly parameters: readonly AdapterParameter[];
-  form(tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm;
+  form(tensors: Readonly<Record<string, Tensor>>, context: FormContext): AdapterForm;
   /**
    * Asks of the frozen rows what forms will ask of them and is held then: when the decoder is made, with new tensors or
    * saved ones. So what it takes meanwhile does not come on top of a training step.

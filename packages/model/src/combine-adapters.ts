@@ -1,5 +1,5 @@
-import type { LinearForm, Operations, Tensor } from '@glulam/tensors';
-import type { Adapter, ApplyContext, FormContext, LinearSite, SiteAdapter } from './adapter.js';
+import type { Operations, Tensor } from '@glulam/tensors';
+import type { Adapter, AdapterForm, ApplyContext, FormContext, LinearSite, SiteAdapter } from './adapter.js';
 import { ModelError } from './errors.js';
 
 export interface WeightedAdapter {
@@ -27,9 +27,10 @@ export const partName = (part: number, name: string): string => `${part}.${name}
  * - low ranks: one of all their ranks, A's one below the other, B's side by side and weighted (PEFT's
  *   `add_weighted_adapter` with `cat`);
  * - outScale: 1 + sum of w_i (outScale_i - 1), each low rank scaled by its own; inScale alike, where no part has an
- *   outScale; biases weighted.
+ *   outScale; biasScale like outScale; biases weighted.
  *
- * An inScale where another part has an outScale is refused: no form says their sum. Where a part applies itself the sum is
+ * An inScale where another part has an outScale is refused: no form says their sum. So is a biasScale where another part
+ * applies itself. Where a part applies itself the sum is
  * computed as it is written above. A sum is for generation, scoring and merging; it is not trained.
  */
 export function combineAdapters(parts: readonly WeightedAdapter[]): Adapter {
@@ -48,7 +49,7 @@ export function combineAdapters(parts: readonly WeightedAdapter[]): Adapter {
         ),
         form: (tensors, context) => sumForms(site, here, tensors, context),
         ...(here.some(({ adapter }) => adapter.apply !== undefined)
-          ? { apply: (x, tensors, context) => sumOutputs(here, x, tensors, context) }
+          ? { apply: (x, tensors, context) => sumOutputs(site, here, x, tensors, context) }
           : {}),
       };
     },
@@ -59,15 +60,17 @@ export function combineAdapters(parts: readonly WeightedAdapter[]): Adapter {
   };
 }
 
+const cannotSum = ({ path }: LinearSite, what: string): ModelError =>
+  new ModelError('ADAPTER_INVALID', `the adapters at ${path} cannot be summed: ${what}`);
+
 function sumForms(
   site: LinearSite,
   parts: readonly SitePart[],
   tensors: Readonly<Record<string, Tensor>>,
   context: FormContext,
-): LinearForm {
-  const refuse = (what: string): ModelError =>
-    new ModelError('ADAPTER_INVALID', `the adapters at ${site.path} cannot be summed: ${what}`);
-  if (context.training) throw refuse('a sum is not trained; train one of them, or merge the sum and train on it');
+): AdapterForm {
+  if (context.training)
+    throw cannotSum(site, 'a sum is not trained; train one of them, or merge the sum and train on it');
   const terms = parts.map((part) => ({
     weight: part.weight,
     form: part.adapter.form(tensorsOf(part, tensors), context),
@@ -76,11 +79,14 @@ function sumForms(
   if (terms.length === 1 && only!.weight === 1) return only!.form;
 
   const { ops } = context;
-  const [scalesIn, scalesOut] = (['inScale', 'outScale'] as const).map((name) =>
+  const [scalesIn, scalesOut, scalesBias] = (['inScale', 'outScale', 'biasScale'] as const).map((name) =>
     terms.flatMap(({ weight, form }) => (form[name] === undefined ? [] : [{ weight, scale: form[name] }])),
-  ) as [Scaled[], Scaled[]];
+  ) as [Scaled[], Scaled[], Scaled[]];
   if (scalesIn.length > 0 && scalesOut.length > 0)
-    throw refuse('one scales inputs and one outputs, and the sum of both is no change of one weight that a form says');
+    throw cannotSum(
+      site,
+      'one scales inputs and one outputs, and the sum of both is no change of one weight that a form says',
+    );
 
   const outScale = scalesOut.length === 0 ? undefined : awayFromZero(ops, sumScales(ops, scalesOut));
   const lowRanks = terms.flatMap(({ weight, form: { lowRank, outScale: own } }) => {
@@ -107,12 +113,14 @@ function sumForms(
             B: join(lowRanks.map(({ B }) => B), 1),
             scale: 1,
           }, // prettier-ignore
+    biasScale: scalesBias.length === 0 ? undefined : sumScales(ops, scalesBias),
     bias: biases.length === 0 ? undefined : biases.reduce((sum, bias) => ops.add(sum, bias)),
   };
 }
 
 /** W x + sum of w_i (f_i(x) - W x), where a part gives f_i(x) itself; undefined where all leave it to their forms. */
 function sumOutputs(
+  site: LinearSite,
   parts: readonly SitePart[],
   x: Tensor,
   tensors: Readonly<Record<string, Tensor>>,
@@ -124,7 +132,10 @@ function sumOutputs(
   const rest = 1 - parts.reduce((sum, { weight }) => sum + weight, 0);
   return parts.reduce(
     (sum, part, i) => {
-      const output = applied[i] ?? linear(x, part.adapter.form(tensorsOf(part, tensors), context));
+      const form = applied[i] === undefined ? part.adapter.form(tensorsOf(part, tensors), context) : {};
+      if (form.biasScale !== undefined)
+        throw cannotSum(site, 'one scales the bias of the base, which is not in the output that another makes itself');
+      const output = applied[i] ?? linear(x, form);
       return ops.add(sum, ops.affine(output, part.weight, 0));
     },
     ops.affine(linear(x, {}), rest, 0),

@@ -4,19 +4,18 @@ import {
   scope,
   type DType,
   type Engine,
-  type LinearForm,
   type Operations,
   type RandomKey,
   type Tape,
   Tensor,
 } from '@glulam/tensors';
-import type { Adapter, LinearSite, SiteAdapter } from './adapter.js';
+import type { Adapter, AdapterForm, LinearSite, SiteAdapter } from './adapter.js';
 import { checkAdapterValues, type AdapterValues } from './adapter-values.js';
 import { createBaseWeights, type BaseWeights } from './base-weights.js';
 import type { TokenBatch } from './batch.js';
 import type { Checkpoint } from './checkpoint.js';
 import { ModelError } from './errors.js';
-import { linearNames, type DecoderShape, type LinearName } from './family.js';
+import { linearNames, slidingWindowOf, type DecoderShape, type LinearName } from './family.js';
 import { createFixedParts, splitValues, type FixedPart } from './fixed-parts.js';
 import type { CachePass } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
@@ -196,7 +195,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
   });
 
   const frequencies = inverseFrequencies(shape.rope, shape.headSize);
-  const { normEpsilon: epsilon, heads, keyValueHeads, headSize, slidingWindow: window } = shape;
+  const { normEpsilon: epsilon, heads, keyValueHeads, headSize } = shape;
 
   /** One virtual layer: x [tokens, hidden] to the same; synchronous, so that it can be computed again in backward. */
   const runLayer = (
@@ -222,9 +221,10 @@ export function createDecoder(options: DecoderOptions): Decoder {
         linear: (x, form) => ops.frozenLinear(x, weight, form, 'float32'),
       });
       if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
-      const make = (): LinearForm => adapter.form(tensors, context);
-      const form = cache === undefined ? make() : cache.form(`${virtual}.${name}`, make);
-      const bothBiases = bias && form.bias ? ops.add(bias, form.bias) : (bias ?? form.bias);
+      const make = (): AdapterForm => adapter.form(tensors, context);
+      const { biasScale, ...form } = cache === undefined ? make() : cache.form(`${virtual}.${name}`, make);
+      const ofBase = bias && biasScale ? ops.mul(bias, biasScale) : bias;
+      const bothBiases = ofBase && form.bias ? ops.add(ofBase, form.bias) : (ofBase ?? form.bias);
       return ops.frozenLinear(input, weight, { ...form, bias: bothBiases }, output);
     };
     const addResidual = (residual: Tensor, output: Tensor): Tensor => {
@@ -238,6 +238,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     const v = linear(normed, 'self_attn.v_proj', type);
     const seen = cache === undefined ? { k, v, segments: batch.segments } : cache.append(virtual, k, v, batch.segments);
     const scale = 1 / Math.sqrt(headSize);
+    const window = slidingWindowOf(shape, record.physical);
     const { segments } = seen;
     const mixed = ops.attention(q, seen.k, seen.v, { heads, keyValueHeads, headSize, window, scale, segments, type });
     const attended = addResidual(x, linear(mixed, 'self_attn.o_proj', 'float32'));

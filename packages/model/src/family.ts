@@ -26,8 +26,8 @@ export interface DecoderShape {
   readonly maxPositions: number;
   readonly normEpsilon: number;
   readonly rope: RopeSettings;
-  /** How many last tokens a token sees, itself included; 0 means all before it. */
-  readonly slidingWindow: number;
+  /** How many last tokens a token sees, itself included; 0 means all before it. A list has one a physical layer. */
+  readonly slidingWindow: number | readonly number[];
   /** The output head is the embedding. */
   readonly tiedHead: boolean;
   /** Linear layers with a bias in the checkpoint. */
@@ -43,6 +43,11 @@ export interface DecoderShape {
     readonly attentionNorm: string;
     readonly mlpNorm: string;
   };
+}
+
+/** Of a physical layer, see `DecoderShape.slidingWindow`. */
+export function slidingWindowOf({ slidingWindow }: Pick<DecoderShape, 'slidingWindow'>, physical: number): number {
+  return typeof slidingWindow === 'number' ? slidingWindow : slidingWindow[physical]!;
 }
 
 /** How checkpoints of one architecture are read. `kind` is the `model_type` in their `config.json`. */

@@ -4,6 +4,7 @@ export type {
   Adapter,
   AdapterChoice,
   AdapterContribution,
+  AdapterForm,
   AdapterParameter,
   ApplyContext,
   FormContext,

@@ -1,4 +1,5 @@
-import { detach, scope, type Engine, type LinearForm, type Segment, type Tensor } from '@glulam/tensors';
+import { detach, scope, type Engine, type Segment, type Tensor } from '@glulam/tensors';
+import type { AdapterForm } from './adapter.js';
 import { ModelError } from './errors.js';
 
 /**
@@ -37,7 +38,7 @@ export interface CachePass {
     segments: readonly Segment[],
   ): { readonly k: Tensor; readonly v: Tensor; readonly segments: readonly Segment[] };
   /** An adapter's form, made once: what it is made of does not change while text is generated. */
-  form(site: string, make: () => LinearForm): LinearForm;
+  form(site: string, make: () => AdapterForm): AdapterForm;
   /** Count the batch's tokens as seen, once every layer has appended them. */
   advance(segments: readonly Segment[]): void;
 }
@@ -57,7 +58,7 @@ export function createKeyValueCache(
   { layers, width }: { readonly layers: number; readonly width: number },
 ): KeyValueCache {
   const regions = new Map<number, Region>();
-  const forms = new Map<string, LinearForm>();
+  const forms = new Map<string, AdapterForm>();
   let stores: { k: Tensor; v: Tensor }[] = [];
   let rows = 0;
   let numbers = 0;
@@ -213,6 +214,6 @@ function checkLength(sequence: number, region: Region, length: number): void {
   );
 }
 
-function tensorsOf({ inScale, outScale, lowRank, bias }: LinearForm): Tensor[] {
-  return [inScale, outScale, lowRank?.A, lowRank?.B, bias].filter((tensor) => tensor !== undefined);
+function tensorsOf({ inScale, outScale, lowRank, biasScale, bias }: AdapterForm): Tensor[] {
+  return [inScale, outScale, lowRank?.A, lowRank?.B, biasScale, bias].filter((tensor) => tensor !== undefined);
 }

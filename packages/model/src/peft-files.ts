@@ -114,15 +114,22 @@ function readReplication(value: unknown, file: string): readonly VirtualLayer[] 
 }
 
 /** What of a decoder PEFT's files cannot say; undefined: they can say all. */
-export function notPeft({ layers, adapter }: Pick<Decoder, 'layers' | 'adapter'>): string | undefined {
+export function notPeft(decoder: Pick<Decoder, 'layers' | 'adapter' | 'shape'>): string | undefined {
+  const { layers, adapter } = decoder;
   if (adapter?.notPeft !== undefined) return adapter.notPeft;
   for (const [index, { weights, residualScale, gate }] of layers.entries()) {
     const field = weights === 'own' ? 'weights' : residualScale !== undefined ? 'residualScale' : gate && 'gate';
     if (field !== undefined)
       return `virtual layer ${index} has ${field}, which PEFT's files cannot say; use the compact form or merge`;
   }
+  const type = adapter?.peftConfig([])['peft_type'];
+  if (adapter !== undefined && type !== 'LORA' && isExpanded(decoder))
+    return `PEFT expands models for LORA alone, and ${adapter.kind} is ${JSON.stringify(type)}; use the compact form or merge`;
   return undefined;
 }
+
+const isExpanded = ({ layers, shape }: Pick<Decoder, 'layers' | 'shape'>): boolean =>
+  layers.length !== shape.physicalLayers || layers.some(({ physical }, index) => physical !== index);
 
 /** Write a decoder's adapter as PEFT reads it; replaces an adapter that is there whole, or leaves it whole. */
 export async function writePeftAdapter(decoder: Decoder, folder: string, baseName: string): Promise<void> {
@@ -135,16 +142,17 @@ export async function writePeftAdapter(decoder: Decoder, folder: string, baseNam
 }
 
 export async function writePeftConfig(decoder: Decoder, folder: string, baseName: string): Promise<void> {
-  const { adapter, layers, shape, sites } = decoder;
+  const { adapter, layers, sites } = decoder;
   if (adapter === undefined) throw new ModelError('ADAPTER_INVALID', 'the model has no adapter to save');
-  const plain = layers.length === shape.physicalLayers && layers.every(({ physical }, index) => physical === index);
   const { name, revision } = splitRevision(baseName);
+  const fields = adapter.peftConfig(sites);
   const config = {
-    ...adapter.peftConfig(sites),
+    ...fields,
     base_model_name_or_path: name,
     revision,
     inference_mode: true,
-    layer_replication: plain ? null : layerMap(layers),
+    // Of PEFT's other types none has the field, and each warns of it.
+    ...(fields['peft_type'] === 'LORA' && { layer_replication: isExpanded(decoder) ? layerMap(layers) : null }),
   };
   await writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
 }

@@ -1,5 +1,6 @@
 export type { GoldenCase, GoldenFacts } from './golden.js';
 export { frobenius, openGolden, rowsOf } from './golden.js';
+export { expectGradients, expectLogits, expectTraining, gradientsOf } from './golden-training.js';
 export type { StrategyCases } from './test-strategy.js';
 export { testStrategy } from './test-strategy.js';
 export type { FamilyCases } from './test-family.js';

@@ -30,6 +30,8 @@ export function testFamily(family: Family, { valid, alike, invalid }: FamilyCase
       expect(described).toMatchObject(shape);
       expect(described.heads % described.keyValueHeads).toBe(0);
       expect(described.headSize % 2).toBe(0);
+      if (typeof described.slidingWindow !== 'number')
+        expect(described.slidingWindow).toHaveLength(described.physicalLayers);
       expect(new Set([0, 1, 2].map((index) => described.names.layer(index))).size).toBe(3);
     });
     test.each(alike.map((group) => [group] as const))('reads different styles alike', (group) => {

@@ -74,9 +74,10 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
   const notes: string[] = [];
   if (tokenizer.get('tokenizer.ggml.model')!.value === 'none')
     notes.push('the base has no tokenizer, so the file has none: it takes token ids only');
-  if (shape.slidingWindow > 0 && shape.slidingWindow < shape.maxPositions)
+  const windows = [shape.slidingWindow].flat().filter((window) => window > 0 && window < shape.maxPositions);
+  if (windows.length > 0)
     notes.push(
-      `llama.cpp knows no sliding window for this architecture: beyond ${shape.slidingWindow} tokens it attends to more than the model does`,
+      `llama.cpp knows no sliding window for this architecture: beyond ${Math.min(...windows)} tokens it attends to more than the model does`,
     );
   return { file, layers: source.layers.length, bytes, notes };
 }

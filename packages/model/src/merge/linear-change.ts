@@ -13,6 +13,8 @@ export interface LinearChange {
   readonly outScale?: Float32Array | undefined;
   /** scale * B A, A [rank, in], B [out, rank] */
   readonly lowRank?: { readonly A: Float32Array; readonly B: Float32Array; readonly scale: number } | undefined;
+  /** [out], of the base's bias */
+  readonly biasScale?: Float32Array | undefined;
   /** [out] */
   readonly bias?: Float32Array | undefined;
   /** Of the whole output, bias included. */
@@ -51,7 +53,7 @@ export async function evaluateForm(
         `the adapter's form of ${site.path} has ${what} of shape [${tensor.shape.join(', ')}]; expected ${size} values`,
       );
     };
-    const { inScale, outScale, lowRank, bias } = form;
+    const { inScale, outScale, lowRank, biasScale, bias } = form;
     const rank = lowRank?.A.shape[0] ?? 0;
     return {
       inScale: inScale && (await read('inScale', inScale, site.inFeatures)),
@@ -61,6 +63,7 @@ export async function evaluateForm(
         B: await read('B', lowRank.B, site.outFeatures * rank),
         scale: lowRank.scale,
       },
+      biasScale: biasScale && (await read('biasScale', biasScale, site.outFeatures)),
       bias: bias && (await read('bias', bias, site.outFeatures)),
     };
   } finally {
@@ -105,7 +108,7 @@ function addProduct(sum: Float64Array, b: Float32Array, A: Float32Array, scale: 
   }
 }
 
-/** factor * (bias of the base + bias of the form) */
-export function foldBias(base: Float32Array, { bias, factor }: LinearChange): Float32Array {
-  return base.map((value, i) => factor * (value + (bias?.[i] ?? 0)));
+/** factor * (biasScale * bias of the base + bias of the form) */
+export function foldBias(base: Float32Array, { biasScale, bias, factor }: LinearChange): Float32Array {
+  return base.map((value, i) => factor * ((biasScale?.[i] ?? 1) * value + (bias?.[i] ?? 0)));
 }

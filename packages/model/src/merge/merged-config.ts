@@ -6,14 +6,20 @@ export type MergedDtype = 'float32' | 'bfloat16' | 'float16';
 
 /**
  * The fields of the merged model's `config.json`: the base's with as many layers as there are virtual ones. A list with an
- * entry a layer (`layer_types`) gets one a virtual layer.
+ * entry a layer (`layer_types`) gets one a virtual layer, and one is made where only some layers have a window: fields that
+ * say which (`max_window_layers`) count the base's layers.
  */
 export function mergedConfig(
   { base: { config, shape }, layers, tiedHead }: Pick<MergedModel, 'base' | 'layers' | 'tiedHead'>,
   dtype: MergedDtype | undefined,
 ): Record<string, unknown> {
-  const { layer_types: types } = config.fields;
-  const hasTypes = types !== undefined && types !== null;
+  const { slidingWindow } = shape;
+  const types =
+    config.fields['layer_types'] ??
+    (typeof slidingWindow === 'number'
+      ? undefined
+      : slidingWindow.map((window) => (window > 0 ? 'sliding_attention' : 'full_attention')));
+  const hasTypes = types !== undefined;
   if (hasTypes && (!Array.isArray(types) || types.length !== shape.physicalLayers)) {
     throw new ModelError(
       'CONFIG_INVALID',

@@ -1,8 +1,8 @@
 import type { Decoder } from '@glulam/model';
-import { frobenius, type GoldenCase } from '@glulam/testing';
 import { createTape, readFloats, scope } from '@glulam/tensors';
 import { createOptimizer, trainStep, type LabelledBatch } from '@glulam/trainer';
 import { expect } from 'vitest';
+import { frobenius, rowsOf, type GoldenCase } from './golden.js';
 
 /** The mean loss of a batch, and its gradients by the parameters' names. */
 export async function gradientsOf(
@@ -30,6 +30,22 @@ export async function gradientsOf(
   const value = (await engine.read(loss))[0]!;
   loss.release();
   return { loss: value, gradients };
+}
+
+/** Logits of the case's tokens: within 1e-4 of the largest. */
+export async function expectLogits(decoder: Decoder, golden: GoldenCase): Promise<void> {
+  const { engine } = decoder;
+  const hidden = await decoder.forward(golden.batch);
+  const logits = decoder.logits(
+    hidden,
+    golden.rows.map((_, i) => i),
+  );
+  const [got, expected] = [await engine.read(logits), rowsOf(golden, 'logits')];
+  hidden.release();
+  logits.release();
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - got[i]!)), 0);
+  expect(worst / largest).toBeLessThan(1e-4);
 }
 
 /** Loss and every gradient of a case, with and without recomputation; `prefix` stands before our names in its file. */
