@@ -6,14 +6,9 @@ const unusedVars = ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' 
 export default defineConfig(
   {
     ignores: [
-      '**/dist/',
-      '**/build/',
-      '**/node_modules/',
-      '.nx/',
-      'runs/',
-      'fixtures/',
-      'examples/models/',
+      ...['**/dist/', '**/build/', '**/node_modules/', '.nx/', 'runs/', 'fixtures/', 'examples/models/'],
       'examples/third-party/',
+      ...['docs/.vitepress/cache/', 'docs/.vitepress/.temp/'],
     ],
   },
   {
