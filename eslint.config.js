@@ -4,7 +4,12 @@ import tseslint from 'typescript-eslint';
 const unusedVars = ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }];
 
 export default defineConfig(
-  { ignores: ['**/dist/', '**/build/', '**/node_modules/', '.nx/', 'runs/', 'fixtures/', 'examples/models/'] },
+  {
+    ignores: [
+      ...['**/dist/', '**/build/', '**/node_modules/', '.nx/', 'runs/', 'fixtures/', 'examples/models/'],
+      ...['docs/.vitepress/cache/', 'docs/.vitepress/.temp/'],
+    ],
+  },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],

@@ -8,7 +8,10 @@ export default defineConfig({
   resolve: { conditions: ['@glulam/source', 'node', 'import', 'default'] },
   ssr: { resolve: { conditions: ['@glulam/source', 'node', 'import', 'default'] } },
   test: {
-    include: ['{packages,plugins}/*/{src,test}/**/*.test.ts', 'tools/**/*.test.ts', 'test/**/*.test.ts'],
+    include: [
+      ...['{packages,plugins}/*/{src,test}/**/*.test.ts', 'tools/**/*.test.ts', 'test/**/*.test.ts'],
+      'docs/snippets/**/*.test.ts',
+    ],
     // A package without tests is no failure by itself; `npm test` fails when the whole workspace ran none.
     passWithNoTests: true,
     // Tokenized data and the like: not in the home of whoever runs the tests.

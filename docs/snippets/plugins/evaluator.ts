@@ -1,0 +1,27 @@
+import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
+import { evaluators, meanLoss, TrainerError, type EvaluatorContribution } from '@glulam/trainer';
+import { z } from 'zod';
+
+const schema = z.strictObject({});
+
+/** The held-out loss in bits a token. */
+export const bits: EvaluatorContribution<z.infer<typeof schema>> = {
+  kind: 'bits',
+  schema,
+  needsHeldOut: true,
+  open: () => ({
+    async evaluate({ decoder, heldOut, signal }) {
+      if (heldOut.length === 0)
+        throw new TrainerError('CONFIG_INVALID', 'the evaluator "bits" needs held-out data: set data.heldOut');
+      const { loss } = await meanLoss(decoder, heldOut, { signal });
+      return { bits: loss / Math.LN2 };
+    },
+  }),
+};
+
+export default (): Plugin<Offer<'evaluator', 'bits', z.input<typeof schema>>> =>
+  definePlugin({
+    name: 'glulam-plugin-evaluator-bits',
+    contract: 1,
+    register: (registry) => registry.contribute(evaluators, { create: () => bits as EvaluatorContribution }),
+  });

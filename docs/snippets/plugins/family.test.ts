@@ -1,0 +1,21 @@
+import { testFamily } from '@glulam/testing';
+import { qwen2 } from './family.js';
+
+const base = { hidden_size: 896, intermediate_size: 4864, num_hidden_layers: 24, num_attention_heads: 14, num_key_value_heads: 2, vocab_size: 151936 }; // prettier-ignore
+
+testFamily(qwen2, {
+  valid: [{ fields: { ...base, tie_word_embeddings: true }, shape: { tiedHead: true, headSize: 64, slidingWindow: 0 } }],
+  // The style of published checkpoints and today's.
+  alike: [
+    [
+      { ...base, rope_theta: 1e6 },
+      { ...base, rope_parameters: { rope_type: 'default', rope_theta: 1e6 } },
+    ],
+  ],
+  invalid: [
+    {
+      fields: { ...base, use_sliding_window: true, hidden_act: 'gelu' },
+      messages: [/use_sliding_window is true/, /hidden_act is "gelu"/],
+    },
+  ],
+});
