@@ -1,0 +1,75 @@
+import path from 'node:path';
+import { formatBytes } from '@glulam/trainer';
+import { loadConfig, plan } from 'glulam';
+import { colours, label, rect, svg } from './svg.mjs';
+
+const root = path.join(import.meta.dirname, '../..');
+
+const recipes = [
+  { name: 'Mistral 7B as it is, r=12', file: 'examples/plans/mistral-7b.config.ts', base: true },
+  { name: 'Mistral 7B as 48 layers, r=8', file: 'examples/plans/mistral-7b.config.ts', drawn: true },
+  { name: 'the same, gated, repeats alone', file: 'docs/snippets/recipes/gated-repeats.config.ts' },
+  { name: 'LLaMA-Pro, 40 layers', file: 'docs/snippets/recipes/llama-pro.config.ts' },
+  { name: 'Llama 2 70B as 140 layers, r=8', file: 'examples/plans/llama-2-70b.config.ts', drawn: true },
+];
+
+/**
+ * Plans of the recipes for two threads of AVX2, whichever machine this one is.
+ *
+ * @returns {Promise<{ name: string, drawn: boolean, plan: import('glulam').RunPlan }[]>}
+ */
+export async function planRecipes() {
+  const plans = [];
+  for (const { name, file, base, drawn = false } of recipes) {
+    const { config } = await loadConfig(path.join(root, file));
+    const asItIs = { expansion: undefined, adapter: { ...config.adapter, r: 12, lora_alpha: 24 } };
+    const engine = { kind: 'native', threads: 2, isa: 'avx2' };
+    plans.push({ name, drawn, plan: await plan({ ...config, ...(base && asItIs), engine }) });
+  }
+  return plans;
+}
+
+const takenBy = ({ bytes }) => bytes.peak - bytes.process;
+const billions = (count) => `${(count / 1e9).toFixed(count >= 1e10 ? 1 : 2)} B`;
+
+/** @param {Awaited<ReturnType<typeof planRecipes>>} plans */
+export function memoryTable(plans) {
+  const rows = plans.map(({ name, plan: each }) => {
+    const { parameters, bytes, layers, engine } = each;
+    const cells = [
+      `${name} (${engine.precision})`,
+      ...[layers.length, billions(parameters.effective), `${(parameters.trainable / 1e6).toFixed(1)} M`],
+      ...[bytes.weights, 4 * bytes.adapters, bytes.activations, bytes.logits, takenBy(each)].map(formatBytes),
+      formatBytes(bytes.keyValuesPerToken),
+    ];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return [
+    '| run | virtual layers | effective | trained | weights, mapped | adapters, gradients, optimizer | kept activations | logits | the run takes | KV cache a token |',
+    `| --- |${' --: |'.repeat(9)}`,
+    ...rows,
+    '',
+  ].join('\n');
+}
+
+/** For the two that share most: the weights of the expanded model as a plain one against what a run here takes. */
+export function memoryBars(plans) {
+  const pictures = plans
+    .filter(({ drawn }) => drawn)
+    .map(({ name, plan: each }) => {
+      const { parameters, bytes } = each;
+      // Checkpoints of both bases have two bytes a parameter.
+      const plain = 2 * parameters.effective;
+      const all = 400 / Math.max(plain, bytes.weights + takenBy(each));
+      const [apart, mapped, taken] = [plain * all, bytes.weights * all, takenBy(each) * all].map(Math.round);
+      return svg(400, 118, `${name}: ${formatBytes(bytes.weights)} of weights instead of ${formatBytes(plain)}`, [
+        label({ x: 0, y: 14, text: name }),
+        label({ x: 0, y: 36, text: `weights, if no layer shared them: ${formatBytes(plain)}`, size: 12, fill: colours.quiet }), // prettier-ignore
+        rect({ x: 0, y: 42, width: apart, height: 14, fill: colours.first }),
+        label({ x: 0, y: 78, text: `weights, mapped once: ${formatBytes(bytes.weights)}; a training step: ${formatBytes(takenBy(each))}`, size: 12, fill: colours.quiet }), // prettier-ignore
+        rect({ x: 0, y: 84, width: mapped, height: 14, fill: colours.first }),
+        rect({ x: mapped + 2, y: 84, width: taken, height: 14, fill: colours.repeat }),
+      ]);
+    });
+  return `<div>\n${pictures.join('\n')}\n</div>\n`;
+}
