@@ -36,6 +36,7 @@ export default defineConfig({
           page('Config', '/config'),
           page('Data', '/data'),
           page('Engines', '/engines'),
+          page('Evaluation', '/evaluation'),
           page('Generation', '/generation'),
           page('Merge and export', '/merge-and-export'),
           page('The Hugging Face Hub', '/hub'),

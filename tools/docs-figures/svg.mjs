@@ -5,8 +5,7 @@
 export const colours = {
   text: 'var(--vp-c-text-1)',
   quiet: 'var(--vp-c-text-2)',
-  line: 'var(--vp-c-text-3)',
-  first: 'var(--vp-c-gray-1)',
+  first: 'var(--vp-c-text-3)',
   repeat: 'var(--vp-c-brand-2)',
   own: 'var(--vp-c-yellow-2)',
   empty: 'var(--vp-c-default-soft)',

@@ -26,6 +26,10 @@ glulam eval runs/first
 glulam eval runs/first --no-adapter
 glulam eval runs/first --unexpanded
 # #endregion eval
+# #region task
+cp ../docs/snippets/tutorial/quiz.* .
+glulam eval runs/first --evaluate.evaluators '[{"kind":"task","file":"../../quiz.yaml"}]' --samples samples
+# #endregion task
 # #region generate
 glulam generate runs/first --max-tokens 80 \
   --prompt "Question: Mia has 3 boxes with 4 pencils each. She gives 5 pencils away. How many pencils are left?
