@@ -1,7 +1,6 @@
 import { defineConfig } from 'vitepress';
 import { linkFiles } from './linked-files.js';
-
-const page = (text: string, link: string) => ({ text, link });
+import { nav, sidebar } from './navigation.js';
 
 export default defineConfig({
   title: 'Glulam',
@@ -14,56 +13,7 @@ export default defineConfig({
   themeConfig: {
     search: { provider: 'local' },
     outline: 'deep',
-    nav: [
-      page('Tutorial', '/tutorial'),
-      page('Recipes', '/recipes'),
-      page('Plugins', '/roles/'),
-      page('Reference', '/config'),
-    ],
-    sidebar: [
-      {
-        text: 'Begin',
-        items: [
-          page('From nothing to an ablation', '/tutorial'),
-          page('How virtual layers work', '/virtual-layers'),
-          page('How memory is counted', '/memory'),
-          page('Recipes', '/recipes'),
-        ],
-      },
-      {
-        text: 'Use',
-        items: [
-          page('Config', '/config'),
-          page('Data', '/data'),
-          page('Engines', '/engines'),
-          page('Evaluation', '/evaluation'),
-          page('Generation', '/generation'),
-          page('Merge and export', '/merge-and-export'),
-          page('The Hugging Face Hub', '/hub'),
-          page('Errors', '/errors'),
-        ],
-      },
-      {
-        text: 'Extend',
-        items: [
-          page('The roles of plugins', '/roles/'),
-          page('A family', '/roles/family'),
-          page('An expansion', '/roles/expansion'),
-          page('An adapter', '/roles/adapter'),
-          page('An engine', '/roles/engine'),
-          page('An evaluator', '/roles/evaluator'),
-          page('A data format', '/roles/data-format'),
-          page('A reporter', '/roles/reporter'),
-        ],
-      },
-      {
-        text: 'All options',
-        collapsed: true,
-        items: ['config', 'expansions', 'adapters', 'engines', 'formats', 'evaluators', 'reporters'].map((name) =>
-          page(name[0]!.toUpperCase() + name.slice(1), `/reference/${name}`),
-        ),
-      },
-      { text: 'Inside', items: [page('Architecture', '/architecture'), page('Measured', '/measured')] },
-    ],
+    nav,
+    sidebar,
   },
 });

@@ -4,7 +4,9 @@ import { qwen2 } from './family.js';
 const base = { hidden_size: 896, intermediate_size: 4864, num_hidden_layers: 24, num_attention_heads: 14, num_key_value_heads: 2, vocab_size: 151936 }; // prettier-ignore
 
 testFamily(qwen2, {
-  valid: [{ fields: { ...base, tie_word_embeddings: true }, shape: { tiedHead: true, headSize: 64, slidingWindow: 0 } }],
+  valid: [
+    { fields: { ...base, tie_word_embeddings: true }, shape: { tiedHead: true, headSize: 64, slidingWindow: 0 } },
+  ],
   // The style of published checkpoints and today's.
   alike: [
     [
