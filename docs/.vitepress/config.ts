@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { defineConfig } from 'vitepress';
 import { linkFiles } from './linked-files.js';
 import { nav, sidebar } from './navigation.js';
@@ -8,6 +10,7 @@ export default defineConfig({
   // A project's site on GitHub lies below its name, which the workflow gives.
   base: process.env['DOCS_BASE'] ?? '/',
   cleanUrls: true,
+  head: [['style', {}, readFileSync(path.join(import.meta.dirname, 'tables.css'), 'utf8')]],
   srcExclude: ['snippets/**', 'figures/**'],
   markdown: { config: linkFiles },
   themeConfig: {

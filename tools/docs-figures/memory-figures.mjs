@@ -6,9 +6,9 @@ import { colours, label, rect, svg } from './svg.mjs';
 const root = path.join(import.meta.dirname, '../..');
 
 const recipes = [
-  { name: 'Mistral 7B as it is, r=12', file: 'examples/plans/mistral-7b.config.ts', base: true },
+  { name: 'Mistral 7B, r=12', file: 'examples/plans/mistral-7b.config.ts', base: true },
   { name: 'Mistral 7B as 48 layers, r=8', file: 'examples/plans/mistral-7b.config.ts', drawn: true },
-  { name: 'the same, gated, repeats alone', file: 'docs/snippets/recipes/gated-repeats.config.ts' },
+  { name: 'gated, repeats alone', file: 'docs/snippets/recipes/gated-repeats.config.ts' },
   { name: 'LLaMA-Pro, 40 layers', file: 'docs/snippets/recipes/llama-pro.config.ts' },
   { name: 'Llama 2 70B as 140 layers, r=8', file: 'examples/plans/llama-2-70b.config.ts', drawn: true },
 ];
@@ -32,25 +32,27 @@ export async function planRecipes() {
 const takenBy = ({ bytes }) => bytes.peak - bytes.process;
 const billions = (count) => `${(count / 1e9).toFixed(count >= 1e10 ? 1 : 2)} B`;
 
-/** @param {Awaited<ReturnType<typeof planRecipes>>} plans */
-export function memoryTable(plans) {
-  const rows = plans.map(({ name, plan: each }) => {
-    const { parameters, bytes, layers, engine } = each;
-    const cells = [
-      `${name} (${engine.precision})`,
-      ...[layers.length, billions(parameters.effective), `${(parameters.trainable / 1e6).toFixed(1)} M`],
-      ...[bytes.weights, 4 * bytes.adapters, bytes.activations, bytes.logits, takenBy(each)].map(formatBytes),
-      formatBytes(bytes.keyValuesPerToken),
-    ];
-    return `| ${cells.join(' | ')} |`;
-  });
-  return [
-    '| run | virtual layers | effective | trained | weights, mapped | adapters, gradients, optimizer | kept activations | logits | the run takes | KV cache a token |',
-    `| --- |${' --: |'.repeat(9)}`,
-    ...rows,
+const quantities = [
+  ['products in', ({ engine }) => engine.precision],
+  ['virtual layers', ({ layers }) => layers.length],
+  ['effective parameters', ({ parameters }) => billions(parameters.effective)],
+  ['trained parameters', ({ parameters }) => `${(parameters.trainable / 1e6).toFixed(1)} M`],
+  ['weights, mapped', ({ bytes }) => formatBytes(bytes.weights)],
+  ['adapters, gradients, optimizer', ({ bytes }) => formatBytes(bytes.adapters + bytes.gradients + bytes.optimizer)],
+  ['kept activations', ({ bytes }) => formatBytes(bytes.activations)],
+  ['logits', ({ bytes }) => formatBytes(bytes.logits)],
+  ['**the run takes**', (each) => `**${formatBytes(takenBy(each))}**`],
+  ['KV cache, a token', ({ bytes }) => formatBytes(bytes.keyValuesPerToken)],
+];
+
+/** A column for each recipe. @param {Awaited<ReturnType<typeof planRecipes>>} plans */
+export const memoryTable = (plans) =>
+  [
+    `| | ${plans.map(({ name }) => name).join(' | ')} |`,
+    `| --- |${' --: |'.repeat(plans.length)}`,
+    ...quantities.map(([name, of]) => `| ${name} | ${plans.map(({ plan: each }) => of(each)).join(' | ')} |`),
     '',
   ].join('\n');
-}
 
 /** For the two that share most: the weights of the expanded model as a plain one against what a run here takes. */
 export function memoryBars(plans) {
