@@ -25,6 +25,7 @@ export const sidebar = [
       page('Data', '/data'),
       page('Engines', '/engines'),
       page('Evaluation', '/evaluation'),
+      page('Ablation', '/ablation'),
       page('Generation', '/generation'),
       page('Merge and export', '/merge-and-export'),
       page('The Hugging Face Hub', '/hub'),
