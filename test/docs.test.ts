@@ -69,7 +69,7 @@ test('code in pages comes from files, which exist and have the regions', () => {
   expect(snippets.length).toBeGreaterThan(20);
   for (const { name, file, region } of snippets) {
     const text = read(file);
-    if (region !== undefined) expect(text, `${name}: ${file}`).toContain(`# region ${region}\n`);
+    if (region !== undefined) expect(text, `${name}: ${file}`).toContain(` region ${region}\n`);
   }
   const inline = blocks.filter(({ name, language }) => name !== 'README.md' && !['sh', ''].includes(language));
   expect(inline.map(({ name, code }) => `${name}: move this to docs/snippets, where it is tested:\n${code}`)).toEqual(

@@ -9,6 +9,7 @@ export default defineConfig({
     heldOut: '../../examples/data/word-problems.heldout.jsonl',
   },
   train: { steps: 200, batch: 8, learningRate: 2e-3 },
+  // region ablation
   ablation: {
     seeds: [0, 1, 2],
     variants: [
@@ -21,5 +22,6 @@ export default defineConfig({
       { name: 'repeats alone', adapter: { r: { first: 0, repeats: 24 } } },
     ],
   },
+  // endregion ablation
   out: 'runs/ablation',
 });
