@@ -32,7 +32,7 @@ const blocks = [...texts, { name: 'README.md', text: read('README.md') }].flatMa
   })),
 );
 
-const configs = [...new Set(snippets.map(({ file }) => file))].filter((file) => file.endsWith('.config.ts'));
+const configs = [...new Set(snippets.map(({ file }) => file))].filter((file) => /\.config\.(ts|json)$/.test(file));
 const run = promisify(execFile);
 
 test('the site is built, without a dead link', { timeout: 180_000 }, async () => {

@@ -8,6 +8,7 @@ const root = path.join(import.meta.dirname, '../..');
 const recipes = [
   { name: 'Mistral 7B, r=12', file: 'examples/plans/mistral-7b.config.ts', base: true },
   { name: 'Mistral 7B as 48 layers, r=8', file: 'examples/plans/mistral-7b.config.ts', drawn: true },
+  { name: 'without recom\u00adputation', file: 'examples/plans/mistral-7b.config.ts', recompute: false },
   { name: 'gated, repeats alone', file: 'docs/snippets/recipes/gated-repeats.config.ts' },
   { name: 'LLaMA-Pro, 40 layers', file: 'docs/snippets/recipes/llama-pro.config.ts' },
   { name: 'Llama 2 70B as 140 layers, r=8', file: 'examples/plans/llama-2-70b.config.ts', drawn: true },
@@ -20,11 +21,15 @@ const recipes = [
  */
 export async function planRecipes() {
   const plans = [];
-  for (const { name, file, base, drawn = false } of recipes) {
+  for (const { name, file, base, recompute = true, drawn = false } of recipes) {
     const { config } = await loadConfig(path.join(root, file));
     const asItIs = { expansion: undefined, adapter: { ...config.adapter, r: 12, lora_alpha: 24 } };
     const engine = { kind: 'native', threads: 2, isa: 'avx2' };
-    plans.push({ name, drawn, plan: await plan({ ...config, ...(base && asItIs), engine }) });
+    plans.push({
+      name,
+      drawn,
+      plan: await plan({ ...config, ...(base && asItIs), train: { ...config.train, recompute }, engine }),
+    });
   }
   return plans;
 }
