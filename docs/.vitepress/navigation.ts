@@ -35,6 +35,7 @@ export const sidebar = [
   {
     text: 'Extend',
     items: [
+      page('A plugin of your own', '/plugins'),
       page('The roles of plugins', '/roles/'),
       page('A family', '/roles/family'),
       page('An expansion', '/roles/expansion'),
