@@ -26,7 +26,8 @@ function describeIssue(issue: Issue, schema: z.ZodType, place: string): string[]
       return `${name} is not an option${suggestion(key, known)}; known: ${known.join(', ') || 'none'}`;
     });
   }
-  if (issue.code === 'invalid_union') {
+  // What a schema says of its alternatives itself is better than what each of them says.
+  if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
     const wrongType = (branch: Issue[]) =>
       branch.flatMap((each) => (each.code === 'invalid_type' && each.path.length === 0 ? [each.expected] : []));
     // Where one alternative alone takes values of this type, what is wrong with it is what is wrong.
