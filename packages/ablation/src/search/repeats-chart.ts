@@ -1,4 +1,5 @@
 import type { TopLevelSpec } from 'vega-lite';
+import { signed } from '../report/signed.js';
 import type { RankedMap } from './rank-maps.js';
 
 /** A cell for each map that lays the layers i to j - 1 out twice, coloured by how much worse than the base it is. */
@@ -6,7 +7,7 @@ export function repeatsChart(maps: readonly RankedMap[], base: RankedMap, physic
   const values = maps.flatMap(({ repeat, loss }) =>
     repeat === undefined || !Number.isFinite(loss)
       ? []
-      : [{ i: repeat.i, j: repeat.j, difference: loss - base.loss, text: signed(loss - base.loss) }],
+      : [{ i: repeat.i, j: repeat.j, difference: loss - base.loss, text: inCell(loss - base.loss) }],
   );
   const size = Math.max(8, Math.min(52, 640 / physicalLayers));
   const differences = values.map(({ difference }) => difference).sort((a, b) => a - b);
@@ -44,7 +45,7 @@ export function repeatsChart(maps: readonly RankedMap[], base: RankedMap, physic
             type: 'quantitative',
             // From blue, better than the base, by white to orange; what is worse than the end of the scale is as dark as it.
             scale: { domain: [-most, 0, most], range: ['#0072b2', '#f7f7f7', '#d55e00'], clamp: true },
-            legend: { title: 'loss, over the base’s', gradientLength: 200, format: '+.2~f' },
+            legend: { title: 'loss less the base’s', titleLimit: 200, gradientLength: 200, format: '+.2~f' },
           },
         },
       },
@@ -60,6 +61,5 @@ export function repeatsChart(maps: readonly RankedMap[], base: RankedMap, physic
   };
 }
 
-/** `+0.123`: three digits before or behind the point, as many as a cell holds. */
-export const signed = (value: number): string =>
-  `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(Math.abs(value) < 10 ? 3 : 1)}`;
+/** As many digits as a cell has room for. */
+const inCell = (value: number): string => signed(value, Math.abs(value) < 10 ? 3 : 1);

@@ -1,6 +1,7 @@
 import type { Block } from '../report/blocks.js';
 import { drawChart } from '../report/draw-chart.js';
 import { intervalsText } from '../report/layers-chart.js';
+import { signed } from '../report/signed.js';
 import { writeBlocks } from '../report/write-blocks.js';
 import type { RankedMap, Ranking } from './rank-maps.js';
 import { repeatsChart } from './repeats-chart.js';
@@ -83,12 +84,9 @@ function mapsTable(base: RankedMap, maps: readonly RankedMap[]): Block {
   ];
   return {
     kind: 'table',
-    head: ['map', 'i, j', 'layers', 'loss', 'over the base'],
+    head: ['map', 'i, j', 'layers', 'loss', 'less the base’s'],
     rows: [row('the base', base), ...maps.map((each) => row(intervalsText(each.map), each))],
   };
 }
 
-const difference = (one: RankedMap, other: RankedMap): string => {
-  const value = one.loss - other.loss;
-  return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(4)}`;
-};
+const difference = (one: RankedMap, other: RankedMap): string => signed(one.loss - other.loss);
