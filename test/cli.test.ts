@@ -232,6 +232,7 @@ describe('train, eval, generate', () => {
       ['train', '--help'],
       ['eval', '-h'],
       ['ablate', '--help'],
+      ['search', '--help'],
       ['generate', '--help'],
       ['data', '--help'],
     ]) {
@@ -406,7 +407,7 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['too much to plugins', () => ['plugins', 'lora', 'dora'], /takes one NAME, --config and --json, got dora as well/],
     ['an unknown option of schema', () => ['schema', '--output', 'x'], /takes --config and --out, got --output/],
     ['plugins of a config without a name', () => ['plugins', '--config'], /--config is without a value/],
-    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, ablate, generate, chat, merge, export, push, plugins, schema, doctor/],
+    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, ablate, search, generate, chat, merge, export, push, plugins, schema, doctor/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
     ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],
@@ -436,13 +437,20 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['seeds that are there twice', () => ['ablate', quickstart, '--ablation.seeds', '[1,1]'], /ablation.seeds: a seed is there twice/],
     ['nothing that an ablation could compare', () => ['ablate', 'n.json'], /an ablation compares scores, and there is nothing to evaluate: name a file as data.heldOut/],
     ['a best that nothing tells', () => ['ablate', quickstart, '--evaluate.watch.evaluator', 'gsm8k'], /evaluate.watch is gsm8k.loss, by which an ablation tells what is best; evaluators of this config: loss/],
+    ['a map beyond the base', () => ['search', quickstart, '--search.maps', '[[[0,9]]]'], /search.maps.0: \[0, 9\) leaves the base, which has 8 layers/],
+    ['a map that is none', () => ['search', quickstart, '--search.maps', '[[[0,"x"]]]'], /search.maps.0.0.1/],
+    ['a search without held-out data', () => ['search', 'n.json'], /a search scores maps by held-out data, and there is none/],
+    ['no room for the probe', () => ['search', quickstart, '--search.memory', '0.01'], /search.memory is 0.01 MB; the hidden states of the probe behind one layer take/],
     ['no expansion and no variants', () => ['ablate', 'c.json'], /neither an expansion to compare with its base nor variants/],
     ['an evaluator that waits for something else', () => ['train', quickstart, '--evaluate.evaluators', '[{"kind":"loss","when":"later"}]'], /evaluate.evaluators.0.when/],
   ]; // prettier-ignore
   test.each(cases)('%s', async (_, make, message) => {
     const out = path.join(work, 'refused');
     const args = make();
-    const { code, err } = await glulam(...args, ...(['train', 'ablate'].includes(args[0]!) ? ['--out', out] : []));
+    const { code, err } = await glulam(
+      ...args,
+      ...(['train', 'ablate', 'search'].includes(args[0]!) ? ['--out', out] : []),
+    );
     expect(code).toBe(1);
     expect(err).toMatch(message);
     expect(err).not.toMatch(/\n {4}at /);

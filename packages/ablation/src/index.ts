@@ -7,3 +7,9 @@ export type { Outcome, PlannedVariant, RunOutcome } from './results/outcomes.js'
 export type { AblationInput, AblationSettings, VariantSettings } from './settings.js';
 export { ablationSchema } from './settings.js';
 export type { Variant } from './variants.js';
+export type { LayerMap } from './search/candidate-maps.js';
+export type { RankedMap, Ranking } from './search/rank-maps.js';
+export type { SearchOptions, SearchResult, SearchedMap } from './search/search.js';
+export { search } from './search/search.js';
+export type { SearchInput, SearchSettings } from './search/search-settings.js';
+export { searchSchema } from './search/search-settings.js';

@@ -11,6 +11,7 @@ import { planCommand } from './commands/plan.js';
 import { pluginsCommand } from './commands/plugins.js';
 import { pushCommand } from './commands/push.js';
 import { schemaCommand } from './commands/schema.js';
+import { searchCommand } from './commands/search.js';
 import { trainCommand } from './commands/train.js';
 
 export const commands: readonly Command[] = [
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   trainCommand,
   evalCommand,
   ablateCommand,
+  searchCommand,
   generateCommand,
   chatCommand,
   mergeCommand,

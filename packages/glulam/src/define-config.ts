@@ -1,4 +1,4 @@
-import type { AblationInput } from '@glulam/ablation';
+import type { AblationInput, SearchInput } from '@glulam/ablation';
 import type { Offer, Plugin, PluginList } from '@glulam/plugin';
 import type { RunConfigInput } from '@glulam/trainer';
 import type { preset } from './preset.js';
@@ -66,6 +66,8 @@ export type GlulamConfig<Offers = unknown> = Omit<
   readonly plugins?: PluginList | readonly string[] | undefined;
   /** What `glulam ablate` compares; other commands leave it alone. */
   readonly ablation?: AblationInput | undefined;
+  /** What `glulam search` ranks; other commands leave it alone. */
+  readonly search?: SearchInput | undefined;
   /** Where editors find the JSON Schema of a JSON or YAML config: `glulam schema` writes it. */
   readonly $schema?: string | undefined;
 };

@@ -17,5 +17,7 @@ export { core, preset } from './preset.js';
 export { plan } from './plan/plan.js';
 export type { RunOptions } from './run.js';
 export { run } from './run.js';
-export type { AblationResult, AblationRun } from '@glulam/ablation';
+export type { SearchConfigOptions } from './search.js';
+export { search } from './search.js';
+export type { AblationResult, AblationRun, SearchResult, SearchedMap } from '@glulam/ablation';
 export type { RunEvent, RunPlan, RunRequest, TrainResult } from '@glulam/trainer';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ablationSchema, type AblationSettings } from '@glulam/ablation';
+import { ablationSchema, searchSchema, type AblationSettings, type SearchSettings } from '@glulam/ablation';
 import { readYaml } from '@glulam/model';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
 import { configError, describeIssues, mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
@@ -15,6 +15,8 @@ export interface LoadedConfig {
   readonly composition: Composition;
   /** What `glulam ablate` compares. */
   readonly ablation: AblationSettings;
+  /** What `glulam search` ranks. */
+  readonly search: SearchSettings;
 }
 
 /**
@@ -84,17 +86,19 @@ const isDeep = (value: unknown, left = deepest): boolean =>
 
 /** Check a config's fields and make its paths absolute; `out` is taken from the working folder. */
 export function resolveConfig(
-  { ablation: given = {}, ...fields }: Record<string, unknown>,
+  { ablation: given = {}, search = {}, ...fields }: Record<string, unknown>,
   plugins: PluginList,
   folder: string,
 ): LoadedConfig {
   const parsed = runConfigSchema.safeParse(fields);
   const compared = ablationSchema.safeParse(given);
+  const ranked = searchSchema.safeParse(search);
   const faults = [
     ...(parsed.success ? [] : describeIssues(parsed.error, runConfigSchema)),
     ...(compared.success ? [] : describeIssues(compared.error, ablationSchema, 'ablation')),
+    ...(ranked.success ? [] : describeIssues(ranked.error, searchSchema, 'search')),
   ];
-  if (!parsed.success || !compared.success) throw configError(faults);
+  if (!parsed.success || !compared.success || !ranked.success) throw configError(faults);
   const composition = compose([...preset(), ...plugins]);
   const elsewhere = composition.all(sources);
   const resolve = (config: RunConfig): RunConfig =>
@@ -113,6 +117,7 @@ export function resolveConfig(
     config: { ...config, data: { ...data, ...cache }, out: path.resolve(out) },
     composition,
     ablation: { ...compared.data, variants },
+    search: ranked.data,
   };
 }
 

@@ -54,6 +54,17 @@ export interface PassOptions {
   readonly onLayer?: (virtual: number, output: Tensor) => Promise<void>;
 }
 
+/** One batch's pass in parts, for whoever runs layers in an order of their own. What it returns is the caller's to release. */
+export interface LayerPass {
+  /** Hidden states before the first layer, [tokens, hidden]. */
+  embed(): Tensor;
+  /** What a virtual layer makes of any hidden states, which stay the caller's. */
+  layer(hidden: Tensor, virtual: number): Promise<Tensor>;
+  /** Hidden states after the last norm, as `forward` returns them. */
+  finish(hidden: Tensor): Tensor;
+  close(): void;
+}
+
 /**
  * An expanded model on an engine: frozen weights, one set a physical layer, and what is trained, adapters and copies of
  * the base's tensors.
@@ -77,6 +88,8 @@ export interface Decoder {
   readonly learningRateFactors: ReadonlyMap<string, number>;
   /** Hidden states after the last norm, [tokens, hidden], held by the caller. */
   forward(batch: TokenBatch, options?: PassOptions): Promise<Tensor>;
+  /** The same computation in parts, without tape, dropout and cache. */
+  layerPass(batch: TokenBatch): LayerPass;
   /** Loss of each row's label given hidden states: [tokens]; labels are of the token itself, see `nextTokenLabels`. */
   losses(hidden: Tensor, labels: Int32Array, tape?: Tape): Tensor;
   /** Logits of some rows: [rows, vocabulary], float32. */
@@ -249,6 +262,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
     return addResidual(attended, linear(activated, 'mlp.down_proj', 'float32'));
   };
 
+  const finish = (x: Tensor): Tensor => ops.rmsNorm(x, base.finalNorm, { epsilon, type: ops.activation });
+
   return {
     engine,
     ops,
@@ -284,7 +299,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
           await pass.onLayer?.(virtual, x);
         }
         cache?.advance(batch.segments);
-        next((input) => ops.rmsNorm(input, base.finalNorm, { epsilon, type: ops.activation }));
+        next(finish);
         return x;
       } catch (error) {
         if (!x.disposed) x.release();
@@ -295,6 +310,23 @@ export function createDecoder(options: DecoderOptions): Decoder {
         rope.cos.release();
         rope.sin.release();
       }
+    },
+
+    layerPass(batch) {
+      const rope = ropeTables(engine, frequencies, batch.positions);
+      return {
+        embed: () => ops.embedding(base.embedding, batch.ids),
+        async layer(hidden, virtual) {
+          const output = scope(() => runLayer(hidden, virtual, batch, rope, {}));
+          await engine.drain();
+          return output;
+        },
+        finish: (hidden) => scope(() => finish(hidden)),
+        close() {
+          rope.cos.release();
+          rope.sin.release();
+        },
+      };
     },
 
     losses: (hidden, labels, tape) => {

@@ -41,7 +41,7 @@ export type { BaseTensor } from './base-tensors.js';
 export { linearShape } from './base-tensors.js';
 export type { AdapterValues, TrainedValues } from './adapter-values.js';
 export type { TrainedCopy } from './trained-tensors.js';
-export type { Decoder, DecoderOptions, PassOptions } from './decoder.js';
+export type { Decoder, DecoderOptions, LayerPass, PassOptions } from './decoder.js';
 export { createDecoder } from './decoder.js';
 export { readFirstValues } from './first-values.js';
 export type { FixedPart } from './fixed-parts.js';

@@ -1,9 +1,16 @@
-import type { Decoder } from '@glulam/model';
-import { scope } from '@glulam/tensors';
+import type { Decoder, TokenBatch } from '@glulam/model';
+import { scope, type Tensor } from '@glulam/tensors';
 import { labelBatch, type Example } from './batches.js';
 
 /** Tokens that are scored at a time. */
 export const evaluationTokens = 2048;
+
+export interface MeanLossOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly tokensPerBatch?: number | undefined;
+  /** Hidden states of the batch with this index, after the last norm; default: the decoder's. */
+  readonly forward?: ((batch: TokenBatch, index: number) => Promise<Tensor>) | undefined;
+}
 
 /**
  * Mean negative log likelihood a trained token over examples, in batches of about `tokensPerBatch`. `error` is its standard
@@ -12,18 +19,15 @@ export const evaluationTokens = 2048;
 export async function meanLoss(
   decoder: Decoder,
   examples: readonly Example[],
-  {
-    signal,
-    tokensPerBatch = evaluationTokens,
-  }: { readonly signal?: AbortSignal; readonly tokensPerBatch?: number } = {},
+  { signal, tokensPerBatch, forward = (batch) => decoder.forward(batch) }: MeanLossOptions = {},
 ): Promise<{ readonly loss: number; readonly error: number; readonly tokens: number }> {
   let sum = 0;
   let tokens = 0;
   const parts: { sum: number; tokens: number }[] = [];
-  for (const batch of inBatches(examples, tokensPerBatch)) {
+  for (const [index, batch] of lossBatches(examples, tokensPerBatch).entries()) {
     signal?.throwIfAborted();
     const { labels, ...rest } = labelBatch(batch);
-    const hidden = await decoder.forward(rest);
+    const hidden = await forward(rest, index);
     const losses = scope(() => decoder.losses(hidden, labels));
     hidden.release();
     const values = await decoder.engine.read(losses);
@@ -48,17 +52,17 @@ export async function meanLoss(
   return { loss, error, tokens };
 }
 
-function* inBatches(examples: readonly Example[], most: number): Generator<Example[]> {
-  let batch: Example[] = [];
-  let size = 0;
+/** The batches in which `meanLoss` scores examples. */
+export function lossBatches(examples: readonly Example[], tokensPerBatch = evaluationTokens): Example[][] {
+  const batches: Example[][] = [];
+  let size = Infinity;
   for (const example of examples) {
-    if (batch.length > 0 && size + example.ids.length > most) {
-      yield batch;
-      batch = [];
+    if (size + example.ids.length > tokensPerBatch) {
+      batches.push([]);
       size = 0;
     }
-    batch.push(example);
+    batches.at(-1)!.push(example);
     size += example.ids.length;
   }
-  if (batch.length > 0) yield batch;
+  return batches;
 }

@@ -2,6 +2,7 @@ import { stepReaching, type Watch } from '../results/best.js';
 import type { Outcome } from '../results/outcomes.js';
 import { bestBySeed, finalBySeed, scoreLabel, scoresOf, watchKey } from '../results/scores.js';
 import { estimate, pairedDifference, type Difference } from '../results/statistics.js';
+import { signed } from './signed.js';
 
 /** What the ablation shows, in sentences: the best of the trained variants against each other one, by every score. */
 export function findings(outcomes: readonly Outcome[], watch: Watch): string[] {
@@ -63,4 +64,3 @@ export function describeReach(from: Outcome, to: Outcome, watch: Watch): string 
 }
 
 const quoted = ({ variant }: Outcome): string => `“${variant.name}”`;
-const signed = (value: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(4)}`;

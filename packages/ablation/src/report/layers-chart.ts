@@ -71,8 +71,10 @@ export function layersChart(outcomes: readonly Outcome[]): TopLevelSpec {
 const multiples = (every: number, below: number): number[] =>
   Array.from({ length: Math.ceil(below / every) }, (_, index) => index * every);
 
+export const mapText = (layers: readonly VirtualLayer[]): string => intervalsText(layerMap(layers));
+
 /** Of long maps the beginning says enough: the picture has the rest. */
-export function mapText(layers: readonly VirtualLayer[]): string {
-  const map = layerMap(layers).map(([start, end]) => `[${start},${end}]`);
+export function intervalsText(intervals: readonly (readonly [number, number])[]): string {
+  const map = intervals.map(([start, end]) => `[${start},${end}]`);
   return map.length > 6 ? `[${map.slice(0, 5).join(',')},... ${map.length} intervals]` : `[${map.join(',')}]`;
 }

@@ -1,14 +1,14 @@
 import path from 'node:path';
-import { writeFileAtomic } from '@glulam/tensors';
 import type { WholeConfig } from '../ablation-folder.js';
 import type { Outcome } from '../results/outcomes.js';
 import { scoreLabel, watchKey } from '../results/scores.js';
-import { toHtml, toMarkdown, type Block } from './blocks.js';
+import type { Block } from './blocks.js';
 import { curvesChart } from './curves-chart.js';
 import { drawChart } from './draw-chart.js';
 import { findings } from './findings.js';
 import { layersChart } from './layers-chart.js';
 import { reachTable, scoresTable, sizesTable } from './tables.js';
+import { writeBlocks } from './write-blocks.js';
 
 /**
  * Write report.md with its pictures, and report.html with them in it.
@@ -23,15 +23,7 @@ export async function writeReport(
   const { watch } = config.evaluate;
   const found = findings(outcomes, watch);
   const blocks = await reportBlocks(config, repeatable, outcomes, found);
-  const files = {
-    'report.md': toMarkdown(blocks),
-    'report.html': toHtml(blocks),
-    ...Object.fromEntries(
-      blocks.flatMap((block) => (block.kind === 'picture' ? [[block.file, `${block.svg}\n`]] : [])),
-    ),
-  };
-  for (const [name, text] of Object.entries(files)) await writeFileAtomic(path.join(config.out, name), text);
-  return { reports: ['report.md', 'report.html'].map((name) => path.join(config.out, name)), findings: found };
+  return { reports: await writeBlocks(config.out, blocks), findings: found };
 }
 
 async function reportBlocks(

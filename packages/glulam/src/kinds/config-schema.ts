@@ -1,4 +1,4 @@
-import { ablationSchema } from '@glulam/ablation';
+import { ablationSchema, searchSchema } from '@glulam/ablation';
 import type { Composition } from '@glulam/plugin';
 import { runConfigSchema } from '@glulam/trainer';
 import { toJsonSchema, type JsonSchema } from './json-schema.js';
@@ -24,6 +24,7 @@ export function configSchema(composition: Composition): JsonSchema {
   };
   const { $schema, properties, ...whole } = fill(toJsonSchema(runConfigSchema)) as JsonSchema;
   const { $schema: _, ...ablation } = toJsonSchema(ablationSchema);
+  const { $schema: __, ...search } = toJsonSchema(searchSchema);
   return {
     $schema,
     title: 'Glulam config',
@@ -32,6 +33,7 @@ export function configSchema(composition: Composition): JsonSchema {
       $schema: { type: 'string', description: 'This schema, for editors.' },
       ...properties,
       ablation: { description: 'What `glulam ablate` compares; other commands leave it alone.', ...ablation },
+      search: { description: 'What `glulam search` ranks; other commands leave it alone.', ...search },
     },
     definitions,
   };

@@ -1,0 +1,92 @@
+import type { Block } from '../report/blocks.js';
+import { drawChart } from '../report/draw-chart.js';
+import { intervalsText } from '../report/layers-chart.js';
+import { signed } from '../report/signed.js';
+import { writeBlocks } from '../report/write-blocks.js';
+import type { RankedMap, Ranking } from './rank-maps.js';
+import { repeatsChart } from './repeats-chart.js';
+
+/** So many of the best maps are listed; results.json has all. */
+const listed = 20;
+
+/** What was searched, for the report's introduction. */
+export interface SearchedModel {
+  readonly base: string;
+  readonly engine: string;
+  /** Of the probe. */
+  readonly examples: number;
+  readonly tokens: number;
+}
+
+export async function writeSearchReport(
+  folder: string,
+  ranking: Ranking,
+  searched: SearchedModel,
+): Promise<{ readonly reports: string[]; readonly findings: string[] }> {
+  const { base, maps, physicalLayers } = ranking;
+  const findings = searchFindings(ranking);
+  const isDrawn = maps.some(({ repeat, loss }) => repeat !== undefined && Number.isFinite(loss));
+  const blocks: Block[] = [
+    { kind: 'title', text: `Layer maps of ${searched.base}` },
+    {
+      kind: 'text',
+      text: `${maps.length} maps of ${physicalLayers} layers, untrained, by their mean loss a token over ${searched.examples} held-out examples (${searched.tokens.toLocaleString('en-US')} tokens). Engine: ${searched.engine}.`,
+    },
+    { kind: 'heading', text: 'In short' },
+    { kind: 'list', items: findings },
+    { kind: 'heading', text: maps.length > listed ? `The best ${listed}` : 'All maps' },
+    mapsTable(base, maps.slice(0, listed)),
+    {
+      kind: 'text',
+      text: '± is one standard error over the examples. They are the same for all maps, so that a difference between two of them is surer than either loss.',
+    },
+    ...(isDrawn
+      ? [
+          { kind: 'heading', text: 'Layers laid out twice' } as const,
+          {
+            kind: 'picture',
+            file: 'repeats.svg',
+            svg: await drawChart(repeatsChart(maps, base, physicalLayers)),
+            title: 'loss of every run of layers laid out twice, over that of the base',
+          } as const,
+          {
+            kind: 'text',
+            text: 'The cell (i, j) is the map [[0, j], [i, n]], in which the layers i to j - 1 come twice. Blue is better than the base. The scale ends at the median: worse maps look alike.',
+          } as const,
+        ]
+      : []),
+  ];
+  return { reports: await writeBlocks(folder, blocks), findings };
+}
+
+function searchFindings({ base, maps, passes: { run, alone } }: Ranking): string[] {
+  const best = maps[0];
+  const better = maps.filter(({ loss }) => loss < base.loss).length;
+  const count = (value: number): string => value.toLocaleString('en-US');
+  return [
+    ...(best === undefined
+      ? []
+      : [
+          `Best map: ${intervalsText(best.map)} with loss ${best.loss.toFixed(4)}; the base has ${base.loss.toFixed(4)} (a difference of ${difference(best, base)}).`,
+          `Of ${maps.length} maps ${better} ${better === 1 ? 'is' : 'are'} better than the base before any training.`,
+        ]),
+    `Layer passes over the probe: ${count(run)} in place of ${count(alone)}, ${((100 * (alone - run)) / alone).toFixed(0)}% saved.`,
+  ];
+}
+
+function mapsTable(base: RankedMap, maps: readonly RankedMap[]): Block {
+  const row = (name: string, each: RankedMap): string[] => [
+    name,
+    each.repeat === undefined ? '–' : `${each.repeat.i}, ${each.repeat.j}`,
+    String(each.virtualLayers),
+    `${each.loss.toFixed(4)} ± ${each.error.toFixed(4)}`,
+    each === base ? '–' : difference(each, base),
+  ];
+  return {
+    kind: 'table',
+    head: ['map', 'i, j', 'layers', 'loss', 'less the base’s'],
+    rows: [row('the base', base), ...maps.map((each) => row(intervalsText(each.map), each))],
+  };
+}
+
+const difference = (one: RankedMap, other: RankedMap): string => signed(one.loss - other.loss);

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+
+/** The key `search` of a config. */
+export const searchSchema = z.strictObject({
+  maps: z
+    .array(z.array(z.tuple([z.int().min(0), z.int().min(1)])).min(1))
+    .min(1)
+    .optional()
+    .describe(
+      'Layer maps to rank, each a list of half-open intervals `[start, end)` as in `layer_map`; default: every run of layers laid out twice.',
+    ),
+  limit: z.int().positive().default(32).describe('So many held-out examples are the probe that maps are scored by.'),
+  memory: z
+    .number()
+    .positive()
+    .default(1024)
+    .describe('Megabytes for hidden states that maps share; what does not fit is computed again.'),
+});
+
+export type SearchInput = z.input<typeof searchSchema>;
+export type SearchSettings = z.output<typeof searchSchema>;

@@ -1,0 +1,56 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { search } from '@glulam/ablation';
+import { formatBytes } from '@glulam/trainer';
+import { overridesFrom } from '../arguments.js';
+import { GlulamError } from '../errors.js';
+import { loadConfig } from '../load-config.js';
+import { progressLine } from '../progress-line.js';
+import { configHelp, onePositional, type Command } from './command.js';
+
+export const searchCommand: Command = {
+  name: 'search',
+  summary: 'rank layer maps of a base by their held-out loss, before any training',
+  help: `glulam search CONFIG [options]
+glulam search CONFIG|SEARCH --resume
+
+CONFIG is a config as for glulam train; its base is scored, without adapter, under many layer maps: every run of layers
+laid out twice, or those in "search.maps". What maps begin with alike is computed once. The folder (out) gets a line a map
+in results.jsonl, all of them by rank in results.json, report.md and report.html.
+
+  --out FOLDER      the search's folder (default: the config's, or runs/latest)
+  --resume          go on where the search stopped: maps that are scored are not scored again
+  --search.limit N  score by the first N held-out examples (default: 32)
+  --search.memory N
+                    megabytes for hidden states that maps share (default: 1024)
+${configHelp}`,
+  async run(args, signal) {
+    const { resume: flag, ...options } = args.options;
+    const resume = flag !== undefined;
+    if (flag !== undefined && flag !== true)
+      throw new GlulamError('USAGE', `--resume takes no value, got "${flag}"; the folder is named by --out`);
+    const name = onePositional(args, 'search', resume ? 'CONFIG or SEARCH' : 'CONFIG');
+    const own = path.join(name, 'config.json');
+    const isFolder = existsSync(own);
+    if (isFolder && !resume)
+      throw new GlulamError('USAGE', `${name} holds a search; go on with it by --resume, or name a config file`);
+    const overrides = { ...overridesFrom(options), ...(isFolder ? { out: name } : {}) };
+    const { config, composition, search: settings } = await loadConfig(isFolder ? own : name, overrides);
+    for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
+
+    const { show, clear } = progressLine(process.stderr);
+    const result = await search(config, settings, composition, {
+      signal,
+      resume,
+      onMap: ({ number, of, map, loss }) =>
+        show(`map ${number} of ${of}: ${JSON.stringify(map)} has loss ${loss.toFixed(4)}`),
+      onFetch: ({ name: input, bytes, totalBytes }) =>
+        show(`${input}: ${formatBytes(bytes)} of ${formatBytes(totalBytes)} here`),
+    });
+    clear();
+    const lines = result.stopped
+      ? [`the search is not finished; go on with it: glulam search ${result.folder} --resume`]
+      : [...result.findings, ...result.reports.map((file) => `report: ${file}`)];
+    process.stdout.write(`${lines.join('\n')}\n`);
+  },
+};
