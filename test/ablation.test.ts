@@ -162,7 +162,9 @@ test('a score to tell the best by that its evaluator does not give is told after
   const { out, config, composition, ablation } = tinyAblation({ variants }, { evaluate: { watch } });
   await expect(ablate(config, ablation, composition)).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
-    message: expect.stringMatching(/evaluate.watch.score is "los", .*; loss gives loss, loss_stderr, perplexity, perplexity_stderr, tokens/),
+    message: expect.stringMatching(
+      /evaluate.watch.score is "los", .*; loss gives loss, loss_stderr, perplexity, perplexity_stderr, tokens/,
+    ),
   });
   expect(existsSync(path.join(out, 'runs/trained'))).toBe(false);
 });
