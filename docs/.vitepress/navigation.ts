@@ -26,6 +26,7 @@ export const sidebar = [
       page('Engines', '/engines'),
       page('Evaluation', '/evaluation'),
       page('Ablation', '/ablation'),
+      page('Search for layer maps', '/search'),
       page('Generation', '/generation'),
       page('Merge and export', '/merge-and-export'),
       page('The Hugging Face Hub', '/hub'),
