@@ -8,6 +8,7 @@ import { mistralFamily } from '@glulam/family-mistral';
 import { createDecoder, generateTokens, openCheckpoint } from '@glulam/model';
 import { uniforms } from '@glulam/tensors';
 import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
+import { median } from './median.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -92,7 +93,6 @@ const measureProducts = async () => {
     }
   }
 };
-const medianOf = (figures) => [...figures].sort((a, b) => a - b)[Math.floor(figures.length / 2)];
 
 const times = [];
 const losses = [];
@@ -107,7 +107,7 @@ for (let step = 0; step < steps; step++) {
   firstStepAt ??= Date.now() / 1000;
 }
 await measureProducts();
-const median = medianOf(times);
+const stepSeconds = median(times);
 const { hidden, intermediate, vocabulary, keyValues } = {
   hidden: inputs,
   intermediate: outputs,
@@ -156,10 +156,10 @@ console.log(
     effective_layers: layers.length,
     step_times: times,
     first_step_at: firstStepAt,
-    tokens_per_s: seq / median,
+    tokens_per_s: seq / stepSeconds,
     losses,
-    product_gflops: products.length > 0 ? Math.max(...products.map(({ rates }) => medianOf(rates))) : undefined,
-    step_gflops: stepGigaflops / median,
+    product_gflops: products.length > 0 ? Math.max(...products.map(({ rates }) => median(rates))) : undefined,
+    step_gflops: stepGigaflops / stepSeconds,
     decode_per_s: decodePerSecond,
     prefill_times: prefillTimes,
     peak_rss_gb: (process.resourceUsage().maxRSS * 1024) / 1e9,

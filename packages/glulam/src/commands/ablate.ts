@@ -1,12 +1,8 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { ablate, type AblationRun } from '@glulam/ablation';
 import { formatBytes } from '@glulam/trainer';
-import { overridesFrom } from '../arguments.js';
-import { GlulamError } from '../errors.js';
-import { loadConfig } from '../load-config.js';
 import { progressLine } from '../progress-line.js';
-import { configHelp, onePositional, type Command } from './command.js';
+import { configHelp, type Command } from './command.js';
+import { loadResumable } from './load-resumable.js';
 
 export const ablateCommand: Command = {
   name: 'ablate',
@@ -26,19 +22,7 @@ checkpoint; twice, at once.
                     train each variant once a seed
 ${configHelp}`,
   async run(args, signal) {
-    const { resume: flag, ...options } = args.options;
-    const resume = flag !== undefined;
-    if (flag !== undefined && flag !== true)
-      throw new GlulamError('USAGE', `--resume takes no value, got "${flag}"; the folder is named by --out`);
-    const name = onePositional(args, 'ablate', resume ? 'CONFIG or ABLATION' : 'CONFIG');
-    const own = path.join(name, 'config.json');
-    const isFolder = existsSync(own);
-    if (isFolder && !resume)
-      throw new GlulamError('USAGE', `${name} holds an ablation; go on with it by --resume, or name a config file`);
-    const overrides = { ...overridesFrom(options), ...(isFolder ? { out: name } : {}) };
-    const { config, composition, ablation } = await loadConfig(isFolder ? own : name, overrides);
-    for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
-
+    const { config, composition, ablation, resume } = await loadResumable(args, 'ablate', 'ablation');
     const { show, clear } = progressLine(process.stderr);
     const say = (line: string): void => {
       clear();

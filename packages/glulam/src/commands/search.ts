@@ -1,12 +1,8 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { search } from '@glulam/ablation';
 import { formatBytes } from '@glulam/trainer';
-import { overridesFrom } from '../arguments.js';
-import { GlulamError } from '../errors.js';
-import { loadConfig } from '../load-config.js';
 import { progressLine } from '../progress-line.js';
-import { configHelp, onePositional, type Command } from './command.js';
+import { configHelp, type Command } from './command.js';
+import { loadResumable } from './load-resumable.js';
 
 export const searchCommand: Command = {
   name: 'search',
@@ -25,19 +21,7 @@ in results.jsonl, all of them by rank in results.json, report.md and report.html
                     megabytes for hidden states that maps share (default: 1024)
 ${configHelp}`,
   async run(args, signal) {
-    const { resume: flag, ...options } = args.options;
-    const resume = flag !== undefined;
-    if (flag !== undefined && flag !== true)
-      throw new GlulamError('USAGE', `--resume takes no value, got "${flag}"; the folder is named by --out`);
-    const name = onePositional(args, 'search', resume ? 'CONFIG or SEARCH' : 'CONFIG');
-    const own = path.join(name, 'config.json');
-    const isFolder = existsSync(own);
-    if (isFolder && !resume)
-      throw new GlulamError('USAGE', `${name} holds a search; go on with it by --resume, or name a config file`);
-    const overrides = { ...overridesFrom(options), ...(isFolder ? { out: name } : {}) };
-    const { config, composition, search: settings } = await loadConfig(isFolder ? own : name, overrides);
-    for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
-
+    const { config, composition, search: settings, resume } = await loadResumable(args, 'search', 'search');
     const { show, clear } = progressLine(process.stderr);
     const result = await search(config, settings, composition, {
       signal,
