@@ -12,6 +12,8 @@ export type Named = Readonly<Record<string, Tensor | undefined>>;
  * input's shape) for each name in `needs`. Options hold no tensors that take gradients.
  */
 export interface Fused<Inputs extends Named, Options> {
+  /** The output takes less time to compute again than it is worth in memory: backward passes that read it do so. */
+  readonly recomputes?: boolean;
   forward(inputs: Inputs, options: Options, keep: boolean): { readonly output: Tensor; readonly saved: Named };
   backward(saved: Named, gradient: Tensor, options: Options, needs: ReadonlySet<string>): Named;
 }

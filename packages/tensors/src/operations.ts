@@ -104,8 +104,13 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     }
   };
 
-  const unary = (x: Tensor, y: Tensor, saved: readonly Tensor[], gradient: (dy: Tensor) => Tensor): Tensor => {
-    tape?.record(y, [x], saved, (dy) => [gradient(dy)]);
+  const unary = (
+    x: Tensor,
+    y: Tensor,
+    saved: readonly Tensor[],
+    gradient: (dy: Tensor, saved: Tensor) => Tensor,
+  ): Tensor => {
+    tape?.record(y, [x], saved, (dy, _needs, [kept]) => [gradient(dy, kept!)]);
     return y;
   };
 
@@ -124,11 +129,11 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     operation: BinaryOperation,
     a: Tensor,
     b: Tensor,
-    gradients: (dy: Tensor) => readonly [() => Tensor, () => Tensor],
+    gradients: (dy: Tensor, a: Tensor, b: Tensor) => readonly [() => Tensor, () => Tensor],
   ): Tensor => {
     const y = engine.binary(operation, a, b);
-    tape?.record(y, [a, b], operation === 'add' || operation === 'sub' ? [] : [a, b], (dy, needs) => {
-      const [da, db] = gradients(dy);
+    tape?.record(y, [a, b], operation === 'add' || operation === 'sub' ? [] : [a, b], (dy, needs, saved) => {
+      const [da, db] = gradients(dy, saved[0]!, saved[1]!);
       return [needs[0] ? unbroadcast(da(), a.shape) : undefined, needs[1] ? unbroadcast(db(), b.shape) : undefined];
     });
     return y;
@@ -144,12 +149,25 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     return scope(() => {
       const { output, saved } = override.forward(inputs, options, keep);
       if (keep) {
-        const held = Object.values(saved).filter((tensor) => tensor !== undefined);
-        tape!.record(output, given, held, (dy, needs) => {
+        const held = Object.entries(saved).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
+        const tensors = held.map(([, tensor]) => tensor);
+        tape!.record(output, given, tensors, (dy, needs, alive) => {
           const wanted = new Set(names.filter((_, i) => needs[i]));
-          const gradients = override.backward(saved, dy, options, wanted);
+          const kept = Object.fromEntries(held.map(([key], i) => [key, alive[i]]));
+          const gradients = override.backward(kept, dy, options, wanted);
           return names.map((key) => gradients[key]);
         });
+        if (override.recomputes) {
+          const present = names.filter((_, i) => given[i] !== undefined);
+          tape!.derive(
+            output,
+            present.map((key) => inputs[key]!),
+            (sources) => {
+              const again = Object.fromEntries(present.map((key, i) => [key, sources[i]]));
+              return scope(() => override.forward(again, options, false).output);
+            },
+          );
+        }
       }
       return output;
     });
@@ -164,54 +182,55 @@ export function createOperations(engine: Engine, { composed = false }: { compose
       const outer = tape;
       const y = withTape(undefined, () => scope(() => body(x)));
       if (outer === undefined) return y;
-      outer.record(y, [x, ...parameters], [x], (dy, needs) => {
+      outer.record(y, [x, ...parameters], [x], (dy, needs, [x]) => {
         const inner = createTape(engine);
-        [x, ...parameters].forEach((tensor, i) => needs[i] && inner.watch(tensor));
-        const again = withTape(inner, () => scope(() => body(x)));
+        [x!, ...parameters].forEach((tensor, i) => needs[i] && inner.watch(tensor));
+        const again = withTape(inner, () => scope(() => body(x!)));
         const gradients = inner.backwardNow(again, dy);
         for (const gradient of gradients.values()) adopt(gradient);
-        return [x, ...parameters].map((tensor) => gradients.get(tensor));
+        return [x!, ...parameters].map((tensor) => gradients.get(tensor));
       });
       return y;
     },
 
     add: (a, b) => binary('add', a, b, (dy) => [() => dy, () => dy]),
     sub: (a, b) => binary('sub', a, b, (dy) => [() => dy, () => engine.unary('neg', dy)]),
-    mul: (a, b) => binary('mul', a, b, (dy) => [() => engine.binary('mul', dy, b), () => engine.binary('mul', dy, a)]),
+    mul: (a, b) =>
+      binary('mul', a, b, (dy, a, b) => [() => engine.binary('mul', dy, b), () => engine.binary('mul', dy, a)]),
     div: (a, b) =>
-      binary('div', a, b, (dy) => [
+      binary('div', a, b, (dy, a, b) => [
         () => engine.binary('div', dy, b),
         () => engine.unary('neg', engine.binary('div', engine.binary('mul', dy, a), engine.binary('mul', b, b))),
       ]),
     affine: (x, factor, offset) => unary(x, engine.affine(x, factor, offset), [], (dy) => engine.affine(dy, factor, 0)),
     exp(x) {
       const y = engine.unary('exp', x);
-      return unary(x, y, [y], (dy) => engine.binary('mul', dy, y));
+      return unary(x, y, [y], (dy, y) => engine.binary('mul', dy, y));
     },
-    log: (x) => unary(x, engine.unary('log', x), [x], (dy) => engine.binary('div', dy, x)),
+    log: (x) => unary(x, engine.unary('log', x), [x], (dy, x) => engine.binary('div', dy, x)),
     rsqrt(x) {
       const y = engine.unary('rsqrt', x);
       // d x^(-1/2) = -1/2 x^(-3/2) = -1/2 y^3
-      return unary(x, y, [y], (dy) =>
+      return unary(x, y, [y], (dy, y) =>
         engine.affine(engine.binary('mul', dy, engine.binary('mul', y, engine.binary('mul', y, y))), -0.5, 0),
       );
     },
     sigmoid(x) {
       const y = engine.unary('sigmoid', x);
-      return unary(x, y, [y], (dy) => engine.binary('mul', dy, engine.binary('mul', y, engine.affine(y, -1, 1))));
+      return unary(x, y, [y], (dy, y) => engine.binary('mul', dy, engine.binary('mul', y, engine.affine(y, -1, 1))));
     },
     matmul(a, b, { transposeA = false, transposeB = false } = {}) {
       const y = engine.matmul(a, b, { transposeA, transposeB });
-      tape?.record(y, [a, b], [a, b], (dy, needs) => [
+      tape?.record(y, [a, b], [a, b], (dy, needs, [a, b]) => [
         needs[0]
           ? transposeA
-            ? engine.matmul(b, dy, { transposeA: transposeB, transposeB: true })
-            : engine.matmul(dy, b, { transposeB: !transposeB })
+            ? engine.matmul(b!, dy, { transposeA: transposeB, transposeB: true })
+            : engine.matmul(dy, b!, { transposeB: !transposeB })
           : undefined,
         needs[1]
           ? transposeB
-            ? engine.matmul(dy, a, { transposeA: true, transposeB: transposeA })
-            : engine.matmul(a, dy, { transposeA: !transposeA })
+            ? engine.matmul(dy, a!, { transposeA: true, transposeB: transposeA })
+            : engine.matmul(a!, dy, { transposeA: !transposeA })
           : undefined,
       ]);
       return y;
@@ -255,7 +274,9 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     },
     gather(table, indices) {
       const rows = table.shape[0]!;
-      return unary(table, engine.gather(table, indices), [indices], (dy) => engine.scatterAdd(indices, dy, rows));
+      return unary(table, engine.gather(table, indices), [indices], (dy, indices) =>
+        engine.scatterAdd(indices, dy, rows),
+      );
     },
 
     dropout: (x, dropout) =>
@@ -276,12 +297,12 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     },
     linear: (x, weight, bias, type) =>
       scope(() => {
-        const wide = (): Tensor => (x.dtype === 'float32' ? x : engine.cast(x, 'float32'));
-        const y = engine.matmul(wide(), weight, { transposeB: true });
+        const wide = (x: Tensor): Tensor => (x.dtype === 'float32' ? x : engine.cast(x, 'float32'));
+        const y = engine.matmul(wide(x), weight, { transposeB: true });
         // Not `matmul` of a cast x: the tape is to keep x as narrow as it is stored.
-        tape?.record(y, [x, weight], [x, weight], (dy, needs) => [
-          needs[0] ? engine.matmul(dy, weight) : undefined,
-          needs[1] ? engine.matmul(dy, wide(), { transposeA: true }) : undefined,
+        tape?.record(y, [x, weight], [x, weight], (dy, needs, [x, weight]) => [
+          needs[0] ? engine.matmul(dy, weight!) : undefined,
+          needs[1] ? engine.matmul(dy, wide(x!), { transposeA: true }) : undefined,
         ]);
         return operations.cast(bias === undefined ? y : operations.add(y, bias), type);
       }),

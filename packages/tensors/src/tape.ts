@@ -9,9 +9,26 @@ interface Node {
   readonly output: Tensor;
   readonly inputs: readonly (Tensor | undefined)[];
   readonly saved: readonly Tensor[];
-  /** Is called with the output's gradient (float32) and tells by `needs[i]` whose gradient is wanted. */
-  readonly backward: (gradient: Tensor, needs: readonly boolean[]) => InputGradients;
+  /** Those of them that the node keeps alive. */
+  readonly held: readonly Tensor[];
+  /** See `Tape.record`. */
+  readonly backward: Backward;
 }
+
+/** A tensor that is computed again when a backward reads it, from sources that are held instead. */
+interface Derived {
+  readonly derived: Tensor;
+  readonly sources: readonly Tensor[];
+  readonly held: readonly Tensor[];
+  readonly compute: (sources: readonly Tensor[]) => Tensor;
+  again?: Tensor;
+}
+
+/**
+ * Is called with the output's gradient (float32), tells by `needs[i]` whose gradient is wanted, and gives what was saved,
+ * in its order.
+ */
+export type Backward = (gradient: Tensor, needs: readonly boolean[], saved: readonly Tensor[]) => InputGradients;
 
 /**
  * What a forward pass leaves for its backward: nodes in the order they were computed, each holding the tensors that its
@@ -22,13 +39,16 @@ export interface Tape {
   watch(leaf: Tensor): void;
   /** Whether a gradient flows through this tensor. */
   tracks(tensor: Tensor | undefined): boolean;
-  /** Note an operation if any of its inputs is tracked. */
-  record(
-    output: Tensor,
-    inputs: readonly (Tensor | undefined)[],
-    saved: readonly Tensor[],
-    backward: Node['backward'],
-  ): void;
+  /**
+   * Note an operation if any of its inputs is tracked. Its backward reads tensors as it is given them, not from around
+   * it: one that was derived may be freed in between.
+   */
+  record(output: Tensor, inputs: readonly (Tensor | undefined)[], saved: readonly Tensor[], backward: Backward): void;
+  /**
+   * Say that the output of the operation just noted is cheap to compute again: nodes that save it do not keep it alive,
+   * `sources` are held instead.
+   */
+  derive(output: Tensor, sources: readonly Tensor[], compute: Derived['compute']): void;
   /** Hold constants that a node's backward reads until the tape is done. */
   keep(...tensors: readonly Tensor[]): void;
   /** A place between parts of the model where backward lets the engine catch up. */
@@ -47,7 +67,8 @@ export interface Tape {
 export function createTape(engine: Engine): Tape {
   const leaves = new Set<Tensor>();
   const tracked = new Set<Tensor>();
-  let steps: (Node | 'mark')[] = [];
+  const derived = new Map<Tensor, Derived>();
+  let steps: (Node | Derived | 'mark')[] = [];
   let kept: Tensor[] = [];
 
   /** The map holds each gradient once for itself; the scope it was made in gives up its own hold. */
@@ -57,24 +78,40 @@ export function createTape(engine: Engine): Tape {
     sum?.release();
   };
 
+  const hold = (tensors: readonly Tensor[]): Tensor[] =>
+    tensors.filter((tensor) => !derived.has(tensor)).map((tensor) => tensor.retain());
+  /** The tensor itself, or computed again; that is kept until the step that first computed it. */
+  const alive = (tensor: Tensor): Tensor => {
+    const way = derived.get(tensor);
+    if (way === undefined) return tensor;
+    way.again ??= detach(way.compute(way.sources.map(alive)));
+    return way.again;
+  };
+  const release = (step: Node | Derived): void => {
+    for (const tensor of step.held) tensor.release();
+    if (!('derived' in step)) return;
+    step.again?.release();
+    derived.delete(step.derived);
+  };
+
   /** Take the last step off the tape and pass its output's gradient on to its inputs. */
   const stepBack = (gradients: Map<Tensor, Tensor>): void => {
-    const node = steps.pop();
-    if (node === undefined || node === 'mark') return;
-    const gradient = gradients.get(node.output);
-    if (gradient !== undefined) {
+    const step = steps.pop();
+    if (step === undefined || step === 'mark') return;
+    const gradient = 'output' in step ? gradients.get(step.output) : undefined;
+    if ('output' in step && gradient !== undefined) {
       scope(() => {
-        const needs = node.inputs.map((input) => input !== undefined && (leaves.has(input) || tracked.has(input)));
-        const results = node.backward(gradient, needs);
-        node.inputs.forEach((input, i) => {
+        const needs = step.inputs.map((input) => input !== undefined && (leaves.has(input) || tracked.has(input)));
+        const results = step.backward(gradient, needs, step.saved.map(alive));
+        step.inputs.forEach((input, i) => {
           const result = results[i];
           if (input !== undefined && result !== undefined && needs[i]) add(gradients, input, result);
         });
       });
-      gradients.delete(node.output);
+      gradients.delete(step.output);
       gradient.release();
     }
-    for (const tensor of node.saved) tensor.release();
+    release(step);
   };
 
   const releaseAll = (): void => {
@@ -110,7 +147,7 @@ export function createTape(engine: Engine): Tape {
   };
 
   const discard = (): void => {
-    for (const step of steps) if (step !== 'mark') for (const tensor of step.saved) tensor.release();
+    for (const step of steps) if (step !== 'mark') release(step);
     steps = [];
     releaseAll();
   };
@@ -120,9 +157,13 @@ export function createTape(engine: Engine): Tape {
     tracks: (tensor) => tensor !== undefined && (leaves.has(tensor) || tracked.has(tensor)),
     record(output, inputs, saved, backward) {
       if (!inputs.some((input) => input !== undefined && (leaves.has(input) || tracked.has(input)))) return;
-      for (const tensor of saved) tensor.retain();
       tracked.add(output);
-      steps.push({ output, inputs, saved, backward });
+      steps.push({ output, inputs, saved, held: hold(saved), backward });
+    },
+    derive(output, sources, compute) {
+      const way: Derived = { derived: output, sources, held: hold(sources), compute };
+      derived.set(output, way);
+      steps.push(way);
     },
     keep(...tensors) {
       for (const tensor of tensors) kept.push(tensor.retain());

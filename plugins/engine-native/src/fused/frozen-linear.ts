@@ -102,13 +102,15 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
         // The gradient of outScale reads what it multiplied, kept like any activation.
         const z = keep && outScale !== undefined ? make([m, n], precision) : undefined;
         adaptedLinear(output, z, scaled, weight, { m, n, k, forward: true, u, b: B, factor: scale, outScale, bias });
-        return { output, saved: keep ? { x, inScale, outScale, A, B, u, z } : {} };
+        // Without an adapter no gradient reads x, which may be large.
+        const read = A === undefined && inScale === undefined ? undefined : x;
+        return { output, saved: keep ? { x: read, inScale, outScale, A, B, u, z } : {} };
       });
     },
 
     backward({ x, inScale, outScale, A, B, u, z }, gradient, { weight, scale, dropout }, needs) {
-      const [m, k] = x!.shape as [number, number];
-      const [n] = weight.shape as [number, number];
+      const [m] = gradient.shape as [number, number];
+      const [n, k] = weight.shape as [number, number];
       return scope(() => {
         const dz = outScale === undefined ? gradient : scaleColumns(gradient, outScale, undefined, 'float32');
         const gradients: Record<string, Tensor | undefined> = {};

@@ -4,6 +4,7 @@ import { expectShape, stored } from './checks.js';
 
 export function rmsNorm({ make, run }: Device): FusedOperations['rmsNorm'] {
   return {
+    recomputes: true,
     forward({ x, weight }, { epsilon, type }, keep) {
       const [tokens, hidden] = stored('rmsNorm', x);
       checkTensor('rmsNorm', weight, 'float32');
@@ -50,6 +51,7 @@ export function rope({ make, run }: Device): FusedOperations['rope'] {
 
 export function swiglu({ make, run }: Device): FusedOperations['swiglu'] {
   return {
+    recomputes: true,
     forward({ gate, up }, { type }, keep) {
       stored('swiglu', gate);
       stored('swiglu', up);
