@@ -24,7 +24,7 @@ export function configSchema(composition: Composition): JsonSchema {
   };
   const { $schema, properties, ...whole } = fill(toJsonSchema(runConfigSchema)) as JsonSchema;
   const { $schema: _, ...ablation } = toJsonSchema(ablationSchema);
-  const { $schema: __, ...search } = toJsonSchema(searchSchema);
+  const { $schema: __, ...search } = fill(toJsonSchema(searchSchema)) as JsonSchema;
   return {
     $schema,
     title: 'Glulam config',
