@@ -126,7 +126,10 @@ test('an evaluator’s score is that of whole models which read every question a
       const { maxPositions } = decoder.shape;
       const context = { tokenizer, heldOut: [], signal, maxPositions, limit: 3 };
       const probe = await contribution.probeSet!(contribution.schema.parse(options), context);
-      expect(probe.score(await scoreExamples(decoder, probe.sequences))).toEqual({ score: found, error });
+      expect(probe.score(await scoreExamples(decoder, probe.sequences, { shareBeginnings: true }))).toEqual({
+        score: found,
+        error,
+      });
       // Without what questions share: each sequence by itself, the probabilities spelled out.
       const alone: number[] = [];
       for (const each of probe.sequences) alone.push(await logProbabilityOf(decoder, each));

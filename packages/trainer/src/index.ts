@@ -25,7 +25,7 @@ export type { RunEvent, RunEvents, RunRequest } from './events.js';
 export { events } from './events.js';
 export type { ScoreExamplesOptions } from './mean-loss.js';
 export { meanLoss, meanLossOf, scoreExamples } from './mean-loss.js';
-export type { ScoringBatch } from './scoring-batches.js';
+export type { ScoringBatch, ScoringBatchesOptions } from './scoring-batches.js';
 export { scoringBatches } from './scoring-batches.js';
 export type { Measure, ProbeContext, ProbeSet } from './probe/probe-set.js';
 export type { ProbeChoices } from './probe/choice-probe-set.js';

@@ -1,23 +1,22 @@
 import type { Decoder, TokenBatch } from '@glulam/model';
 import { scope, type Tensor } from '@glulam/tensors';
 import type { Example } from './batches.js';
-import { scoringBatches } from './scoring-batches.js';
+import { scoringBatches, type ScoringBatchesOptions } from './scoring-batches.js';
 
-export interface ScoreExamplesOptions {
+export interface ScoreExamplesOptions extends ScoringBatchesOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly tokensPerBatch?: number | undefined;
   /** Hidden states of the batch with this index, after the last norm; default: the decoder's. */
   readonly forward?: ((batch: TokenBatch, index: number) => Promise<Tensor>) | undefined;
 }
 
-/** The log probability of each example, summed over its trained tokens; in batches of about `tokensPerBatch`. */
+/** The log probability of each example, summed over its trained tokens. */
 export async function scoreExamples(
   decoder: Decoder,
   examples: readonly Example[],
-  { signal, tokensPerBatch, forward = (batch) => decoder.forward(batch) }: ScoreExamplesOptions = {},
+  { signal, forward = (batch) => decoder.forward(batch), ...batching }: ScoreExamplesOptions = {},
 ): Promise<number[]> {
   const logProbabilities: number[] = [];
-  for (const [index, batch] of scoringBatches(examples, tokensPerBatch).entries()) {
+  for (const [index, batch] of scoringBatches(examples, batching).entries()) {
     signal?.throwIfAborted();
     const { labels, own, ...rest } = batch;
     const hidden = await forward(rest, index);
@@ -39,7 +38,7 @@ export async function scoreExamples(
 export const meanLoss = async (
   decoder: Decoder,
   examples: readonly Example[],
-  options?: Omit<ScoreExamplesOptions, 'forward'>,
+  options?: Pick<ScoreExamplesOptions, 'signal' | 'tokensPerBatch'>,
 ): Promise<ReturnType<typeof meanLossOf>> => meanLossOf(examples, await scoreExamples(decoder, examples, options));
 
 /**

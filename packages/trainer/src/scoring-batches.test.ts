@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Example } from './batches.js';
 import { scoringBatches } from './scoring-batches.js';
 
 /** The last `learnt` tokens count. */
@@ -6,10 +7,12 @@ const example = (ids: readonly number[], learnt: number) => ({
   ids: Int32Array.from(ids),
   trained: Uint8Array.from(ids, (_, i) => (i >= ids.length - learnt ? 1 : 0)),
 });
+const sharing = (examples: readonly Example[], tokensPerBatch?: number) =>
+  scoringBatches(examples, { tokensPerBatch, shareBeginnings: true });
 const question = [1, 2, 3, 4, 5, 6];
 
 test('answers to a question have it once, but for its last token, which says how likely they are', () => {
-  const batches = scoringBatches([example([...question, 7, 8], 2), example([...question, 9], 1)]);
+  const batches = sharing([example([...question, 7, 8], 2), example([...question, 9], 1)]);
   expect(batches).toHaveLength(1);
   const [{ ids, positions, labels, segments, keyRows, own }] = batches as [(typeof batches)[number]];
   expect([...ids]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 6, 9]);
@@ -24,7 +27,7 @@ test('answers to a question have it once, but for its last token, which says how
 });
 
 test('what is shared may itself be shared', () => {
-  const [batch] = scoringBatches([
+  const [batch] = sharing([
     example([...question, 7], 1),
     example([...question, 10, 11, 8], 1),
     example([...question, 10, 11, 9], 1),
@@ -34,9 +37,10 @@ test('what is shared may itself be shared', () => {
 });
 
 test('texts that are learnt, or are alike for less than half, are laid out whole', () => {
-  const alike = scoringBatches([example([...question, 7], 6), example([...question, 8], 6)]);
-  const short = scoringBatches([example([1, 2, 3, 4, 5], 1), example([1, 2, 8, 9, 9], 1)]);
-  for (const [batch] of [alike, short]) {
+  const alike = sharing([example([...question, 7], 6), example([...question, 8], 6)]);
+  const short = sharing([example([1, 2, 3, 4, 5], 1), example([1, 2, 8, 9, 9], 1)]);
+  const unasked = scoringBatches([example([...question, 7], 1), example([...question, 8], 1)]);
+  for (const [batch] of [alike, short, unasked]) {
     expect(batch!.keyRows).toBeUndefined();
     expect(batch!.own).toEqual(batch!.segments.map(({ keyLength }) => keyLength));
   }
@@ -45,8 +49,8 @@ test('texts that are learnt, or are alike for less than half, are laid out whole
 test('batches end where there are too many tokens or keys, and begin with a whole example', () => {
   const answers = Array.from({ length: 7 }, (_, i) => example([...question, 10 + i], 1));
   // 7 tokens and twice 2 more; the fourth would be one too many.
-  expect(scoringBatches(answers, 11).map(({ own }) => own)).toEqual([[7, 2, 2], [7, 2, 2], [7]]);
+  expect(sharing(answers, 11).map(({ own }) => own)).toEqual([[7, 2, 2], [7, 2, 2], [7]]);
   // 100 keys each, of 4 times 200.
   const long = Array.from({ length: 40 }, (_, i) => example([...Array.from({ length: 99 }, (_, k) => k), 100 + i], 1));
-  expect(scoringBatches(long, 200).map(({ own }) => own.length)).toEqual([8, 8, 8, 8, 8]);
+  expect(sharing(long, 200).map(({ own }) => own.length)).toEqual([8, 8, 8, 8, 8]);
 });

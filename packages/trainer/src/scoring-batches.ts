@@ -12,19 +12,29 @@ export interface ScoringBatch extends LabelledBatch {
   readonly own: readonly number[];
 }
 
-/**
- * The batches in which `scoreExamples` takes examples, of about `tokensPerBatch`. Where half of an example or more is how the
- * one before it begins, and nothing is learnt there, that beginning is computed once: answers to the same question,
- * questions behind the same worked examples.
- */
-export function scoringBatches(examples: readonly Example[], tokensPerBatch = evaluationTokens): ScoringBatch[] {
+export interface ScoringBatchesOptions {
+  /** Default: 2048, as many as a plan allows for. */
+  readonly tokensPerBatch?: number | undefined;
+  /**
+   * Where half of an example or more is how the one before it begins, and nothing is learnt there, that beginning is
+   * computed once: answers to the same question, questions behind the same worked examples. Batches take more memory for
+   * keys and values then. Default: false.
+   */
+  readonly shareBeginnings?: boolean | undefined;
+}
+
+/** The batches in which `scoreExamples` takes examples. */
+export function scoringBatches(
+  examples: readonly Example[],
+  { tokensPerBatch = evaluationTokens, shareBeginnings = false }: ScoringBatchesOptions = {},
+): ScoringBatch[] {
   const batches: { readonly examples: Example[]; readonly shared: number[] }[] = [];
   let tokens = Infinity;
   let keys = 0;
   for (const example of examples) {
     const { length } = example.ids;
     const before = batches.at(-1)?.examples.at(-1);
-    let shared = before === undefined ? 0 : sharedBeginning(before, example);
+    let shared = before === undefined || !shareBeginnings ? 0 : sharedBeginning(before, example);
     if (tokens + length - shared > tokensPerBatch || keys + length > keysPerToken * tokensPerBatch) {
       batches.push({ examples: [], shared: [] });
       tokens = keys = shared = 0;

@@ -119,8 +119,7 @@ async function examplesOf(
   shots: number,
   { signal }: ReadingContext,
 ): Promise<readonly Problem[]> {
-  const refuse = (fault: string): TrainerError =>
-    new TrainerError('CONFIG_INVALID', `evaluate.evaluators: gsm8k ${fault}`);
+  const refuse = (fault: string): TrainerError => new TrainerError('CONFIG_INVALID', `the evaluator gsm8k ${fault}`);
   if (own !== undefined) {
     if (examples !== undefined)
       throw refuse(`has examples of its own in the profile ${name}; leave the option examples out`);

@@ -5,9 +5,11 @@ import type { Candidate } from './candidate-maps.js';
 import type { ScoredMap } from './search-folder.js';
 import { walkLayers } from './walk-layers.js';
 
+const batching = { shareBeginnings: true };
+
 /** Tokens that are computed for sequences, what they share of their beginnings once. */
 export const tokensOf = (sequences: readonly Example[]): number =>
-  scoringBatches(sequences).reduce((sum, { ids }) => sum + ids.length, 0);
+  scoringBatches(sequences, batching).reduce((sum, { ids }) => sum + ids.length, 0);
 
 export interface ScoreMapsOptions {
   /** Hidden states of all sequences that are held at once, 1 or more. */
@@ -29,7 +31,7 @@ export async function scoreMaps(
   candidates: readonly Candidate[],
   { states, signal, onScored, onPass }: ScoreMapsOptions,
 ): Promise<void> {
-  const passes = scoringBatches(sequences).map((batch) => decoder.layerPass(batch));
+  const passes = scoringBatches(sequences, batching).map((batch) => decoder.layerPass(batch));
   let done = 0;
   let told = 0;
   try {
@@ -56,7 +58,7 @@ export async function scoreMaps(
         async finish(state, index) {
           const forward = (_: unknown, batch: number): Promise<Tensor> =>
             Promise.resolve(passes[batch]!.finish(state[batch]!));
-          const logProbabilities = await scoreExamples(decoder, sequences, { signal, forward });
+          const logProbabilities = await scoreExamples(decoder, sequences, { ...batching, signal, forward });
           onScored({ map: candidates[index]!.map, ...score(logProbabilities), passes: done - told });
           told = done;
         },
