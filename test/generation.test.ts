@@ -13,6 +13,7 @@ import {
   type Decoder,
   type DecoderShape,
   type Generated,
+  type TokenBatch,
 } from '@glulam/model';
 import { createReferenceEngine, type Engine } from '@glulam/tensors';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -99,6 +100,40 @@ describe.each([
     decoder.close();
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
+
+  test.each([[0], [20]])('what sequences begin with alike is there once and gives the states of whole ones, window %j', async (slidingWindow) => {
+    const decoder = open(engine, { slidingWindow });
+    const read = async (batch: TokenBatch) => {
+      const hidden = await decoder.forward(batch);
+      const values = (await engine.read(hidden)) as Float32Array;
+      hidden.release();
+      return values;
+    };
+    const [question, answer, other] = [story.slice(0, 50), story.slice(60, 75), story.slice(80, 86)] as [number[], number[], number[]];
+    // The third begins as the second does, and that as the first.
+    const sequences = [[...question, ...answer], [...question, ...other], [...question, ...other.slice(0, 2), ...answer]];
+    const shared = [0, 50, 52];
+    const whole = await read(packTokens(sequences));
+    const parts = await read(packTokens(sequences, shared));
+    const { hiddenSize } = decoder.shape;
+    let start = 0;
+    const kept = sequences.map(({ length }, i) => {
+      const own = whole.subarray((start + shared[i]!) * hiddenSize, (start += length) * hiddenSize);
+      return [...own];
+    });
+    expect(parts.length).toBe((65 + 6 + 15) * hiddenSize);
+    expect(difference(parts, Float32Array.from(kept.flat()))).toBeLessThan(1e-5);
+
+    const cache = cacheOf(decoder);
+    const pass = cache.pass(sequences.map(() => cache.add(0)));
+    await expect(decoder.forward(packTokens(sequences, shared), { cache: pass })).rejects.toMatchObject({
+      code: 'BAD_ARGUMENT',
+      message: expect.stringMatching(/shares tokens between segments \(keyRows\).*fork the cache/) as string,
+    });
+    cache.close();
+    decoder.close();
+    expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
+  }); // prettier-ignore
 
   test('draws and stop strings are each sequence’s own', async () => {
     const decoder = open(engine);

@@ -1,5 +1,5 @@
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
-import { evaluators, meanLoss, TrainerError, type EvaluatorContribution } from '@glulam/trainer';
+import { evaluators, meanLoss, meanLossOf, TrainerError, type EvaluatorContribution } from '@glulam/trainer';
 import { z } from 'zod';
 
 const schema = z.strictObject({});
@@ -17,6 +17,18 @@ export const bits: EvaluatorContribution<z.infer<typeof schema>> = {
       return { bits: loss / Math.LN2 };
     },
   }),
+  probeSet(_, { heldOut, limit }) {
+    const sequences = heldOut.slice(0, limit);
+    return {
+      measure: { name: 'bits', unit: 'bits a token', better: 'lower' },
+      samples: sequences.length,
+      sequences,
+      score(logProbabilities) {
+        const { loss, error } = meanLossOf(sequences, logProbabilities);
+        return { score: loss / Math.LN2, error: error / Math.LN2 };
+      },
+    };
+  },
 };
 
 export default (): Plugin<Offer<'evaluator', 'bits', z.input<typeof schema>>> =>

@@ -67,7 +67,8 @@ export type GlulamConfig<Offers = unknown> = Omit<
   /** What `glulam ablate` compares; other commands leave it alone. */
   readonly ablation?: AblationInput | undefined;
   /** What `glulam search` ranks; other commands leave it alone. */
-  readonly search?: SearchInput | undefined;
+  readonly search?:
+    (Omit<SearchInput, 'score'> & { readonly score?: Choice<'evaluator', Offers> | undefined }) | undefined;
   /** Where editors find the JSON Schema of a JSON or YAML config: `glulam schema` writes it. */
   readonly $schema?: string | undefined;
 };

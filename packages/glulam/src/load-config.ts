@@ -113,11 +113,15 @@ export function resolveConfig(
     if (expansion === undefined || expansion === 'none') return { ...variant, expansion };
     return { ...variant, expansion: resolve({ ...parsed.data, expansion }).expansion };
   });
+  const { evaluators: [score = ranked.data.score] = [] } = resolve({
+    ...parsed.data,
+    evaluate: { ...parsed.data.evaluate, evaluators: [ranked.data.score] },
+  }).evaluate;
   return {
     config: { ...config, data: { ...data, ...cache }, out: path.resolve(out) },
     composition,
     ablation: { ...compared.data, variants },
-    search: ranked.data,
+    search: { ...ranked.data, score },
   };
 }
 

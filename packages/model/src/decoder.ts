@@ -249,7 +249,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     const q = ops.rope(linear(normed, 'self_attn.q_proj', type), { ...rope, headSize, type });
     const k = ops.rope(linear(normed, 'self_attn.k_proj', type), { ...rope, headSize, type });
     const v = linear(normed, 'self_attn.v_proj', type);
-    const seen = cache === undefined ? { k, v, segments: batch.segments } : cache.append(virtual, k, v, batch.segments);
+    const seen = cache === undefined ? seenBy(batch, k, v) : cache.append(virtual, k, v, batch.segments);
     const scale = 1 / Math.sqrt(headSize);
     const window = slidingWindowOf(shape, record.physical);
     const { segments } = seen;
@@ -260,6 +260,13 @@ export function createDecoder(options: DecoderOptions): Decoder {
     const gate = linear(mlpInput, 'mlp.gate_proj', type);
     const activated = ops.swiglu(gate, linear(mlpInput, 'mlp.up_proj', type), { type });
     return addResidual(attended, linear(activated, 'mlp.down_proj', 'float32'));
+  };
+
+  const seenBy = ({ segments, keyRows }: TokenBatch, k: Tensor, v: Tensor) => {
+    if (keyRows === undefined) return { k, v, segments };
+    const rows = engine.upload(keyRows, [keyRows.length]);
+    const [keys, values] = [k, v].map((each) => ops.cast(ops.gather(ops.cast(each, 'float32'), rows), each.dtype));
+    return { k: keys!, v: values!, segments };
   };
 
   const finish = (x: Tensor): Tensor => ops.rmsNorm(x, base.finalNorm, { epsilon, type: ops.activation });
@@ -279,6 +286,11 @@ export function createDecoder(options: DecoderOptions): Decoder {
 
     async forward(batch, pass = {}) {
       const { tape, recompute = false, cache } = pass;
+      if (cache !== undefined && batch.keyRows !== undefined)
+        throw new ModelError(
+          'BAD_ARGUMENT',
+          'the batch shares tokens between segments (keyRows), and a cache keeps a run of tokens a sequence; expected one or the other: fork the cache',
+        );
       const rope = ropeTables(engine, frequencies, batch.positions);
       const recorded = <T>(body: () => T): T => (tape === undefined ? body() : ops.recording(tape, body));
       if (tape !== undefined) for (const parameter of parameters.values()) tape.watch(parameter);

@@ -53,7 +53,7 @@ export type { DecoderShape, Family, LinearName } from './family.js';
 export { families, linearNames } from './family.js';
 export type { CachePass, KeyValueCache } from './key-value-cache.js';
 export { createKeyValueCache } from './key-value-cache.js';
-export { scoreContinuations } from './score-continuations.js';
+export { scoreContinuations, tokenizeContinuations } from './score-continuations.js';
 export type { FamilyTraits } from './read-decoder-shape.js';
 export { readYaml } from './read-yaml.js';
 export { readDecoderShape } from './read-decoder-shape.js';

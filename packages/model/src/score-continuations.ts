@@ -20,9 +20,7 @@ export async function scoreContinuations(
   { signal, tokensPerBatch = 2048 }: { readonly signal?: AbortSignal; readonly tokensPerBatch?: number } = {},
 ): Promise<number[]> {
   if (continuations.length === 0) return [];
-  // White space at the end of the text belongs to the word that follows it.
-  const start = tokenizer.encode(text.trimEnd()).length;
-  const sequences = continuations.map((each) => tokenizer.encode(text + each));
+  const { sequences, start } = tokenizeContinuations(tokenizer, text, continuations);
   const cache = cacheOf(decoder);
   try {
     // The token before the first that counts goes with those that count: it says how likely that is.
@@ -51,6 +49,19 @@ export async function scoreContinuations(
   } finally {
     cache.close();
   }
+}
+
+/**
+ * Each continuation with the text before it as tokens, and the first of them that counts: what goes beyond the text's
+ * own. White space at the end of the text belongs to the word that follows it.
+ */
+export function tokenizeContinuations(
+  tokenizer: Pick<Tokenizer, 'encode'>,
+  text: string,
+  continuations: readonly string[],
+): { readonly sequences: readonly number[][]; readonly start: number } {
+  const start = tokenizer.encode(text.trimEnd()).length;
+  return { sequences: continuations.map((each) => tokenizer.encode(text + each)), start };
 }
 
 /** The summed log probability of each sequence's tokens from `start` on, of which the cache has the first `shared`. */

@@ -1,4 +1,4 @@
-import type { EvaluationContext, EvaluatorContribution } from '@glulam/trainer';
+import { scoreExamples, type EvaluationContext, type EvaluatorContribution } from '@glulam/trainer';
 import { describe, expect, test } from 'vitest';
 import { openTinyModel } from './open-tiny-model.js';
 import { createSampleRecorder } from './sample-recorder.js';
@@ -11,7 +11,8 @@ export interface EvaluatorCases {
 
 /**
  * The contract of an evaluator: finite numbers, the same each time, and nothing left behind. Where it tells samples, they
- * say in JSON what was asked and what came of it, and scores do not depend on how many of them an earlier sitting wrote.
+ * say in JSON what was asked and what came of it, and scores do not depend on how many of them an earlier sitting wrote. Where it has questions that log probabilities
+ * alone can score (`probeSet`), they are what was asked for, fit into the model and get a finite score.
  */
 export function testEvaluator(
   contribution: EvaluatorContribution,
@@ -49,6 +50,33 @@ export function testEvaluator(
         if (count === samples.length) expect(resumed.written).toEqual([]);
       }
       await context.close();
+    });
+    const scorable = contribution.probeSet === undefined ? [] : options;
+    test.each(scorable)('%j: its probe set can be scored', async (given) => {
+      const { decoder, tokenizer, heldOut, signal, close } = await open();
+      const { maxPositions, vocabularySize } = decoder.shape;
+      const context = { tokenizer, heldOut: contribution.needsHeldOut === true ? heldOut : [], signal, maxPositions };
+      const probeOf = async (limit: number) =>
+        contribution.probeSet!(contribution.schema.parse(given), { ...context, limit });
+      const { measure, samples, sequences, score } = await probeOf(2);
+      expect(measure).toEqual({
+        name: expect.stringMatching(/./) as string,
+        unit: expect.stringMatching(/./) as string,
+        better: expect.stringMatching(/^(lower|higher)$/) as string,
+      });
+      expect(samples).toBeGreaterThan(0);
+      for (const { ids, trained } of sequences) {
+        expect(trained).toHaveLength(ids.length);
+        expect(ids.length).toBeLessThanOrEqual(maxPositions);
+        expect(ids.every((id) => id >= 0 && id < vocabularySize)).toBe(true);
+      }
+      expect(sequences.some(({ trained }) => trained.includes(1, 1))).toBe(true);
+      const scored = score(await scoreExamples(decoder, sequences, { signal }));
+      for (const value of [scored.score, scored.error]) expect(Number.isFinite(value)).toBe(true);
+      // The limit is heeded, but for one that the evaluator's options have.
+      expect((await probeOf(1)).samples).toBeLessThanOrEqual(samples);
+      expect(await probeOf(2)).toMatchObject({ measure, samples, sequences });
+      await close();
     });
     test.each(options)('%j: ends when it is aborted', async (given) => {
       const context = await open();

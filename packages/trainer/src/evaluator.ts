@@ -2,6 +2,7 @@ import type { Decoder, Tokenizer } from '@glulam/model';
 import { point } from '@glulam/plugin';
 import type { z } from 'zod';
 import type { Example } from './batches.js';
+import type { ProbeContext, ProbeSet } from './probe/probe-set.js';
 import type { SampleLog } from './samples/sample.js';
 
 /** What an evaluator may look at; it leaves the model as it found it. */
@@ -34,6 +35,11 @@ export interface EvaluatorContribution<Options = unknown> {
   /** Options that name files: taken from the config's folder, as all paths of a config are. */
   readonly paths?: readonly string[];
   open(options: Options): Evaluator;
+  /**
+   * Questions as texts whose log probabilities alone make a score, by which `glulam search` ranks models; absent where
+   * there is no such score. `choiceProbeSet` and `answerProbeSet` make one of questions.
+   */
+  probeSet?(options: Options, context: ProbeContext): ProbeSet | Promise<ProbeSet>;
 }
 
 export const evaluators = point<EvaluatorContribution>('trainer.evaluators', { schema: 'schema', open: 'function' });

@@ -1,68 +1,63 @@
 import type { Decoder, TokenBatch } from '@glulam/model';
 import { scope, type Tensor } from '@glulam/tensors';
-import { labelBatch, type Example } from './batches.js';
+import type { Example } from './batches.js';
+import { scoringBatches, type ScoringBatchesOptions } from './scoring-batches.js';
 
-/** Tokens that are scored at a time. */
-export const evaluationTokens = 2048;
-
-export interface MeanLossOptions {
+export interface ScoreExamplesOptions extends ScoringBatchesOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly tokensPerBatch?: number | undefined;
   /** Hidden states of the batch with this index, after the last norm; default: the decoder's. */
   readonly forward?: ((batch: TokenBatch, index: number) => Promise<Tensor>) | undefined;
 }
 
-/**
- * Mean negative log likelihood a trained token over examples, in batches of about `tokensPerBatch`. `error` is its standard
- * error with the examples as what was sampled: tokens of one text are no independent draws. 0 for a single example.
- */
-export async function meanLoss(
+/** The log probability of each example, summed over its trained tokens. */
+export async function scoreExamples(
   decoder: Decoder,
   examples: readonly Example[],
-  { signal, tokensPerBatch, forward = (batch) => decoder.forward(batch) }: MeanLossOptions = {},
-): Promise<{ readonly loss: number; readonly error: number; readonly tokens: number }> {
-  let sum = 0;
-  let tokens = 0;
-  const parts: { sum: number; tokens: number }[] = [];
-  for (const [index, batch] of lossBatches(examples, tokensPerBatch).entries()) {
+  { signal, forward = (batch) => decoder.forward(batch), ...batching }: ScoreExamplesOptions = {},
+): Promise<number[]> {
+  const logProbabilities: number[] = [];
+  for (const [index, batch] of scoringBatches(examples, batching).entries()) {
     signal?.throwIfAborted();
-    const { labels, ...rest } = labelBatch(batch);
+    const { labels, own, ...rest } = batch;
     const hidden = await forward(rest, index);
     const losses = scope(() => decoder.losses(hidden, labels));
     hidden.release();
     const values = await decoder.engine.read(losses);
     losses.release();
-    for (const value of values) sum += value;
-    tokens += labels.filter((label) => label >= 0).length;
     let at = 0;
-    for (const { ids } of batch) {
-      const part = { sum: 0, tokens: 0 };
-      for (const end = at + ids.length; at < end; at++) {
-        part.sum += values[at]!;
-        if (labels[at]! >= 0) part.tokens += 1;
-      }
-      parts.push(part);
+    for (const length of own) {
+      let sum = 0;
+      for (const end = at + length; at < end; at++) sum -= values[at]!;
+      logProbabilities.push(sum);
     }
   }
-  const loss = sum / tokens;
+  return logProbabilities;
+}
+
+/** The mean loss a trained token over examples, in batches of about `tokensPerBatch`. */
+export const meanLoss = async (
+  decoder: Decoder,
+  examples: readonly Example[],
+  options?: Pick<ScoreExamplesOptions, 'signal' | 'tokensPerBatch'>,
+): Promise<ReturnType<typeof meanLossOf>> => meanLossOf(examples, await scoreExamples(decoder, examples, options));
+
+/**
+ * What the examples' log probabilities come to as a loss: the mean negative log likelihood a trained token. `error` is its
+ * standard error with the examples as what was sampled: tokens of one text are no independent draws. 0 for a single example.
+ */
+export function meanLossOf(
+  examples: readonly Example[],
+  logProbabilities: readonly number[],
+): { readonly loss: number; readonly error: number; readonly tokens: number } {
+  const parts = examples.map(({ trained }, i) => {
+    // The first token is predicted by nothing.
+    return { sum: -logProbabilities[i]!, tokens: trained.reduce((count, each) => count + each, 0) - (trained[0] ?? 0) };
+  });
+  const tokens = parts.reduce((total, part) => total + part.tokens, 0);
+  const loss = parts.reduce((total, part) => total + part.sum, 0) / tokens;
   // A ratio of two sums over examples, by its linear approximation.
   const squares = parts.reduce((total, part) => total + (part.sum - loss * part.tokens) ** 2, 0);
   const { length } = parts;
   const error = length < 2 ? 0 : Math.sqrt((squares * length) / (length - 1)) / tokens;
   return { loss, error, tokens };
-}
-
-/** The batches in which `meanLoss` scores examples. */
-export function lossBatches(examples: readonly Example[], tokensPerBatch = evaluationTokens): Example[][] {
-  const batches: Example[][] = [];
-  let size = Infinity;
-  for (const example of examples) {
-    if (size + example.ids.length > tokensPerBatch) {
-      batches.push([]);
-      size = 0;
-    }
-    batches.at(-1)!.push(example);
-    size += example.ids.length;
-  }
-  return batches;
 }

@@ -1,4 +1,5 @@
 import {
+  answerProbeSet,
   generateAnswers,
   readQuestions,
   rowsOf,
@@ -10,7 +11,7 @@ import {
 } from '@glulam/trainer';
 import { z } from 'zod';
 import { profiles, type Problem, type Profile } from './profiles.js';
-import { tasksOf } from './prompts.js';
+import { tasksOf, type Task } from './prompts.js';
 
 const schema = z.strictObject({
   file: z.string().describe("Rows of `{ question, answer }`, as GSM8K's test set."),
@@ -66,17 +67,34 @@ export const gsm8kEvaluator: EvaluatorContribution<Gsm8kOptions> = {
       },
     };
   },
+  async probeSet(options, context) {
+    const profile: Profile = profiles[options.profile];
+    const { tasks } = await readTasks({ ...options, limit: options.limit ?? context.limit }, profile, context);
+    const questions = tasks.map(({ prompt, problem: { answer } }) => ({ prompt, answer: ` ${profile.right(answer)}` }));
+    return answerProbeSet(questions, context);
+  },
 };
+
+type ReadingContext = Pick<EvaluationContext, 'warn' | 'signal'>;
+
+async function readTasks(
+  options: Gsm8kOptions,
+  profile: Profile,
+  context: ReadingContext,
+): Promise<{ readonly tasks: readonly Task[]; readonly skipped: number }> {
+  const { shots = profile.shots } = options;
+  const examples = await examplesOf(options, profile, shots, context);
+  const { rows, skipped } = await readQuestions(options.file, rowsOf<Problem>(problem), context);
+  return { tasks: tasksOf(rows, examples, { ...options, shots }), skipped };
+}
 
 async function open(
   options: Gsm8kOptions,
   profile: Profile,
-  context: EvaluationContext,
+  context: ReadingContext,
 ): Promise<{ readonly questions: readonly TextQuestion[]; readonly skipped: number }> {
-  const { shots = profile.shots } = options;
-  const examples = await examplesOf(options, profile, shots, context);
-  const { rows, skipped } = await readQuestions(options.file, rowsOf<Problem>(problem), context);
-  const questions = tasksOf(rows, examples, { ...options, shots }).map(({ prompt, problem: { answer } }) => {
+  const { tasks, skipped } = await readTasks(options, profile, context);
+  const questions = tasks.map(({ prompt, problem: { answer } }) => {
     const expected = profile.expected(answer);
     return {
       prompt,
@@ -99,10 +117,9 @@ async function examplesOf(
   { examples, profile: name }: Gsm8kOptions,
   { examples: own }: Profile,
   shots: number,
-  { signal }: EvaluationContext,
+  { signal }: ReadingContext,
 ): Promise<readonly Problem[]> {
-  const refuse = (fault: string): TrainerError =>
-    new TrainerError('CONFIG_INVALID', `evaluate.evaluators: gsm8k ${fault}`);
+  const refuse = (fault: string): TrainerError => new TrainerError('CONFIG_INVALID', `the evaluator gsm8k ${fault}`);
   if (own !== undefined) {
     if (examples !== undefined)
       throw refuse(`has examples of its own in the profile ${name}; leave the option examples out`);

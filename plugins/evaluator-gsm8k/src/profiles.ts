@@ -23,11 +23,14 @@ export interface Profile {
   ask(question: string): string;
   /** What is compared, of a problem's answer. */
   expected(answer: string): string;
+  /** A right answer as a model might write it, from a problem's answer. */
+  right(answer: string): string;
   /** By the names of the scores. */
   readonly rules: Readonly<Record<string, Rule>>;
 }
 
 const whole = (answer: string): string => answer;
+const numberOf = (answer: string): string => answer.split('####').at(-1)!.trim();
 const ends = ['</s>', '<|im_end|>'];
 const flexible: Rule = { find: flexibleAnswer, isRight: sameAnswer };
 
@@ -38,6 +41,7 @@ export const profiles = {
     stop: ['Question:', ...ends],
     ask: (question) => `Question: ${question}\nAnswer:`,
     expected: whole,
+    right: whole,
     rules: { strict: { find: strictAnswer, isRight: sameAnswer }, flexible },
   },
   /** The first Open LLM Leaderboard's: lm-evaluation-harness 0.3. */
@@ -46,6 +50,7 @@ export const profiles = {
     stop: [':', 'Question:', 'Question'],
     ask: (question) => `Question: ${question}\nAnswer:`,
     expected: whole,
+    right: whole,
     rules: { accuracy: { find: firstAnswer, isRight: sameFirstAnswer } },
   },
   /** lm-evaluation-harness 0.4's task gsm8k_cot. */
@@ -54,7 +59,8 @@ export const profiles = {
     examples: workedExamples,
     stop: ['Q:', ...ends],
     ask: (question) => `Q: ${question}\nA:`,
-    expected: (answer) => answer.split('####').at(-1)!.trim(),
+    expected: numberOf,
+    right: (answer) => `The answer is ${numberOf(answer)}.`,
     rules: { strict: { find: chainAnswer, isRight: sameAnswer }, flexible },
   },
 } satisfies Record<string, Profile>;

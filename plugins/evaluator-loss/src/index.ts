@@ -1,5 +1,5 @@
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
-import { evaluators, meanLoss, TrainerError, type EvaluatorContribution } from '@glulam/trainer';
+import { evaluators, meanLoss, meanLossOf, TrainerError, type EvaluatorContribution } from '@glulam/trainer';
 import { z } from 'zod';
 
 const schema = z.strictObject({
@@ -24,6 +24,18 @@ export const lossEvaluator: EvaluatorContribution<z.infer<typeof schema>> = {
       return { loss, loss_stderr: error, perplexity, perplexity_stderr: perplexity * error, tokens };
     },
   }),
+  probeSet({ limit }, { heldOut, limit: wanted }) {
+    const sequences = heldOut.slice(0, limit ?? wanted);
+    return {
+      measure: { name: 'loss', unit: 'nats a token', better: 'lower' },
+      samples: sequences.length,
+      sequences,
+      score(logProbabilities) {
+        const { loss, error } = meanLossOf(sequences, logProbabilities);
+        return { score: loss, error };
+      },
+    };
+  },
 };
 
 /** The plugin: the evaluator `loss`. */

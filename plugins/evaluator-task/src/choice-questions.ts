@@ -1,4 +1,4 @@
-import type { ChoiceQuestion } from '@glulam/trainer';
+import type { ChoiceQuestion, ProbeChoices } from '@glulam/trainer';
 import { createField, textOf, UnusableRow, type Row } from './template.js';
 import type { ChoiceTask } from './task-file.js';
 
@@ -11,7 +11,7 @@ export interface Asked<Question> {
 }
 
 /** How rows of a multiple-choice task are read. */
-export function choiceReader(task: ChoiceTask): (row: Row) => Asked<ChoiceQuestion> {
+export function choiceReader(task: ChoiceTask): (row: Row) => Asked<ChoiceQuestion & ProbeChoices> {
   const { doc_to_choice: listed, doc_to_target: target, target_delimiter: delimiter } = task;
   const text = createField(task.doc_to_text, 'doc_to_text');
   const choicesField = typeof listed === 'string' ? createField(listed, 'doc_to_choice') : undefined;
@@ -31,6 +31,7 @@ export function choiceReader(task: ChoiceTask): (row: Row) => Asked<ChoiceQuesti
       question: (prompt) => ({
         prompt,
         choices: choices.map((choice) => `${delimiter}${choice}`),
+        right: choices.map((_, i) => i === right),
         expected: choices[right]!,
         grade(logProbabilities) {
           const perCharacter = logProbabilities.map((value, i) => value / lengths[i]!);

@@ -1,14 +1,14 @@
 import {
+  answerProbeSet,
+  choiceProbeSet,
   generateAnswers,
   readQuestions,
   scoreChoices,
   summarizeSamples,
   TrainerError,
-  type ChoiceQuestion,
   type EvaluationContext,
   type EvaluatorContribution,
   type Sample,
-  type TextQuestion,
 } from '@glulam/trainer';
 import { z } from 'zod';
 import { choiceReader, type Asked } from './choice-questions.js';
@@ -55,6 +55,16 @@ export const taskEvaluator: EvaluatorContribution<TaskOptions> = {
       },
     };
   },
+  async probeSet({ limit, ...options }, context) {
+    const task = readTaskFile(options.file, options);
+    const few = { limit: limit ?? context.limit };
+    if (task.output_type === 'multiple_choice') {
+      const { questions } = await readTask(task, choiceReader(task), few, context);
+      return choiceProbeSet(questions, context);
+    }
+    const { questions } = await readTask(task, textReader(task), few, context);
+    return answerProbeSet(questions, context);
+  },
 };
 
 interface OpenTask {
@@ -67,22 +77,24 @@ async function openTask(options: TaskOptions, context: EvaluationContext): Promi
   const task = readTaskFile(options.file, options);
   if (task.output_type === 'multiple_choice') {
     const scores = task.metric_list.map(({ metric }) => metric);
-    const { questions, skipped } = await readTask<ChoiceQuestion>(task, choiceReader(task), options, context);
+    const { questions, skipped } = await readTask(task, choiceReader(task), options, context);
     return { scores, skipped, ask: (at) => scoreChoices(at, questions, { scores }) };
   }
   const scores = textScores(task);
   const { until = [task.fewshot_delimiter], max_gen_toks: maxNewTokens } = task.generation_kwargs;
-  const { questions, skipped } = await readTask<TextQuestion>(task, textReader(task), options, context);
+  const { questions, skipped } = await readTask(task, textReader(task), options, context);
   const settings = { scores, maxNewTokens, stop: until, batch: options.batch };
   return { scores, skipped, ask: (at) => generateAnswers(at, questions, settings) };
 }
+
+type ReadingContext = Pick<EvaluationContext, 'warn' | 'signal'>;
 
 /** The questions of a task, with their prompts. */
 async function readTask<Question>(
   task: Task,
   read: (row: Row) => Asked<Question>,
-  { limit }: TaskOptions,
-  context: EvaluationContext,
+  { limit }: Pick<TaskOptions, 'limit'>,
+  context: ReadingContext,
 ): Promise<{ readonly questions: Question[]; readonly skipped: number }> {
   const asked = (
     value: unknown,
@@ -114,7 +126,7 @@ async function readTask<Question>(
 async function readExamples<T>(
   file: string,
   read: (value: unknown) => { readonly row: T } | { readonly skip: string },
-  { signal }: EvaluationContext,
+  { signal }: ReadingContext,
 ): Promise<readonly T[]> {
   const { rows, skipped } = await readQuestions(file, read, { signal });
   if (skipped === 0) return rows;

@@ -1,4 +1,4 @@
-import type { TextQuestion } from '@glulam/trainer';
+import type { ProbeAnswer, TextQuestion } from '@glulam/trainer';
 import type { Asked } from './choice-questions.js';
 import { createPattern, findMatch } from './pattern.js';
 import { createField, textOf, type Row } from './template.js';
@@ -9,7 +9,7 @@ export const textScores = ({ filter_list: filters }: TextTask): string[] =>
   filters?.map(({ name }) => name) ?? ['exact_match'];
 
 /** How rows of a task whose answers are generated are read. */
-export function textReader(task: TextTask): (row: Row) => Asked<TextQuestion> {
+export function textReader(task: TextTask): (row: Row) => Asked<TextQuestion & ProbeAnswer> {
   const text = createField(task.doc_to_text, 'doc_to_text');
   const target = createField(task.doc_to_target, 'doc_to_target');
   const shown = task.fewshot_config.doc_to_target;
@@ -19,11 +19,13 @@ export function textReader(task: TextTask): (row: Row) => Asked<TextQuestion> {
   return (row) => {
     const expected = textOf(target, row, 'doc_to_target');
     const wanted = normalize(expected);
+    const answer = textOf(shownField, row, 'doc_to_target of examples');
     return {
       text: textOf(text, row, 'doc_to_text'),
-      answer: textOf(shownField, row, 'doc_to_target of examples'),
+      answer,
       question: (prompt) => ({
         prompt,
+        answer: `${task.target_delimiter}${answer}`,
         expected,
         grade(output) {
           const found = Object.fromEntries(finders.map(([name, find]) => [name, find(output)]));

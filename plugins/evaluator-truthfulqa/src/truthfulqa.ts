@@ -1,4 +1,5 @@
 import {
+  choiceProbeSet,
   readQuestions,
   rowsOf,
   scoreChoices,
@@ -64,14 +65,27 @@ export const truthfulqaEvaluator: EvaluatorContribution<z.output<typeof schema>>
       },
     };
   },
+  async probeSet({ file, limit }, context) {
+    const { rows } = await readQuestions(file, rowsOf<Question>(questionSchema), context);
+    return choiceProbeSet(
+      rows.slice(0, limit ?? context.limit).map(({ question, mc2_targets: { choices, labels } }) => ({
+        prompt: promptOf(question),
+        choices: choices.map(continuation),
+        right: labels.map((label) => label === 1),
+      })),
+      context,
+    );
+  },
 };
+
+const continuation = (choice: string): string => ` ${choice}`;
 
 function asked({ question, mc1_targets: mc1, mc2_targets: mc2 }: Question): ChoiceQuestion {
   // Choices are in both lists as a rule: each is scored once.
   const texts = [...new Set([...mc1.choices, ...mc2.choices])];
   return {
     prompt: promptOf(question),
-    choices: texts.map((choice) => ` ${choice}`),
+    choices: texts.map(continuation),
     expected: Object.fromEntries(
       Object.entries({ mc1, mc2 }).map(([name, { choices, labels }]) => [
         name,

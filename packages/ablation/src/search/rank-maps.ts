@@ -1,3 +1,4 @@
+import type { Measure } from '@glulam/trainer';
 import { repeatOf, type Candidate, type LayerMap } from './candidate-maps.js';
 import type { ScoredMap } from './search-folder.js';
 
@@ -6,11 +7,19 @@ export interface RankedMap {
   readonly virtualLayers: number;
   /** Of a map that lays the layers i to j - 1 out twice. */
   readonly repeat?: { readonly i: number; readonly j: number };
-  readonly loss: number;
+  readonly score: number;
+  /** Its standard error, over samples. */
   readonly error: number;
 }
 
+/** What maps are scored by. */
+export interface SearchMeasure extends Measure {
+  /** The evaluator's kind. */
+  readonly evaluator: string;
+}
+
 export interface Ranking {
+  readonly measure: SearchMeasure;
   readonly physicalLayers: number;
   /** The base as it is, which is not among the maps. */
   readonly base: RankedMap;
@@ -25,18 +34,22 @@ export function rankMaps(
   candidates: readonly Candidate[],
   scored: ReadonlyMap<string, ScoredMap>,
   physicalLayers: number,
+  measure: SearchMeasure,
 ): Ranking {
   let run = 0;
   let alone = 0;
   const [base, ...maps] = candidates.map(({ map, layers }): RankedMap => {
-    const { loss, error, passes } = scored.get(JSON.stringify(map))!;
+    const { score, error, passes } = scored.get(JSON.stringify(map))!;
     run += passes;
     alone += layers.length;
     const repeat = repeatOf(map, physicalLayers);
-    return { map, virtualLayers: layers.length, ...(repeat === undefined ? {} : { repeat }), loss, error };
+    return { map, virtualLayers: layers.length, ...(repeat === undefined ? {} : { repeat }), score, error };
   });
-  // A loss that is no number, as of a model whose hidden states overflow, is the worst there is.
-  const rank = ({ loss }: RankedMap): number => (Number.isNaN(loss) ? Infinity : loss);
+  // A score that is no number, as of a model whose hidden states overflow, is the worst there is.
+  const rank = ({ score }: RankedMap): number => (Number.isNaN(score) ? Infinity : howBad(score, measure));
   maps.sort((a, b) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0));
-  return { physicalLayers, base: base!, maps, passes: { run, alone } };
+  return { measure, physicalLayers, base: base!, maps, passes: { run, alone } };
 }
+
+/** Scores, or differences of them, so that less is better. */
+export const howBad = (score: number, { better }: Measure): number => (better === 'lower' ? score : -score);

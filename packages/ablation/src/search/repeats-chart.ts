@@ -1,18 +1,18 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { signed } from '../report/signed.js';
-import type { RankedMap } from './rank-maps.js';
+import { howBad, type Ranking } from './rank-maps.js';
 
 /** A cell for each map that lays the layers i to j - 1 out twice, coloured by how much worse than the base it is. */
-export function repeatsChart(maps: readonly RankedMap[], base: RankedMap, physicalLayers: number): TopLevelSpec {
-  const values = maps.flatMap(({ repeat, loss }) =>
-    repeat === undefined || !Number.isFinite(loss)
+export function repeatsChart({ maps, base, physicalLayers, measure }: Ranking): TopLevelSpec {
+  const values = maps.flatMap(({ repeat, score }) =>
+    repeat === undefined || !Number.isFinite(score)
       ? []
-      : [{ i: repeat.i, j: repeat.j, difference: loss - base.loss, text: inCell(loss - base.loss) }],
+      : [{ i: repeat.i, j: repeat.j, difference: score - base.score, text: inCell(score - base.score) }],
   );
   const size = Math.max(8, Math.min(52, 640 / physicalLayers));
-  const differences = values.map(({ difference }) => difference).sort((a, b) => a - b);
+  const losses = values.map(({ difference }) => howBad(difference, measure)).sort((a, b) => a - b);
   // The worst maps are many times as bad as the good ones, which would then all look alike.
-  const most = Math.max(differences[Math.floor(differences.length / 2)]!, -differences[0]!, 1e-6);
+  const most = Math.max(losses[Math.floor(losses.length / 2)]!, -losses[0]!, 1e-6);
   const numbers = (first: number): number[] => Array.from({ length: physicalLayers }, (_, index) => first + index);
   const labels = (first: number): number[] => numbers(first).filter((each) => physicalLayers <= 16 || each % 4 === 0);
   return {
@@ -44,8 +44,12 @@ export function repeatsChart(maps: readonly RankedMap[], base: RankedMap, physic
             field: 'difference',
             type: 'quantitative',
             // From blue, better than the base, by white to orange; what is worse than the end of the scale is as dark as it.
-            scale: { domain: [-most, 0, most], range: ['#0072b2', '#f7f7f7', '#d55e00'], clamp: true },
-            legend: { title: 'loss less the base’s', titleLimit: 200, gradientLength: 200, format: '+.2~f' },
+            scale: {
+              domain: [-most, 0, most],
+              range: measure.better === 'lower' ? colours : colours.toReversed(),
+              clamp: true,
+            },
+            legend: { title: [measure.name, 'less the base’s'], titleLimit: 320, gradientLength: 200, format: '+.2~f' },
           },
         },
       },
@@ -60,6 +64,8 @@ export function repeatsChart(maps: readonly RankedMap[], base: RankedMap, physic
     ],
   };
 }
+
+const colours = ['#0072b2', '#f7f7f7', '#d55e00'];
 
 /** As many digits as a cell has room for. */
 const inCell = (value: number): string => signed(value, Math.abs(value) < 10 ? 3 : 1);

@@ -1,16 +1,18 @@
 import type { Decoder } from '@glulam/model';
 import type { Tensor } from '@glulam/tensors';
-import { labelBatch, lossBatches, meanLoss, type Example } from '@glulam/trainer';
+import { scoreExamples, scoringBatches, type Example, type ProbeSet } from '@glulam/trainer';
 import type { Candidate } from './candidate-maps.js';
 import type { ScoredMap } from './search-folder.js';
 import { walkLayers } from './walk-layers.js';
 
-/** Bytes of the hidden states of all examples behind one layer: the residual stream is float32. */
-export const stateBytes = (examples: readonly Example[], hiddenSize: number): number =>
-  examples.reduce((sum, { ids }) => sum + ids.length, 0) * hiddenSize * 4;
+const batching = { shareBeginnings: true };
+
+/** Tokens that are computed for sequences, what they share of their beginnings once. */
+export const tokensOf = (sequences: readonly Example[]): number =>
+  scoringBatches(sequences, batching).reduce((sum, { ids }) => sum + ids.length, 0);
 
 export interface ScoreMapsOptions {
-  /** Hidden states of all examples that are held at once, 1 or more. */
+  /** Hidden states of all sequences that are held at once, 1 or more. */
   readonly states: number;
   readonly signal?: AbortSignal | undefined;
   readonly onScored: (scored: ScoredMap) => void;
@@ -19,17 +21,17 @@ export interface ScoreMapsOptions {
 }
 
 /**
- * The loss of each map over the same examples, as `meanLoss` gives it for a decoder of that map.
+ * The score of each map by the same questions: that which the log probabilities of a decoder of that map have.
  *
  * @param decoder the base as it is: virtual layers are the physical ones
  */
 export async function scoreMaps(
   decoder: Decoder,
-  examples: readonly Example[],
+  { sequences, score }: Pick<ProbeSet, 'sequences' | 'score'>,
   candidates: readonly Candidate[],
   { states, signal, onScored, onPass }: ScoreMapsOptions,
 ): Promise<void> {
-  const passes = lossBatches(examples).map((batch) => decoder.layerPass(labelBatch(batch)));
+  const passes = scoringBatches(sequences, batching).map((batch) => decoder.layerPass(batch));
   let done = 0;
   let told = 0;
   try {
@@ -53,11 +55,11 @@ export async function scoreMaps(
           done += 1;
           return next;
         },
-        async finish(state, sequence) {
-          const forward = (_: unknown, index: number): Promise<Tensor> =>
-            Promise.resolve(passes[index]!.finish(state[index]!));
-          const { loss, error } = await meanLoss(decoder, examples, { signal, forward });
-          onScored({ map: candidates[sequence]!.map, loss, error, passes: done - told });
+        async finish(state, index) {
+          const forward = (_: unknown, batch: number): Promise<Tensor> =>
+            Promise.resolve(passes[batch]!.finish(state[batch]!));
+          const logProbabilities = await scoreExamples(decoder, sequences, { ...batching, signal, forward });
+          onScored({ map: candidates[index]!.map, ...score(logProbabilities), passes: done - told });
           told = done;
         },
         release(state) {

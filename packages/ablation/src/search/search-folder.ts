@@ -8,9 +8,8 @@ import type { LayerMap } from './candidate-maps.js';
 /** A map's score over the probe. */
 export interface ScoredMap {
   readonly map: LayerMap;
-  /** Mean negative log likelihood a token. */
-  readonly loss: number;
-  /** Its standard error, over examples. */
+  readonly score: number;
+  /** Its standard error, over samples. */
   readonly error: number;
   /** Layers run since the map that was scored before it: without what is shared they were as many as its virtual layers. */
   readonly passes: number;
@@ -44,7 +43,7 @@ export function checkSearchFolder(folder: string, resume: boolean): void {
 }
 
 /**
- * Make the folder, with the config that repeats the search, or read what it holds. Losses can stand beside each other
+ * Make the folder, with the config that repeats the search, or read what it holds. Scores can stand beside each other
  * where model, engine and probe were the same, which the fingerprint says; the maps may be others.
  *
  * @throws AblationError FOLDER_UNUSABLE, CONFIG_CHANGED
@@ -86,18 +85,18 @@ function readResults(file: string, fingerprint: string): ScoredMap[] {
   if (head?.fingerprint !== fingerprint)
     throw new AblationError(
       'CONFIG_CHANGED',
-      `${file} has losses of another base, engine or probe, which cannot stand beside new ones: ` +
-        'take the change back (base, engine, precision, data, search.limit), or begin a new search with --out',
+      `${file} has scores of another base, engine or probe, which cannot stand beside new ones: ` +
+        'take the change back (base, engine, precision, data, search.score, search.limit), or begin a new search with --out',
     );
-  // JSON has no NaN: a loss that overflowed is null there.
-  const wrong = scored.findIndex((each) => !Array.isArray(each?.map) || !Number.isFinite(each.loss ?? 0));
+  // JSON has no NaN: a score that overflowed is null there.
+  const wrong = scored.findIndex((each) => !Array.isArray(each?.map) || !Number.isFinite(each.score ?? 0));
   if (wrong >= 0)
     throw unusable(
       file,
-      `holds no map with its loss in line ${wrong + 2}; remove the line, or the folder to begin again`,
+      `holds no map with its score in line ${wrong + 2}; remove the line, or the folder to begin again`,
     );
   if (whole < bytes.length) truncateSync(file, whole);
-  return scored.map(({ loss, error, ...each }) => ({ ...each, loss: loss ?? NaN, error: error ?? NaN }));
+  return scored.map(({ score, error, ...each }) => ({ ...each, score: score ?? NaN, error: error ?? NaN }));
 }
 
 const unusable = (file: string, fault: string, cause?: unknown): AblationError =>

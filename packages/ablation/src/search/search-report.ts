@@ -1,9 +1,9 @@
 import type { Block } from '../report/blocks.js';
 import { drawChart } from '../report/draw-chart.js';
 import { intervalsText } from '../report/layers-chart.js';
-import { signed } from '../report/signed.js';
+import { plain, signed } from '../report/signed.js';
 import { writeBlocks } from '../report/write-blocks.js';
-import type { RankedMap, Ranking } from './rank-maps.js';
+import { howBad, type RankedMap, type Ranking } from './rank-maps.js';
 import { repeatsChart } from './repeats-chart.js';
 
 /** So many of the best maps are listed; results.json has all. */
@@ -14,7 +14,7 @@ export interface SearchedModel {
   readonly base: string;
   readonly engine: string;
   /** Of the probe. */
-  readonly examples: number;
+  readonly samples: number;
   readonly tokens: number;
 }
 
@@ -23,22 +23,22 @@ export async function writeSearchReport(
   ranking: Ranking,
   searched: SearchedModel,
 ): Promise<{ readonly reports: string[]; readonly findings: string[] }> {
-  const { base, maps, physicalLayers } = ranking;
+  const { maps, physicalLayers, measure } = ranking;
   const findings = searchFindings(ranking);
-  const isDrawn = maps.some(({ repeat, loss }) => repeat !== undefined && Number.isFinite(loss));
+  const isDrawn = maps.some(({ repeat, score }) => repeat !== undefined && Number.isFinite(score));
   const blocks: Block[] = [
     { kind: 'title', text: `Layer maps of ${searched.base}` },
     {
       kind: 'text',
-      text: `${maps.length} maps of ${physicalLayers} layers, untrained, by their mean loss a token over ${searched.examples} held-out examples (${searched.tokens.toLocaleString('en-US')} tokens). Engine: ${searched.engine}.`,
+      text: `${maps.length} maps of ${physicalLayers} layers, untrained, by their ${measure.name} in ${measure.unit}; ${measure.better} is better. Evaluator: ${measure.evaluator}, over ${searched.samples} samples (${searched.tokens.toLocaleString('en-US')} tokens). Engine: ${searched.engine}.`,
     },
     { kind: 'heading', text: 'In short' },
     { kind: 'list', items: findings },
     { kind: 'heading', text: maps.length > listed ? `The best ${listed}` : 'All maps' },
-    mapsTable(base, maps.slice(0, listed)),
+    mapsTable(ranking),
     {
       kind: 'text',
-      text: '± is one standard error over the examples. They are the same for all maps, so that a difference between two of them is surer than either loss.',
+      text: '± is one standard error over the samples. They are the same for all maps, so that a difference between two of them is surer than either score.',
     },
     ...(isDrawn
       ? [
@@ -46,8 +46,8 @@ export async function writeSearchReport(
           {
             kind: 'picture',
             file: 'repeats.svg',
-            svg: await drawChart(repeatsChart(maps, base, physicalLayers)),
-            title: 'loss of every run of layers laid out twice, over that of the base',
+            svg: await drawChart(repeatsChart(ranking)),
+            title: `${measure.name} of every run of layers laid out twice, less that of the base`,
           } as const,
           {
             kind: 'text',
@@ -59,34 +59,34 @@ export async function writeSearchReport(
   return { reports: await writeBlocks(folder, blocks), findings };
 }
 
-function searchFindings({ base, maps, passes: { run, alone } }: Ranking): string[] {
+function searchFindings({ base, maps, measure, passes: { run, alone } }: Ranking): string[] {
   const best = maps[0];
-  const better = maps.filter(({ loss }) => loss < base.loss).length;
+  const better = maps.filter(({ score }) => howBad(score, measure) < howBad(base.score, measure)).length;
   const count = (value: number): string => value.toLocaleString('en-US');
   return [
     ...(best === undefined
       ? []
       : [
-          `Best map: ${intervalsText(best.map)} with loss ${best.loss.toFixed(4)}; the base has ${base.loss.toFixed(4)} (a difference of ${difference(best, base)}).`,
+          `Best map: ${intervalsText(best.map)} with ${measure.name} ${plain(best.score)}; the base has ${plain(base.score)} (a difference of ${difference(best, base)}).`,
           `Of ${maps.length} maps ${better} ${better === 1 ? 'is' : 'are'} better than the base before any training.`,
         ]),
     `Layer passes over the probe: ${count(run)} in place of ${count(alone)}, ${((100 * (alone - run)) / alone).toFixed(0)}% saved.`,
   ];
 }
 
-function mapsTable(base: RankedMap, maps: readonly RankedMap[]): Block {
+function mapsTable({ base, maps, measure }: Ranking): Block {
   const row = (name: string, each: RankedMap): string[] => [
     name,
     each.repeat === undefined ? '–' : `${each.repeat.i}, ${each.repeat.j}`,
     String(each.virtualLayers),
-    `${each.loss.toFixed(4)} ± ${each.error.toFixed(4)}`,
+    `${plain(each.score)} ± ${plain(each.error)}`,
     each === base ? '–' : difference(each, base),
   ];
   return {
     kind: 'table',
-    head: ['map', 'i, j', 'layers', 'loss', 'less the base’s'],
-    rows: [row('the base', base), ...maps.map((each) => row(intervalsText(each.map), each))],
+    head: ['map', 'i, j', 'layers', `${measure.name}, ${measure.better} is better`, 'less the base’s'],
+    rows: [row('the base', base), ...maps.slice(0, listed).map((each) => row(intervalsText(each.map), each))],
   };
 }
 
-const difference = (one: RankedMap, other: RankedMap): string => signed(one.loss - other.loss);
+const difference = (one: RankedMap, other: RankedMap): string => signed(one.score - other.score);

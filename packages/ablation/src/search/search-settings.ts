@@ -1,3 +1,4 @@
+import { evaluators } from '@glulam/trainer';
 import { z } from 'zod';
 
 /** The key `search` of a config. */
@@ -9,7 +10,18 @@ export const searchSchema = z.strictObject({
     .describe(
       'Layer maps to rank, each a list of half-open intervals `[start, end)` as in `layer_map`; default: every run of layers laid out twice.',
     ),
-  limit: z.int().positive().default(32).describe('So many held-out examples are the probe that maps are scored by.'),
+  score: z
+    .looseObject({ kind: z.string() })
+    .meta({ choiceOf: evaluators.id })
+    .default({ kind: 'loss' })
+    .describe(
+      "What maps are scored by: an evaluator whose questions can be scored by log probabilities, `{ kind: 'truthfulqa', file }`; default: the held-out loss.",
+    ),
+  limit: z
+    .int()
+    .positive()
+    .default(32)
+    .describe('So many held-out examples, or questions of the evaluator, are the probe, unless `score` has a limit.'),
   memory: z
     .number()
     .positive()

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { families, openCheckpoint } from '@glulam/model';
+import { families, openCheckpoint, type Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { writeFileAtomic } from '@glulam/tensors';
 import {
-  configError,
   events as eventsToken,
   fingerprintModel,
   formatBytes,
@@ -14,12 +13,14 @@ import {
   openRunTokenizer,
   type Example,
   type FetchProgress,
+  type ProbeSet,
   type RunConfig,
 } from '@glulam/trainer';
 import { AblationError } from '../errors.js';
 import { candidateMaps, type Candidate, type LayerMap } from './candidate-maps.js';
-import { rankMaps, type Ranking } from './rank-maps.js';
-import { scoreMaps, stateBytes } from './score-maps.js';
+import { chooseProbe } from './open-probe.js';
+import { rankMaps, type Ranking, type SearchMeasure } from './rank-maps.js';
+import { scoreMaps, tokensOf } from './score-maps.js';
 import { checkSearchFolder, openSearchFolder } from './search-folder.js';
 import { writeSearchReport } from './search-report.js';
 import type { SearchSettings } from './search-settings.js';
@@ -27,7 +28,9 @@ import type { SearchSettings } from './search-settings.js';
 /** A map that was just scored. */
 export interface SearchedMap {
   readonly map: LayerMap;
-  readonly loss: number;
+  readonly score: number;
+  /** What the score is. */
+  readonly measure: SearchMeasure;
   /** From 1, those of earlier sittings included; maps come in the order in which they share most work. */
   readonly number: number;
   readonly of: number;
@@ -56,8 +59,8 @@ export interface SearchResult {
 }
 
 /**
- * Rank layer maps of the config's base, untrained, by their loss over the first held-out examples, and report on them.
- * The config's expansion and adapter have no part in it.
+ * Rank layer maps of the config's base, untrained, by their loss over the first held-out examples or by another
+ * evaluator's questions, and report on them. The config's expansion, adapter and evaluators have no part in it.
  *
  * @throws AblationError, and what opening base and data throws
  */
@@ -68,28 +71,38 @@ export async function search(
   { signal = new AbortController().signal, resume = false, onMap, onFetch }: SearchOptions = {},
 ): Promise<SearchResult> {
   const { out: folder } = given;
-  if (given.data.heldOut === undefined)
-    throw configError(['a search scores maps by held-out data, and there is none: name a file as data.heldOut']);
+  const { needsHeldOut } = chooseProbe(settings.score, given, composition);
   checkSearchFolder(folder, resume);
   const events = composition.get(eventsToken);
   const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
-  const inputs = await openInputs(given, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
+  // Where its files come from elsewhere they are fetched like those of a run's evaluators.
+  const scoring = { ...given, evaluate: { ...given.evaluate, evaluators: [settings.score] } };
+  const inputs = await openInputs(scoring, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const { expansion: _, ...here } = await inputs.fetch();
   const { shape } = openCheckpoint(here.base, composition.all(families));
   const candidates = candidateMaps(settings.maps, shape.physicalLayers);
   const tokenizer = openRunTokenizer(here, shape.vocabularySize);
-  const data = await openData(here, composition, tokenizer, { signal, only: 'heldOut' });
-  data.close();
-  const probe = data.heldOut.slice(0, settings.limit);
-  checkProbe(probe);
-  const states = statesHeld(settings.memory, stateBytes(probe, shape.hiddenSize));
+  const heldOut = needsHeldOut ? await readHeldOut(here, composition, tokenizer, signal) : [];
+  const chosen = chooseProbe(scoreOf(here), here, composition);
+  const { limit } = settings;
+  const { maxPositions } = shape;
+  const probe = await chosen.open({ tokenizer, heldOut, limit, maxPositions, signal, warn });
+  const measure = { evaluator: chosen.kind, ...probe.measure };
+  const tokens = tokensOf(probe.sequences);
+  // The residual stream is float32.
+  const states = statesHeld(settings.memory, tokens * shape.hiddenSize * 4);
 
   const model = await openModel({ ...here, adapter: { kind: 'none' } }, composition, { tokenizer });
   try {
     const { decoder } = model;
     const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
-    const fingerprint = fingerprintSearch(await fingerprintModel(decoder, tokenizer), probe);
-    const results = await openSearchFolder(folder, { ...inputs.pinned, search: settings }, fingerprint);
+    const fingerprint = fingerprintSearch(await fingerprintModel(decoder, tokenizer), measure, probe);
+    const repeatable = {
+      ...inputs.pinned,
+      evaluate: given.evaluate,
+      search: { ...settings, score: scoreOf(inputs.pinned) },
+    };
+    const results = await openSearchFolder(folder, repeatable, fingerprint);
     const scored = new Map(results.known.map((each) => [JSON.stringify(each.map), each]));
     const isScored = ({ map }: Candidate): boolean => scored.has(JSON.stringify(map));
     const left = candidates.filter((each) => !isScored(each));
@@ -100,33 +113,23 @@ export async function search(
         onScored(each) {
           results.append(each);
           scored.set(JSON.stringify(each.map), each);
-          const { map, loss } = each;
-          onMap?.({ map, loss, number: candidates.filter(isScored).length, of: candidates.length });
+          const { map, score } = each;
+          onMap?.({ map, score, measure, number: candidates.filter(isScored).length, of: candidates.length });
         },
       });
     } catch (error) {
       if (!signal.aborted || error !== signal.reason) throw error;
       return { folder, stopped: true, reports: [], findings: [], ranking: undefined };
     }
-    const ranking = rankMaps(candidates, scored, shape.physicalLayers);
+    const ranking = rankMaps(candidates, scored, shape.physicalLayers, measure);
     const file = path.join(folder, 'results.json');
     await writeFileAtomic(file, `${JSON.stringify({ fingerprint, engine, ...ranking }, null, 2)}\n`);
-    const tokens = probe.reduce((sum, { ids }) => sum + ids.length, 0);
-    const told = { base: path.basename(given.base), engine, examples: probe.length, tokens };
+    const told = { base: path.basename(given.base), engine, samples: probe.samples, tokens };
     const { reports, findings } = await writeSearchReport(folder, ranking, told);
     return { folder, stopped: false, reports: [...reports, file], findings, ranking };
   } finally {
     await model.close();
   }
-}
-
-function checkProbe(probe: readonly Example[]): void {
-  // The first token of an example is predicted by nothing.
-  if (probe.some(({ trained }) => trained.subarray(1).includes(1))) return;
-  throw new AblationError(
-    'SEARCH_INVALID',
-    `the probe, the first ${probe.length} held-out examples, has no token to predict; name a file with some as data.heldOut, or raise search.limit`,
-  );
 }
 
 /** How many hidden states of the whole probe the budget allows for. */
@@ -139,13 +142,31 @@ function statesHeld(megabytes: number, bytes: number): number {
   );
 }
 
-/** Losses with the same one can stand beside each other: those of the same model on the same engine, over the same tokens. */
-function fingerprintSearch(model: string, probe: readonly Example[]): string {
-  const hash = createHash('sha256').update(model);
-  for (const { ids, trained } of probe)
+/** `search.score` of a config that `openInputs` was given it in. */
+const scoreOf = ({ evaluate }: RunConfig): SearchSettings['score'] => evaluate.evaluators![0]!;
+
+async function readHeldOut(
+  config: RunConfig,
+  composition: Composition,
+  tokenizer: Tokenizer,
+  signal: AbortSignal,
+): Promise<readonly Example[]> {
+  const data = await openData(config, composition, tokenizer, { signal, only: 'heldOut' });
+  data.close();
+  return data.heldOut;
+}
+
+/**
+ * Scores with the same one can stand beside each other: those of the same model on the same engine, over the same tokens.
+ * What is made of the tokens' log probabilities, such as which choices are right, shows in what is made of fixed ones.
+ */
+function fingerprintSearch(model: string, { evaluator }: SearchMeasure, { sequences, score }: ProbeSet): string {
+  const hash = createHash('sha256').update(`${model} ${evaluator}`);
+  for (const { ids, trained } of sequences)
     hash
       .update(`${ids.length} `)
       .update(new Uint8Array(new Int32Array(ids).buffer))
       .update(new Uint8Array(trained));
-  return hash.digest('hex');
+  const fixed = score(sequences.map((_, i) => -Math.sqrt(i + 1)));
+  return hash.update(JSON.stringify(fixed)).digest('hex');
 }

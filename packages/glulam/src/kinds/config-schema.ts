@@ -15,16 +15,18 @@ export function configSchema(composition: Composition): JsonSchema {
     if (choiceOf === undefined)
       return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, fill(each)]));
     const role = roles.find(({ point }) => point.id === choiceOf)!;
-    definitions[role.name] ??= { anyOf: composition.all(role.point).map((kind) => kindSchema(kind, properties)) };
+    // A run's evaluators have a name besides, by which they are told apart; that of a search has none.
+    const name = [role.name, ...Object.keys(properties ?? {}).filter((key) => key !== 'kind')].join('-');
+    definitions[name] ??= { anyOf: composition.all(role.point).map((kind) => kindSchema(kind, properties)) };
     return {
       ...(description === undefined ? {} : { description }),
       ...(rest.default === undefined ? {} : { default: rest.default }),
-      allOf: [{ $ref: `#/definitions/${role.name}` }],
+      allOf: [{ $ref: `#/definitions/${name}` }],
     };
   };
   const { $schema, properties, ...whole } = fill(toJsonSchema(runConfigSchema)) as JsonSchema;
   const { $schema: _, ...ablation } = toJsonSchema(ablationSchema);
-  const { $schema: __, ...search } = toJsonSchema(searchSchema);
+  const { $schema: __, ...search } = fill(toJsonSchema(searchSchema)) as JsonSchema;
   return {
     $schema,
     title: 'Glulam config',

@@ -14,7 +14,7 @@ import { choose } from '../choices.js';
 import type { RunConfig } from '../config.js';
 import { runSteps, type TrainingData } from '../data/open-data.js';
 import { describeModel, resolvePrecision } from '../describe-model.js';
-import { evaluationTokens } from '../mean-loss.js';
+import { evaluationTokens } from '../scoring-batches.js';
 import { anonymousBytes } from './anonymous-memory.js';
 import { availableMemory, type AvailableMemory } from './available-memory.js';
 import { anyExample, foreseeMemory, type ForeseenBytes } from './foresee-memory.js';
