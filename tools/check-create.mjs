@@ -67,7 +67,8 @@ async function install() {
     ...Object.fromEntries(packWorkspace(work).map(({ name, filename }) => [name, `file:${path.join(work, filename)}`])),
     ...Object.fromEntries(tools.map((name) => [name, devDependencies[name]])),
   });
-  // Packed without a release's binaries: the engine's first use compiles it. Files that this repository has compiled are taken from it.
+  // Packed without a release's binaries: the engine's first use compiles it. Files that this repository has compiled are
+  // taken from it.
   const compiled = path.join(root, 'plugins/engine-native/build/objects');
   cpSync(compiled, path.join(home, 'node_modules/@glulam/engine-native/build/objects'), { recursive: true });
   const told = await run('npx', ['glulam', 'doctor'], home);
