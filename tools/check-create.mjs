@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { installPacked } from './installed.mjs';
 import { packWorkspace } from './packed.mjs';
 import { prepare, root } from './prepare.mjs';
 
@@ -60,20 +61,14 @@ try {
 /** All tarballs in one install; third parties' packages in the versions of this repository's lock. */
 async function install() {
   mkdirSync(plugins, { recursive: true });
-  const packed = packWorkspace(work);
   const tools = ['typescript', 'vitest', '@types/node'];
   const { devDependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
-  const dependencies = Object.fromEntries([
-    ...packed.map(({ name, filename }) => [name, `file:${path.join(work, filename)}`]),
-    ...tools.map((name) => [name, devDependencies[name]]),
-  ]);
-  const manifest = { name: 'home', version: '1.0.0', private: true, type: 'module', dependencies };
-  const lock = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
-  const strangers = Object.entries(lock.packages).filter(([key, { link }]) => key.startsWith('node_modules/') && !link);
-  write('package.json', manifest);
-  write('package-lock.json', { ...lock, name: 'home', packages: { '': manifest, ...Object.fromEntries(strangers) } });
-  await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund'], home);
-  // The engine's first use compiles it, as everywhere; files that this repository has compiled are taken from it.
+  installPacked(home, {
+    ...Object.fromEntries(packWorkspace(work).map(({ name, filename }) => [name, `file:${path.join(work, filename)}`])),
+    ...Object.fromEntries(tools.map((name) => [name, devDependencies[name]])),
+  });
+  // Packed without a release's binaries: the engine's first use compiles it. Files that this repository has compiled are
+  // taken from it.
   const compiled = path.join(root, 'plugins/engine-native/build/objects');
   cpSync(compiled, path.join(home, 'node_modules/@glulam/engine-native/build/objects'), { recursive: true });
   const told = await run('npx', ['glulam', 'doctor'], home);

@@ -15,18 +15,14 @@ const root = path.join(import.meta.dirname, '..');
 const otherResolvers = new Set(['node10', 'node16-cjs']);
 
 /**
- * @returns {Promise<{ packages: number, faults: string[] }>} what is wrong, a line each
+ * @param {string} folder where the tarballs are
+ * @param {import('./packed.mjs').Packed[]} packed
+ * @returns {Promise<string[]>} what is wrong, a line each
  */
-export async function checkPackages() {
-  const folder = mkdtempSync(path.join(tmpdir(), 'glulam-pack-'));
-  try {
-    const packed = packWorkspace(folder);
-    const faults = [];
-    for (const each of packed) faults.push(...(await faultsOf(each, folder)).map((fault) => `${each.name}: ${fault}`));
-    return { packages: packed.length, faults };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+export async function checkPackages(folder, packed) {
+  const faults = [];
+  for (const each of packed) faults.push(...(await faultsOf(each, folder)).map((fault) => `${each.name}: ${fault}`));
+  return faults;
 }
 
 /** @param {import('./packed.mjs').Packed} packed @param {string} folder @returns {Promise<string[]>} */
@@ -63,8 +59,14 @@ function ownFaults(pkgDir, files) {
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const { packages, faults } = await checkPackages();
-  for (const fault of faults) console.error(fault);
-  if (faults.length > 0) process.exitCode = 1;
-  else console.log(`${packages} packages: tarballs, exports and types are right`);
+  const folder = mkdtempSync(path.join(tmpdir(), 'glulam-pack-'));
+  try {
+    const packed = packWorkspace(folder);
+    const faults = await checkPackages(folder, packed);
+    for (const fault of faults) console.error(fault);
+    if (faults.length > 0) process.exitCode = 1;
+    else console.log(`${packed.length} packages: tarballs, exports and types are right`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

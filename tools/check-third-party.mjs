@@ -14,34 +14,36 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { packAll } from './packed.mjs';
+import { packWorkspace, tarballsByName } from './packed.mjs';
 
 const root = path.join(import.meta.dirname, '..');
 const examples = path.join(root, 'examples/third-party');
 
-/** @returns {Promise<{ plugins: string[], faults: string[] }>} what failed, with its output */
-export async function checkThirdParty() {
+/**
+ * @param {Record<string, string>} packed tarballs by the packages' names
+ * @returns {{ plugins: string[], faults: string[] }} what failed, with its output
+ */
+export function checkThirdParty(packed) {
   const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'glulam-third-party-')));
   try {
-    return await checkIn(folder);
+    return checkIn(folder, packed);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** @param {string} folder */
-async function checkIn(folder) {
+/** @param {string} folder @param {Record<string, string>} packed */
+function checkIn(folder, packed) {
   const tarballs = path.join(folder, 'tarballs');
   mkdirSync(tarballs);
   const names = readdirSync(examples).filter((name) => name.startsWith('glulam-'));
   const plugins = names.map((name) => JSON.parse(readFileSync(path.join(examples, name, 'package.json'), 'utf8')));
-  const install = async (more = {}) => {
-    const dependencies = { ...(await packed), ...toolsOf(plugins), ...more };
+  const install = (more = {}) => {
+    const dependencies = { ...packed, ...toolsOf(plugins), ...more };
     writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }));
     return step(folder, 'npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']);
   };
-  const packed = packAll(tarballs);
-  let faults = await install();
+  let faults = install();
   if (faults.length > 0) return { plugins: names, faults };
 
   for (const name of names) {
@@ -57,7 +59,7 @@ async function checkIn(folder) {
   if (faults.length > 0) return { plugins: names, faults };
 
   const own = plugins.map(({ name, version }) => [name, path.join(tarballs, `${name}-${version}.tgz`)]);
-  faults = await install(Object.fromEntries(own));
+  faults = install(Object.fromEntries(own));
   if (faults.length > 0) return { plugins: names, faults };
   const qwen2 = path.join(folder, 'plugins/glulam-family-qwen2');
   const config = {
@@ -100,8 +102,13 @@ function step(cwd, program, args) {
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const { plugins, faults } = await checkThirdParty();
-  for (const fault of faults) console.error(fault);
-  if (faults.length > 0) process.exitCode = 1;
-  else console.log(`${plugins.join(', ')}: built, tested and used from packed packages alone`);
+  const folder = mkdtempSync(path.join(tmpdir(), 'glulam-pack-'));
+  try {
+    const { plugins, faults } = checkThirdParty(tarballsByName(folder, packWorkspace(folder)));
+    for (const fault of faults) console.error(fault);
+    if (faults.length > 0) process.exitCode = 1;
+    else console.log(`${plugins.join(', ')}: built, tested and used from packed packages alone`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

@@ -5,23 +5,19 @@ import path from 'node:path';
 const root = path.join(import.meta.dirname, '..');
 
 /**
- * Packs every package of the workspace into a folder.
+ * Packs every package of the workspace, or of a copy of it, into a folder.
  *
- * @typedef {{ name: string, filename: string, files: { path: string }[] }} Packed
- * @param {string} to @returns {Packed[]}
+ * @typedef {{ name: string, version: string, filename: string, size: number, files: { path: string }[] }} Packed
+ * @param {string} to @param {string} [workspace] @returns {Packed[]}
  */
-export function packWorkspace(to) {
+export function packWorkspace(to, workspace = root) {
   const args = ['pack', '--workspaces', '--json', '--ignore-scripts', '--pack-destination', to];
-  const { status, stdout, stderr } = spawnSync('npm', args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 });
+  const { status, stdout, stderr } = spawnSync('npm', args, { cwd: workspace, encoding: 'utf8', maxBuffer: 2 ** 26 });
   if (status !== 0) throw new Error(`npm pack failed:\n${stderr}`);
   return JSON.parse(stdout);
 }
 
-/**
- * The same, as dependencies of a package.json that has nothing to do with the workspace.
- *
- * @param {string} to @returns {Promise<Record<string, string>>} tarballs by the packages' names
- */
-export async function packAll(to) {
-  return Object.fromEntries(packWorkspace(to).map(({ name, filename }) => [name, path.join(to, filename)]));
+/** @param {string} folder @param {Packed[]} packed @returns {Record<string, string>} */
+export function tarballsByName(folder, packed) {
+  return Object.fromEntries(packed.map(({ name, filename }) => [name, path.join(folder, filename)]));
 }

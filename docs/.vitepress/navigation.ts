@@ -54,5 +54,8 @@ export const sidebar = [
       page(name[0]!.toUpperCase() + name.slice(1), `/reference/${name}`),
     ),
   },
-  { text: 'Inside', items: [page('Architecture', '/architecture'), page('Measured', '/measured')] },
+  {
+    text: 'Inside',
+    items: [page('Architecture', '/architecture'), page('Measured', '/measured'), page('Releases', '/release')],
+  },
 ];

@@ -2,6 +2,9 @@
 
 #include <stdexcept>
 #include <string>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "gemm_convert.h"
 #include "gemm_kernels.h"
@@ -136,11 +139,19 @@ void FinishColumns::store(const GemmKernels& kernels, const Target& target, size
   if (out != reinterpret_cast<char*>(sums)) kernels.store(sums, columns_, out, target.c.type, 1, 0);
 }
 
+#if defined(__x86_64__)
+// GCC before 11 and Clang before 18 do not know "f16c" by name. That the system keeps its registers follows from AVX2.
+static bool hasF16c() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+#endif
+
 bool supported(Isa isa) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (isa == Isa::avx2) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && hasF16c();
   }
   if (isa == Isa::avx512) {
     return supported(Isa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

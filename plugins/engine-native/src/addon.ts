@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,42 +40,107 @@ export interface NativeStats {
   readonly mappedBytes: number;
 }
 
-const packageFolder = fileURLToPath(new URL('..', import.meta.url));
-
-/**
- * Builds the addon first where that was never done: packages come as source, and installing them runs no scripts.
- *
- * @throws TensorsError ENGINE_UNAVAILABLE when the addon cannot be built, or does not load here.
- */
-export function loadAddon(folder = packageFolder): Addon {
-  const file = path.join(folder, 'build/glulam.node');
-  const script = path.join(folder, 'build.mjs');
-  if (!existsSync(file)) buildAddon(script);
-  try {
-    return createRequire(import.meta.url)(file) as Addon;
-  } catch (cause) {
-    throw new TensorsError(
-      'ENGINE_UNAVAILABLE',
-      `engine-native does not load from ${file}: ${String(cause)}; remove that file and build it for this machine: node ${script}`,
-      { cause },
-    );
-  }
+/** A loaded addon, and in words where it came from. */
+export interface LoadedAddon {
+  readonly addon: Addon;
+  readonly origin: string;
 }
 
-function buildAddon(script: string): void {
-  process.stderr.write('engine-native: compiling its C++ kernels for this machine; it takes about a minute, once\n');
+interface Manifest {
+  readonly version: string;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+const packageFolder = fileURLToPath(new URL('..', import.meta.url));
+
+/** @throws TensorsError ENGINE_UNAVAILABLE as `findAddon` does */
+export function loadAddon(folder = packageFolder): Addon {
+  return findAddon(folder).addon;
+}
+
+/**
+ * Takes the first that loads of: what was compiled in this package's folder, the binary of this platform's package, and
+ * what compiling the sources gives, now. Installing runs no scripts, so the last waits until it is needed.
+ *
+ * @throws TensorsError ENGINE_UNAVAILABLE with all that was tried
+ */
+export function findAddon(folder = packageFolder): LoadedAddon {
+  const file = path.join(folder, 'build/glulam.node');
+  const script = path.join(folder, 'build.mjs');
+  const failures: Failure[] = [];
+  const attempt = (from: string, origin: string): LoadedAddon | undefined => {
+    try {
+      return { addon: requireFrom(folder)(from) as Addon, origin: `${origin}: ${from}` };
+    } catch (cause) {
+      failures.push({ what: `${from} does not load here: ${firstLine(cause)}`, cause });
+      return undefined;
+    }
+  };
+
+  const wasCompiled = existsSync(file);
+  const compiled = wasCompiled ? attempt(file, 'compiled here') : undefined;
+  if (compiled !== undefined) return compiled;
+  const binary = platformBinary(folder);
+  if (binary.file === undefined) failures.push({ what: binary.missing });
+  const shipped = binary.file === undefined ? undefined : attempt(binary.file, 'binary from npm');
+  if (shipped !== undefined) return shipped;
+  // What a person put there is theirs: another machine may use the same folder.
+  if (wasCompiled) throw unavailable(failures, `remove ${file} and compile it for this machine: node ${script}`);
+
+  const why = binary.installed ? `${failures.map(({ what }) => what).join('; ')}\nengine-native: ` : '';
+  process.stderr.write(
+    `engine-native: ${why}compiling its C++ kernels for this machine; it takes about a minute, once\n`,
+  );
   const { status, stderr, error } = spawnSync(process.execPath, [script], {
     encoding: 'utf8',
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  if (status === 0) return;
-  throw new TensorsError(
-    'ENGINE_UNAVAILABLE',
-    `engine-native is not built, and building it failed: ${error?.message ?? stderr.trim()}\n` +
-      `When that is mended, the next use builds it, or now: node ${script}. Other engines need no compiler: docs/engines.md`,
-    { cause: error },
-  );
+  if (status !== 0) failures.push({ what: `compiling failed: ${error?.message ?? stderr.trim()}`, cause: error });
+  const made = status === 0 ? attempt(file, 'compiled here') : undefined;
+  if (made !== undefined) return made;
+  const mend = `once one of these works, the next use takes it; to compile now: node ${script}`;
+  throw unavailable(failures, `${mend}. Other engines need no compiler: docs/engines.md`);
 }
+
+/** The addon in the package of this platform, or why there is none. */
+function platformBinary(
+  folder: string,
+): { file: string; installed: true } | { file?: undefined; missing: string; installed: boolean } {
+  const platform = `${process.platform}-${process.arch}`;
+  const name = `@glulam/engine-native-${platform}`;
+  const { version, optionalDependencies } = readManifest(path.join(folder, 'package.json'));
+  if (optionalDependencies?.[name] === undefined)
+    return { missing: `@glulam/engine-native ${version} was made without a binary for ${platform}`, installed: false };
+  const mend = `npm install ${name}@${version}`;
+  let manifest: string;
+  try {
+    manifest = requireFrom(folder).resolve(`${name}/package.json`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
+    return { missing: `${name} is not installed: ${mend}`, installed: false };
+  }
+  const found = readManifest(manifest).version;
+  if (found === version) return { file: path.join(path.dirname(manifest), 'glulam.node'), installed: true };
+  return { missing: `${name} is ${found}, expected ${version} as this package: ${mend}`, installed: true };
+}
+
+interface Failure {
+  readonly what: string;
+  readonly cause?: unknown;
+}
+
+const unavailable = (failures: readonly Failure[], mend: string): TensorsError =>
+  new TensorsError(
+    'ENGINE_UNAVAILABLE',
+    `engine-native does not load:\n${failures.map(({ what }) => `- ${what}\n`).join('')}To mend it: ${mend}`,
+    { cause: failures.at(-1)?.cause },
+  );
+
+const readManifest = (file: string): Manifest => JSON.parse(readFileSync(file, 'utf8')) as Manifest;
+
+const requireFrom = (folder: string): NodeJS.Require => createRequire(path.join(folder, 'package.json'));
+
+const firstLine = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
 
 /** The one asked for, or for `auto` the widest. */
 export function chooseIsa(addon: Addon, wanted: Isa | 'auto'): Isa {

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { engines, TensorsError, type EngineContribution } from '@glulam/tensors';
 import { z } from 'zod';
-import { loadAddon } from './addon.js';
+import { findAddon } from './addon.js';
 import { createNativeEngine } from './native-engine.js';
 import { planNativeEngine } from './planning-device.js';
 
@@ -37,11 +37,10 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
   },
   async probe() {
     try {
-      const { isas } = loadAddon();
+      const { addon, origin } = findAddon();
       const threads = availableParallelism();
-      return [
-        { name: 'native', loads: true, details: `${isas.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}` },
-      ];
+      const details = `${addon.isas.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}; ${origin}`;
+      return [{ name: 'native', loads: true, details }];
     } catch (error) {
       if (!(error instanceof TensorsError)) throw error;
       return [{ name: 'native', loads: false, details: error.message }];
