@@ -34,6 +34,7 @@ interface SegmentInputs {
 interface BlockGradients {
   readonly key: number;
   readonly keys: number;
+  /** [keyValueHeads, size, keys], as values' too. */
   readonly dKeys: TfTensor;
   readonly dValues: TfTensor;
   readonly dQueries: readonly TfTensor[];
@@ -77,14 +78,10 @@ export function attention(bench: Bench): FusedOperations['attention'] {
     return ops.run('UnsortedSegmentSum', [all, indices, count]);
   };
 
-  /** All in one type, the queries times the scale. */
+  /** All in one type, the keys, which are fewest, times the scale. */
   const inputsOf = (q: Tensor, k: Tensor, v: Tensor, scale: number, type: number): Inputs => {
-    // A product of bfloat16 numbers rounds once; 1 / sqrt(headSize) is such a number only where it is a power of two.
-    const queries =
-      type === float32 || !Number.isInteger(Math.log2(scale))
-        ? cast(mul(wide(q), ops.scalar(scale)), type)
-        : mul(cast(of(q), type), cast(ops.scalar(scale), type));
-    return { queries, keys: cast(of(k), type), values: cast(of(v), type) };
+    const keys = cast(mul(wide(k), ops.scalar(scale)), type);
+    return { queries: cast(of(q), type), keys, values: cast(of(v), type) };
   };
   /** Queries, keys and shares of one block. */
   const sharesOf = (segment: SegmentInputs, { row, rows, key, keys: covered, before }: Block) => {
@@ -129,7 +126,7 @@ export function attention(bench: Bench): FusedOperations['attention'] {
     const keys = Math.max(one.key + one.keys, other.key + other.keys) - key;
     const sum = (of: 'dKeys' | 'dValues'): TfTensor => {
       const [left, right] = [one, other].map((part) =>
-        part.keys === keys ? part[of] : ops.pad(part[of], 1, part.key - key, key + keys - part.key - part.keys),
+        part.keys === keys ? part[of] : ops.pad(part[of], 2, part.key - key, key + keys - part.key - part.keys),
       ) as [TfTensor, TfTensor];
       return add(left, right);
     };
@@ -157,15 +154,13 @@ export function attention(bench: Bench): FusedOperations['attention'] {
         const output = bench.make(name, [rows, heads * headSize], type, () => {
           const inputs = inputsOf(q, k, v, options.scale, float32);
           const band = bandOf(segments, options, float32);
-          const outputs = segments.flatMap((segment) =>
+          const outputs = segments.map((segment) =>
             ops.arena(() => {
               const whole = segmentOf(inputs, band, segment, options);
-              return blocksOf(segment, window).map((block) =>
-                ops.arena(() => {
-                  const { shares } = sharesOf(whole, block);
-                  return join(matmul(shares, rowsOf(whole.values, block.key, block.keys)), block.rows);
-                }),
+              const mixed = blocksOf(segment, window).map((block) =>
+                ops.arena(() => matmul(sharesOf(whole, block).shares, rowsOf(whole.values, block.key, block.keys))),
               );
+              return join(concatenate(mixed, 1), segment.queryLength);
             }),
           );
           return cast(concatenate(outputs, 0), tfTypeOf(type));
@@ -193,7 +188,7 @@ export function attention(bench: Bench): FusedOperations['attention'] {
 
         const parts = segments.map((segment) =>
           ops.arena(() => {
-            const { queryStart, keyLength } = segment;
+            const { queryStart, queryLength, keyLength } = segment;
             const whole = segmentOf(inputs, band, segment, options);
             const ones = ops.run('Fill', [
               ops.list([keyValueHeads, keyLength, columns.length]),
@@ -210,17 +205,23 @@ export function attention(bench: Bench): FusedOperations['attention'] {
               return {
                 key,
                 keys,
-                dKeys: cast(matmul(dScores, part.queries, true, false), float32),
-                dValues: cast(matmul(part.shares, dMixed, true, false), float32),
-                dQueries: [join(matmul(dScores, part.keys), rows)],
+                // Transposed: the larger operand is then read as it lies.
+                dKeys: cast(matmul(part.queries, dScores, true, false), float32),
+                dValues: cast(matmul(dMixed, part.shares, true, false), float32),
+                dQueries: [matmul(dScores, part.keys)],
               };
             });
             // Keys before the first that a window lets in have none.
             const overAll = (x: TfTensor): TfTensor => {
-              const missing = keyLength - x.shape[1]!;
-              return join(missing === 0 ? x : ops.pad(x, 1, missing, 0), keyLength);
+              const missing = keyLength - x.shape[2]!;
+              const all = transpose(missing === 0 ? x : ops.pad(x, 2, missing, 0), [2, 0, 1]);
+              return reshape(all, [keyLength, keyValueHeads * headSize]);
             };
-            return [mul(cast(concatenate(dQueries, 0), float32), ops.scalar(scale)), overAll(dKeys), overAll(dValues)];
+            return [
+              cast(join(concatenate(dQueries, 1), queryLength), float32),
+              mul(overAll(dKeys), ops.scalar(scale)),
+              overAll(dValues),
+            ];
           }),
         );
         return [0, 1, 2].map((i) => {

@@ -6,20 +6,22 @@ import { tfTypeOf, type Bench } from './fused.js';
 const { float32, bfloat16 } = tfTypes;
 
 /**
- * x W^T, or dz W, with operands of the engine's precision. TensorFlow's bfloat16 product sums in float32 and rounds its
- * result to bfloat16, at twice the speed of float32: it serves (`rounded`) where a result is kept so, and backward.
+ * x W^T, or dz W, of the engine's precision. TensorFlow's bfloat16 product sums in float32 and rounds its result to
+ * bfloat16, at twice the speed of float32: it serves where a result is kept so, and backward.
  */
 export function frozenProduct(
   { ops, workshop, weight: whole }: Bench,
   x: TfTensor,
   weight: FrozenWeight,
-  { transpose, rounded }: { readonly transpose: boolean; readonly rounded: boolean },
+  transpose: boolean,
 ): TfTensor {
-  const w = whole(weight);
-  if (workshop.precision === 'float32') return ops.matmul(ops.cast(x, float32), ops.cast(w, float32), false, transpose);
-  const [left, right] = [ops.cast(x, bfloat16), ops.cast(w, bfloat16)];
-  if (rounded) return ops.matmul(left, right, false, transpose);
-  return ops.matmul(ops.cast(left, float32), ops.cast(right, float32), false, transpose);
+  const type = tfTypeOf(workshop.precision);
+  return ops.matmul(ops.cast(x, type), ops.cast(whole(weight), type), false, transpose);
+}
+
+/** x rounded to the engine's precision, as float32: an operand of a product that is not rounded. */
+export function exact({ ops, workshop }: Bench, x: TfTensor): TfTensor {
+  return ops.cast(ops.cast(x, tfTypeOf(workshop.precision)), float32);
 }
 
 /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias; all but the product with W is float32. */
@@ -38,10 +40,10 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
     const mask = bench.workshop.device.host.uniforms(size, key).map((value) => (value >= least ? factor : 0));
     return mul(x, ops.floats(mask, x.shape));
   };
-  const turned = (x: TfTensor): TfTensor => ops.transpose(x, [1, 0]);
-  /** As float32, and kept: several layers read the same input, one after the other. */
+  /** As float32, and kept: several products read the same input, one after the other. */
   const wideInput = (x: Tensor): TfTensor =>
     of(x).dtype === float32 ? of(x) : bench.keep('wide input', [of(x)], () => [wide(x)])[0]!;
+  const turned = (x: TfTensor): TfTensor => ops.transpose(x, [1, 0]);
   const columnSums = (x: TfTensor): TfTensor => ops.reshape(ops.sum(x, 0), [x.shape[1]!]);
 
   return {
@@ -51,28 +53,26 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
       // Whatever is still added or multiplied after the product wants it whole.
       const rounded = type === 'bfloat16' && precision === 'bfloat16' && outScale === undefined && bias === undefined;
       return scope(() => {
-        // scale * A x, of r rows: TensorFlow takes twice as long for r columns.
+        // scale * x A^T
         const u =
           A === undefined || B === undefined
             ? undefined
-            : make(name, [A.shape[0]!, m], 'float32', () =>
-                mul(matmul(of(A), dropped(wideInput(x), dropout), false, true), scalar(scale)),
+            : make(name, [m, A.shape[0]!], 'float32', () =>
+                mul(matmul(dropped(wideInput(x), dropout), of(A), false, true), scalar(scale)),
               );
         const scaled = (): TfTensor => (inScale === undefined ? of(x) : mul(wide(x), of(inScale)));
         const sum = (): TfTensor => {
-          const product = frozenProduct(bench, scaled(), weight, {
-            transpose: true,
-            rounded: rounded && u === undefined,
-          });
-          if (u === undefined) return product;
-          return add(cast(product, float32), matmul(of(u), of(B!), true, true));
+          if (rounded) return frozenProduct(bench, scaled(), weight, true);
+          const left = x.dtype === 'bfloat16' && inScale === undefined ? wideInput(x) : exact(bench, scaled());
+          const product = matmul(left, exact(bench, bench.weight(weight)), false, true);
+          return u === undefined ? product : add(product, matmul(of(u), of(B!), false, true));
         };
         /**
          * [x, u] [W, B]^T: one product that rounds once. Rounded before B u is added, W x would swallow what is less
          * than half a unit in its last place, which is all that the first steps of training do.
          */
         const folded = (): TfTensor => {
-          const [uHigh, uLow] = bfloat16Parts(ops, turned(of(u!)), 2) as [TfTensor, TfTensor];
+          const [uHigh, uLow] = bfloat16Parts(ops, of(u!), 2) as [TfTensor, TfTensor];
           const [bHigh, bLow] = bfloat16Parts(ops, of(B!), 2) as [TfTensor, TfTensor];
           const left = ops.concatenate([cast(scaled(), bfloat16), uHigh, uLow, uHigh], 1);
           const right = ops.concatenate([cast(bench.weight(weight), bfloat16), bHigh, bHigh, bLow], 1);
@@ -83,8 +83,8 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
         const [output, z] = makeMany(name, [{ shape: [m, n], dtype: type }, ...kept], () => {
           if (rounded && u !== undefined) return [folded()];
           const product = sum();
-          let y = outScale === undefined ? product : mul(cast(product, float32), of(outScale));
-          if (bias !== undefined) y = add(cast(y, float32), of(bias));
+          let y = outScale === undefined ? product : mul(product, of(outScale));
+          if (bias !== undefined) y = add(y, of(bias));
           y = cast(y, tfTypeOf(type));
           return kept.length === 0 ? [y] : [y, cast(product, tfTypeOf(precision))];
         });
@@ -110,24 +110,24 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
         }
         let du: Tensor | undefined;
         if (A !== undefined && B !== undefined && u !== undefined) {
-          give('B', B.shape, () => turned(matmul(of(u), of(dz))));
+          // TensorFlow is faster with r rows than with r columns.
+          give('B', B.shape, () => turned(matmul(of(u), of(dz), true, false)));
           if (needs.has('A') || needs.has('x'))
-            du = make(name, u.shape, 'float32', () => matmul(turned(mul(of(B), scalar(scale))), of(dz), false, true));
-          give('A', A.shape, () => matmul(of(du!), dropped(wideInput(x!), dropout)));
+            du = make(name, u.shape, 'float32', () => matmul(of(dz), mul(of(B), scalar(scale))));
+          give('A', A.shape, () => matmul(of(du!), dropped(wideInput(x!), dropout), true, false));
         }
         if (!needs.has('x') && !needs.has('inScale')) return gradients;
 
-        const through = (): TfTensor =>
-          cast(frozenProduct(bench, of(dz), weight, { transpose: false, rounded: true }), float32);
+        const through = (): TfTensor => cast(frozenProduct(bench, of(dz), weight, false), float32);
         /** The same with the low-rank path as further rows: a copy of the weight, and fewer passes over dx. */
         const folded = (): TfTensor => {
           const parts = (x: TfTensor, more: TfTensor, axis: number): TfTensor =>
             ops.concatenate([cast(x, bfloat16), cast(more, bfloat16)], axis);
-          const product = matmul(parts(of(dz), turned(of(du!)), 1), parts(bench.weight(weight), of(A!), 0));
+          const product = matmul(parts(of(dz), of(du!), 1), parts(bench.weight(weight), of(A!), 0));
           return cast(product, float32);
         };
         const low = (dx: TfTensor): TfTensor =>
-          du === undefined ? dx : add(dx, dropped(matmul(of(du), of(A!), true, false), dropout));
+          du === undefined ? dx : add(dx, dropped(matmul(of(du), of(A!)), dropout));
         if (inScale === undefined) {
           const isPlain = du !== undefined && (dropout === undefined || dropout.rate === 0);
           const folds = isPlain && precision === 'bfloat16' && n * (m + k) < 4 * m * k;

@@ -149,8 +149,9 @@ export function createTfOperations(binding: Binding): TfOperations {
     softmax: (x) => ops.run(softmax?.name ?? 'Softmax', [x], ...(softmax?.attributes ?? [])),
     swish: (x) =>
       swish === undefined ? ops.mul(x, ops.run('Sigmoid', [x])) : ops.run(swish.name, [x], ...swish.attributes),
+    // They are two parts of oneDNN, of which each is faster at its type.
     matmul: (a, b, transposeA = false, transposeB = false) =>
-      a.shape.length === 2
+      a.shape.length === 2 && a.dtype === tfTypes.bfloat16
         ? ops.run(
             'MatMul',
             [a, b],

@@ -1,7 +1,7 @@
 import { scope, TensorsError, type FusedOperations, type Tensor } from '@glulam/tensors';
 import { tfTypes, type TfTensor } from './binding.js';
 import type { Bench } from './fused.js';
-import { frozenProduct } from './frozen-linear.js';
+import { exact, frozenProduct } from './frozen-linear.js';
 
 /** Rows of logits that exist at a time. */
 const chunkRows = 256;
@@ -51,6 +51,11 @@ export function tokenLosses(bench: Bench): FusedOperations['tokenLosses'] {
       const rows = Int32Array.from(labels.keys()).filter((row) => labels[row]! >= 0);
       return scope(() => {
         if (rows.length === 0) return { output: bench.engine.full([tokens], 0), saved: {} };
+        // Widened once for all chunks.
+        const head =
+          bench.workshop.precision === 'float32'
+            ? bench.engine.readWeight(weight, 0, vocabulary)
+            : make(name, weight.shape, 'float32', () => exact(bench, bench.weight(weight)));
         const losses: Tensor[] = [];
         const gradients: Tensor[] = [];
         for (let start = 0; start < rows.length; start += chunkRows) {
@@ -65,14 +70,13 @@ export function tokenLosses(bench: Bench): FusedOperations['tokenLosses'] {
             const places = ops.ints(Int32Array.from(ofLabels.flat()), [count, 2]);
             const [each, shares] = ops.arena(() => {
               const chosen = gather(of(x), ops.ints(some, [count]));
-              const logits = frozenProduct(bench, chosen, weight, { transpose: true, rounded: false });
-              return lossesOf(logits, places);
+              return lossesOf(ops.matmul(exact(bench, chosen), of(head), false, true), places);
             });
             if (!keep) return [each];
             // Of each label's share 1 is taken: the gradient to the logits.
             const ones = ops.floats(new Float32Array(count).fill(1), [count]);
             const dLogits = ops.run('TensorScatterSub', [shares, places, ones]);
-            const dx = frozenProduct(bench, dLogits, weight, { transpose: false, rounded: true });
+            const dx = frozenProduct(bench, dLogits, weight, false);
             return [each, ops.cast(dx, float32)];
           });
           losses.push(loss!);
