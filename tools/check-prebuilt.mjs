@@ -47,7 +47,7 @@ function checkIn(folder, tarballs) {
   const doctor = ['doctor'];
   const train = (out) => ['train', 'glulam.config.json', '--out', out];
   const compiles = /engine-native: compiling its C\+\+ kernels/;
-  const trained = /^step 2\/2 +loss \d/m;
+  const trained = /^after step 2: loss \d/m;
   const loads = (origin, file) => new RegExp(`^ {2}\\+ native .*; ${origin}: ${literally(file)}$`, 'm');
 
   mkdirSync(path.join(folder, 'empty'));
