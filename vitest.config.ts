@@ -2,6 +2,18 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Small files that take minutes: begun last, each would keep one core waiting for the other. */
+const long = ['tools/check-create.test.ts', 'tools/packages.test.ts', 'engine-native/src/native-programs.test.ts'];
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification): boolean => long.some((end) => moduleId.endsWith(end));
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
 
 // Tests run from the sources: every workspace package offers them under the condition `@glulam/source`.
 export default defineConfig({
@@ -16,6 +28,7 @@ export default defineConfig({
     passWithNoTests: true,
     // Tokenized data and the like: not in the home of whoever runs the tests.
     env: { GLULAM_CACHE: mkdtempSync(path.join(tmpdir(), 'glulam-cache-')) },
+    sequence: { sequencer: LongFirst },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },
