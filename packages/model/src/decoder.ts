@@ -1,6 +1,7 @@
 import {
   createOperations,
   detach,
+  pace,
   scope,
   type DType,
   type Engine,
@@ -300,6 +301,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
         x.release();
         x = y;
       };
+      const layerDone = pace(engine);
       try {
         for (let virtual = 0; virtual < layers.length; virtual++) {
           const body = (input: Tensor): Tensor => runLayer(input, virtual, batch, rope, pass);
@@ -307,7 +309,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
             recompute && tape !== undefined ? ops.recomputed(input, layers[virtual]!.parameters, body) : body(input),
           );
           tape?.mark();
-          await engine.drain();
+          await layerDone();
           await pass.onLayer?.(virtual, x);
         }
         cache?.advance(batch.segments);
@@ -326,11 +328,12 @@ export function createDecoder(options: DecoderOptions): Decoder {
 
     layerPass(batch) {
       const rope = ropeTables(engine, frequencies, batch.positions);
+      const layerDone = pace(engine);
       return {
         embed: () => ops.embedding(base.embedding, batch.ids),
         async layer(hidden, virtual) {
           const output = scope(() => runLayer(hidden, virtual, batch, rope, {}));
-          await engine.drain();
+          await layerDone();
           return output;
         },
         finish: (hidden) => scope(() => finish(hidden)),

@@ -1,5 +1,6 @@
 import type { Engine } from './engine.js';
 import { TensorsError } from './errors.js';
+import { pace } from './pace.js';
 import { detach, scope, type Tensor } from './tensor.js';
 
 /** Gradients of a node's inputs by position; undefined where none was asked for. */
@@ -171,11 +172,12 @@ export function createTape(engine: Engine): Tape {
     mark: () => void steps.push('mark'),
     async backward(output, seed) {
       const gradients = start(output, seed);
+      const layerDone = pace(engine);
       try {
         while (steps.length > 0) {
           const atMark = steps.at(-1) === 'mark';
           stepBack(gradients);
-          if (atMark) await engine.drain();
+          if (atMark) await layerDone();
         }
       } catch (error) {
         for (const gradient of gradients.values()) gradient.release();

@@ -149,15 +149,16 @@ static bool hasF16c() {
 
 bool supported(Isa isa) {
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (isa == Isa::avx2) {
+  // Asked once: a virtual machine takes longer to answer `cpuid` than a small product takes.
+  static const bool avx2 = [] {
+    __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && hasF16c();
-  }
-  if (isa == Isa::avx512) {
-    return supported(Isa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bf16");
-  }
+  }();
+  static const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                             __builtin_cpu_supports("avx512bf16");
+  if (isa == Isa::avx2) return avx2;
+  if (isa == Isa::avx512) return avx512;
 #elif defined(__aarch64__)
   if (isa == Isa::neon) return true;
 #endif
