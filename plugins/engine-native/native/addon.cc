@@ -3,7 +3,9 @@
 //   isas: string[]                widest first
 //   operations: string[]          an operation's number is its place here
 //   create(threads, isa) -> handle
-//   submit(handle, operation, ids: Uint32Array, params: Float64Array, payload?: TypedArray)   payload is copied
+//   submit(handle, operation, words: Float64Array, frees, ids, params, payload?: TypedArray)
+//                                 `words` begins with so many tensors to free first, so many that the operation takes and
+//                                 makes, and so many parameters; it and the payload are copied
 //   read(handle, id, destination: TypedArray) -> Promise<string | undefined>   the failure, if there was one
 //   drain(handle) -> Promise<string | undefined>
 //   close(handle) -> Promise<string | undefined>   finishes the queue and frees everything
@@ -87,8 +89,8 @@ void report(napi_env env, napi_value, void*, void* data) {
 // The arguments of one call, checked.
 struct Arguments {
   napi_env env;
-  size_t count = 5;
-  napi_value values[5];
+  size_t count = 7;
+  napi_value values[7];
 
   Arguments(napi_env env_, napi_callback_info info) : env(env_) {
     check(napi_get_cb_info(env, info, &count, values, nullptr, nullptr), "give the arguments");
@@ -136,12 +138,10 @@ struct Arguments {
     return view;
   }
 
-  template <class T>
-  std::vector<T> list(size_t i, napi_typedarray_type type) const {
-    const View found = view(i);
-    if (found.type != type) throw std::runtime_error("a typed array of another kind was expected");
-    const T* data = static_cast<const T*>(found.data);
-    return std::vector<T>(data, data + found.length);
+  size_t size(size_t i) const {
+    const double value = number(i);
+    if (!(value >= 0 && value <= 0xffffffff)) throw std::runtime_error("a number of things was expected");
+    return size_t(value);
   }
 };
 
@@ -222,11 +222,17 @@ napi_value create(const Arguments& given) {
 napi_value submit(const Arguments& given) {
   Session* session = given.session();
   Command command;
-  command.operation = &operations().at(size_t(given.number(1)));
-  command.ids = given.list<uint32_t>(2, napi_uint32_array);
-  command.params = given.list<double>(3, napi_float64_array);
-  if (given.given(4)) {
-    const Arguments::View payload = given.view(4);
+  command.operation = &operations().at(given.size(1));
+  const Arguments::View words = given.view(2);
+  if (words.type != napi_float64_array) throw std::runtime_error("a Float64Array was expected");
+  const size_t frees = given.size(3), ids = given.size(4), params = given.size(5);
+  if (frees + ids + params > words.length) throw std::runtime_error("a command has fewer words than it says");
+  const double* at = static_cast<const double*>(words.data);
+  command.frees.assign(at, at + frees);
+  command.ids.assign(at + frees, at + frees + ids);
+  command.params.assign(at + frees + ids, at + frees + ids + params);
+  if (given.given(6)) {
+    const Arguments::View payload = given.view(6);
     const char* bytes = static_cast<const char*>(payload.data);
     command.payload.assign(bytes, bytes + payload.length * elementBytes(payload.type));
   }

@@ -74,8 +74,8 @@ void upload(const Call& call) {
 // [out] [type, elements]
 void empty(const Call& call) { call.make(0, call.type(0), call.size(1)); }
 
-// [id]
-void freeTensor(const Call& call) { call.store.free(call.id(0)); }
+// []: for what a command frees before it runs
+void nothing(const Call&) {}
 
 // [out] [type, elements, file, offset]
 void weight(const Call& call) {
@@ -94,7 +94,7 @@ void read(const Call& call) {
 }
 
 constexpr Operation storage[] = {
-    {"upload", upload}, {"empty", empty}, {"free", freeTensor}, {"weight", weight}, {"read", read},
+    {"upload", upload}, {"empty", empty}, {"free", nothing}, {"weight", weight}, {"read", read},
 };
 
 }  // namespace
@@ -109,16 +109,6 @@ const std::vector<Operation>& operations() {
     return list;
   }();
   return *all;
-}
-
-const Operation* freeOperation() {
-  static const Operation* const found = [] {
-    for (const Operation& operation : operations()) {
-      if (operation.run == freeTensor) return &operation;
-    }
-    throw std::logic_error("no operation frees");
-  }();
-  return found;
 }
 
 }  // namespace glulam

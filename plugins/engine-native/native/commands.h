@@ -95,7 +95,5 @@ struct Operation {
 
 // In the order of the numbers that JavaScript uses for them.
 const std::vector<Operation>& operations();
-// The one that runs even after a failure.
-const Operation* freeOperation();
 
 }  // namespace glulam

@@ -51,8 +51,8 @@ void Queue::work() {
 }
 
 void Queue::execute(Command& command) {
-  const bool frees = command.operation == freeOperation();
-  if (command.operation && (failure_.empty() || frees)) {
+  for (const uint32_t id : command.frees) store_.free(id);
+  if (command.operation && failure_.empty()) {
     try {
       command.operation->run({store_, pool_, isa_, command.ids, command.params, command.payload, command.destination});
     } catch (const std::exception& error) {

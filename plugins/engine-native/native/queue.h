@@ -17,7 +17,8 @@
 namespace glulam {
 
 struct Command {
-  const Operation* operation = nullptr;  // none: only report
+  const Operation* operation = nullptr;  // none: only free and report
+  std::vector<uint32_t> frees;           // before anything else, and whatever failed
   std::vector<uint32_t> ids;
   std::vector<double> params;
   std::vector<char> payload;

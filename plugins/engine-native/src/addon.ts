@@ -23,7 +23,16 @@ export interface Addon {
   /** A command's number is its place here. */
   readonly operations: readonly string[];
   create(threads: number, isa: Isa): Handle;
-  submit(handle: Handle, operation: number, ids: Uint32Array, params: Float64Array, payload?: Payload): void;
+  /** `words`: numbers of tensors to free, then of those that the operation takes and makes, then parameters. */
+  submit(
+    handle: Handle,
+    operation: number,
+    words: Float64Array,
+    frees: number,
+    ids: number,
+    params: number,
+    payload?: Payload,
+  ): void;
   /** Resolves with the failure of the queue, if there was one. */
   read(handle: Handle, id: number, destination: Payload): Promise<string | undefined>;
   drain(handle: Handle): Promise<string | undefined>;

@@ -67,7 +67,12 @@ export function createDevice(
   let closed = false;
   let told = false;
 
-  // A number may be given again at once: the command that frees it runs before the one that makes it anew.
+  /** What was freed since the last command: the next one frees it first. */
+  let freed: number[] = [];
+  let flushing = false;
+  let words = new Float64Array(256);
+
+  // A number may be given again at once: the command that makes it anew frees it first.
   const takeNumber = (): number => freeNumbers.pop() ?? nextNumber++;
   const idOf = (operand: Operand): number => {
     if (operand === undefined) return absent;
@@ -76,7 +81,7 @@ export function createDevice(
   };
   const submit = (
     operation: string,
-    ids: readonly number[],
+    operands: readonly Operand[],
     params: readonly number[],
     payload?: Float32Array | Int32Array,
   ): void => {
@@ -88,7 +93,28 @@ export function createDevice(
         'ENGINE_UNAVAILABLE',
         `the addon has no ${operation}: build it again with \`node build.mjs\``,
       );
-    addon.submit(handle, number, Uint32Array.from(ids), Float64Array.from(params), payload);
+    const count = freed.length + operands.length + params.length;
+    if (count > words.length) words = new Float64Array(2 * count);
+    let at = 0;
+    for (const id of freed) words[at++] = id;
+    for (const operand of operands) words[at++] = idOf(operand);
+    for (const param of params) words[at++] = param;
+    addon.submit(handle, number, words, freed.length, operands.length, params.length, payload);
+    freed = [];
+  };
+  /** Free what no command has freed so far. */
+  const flush = (): void => {
+    if (freed.length > 0 && !closed) submit('free', [], []);
+  };
+  const free = (id: number): void => {
+    freed.push(id);
+    freeNumbers.push(id);
+    if (flushing) return;
+    flushing = true;
+    queueMicrotask(() => {
+      flushing = false;
+      flush();
+    });
   };
   const view = (shape: readonly number[], dtype: DType, storage: Storage): Tensor => {
     const size = sizeOf(shape) * bytesPerElement[dtype];
@@ -100,9 +126,7 @@ export function createDevice(
       storage.views -= 1;
       if (storage.views > 0) return;
       bytes -= size;
-      if (closed) return;
-      submit('free', [storage.id], []);
-      freeNumbers.push(storage.id);
+      if (!closed) free(storage.id);
     });
   };
   const make = (shape: readonly number[], dtype: DType = 'float32'): Tensor =>
@@ -124,11 +148,11 @@ export function createDevice(
     precision,
     make,
     view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Storage),
-    run: (operation, operands, params, payload) => submit(operation, operands.map(idOf), params, payload),
+    run: (operation, operands, params, payload) => submit(operation, operands, params, payload),
     upload(data, shape) {
       checkSize('upload', data.length, shape);
       const tensor = make(shape, data instanceof Int32Array ? 'int32' : 'float32');
-      submit('upload', [idOf(tensor)], [dtypeNumber[tensor.dtype], data.length], data);
+      submit('upload', [tensor], [dtypeNumber[tensor.dtype], data.length], data);
       return tensor;
     },
     openWeight(source) {
@@ -150,23 +174,27 @@ export function createDevice(
         );
       }
       const storage: Storage = { id: takeNumber(), views: 1 };
-      submit('weight', [storage.id], [dtypeNumber[dtype], elements, file, byteOffset]);
-      return { name, shape, dtype, storage };
+      const weight = { name, shape, dtype, storage };
+      submit('weight', [weight], [dtypeNumber[dtype], elements, file, byteOffset]);
+      return weight;
     },
     async read(tensor) {
       checkOpen('read');
       checkTensor('read', tensor);
+      flush();
       const destination = tensor.dtype === 'int32' ? new Int32Array(tensor.size) : new Float32Array(tensor.size);
       await settle(addon.read(handle, (tensor.storage as Storage).id, destination));
       return destination;
     },
     async drain() {
       checkOpen('drain');
+      flush();
       await settle(addon.drain(handle));
     },
     memory: () => ({ tensors, bytes }),
     stats() {
       checkOpen('stats');
+      flush();
       return addon.stats(handle);
     },
     async close() {

@@ -13,14 +13,15 @@ const prelude = `
 const addon = require(${JSON.stringify(addonFile)});
 const handle = addon.create(2, addon.isas[0]);
 const submit = (name, ids, params) =>
-  addon.submit(handle, addon.operations.indexOf(name), Uint32Array.from(ids), Float64Array.from(params));
+  addon.submit(handle, addon.operations.indexOf(name), Float64Array.of(...ids, ...params), 0, ids.length, params.length);
+const free = (id) => addon.submit(handle, addon.operations.indexOf('free'), Float64Array.of(id), 1, 0, 0);
 const size = 1024;
 submit('full', [0], [0, size * size, 1]);
 submit('full', [1], [0, size * size, 1 / size]);
 const busy = (count) => {
   for (let i = 0; i < count; i++) {
     submit('matmul', [2, 0, 1], [1, size, size, size, 0, 0, 1, 0, 0, 0, 0, 0, size * size]);
-    submit('free', [2], []);
+    free(2);
   }
 };
 `;
