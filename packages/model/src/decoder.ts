@@ -10,7 +10,7 @@ import {
   type Tape,
   Tensor,
 } from '@glulam/tensors';
-import type { Adapter, AdapterForm, LinearSite, SiteAdapter } from './adapter.js';
+import type { Adapter, AdapterForm, FormContext, LinearSite, SiteAdapter } from './adapter.js';
 import { checkAdapterValues, type AdapterValues } from './adapter-values.js';
 import { createBaseWeights, type BaseWeights } from './base-weights.js';
 import type { TokenBatch } from './batch.js';
@@ -226,20 +226,23 @@ export function createDecoder(options: DecoderOptions): Decoder {
       if (weight instanceof Tensor) return ops.linear(input, weight, bias, output);
       const site = adapters.get(name);
       if (site === undefined) return ops.frozenLinear(input, weight, { bias }, output);
-      const key: RandomKey = [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)];
       const { adapter } = site;
-      const tensors = wholeTensors(ops, site);
-      const context = { ops, training: training !== undefined, key, frozen: opened.rows.of(weight) };
-      const applied = adapter.apply?.(input, tensors, {
-        ...context,
+      const context = (): FormContext => ({
+        ops,
+        training: training !== undefined,
+        key: [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)],
+        frozen: opened.rows.of(weight),
+      });
+      const applied = adapter.apply?.(input, wholeTensors(ops, site), {
+        ...context(),
         linear: (x, form) => ops.frozenLinear(x, weight, form, 'float32'),
       });
       if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
-      const make = (): AdapterForm => adapter.form(tensors, context);
-      const { biasScale, ...form } = cache === undefined ? make() : cache.form(`${virtual}.${name}`, make);
+      const make = (): AdapterForm => adapter.form(wholeTensors(ops, site), context());
+      const { biasScale, inScale, outScale, lowRank, bias: ofForm } = cache?.form(virtual, name, make) ?? make();
       const ofBase = bias && biasScale ? ops.mul(bias, biasScale) : bias;
-      const bothBiases = ofBase && form.bias ? ops.add(ofBase, form.bias) : (ofBase ?? form.bias);
-      return ops.frozenLinear(input, weight, { ...form, bias: bothBiases }, output);
+      const bothBiases = ofBase && ofForm ? ops.add(ofBase, ofForm) : (ofBase ?? ofForm);
+      return ops.frozenLinear(input, weight, { inScale, outScale, lowRank, bias: bothBiases }, output);
     };
     const addResidual = (residual: Tensor, output: Tensor): Tensor => {
       const scaled = record.residualScale === undefined ? output : ops.affine(output, record.residualScale, 0);

@@ -1,6 +1,7 @@
 import { detach, scope, type Engine, type Segment, type Tensor } from '@glulam/tensors';
 import type { AdapterForm } from './adapter.js';
 import { ModelError } from './errors.js';
+import type { LinearName } from './family.js';
 
 /**
  * Keys and values of the tokens that sequences have seen, for each virtual layer: two tensors [rows, keyValueHeads *
@@ -38,7 +39,7 @@ export interface CachePass {
     segments: readonly Segment[],
   ): { readonly k: Tensor; readonly v: Tensor; readonly segments: readonly Segment[] };
   /** An adapter's form, made once: what it is made of does not change while text is generated. */
-  form(site: string, make: () => AdapterForm): AdapterForm;
+  form(virtual: number, linear: LinearName, make: () => AdapterForm): AdapterForm;
   /** Count the batch's tokens as seen, once every layer has appended them. */
   advance(segments: readonly Segment[]): void;
 }
@@ -58,7 +59,8 @@ export function createKeyValueCache(
   { layers, width }: { readonly layers: number; readonly width: number },
 ): KeyValueCache {
   const regions = new Map<number, Region>();
-  const forms = new Map<string, AdapterForm>();
+  /** By virtual layer. */
+  const forms = Array.from({ length: layers }, () => new Map<LinearName, AdapterForm>());
   let stores: { k: Tensor; v: Tensor }[] = [];
   let rows = 0;
   let numbers = 0;
@@ -180,12 +182,13 @@ export function createKeyValueCache(
           });
           return { ...store, segments: seen };
         },
-        form(site, make) {
-          const known = forms.get(site);
+        form(virtual, linear, make) {
+          const ofLayer = forms[virtual]!;
+          const known = ofLayer.get(linear);
           if (known !== undefined) return known;
           const form = make();
           for (const tensor of tensorsOf(form)) tensor.retain();
-          forms.set(site, form);
+          ofLayer.set(linear, form);
           return form;
         },
         advance(segments) {
@@ -201,7 +204,8 @@ export function createKeyValueCache(
         k.release();
         v.release();
       }
-      for (const form of forms.values()) for (const tensor of tensorsOf(form)) tensor.release();
+      for (const ofLayer of forms)
+        for (const form of ofLayer.values()) for (const tensor of tensorsOf(form)) tensor.release();
     },
   };
 }

@@ -143,9 +143,10 @@ export function createOperations(engine: Engine, { composed = false }: { compose
   const dispatch = <N extends FusedName>(name: N, inputs: Named, options: unknown, compose: () => Tensor): Tensor => {
     const override = fused[name] as Fused<Named, unknown> | undefined;
     if (override === undefined) return scope(compose);
+    if (tape === undefined) return scope(() => override.forward(inputs, options, false).output);
     const names = Object.keys(inputs);
     const given = names.map((key) => inputs[key]);
-    const keep = tape !== undefined && given.some((input) => tape!.tracks(input));
+    const keep = given.some((input) => tape!.tracks(input));
     return scope(() => {
       const { output, saved } = override.forward(inputs, options, keep);
       if (keep) {
