@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // `npm run bench:scaling`: tokens a second and peak memory of training against sequence length, virtual layers, batch and
 // rank, each beside what a model of cost and the plan say, and the same two for models that are too large to be measured here.
-// Writes bench/scaling.md and its charts. About ten minutes; needs 2.4 GB of disk.
+// Writes bench/scaling.md and its charts. About fifteen minutes; needs 2.4 GB of disk.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -19,8 +19,8 @@ prepare();
 const { makeTrainable } = await import('./bench/make-trainable.mjs');
 const { plan } = await import('glulam');
 const { planAndTrain } = await import('./plan-and-train.mjs');
-const { configOf, scalingPoints, series } = await import('./bench/scaling-points.mjs');
-const { stepCost, visitedWeights } = await import('./bench/model-cost.mjs');
+const { configOf, scalingPoints, series, widePoints } = await import('./bench/scaling-points.mjs');
+const { stepTerms } = await import('./bench/model-cost.mjs');
 const { median } = await import('./bench/median.mjs');
 const { fitCost } = await import('./bench/cost-fit.mjs');
 const { project } = await import('./bench/projections.mjs');
@@ -33,16 +33,17 @@ const work = mkdtempSync(path.join(tmpdir(), 'glulam-scaling-'));
 /** Train at a point on a checkpoint; its speed, its peaks, and the terms of the model of cost. */
 async function measure(point, base) {
   const model = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8'));
-  const config = configOf(point, { base, physical: model.num_hidden_layers, work });
+  const where = { base, physical: model.num_hidden_layers, work };
+  const config = configOf(point, { ...where, steps: 2 });
   // Tokens go to the cache here: a process that makes them keeps some memory of it, which is none of training's.
   await plan(config);
-  const { planned, measured, steps } = await planAndTrain(config);
+  const { planned, measured } = await planAndTrain(config);
+  const { steps } = await planAndTrain(configOf(point, { ...where, steps: 5 }), { watched: false });
   // The last part of a text is shorter than the others.
   const full = steps.slice(1).filter(({ tokens }) => tokens === point.batch * point.tokens);
   if (full.length === 0) throw new Error(`no step after the first had ${point.batch} x ${point.tokens} tokens`);
   const tokensPerSecond = median(full.map((step) => step.tokensPerSecond));
-  const { products, lowRank, attention } = stepCost(model, point);
-  const terms = { products, lowRank, attention, weights: visitedWeights(model, point.layers) };
+  const terms = stepTerms(model, point);
   console.log(`${JSON.stringify(point)}: ${tokensPerSecond.toFixed(1)} tokens/s, ${(measured / 1e6).toFixed(0)} MB, planned ${(planned / 1e6).toFixed(0)} MB`);
   return { ...point, planned, measured, tokensPerSecond, terms, seconds: (point.batch * point.tokens) / tokensPerSecond };
 } // prettier-ignore
@@ -50,15 +51,20 @@ async function measure(point, base) {
 const measured = [];
 const small = await makeTrainable('small');
 for (const point of scalingPoints()) measured.push(await measure(point, small));
+const bench = await makeTrainable('bench');
+const wide = [];
+for (const point of widePoints.fitted) wide.push(await measure(point, bench));
+const fitted = [...measured, ...wide];
 const cost = fitCost(
-  measured.map(({ terms }) => terms),
-  measured.map(({ seconds }) => seconds),
+  fitted.map(({ terms }) => terms),
+  fitted.map(({ seconds }) => seconds),
 );
 const modelled = (point) => ({ ...point, modelled: (point.batch * point.tokens) / cost.predict(point.terms) });
-const check = await measure({ layers: 24, tokens: 512, batch: 1, rank: 8 }, await makeTrainable('bench'));
+const check = await measure(widePoints.check, bench);
 const points = measured.map(modelled);
 const results = {
   points,
+  wide: wide.map(modelled),
   cost,
   check: modelled(check),
   projections: await project(cost),

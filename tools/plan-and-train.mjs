@@ -19,10 +19,11 @@ async function inThisProcess(config) {
 
 /**
  * @param {import('glulam').GlulamConfig} config
+ * @param {{ watched?: boolean }} [how] looking costs the run some of its speed: what is timed is not watched
  * @returns {Promise<{ planned: number, measured: number, tokens: number, steps: { tokens: number, tokensPerSecond: number }[] }>}
- *   peaks in bytes; `tokens` of the largest batch
+ *   peaks in bytes, `measured` 0 where nobody looked; `tokens` of the largest batch
  */
-export function planAndTrain(config) {
+export function planAndTrain(config, { watched = true } = {}) {
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [import.meta.filename, JSON.stringify(config)], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -30,14 +31,15 @@ export function planAndTrain(config) {
     let printed = '';
     let measured = 0;
     child.stdout.on('data', (text) => (printed += text));
-    const look = setInterval(() => {
+    const look = () => {
       // Its first and last moments have no such line.
       const file = `/proc/${child.pid}/status`;
       const line = existsSync(file) && /RssAnon:\s+(\d+) kB/.exec(readFileSync(file, 'utf8'));
       if (line) measured = Math.max(measured, Number(line[1]) * 1024);
-    }, 2);
+    };
+    const timer = watched ? setInterval(look, 2) : undefined;
     child.on('close', (code) => {
-      clearInterval(look);
+      clearInterval(timer);
       if (code === 0) done({ ...JSON.parse(printed), measured });
       else fail(new Error(`a run ended with ${code}`));
     });

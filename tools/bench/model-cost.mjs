@@ -51,6 +51,24 @@ export function stepCost(config, { layers, tokens, batch = 1, rank, recompute = 
   return { products, lowRank, attention, total: products + lowRank + attention };
 }
 
+/**
+ * What a step's time is fitted to: its operations, and how many elements its passes (forward, backward, and the second
+ * forward of recomputation) read and write around them: `weights` by `visitedWeights`, `activations` as inputs and outputs
+ * of the linear layers.
+ *
+ * @param {object} config
+ * @param {Parameters<typeof stepCost>[1]} step
+ * @returns {{ products: number, lowRank: number, attention: number, weights: number, activations: number }}
+ */
+export function stepTerms(config, step) {
+  const { layers, tokens, batch = 1, recompute = false } = step;
+  const { products, lowRank, attention } = stepCost(config, step);
+  const passes = recompute ? 3 : 2;
+  const weights = passes * visitedWeights(config, layers);
+  const activations = passes * batch * tokens * layers * sum(linearShapes(config).flat());
+  return { products, lowRank, attention, weights, activations };
+}
+
 /** A prompt up to the logits behind its last token, which alone the head is computed for. */
 export function promptCost(config, { layers, tokens, rank }) {
   const products = 2 * tokens * layers * layerWeights(config) + 2 * headWeights(config);

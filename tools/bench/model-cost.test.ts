@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { root } from '../prepare.mjs';
-import { promptCost, stepCost, visitedWeights } from './model-cost.mjs';
+import { promptCost, stepCost, stepTerms, visitedWeights } from './model-cost.mjs';
 
 // 2 layers: q and o 4 x 4, k and v 2 x 4, gate, up and down 8 x 4: 144 weights each; a head of 10 x 4.
 const config = {
@@ -35,6 +35,15 @@ test('recomputation adds a forward of the layers, not of the head', () => {
   expect(twice.products - plain.products).toBe(forward.products - head);
   expect(twice.lowRank - plain.lowRank).toBe(forward.lowRank);
   expect(twice.attention - plain.attention).toBe(forward.attention);
+});
+
+test('a step reads weights and activations once a pass, of which recomputation has one more', () => {
+  const step = { layers: 3, tokens: 5, batch: 2, rank: 1 };
+  const { weights, activations, products } = stepTerms(config, step);
+  expect(products).toBe(stepCost(config, step).products);
+  expect(weights).toBe(2 * (3 * 144 + 40));
+  expect(activations).toBe(2 * 10 * 3 * (8 + 6 + 6 + 8 + 12 + 12 + 12));
+  expect(stepTerms(config, { ...step, recompute: true }).activations).toBe(1.5 * activations);
 });
 
 test('a sliding window bounds what a query sees', () => {

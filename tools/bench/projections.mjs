@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { plan } from 'glulam';
 import { root } from '../prepare.mjs';
-import { stepCost, visitedWeights } from './model-cost.mjs';
+import { stepCost, stepTerms } from './model-cost.mjs';
 
 /** Bases of examples/plans, as they are and by the maps of their configs there. */
 const bases = [
@@ -28,14 +28,14 @@ export async function project(cost) {
           train: { batch: 1, recompute },
         });
         const layers = planned.layers.length;
-        const step = stepCost(config, { layers, tokens, rank: 8, recompute });
+        const step = { layers, tokens, rank: 8, recompute };
         projections.push({
           name,
           layers,
           tokens,
           recompute,
-          total: step.total,
-          seconds: cost.predict({ ...step, weights: visitedWeights(config, layers) }),
+          total: stepCost(config, step).total,
+          seconds: cost.predict(stepTerms(config, step)),
           weights: planned.bytes.weights,
           peak: planned.bytes.peak - planned.bytes.process,
         });

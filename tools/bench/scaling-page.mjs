@@ -8,17 +8,17 @@ const gigabytes = (bytes) => digits(bytes / 1e9);
 const percent = (share) => `${(100 * share).toFixed(0)}%`;
 
 /**
- * @param {{ about: string, points: object[], cost: ReturnType<typeof import('./cost-fit.mjs').fitCost>, check: object, projections: object[] }} results
+ * @param {{ about: string, points: object[], wide: object[], cost: ReturnType<typeof import('./cost-fit.mjs').fitCost>, check: object, projections: object[] }} results
  */
-export function scalingPage({ about, points, cost, check, projections }) {
-  const all = [...points, check];
+export function scalingPage({ about, points, wide, cost, check, projections }) {
+  const all = [...points, ...wide, check];
   const foretold = all.filter(isForetold).length;
   return [
     '# Scaling',
     `What \`npm run bench:scaling\` measured. ${about}`,
     'Training of the shape `small` (130 M random parameters, 8 physical layers) with LoRA on seven projections, bfloat16, nothing ' +
       'recomputed: 12 virtual layers, 512 tokens, one sequence a batch, r=8, but for what each table varies. Speed is the median ' +
-      'of a run\'s steps after the first; memory the most that no file backs, looked at from outside every 2 ms, beside the plan of the run. ' +
+      'of a run\'s steps after the first; memory, of a run of its own, the most that no file backs, looked at from outside every 2 ms, beside the plan. ' +
       `At ${foretold} of ${all.length} points the plan is within 10% or 50 MB.`,
     ...Object.entries(series).flatMap(([name, { title }]) => [
       `## By ${title}`,
@@ -26,12 +26,23 @@ export function scalingPage({ about, points, cost, check, projections }) {
       pointTable(title, pointsOf(name, points), name),
     ]),
     '## A model of cost',
-    `The seconds of a step are a sum of four terms, whose rates were fitted to the points above (the largest error is ${percent(cost.worst)}):`,
+    `The seconds of a step are a sum of terms, whose rates were fitted to the points above and to ${wide.length} of the shape \`bench\`, which is ` +
+      `2.7 times as wide (the largest error is ${percent(cost.worst)}):`,
     rateTable(cost),
-    'Products, low rank and attention are counted as in [results.md](results.md); weights are those that are visited, every ' +
-      `virtual layer's and the head's, however many tokens there are. Checked on a shape that the fit has not seen, the 1.0 B of \`bench\` as ${check.layers} ` +
-      `virtual layers, ${check.tokens} tokens: ${digits(check.tokensPerSecond)} tokens/s measured, ${digits(check.modelled)} by the model; ` +
-      `${megabytes(check.measured)} MB measured, ${megabytes(check.planned)} planned.`,
+    'Products, low rank and attention are counted as in [results.md](results.md). Each pass, forward and backward, visits the weights of every ' +
+      'virtual layer and of the head, however many tokens there are, and reads and writes the activations of the linear layers. ' +
+      'The 1.0 B of `bench`, the last line not fitted to:',
+    markdownTable(
+      ['virtual layers', 'tokens', 'tokens/s', 'by the model', 'planned, MB', 'measured, MB'],
+      [...wide, check].map((each) => [
+        String(each.layers),
+        String(each.tokens),
+        digits(each.tokensPerSecond),
+        digits(each.modelled),
+        megabytes(each.planned),
+        megabytes(each.measured),
+      ]),
+    ),
     '## Projected, not measured',
     'LoRA r=8 on seven projections, one sequence a batch. Time is by the model of cost on this machine, as if it held the mapped weights in memory; ' +
       'memory that cannot be evicted is by the plan, from config.json alone.',
@@ -55,8 +66,8 @@ function pointTable(title, points, name) {
 }
 
 function rateTable({ perUnit }) {
-  const units = { products: 'GFLOP/s', lowRank: 'GFLOP/s', attention: 'GFLOP/s', weights: 'billion weights/s' };
-  const names = { products: 'products with frozen weights', lowRank: 'low-rank products', attention: 'attention', weights: 'weights visited' };
+  const units = { products: 'GFLOP/s', lowRank: 'GFLOP/s', attention: 'GFLOP/s', weights: 'billion/s', activations: 'billion/s' };
+  const names = { products: 'products with frozen weights', lowRank: 'low-rank products', attention: 'attention', weights: 'weights visited', activations: 'activations of linear layers' };
   return markdownTable(
     ['term', 'rate'],
     Object.entries(names).map(([term, name]) => [

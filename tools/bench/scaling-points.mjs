@@ -16,6 +16,15 @@ export const series = {
   rank: { title: 'rank', values: [4, 8, 16, 64, 256] },
 };
 
+/** Of the shape `bench`, so that the model of cost has seen two widths; `check` is not fitted to. */
+export const widePoints = {
+  fitted: [
+    { ...middle, layers: 24, tokens: 128 },
+    { ...middle, layers: 16 },
+  ],
+  check: { ...middle, layers: 24 },
+};
+
 /** Every point once, whichever series it belongs to. @returns {Point[]} */
 export function scalingPoints() {
   const all = Object.entries(series).flatMap(([name, { values }]) => values.map((value) => ({ ...middle, [name]: value })));
@@ -42,21 +51,21 @@ export function layerMap(physical, layers) {
 }
 
 /**
- * A run of three steps over sequences of exactly so many tokens: one long text, which is split.
+ * A run over sequences of exactly so many tokens: one long text, which is split.
  *
  * @param {Point} point
- * @param {{ base: string, physical: number, work: string }} where
+ * @param {{ base: string, physical: number, work: string, steps: number }} how
  * @returns {import('glulam').GlulamConfig}
  */
-export function configOf({ layers, tokens, batch, rank }, { base, physical, work }) {
+export function configOf({ layers, tokens, batch, rank }, { base, physical, work, steps }) {
   return {
     base,
     expansion: { kind: 'layer_map', layer_map: layerMap(physical, layers) },
     adapter: { kind: 'lora', r: rank, lora_alpha: 2 * rank },
     data: { train: longText(work), maxTokens: tokens, cache: path.join(work, 'tokens') },
-    train: { steps: 3, batch },
+    train: { steps, batch },
     reporters: [],
-    out: path.join(work, [path.basename(base), layers, tokens, batch, rank].join('-')),
+    out: path.join(work, [path.basename(base), layers, tokens, batch, rank, steps].join('-')),
   };
 }
 
