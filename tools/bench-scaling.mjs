@@ -3,7 +3,7 @@
 // rank, each beside what a model of cost and the plan say, and the same two for models that are too large to be measured here.
 // Writes bench/scaling.md and its charts. About fifteen minutes; needs 2.4 GB of disk.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { prepare, root } from './prepare.mjs';
 
@@ -21,6 +21,7 @@ const { plan } = await import('glulam');
 const { planAndTrain } = await import('./plan-and-train.mjs');
 const { configOf, scalingPoints, series, widePoints } = await import('./bench/scaling-points.mjs');
 const { stepTerms } = await import('./bench/model-cost.mjs');
+const { arithmeticLimit, openMachineLimits } = await import('./bench/machine-limits.mjs');
 const { median } = await import('./bench/median.mjs');
 const { fitCost } = await import('./bench/cost-fit.mjs');
 const { project } = await import('./bench/projections.mjs');
@@ -48,6 +49,7 @@ async function measure(point, base) {
   return { ...point, planned, measured, tokensPerSecond, terms, seconds: (point.batch * point.tokens) / tokensPerSecond };
 } // prettier-ignore
 
+const limit = arithmeticLimit(openMachineLimits(path.join(root, 'bench/work'))(availableParallelism()), 'bfloat16');
 const measured = [];
 const small = await makeTrainable('small');
 for (const point of scalingPoints()) measured.push(await measure(point, small));
@@ -58,6 +60,7 @@ const fitted = [...measured, ...wide];
 const cost = fitCost(
   fitted.map(({ terms }) => terms),
   fitted.map(({ seconds }) => seconds),
+  { products: 1e-9 / limit },
 );
 const modelled = (point) => ({ ...point, modelled: (point.batch * point.tokens) / cost.predict(point.terms) });
 const check = await measure(widePoints.check, bench);
@@ -66,6 +69,7 @@ const results = {
   points,
   wide: wide.map(modelled),
   cost,
+  limit,
   check: modelled(check),
   projections: await project(cost),
   about: describeRun(['engine native']),

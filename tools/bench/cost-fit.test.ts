@@ -24,6 +24,15 @@ test('a term that would take less than no time is left out', () => {
   expect(worst).toBeGreaterThan(0);
 });
 
+test('a rate beyond what is possible is not found, whatever it would explain', () => {
+  const work = [{ x: 1, y: 3 }, { x: 2, y: 2 }, { x: 3, y: 1 }]; // prettier-ignore
+  const seconds = [3.1, 2.2, 1.3];
+  expect(fitCost(work, seconds).perUnit.x).toBeCloseTo(0.1, 9);
+  const { perUnit } = fitCost(work, seconds, { x: 0.2 });
+  expect(Object.keys(perUnit)).toEqual(['y']);
+  expect(() => fitCost(work, seconds, { x: 9, y: 9 })).toThrow('a rate that no machine has');
+});
+
 test('the worst error is that of the point which fits least', () => {
   const { perUnit, worst } = fitCost([{ x: 1 }, { x: 1 }], [1, 2]);
   const expected = Math.max(Math.abs(perUnit.x! - 1), Math.abs(perUnit.x! / 2 - 1));

@@ -8,9 +8,9 @@ const gigabytes = (bytes) => digits(bytes / 1e9);
 const percent = (share) => `${(100 * share).toFixed(0)}%`;
 
 /**
- * @param {{ about: string, points: object[], wide: object[], cost: ReturnType<typeof import('./cost-fit.mjs').fitCost>, check: object, projections: object[] }} results
+ * @param {{ about: string, points: object[], wide: object[], cost: ReturnType<typeof import('./cost-fit.mjs').fitCost>, limit: number, check: object, projections: object[] }} results
  */
-export function scalingPage({ about, points, wide, cost, check, projections }) {
+export function scalingPage({ about, points, wide, cost, limit, check, projections }) {
   const all = [...points, ...wide, check];
   const foretold = all.filter(isForetold).length;
   return [
@@ -31,6 +31,7 @@ export function scalingPage({ about, points, wide, cost, check, projections }) {
     rateTable(cost),
     'Products, low rank and attention are counted as in [results.md](results.md). Each pass, forward and backward, visits the weights of every ' +
       'virtual layer and of the head, however many tokens there are, and reads and writes the activations of the linear layers. ' +
+      `No rate of products was tried beyond the machine's limit of ${digits(limit)} GFLOP/s. ` +
       'The 1.0 B of `bench`, the last line not fitted to:',
     markdownTable(
       ['virtual layers', 'tokens', 'tokens/s', 'by the model', 'planned, MB', 'measured, MB'],
