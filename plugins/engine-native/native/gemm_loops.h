@@ -210,26 +210,45 @@ void copyRows(const Strip& strip, size_t count, size_t k, void* rows, size_t str
   }
 }
 
+// Some neighbours along k, a register of them (`n` is then free) or fewer.
+template <class V, DType T, int S, int W, bool Whole>
+GLULAM_INLINE void dotStep(typename V::Sums (&acc)[S * W], const char* slim, size_t slimBytes, const char* wide,
+                           size_t wideBytes, size_t n) {
+  constexpr DType slimType = V::step == 2 ? DType::bf16 : DType::f32;
+  typename V::Cells a[S];
+#pragma GCC unroll 8
+  for (int s = 0; s < S; s++) {
+    const char* at = slim + s * slimBytes;
+    if constexpr (Whole) a[s] = V::load(reinterpret_cast<const typename V::Cell*>(at));
+    else a[s] = V::template fetchPart<slimType>(at, n);
+  }
+#pragma GCC unroll 8
+  for (int w = 0; w < W; w++) {
+    const char* at = wide + w * wideBytes;
+    typename V::Cells b;
+    if constexpr (Whole) b = V::template fetch<T>(at);
+    else b = V::template fetchPart<T>(at, n);
+    V::keep(b);
+#pragma GCC unroll 8
+    for (int s = 0; s < S; s++) acc[s * W + w] = V::multiplyAdd(acc[s * W + w], a[s], b);
+  }
+}
+
 template <class V, DType T, int S, int W>
-GLULAM_TARGET void dotTile(const typename V::Cell* slim, size_t slimStride, const char* wide, size_t wideBytes,
-                           size_t k, float* sums, size_t slimStep, size_t wideStep) {
-  constexpr size_t run = V::lanes * V::step;
+GLULAM_TARGET void dotTile(const char* slim, size_t slimBytes, const char* wide, size_t wideBytes, size_t head, size_t k,
+                           float* sums, size_t slimStep, size_t wideStep) {
+  constexpr size_t run = V::lanes * V::step, slimElement = sizeof(typename V::Cell) / V::step;
   typename V::Sums acc[S * W];
 #pragma GCC unroll 24
   for (int i = 0; i < S * W; i++) acc[i] = V::zeroSums();
-  for (size_t p = 0; p < k; p += run, slim += V::lanes, wide += run * bytesOf(T)) {
-    typename V::Cells a[S];
-#pragma GCC unroll 8
-    for (int s = 0; s < S; s++) a[s] = V::load(slim + s * slimStride);
-#pragma GCC unroll 8
-    for (int w = 0; w < W; w++) {
-      const char* at = wide + w * wideBytes;
-      typename V::Cells b = k - p >= run ? V::template fetch<T>(at) : V::template fetchPart<T>(at, k - p);
-      V::keep(b);
-#pragma GCC unroll 8
-      for (int s = 0; s < S; s++) acc[s * W + w] = V::multiplyAdd(acc[s * W + w], a[s], b);
-    }
+  if (head > 0) dotStep<V, T, S, W, false>(acc, slim, slimBytes, wide, wideBytes, head);
+  slim += head * slimElement;
+  wide += head * bytesOf(T);
+  size_t left = k - head;
+  for (; left >= run; left -= run, slim += run * slimElement, wide += run * bytesOf(T)) {
+    dotStep<V, T, S, W, true>(acc, slim, slimBytes, wide, wideBytes, run);
   }
+  if (left > 0) dotStep<V, T, S, W, false>(acc, slim, slimBytes, wide, wideBytes, left);
   float total[S * W];
   V::totals(acc, total);
   for (int s = 0; s < S; s++)
@@ -237,17 +256,17 @@ GLULAM_TARGET void dotTile(const typename V::Cell* slim, size_t slimStride, cons
 }
 
 template <class V, DType T, int S>
-void dotGroup(const typename V::Cell* slim, size_t slimStride, size_t rows, const char* wide, size_t wideBytes,
-              size_t wideCount, size_t k, float* sums, size_t slimStep, size_t wideStep) {
+void dotGroup(const char* slim, size_t slimBytes, size_t rows, const char* wide, size_t wideBytes, size_t wideCount,
+              size_t head, size_t k, float* sums, size_t slimStep, size_t wideStep) {
   if constexpr (S > 0) {
     if (rows < S) {
-      return dotGroup<V, T, S - 1>(slim, slimStride, rows, wide, wideBytes, wideCount, k, sums, slimStep, wideStep);
+      return dotGroup<V, T, S - 1>(slim, slimBytes, rows, wide, wideBytes, wideCount, head, k, sums, slimStep, wideStep);
     }
     if (wideCount == V::dotColumns) {
-      dotTile<V, T, S, V::dotColumns>(slim, slimStride, wide, wideBytes, k, sums, slimStep, wideStep);
+      dotTile<V, T, S, V::dotColumns>(slim, slimBytes, wide, wideBytes, head, k, sums, slimStep, wideStep);
     } else {
       for (size_t w = 0; w < wideCount; w++) {
-        dotTile<V, T, S, 1>(slim, slimStride, wide + w * wideBytes, wideBytes, k, sums + w * wideStep, slimStep,
+        dotTile<V, T, S, 1>(slim, slimBytes, wide + w * wideBytes, wideBytes, head, k, sums + w * wideStep, slimStep,
                             wideStep);
       }
     }
@@ -257,13 +276,19 @@ void dotGroup(const typename V::Cell* slim, size_t slimStride, size_t rows, cons
 template <class V, DType T>
 void dotsOf(const void* slimRows, size_t slimStride, size_t slimCount, const Strip& wide, size_t wideCount, size_t k,
             float* sums, size_t slimStep, size_t wideStep) {
-  const size_t wideBytes = wide.across * bytesOf(T);
-  auto slim = static_cast<const typename V::Cell*>(slimRows);
+  const size_t wideBytes = wide.across * bytesOf(T), slimBytes = slimStride * sizeof(typename V::Cell);
+  auto slim = static_cast<const char*>(slimRows);
+  // Weights begin anywhere in their file. What a row has before the first address that a register is read from at once
+  // is taken by itself: reads that straddle two of the cache's lines would cost a quarter of the speed.
+  const size_t alignment = std::min<size_t>(64, V::lanes * V::step * bytesOf(T));
+  const size_t beyond = reinterpret_cast<uintptr_t>(wide.data) % alignment;
+  const bool alike = wideBytes % alignment == 0 && beyond % bytesOf(T) == 0;
+  const size_t head = beyond > 0 && alike ? std::min(k, (alignment - beyond) / bytesOf(T)) : 0;
   for (size_t w = 0; w < wideCount; w += V::dotColumns) {
     const size_t columns = std::min<size_t>(V::dotColumns, wideCount - w);
     for (size_t s = 0; s < slimCount; s += V::dotRows) {
-      dotGroup<V, T, V::dotRows>(slim + s * slimStride, slimStride, std::min<size_t>(V::dotRows, slimCount - s),
-                                 wide.data + w * wideBytes, wideBytes, columns, k,
+      dotGroup<V, T, V::dotRows>(slim + s * slimBytes, slimBytes, std::min<size_t>(V::dotRows, slimCount - s),
+                                 wide.data + w * wideBytes, wideBytes, columns, head, k,
                                  sums + s * slimStep + w * wideStep, slimStep, wideStep);
     }
   }

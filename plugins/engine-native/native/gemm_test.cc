@@ -239,6 +239,17 @@ class Tester {
       }
   }
 
+  void testHeads() {  // dot products with rows that all begin as far behind a line of the cache
+    for (const DType type : {DType::f32, DType::bf16, DType::f16})
+      for (size_t shift = 0; shift < 64; shift += 2 * share_)
+        for (const size_t m : {1, 3, 10}) {
+          Case c{};
+          c.m = m, c.n = 19, c.k = 320, c.alpha = 1, c.turnedB = true, c.shiftB = shift;
+          c.a = c.c = DType::f32, c.b = type, c.bf16 = random_.below(2);
+          run(c);
+        }
+  }
+
   void testBlocks() {  // larger than each block of the implementation
     for (int i = 0; i < 3; i += share_) {
       run(67, 70, 2100);    // several blocks of k
@@ -453,6 +464,7 @@ int main(int argc, char** argv) {
     Tester tester(isa, 20240 + uint64_t(isa), share);
     tester.testShapes();
     tester.testTypes();
+    tester.testHeads();
     tester.testBlocks();
     tester.testFinishes();
     tester.testEdges();
