@@ -24,13 +24,24 @@ test('a term that would take less than no time is left out', () => {
   expect(worst).toBeGreaterThan(0);
 });
 
-test('a rate beyond what is possible is not found, whatever it would explain', () => {
+test('a rate beyond what is possible is not found: such a term takes its least time, and the others what is left', () => {
   const work = [{ x: 1, y: 3 }, { x: 2, y: 2 }, { x: 3, y: 1 }]; // prettier-ignore
   const seconds = [3.1, 2.2, 1.3];
   expect(fitCost(work, seconds).perUnit.x).toBeCloseTo(0.1, 9);
-  const { perUnit } = fitCost(work, seconds, { x: 0.2 });
-  expect(Object.keys(perUnit)).toEqual(['y']);
-  expect(() => fitCost(work, seconds, { x: 9, y: 9 })).toThrow('a rate that no machine has');
+  expect(fitCost(work, seconds, { x: 0.05 }).perUnit.x).toBeCloseTo(0.1, 9);
+  const { perUnit, worst } = fitCost(work, seconds, { x: 0.2 });
+  expect(perUnit.x).toBe(0.2);
+  // By hand: the y that makes the sum of ((0.2 x + y y_i) / s_i - 1)^2 least.
+  const [above, below] = work.reduce(
+    ([above, below], { x, y }, i) => [above + (y / seconds[i]!) * (1 - (0.2 * x) / seconds[i]!), below + (y / seconds[i]!) ** 2],
+    [0, 0],
+  ); // prettier-ignore
+  expect(perUnit.y).toBeCloseTo(above / below, 9);
+  expect(worst).toBeGreaterThan(0);
+});
+
+test('times that no term explains are refused', () => {
+  expect(() => fitCost([{ x: -1 }, { x: -2 }], [1, 2])).toThrow('no cost model fits');
 });
 
 test('the worst error is that of the point which fits least', () => {
