@@ -304,7 +304,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
         x.release();
         x = y;
       };
-      const layerDone = pace(engine);
+      const pieces = pace(engine);
       try {
         for (let virtual = 0; virtual < layers.length; virtual++) {
           const body = (input: Tensor): Tensor => runLayer(input, virtual, batch, rope, pass);
@@ -312,11 +312,12 @@ export function createDecoder(options: DecoderOptions): Decoder {
             recompute && tape !== undefined ? ops.recomputed(input, layers[virtual]!.parameters, body) : body(input),
           );
           tape?.mark();
-          await layerDone();
+          await pieces.next();
           await pass.onLayer?.(virtual, x);
         }
         cache?.advance(batch.segments);
         next(finish);
+        await pieces.end();
         return x;
       } catch (error) {
         if (!x.disposed) x.release();
@@ -331,12 +332,11 @@ export function createDecoder(options: DecoderOptions): Decoder {
 
     layerPass(batch) {
       const rope = ropeTables(engine, frequencies, batch.positions);
-      const layerDone = pace(engine);
       return {
         embed: () => ops.embedding(base.embedding, batch.ids),
         async layer(hidden, virtual) {
           const output = scope(() => runLayer(hidden, virtual, batch, rope, {}));
-          await layerDone();
+          await engine.drain();
           return output;
         },
         finish: (hidden) => scope(() => finish(hidden)),

@@ -10,10 +10,10 @@ function handDriven() {
 
 it('waits for the piece before, not for the one just asked for', async () => {
   const { engine, ends } = handDriven();
-  const pieceDone = pace(engine);
-  await pieceDone();
+  const pieces = pace(engine);
+  await pieces.next();
   let reached = false;
-  const second = pieceDone().then(() => (reached = true));
+  const second = pieces.next().then(() => (reached = true));
   await new Promise(setImmediate);
   expect(reached).toBe(false);
   ends[0]!.done();
@@ -21,13 +21,32 @@ it('waits for the piece before, not for the one just asked for', async () => {
   expect(ends).toHaveLength(2);
 });
 
-it('tells at the next piece why one failed, and leaves no rejection unhandled where there is none', async () => {
+it('waits at the end for the last piece', async () => {
   const { engine, ends } = handDriven();
-  const pieceDone = pace(engine);
-  await pieceDone();
+  const pieces = pace(engine);
+  await pieces.next();
+  let reached = false;
+  const end = pieces.end().then(() => (reached = true));
+  await new Promise(setImmediate);
+  expect(reached).toBe(false);
+  ends[0]!.done();
+  await end;
+});
+
+it('tells at the next piece, or at the end, why one failed', async () => {
+  const { engine, ends } = handDriven();
+  const pieces = pace(engine);
+  await pieces.next();
   ends[0]!.fail(new Error('matmul: out of memory'));
-  await expect(pieceDone()).rejects.toThrow('matmul: out of memory');
-  ends[1]!.fail(new Error('not told'));
+  await expect(pieces.next()).rejects.toThrow('matmul: out of memory');
+  ends[1]!.fail(new Error('gather: index out of range'));
+  await expect(pieces.end()).rejects.toThrow('gather: index out of range');
+});
+
+it('leaves no rejection unhandled where another error ends the work first', async () => {
+  const { engine, ends } = handDriven();
+  await pace(engine).next();
+  ends[0]!.fail(new Error('not told'));
   // Vitest ends with an error where a rejection is unhandled.
   await new Promise(setImmediate);
 });

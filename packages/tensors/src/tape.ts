@@ -172,13 +172,14 @@ export function createTape(engine: Engine): Tape {
     mark: () => void steps.push('mark'),
     async backward(output, seed) {
       const gradients = start(output, seed);
-      const layerDone = pace(engine);
+      const layers = pace(engine);
       try {
         while (steps.length > 0) {
           const atMark = steps.at(-1) === 'mark';
           stepBack(gradients);
-          if (atMark) await layerDone();
+          if (atMark) await layers.next();
         }
+        await layers.end();
       } catch (error) {
         for (const gradient of gradients.values()) gradient.release();
         discard();
