@@ -8,29 +8,20 @@ function handDriven() {
   return { engine: { drain }, ends };
 }
 
-it('waits for the piece before, not for the one just asked for', async () => {
+it.each([
+  ['next', 'the piece before, not for the one just asked for', 2],
+  ['end', 'the last piece', 1],
+] as const)('%s waits for %s', async (wait, _, asked) => {
   const { engine, ends } = handDriven();
   const pieces = pace(engine);
   await pieces.next();
   let reached = false;
-  const second = pieces.next().then(() => (reached = true));
+  const waited = pieces[wait]().then(() => (reached = true));
   await new Promise(setImmediate);
   expect(reached).toBe(false);
   ends[0]!.done();
-  await second;
-  expect(ends).toHaveLength(2);
-});
-
-it('waits at the end for the last piece', async () => {
-  const { engine, ends } = handDriven();
-  const pieces = pace(engine);
-  await pieces.next();
-  let reached = false;
-  const end = pieces.end().then(() => (reached = true));
-  await new Promise(setImmediate);
-  expect(reached).toBe(false);
-  ends[0]!.done();
-  await end;
+  await waited;
+  expect(ends).toHaveLength(asked);
 });
 
 it('tells at the next piece, or at the end, why one failed', async () => {

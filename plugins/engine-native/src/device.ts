@@ -148,7 +148,7 @@ export function createDevice(
     precision,
     make,
     view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Storage),
-    run: (operation, operands, params, payload) => submit(operation, operands, params, payload),
+    run: submit,
     upload(data, shape) {
       checkSize('upload', data.length, shape);
       const tensor = make(shape, data instanceof Int32Array ? 'int32' : 'float32');
