@@ -5,6 +5,7 @@ import {
   scope,
   type DType,
   type Engine,
+  type LinearForm,
   type Operations,
   type RandomKey,
   type Tape,
@@ -133,6 +134,12 @@ function wholeTensors(ops: Operations, { tensors, behind }: AdaptedLinear): Read
   return joined.length === 0 ? tensors : { ...tensors, ...Object.fromEntries(joined) };
 }
 
+/** A form with the checkpoint's bias in its own. */
+function withBias(ops: Operations, { biasScale, ...form }: AdapterForm, bias: Tensor | undefined): LinearForm {
+  const ofBase = bias && biasScale ? ops.mul(bias, biasScale) : bias;
+  return { ...form, bias: ofBase && form.bias ? ops.add(ofBase, form.bias) : (ofBase ?? form.bias) };
+}
+
 /** Sets the draws of first values apart from those of training steps, whose key begins alike. */
 const initialUse = 0x696e6974;
 
@@ -224,25 +231,26 @@ export function createDecoder(options: DecoderOptions): Decoder {
     const linear = (input: Tensor, name: LinearName, output: DType): Tensor => {
       const { weight, bias } = weights.linears[name];
       if (weight instanceof Tensor) return ops.linear(input, weight, bias, output);
+      const known = cache?.form(virtual, name);
+      if (known !== undefined) return ops.frozenLinear(input, weight, known, output);
       const site = adapters.get(name);
       if (site === undefined) return ops.frozenLinear(input, weight, { bias }, output);
       const { adapter } = site;
-      const context = (): FormContext => ({
+      const tensors = wholeTensors(ops, site);
+      const context: FormContext = {
         ops,
         training: training !== undefined,
         key: [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)],
         frozen: opened.rows.of(weight),
-      });
-      const applied = adapter.apply?.(input, wholeTensors(ops, site), {
-        ...context(),
+      };
+      const applied = adapter.apply?.(input, tensors, {
+        ...context,
         linear: (x, form) => ops.frozenLinear(x, weight, form, 'float32'),
       });
       if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
-      const make = (): AdapterForm => adapter.form(wholeTensors(ops, site), context());
-      const { biasScale, inScale, outScale, lowRank, bias: ofForm } = cache?.form(virtual, name, make) ?? make();
-      const ofBase = bias && biasScale ? ops.mul(bias, biasScale) : bias;
-      const bothBiases = ofBase && ofForm ? ops.add(ofBase, ofForm) : (ofBase ?? ofForm);
-      return ops.frozenLinear(input, weight, { inScale, outScale, lowRank, bias: bothBiases }, output);
+      const form = withBias(ops, adapter.form(tensors, context), bias);
+      cache?.keepForm(virtual, name, form);
+      return ops.frozenLinear(input, weight, form, output);
     };
     const addResidual = (residual: Tensor, output: Tensor): Tensor => {
       const scaled = record.residualScale === undefined ? output : ops.affine(output, record.residualScale, 0);
@@ -250,8 +258,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
     };
 
     const normed = ops.rmsNorm(x, weights.attentionNorm, { epsilon, type });
-    const q = ops.rope(linear(normed, 'self_attn.q_proj', type), { ...rope, headSize, type });
-    const k = ops.rope(linear(normed, 'self_attn.k_proj', type), { ...rope, headSize, type });
+    const turn = { ...rope, headSize, type };
+    const q = ops.rope(linear(normed, 'self_attn.q_proj', type), turn);
+    const k = ops.rope(linear(normed, 'self_attn.k_proj', type), turn);
     const v = linear(normed, 'self_attn.v_proj', type);
     const seen = cache === undefined ? seenBy(batch, k, v) : cache.append(virtual, k, v, batch.segments);
     const scale = 1 / Math.sqrt(headSize);

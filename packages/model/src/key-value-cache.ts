@@ -1,5 +1,4 @@
-import { detach, scope, type Engine, type Segment, type Tensor } from '@glulam/tensors';
-import type { AdapterForm } from './adapter.js';
+import { detach, scope, type Engine, type LinearForm, type Segment, type Tensor } from '@glulam/tensors';
 import { ModelError } from './errors.js';
 import type { LinearName } from './family.js';
 
@@ -38,8 +37,9 @@ export interface CachePass {
     v: Tensor,
     segments: readonly Segment[],
   ): { readonly k: Tensor; readonly v: Tensor; readonly segments: readonly Segment[] };
-  /** An adapter's form, made once: what it is made of does not change while text is generated. */
-  form(virtual: number, linear: LinearName, make: () => AdapterForm): AdapterForm;
+  /** The form of an adapted layer, where one was kept: what it is made of does not change while text is generated. */
+  form(virtual: number, linear: LinearName): LinearForm | undefined;
+  keepForm(virtual: number, linear: LinearName, form: LinearForm): void;
   /** Count the batch's tokens as seen, once every layer has appended them. */
   advance(segments: readonly Segment[]): void;
 }
@@ -60,7 +60,7 @@ export function createKeyValueCache(
 ): KeyValueCache {
   const regions = new Map<number, Region>();
   /** By virtual layer. */
-  const forms = Array.from({ length: layers }, () => new Map<LinearName, AdapterForm>());
+  const forms = Array.from({ length: layers }, () => new Map<LinearName, LinearForm>());
   let stores: { k: Tensor; v: Tensor }[] = [];
   let rows = 0;
   let numbers = 0;
@@ -176,20 +176,17 @@ export function createKeyValueCache(
           const seen = segments.map(({ queryStart, queryLength }, i): Segment => {
             const { start, length } = taking[i]!;
             const target = [start + length, 0];
-            engine.write(store.k, rowsOf(k, queryStart, queryLength), target);
-            engine.write(store.v, rowsOf(v, queryStart, queryLength), target);
+            const own = (x: Tensor): Tensor => (queryLength === x.shape[0] ? x : rowsOf(x, queryStart, queryLength));
+            engine.write(store.k, own(k), target);
+            engine.write(store.v, own(v), target);
             return { queryStart, queryLength, keyStart: start, keyLength: length + queryLength };
           });
           return { ...store, segments: seen };
         },
-        form(virtual, linear, make) {
-          const ofLayer = forms[virtual]!;
-          const known = ofLayer.get(linear);
-          if (known !== undefined) return known;
-          const form = make();
+        form: (virtual, linear) => forms[virtual]!.get(linear),
+        keepForm(virtual, linear, form) {
           for (const tensor of tensorsOf(form)) tensor.retain();
-          ofLayer.set(linear, form);
-          return form;
+          forms[virtual]!.set(linear, form);
         },
         advance(segments) {
           segments.forEach(({ queryLength }, i) => (taking[i]!.length += queryLength));
@@ -218,6 +215,6 @@ function checkLength(sequence: number, region: Region, length: number): void {
   );
 }
 
-function tensorsOf({ inScale, outScale, lowRank, biasScale, bias }: AdapterForm): Tensor[] {
-  return [inScale, outScale, lowRank?.A, lowRank?.B, biasScale, bias].filter((tensor) => tensor !== undefined);
+function tensorsOf({ inScale, outScale, lowRank, bias }: LinearForm): Tensor[] {
+  return [inScale, outScale, lowRank?.A, lowRank?.B, bias].filter((tensor) => tensor !== undefined);
 }

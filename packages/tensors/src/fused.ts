@@ -9,7 +9,8 @@ export type Named = Readonly<Record<string, Tensor | undefined>>;
 /**
  * A fused operation as a forward and backward pair; an override replaces both. `forward` returns what `backward` wants
  * of it (`saved` may repeat inputs); nothing else outlives the forward. `backward` returns a gradient (float32, of the
- * input's shape) for each name in `needs`. Options hold no tensors that take gradients.
+ * input's shape) for each name in `needs`. Options hold no tensors that take gradients. Both are called within a scope,
+ * which releases what else they make.
  */
 export interface Fused<Inputs extends Named, Options> {
   /** The output takes less time to compute again than it is worth in memory: backward passes that read it do so. */

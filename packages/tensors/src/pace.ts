@@ -3,24 +3,25 @@ import type { Engine } from './engine.js';
 /** Work that is asked of an engine in pieces, as a model's layers are. */
 export interface Pace {
   /**
-   * After each piece. Waits for the piece before, not for this one, so the engine has work while the next is asked for,
-   * and what waits for it stays small. On an engine that computes on this thread, timers and signals get their turn.
+   * After each piece: waits for what was asked for if that was long ago. So timers and signals get their turn, on an
+   * engine that computes on this thread too, and what waits for an engine that does not stays small.
    */
   next(): Promise<void>;
-  /** After the last piece, and what else was asked for: waits for the last piece. */
+  /** After the last piece, and what else was asked for: waits for all of it. */
   end(): Promise<void>;
 }
 
+/** As long as an event loop may well be blocked, and many times what waiting for an engine costs, in milliseconds. */
+const interval = 10;
+
 export function pace(engine: Pick<Engine, 'drain'>): Pace {
-  let last: Promise<void> = Promise.resolve();
+  let waited = performance.now();
   return {
     async next() {
-      const before = last;
-      last = engine.drain();
-      // What fails is told by the next wait; where another error ends the work first, that one is told.
-      last.catch(() => undefined);
-      await before;
+      if (performance.now() - waited < interval) return;
+      await engine.drain();
+      waited = performance.now();
     },
-    end: () => last,
+    end: () => engine.drain(),
   };
 }

@@ -11,15 +11,16 @@ export class Tensor {
   readonly dtype: DType;
   /** The engine's own record; no one else looks into it. */
   readonly storage: unknown;
-  readonly #free: () => void;
+  readonly #free: (tensor: Tensor) => void;
   #holders = 1;
 
-  constructor(shape: readonly number[], dtype: DType, storage: unknown, free: () => void) {
+  /** @param free called once with the tensor, when the last holder has released it */
+  constructor(shape: readonly number[], dtype: DType, storage: unknown, free: (tensor: Tensor) => void) {
     this.shape = shape;
     this.dtype = dtype;
     this.storage = storage;
     this.#free = free;
-    openScopes.at(-1)?.add(this);
+    openScopes.at(-1)?.push(this);
   }
 
   /** Number of elements. */
@@ -42,7 +43,7 @@ export class Tensor {
   release(): void {
     this.#checkAlive('release');
     this.#holders -= 1;
-    if (this.#holders === 0) this.#free();
+    if (this.#holders === 0) this.#free(this);
   }
 
   #checkAlive(what: string): void {
@@ -57,10 +58,13 @@ export class Tensor {
 
 /** The number of elements of a shape; 1 for a scalar's `[]`. */
 export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((size, length) => size * length, 1);
+  let size = 1;
+  for (const length of shape) size *= length;
+  return size;
 }
 
-const openScopes: Set<Tensor>[] = [];
+/** Of each open scope, the holds that it gives up at its end. */
+const openScopes: Tensor[][] = [];
 
 /**
  * Run `body` and release every tensor it made, but those found in its result (a tensor, or arrays and plain records of
@@ -68,7 +72,7 @@ const openScopes: Set<Tensor>[] = [];
  * inside, tensors of other work would land in the scope.
  */
 export function scope<T>(body: () => T): T {
-  const made = new Set<Tensor>();
+  const made: Tensor[] = [];
   openScopes.push(made);
   let result: T;
   try {
@@ -85,11 +89,10 @@ export function scope<T>(body: () => T): T {
     throw error;
   }
   openScopes.pop();
-  const kept = new Set<Tensor>();
-  collect(result, kept);
   const outer = openScopes.at(-1);
+  const kept = result instanceof Tensor ? undefined : collect(result, new Set());
   for (const tensor of made) {
-    if (kept.has(tensor)) outer?.add(tensor);
+    if (kept === undefined ? tensor === result : kept.has(tensor)) outer?.push(tensor);
     else if (!tensor.disposed) tensor.release();
   }
   return result;
@@ -97,13 +100,15 @@ export function scope<T>(body: () => T): T {
 
 /** Take a tensor out of the open scope, so that the caller alone holds it. */
 export function detach<T extends Tensor>(tensor: T): T {
-  openScopes.at(-1)?.delete(tensor);
+  const made = openScopes.at(-1);
+  const place = made?.lastIndexOf(tensor) ?? -1;
+  if (place >= 0) made!.splice(place, 1);
   return tensor;
 }
 
 /** Give the caller's hold on a tensor to the open scope, which releases it at its end. */
 export function adopt<T extends Tensor>(tensor: T): T {
-  openScopes.at(-1)?.add(tensor);
+  openScopes.at(-1)?.push(tensor);
   return tensor;
 }
 
@@ -111,11 +116,12 @@ function isThenable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
-function collect(value: unknown, into: Set<Tensor>): void {
+function collect(value: unknown, into: Set<Tensor>): Set<Tensor> {
   if (value instanceof Tensor) into.add(value);
   else if (Array.isArray(value)) for (const item of value) collect(item, into);
   else if (value instanceof Map) for (const item of value.values()) collect(item, into);
   else if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
     for (const item of Object.values(value)) collect(item, into);
   }
+  return into;
 }

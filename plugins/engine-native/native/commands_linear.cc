@@ -52,12 +52,19 @@ void product(const Call& call) {
   }
 }
 
-// [y, z?, x, w, u?, b?, scale?, bias?] [m, n, k, forward, rank, factor, bf16, type, type of z]: with w [n, k] and b [n, rank]
-// where `forward`, else w [k, n] and b [rank, n], z = x w + factor u b and y = z * scale + bias
+// [y, z?, x, w, u?, b?, scale?, bias?, v?, a?] [m, n, k, forward, rank, factor, bf16, type, type of z]: with w [n, k] and
+// b [n, rank] where `forward`, else w [k, n] and b [rank, n], z = x w + factor u b and y = z * scale + bias; with v [m, k] and
+// a [rank, k], u = v a is made first
 void adaptedLinear(const Call& call) {
   const size_t m = call.size(0), n = call.size(1), k = call.size(2), rank = call.size(4);
   const bool forward = call.flag(3);
   const Tensor x = call.in(2, m * k), w = call.in(3, k * n);
+  if (call.has(9)) {
+    const Tensor v = call.in(8, m * k), a = call.in(9, rank * k);
+    const Tensor u = call.make(4, DType::f32, m * rank);
+    gemm(call.pool, call.isa, {v.data, v.type, m, k, k, 1}, {a.data, a.type, k, rank, 1, k},
+         {u.data, u.type, m, rank, rank}, 1, 0, false);
+  }
   Finish finish;
   if (call.has(4)) {
     finish.u = call.floats(4, m * rank);

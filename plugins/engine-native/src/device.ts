@@ -24,7 +24,7 @@ const dtypeNumber: Readonly<Record<DType, number>> = { float32: 0, bfloat16: 1, 
 const absent = 0xffffffff;
 
 /** Something a command reads or makes; a missing one is passed as absent. */
-type Operand = Tensor | FrozenWeight | undefined;
+export type Operand = Tensor | FrozenWeight | undefined;
 
 /**
  * The worker seen from JavaScript: commands go in, in order, and tensors are numbers. It checks no shapes of
@@ -116,18 +116,20 @@ export function createDevice(
       flush();
     });
   };
+  const release = (tensor: Tensor): void => {
+    const storage = tensor.storage as Storage;
+    tensors -= 1;
+    storage.views -= 1;
+    if (storage.views > 0) return;
+    bytes -= tensor.size * bytesPerElement[tensor.dtype];
+    if (!closed) free(storage.id);
+  };
   const view = (shape: readonly number[], dtype: DType, storage: Storage): Tensor => {
-    const size = sizeOf(shape) * bytesPerElement[dtype];
-    if (storage.views === 0) bytes += size;
+    const tensor = new Tensor([...shape], dtype, storage, release);
+    if (storage.views === 0) bytes += tensor.size * bytesPerElement[dtype];
     storage.views += 1;
     tensors += 1;
-    return new Tensor([...shape], dtype, storage, () => {
-      tensors -= 1;
-      storage.views -= 1;
-      if (storage.views > 0) return;
-      bytes -= size;
-      if (!closed) free(storage.id);
-    });
+    return tensor;
   };
   const make = (shape: readonly number[], dtype: DType = 'float32'): Tensor =>
     view(shape, dtype, { id: takeNumber(), views: 0 });

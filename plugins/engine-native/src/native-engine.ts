@@ -12,6 +12,7 @@ import {
   matmulSizes,
   reduceShape,
   reshapeShape,
+  sameShape,
   scatterAddShape,
   sizeOf,
   sliceShape,
@@ -141,10 +142,16 @@ export function engineOn(device: Device, description: string): Engine {
     binary(operation, a, b) {
       checkTensor(operation, a, 'float32');
       checkTensor(operation, b, 'float32');
+      const number = binaries.indexOf(operation);
+      if (sameShape(a.shape, b.shape)) {
+        const y = make(a.shape);
+        run('binary', [y, a, b], [number, a.size, a.size, 1, a.size, 1, 1]);
+        return y;
+      }
       const shape = broadcastShapes(operation, a.shape, b.shape);
       const y = make(shape);
       const strides = [a, b].flatMap((operand) => broadcastStrides(operand.shape, shape));
-      run('binary', [y, a, b], [binaries.indexOf(operation), a.size, b.size, shape.length, ...shape, ...strides]);
+      run('binary', [y, a, b], [number, a.size, b.size, shape.length, ...shape, ...strides]);
       return y;
     },
     affine(x, factor, offset) {

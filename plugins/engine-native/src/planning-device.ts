@@ -7,7 +7,7 @@ import {
   type PlanningEngine,
   type Precision,
 } from '@glulam/tensors';
-import type { Device } from './device.js';
+import type { Device, Operand } from './device.js';
 import { engineOn } from './native-engine.js';
 
 /** One block of memory; reshaped views share it. It is taken when the command runs that makes it. */
@@ -31,8 +31,10 @@ export function bucketOf(bytes: number): number {
 }
 
 /** Rows and depth of a command that is a product, from its parameters as native/commands_linear.cc has them. */
-function sizesOfProduct(operation: string, params: readonly number[]) {
-  if (operation === 'adaptedLinear') return { m: params[0]!, k: params[2]!, bfloat16: params[6] === 1 };
+function sizesOfProduct(operation: string, operands: readonly Operand[], params: readonly number[]) {
+  // One that makes u = v a too does that in float32.
+  if (operation === 'adaptedLinear')
+    return { m: params[0]!, k: params[2]!, bfloat16: params[6] === 1 && operands[9] === undefined };
   if (!['matmul', 'frozenLinear', 'tokenLosses'].includes(operation)) return undefined;
   return { m: params[1]!, k: params[3]!, bfloat16: params[8] === 1 };
 }
@@ -77,7 +79,7 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
     make,
     view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Block),
     run(operation, operands, params) {
-      const product = sizesOfProduct(operation, params);
+      const product = sizesOfProduct(operation, operands, params);
       if (product !== undefined) {
         const { m, k, bfloat16 } = product;
         packed = Math.max(packed, Math.min(packedBytes, m * k * (bfloat16 ? 2 : 4)));

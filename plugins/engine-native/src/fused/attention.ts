@@ -1,26 +1,14 @@
-import {
-  scope,
-  TensorsError,
-  type AttentionOptions,
-  type FusedOperations,
-  type Segment,
-  type Tensor,
-} from '@glulam/tensors';
+import { TensorsError, type AttentionOptions, type FusedOperations, type Segment, type Tensor } from '@glulam/tensors';
 import { typeNumber, type Device } from '../device.js';
 import { expectShape, stored } from './checks.js';
 
 export function attention({ make, run }: Device): FusedOperations['attention'] {
   const params = (q: Tensor, k: Tensor, options: AttentionOptions): number[] => {
     const { heads, keyValueHeads, headSize, window, scale, segments, type } = options;
-    return [
-      ...[q.shape[0]!, k.shape[0]!, heads, keyValueHeads, headSize, window, scale, typeNumber(type)],
-      ...segments.flatMap(({ queryStart, queryLength, keyStart, keyLength }) => [
-        queryStart,
-        queryLength,
-        keyStart,
-        keyLength,
-      ]),
-    ];
+    const all = [q.shape[0]!, k.shape[0]!, heads, keyValueHeads, headSize, window, scale, typeNumber(type)];
+    for (const { queryStart, queryLength, keyStart, keyLength } of segments)
+      all.push(queryStart, queryLength, keyStart, keyLength);
+    return all;
   };
   return {
     forward({ q, k, v }, options, keep) {
@@ -31,13 +19,11 @@ export function attention({ make, run }: Device): FusedOperations['attention'] {
       expectShape('attention', 'q', q, [queries, heads * headSize]);
       for (const x of [k, v]) expectShape('attention', 'k or v', x, [keys, keyValueHeads * headSize]);
       for (const segment of segments) checkSegment(segment, queries, keys);
-      return scope(() => {
-        const output = make(q.shape, type);
-        // log sum exp of each query's scores, by head: what backward needs to have the shares again.
-        const lse = make([queries, heads]);
-        run('attention', [output, lse, q, k, v], params(q, k, options));
-        return { output, saved: keep ? { q, k, v, output, lse } : {} };
-      });
+      const output = make(q.shape, type);
+      // log sum exp of each query's scores, by head: what backward needs to have the shares again.
+      const lse = make([queries, heads]);
+      run('attention', [output, lse, q, k, v], params(q, k, options));
+      return { output, saved: keep ? { q, k, v, output, lse } : {} };
     },
     backward({ q, k, v, output, lse }, gradient, options) {
       const [dq, dk, dv] = [make(q!.shape), make(k!.shape), make(v!.shape)];

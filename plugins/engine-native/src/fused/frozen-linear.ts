@@ -17,9 +17,17 @@ interface AdaptedLinear {
   readonly forward: boolean;
   readonly u?: Tensor | undefined;
   readonly b?: Tensor | undefined;
+  /** What u is made of, as v a^T, where it is not there yet. */
+  readonly inner?: { readonly v: Tensor; readonly a: Tensor } | undefined;
   readonly factor?: number;
   readonly outScale?: Tensor | undefined;
   readonly bias?: Tensor | undefined;
+}
+
+function expectFloats(name: string, x: Tensor | undefined, ...shape: readonly number[]): void {
+  if (x === undefined) return;
+  checkTensor('frozenLinear', x, 'float32');
+  expectShape('frozenLinear', name, x, shape);
 }
 
 /**
@@ -38,15 +46,12 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
     z: Tensor | undefined,
     x: Tensor,
     weight: FrozenWeight,
-    { m, n, k, forward, u, b, factor = 1, outScale, bias }: AdaptedLinear,
+    { m, n, k, forward, u, b, inner, factor = 1, outScale, bias }: AdaptedLinear,
   ): void =>
     run(
       'adaptedLinear',
-      [y, z, x, weight, u, u && b, outScale, bias],
-      [
-        ...[m, n, k, Number(forward), u?.shape[1] ?? 0, factor, Number(bfloat16)],
-        ...[typeNumber(y.dtype), z === undefined ? 0 : typeNumber(z.dtype)],
-      ],
+      [y, z, x, weight, u, u && b, outScale, bias, inner?.v, inner?.a],
+      [m, n, k, +forward, u?.shape[1] ?? 0, factor, +bfloat16, typeNumber(y.dtype), z ? typeNumber(z.dtype) : 0],
     );
   /** x * scale + bias along columns, in `type`. */
   const scaleColumns = (
@@ -78,34 +83,34 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
       const [m, k] = stored('frozenLinear', x);
       const [n] = weight.shape as [number, number];
       const r = A?.shape[0] ?? 0;
-      const expected = [
-        ['inScale', inScale, [k]],
-        ['outScale', outScale, [n]],
-        ['A', A, [r, k]],
-        ['B', B, [n, r]],
-        ['bias', bias, [n]],
-      ] as const;
       expectShape('frozenLinear', weight.name, weight, [n, k]);
-      for (const [name, tensor, shape] of expected) {
-        if (tensor === undefined) continue;
-        checkTensor('frozenLinear', tensor, 'float32');
-        expectShape('frozenLinear', name, tensor, shape);
-      }
-      return scope(() => {
-        const scaled = inScale === undefined ? x : scaleColumns(x, inScale, undefined, 'float32');
-        let u: Tensor | undefined;
-        if (A !== undefined && B !== undefined) {
-          u = make([m, r]);
-          product(device, 'frozenLinear', u, dropped(x, dropout), A, { m, n: r, k, transposeB: true });
-        }
-        const output = make([m, n], type);
-        // The gradient of outScale reads what it multiplied, kept like any activation.
-        const z = keep && outScale !== undefined ? make([m, n], precision) : undefined;
-        adaptedLinear(output, z, scaled, weight, { m, n, k, forward: true, u, b: B, factor: scale, outScale, bias });
-        // Without an adapter no gradient reads x, which may be large.
-        const read = A === undefined && inScale === undefined ? undefined : x;
-        return { output, saved: keep ? { x: read, inScale, outScale, A, B, u, z } : {} };
+      expectFloats('inScale', inScale, k);
+      expectFloats('outScale', outScale, n);
+      expectFloats('A', A, r, k);
+      expectFloats('B', B, n, r);
+      expectFloats('bias', bias, n);
+      const scaled = inScale === undefined ? x : scaleColumns(x, inScale, undefined, 'float32');
+      const adapted = A !== undefined && B !== undefined;
+      const inner = adapted ? { v: dropped(x, dropout), a: A } : undefined;
+      const u = adapted ? make([m, r]) : undefined;
+      const output = make([m, n], type);
+      // The gradient of outScale reads what it multiplied, kept like any activation.
+      const z = keep && outScale !== undefined ? make([m, n], precision) : undefined;
+      adaptedLinear(output, z, scaled, weight, {
+        m,
+        n,
+        k,
+        forward: true,
+        u,
+        b: B,
+        inner,
+        factor: scale,
+        outScale,
+        bias,
       });
+      // Without an adapter no gradient reads x, which may be large.
+      const read = A === undefined && inScale === undefined ? undefined : x;
+      return { output, saved: keep ? { x: read, inScale, outScale, A, B, u, z } : {} };
     },
 
     backward({ x, inScale, outScale, A, B, u, z }, gradient, { weight, scale, dropout }, needs) {

@@ -1,4 +1,4 @@
-import { checkTensor, scope, type FusedOperations, type Tensor } from '@glulam/tensors';
+import { checkTensor, type FusedOperations, type Tensor } from '@glulam/tensors';
 import { typeNumber, type Device } from '../device.js';
 import { expectShape, stored } from './checks.js';
 
@@ -9,12 +9,10 @@ export function rmsNorm({ make, run }: Device): FusedOperations['rmsNorm'] {
       const [tokens, hidden] = stored('rmsNorm', x);
       checkTensor('rmsNorm', weight, 'float32');
       expectShape('rmsNorm', 'a weight', weight, [hidden]);
-      return scope(() => {
-        const output = make(x.shape, type);
-        const rstd = make([tokens]);
-        run('rmsNorm', [output, rstd, x, weight], [tokens, hidden, epsilon, typeNumber(type)]);
-        return { output, saved: keep ? { x, weight, rstd } : {} };
-      });
+      const output = make(x.shape, type);
+      const rstd = make([tokens]);
+      run('rmsNorm', [output, rstd, x, weight], [tokens, hidden, epsilon, typeNumber(type)]);
+      return { output, saved: keep ? { x, weight, rstd } : {} };
     },
     backward({ x, weight, rstd }, gradient, _options, needs) {
       const [tokens, hidden] = x!.shape as [number, number];
