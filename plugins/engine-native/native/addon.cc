@@ -10,7 +10,7 @@
 //   drain(handle) -> Promise<string | undefined>
 //   close(handle) -> Promise<string | undefined>   finishes the queue and frees everything
 //   mapFile(handle, path) -> [file, bytes]
-//   stats(handle) -> { liveBytes, peakBytes, cachedBytes, mappedBytes }
+//   stats(handle) -> { liveBytes, peakBytes, heldBytes, heldPeakBytes, mappedBytes }
 //
 // All state hangs on the handle, so that every thread of JavaScript that loads the addon has its own.
 #include <node_api.h>
@@ -284,7 +284,8 @@ napi_value stats(const Arguments& given) {
   };
   put("liveBytes", session->queue->memory().live());
   put("peakBytes", session->queue->memory().peak());
-  put("cachedBytes", session->queue->memory().cached());
+  put("heldBytes", session->queue->memory().held());
+  put("heldPeakBytes", session->queue->memory().heldPeak());
   put("mappedBytes", session->queue->files().bytes());
   return result;
 }

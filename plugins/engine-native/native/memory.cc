@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -25,73 +26,92 @@ size_t bucketOf(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-// Large blocks are mapped by themselves: what is given back is the system's again at once. The C library would keep it,
-// between blocks that are still in use.
-constexpr size_t mappedFrom = size_t(256) << 10;
-
-void* mapBlock(size_t bytes) {
 #ifdef __linux__
+// Blocks from here on lie on huge pages: a fresh page costs much the same whatever its size.
+constexpr size_t middleFrom = size_t(32) << 10;
+// Blocks from here on are mapped by themselves: what is given back is the system's again at once. The C library would
+// keep it, between blocks that are still in use.
+constexpr size_t largeFrom = 4 * hugePage;
+#else
+constexpr size_t middleFrom = hugePage, largeFrom = hugePage;
+#endif
+
+bool isSmall(size_t bucket) { return bucket < middleFrom; }
+bool isLarge(size_t bucket) { return bucket >= largeFrom; }
+
+// Blocks of about one size share a slab, since they come and go together.
+size_t slabBytesFor(size_t bucket) {
+  size_t bytes = hugePage;
+  while (bytes < 8 * bucket) bytes *= 2;
+  return bytes;
+}
+
+#ifdef __linux__
+size_t wholePages(size_t bytes) {
+  const size_t page = size_t(sysconf(_SC_PAGESIZE));
+  return (bytes + page - 1) / page * page;
+}
+#endif
+
+// On huge pages, where the system has them.
+void* mapPages(size_t bytes) {
+#ifdef __linux__
+  const size_t size = wholePages(bytes);
   // Huge pages want blocks that begin at one; what lies around is given back.
-  const size_t alignment = bytes < hugePage ? 1 : hugePage;
-  const size_t page = size_t(sysconf(_SC_PAGESIZE)), size = (bytes + page - 1) / page * page;
-  void* all = mmap(nullptr, size + alignment - 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* all = mmap(nullptr, size + hugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (all == MAP_FAILED) return nullptr;
   char* const begin = static_cast<char*>(all);
-  char* const block = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(begin) + alignment - 1) / alignment * alignment);
-  char* const end = begin + (size + alignment - 1 + page - 1) / page * page;
+  char* const block = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(begin) + hugePage - 1) / hugePage * hugePage);
+  char* const end = begin + size + hugePage;
   if (block > begin) munmap(begin, size_t(block - begin));
   if (block + size < end) munmap(block + size, size_t(end - block - size));
-  if (bytes >= hugePage) madvise(block, bytes, MADV_HUGEPAGE);
+  madvise(block, size, MADV_HUGEPAGE);
   return block;
 #else
   void* block = nullptr;
-  return posix_memalign(&block, bytes < hugePage ? 64 : hugePage, bytes) == 0 ? block : nullptr;
+  return posix_memalign(&block, hugePage, bytes) == 0 ? block : nullptr;
 #endif
 }
 
-void* takeFresh(size_t bytes) {
-  if (bytes >= mappedFrom) return mapBlock(bytes);
-  void* block = nullptr;
-  return posix_memalign(&block, 64, bytes) == 0 ? block : nullptr;
-}
-
-void giveBack(void* block, size_t bytes) {
+void unmapPages(void* block, size_t bytes) {
 #ifdef __linux__
-  if (bytes >= mappedFrom) {
-    const size_t page = size_t(sysconf(_SC_PAGESIZE));
-    munmap(block, (bytes + page - 1) / page * page);
-    return;
-  }
-#endif
+  munmap(block, wholePages(bytes));
+#else
   (void)bytes;
   std::free(block);
+#endif
+}
+
+// Calls body with each huge page that the block lies on.
+template <class Body>
+void eachPage(void* block, size_t bytes, const Body& body) {
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(block);
+  for (uintptr_t page = begin / hugePage * hugePage; page < begin + bytes; page += hugePage) {
+    body(reinterpret_cast<char*>(page));
+  }
 }
 
 }  // namespace
 
 Memory::~Memory() {
-  for (auto& [bucket, blocks] : cache_) {
-    for (void* block : blocks) giveBack(block, bucket);
+  for (auto& [bucket, blocks] : kept_) {
+    for (void* block : blocks) {
+      if (isLarge(bucket)) unmapPages(block, bucket);
+      if (isSmall(bucket)) std::free(block);
+    }
   }
+  for (auto& [begin, slab] : slabs_) unmapPages(begin, slab.bytes);
 }
 
 void* Memory::take(size_t bytes) {
   const size_t bucket = bucketOf(bytes);
-  void* block = nullptr;
-  const auto kept = cache_.find(bucket);
-  if (kept != cache_.end()) {
-    block = kept->second.back();
-    kept->second.pop_back();
-    if (kept->second.empty()) cache_.erase(kept);
-    cached_ -= bucket;
-  } else {
-    makeRoom(bucket);
-    block = takeFresh(bucket);
-  }
+  void* block = takeKept(bucket);
+  if (!block) block = takeFresh(bucket);
   if (!block) {
     throw std::runtime_error("out of memory: " + std::to_string(bytes) + " bytes were asked for, with " +
                              std::to_string(live()) + " in use; shorten the batch or turn recomputation on");
   }
+  if (!isSmall(bucket) && !isLarge(bucket)) holdPages(block, bucket);
   live_ += bucket;
   if (live() > peak()) peak_.store(live());
   return block;
@@ -100,18 +120,101 @@ void* Memory::take(size_t bytes) {
 void Memory::give(void* block, size_t bytes) {
   const size_t bucket = bucketOf(bytes);
   live_ -= bucket;
-  cache_[bucket].push_back(block);
-  cached_ += bucket;
+  kept_[bucket].push_back(block);
+  if (isSmall(bucket) || isLarge(bucket)) return;
+  eachPage(block, bucket, [this](char* at) {
+    Page& page = pages_.at(at);
+    if (--page.live == 0) idle_.insert({page.number, at});
+  });
 }
 
-void Memory::makeRoom(size_t bucket) {
-  while (!cache_.empty() && live() + cached() + bucket > peak()) {
-    const auto largest = std::prev(cache_.end());
-    giveBack(largest->second.back(), largest->first);
-    largest->second.pop_back();
-    cached_ -= largest->first;
-    if (largest->second.empty()) cache_.erase(largest);
+void* Memory::takeKept(size_t bucket) {
+  const auto found = kept_.find(bucket);
+  if (found == kept_.end()) return nullptr;
+  void* const block = found->second.back();
+  found->second.pop_back();
+  if (found->second.empty()) kept_.erase(found);
+  return block;
+}
+
+void* Memory::takeFresh(size_t bucket) {
+  if (!isSmall(bucket) && !isLarge(bucket)) return takeFromSlab(bucket);
+  makeRoom(bucket, bucket);
+  void* block = nullptr;
+  if (isLarge(bucket)) {
+    block = mapPages(bucket);
+  } else if (posix_memalign(&block, 64, bucket) != 0) {
+    return nullptr;
   }
+  if (block) hold(bucket);
+  return block;
+}
+
+void* Memory::takeFromSlab(size_t bucket) {
+  const size_t bytes = slabBytesFor(bucket);
+  char*& filling = filling_[bytes];
+  if (!filling || slabs_.at(filling).used + bucket > bytes) {
+    const auto begin = static_cast<char*>(mapPages(bytes));
+    if (!begin) return nullptr;
+    slabs_.insert({begin, Slab{bytes}});
+    filling = begin;
+  }
+  size_t& used = slabs_.at(filling).used;
+  void* const block = filling + used;
+  used += bucket;
+  return block;
+}
+
+void Memory::hold(size_t bytes) {
+  held_ += bytes;
+  if (held() > heldPeak()) heldPeak_.store(held());
+}
+
+// The pages of a block that was taken from a slab, fresh or kept.
+void Memory::holdPages(void* block, size_t bucket) {
+  size_t missing = 0;
+  eachPage(block, bucket, [&](char* at) {
+    Page& page = pages_.insert({at, Page{pages_.size()}}).first->second;
+    if (page.live++ > 0) return;
+    if (page.held) idle_.erase(page.number);
+    else missing += hugePage;
+  });
+  if (missing == 0) return;
+  makeRoom(missing, bucket);
+  eachPage(block, bucket, [this](char* at) { pages_.at(at).held = true; });
+  hold(missing);
+}
+
+void Memory::makeRoom(size_t bytes, size_t bucket) {
+  const size_t most = std::max(peak(), live() + bucket);
+  while (held() + bytes > most && giveBackOne()) continue;
+}
+
+bool Memory::giveBackOne() {
+  const auto largest = kept_.empty() ? kept_.end() : std::prev(kept_.end());
+  if (largest != kept_.end() && isLarge(largest->first)) {
+    const size_t bucket = largest->first;
+    unmapPages(takeKept(bucket), bucket);
+    held_ -= bucket;
+    return true;
+  }
+#ifdef __linux__
+  if (!idle_.empty()) {
+    // The blocks on it are kept as before, and fresh when they are taken again.
+    const auto page = std::prev(idle_.end());
+    madvise(page->second, hugePage, MADV_DONTNEED);
+    pages_.at(page->second).held = false;
+    idle_.erase(page);
+    held_ -= hugePage;
+    return true;
+  }
+#endif
+  const auto middle = kept_.lower_bound(middleFrom);
+  if (middle == kept_.begin()) return false;
+  const size_t bucket = std::prev(middle)->first;
+  std::free(takeKept(bucket));
+  held_ -= bucket;
+  return true;
 }
 
 MappedFile::MappedFile(const std::string& path) {

@@ -11,8 +11,8 @@
 namespace glulam {
 
 // Blocks at a cache line's start. Freed ones are kept for the next of their size: the same shapes come again in every
-// layer and step, and fresh pages cost a fault each. Live and kept blocks together never exceed the most that was ever
-// live, so keeping them costs no memory at the peak. For one thread; the counts may be read by any.
+// layer and step, and fresh pages cost a fault each. Of what is kept, so much is given back to the system that it raises
+// no peak, as far as whole pages allow. For one thread; the counts may be read by any.
 class Memory {
  public:
   Memory() = default;
@@ -27,14 +27,37 @@ class Memory {
 
   size_t live() const { return live_.load(std::memory_order_relaxed); }
   size_t peak() const { return peak_.load(std::memory_order_relaxed); }
-  size_t cached() const { return cached_.load(std::memory_order_relaxed); }
+  // Held of the system: live blocks, kept ones, and what lies beside them on their pages.
+  size_t held() const { return held_.load(std::memory_order_relaxed); }
+  size_t heldPeak() const { return heldPeak_.load(std::memory_order_relaxed); }
 
  private:
-  // Give kept blocks back to the system, the largest first, until `bucket` more bytes raise no peak.
-  void makeRoom(size_t bucket);
+  // Blocks of middle size lie one behind the other on huge pages: by itself none would fill some.
+  struct Slab {
+    size_t bytes;
+    size_t used = 0;
+  };
+  struct Page {
+    size_t number = 0;  // in the order they were first used
+    bool held = false;
+    size_t live = 0;  // blocks that lie on it, in part at least
+  };
 
-  std::map<size_t, std::vector<void*>> cache_;  // no empty lists
-  std::atomic<size_t> live_{0}, peak_{0}, cached_{0};
+  void* takeKept(size_t bucket);
+  void* takeFresh(size_t bucket);
+  void* takeFromSlab(size_t bucket);
+  void hold(size_t bytes);
+  void holdPages(void* block, size_t bucket);
+  // Give back what is kept, the largest first, until `bytes` more raise no peak with `bucket` live ones.
+  void makeRoom(size_t bytes, size_t bucket);
+  bool giveBackOne();
+
+  std::map<size_t, std::vector<void*>> kept_;  // by bucket; no empty lists
+  std::map<size_t, char*> filling_;            // by a slab's size, the one that blocks are taken from
+  std::map<char*, Slab> slabs_;
+  std::map<char*, Page> pages_;  // of slabs, as far as blocks were taken from them
+  std::map<size_t, char*> idle_;  // by number, held pages without live blocks
+  std::atomic<size_t> live_{0}, peak_{0}, held_{0}, heldPeak_{0};
 };
 
 // A file mapped whole, read-only: its pages belong to the system's cache and are shared with every process that reads it.

@@ -41,11 +41,14 @@ export interface Addon {
   stats(handle: Handle): NativeStats;
 }
 
-/** Bytes on the native side, as they are now: freed blocks are cached for reuse, files are mapped. */
+/** Bytes on the native side, as they are now, and the most they ever were. */
 export interface NativeStats {
   readonly liveBytes: number;
   readonly peakBytes: number;
-  readonly cachedBytes: number;
+  /** Held of the system: live blocks, freed ones that are kept for reuse, and what lies beside them on their pages. */
+  readonly heldBytes: number;
+  readonly heldPeakBytes: number;
+  /** Of files. */
   readonly mappedBytes: number;
 }
 

@@ -9,26 +9,19 @@ import {
 } from '@glulam/tensors';
 import type { Device, Operand } from './device.js';
 import { engineOn } from './native-engine.js';
+import { PlannedMemory, type PlannedBlock } from './planned-memory.js';
 
-/** One block of memory; reshaped views share it. It is taken when the command runs that makes it. */
-interface Block {
+/** Reshaped views share one. Its block is taken when the command runs that makes it. */
+interface Storage {
   readonly bytes: number;
   views: number;
-  taken: boolean;
+  block?: PlannedBlock;
 }
 
 /** The most that native/gemm_tiles.cc packs of a product's left operand. */
 const packedBytes = 32 * 2 ** 20;
 /** Packed columns, sums and blocks of attention, of each thread. */
 const threadScratch = 3 * 2 ** 20;
-
-/** Sizes in steps of an eighth of their power of two, as native/memory.cc rounds them. */
-export function bucketOf(bytes: number): number {
-  if (bytes <= 512) return Math.max(64, Math.ceil(bytes / 64) * 64);
-  let step = 64;
-  while (step * 16 <= bytes) step *= 2;
-  return Math.ceil(bytes / step) * step;
-}
 
 /** Rows and depth of a command that is a product, from its parameters as native/commands_linear.cc has them. */
 function sizesOfProduct(operation: string, operands: readonly Operand[], params: readonly number[]) {
@@ -46,38 +39,34 @@ function sizesOfProduct(operation: string, operands: readonly Operand[], params:
 export function planNativeEngine({ precision, threads }: { precision: Precision; threads: number }): PlanningEngine {
   let tensors = 0;
   let bytes = 0;
-  let live = 0;
   let peak = 0;
   let mapped = 0;
   let packed = 0;
+  const memory = new PlannedMemory();
 
-  const take = (block: Block): void => {
-    block.taken = true;
-    live += bucketOf(block.bytes);
-    peak = Math.max(peak, live);
+  const take = (storage: Storage): void => {
+    storage.block = memory.take(storage.bytes);
+    peak = Math.max(peak, memory.live);
   };
-  const give = (block: Block): void => {
-    if (block.taken) live -= bucketOf(block.bytes);
-  };
-  const view = (shape: readonly number[], dtype: DType, block: Block): Tensor => {
-    if (block.views === 0) bytes += block.bytes;
-    block.views += 1;
+  const view = (shape: readonly number[], dtype: DType, storage: Storage): Tensor => {
+    if (storage.views === 0) bytes += storage.bytes;
+    storage.views += 1;
     tensors += 1;
-    return new Tensor([...shape], dtype, block, () => {
+    return new Tensor([...shape], dtype, storage, () => {
       tensors -= 1;
-      block.views -= 1;
-      if (block.views > 0) return;
-      bytes -= block.bytes;
-      give(block);
+      storage.views -= 1;
+      if (storage.views > 0) return;
+      bytes -= storage.bytes;
+      if (storage.block !== undefined) memory.give(storage.block);
     });
   };
   const make = (shape: readonly number[], dtype: DType = 'float32'): Tensor =>
-    view(shape, dtype, { bytes: sizeOf(shape) * bytesPerElement[dtype], views: 0, taken: false });
+    view(shape, dtype, { bytes: sizeOf(shape) * bytesPerElement[dtype], views: 0 });
 
   const device: Device = {
     precision,
     make,
-    view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Block),
+    view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Storage),
     run(operation, operands, params) {
       const product = sizesOfProduct(operation, operands, params);
       if (product !== undefined) {
@@ -85,13 +74,14 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
         packed = Math.max(packed, Math.min(packedBytes, m * k * (bfloat16 ? 2 : 4)));
       }
       for (const operand of operands) {
-        if (operand instanceof Tensor && !(operand.storage as Block).taken) take(operand.storage as Block);
+        const storage = operand instanceof Tensor ? (operand.storage as Storage) : undefined;
+        if (storage !== undefined && storage.block === undefined) take(storage);
       }
     },
     upload(data, shape) {
       checkSize('upload', data.length, shape);
       const tensor = make(shape, data instanceof Int32Array ? 'int32' : 'float32');
-      take(tensor.storage as Block);
+      take(tensor.storage as Storage);
       return tensor;
     },
     openWeight({ name, shape, dtype, byteLength }) {
@@ -111,12 +101,12 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
     get peakBytes() {
       return peak;
     },
-    // Blocks that are kept for reuse never raise the peak.
     get reservedPeakBytes() {
-      return peak + packed + threads * threadScratch;
+      return memory.heldPeak + packed + threads * threadScratch;
     },
     resetPeak() {
-      peak = live;
+      peak = memory.live;
+      memory.heldPeak = memory.held;
     },
   };
 }
