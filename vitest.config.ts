@@ -1,5 +1,5 @@
 import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
@@ -29,6 +29,8 @@ export default defineConfig({
     // Tokenized data and the like: not in the home of whoever runs the tests.
     env: { GLULAM_CACHE: mkdtempSync(path.join(tmpdir(), 'glulam-cache-')) },
     sequence: { sequencer: LongFirst },
+    // Vitest would leave one core to itself, which is half of two.
+    maxWorkers: availableParallelism(),
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

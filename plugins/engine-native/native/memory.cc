@@ -38,6 +38,7 @@ constexpr size_t middleFrom = hugePage, largeFrom = hugePage;
 
 bool isSmall(size_t bucket) { return bucket < middleFrom; }
 bool isLarge(size_t bucket) { return bucket >= largeFrom; }
+bool isMiddle(size_t bucket) { return !isSmall(bucket) && !isLarge(bucket); }
 
 // Blocks of about one size share a slab, since they come and go together.
 size_t slabBytesFor(size_t bucket) {
@@ -111,7 +112,7 @@ void* Memory::take(size_t bytes) {
     throw std::runtime_error("out of memory: " + std::to_string(bytes) + " bytes were asked for, with " +
                              std::to_string(live()) + " in use; shorten the batch or turn recomputation on");
   }
-  if (!isSmall(bucket) && !isLarge(bucket)) holdPages(block, bucket);
+  if (isMiddle(bucket)) holdPages(block, bucket);
   live_ += bucket;
   if (live() > peak()) peak_.store(live());
   return block;
@@ -121,7 +122,7 @@ void Memory::give(void* block, size_t bytes) {
   const size_t bucket = bucketOf(bytes);
   live_ -= bucket;
   kept_[bucket].push_back(block);
-  if (isSmall(bucket) || isLarge(bucket)) return;
+  if (!isMiddle(bucket)) return;
   eachPage(block, bucket, [this](char* at) {
     Page& page = pages_.at(at);
     if (--page.live == 0) idle_.insert({page.number, at});
@@ -138,7 +139,7 @@ void* Memory::takeKept(size_t bucket) {
 }
 
 void* Memory::takeFresh(size_t bucket) {
-  if (!isSmall(bucket) && !isLarge(bucket)) return takeFromSlab(bucket);
+  if (isMiddle(bucket)) return takeFromSlab(bucket);
   makeRoom(bucket, bucket);
   void* block = nullptr;
   if (isLarge(bucket)) {

@@ -55,8 +55,8 @@ class Memory {
   std::map<size_t, std::vector<void*>> kept_;  // by bucket; no empty lists
   std::map<size_t, char*> filling_;            // by a slab's size, the one that blocks are taken from
   std::map<char*, Slab> slabs_;
-  std::map<char*, Page> pages_;  // of slabs, as far as blocks were taken from them
-  std::map<size_t, char*> idle_;  // by number, held pages without live blocks
+  std::map<char*, Page> pages_;                // of slabs, as far as blocks were taken from them
+  std::map<size_t, char*> idle_;               // by number, held pages without live blocks
   std::atomic<size_t> live_{0}, peak_{0}, held_{0}, heldPeak_{0};
 };
 
