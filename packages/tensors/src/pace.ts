@@ -3,8 +3,8 @@ import type { Engine } from './engine.js';
 /** Work that is asked of an engine in pieces, as a model's layers are. */
 export interface Pace {
   /**
-   * After each piece: waits for what was asked for if that was long ago. So timers and signals get their turn, on an
-   * engine that computes on this thread too, and what waits for an engine that does not stays small.
+   * After each piece: waits for all that was asked for, where the last wait is 10 ms ago. So timers and signals get their
+   * turn, on an engine that computes on this thread too, and what waits for an engine that does not stays small.
    */
   next(): Promise<void>;
   /** After the last piece, and what else was asked for: waits for all of it. */

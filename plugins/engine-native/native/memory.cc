@@ -27,7 +27,7 @@ size_t bucketOf(size_t bytes) {
 }
 
 #ifdef __linux__
-// Blocks from here on lie on huge pages: a fresh page costs much the same whatever its size.
+// Blocks from here on lie on huge pages: fresh small ones cost many times as much a byte.
 constexpr size_t middleFrom = size_t(32) << 10;
 // Blocks from here on are mapped by themselves: what is given back is the system's again at once. The C library would
 // keep it, between blocks that are still in use.

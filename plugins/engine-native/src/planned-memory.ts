@@ -112,10 +112,11 @@ export class PlannedMemory {
       return largest > 0;
     };
     const giveBackPage = (): boolean => {
-      if (this.#idle.size === 0) return false;
-      const last = Math.max(...this.#idle.keys());
-      this.#idle.get(last)!.held = false;
-      this.#idle.delete(last);
+      let last: Page | undefined;
+      for (const page of this.#idle.values()) if (last === undefined || page.number > last.number) last = page;
+      if (last === undefined) return false;
+      last.held = false;
+      this.#idle.delete(last.number);
       this.held -= hugePage;
       return true;
     };
