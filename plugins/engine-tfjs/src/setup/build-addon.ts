@@ -2,9 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { TensorsError } from '@glulam/tensors';
 import { addonFolder, addonName } from '../tensorflow/binding.js';
 import type { FoundTensorflow } from './find-tensorflow.js';
+
+/** What the addon's sources lack. */
+const additions = fileURLToPath(new URL('../../native/addon_additions.h', import.meta.url));
 
 /**
  * Compile the addon of an installed tfjs-node against a TensorFlow, to where tfjs-node itself looks for it. It takes a
@@ -27,6 +31,7 @@ export function buildAddon(folder: string, { include, library, framework }: Foun
   const args = [
     ...['-std=c++17', '-O2', ...shared, '-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding'],
     ...[folder, include, headers].flatMap((place) => ['-I', place]),
+    ...['-include', additions],
     ...sources,
     ...['-o', temporary, library, framework, `-Wl,-rpath,${path.dirname(library)}`],
   ];

@@ -44,6 +44,8 @@ describe('buildAddon', () => {
     mkdirSync(path.join(broken, 'binding'), { recursive: true });
     for (const name of ['tfjs_backend.cc', 'tfjs_binding.cc'])
       writeFileSync(path.join(broken, 'binding', name), '#error "not this one"\n');
+    mkdirSync(path.join(folder, 'tensorflow/c/eager'), { recursive: true });
+    writeFileSync(path.join(folder, 'tensorflow/c/eager/c_api.h'), '#error "not this one"\n');
     expect(() => buildAddon(broken, tensorflow)).toThrow(/does not build the addon:[\s\S]*not this one/);
   });
 });
