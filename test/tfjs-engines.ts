@@ -1,4 +1,4 @@
-import { openTfjsEngine, type BackendName } from '@glulam/engine-tfjs';
+import { openTfjsEngine, type BackendName, type TfjsEngineOptions } from '@glulam/engine-tfjs';
 import type { Engine, Precision } from '@glulam/tensors';
 
 /** Backends that the variable GLULAM_TFJS_BACKENDS names (`node,webgpu`): their packages are not dependencies. */
@@ -13,8 +13,12 @@ export const namedBackends = (process.env['GLULAM_TFJS_BACKENDS'] ?? '')
 export function tfjsEngines(): [name: string, open: (precision: Precision) => Promise<Engine>][] {
   if (namedBackends.length === 0)
     console.log('skipped: engine tfjs on node, node-gpu and webgpu: GLULAM_TFJS_BACKENDS names none of them');
-  return (['cpu', 'wasm', ...namedBackends] as const).map((backend) => [
-    `tfjs ${backend}`,
-    (precision) => openTfjsEngine({ backend, precision }),
-  ]);
+  return (['cpu', 'wasm', ...namedBackends] as const).flatMap((backend) => {
+    const of = (name: string, options: TfjsEngineOptions): ReturnType<typeof tfjsEngines>[number] => [
+      `tfjs ${backend}${name}`,
+      (precision) => openTfjsEngine({ backend, precision, ...options }),
+    ];
+    // On TensorFlow cases this short are computed by its operations, unless all is left to programs.
+    return [of('', {}), ...(backend.startsWith('node') ? [of(', all by programs', { leastProgramRows: 1 })] : [])];
+  });
 }

@@ -1,4 +1,5 @@
 import { testEngine } from '@glulam/testing';
+import type { Precision } from '@glulam/tensors';
 import { describe, expect, it } from 'vitest';
 import { openTfjsEngine, type BackendName } from './open-engine.js';
 
@@ -8,6 +9,9 @@ const others = (process.env['GLULAM_TFJS_BACKENDS'] ?? '').split(',').filter((na
 for (const backend of ['cpu', 'wasm', ...others] as const) {
   const precisions = backend.startsWith('node') ? (['float32', 'bfloat16'] as const) : (['float32'] as const);
   testEngine(`tfjs on ${backend}`, (precision) => openTfjsEngine({ backend, precision }), { precisions });
+  if (!backend.startsWith('node')) continue;
+  const open = (precision: Precision) => openTfjsEngine({ backend, precision, leastProgramRows: 1 });
+  testEngine(`tfjs on ${backend}, all by programs`, open, { precisions });
 }
 if (others.length === 0) {
   describe.skip('engine tfjs on node, node-gpu, webgpu: GLULAM_TFJS_BACKENDS names none of them', () => {

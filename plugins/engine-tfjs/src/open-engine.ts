@@ -13,10 +13,17 @@ import type { TfDevice } from './tensorflow/device.js';
 export const backendNames = ['node-gpu', 'node', 'webgpu', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof backendNames)[number];
 
+export const defaultProgramRows = 64;
+
 export interface TfjsEngineOptions {
   readonly backend?: BackendName | 'auto' | undefined;
   /** bfloat16 is TensorFlow's alone: an engine on another backend has the precision float32. */
   readonly precision?: Precision | undefined;
+  /**
+   * Passes of fewer tokens are left to TensorFlow's own operations; for others XLA compiles programs, anew for each number
+   * of tokens in steps of an eighth.
+   */
+  readonly leastProgramRows?: number | undefined;
 }
 
 /**
@@ -26,12 +33,12 @@ export interface TfjsEngineOptions {
  * @throws TensorsError ENGINE_UNAVAILABLE with the reason, and the command that mends it.
  */
 export async function openTfjsEngine(options: TfjsEngineOptions = {}): Promise<Engine> {
-  const { backend = 'auto', precision = 'float32' } = options;
-  if (backend !== 'auto') return openers[backend](precision);
+  const { backend = 'auto', precision = 'float32', leastProgramRows = defaultProgramRows } = options;
+  if (backend !== 'auto') return openers[backend](precision, leastProgramRows);
   const reasons: string[] = [];
   for (const name of backendNames) {
     try {
-      const engine = await openers[name](precision);
+      const engine = await openers[name](precision, leastProgramRows);
       const passed = reasons.map((reason) => reason.split(': ').slice(0, 2).join(': '));
       return Object.assign(engine, { description: [engine.description, ...passed].join('; ') });
     } catch (error) {
@@ -46,7 +53,7 @@ export async function probeBackends(): Promise<EngineProbe[]> {
   const probes: EngineProbe[] = [];
   for (const name of backendNames) {
     try {
-      const engine = await openers[name]('float32');
+      const engine = await openers[name]('float32', Infinity);
       await engine.close();
       probes.push({ name: `tfjs ${name}`, loads: true, details: engine.description });
     } catch (error) {
@@ -68,9 +75,9 @@ const onKernels = <Data>(device: Device<Data>): Engine =>
 const onTensorflow = (device: TfDevice, precision: Precision): Engine =>
   createEngine(device, precision, (workshop, engine) => createTfFused(device, workshop, engine));
 
-const openers: Readonly<Record<BackendName, (precision: Precision) => Promise<Engine>>> = {
-  'node-gpu': async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node-gpu'), precision),
-  node: async (precision) => onTensorflow(openTensorflow('@tensorflow/tfjs-node'), precision),
+const openers: Readonly<Record<BackendName, (precision: Precision, leastProgramRows: number) => Promise<Engine>>> = {
+  'node-gpu': async (precision, rows) => onTensorflow(openTensorflow('@tensorflow/tfjs-node-gpu', rows), precision),
+  node: async (precision, rows) => onTensorflow(openTensorflow('@tensorflow/tfjs-node', rows), precision),
   webgpu: async () => onKernels(await openWebgpu()),
   wasm: async () => onKernels(await openWasm()),
   cpu: async () => onKernels(await openCpu()),

@@ -2,7 +2,7 @@ import type { PlanningEngine, Precision } from '@glulam/tensors';
 import { wasmLimit } from '../backends/wasm.js';
 import { createEngine } from '../engine.js';
 import { embedding } from '../embedding.js';
-import type { BackendName } from '../open-engine.js';
+import { defaultProgramRows, type BackendName } from '../open-engine.js';
 import { createTfDevice } from '../tensorflow/device.js';
 import { createTfFused } from '../tensorflow/fused.js';
 import { createCounter } from './counter.js';
@@ -20,7 +20,7 @@ export function planTfjsEngine(backend: BackendName, precision: Precision): Plan
 
   function planTensorflow() {
     const binding = createPlanningBinding(tensors, weights, (bytes) => (mapped += bytes));
-    const device = createTfDevice(binding, description, planningHost);
+    const device = createTfDevice(binding, description, { host: planningHost, leastProgramRows: defaultProgramRows });
     return createEngine(device, precision, (workshop, on) => createTfFused(device, workshop, on));
   }
   function planKernels() {

@@ -1,4 +1,4 @@
-import { broadcastShapes, matmulSizes, sizeOf, type Shape } from '@glulam/tensors';
+import { broadcastShapes, matmulSizes, sameShape, sizeOf, type Shape } from '@glulam/tensors';
 import { tfTypes, type Attribute, type Binding, type TfTensor } from '../tensorflow/binding.js';
 import type { Counter } from './counter.js';
 
@@ -38,6 +38,7 @@ const sharing = new Set(['Reshape', 'Identity', 'Bitcast']);
 export function createPlanningBinding(tensors: Counter, weights: Counter, map: (bytes: number) => void): Binding {
   const entries = new Map<number, Entry>();
   let next = 0;
+  let scratch = 0;
 
   const insert = (shape: Shape, dtype: number, buffer: Buffer, values?: readonly number[]): Entry => {
     if (buffer.handles === 0) buffer.owner?.take(buffer.bytes);
@@ -65,6 +66,7 @@ export function createPlanningBinding(tensors: Counter, weights: Counter, map: (
     },
     isUsingGpuDevice: () => false,
     getNumOfTensors: () => entries.size,
+    noteScratch: (bytes) => (scratch = bytes),
     executeOp(name, attributes, ids, outputs) {
       const inputs = ids.map((id) => entries.get(id)!);
       if (name === 'ImmutableConst') {
@@ -78,9 +80,15 @@ export function createPlanningBinding(tensors: Counter, weights: Counter, map: (
         const owner = inPlace ? undefined : weights;
         return [insert([size], tfTypes.uint8, { bytes: size, owner, handles: 0 })];
       }
+      if (name === 'XlaCallModule') {
+        const results = programResults(attributes).map(({ shape, dtype }) => fresh(shape, dtype));
+        tensors.scratch(scratch);
+        return results;
+      }
+      const shares = sharing.has(name) || (name === 'Slice' && takesFirstRows(inputs));
       return Array.from({ length: outputs }, (_, i) => {
         const { shape, dtype } = resultOf(name, attributes, inputs, i);
-        return sharing.has(name) ? insert(shape, dtype, inputs[0]!.buffer) : fresh(shape, dtype);
+        return shares ? insert(shape, dtype, inputs[0]!.buffer) : fresh(shape, dtype);
       });
     },
   };
@@ -88,6 +96,21 @@ export function createPlanningBinding(tensors: Counter, weights: Counter, map: (
 
 const attributeOf = (attributes: readonly Attribute[], name: string): unknown =>
   attributes.find((attribute) => attribute.name === name)?.value;
+
+/** Of tensor, start and size: such a slice lies in the tensor's buffer. */
+const takesFirstRows = ([x, start, size]: readonly Entry[]): boolean =>
+  start!.values!.every((at) => at === 0) && sameShape(x!.shape.slice(1), size!.values!.slice(1));
+
+/** Types, and shapes one after the other, each behind its number of dimensions. */
+function programResults(attributes: readonly Attribute[]): { readonly shape: Shape; readonly dtype: number }[] {
+  const [types, shapes] = ['Tout', 'Sout'].map((name) => attributeOf(attributes, name)) as [number[], number[]];
+  let at = 0;
+  return types.map((dtype) => {
+    const shape = shapes.slice(at + 1, at + 1 + shapes[at]!);
+    at += 1 + shape.length;
+    return { shape, dtype };
+  });
+}
 
 const sizeOfLong = ([low, high]: readonly number[]): number => (low! >>> 0) + high! * 2 ** 32;
 
@@ -157,6 +180,9 @@ function resultOf(
       return { shape: [z.values![0]!, ...x.shape.slice(1)], dtype: x.dtype };
     case 'ArgMax':
       return { shape: x.shape.slice(0, -1), dtype: tfTypes.int32 };
+    case 'L2Loss':
+    case 'AddN':
+      return { shape: [], dtype: x.dtype };
     case 'GatherNd':
       return { shape: [y.shape[0]!, ...x.shape.slice(y.shape[1])], dtype: x.dtype };
     case 'Neg':

@@ -3,6 +3,7 @@ import { blocksOf, hidden, type Block } from './attention-blocks.js';
 import { bfloat16Parts } from './bfloat16-parts.js';
 import { tfTypes, type TfTensor } from './binding.js';
 import { tfTypeOf, type Bench } from './fused.js';
+import type { TfOperations } from './operations.js';
 
 /**
  * Masks of all blocks are parts of one: what a query sees depends on its distance alone. A row a query and head of a
@@ -40,6 +41,21 @@ interface BlockGradients {
   readonly dQueries: readonly TfTensor[];
 }
 
+/** Parts at their rows; rows that no part covers are 0, what lies on one another is summed. */
+export function assemble(
+  ops: TfOperations,
+  parts: readonly TfTensor[],
+  starts: readonly number[],
+  rows: number,
+): TfTensor {
+  if (parts.length === 1 && parts[0]!.shape[0] === rows) return parts[0]!;
+  const all = parts.length === 1 ? parts[0]! : ops.concatenate(parts, 0);
+  const places = parts.flatMap((part, i) => Array.from({ length: part.shape[0]! }, (_, row) => starts[i]! + row));
+  if (places.length === rows && places.every((place, row) => place === row)) return all;
+  const [indices, count] = [ops.ints(Int32Array.from(places), [places.length]), ops.integer(rows)];
+  return ops.run('UnsortedSegmentSum', [all, indices, count]);
+}
+
 /**
  * Grouped-query attention, a segment after the other, each in blocks of queries: heads that share keys are one matrix.
  * Forward is float32 between its inputs and its output. Backward computes again what softmax gave, since that is the
@@ -69,15 +85,6 @@ export function attention(bench: Bench): FusedOperations['attention'] {
   /** Rows [start, start + length) of each matrix. */
   const rowsOf = (x: TfTensor, start: number, length: number): TfTensor =>
     length === x.shape[1] ? x : slice(x, [0, start, 0], [x.shape[0]!, length, x.shape[2]!]);
-  /** Parts at their rows; rows that no part covers are 0, what lies on one another is summed. */
-  const assemble = (parts: readonly TfTensor[], starts: readonly number[], rows: number): TfTensor => {
-    const all = concatenate(parts, 0);
-    const places = parts.flatMap((part, i) => Array.from({ length: part.shape[0]! }, (_, row) => starts[i]! + row));
-    if (places.length === rows && places.every((place, row) => place === row)) return all;
-    const [indices, count] = [ops.ints(Int32Array.from(places), [places.length]), ops.integer(rows)];
-    return ops.run('UnsortedSegmentSum', [all, indices, count]);
-  };
-
   /** All in one type, the keys, which are fewest, times the scale. */
   const inputsOf = (q: Tensor, k: Tensor, v: Tensor, scale: number, type: number): Inputs => {
     const keys = cast(mul(wide(k), ops.scalar(scale)), type);
@@ -227,6 +234,7 @@ export function attention(bench: Bench): FusedOperations['attention'] {
         return [0, 1, 2].map((i) => {
           const starts = segments.map(({ queryStart, keyStart }) => (i === 0 ? queryStart : keyStart));
           return assemble(
+            ops,
             parts.map((part) => part[i]!),
             starts,
             shapes[i]!.shape[0]!,

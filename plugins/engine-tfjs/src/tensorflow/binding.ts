@@ -14,6 +14,8 @@ export interface Binding {
   executeOp(name: string, attributes: readonly Attribute[], inputs: readonly number[], outputs: number): TfTensor[];
   isUsingGpuDevice(): boolean;
   getNumOfTensors(): number;
+  /** A plan's alone: the next operation takes so many bytes beside its inputs and results. */
+  noteScratch?(bytes: number): void;
 }
 
 /** An attribute of an operation; `type` and types of elements are numbered as TensorFlow's C headers do. */
@@ -28,6 +30,8 @@ export interface TfTensor {
   readonly id: number;
   readonly shape: readonly number[];
   readonly dtype: number;
+  /** What this is the first rows of, and is freed with: see `firstRows` of the operations. */
+  readonly padded?: TfTensor;
 }
 
 /** tensorflow/c/tf_datatype.h */

@@ -4,6 +4,7 @@ import { host as realHost, type Host } from '../host.js';
 import { tfTypes, type Binding, type TfTensor } from './binding.js';
 import { createFileWeights } from './file-weights.js';
 import { attribute, createTfOperations, type TfOperations } from './operations.js';
+import { createXla, type Xla } from './xla/xla.js';
 
 /** What an engine's storage is here: a tensor, and the same values in other shapes once these were asked for. */
 export interface TfData {
@@ -13,6 +14,8 @@ export interface TfData {
 
 export interface TfDevice extends Device<TfData> {
   readonly ops: TfOperations;
+  /** undefined where this TensorFlow or its addon does not serve for it. */
+  readonly xla: Xla | undefined;
   /** The operand's tensor, in its shape. */
   tensorOf(x: Operand<TfData>): TfTensor;
   /** What `body` computes; all else that it made is freed. */
@@ -39,11 +42,16 @@ const binaryNames: Readonly<Record<BinaryOperation, string>> = {
 };
 
 /** TensorFlow by the addon of tfjs-node: bfloat16 is a type of its own, and weights lie in their mapped files. */
-export function createTfDevice(binding: Binding, description: string, host: Host = realHost): TfDevice {
+export function createTfDevice(
+  binding: Binding,
+  description: string,
+  { host = realHost, leastProgramRows }: { readonly host?: Host; readonly leastProgramRows: number },
+): TfDevice {
   const ops = createTfOperations(binding);
   const { run, arena, scalar } = ops;
   const live = new Set<TfData>();
   const weights = createFileWeights(ops, host);
+  const xla = createXla(ops, leastProgramRows);
 
   const keep = (tensor: TfTensor): TfData => {
     // A weight may be loaded, and kept, while something else is computed.
@@ -57,7 +65,8 @@ export function createTfDevice(binding: Binding, description: string, host: Host
     for (const tensor of [data.tensor, ...data.views]) ops.free(tensor);
   };
   const tensorOf = ({ data, shape }: Operand<TfData>): TfTensor => {
-    const found = [data.tensor, ...data.views].find((tensor) => sameShape(tensor.shape, shape));
+    if (sameShape(data.tensor.shape, shape)) return data.tensor;
+    const found = data.views.find((tensor) => sameShape(tensor.shape, shape));
     if (found !== undefined) return found;
     // Outside of any arena: it lives as long as the data. TensorFlow shares the values.
     const [view] = ops.binding.executeOp('Reshape', [], [data.tensor.id, ops.list(shape).id], 1);
@@ -71,10 +80,14 @@ export function createTfDevice(binding: Binding, description: string, host: Host
 
   return {
     ops,
+    xla,
     tensorOf,
     compute,
     computeMany,
-    description,
+    description:
+      xla === undefined
+        ? `${description}, without XLA; npx glulam-tfjs setup builds an addon that has it`
+        : description,
     host,
     bytesPerElement: { float32: 4, bfloat16: 2, int32: 4 },
     upload,
@@ -107,7 +120,12 @@ export function createTfDevice(binding: Binding, description: string, host: Host
     unary: (operation, x) => compute(() => run(unaryNames[operation], [tensorOf(x)])),
     binary: (operation, a, b) =>
       compute(() => {
-        const result = run(binaryNames[operation], [tensorOf(a), tensorOf(b)]);
+        const [left, right] = [tensorOf(a), tensorOf(b)];
+        const bothPadded = left.padded !== undefined && sameShape(left.padded.shape, right.padded?.shape ?? []);
+        if (operation === 'add' && bothPadded) {
+          return ops.firstRows(ops.add(left.padded, right.padded!), a.shape[0]!);
+        }
+        const result = run(binaryNames[operation], [left, right]);
         return operation === 'greaterEqual' ? ops.cast(result, tfTypes.float32) : result;
       }),
     affine: (x, factor, offset) =>

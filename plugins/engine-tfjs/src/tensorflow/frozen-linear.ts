@@ -1,4 +1,13 @@
-import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
+import {
+  scope,
+  sizeOf,
+  type FrozenLinearOptions,
+  type FrozenWeight,
+  type FusedOperations,
+  type Shape,
+  type Tensor,
+} from '@glulam/tensors';
+import type { Host } from '../host.js';
 import { bfloat16Parts } from './bfloat16-parts.js';
 import { tfTypes, type TfTensor } from './binding.js';
 import { tfTypeOf, type Bench } from './fused.js';
@@ -24,6 +33,18 @@ export function exact({ ops, workshop }: Bench, x: TfTensor): TfTensor {
   return ops.cast(ops.cast(x, tfTypeOf(workshop.precision)), float32);
 }
 
+/** Inverted dropout: 0, or what keeps the mean. Backward draws it again instead of keeping it. */
+export function dropoutMask(
+  host: Host,
+  shape: Shape,
+  dropout: FrozenLinearOptions['dropout'],
+): Float32Array | undefined {
+  if (dropout === undefined || dropout.rate === 0) return undefined;
+  const { rate, key } = dropout;
+  const [factor, least] = [1 / (1 - rate), Math.fround(rate)];
+  return host.uniforms(sizeOf(shape), key).map((value) => (value >= least ? factor : 0));
+}
+
 /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias; all but the product with W is float32. */
 export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
   const { ops, of, wide, make, makeMany } = bench;
@@ -31,14 +52,9 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
   const { mul, add, matmul, cast, scalar } = ops;
   const name = 'frozenLinear';
 
-  /** Inverted dropout; backward draws the mask again instead of keeping it. */
   const dropped = (x: TfTensor, dropout: FrozenLinearOptions['dropout']): TfTensor => {
-    if (dropout === undefined || dropout.rate === 0) return x;
-    const { rate, key } = dropout;
-    const [factor, least] = [1 / (1 - rate), Math.fround(rate)];
-    const size = x.shape.reduce((product, length) => product * length, 1);
-    const mask = bench.workshop.device.host.uniforms(size, key).map((value) => (value >= least ? factor : 0));
-    return mul(x, ops.floats(mask, x.shape));
+    const mask = dropoutMask(bench.workshop.device.host, x.shape, dropout);
+    return mask === undefined ? x : mul(x, ops.floats(mask, x.shape));
   };
   /** As float32, and kept: several products read the same input, one after the other. */
   const wideInput = (x: Tensor): TfTensor =>

@@ -1,4 +1,14 @@
-import type { DType, Engine, FrozenWeight, FusedOperations, Shape, Tensor } from '@glulam/tensors';
+import type {
+  AttentionOptions,
+  DType,
+  Engine,
+  FrozenWeight,
+  Fused,
+  FusedOperations,
+  Named,
+  Shape,
+  Tensor,
+} from '@glulam/tensors';
 import { embedding } from '../embedding.js';
 import type { Result, Workshop } from '../engine.js';
 import { adamW } from './adam-w.js';
@@ -7,8 +17,14 @@ import { tfTypes, type TfTensor } from './binding.js';
 import type { TfData, TfDevice } from './device.js';
 import { frozenLinear } from './frozen-linear.js';
 import type { TfOperations } from './operations.js';
+import { attribute } from './operations.js';
 import { rmsNorm, rope, swiglu } from './pointwise.js';
+import { stacks } from './stacks.js';
 import { tokenLosses } from './token-losses.js';
+import { attentionProgram, attentionTakes } from './xla/attention.js';
+import { frozenLinearProgram } from './xla/frozen-linear.js';
+import { rmsNormProgram, ropeProgram, swigluProgram } from './xla/pointwise.js';
+import type { Xla } from './xla/xla.js';
 
 /** What the named operations are written with: TensorFlow's operations, and the engine's tensors as TensorFlow's. */
 export interface Bench {
@@ -33,7 +49,7 @@ export const tfTypeOf = (dtype: DType): number => (dtype === 'bfloat16' ? tfType
 
 /** The named operations that are faster here than their compositions. */
 export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engine: Engine): Partial<FusedOperations> {
-  const { ops } = device;
+  const { ops, xla } = device;
   const of = (x: Tensor): TfTensor => device.tensorOf(workshop.operand(x));
   const slots = new Map<string, { readonly key: readonly unknown[]; readonly data: readonly TfData[] }>();
   const bench: Bench = {
@@ -56,14 +72,66 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
     },
     renew: (operation, targets, body) => workshop.renew(operation, targets, () => device.computeMany(body)),
   };
-  return {
-    embedding: embedding(workshop),
+  const operations = {
     frozenLinear: frozenLinear(bench),
-    tokenLosses: tokenLosses(bench),
+    tokenLosses: tokenLosses(bench, xla),
     attention: attention(bench),
     swiglu: swiglu(bench),
     rmsNorm: rmsNorm(bench),
     rope: rope(bench),
-    adamW: adamW(bench),
   };
+  const programs = xla && {
+    frozenLinear: byRows(xla, operations.frozenLinear, frozenLinearProgram(bench, xla)),
+    swiglu: byRows(xla, operations.swiglu, swigluProgram(bench, xla)),
+    rmsNorm: byRows(xla, operations.rmsNorm, rmsNormProgram(bench, xla)),
+    rope: byRows(xla, operations.rope, ropeProgram(bench, xla)),
+    attention: bySegments(xla, operations.attention, attentionProgram(bench, xla)),
+  };
+  return {
+    embedding: embedding(workshop),
+    adamW: adamW(bench, xla),
+    sumOfSquares: sumOfSquares(bench),
+    ...operations,
+    ...programs,
+  };
+}
+
+/** The program where there are rows enough for it. */
+function byRows<Inputs extends Named, Options>(
+  xla: Xla,
+  operations: Fused<Inputs, Options>,
+  program: Fused<Inputs, Options>,
+): Fused<Inputs, Options> {
+  const of = (rows: Tensor): Fused<Inputs, Options> => (xla.takes(rows.shape[0]!) ? program : operations);
+  return {
+    forward: (inputs, options, keep) => of(Object.values(inputs)[0]!).forward(inputs, options, keep),
+    backward: (saved, gradient, options, needs) => of(gradient).backward(saved, gradient, options, needs),
+  };
+}
+
+/** The same of attention, by the sequences. */
+function bySegments(
+  xla: Xla,
+  operations: FusedOperations['attention'],
+  program: FusedOperations['attention'],
+): FusedOperations['attention'] {
+  const of = ({ segments }: AttentionOptions): FusedOperations['attention'] =>
+    attentionTakes(xla, segments) ? program : operations;
+  return {
+    forward: (inputs, options, keep) => of(options).forward(inputs, options, keep),
+    backward: (saved, gradient, options, needs) => of(options).backward(saved, gradient, options, needs),
+  };
+}
+
+/** An operation for each stack of tensors, and one for all stacks. */
+function sumOfSquares({ ops, of, make }: Bench): FusedOperations['sumOfSquares'] {
+  return (tensors) =>
+    make('sumOfSquares', [], 'float32', () => {
+      if (tensors.length === 0) return ops.run('Fill', [ops.list([]), ops.scalar(0)]);
+      const halves = stacks(tensors, (x) => x).map((stack) =>
+        ops.run('L2Loss', [stack.length === 1 ? of(stack[0]!) : ops.concatenate(stack.map(of), 0)]),
+      );
+      const attributes = [attribute('N', 'int', halves.length), attribute('T', 'type', tfTypes.float32)];
+      return ops.mul(ops.run('AddN', halves, ...attributes), ops.scalar(2));
+    });
 }

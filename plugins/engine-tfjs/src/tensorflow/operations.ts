@@ -38,6 +38,11 @@ export interface TfOperations {
   reshape(x: TfTensor, shape: Shape): TfTensor;
   transpose(x: TfTensor, permutation: readonly number[]): TfTensor;
   slice(x: TfTensor, start: Shape, size: Shape): TfTensor;
+  /**
+   * The first rows of what a program computed for more of them, without a copy: the whole is known by `padded`, to go into the
+   * next program as it is, and freed with its rows.
+   */
+  firstRows(x: TfTensor, rows: number): TfTensor;
   concatenate(parts: readonly TfTensor[], axis: number): TfTensor;
   /** Along the first axis, into parts of these lengths. */
   split(x: TfTensor, lengths: readonly number[]): TfTensor[];
@@ -106,14 +111,17 @@ export function createTfOperations(binding: Binding): TfOperations {
         arenas.pop();
         for (const tensor of made) {
           if (kept.has(tensor)) noted(tensor);
-          else binding.deleteTensor(tensor.id);
+          else ops.free(tensor);
         }
       }
     },
     detach(tensor) {
       for (const made of arenas) made.delete(tensor);
     },
-    free: ({ id }) => binding.deleteTensor(id),
+    free({ id, padded }) {
+      binding.deleteTensor(id);
+      if (padded !== undefined) binding.deleteTensor(padded.id);
+    },
     close() {
       for (const { id } of constants.values()) binding.deleteTensor(id);
       constants.clear();
@@ -127,6 +135,13 @@ export function createTfOperations(binding: Binding): TfOperations {
     reshape: (x, shape) => (sameShape(x.shape, shape) ? x : ops.run('Reshape', [x, ops.list(shape)])),
     transpose: (x, permutation) => ops.run('Transpose', [x, ops.list(permutation)]),
     slice: (x, start, size) => ops.run('Slice', [x, ops.list(start), ops.list(size)]),
+    firstRows(x, rows) {
+      const start = ops.list(x.shape.map(() => 0));
+      const size = ops.list(x.shape.with(0, rows));
+      const [part] = binding.executeOp('Slice', [], [x.id, start.id, size.id], 1);
+      ops.detach(x);
+      return noted({ ...part!, padded: x });
+    },
     concatenate(parts, axis) {
       // A list's type is not taken from its tensors, and one tensor is no list.
       if (parts.length === 1) return ops.run('Identity', parts);

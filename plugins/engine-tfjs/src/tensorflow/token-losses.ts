@@ -2,6 +2,8 @@ import { scope, TensorsError, type FusedOperations, type Tensor } from '@glulam/
 import { tfTypes, type TfTensor } from './binding.js';
 import type { Bench } from './fused.js';
 import { exact, frozenProduct } from './frozen-linear.js';
+import { lossesProgram } from './xla/token-losses.js';
+import type { Xla } from './xla/xla.js';
 
 /** Rows of logits that exist at a time. */
 const chunkRows = 256;
@@ -10,7 +12,7 @@ const chunkRows = 256;
  * Only rows with a label are computed, some at a time, and the gradient to x at once with them: [tokens, vocabulary]
  * never exists whole.
  */
-export function tokenLosses(bench: Bench): FusedOperations['tokenLosses'] {
+export function tokenLosses(bench: Bench, xla: Xla | undefined): FusedOperations['tokenLosses'] {
   const { ops, of, make, makeMany } = bench;
   const { float32 } = tfTypes;
   const name = 'tokenLosses';
@@ -51,11 +53,16 @@ export function tokenLosses(bench: Bench): FusedOperations['tokenLosses'] {
       const rows = Int32Array.from(labels.keys()).filter((row) => labels[row]! >= 0);
       return scope(() => {
         if (rows.length === 0) return { output: bench.engine.full([tokens], 0), saved: {} };
-        // Widened once for all chunks.
-        const head =
-          bench.workshop.precision === 'float32'
+        const { precision } = bench.workshop;
+        const program = xla?.takes(rows.length) === true ? xla : undefined;
+        // Widened once for all chunks; a program multiplies bfloat16 as it is.
+        const widened =
+          precision === 'float32'
             ? bench.engine.readWeight(weight, 0, vocabulary)
-            : make(name, weight.shape, 'float32', () => exact(bench, bench.weight(weight)));
+            : program === undefined
+              ? make(name, weight.shape, 'float32', () => exact(bench, bench.weight(weight)))
+              : undefined;
+        const head = (): TfTensor => (widened === undefined ? bench.weight(weight) : of(widened));
         const losses: Tensor[] = [];
         const gradients: Tensor[] = [];
         for (let start = 0; start < rows.length; start += chunkRows) {
@@ -66,11 +73,26 @@ export function tokenLosses(bench: Bench): FusedOperations['tokenLosses'] {
             ...(keep ? [{ shape: [count, hidden], dtype: 'float32' as const }] : []),
           ];
           const [loss, dRows] = makeMany(name, results, () => {
+            if (program !== undefined) {
+              const chosen = gather(of(x), ops.ints(some, [count]));
+              const own = ops.ints(
+                Int32Array.from(some, (row) => labels[row]!),
+                [count],
+              );
+              const inputs = {
+                rows: chosen,
+                head: head(),
+                labels: own,
+                headOfLabels: gather(head(), own),
+                ones: ops.floats(new Float32Array(count).fill(1), [count]),
+              };
+              return lossesProgram(program, precision, inputs, keep);
+            }
             const ofLabels = Array.from(some, (row, i) => [i, labels[row]!]);
             const places = ops.ints(Int32Array.from(ofLabels.flat()), [count, 2]);
             const [each, shares] = ops.arena(() => {
               const chosen = gather(of(x), ops.ints(some, [count]));
-              return lossesOf(ops.matmul(exact(bench, chosen), of(head), false, true), places);
+              return lossesOf(ops.matmul(exact(bench, chosen), head(), false, true), places);
             });
             if (!keep) return [each];
             // Of each label's share 1 is taken: the gradient to the logits.
