@@ -166,7 +166,8 @@ for (const { name, loads, details } of await probeBackends()) {
   // Plain JavaScript would take minutes for a step.
   const seq = backend === 'cpu' ? '16' : values.seq;
   const onTensorflow = backend.startsWith('node');
-  const steps = onTensorflow ? '5' : '2';
+  // TensorFlow's programs are compiled in the first step, and JavaScript's hot functions within the next ones.
+  const steps = onTensorflow ? '20' : '2';
   const note = seq === values.seq ? '' : `   (${seq} tokens)`;
   for (const dtype of onTensorflow ? ['bfloat16', 'float32'] : ['float32']) {
     const result = measureEngine(['--engine', backend, '--dtype', dtype, '--seq', seq, '--steps', steps]);

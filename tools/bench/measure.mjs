@@ -1,5 +1,6 @@
 // Measures Glulam on one checkpoint, in a process of its own; prints one JSON line with the fields of peft_bench.py.
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
@@ -78,10 +79,28 @@ const ownProducts = () => {
   const plain = [engine.random([seq, inputs], [0, 0, 0, 3]), engine.random([inputs, outputs], [0, 0, 0, 4])];
   return [
     { rates: [], run: () => decoder.ops.frozenLinear(operand, projection, {}, engine.precision) },
+    { rates: [], run: () => decoder.ops.frozenLinear(operand, projection, {}, 'float32') },
     { rates: [], run: () => engine.matmul(...plain) },
   ];
 };
-const products = values.products ? ownProducts() : [];
+/** TensorFlow's own product of bfloat16 values, by the addon that the engine has loaded. */
+const tensorflowProduct = () => {
+  const addon = createRequire(import.meta.url)(`@tensorflow/tfjs-${values.engine}/lib/napi-v8/tfjs_binding.node`);
+  const [float32, bfloat16, flag, type] = [1, 14, 3, 4];
+  const operand = (shape) => {
+    const wide = addon.createTensor(shape, float32, uniforms(shape[0] * shape[1], [0, 0, 0, 5]));
+    return addon.executeOp('Cast', [{ name: 'DstT', type, value: bfloat16 }], [wide], 1)[0].id;
+  };
+  const operands = [operand([seq, inputs]), operand([outputs, inputs])];
+  const attributes = [{ name: 'transpose_b', type: flag, value: true }];
+  const run = () => {
+    const [{ id }] = addon.executeOp('MatMul', attributes, operands, 1);
+    return { release: () => addon.deleteTensor(id) };
+  };
+  return { rates: [], run };
+};
+const isTensorflow = values.engine.startsWith('node') && values.dtype === 'bfloat16';
+const products = values.products ? [...ownProducts(), ...(isTensorflow ? [tensorflowProduct()] : [])] : [];
 const measureProducts = async () => {
   for (let round = 0; round < 5; round++) {
     for (const { rates, run } of products) {
