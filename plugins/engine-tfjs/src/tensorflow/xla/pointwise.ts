@@ -22,7 +22,7 @@ export function rmsNormProgram({ of, makeMany }: Bench, xla: Xla): FusedOperatio
             [perRow(of(x)), whole(of(weight))],
             (p, [input, weight]) => {
               const x = p.convert(input!, 'f32');
-              const meanSquare = p.mul(p.reduce('add', p.mul(x, x), 1), 1 / width);
+              const meanSquare = p.mul(p.sumOfRows(p.mul(x, x)), 1 / width);
               const r = p.unary('rsqrt', p.add(meanSquare, epsilon));
               const y = p.mul(p.mul(x, p.spread(r, [0], x.shape)), p.spread(weight!, [1], x.shape));
               return [perRow(p.convert(y, elementOf(tfTypeOf(type)))), perRow(p.reshape(r, [x.shape[0]!, 1]))];
@@ -51,7 +51,7 @@ export function rmsNormProgram({ of, makeMany }: Bench, xla: Xla): FusedOperatio
               const normal = p.mul(x, p.spread(r, [0], shape));
               const scaled = p.mul(dy!, p.spread(weight!, [1], shape));
               // dx = r (g - n mean(g n)), with g = dy w and n = x r
-              const mean = p.mul(p.reduce('add', p.mul(scaled, normal), 1), -1 / width);
+              const mean = p.mul(p.sumOfRows(p.mul(scaled, normal)), -1 / width);
               const along = p.mul(normal, p.spread(mean, [0], shape));
               const dx = p.mul(p.add(scaled, along), p.spread(r, [0], shape));
               return [perRow(dx), ...(needsWeight ? [whole(p.reduce('add', p.mul(dy!, normal), 0))] : [])];

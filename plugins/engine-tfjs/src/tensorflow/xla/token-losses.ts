@@ -40,8 +40,8 @@ export function lossesProgram(
     const largest = p.reduce('maximum', logits, 1);
     const below = p.binary('subtract', logits, p.spread(largest, [0], shape));
     const powers = p.unary('exponential', below);
-    const sum = p.reduce('add', powers, 1);
-    const ofLabel = p.reduce('add', p.mul(p.convert(x, 'f32'), p.convert(own, 'f32')), 1);
+    const sum = p.sumOfRows(powers);
+    const ofLabel = p.sumOfRows(p.mul(p.convert(x, 'f32'), p.convert(own, 'f32')));
     const losses = p.binary('subtract', p.add(largest, p.unary('log', sum)), ofLabel);
     if (!keep) return [perRow(losses)];
     const isLabel = p.compare('EQ', p.places(shape, 1), p.spread(label, [0], shape));
