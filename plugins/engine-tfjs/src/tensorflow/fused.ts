@@ -81,10 +81,10 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
     rope: rope(bench),
   };
   const programs = xla && {
-    frozenLinear: byRows(xla, operations.frozenLinear, frozenLinearProgram(bench, xla)),
-    swiglu: byRows(xla, operations.swiglu, swigluProgram(bench, xla)),
-    rmsNorm: byRows(xla, operations.rmsNorm, rmsNormProgram(bench, xla)),
-    rope: byRows(xla, operations.rope, ropeProgram(bench, xla)),
+    frozenLinear: byRows(xla, ({ x }) => x, operations.frozenLinear, frozenLinearProgram(bench, xla)),
+    swiglu: byRows(xla, ({ gate }) => gate, operations.swiglu, swigluProgram(bench, xla)),
+    rmsNorm: byRows(xla, ({ x }) => x, operations.rmsNorm, rmsNormProgram(bench, xla)),
+    rope: byRows(xla, ({ x }) => x, operations.rope, ropeProgram(bench, xla)),
     attention: bySegments(xla, operations.attention, attentionProgram(bench, xla)),
   };
   return {
@@ -96,15 +96,16 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
   };
 }
 
-/** The program where there are rows enough for it. */
+/** The program where there are rows enough for it; the gradient has as many as the input. */
 function byRows<Inputs extends Named, Options>(
   xla: Xla,
+  inputOf: (inputs: Inputs) => Tensor,
   operations: Fused<Inputs, Options>,
   program: Fused<Inputs, Options>,
 ): Fused<Inputs, Options> {
   const of = (rows: Tensor): Fused<Inputs, Options> => (xla.takes(rows.shape[0]!) ? program : operations);
   return {
-    forward: (inputs, options, keep) => of(Object.values(inputs)[0]!).forward(inputs, options, keep),
+    forward: (inputs, options, keep) => of(inputOf(inputs)).forward(inputs, options, keep),
     backward: (saved, gradient, options, needs) => of(gradient).backward(saved, gradient, options, needs),
   };
 }

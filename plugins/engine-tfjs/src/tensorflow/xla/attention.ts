@@ -28,7 +28,8 @@ export function attentionTakes(xla: Xla, segments: readonly Segment[]): boolean 
 
 /**
  * Attention of each sequence to itself, in blocks of queries, heads that share keys as one matrix. Products are of what q, k
- * and v are kept in, with float32 results; but forward shares are multiplied with values in float32.
+ * and v are kept in, with float32 results, and backward shares and the gradients of scores are rounded to it; but forward
+ * shares are multiplied with values in float32.
  */
 export function attentionProgram(bench: Bench, xla: Xla): FusedOperations['attention'] {
   const { ops, of, makeMany } = bench;
@@ -199,8 +200,9 @@ export function attentionProgram(bench: Bench, xla: Xla): FusedOperations['atten
       const gradients = makeMany(name, results, () => {
         const { segments } = options;
         const parts = segments.map(({ queryStart, keyStart, queryLength }) => {
-          const sequence = [q!, k!, v!, output!, logSums!, gradient].map((x) =>
-            rowsOf(of(x), x === k || x === v ? keyStart : queryStart, queryLength),
+          // k and v are the second and the third.
+          const sequence = [q!, k!, v!, output!, logSums!, gradient].map((x, i) =>
+            rowsOf(of(x), i === 1 || i === 2 ? keyStart : queryStart, queryLength),
           );
           return backward(sequence, options);
         });

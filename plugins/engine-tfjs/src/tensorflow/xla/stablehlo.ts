@@ -32,7 +32,7 @@ export const tfTypeOfElement: Readonly<Record<Element, number>> = {
 };
 const widthOf: Readonly<Record<Element, number>> = { f32: 4, bf16: 2, i32: 4, i1: 1 };
 
-type Unary = 'exponential' | 'log' | 'logistic' | 'negate' | 'rsqrt' | 'sqrt';
+type Unary = 'exponential' | 'log' | 'logistic' | 'rsqrt' | 'sqrt';
 type Binary = 'add' | 'subtract' | 'multiply' | 'divide' | 'maximum' | 'and';
 /** A value, or a number that stands for a tensor filled with it. */
 type Operand = Value | number;
@@ -49,7 +49,7 @@ export interface ProgramBuilder {
   spread(x: Value, axes: readonly number[], shape: Shape): Value;
   /** The axis is gone. */
   reduce(operation: 'add' | 'maximum', x: Value, axis: number): Value;
-  /** Of a matrix, over its last axis, which is gone: a product with ones, at a third of the time that XLA takes to reduce. */
+  /** Over a matrix's last axis, which is gone: a product with ones, at a third of the time that XLA takes to reduce. */
   sumOfRows(x: Value): Value;
   reshape(x: Value, shape: Shape): Value;
   slice(x: Value, axis: number, start: number, end: number): Value;
@@ -134,9 +134,9 @@ export function writeProgram(
       );
     },
     sumOfRows(x) {
-      const outer = x.shape.slice(0, -1);
-      const ones = constant(1, { shape: [...x.shape.slice(0, -2), x.shape.at(-1)!, 1], element: x.element });
-      return builder.reshape(builder.product(x, ones, 'columns', 'rows'), outer);
+      const [rows, columns] = x.shape as [number, number];
+      const ones = constant(1, { shape: [columns, 1], element: x.element });
+      return builder.reshape(builder.product(x, ones, 'columns', 'rows'), [rows]);
     },
     reshape(x, shape) {
       const type = { shape, element: x.element };
