@@ -70,8 +70,8 @@ const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
   epsilon: 1e-8,
   weightDecay: 0.01,
 });
-// The engine's own product, a weight of the MLP as it is multiplied forward and as plain tensors: measured in turn with
-// the steps, so that whatever else the machine does slows both.
+// The engine's own product, a weight of the MLP as it is multiplied forward, its result rounded or not, and as plain tensors:
+// measured in turn with the steps, so that whatever else the machine does slows both.
 const projection = engine.openWeight(checkpoint.files.source('model.layers.0.mlp.gate_proj.weight'));
 const [outputs, inputs] = projection.shape;
 const ownProducts = () => {

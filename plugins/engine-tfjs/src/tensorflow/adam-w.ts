@@ -16,12 +16,10 @@ export function adamW({ ops, of, renew }: Bench, xla: Xla | undefined): FusedOpe
     )) {
       const { learningRate, weightDecay, parameter } = group[0]!;
       const joined = (member: 'parameter' | 'gradient' | 'mean' | 'variance'): TfTensor =>
-        group.length === 1
-          ? of(group[0]![member])
-          : ops.concatenate(
-              group.map((update) => of(update[member])),
-              0,
-            );
+        ops.concatenate(
+          group.map((update) => of(update[member])),
+          0,
+        );
       const lengths = group.map(({ parameter }) => parameter.shape[0]!);
       const parts = (all: TfTensor): readonly TfTensor[] => (group.length === 1 ? [all] : ops.split(all, lengths));
       const targets: Tensor[] = (['mean', 'variance', 'parameter'] as const).flatMap((member) =>

@@ -49,7 +49,7 @@ export function assemble(
   rows: number,
 ): TfTensor {
   if (parts.length === 1 && parts[0]!.shape[0] === rows) return parts[0]!;
-  const all = parts.length === 1 ? parts[0]! : ops.concatenate(parts, 0);
+  const all = ops.concatenate(parts, 0);
   const places = parts.flatMap((part, i) => Array.from({ length: part.shape[0]! }, (_, row) => starts[i]! + row));
   if (places.length === rows && places.every((place, row) => place === row)) return all;
   const [indices, count] = [ops.ints(Int32Array.from(places), [places.length]), ops.integer(rows)];

@@ -1,14 +1,4 @@
-import type {
-  AttentionOptions,
-  DType,
-  Engine,
-  FrozenWeight,
-  Fused,
-  FusedOperations,
-  Named,
-  Shape,
-  Tensor,
-} from '@glulam/tensors';
+import type { DType, Engine, FrozenWeight, Fused, FusedOperations, Named, Shape, Tensor } from '@glulam/tensors';
 import { embedding } from '../embedding.js';
 import type { Result, Workshop } from '../engine.js';
 import { adamW } from './adam-w.js';
@@ -24,7 +14,6 @@ import { tokenLosses } from './token-losses.js';
 import { attentionProgram, attentionTakes } from './xla/attention.js';
 import { frozenLinearProgram } from './xla/frozen-linear.js';
 import { rmsNormProgram, ropeProgram, swigluProgram } from './xla/pointwise.js';
-import type { Xla } from './xla/xla.js';
 
 /** What the named operations are written with: TensorFlow's operations, and the engine's tensors as TensorFlow's. */
 export interface Bench {
@@ -80,12 +69,18 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
     rmsNorm: rmsNorm(bench),
     rope: rope(bench),
   };
+  const byRows = (rows: Tensor): boolean => xla?.takes(rows.shape[0]!) === true;
   const programs = xla && {
-    frozenLinear: byRows(xla, ({ x }) => x, operations.frozenLinear, frozenLinearProgram(bench, xla)),
-    swiglu: byRows(xla, ({ gate }) => gate, operations.swiglu, swigluProgram(bench, xla)),
-    rmsNorm: byRows(xla, ({ x }) => x, operations.rmsNorm, rmsNormProgram(bench, xla)),
-    rope: byRows(xla, ({ x }) => x, operations.rope, ropeProgram(bench, xla)),
-    attention: bySegments(xla, operations.attention, attentionProgram(bench, xla)),
+    frozenLinear: either(operations.frozenLinear, frozenLinearProgram(bench, xla), ({ x }) => x, byRows),
+    swiglu: either(operations.swiglu, swigluProgram(bench, xla), ({ gate }) => gate, byRows),
+    rmsNorm: either(operations.rmsNorm, rmsNormProgram(bench, xla), ({ x }) => x, byRows),
+    rope: either(operations.rope, ropeProgram(bench, xla), ({ x }) => x, byRows),
+    attention: either(
+      operations.attention,
+      attentionProgram(bench, xla),
+      ({ q }) => q,
+      (_, { segments }) => attentionTakes(xla, segments),
+    ),
   };
   return {
     embedding: embedding(workshop),
@@ -96,31 +91,17 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
   };
 }
 
-/** The program where there are rows enough for it; the gradient has as many as the input. */
-function byRows<Inputs extends Named, Options>(
-  xla: Xla,
-  inputOf: (inputs: Inputs) => Tensor,
+/** The program where it takes the input, which has as many rows as the gradient. */
+function either<Inputs extends Named, Options>(
   operations: Fused<Inputs, Options>,
   program: Fused<Inputs, Options>,
+  inputOf: (inputs: Inputs) => Tensor,
+  takes: (rows: Tensor, options: Options) => boolean,
 ): Fused<Inputs, Options> {
-  const of = (rows: Tensor): Fused<Inputs, Options> => (xla.takes(rows.shape[0]!) ? program : operations);
+  const of = (rows: Tensor, options: Options): Fused<Inputs, Options> => (takes(rows, options) ? program : operations);
   return {
-    forward: (inputs, options, keep) => of(inputOf(inputs)).forward(inputs, options, keep),
-    backward: (saved, gradient, options, needs) => of(gradient).backward(saved, gradient, options, needs),
-  };
-}
-
-/** The same of attention, by the sequences. */
-function bySegments(
-  xla: Xla,
-  operations: FusedOperations['attention'],
-  program: FusedOperations['attention'],
-): FusedOperations['attention'] {
-  const of = ({ segments }: AttentionOptions): FusedOperations['attention'] =>
-    attentionTakes(xla, segments) ? program : operations;
-  return {
-    forward: (inputs, options, keep) => of(options).forward(inputs, options, keep),
-    backward: (saved, gradient, options, needs) => of(options).backward(saved, gradient, options, needs),
+    forward: (inputs, options, keep) => of(inputOf(inputs), options).forward(inputs, options, keep),
+    backward: (saved, gradient, options, needs) => of(gradient, options).backward(saved, gradient, options, needs),
   };
 }
 
@@ -129,9 +110,7 @@ function sumOfSquares({ ops, of, make }: Bench): FusedOperations['sumOfSquares']
   return (tensors) =>
     make('sumOfSquares', [], 'float32', () => {
       if (tensors.length === 0) return ops.run('Fill', [ops.list([]), ops.scalar(0)]);
-      const halves = stacks(tensors, (x) => x).map((stack) =>
-        ops.run('L2Loss', [stack.length === 1 ? of(stack[0]!) : ops.concatenate(stack.map(of), 0)]),
-      );
+      const halves = stacks(tensors, (x) => x).map((stack) => ops.run('L2Loss', [ops.concatenate(stack.map(of), 0)]));
       const attributes = [attribute('N', 'int', halves.length), attribute('T', 'type', tfTypes.float32)];
       return ops.mul(ops.run('AddN', halves, ...attributes), ops.scalar(2));
     });

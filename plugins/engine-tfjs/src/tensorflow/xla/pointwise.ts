@@ -3,7 +3,7 @@ import { tfTypeOf, type Bench } from '../fused.js';
 import { elementOf, type ProgramBuilder, type Value } from './stablehlo.js';
 import { perRow, whole, type Xla } from './xla.js';
 
-/** y = x / rms * weight, each way as one pass over x. */
+/** y = x / rms * weight */
 export function rmsNormProgram({ of, makeMany }: Bench, xla: Xla): FusedOperations['rmsNorm'] {
   const name = 'rmsNorm';
   return {

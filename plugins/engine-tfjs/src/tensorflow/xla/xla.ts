@@ -49,9 +49,8 @@ export function paddedRows(rows: number): number {
 /** A program as its operation's attributes. */
 interface Compiled {
   readonly attributes: readonly Attribute[];
-  readonly results: number;
   readonly scratchBytes: number;
-  /** Which results have the rows as their first axis. */
+  /** Of each result, whether it has the rows as its first axis. */
   readonly marks: readonly boolean[];
 }
 
@@ -64,7 +63,11 @@ export function createXla(ops: TfOperations, leastRows: number): Xla | undefined
   const platform = binding.isUsingGpuDevice() ? 'CUDA' : 'CPU';
   const programs = new Map<string, Compiled>();
 
-  const compile = ({ text, results, scratchBytes }: Program, inputs: readonly TfTensor[]): Omit<Compiled, 'marks'> => ({
+  const compile = (
+    { text, results, scratchBytes }: Program,
+    inputs: readonly TfTensor[],
+    marks: readonly boolean[],
+  ): Compiled => ({
     attributes: [
       attribute('version', 'int', 9),
       attribute('module', 'string', text),
@@ -73,15 +76,12 @@ export function createXla(ops: TfOperations, leastRows: number): Xla | undefined
       attribute('Tout', 'int', results.map(({ element }) => tfTypeOfElement[element])),
       attribute('Sout', 'int', results.flatMap(({ shape }) => [shape.length, ...shape])),
     ],
-    results: results.length,
     scratchBytes,
+    marks,
   }); // prettier-ignore
-  const execute = (
-    { attributes, results, scratchBytes }: Omit<Compiled, 'marks'>,
-    inputs: readonly TfTensor[],
-  ): TfTensor[] => {
+  const execute = ({ attributes, scratchBytes, marks }: Compiled, inputs: readonly TfTensor[]): TfTensor[] => {
     binding.noteScratch?.(scratchBytes);
-    return ops.runMany('XlaCallModule', inputs, results, ...attributes);
+    return ops.runMany('XlaCallModule', inputs, marks.length, ...attributes);
   };
   const padded = (x: TfTensor, rows: number): TfTensor => {
     if (x.shape[0] === rows) return x;
@@ -97,7 +97,7 @@ export function createXla(ops: TfOperations, leastRows: number): Xla | undefined
     ]);
     try {
       const x = ops.cast(ops.floats(Float32Array.of(3, 257), [1, 2]), tfTypes.bfloat16);
-      return binding.tensorDataSync(execute(compile(probe, [x]), [x])[0]!.id)[0] === 9 + 256 * 256;
+      return binding.tensorDataSync(execute(compile(probe, [x], [false]), [x])[0]!.id)[0] === 9 + 256 * 256;
     } catch {
       // The binding tells of a missing operation and of attributes that it cannot give by the same kind of error.
       return false;
@@ -126,7 +126,7 @@ export function createXla(ops: TfOperations, leastRows: number): Xla | undefined
           marks = results.map(({ perRow }) => perRow);
           return results.map(({ of }) => of);
         });
-        program = { ...compile(written, tensors), marks };
+        program = compile(written, tensors, marks);
         programs.set(id, program);
       }
       const { marks } = program;
