@@ -1,5 +1,6 @@
 import { openTfjsEngine, type BackendName, type TfjsEngineOptions } from '@glulam/engine-tfjs';
 import type { Engine, Precision } from '@glulam/tensors';
+import { test } from 'vitest';
 
 /** Backends that the variable GLULAM_TFJS_BACKENDS names (`node,webgpu`): their packages are not dependencies. */
 export const namedBackends = (process.env['GLULAM_TFJS_BACKENDS'] ?? '')
@@ -12,7 +13,7 @@ export const namedBackends = (process.env['GLULAM_TFJS_BACKENDS'] ?? '')
  */
 export function tfjsEngines(): [name: string, open: (precision: Precision) => Promise<Engine>][] {
   if (namedBackends.length === 0)
-    console.log('skipped: engine tfjs on node, node-gpu and webgpu: GLULAM_TFJS_BACKENDS names none of them');
+    test('engine tfjs on node, node-gpu, webgpu', ({ skip }) => skip('GLULAM_TFJS_BACKENDS names none of them'));
   return (['cpu', 'wasm', ...namedBackends] as const).flatMap((backend) => {
     const of = (name: string, options: TfjsEngineOptions): ReturnType<typeof tfjsEngines>[number] => [
       `tfjs ${backend}${name}`,

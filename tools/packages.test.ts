@@ -36,10 +36,11 @@ test('tarballs, exports and types of all packages are right', { timeout: 300_000
   expect(await checkPackages(folder, packages)).toEqual([]);
 });
 
-test.skipIf(!(platform in platforms))(
+test(
   "the native engine takes its platform's binary where there is no compiler, and compiles where that does not load",
   { timeout: 600_000 },
-  () => {
+  ({ skip }) => {
+    skip(!(platform in platforms), `no binary is built for ${platform}`);
     expect(checkPrebuilt(tarballsByName(folder, release.packed))).toEqual([]);
   },
 );

@@ -30,7 +30,8 @@ describe('report file', () => {
     expect(attempt).toThrow(/file\/below cannot be written \(.+\); the run goes on without this reporter/);
   });
 
-  test.skipIf(!existsSync('/dev/full'))('no room: the record is refused with the reason', () => {
+  test('no room: the record is refused with the reason', ({ skip }) => {
+    skip(!existsSync('/dev/full'), 'no /dev/full here');
     const full = openReportFile('/dev/full');
     expect(() => full.append(Buffer.from('record'))).toThrow(/dev\/full cannot be written \(ENOSPC/);
     full.close();

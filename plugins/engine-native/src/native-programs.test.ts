@@ -54,7 +54,7 @@ describe.each([
 ])('the C++ test programs under the $name sanitizer', ({ name, flags }) => {
   const why = obstacle(compiler, flags);
   if (why !== undefined) {
-    it.skip(`not run: ${compiler} ${flags[0]}: ${why}`, () => undefined);
+    it('not run', ({ skip }) => skip(`${compiler} ${flags[0]}: ${why}`));
     return;
   }
   const isa = loadAddon().isas[0]!;
@@ -72,7 +72,7 @@ describe('NEON kernels, cross-compiled, under an emulator', () => {
   const [cross, emulator] = ['aarch64-linux-gnu-g++', 'qemu-aarch64'];
   const why = obstacle(cross, ['-static'], [emulator]);
   if (why !== undefined) {
-    it.skip(`not run: ${cross} and ${emulator}: ${why}`, () => undefined);
+    it('not run', ({ skip }) => skip(`${cross} and ${emulator}: ${why}`));
     return;
   }
   beforeAll(() => build('aarch64', ['-static'], cross), 600_000);
