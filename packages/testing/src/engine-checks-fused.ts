@@ -117,6 +117,7 @@ const frozenLinear: EngineCheck[] = (['bfloat16', 'float32', 'float16'] as const
               linearCase(`members ${members.toString(2)}`, type, small, { tokens: 5, rank: 3, members }),
             ),
             linearCase('large', type, large, { tokens: 33, rank: 9, members: 15 }),
+            linearCase('large, rank 24', type, large, { tokens: 33, rank: 24, members: 15 }),
             linearCase('large, one token', type, large, { tokens: 1, rank: 1, members: 15 }),
             linearCase('1 x 1', type, one, { tokens: 3, rank: 1, members: 15 }),
             linearCase('dropout', type, large, { tokens: 33, rank: 9, members: 15, rate: 0.3 }),

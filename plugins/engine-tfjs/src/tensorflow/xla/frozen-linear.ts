@@ -2,7 +2,7 @@ import { scope, type FusedOperations } from '@glulam/tensors';
 import type { TfTensor } from '../binding.js';
 import { dropoutMask } from '../frozen-linear.js';
 import { tfTypeOf, type Bench } from '../fused.js';
-import { elementOf, type ProgramBuilder, type Value } from './stablehlo.js';
+import { elementOf, type Element, type ProgramBuilder, type Value } from './stablehlo.js';
 import { perRow, whole, type Marked, type Xla } from './xla.js';
 
 /**
@@ -62,7 +62,7 @@ export function frozenLinearProgram(bench: Bench, xla: Xla): FusedOperations['fr
                   ? sumOfHalves(p, p.product(x, inParts(p, A), 'columns', 'columns'), 1)
                   : p.product(x, A, 'columns', 'columns');
               u = p.mul(inner, scale);
-              product = p.add(product, p.product(u, input('B')!, 'columns', 'columns'));
+              product = plusProduct(p, compute, product, u, turned(p, input('B')!));
             }
             let y = product;
             if (outScale) y = p.mul(y, p.spread(input('outScale')!, [1], [rows, n]));
@@ -113,15 +113,20 @@ export function frozenLinearProgram(bench: Bench, xla: Xla): FusedOperations['fr
           const x = p.convert(stored, 'f32');
           const dz = outScale ? p.mul(dy, p.spread(input('outScale')!, [1], dy.shape)) : dy;
           const masked = (value: Value): Value => (mask ? p.mul(value, input('mask')!) : value);
-          const du = adapted ? p.mul(p.product(dz, input('B')!, 'columns', 'rows'), scale) : undefined;
+          const rounded = p.asWritten(p.convert(dz, compute));
+          const du = adapted ? p.mul(p.product(dz, turned(p, input('B')!), 'columns', 'columns'), scale) : undefined;
           const gradients: Partial<Record<(typeof wanted)[number], Marked<Value>>> = {};
           if (wanted.includes('bias')) gradients.bias = whole(p.reduce('add', dy, 0));
           if (wanted.includes('outScale')) {
             gradients.outScale = whole(p.reduce('add', p.mul(dy, p.convert(input('z')!, 'f32')), 0));
           }
           if (wanted.includes('B')) {
-            const columns = p.asWritten(p.product(turned(p, input('u')!), dz, 'columns', 'rows'));
-            gradients.B = whole(p.transpose(columns, [1, 0]));
+            const u = turned(p, input('u')!);
+            const columns =
+              compute === 'bf16'
+                ? sumOfHalves(p, p.product(inParts(p, u), rounded, 'columns', 'rows'), 0)
+                : p.product(u, dz, 'columns', 'rows');
+            gradients.B = whole(p.transpose(p.asWritten(columns), [1, 0]));
           }
           if (wanted.includes('A')) {
             const columns = turned(p, du!);
@@ -132,10 +137,16 @@ export function frozenLinearProgram(bench: Bench, xla: Xla): FusedOperations['fr
             );
           }
           if (wanted.includes('x') || wanted.includes('inScale')) {
-            const through = p.product(p.convert(dz, compute), p.convert(input('weight')!, compute), 'columns', 'rows');
+            const through = p.product(rounded, p.convert(input('weight')!, compute), 'columns', 'rows');
             if (wanted.includes('inScale')) gradients.inScale = whole(p.reduce('add', p.mul(through, x), 0));
             const dx = inScale ? p.mul(through, p.spread(input('inScale')!, [1], x.shape)) : through;
-            gradients.x = perRow(du ? p.add(dx, masked(p.product(du, input('A')!, 'columns', 'rows'))) : dx);
+            gradients.x = perRow(
+              du === undefined
+                ? dx
+                : mask
+                  ? p.add(dx, masked(p.product(du, input('A')!, 'columns', 'rows')))
+                  : plusProduct(p, compute, dx, du, input('A')!),
+            );
           }
           return wanted.map((name) => gradients[name]!);
         });
@@ -158,6 +169,21 @@ function inParts(p: ProgramBuilder, rows: Value): Value {
 function sumOfHalves(p: ProgramBuilder, x: Value, axis: number): Value {
   const length = x.shape[axis]!;
   return p.add(p.slice(x, axis, 0, length / 2), p.slice(x, axis, length / 2, length));
+}
+/**
+ * sum + x y. Beside products of bfloat16, and where x has few columns, these are added one by one in the pass over `sum` that
+ * there is anyway, instead of a product of its size that is written and read. It rounds every term, which a product does not.
+ */
+function plusProduct(p: ProgramBuilder, compute: Element, sum: Value, x: Value, y: Value): Value {
+  const inner = y.shape[0]!;
+  if (compute === 'f32' || inner > 16) return p.add(sum, p.product(x, y, 'columns', 'rows'));
+  const terms = Array.from({ length: inner }, (_, i) => {
+    const [column, row] = [p.slice(x, 1, i, i + 1), p.slice(y, 0, i, i + 1)];
+    const along = (part: Value, axis: number): Value =>
+      p.spread(p.reshape(part, [sum.shape[axis]!]), [axis], sum.shape);
+    return p.mul(along(column, 0), along(row, 1));
+  });
+  return p.add(sum, terms.reduce(p.add));
 }
 /** XLA is five times as fast where not both operands' rows are summed over, and must be kept from writing it so. */
 const turned = (p: ProgramBuilder, x: Value): Value => p.asWritten(p.transpose(x, [1, 0]));
