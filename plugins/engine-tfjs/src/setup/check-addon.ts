@@ -20,6 +20,6 @@ const place = binding.isUsingGpuDevice() ? 'GPU' : 'CPU';
 console.log(`TensorFlow ${binding.TF_Version} multiplies on the ${place}, in float32 and bfloat16`);
 console.log(
   createXla(ops, 1) === undefined
-    ? 'Its XLA does not run programs of StableHLO: a step takes a quarter longer than on a newer TensorFlow'
+    ? 'Its XLA does not run programs of StableHLO: a step takes a third longer than on a newer TensorFlow'
     : 'Its XLA runs programs of StableHLO',
 );

@@ -122,6 +122,7 @@ export function frozenLinearProgram(bench: Bench, xla: Xla): FusedOperations['fr
           }
           if (wanted.includes('B')) {
             const u = turned(p, input('u')!);
+            // Of what the product below reads: a bfloat16 gradient is what the reference has here.
             const columns =
               compute === 'bf16'
                 ? sumOfHalves(p, p.product(inParts(p, u), rounded, 'columns', 'rows'), 0)
