@@ -164,7 +164,7 @@ describe.each([
     decoder.close();
   });
 
-  test.for([0, 40, 700, [0, 40, 700, 0, 90, 0, 3, 600]])('a prompt of many passes, window %j: the logits of one pass', async (slidingWindow, { skip }) => {
+  test.for<[number | number[]]>([[0], [40], [700], [[0, 40, 700, 0, 90, 0, 3, 600]]])('a prompt of many passes, window %j: the logits of one pass', async ([slidingWindow], { skip }) => {
     skip(name === 'reference', 'it would take the reference engine minutes');
     const { decoder, passes } = watched(open(engine, { slidingWindow }));
     const prompt = story.slice(0, 1300);
