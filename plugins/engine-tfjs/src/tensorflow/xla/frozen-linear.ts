@@ -121,21 +121,12 @@ export function frozenLinearProgram(bench: Bench, xla: Xla): FusedOperations['fr
             gradients.outScale = whole(p.reduce('add', p.mul(dy, p.convert(input('z')!, 'f32')), 0));
           }
           if (wanted.includes('B')) {
-            const u = turned(p, input('u')!);
             // Of what the product below reads: a bfloat16 gradient is what the reference has here.
-            const columns =
-              compute === 'bf16'
-                ? sumOfHalves(p, p.product(inParts(p, u), rounded, 'columns', 'rows'), 0)
-                : p.product(u, dz, 'columns', 'rows');
-            gradients.B = whole(p.transpose(p.asWritten(columns), [1, 0]));
+            const columns = p.asWritten(productOfFew(p, turned(p, input('u')!), rounded));
+            gradients.B = whole(p.transpose(columns, [1, 0]));
           }
           if (wanted.includes('A')) {
-            const columns = turned(p, du!);
-            gradients.A = whole(
-              mask || stored.element !== 'bf16'
-                ? p.product(columns, masked(x), 'columns', 'rows')
-                : sumOfHalves(p, p.product(inParts(p, columns), stored, 'columns', 'rows'), 0),
-            );
+            gradients.A = whole(productOfFew(p, turned(p, du!), mask ? masked(x) : stored));
           }
           if (wanted.includes('x') || wanted.includes('inScale')) {
             const through = p.product(rounded, p.convert(input('weight')!, compute), 'columns', 'rows');
@@ -171,6 +162,11 @@ function sumOfHalves(p: ProgramBuilder, x: Value, axis: number): Value {
   const length = x.shape[axis]!;
   return p.add(p.slice(x, axis, 0, length / 2), p.slice(x, axis, length / 2, length));
 }
+/** A few rows times what may be bfloat16. */
+const productOfFew = (p: ProgramBuilder, rows: Value, x: Value): Value =>
+  x.element === 'bf16'
+    ? sumOfHalves(p, p.product(inParts(p, rows), x, 'columns', 'rows'), 0)
+    : p.product(rows, x, 'columns', 'rows');
 /**
  * sum + x y. Beside products of bfloat16, and where x has few columns, these are added one by one in the pass over `sum` that
  * there is anyway, instead of a product of its size that is written and read. It rounds every term, which a product does not.
