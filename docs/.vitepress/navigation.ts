@@ -30,6 +30,7 @@ export const sidebar = [
       page('Generation', '/generation'),
       page('Merge and export', '/merge-and-export'),
       page('The Hugging Face Hub', '/hub'),
+      page('Compatibility', '/compatibility'),
       page('Errors', '/errors'),
     ],
   },

@@ -15,6 +15,8 @@ export interface Checkpoint {
   readonly family: Family;
   readonly shape: DecoderShape;
   readonly files: CheckpointFiles;
+  /** For users: what the files say that has no effect here. */
+  readonly warnings: readonly string[];
 }
 
 export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
@@ -51,7 +53,7 @@ function readConfig(folder: string, families: readonly Family[]): Omit<Checkpoin
         'Install a plugin for this family and list it in the config.',
     );
   }
-  return { folder, config, family, shape: family.describe(config) };
+  return { folder, config, family, shape: family.describe(config), warnings: [] };
 }
 
 function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'files'>): CheckpointFiles {

@@ -10,6 +10,8 @@ export interface ExpansionStrategy<Options = unknown> {
   readonly paths?: readonly string[];
   /** Pure; throws a ModelError EXPANSION_INVALID that names every fault of the options for this base. */
   expand(physicalLayers: number, options: Options): readonly VirtualLayer[];
+  /** For users: what the options or their files say that has no effect here. */
+  warnings?(physicalLayers: number, options: Options): readonly string[];
 }
 
 export const strategies = point<ExpansionStrategy>('model.strategies', { schema: 'schema', expand: 'function' });

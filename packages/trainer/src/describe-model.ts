@@ -19,6 +19,8 @@ export interface ModelDescription {
   readonly adapter: Adapter;
   /** The adapter as a choice with its options, those that follow from the model filled in. */
   readonly choice: AdapterChoice;
+  /** For users: what the expansion's options say that has no effect here. */
+  readonly warnings: readonly string[];
 }
 
 export function describeModel(config: RunConfig, composition: Composition, shape: DecoderShape): ModelDescription {
@@ -29,7 +31,8 @@ export function describeModel(config: RunConfig, composition: Composition, shape
   const sites = linearSites(shape, layers);
   const resolved = contribution.resolve?.(options, sites) ?? options;
   const choice = { kind: contribution.kind, options: resolved };
-  return { layers, adapter: contribution.create(resolved), choice };
+  const warnings = expansion?.contribution.warnings?.(physicalLayers, expansion.options) ?? [];
+  return { layers, adapter: contribution.create(resolved), choice, warnings };
 }
 
 /** `auto` follows the dtype in which the checkpoint stores its embedding. */

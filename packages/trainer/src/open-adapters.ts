@@ -26,7 +26,7 @@ export interface NamedAdapter {
 export interface OpenAdapters {
   readonly set: AdapterSet;
   readonly tokenizer: Tokenizer;
-  /** What users should know of the adapters that were read first. */
+  /** For users: what the files of the base or the adapters, or the expansion, say that has no effect here. */
   readonly warnings: readonly string[];
   /** Read an adapter folder and add it; one that does not fit is refused, and nothing has changed. Gives its warnings. */
   load(adapter: NamedAdapter): readonly string[];
@@ -56,7 +56,8 @@ export async function openAdapters(
   const named = own === undefined ? others : [own, ...others];
   const saved = named.map(({ name, folder }) => ({ name, adapter: read(folder) }));
   const rules = own === undefined && config.expansion !== undefined ? undefined : saved[0]?.adapter;
-  const layers = rules === undefined ? described().layers : (rules.layers ?? unexpandedLayers(shape.physicalLayers));
+  const expanded = rules === undefined ? described() : undefined;
+  const layers = expanded?.layers ?? rules?.layers ?? unexpandedLayers(shape.physicalLayers);
 
   const engine = await openEngine(config, composition, checkpoint);
   const set = createAdapterSet({ engine, checkpoint, layers, seed: config.seed });
@@ -78,7 +79,11 @@ export async function openAdapters(
   return {
     set,
     tokenizer,
-    warnings: saved.flatMap(({ adapter }) => adapter.warnings),
+    warnings: [
+      ...checkpoint.warnings,
+      ...(expanded?.warnings ?? []),
+      ...saved.flatMap(({ adapter }) => adapter.warnings),
+    ],
     load({ name, folder }) {
       const adapter = read(folder);
       set.add(name, adapter);

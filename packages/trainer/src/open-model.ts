@@ -25,7 +25,7 @@ export interface OpenModel {
   readonly tokenizer: Tokenizer;
   /** What `writeAdapter` notes of the adapter. */
   readonly adapterChoice: AdapterChoice;
-  /** For people: what in an adapter's files has no use here. */
+  /** For users: what the files of the base or an adapter, or the expansion, say that has no effect here. */
   readonly warnings: readonly string[];
   close(): Promise<void>;
 }
@@ -75,7 +75,7 @@ export async function openModel(
   const tokenizer = opened ?? openRunTokenizer(config, checkpoint.shape.vocabularySize);
   const saved =
     adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
-  const { layers, adapter, choice } = saved ?? describeModel(config, composition, checkpoint.shape);
+  const { layers, adapter, choice, warnings } = saved ?? describeModel(config, composition, checkpoint.shape);
 
   const base = shared ?? (await openBase(config, composition));
   const close = async (): Promise<void> => {
@@ -97,7 +97,7 @@ export async function openModel(
       decoder,
       tokenizer,
       adapterChoice: choice,
-      warnings: saved?.warnings ?? [],
+      warnings: [...checkpoint.warnings, ...warnings],
       async close() {
         decoder.close();
         await close();

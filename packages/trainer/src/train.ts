@@ -118,9 +118,10 @@ async function trainOpening(
   const config = await inputs.fetch();
   const chosen = openEvaluators(config, composition);
   const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
-  const { shape } = openCheckpoint(config.base, composition.all(families));
+  const { shape, warnings } = openCheckpoint(config.base, composition.all(families));
   // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
-  describeModel(config, composition, shape);
+  const described = describeModel(config, composition, shape);
+  for (const warning of [...warnings, ...described.warnings]) warn(warning);
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());

@@ -48,14 +48,12 @@ export async function openMergeSource(
     return { ...part, saved };
   });
   const told = parts.length > 0 ? parts.flatMap(({ saved }) => saved.warnings) : (own?.warnings ?? []);
-  for (const warning of [...composition.warnings, ...told]) process.stderr.write(`${warning}\n`);
-
   // As generate has it: the run's own layers, else those that the config says, else those of the first adapter.
   const rules = own ?? (config.expansion === undefined ? parts[0]?.saved : undefined);
-  const layers =
-    rules === undefined
-      ? describeModel(config, composition, shape).layers
-      : (rules.layers ?? unexpandedLayers(shape.physicalLayers));
+  const described = rules === undefined ? describeModel(config, composition, shape) : undefined;
+  const layers = described?.layers ?? rules?.layers ?? unexpandedLayers(shape.physicalLayers);
+  const warnings = [...composition.warnings, ...checkpoint.warnings, ...(described?.warnings ?? []), ...told];
+  for (const warning of warnings) process.stderr.write(`${warning}\n`);
   const template = config.data.chatTemplate;
   return {
     source: { checkpoint, layers, saved: parts.length > 0 ? sumSaved(checkpoint, layers, parts) : own },

@@ -29,9 +29,8 @@ ${configHelp}`,
       signal,
       { weights: false },
     );
-    for (const warning of loaded.composition.warnings) process.stderr.write(`${warning}\n`);
-    process.stdout.write(
-      `${describePlan(await planLoaded(loaded, { signal, adapterFolder }), process.stdout.columns)}\n`,
-    );
+    const plan = await planLoaded(loaded, { signal, adapterFolder });
+    for (const warning of [...loaded.composition.warnings, ...plan.warnings]) process.stderr.write(`${warning}\n`);
+    process.stdout.write(`${describePlan(plan, process.stdout.columns)}\n`);
   },
 };

@@ -24,6 +24,7 @@ const plan: RunPlan = {
   bytes: { weights: 14_483_464_192, weightCopies: 0, adapters: 1, gradients: 1, optimizer: 2, activations: 3, logits: 4, process: 5, written: 1, peak: 2_500_000_000, keyValuesPerToken: 196_608 },
   memory: { available: 1, total: 2, limit: undefined },
   verdict: 'fits',
+  warnings: [],
 }; // prettier-ignore
 
 const factsOf = (more: Partial<CardFacts> = {}): CardFacts => ({

@@ -53,6 +53,8 @@ export interface RunPlan {
   readonly bytes: ForeseenBytes & { readonly process: number };
   readonly memory: AvailableMemory;
   readonly verdict: 'fits' | 'weights are read again' | 'does not fit';
+  /** For users: what the files of the base or an adapter, or the expansion, say that has no effect here. */
+  readonly warnings: readonly string[];
 }
 
 /** What a plan wants to know of a run's own data. */
@@ -82,8 +84,11 @@ export async function planRun(
   const { checkpoint, hasWeights } = describeCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
   const saved = adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), shape);
-  const { layers = unexpandedLayers(shape.physicalLayers), adapter } =
-    saved ?? describeModel(config, composition, shape);
+  const {
+    layers = unexpandedLayers(shape.physicalLayers),
+    adapter,
+    warnings,
+  } = saved ?? describeModel(config, composition, shape);
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
   const precision = resolvePrecision(config.precision, checkpoint.files.source(shape.names.embedding).dtype);
   const engine = contribution.plan?.(options, { precision }) ?? createPlanningEngine({ precision });
@@ -128,6 +133,7 @@ export async function planRun(
         : taken + foreseen.weights > memory.available
           ? 'weights are read again'
           : 'fits',
+    warnings: [...checkpoint.warnings, ...warnings],
   };
 }
 
