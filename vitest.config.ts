@@ -26,8 +26,11 @@ export default defineConfig({
     ],
     // A package without tests is no failure by itself; `npm test` fails when the whole workspace ran none.
     passWithNoTests: true,
-    // Tokenized data and the like: not in the home of whoever runs the tests.
-    env: { GLULAM_CACHE: mkdtempSync(path.join(tmpdir(), 'glulam-cache-')) },
+    // Tokenized data, trusted folders and the like: not in the home of whoever runs the tests.
+    env: {
+      GLULAM_CACHE: mkdtempSync(path.join(tmpdir(), 'glulam-cache-')),
+      XDG_CONFIG_HOME: mkdtempSync(path.join(tmpdir(), 'glulam-config-')),
+    },
     sequence: { sequencer: LongFirst },
     // Vitest would leave one core to itself, which is half of two.
     maxWorkers: availableParallelism(),

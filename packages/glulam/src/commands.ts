@@ -13,6 +13,7 @@ import { pushCommand } from './commands/push.js';
 import { schemaCommand } from './commands/schema.js';
 import { searchCommand } from './commands/search.js';
 import { trainCommand } from './commands/train.js';
+import { trustCommand } from './commands/trust.js';
 
 export const commands: readonly Command[] = [
   dataCommand,
@@ -29,4 +30,5 @@ export const commands: readonly Command[] = [
   pluginsCommand,
   schemaCommand,
   doctorCommand,
+  trustCommand,
 ];

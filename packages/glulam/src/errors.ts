@@ -6,6 +6,7 @@ export type GlulamErrorCode =
   | 'CONFIG_UNREADABLE'
   | 'PLUGIN_UNLOADABLE'
   | 'PLUGIN_UNUSABLE'
+  | 'PLUGINS_UNTRUSTED'
   | 'RUN_NOT_FOUND'
   | 'INTERRUPTED';
 

@@ -9,6 +9,7 @@ import { createJiti } from 'jiti';
 import type { GlulamConfig } from './define-config.js';
 import { GlulamError } from './errors.js';
 import { preset } from './preset.js';
+import { checkTrusted } from './trusted-runs.js';
 
 export interface LoadedConfig {
   readonly config: RunConfig;
@@ -35,8 +36,24 @@ export async function loadConfig(
 /** The built-in plugins and those that a config file names; nothing else in it is looked at. */
 export async function loadAllPlugins(file: string): Promise<PluginList> {
   const { plugins = [] } = await readConfig(file);
+  if (isRunConfig(file)) checkTrusted(path.dirname(file), namesAmong(plugins, path.dirname(file)));
   return [...preset(), ...(await loadPlugins(plugins, path.resolve(file)))];
 }
+
+/** The plugins that a config file names, as a run keeps them; none of them is loaded. */
+export async function pluginNamesOf(file: string): Promise<string[]> {
+  const { plugins = [] } = await readConfig(file);
+  return namesAmong(plugins, path.dirname(file));
+}
+
+/** `config.json` is the name of what runs write. It may come from anybody, so its plugins wait for the user's agreement. */
+const isRunConfig = (file: string): boolean => path.basename(file) === 'config.json';
+
+/** Of a config's plugins those that are named, a path as it is from anywhere; values cannot be written down. */
+const namesAmong = (plugins: unknown, folder: string): string[] =>
+  (Array.isArray(plugins) ? plugins : [])
+    .filter((plugin) => typeof plugin === 'string')
+    .map((name) => (name.startsWith('.') ? path.resolve(folder, name) : name));
 
 async function readConfig(file: string): Promise<Record<string, unknown>> {
   const absolute = path.resolve(file);
@@ -67,12 +84,11 @@ async function composeConfig(
       'CONFIG_UNREADABLE',
       `${file} nests lists or records deeper than ${deepest}; a config needs ten at most`,
     );
-  const loaded = await loadPlugins(plugins, file);
   const folder = path.dirname(file);
-  // Named packages belong to what a run is, so that its folder can be gone on from; values cannot be written down.
-  const names = (plugins as unknown[])
-    .filter((plugin) => typeof plugin === 'string')
-    .map((name) => (name.startsWith('.') ? path.resolve(folder, name) : name));
+  // Named packages belong to what a run is, so that it can be resumed from its folder.
+  const names = namesAmong(plugins, folder);
+  if (plugins === own && isRunConfig(file)) checkTrusted(folder, names);
+  const loaded = await loadPlugins(plugins, file);
   const named = names.length === 0 ? {} : { plugins: names };
   return resolveConfig({ ...withOverrides(fields, overrides), ...named }, loaded, folder);
 }

@@ -132,7 +132,7 @@ async function checkReplaceable(target: string, replace: boolean): Promise<boole
   return true;
 }
 
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+export function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
 }
 

@@ -41,6 +41,7 @@ export type { InputGradients, Tape } from './tape.js';
 export { createTape } from './tape.js';
 export { adopt, detach, scope, sizeOf, Tensor } from './tensor.js';
 export type { WeightSource } from './weight-source.js';
+export { lockFolder, type FolderLock } from './folder-lock.js';
 export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolderAtomic } from './atomic-file.js';
 export type { CheckpointFiles } from './checkpoint-files.js';
 export { openCheckpointFiles, openSafetensors } from './checkpoint-files.js';

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { removeLeftovers, writeFileAtomic } from '@glulam/tensors';
+import { lockFolder, removeLeftovers, writeFileAtomic, type FolderLock } from '@glulam/tensors';
 import { z } from 'zod';
 import type { RunConfig } from './config.js';
 import { configDifference } from './config-difference.js';
@@ -72,15 +72,39 @@ export function checkRunFolder(config: RunConfig, resume: boolean): void {
   }
 }
 
+/**
+ * Make the folder of a run and take it for this process: two runs in one folder would mix their steps and checkpoints.
+ *
+ * @throws TrainerError RUN_BUSY, RUN_WRITE_FAILED
+ */
+export async function lockRunFolder(folder: string): Promise<FolderLock> {
+  const busy = (owner: string): TrainerError =>
+    new TrainerError(
+      'RUN_BUSY',
+      `${owner} is training in ${folder}; wait for it to end, or choose another folder with --out. If that process has ` +
+        `nothing to do with this run, remove ${path.join(folder, 'lock.*')}.`,
+    );
+  try {
+    await mkdir(folder, { recursive: true });
+    return await lockFolder(folder, busy);
+  } catch (cause) {
+    if (cause instanceof TrainerError) throw cause;
+    throw new TrainerError(
+      'RUN_WRITE_FAILED',
+      `${folder} cannot be used as a run folder (${(cause as Error).message}); choose another one with --out`,
+      { cause },
+    );
+  }
+}
+
 /** The samples of an evaluation after a step, a file an evaluator. */
 export const samplesFolder = (out: string, step: number): string =>
   path.join(out, 'samples', `step-${String(step).padStart(8, '0')}`);
 
-/** Make the folder, or open it to go on. */
+/** Begin in a folder that is locked, or open it to resume. */
 export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
   const folder = config.out;
   const configFile = path.join(folder, 'config.json');
-  await mkdir(folder, { recursive: true });
   await removeLeftovers(folder);
   if (!existsSync(configFile)) await writeFileAtomic(configFile, `${JSON.stringify(config, null, 2)}\n`);
   const file = path.join(folder, 'events.jsonl');

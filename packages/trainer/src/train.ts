@@ -30,7 +30,7 @@ import {
   type RunProgress,
   writeCheckpoint,
 } from './run-checkpoint.js';
-import { checkRunFolder, openRunFolder, samplesFolder } from './run-folder.js';
+import { checkRunFolder, lockRunFolder, openRunFolder, samplesFolder } from './run-folder.js';
 import { evaluateAll } from './samples/evaluate-all.js';
 import { learningRateAt } from './schedule.js';
 import type { FetchProgress } from './source.js';
@@ -115,6 +115,13 @@ async function trainOpening(
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: tellFetching(events) });
   const { pinned } = inputs;
   if (resume) checkRunFolder(pinned, resume);
+  const lock = async (): Promise<void> => {
+    const { release } = await lockRunFolder(folder);
+    closers.push(release);
+  };
+  // Before its checkpoints are looked at: another process may be writing them.
+  const isLocked = resume && existsSync(folder);
+  if (isLocked) await lock();
   const config = await inputs.fetch();
   const chosen = openEvaluators(config, composition);
   const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
@@ -142,6 +149,11 @@ async function trainOpening(
   checkProgress(progress, engine, dataSize, warn);
   signal.throwIfAborted();
 
+  if (!isLocked) {
+    await lock();
+    // Another process may have begun and ended a run here in the meantime.
+    checkRunFolder(pinned, resume);
+  }
   const run = await openRunFolder(pinned);
   closers.push(() => {
     record = () => {};

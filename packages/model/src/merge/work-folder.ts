@@ -1,10 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { publishFolder, writeFileAtomic } from '@glulam/tensors';
+import { lockFolder, publishFolder, writeFileAtomic } from '@glulam/tensors';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
-import { lockFolder } from './work-lock.js';
 
 /** A folder that is being filled beside the place where it will stand, and that outlives the process. */
 export interface WorkFolder {
@@ -35,7 +34,14 @@ export async function openWorkFolder(target: string, fingerprint: string): Promi
   const folder = path.join(path.dirname(target), `.${path.basename(target)}.merging`);
   const [content, progress] = ['content', 'progress.json'].map((name) => path.join(folder, name)) as [string, string];
   await mkdir(content, { recursive: true });
-  const lock = await lockFolder(folder);
+  const lock = await lockFolder(
+    folder,
+    (owner) =>
+      new ModelError(
+        'OUTPUT_UNUSABLE',
+        `${owner} is writing ${folder} at this moment; wait for it, or name another place (if it is no merge of Glulam's, remove that folder)`,
+      ),
+  );
   const noted = readProgress(progress);
   const finished = new Map(noted?.fingerprint === fingerprint ? Object.entries(noted.finished) : []);
   for (const name of await readdir(content))

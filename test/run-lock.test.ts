@@ -1,0 +1,59 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { events, train } from '@glulam/trainer';
+import { filter, firstValueFrom, Subject } from 'rxjs';
+import { tap } from 'rxjs/operators';
+import { expect, test } from 'vitest';
+import { eventsOf, lossesByStep, tinyRun } from './tiny.js';
+
+const settings = { train: { steps: 6, batch: 2 }, checkpoint: { every: 2 } };
+
+test('two runs in one folder: the second is refused, begun anew or resumed, and the first loses nothing', async () => {
+  const first = tinyRun(settings);
+  const steps = new Subject<number>();
+  first.composition
+    .get(events)
+    .listen('test', (all) => all.pipe(tap((event) => event.type === 'step.finished' && steps.next(event.step))));
+  const twice = firstValueFrom(steps.pipe(filter((step) => step === 2))).then(async () => {
+    const [again, resumed] = [tinyRun({ ...settings, out: first.out }), tinyRun({ ...settings, out: first.out })];
+    const options = { ...again.config, out: first.out };
+    await expect(train(options, again.composition, { resume: true })).rejects.toMatchObject({
+      code: 'RUN_BUSY',
+      message: expect.stringMatching(new RegExp(`^process ${process.pid} is training in .*--out`)) as string,
+    });
+    await expect(train(options, resumed.composition)).rejects.toMatchObject({ code: 'RUN_INVALID' });
+  });
+  await Promise.all([train(first.config, first.composition), twice]);
+  expect([...lossesByStep(first.out).keys()]).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(eventsOf(first.out).filter(({ type }) => type === 'run.started')).toHaveLength(1);
+  expect(readFileSync(path.join(first.out, 'lock.1'), 'utf8')).toBe('null');
+});
+
+test('two runs that begin at once in a folder that is not there yet: one of them trains', async () => {
+  const [a, b] = [tinyRun(settings), tinyRun(settings)];
+  const ended = await Promise.allSettled([
+    train(a.config, a.composition),
+    train({ ...b.config, out: a.out }, b.composition),
+  ]);
+  expect(ended.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  const [refused] = ended.flatMap((each) => (each.status === 'rejected' ? [each.reason as { code: string }] : []));
+  expect(['RUN_BUSY', 'RUN_INVALID']).toContain(refused!.code);
+  expect([...lossesByStep(a.out).keys()]).toEqual([1, 2, 3, 4, 5, 6]);
+});
+
+test('the lock of a process that was killed is no obstacle', async () => {
+  const run = tinyRun(settings);
+  mkdirSync(run.out, { recursive: true });
+  // The largest number of a process on Linux is 2^22.
+  writeFileSync(path.join(run.out, 'lock.1'), JSON.stringify({ pid: 2 ** 22 + 1, host: hostname() }));
+  await expect(train(run.config, run.composition)).resolves.toMatchObject({ steps: 6 });
+});
+
+test('a place that cannot be a run folder is refused as such', async () => {
+  const run = tinyRun(settings);
+  writeFileSync(path.dirname(run.out) + '/file', '');
+  await expect(
+    train({ ...run.config, out: path.join(path.dirname(run.out), 'file/run') }, run.composition),
+  ).rejects.toMatchObject({ code: 'RUN_WRITE_FAILED', message: expect.stringContaining('choose another one with --out') as string }); // prettier-ignore
+});
