@@ -23,7 +23,7 @@ describe('a run', () => {
     const { out, config, composition } = tinyRun();
     const result = await train(config, composition);
     expect(readdirSync(out).sort()).toEqual(
-      ['README.md', 'adapter', 'best.json', 'checkpoints', 'config.json', 'events.jsonl', 'loss.svg'], // prettier-ignore
+      ['README.md', 'adapter', 'best.json', 'checkpoints', 'config.json', 'events.jsonl', 'lock.1', 'loss.svg'], // prettier-ignore
     );
     const types = eventsOf(out).map(({ type }) => type);
     expect(types[0]).toBe('run.started');
