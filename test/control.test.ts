@@ -103,6 +103,33 @@ describe('early stopping and the best checkpoint', () => {
     );
     expect(existsSync(out)).toBe(false);
   });
+
+  test('a misspelt evaluator or score is refused without patience too, the score as soon as there are scores', async () => {
+    const evaluators = [{ kind: 'scripted' }];
+    const other = scriptedRun(scores, { evaluate: { evaluators, watch: { evaluator: 'scriptd', score: 'value' } } });
+    await expect(train(other.config, other.composition)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('evaluate.watch.evaluator is "scriptd"') as string,
+    });
+    const run = scriptedRun(scores, { evaluate: { evaluators, watch: { evaluator: 'scripted', score: 'valeu' } } });
+    await expect(train(run.config, run.composition)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('evaluate.watch.score is "valeu"; the evaluator scripted gives value') as string,
+    });
+    expect(eventsOf(run.out).filter(({ type }) => type === 'step.finished')).toEqual([]);
+  });
+
+  test('a score that is not finite is reported, is never the best, and leaves a run that can be resumed', async () => {
+    const { out, config, composition } = scriptedRun([1, 5, NaN, 4, NaN, NaN]);
+    expect(await train(config, composition)).toMatchObject({ steps: 10 });
+    expect(bestOf(out)).toMatchObject({ step: 6, scores: { scripted: { value: 4 } } });
+    const warned = eventsOf(out).filter((event) => event.type === 'warning');
+    expect(warned[0]).toMatchObject({ message: 'the evaluator scripted gives NaN as value' });
+    const never = scriptedRun([1, NaN, NaN]);
+    const result = await train(never.config, never.composition);
+    expect(result.stopped).toBe('2 evaluations in a row brought no better scripted.value and none was finite');
+    await expect(train(never.config, never.composition, { resume: true })).resolves.toMatchObject({ steps: 4 });
+  });
 });
 
 describe('requests', () => {

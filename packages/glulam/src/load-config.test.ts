@@ -42,3 +42,14 @@ test('of a kind of any length the beginning is quoted', async () => {
   const shape = { physicalLayers: 1 } as DecoderShape;
   expect(() => describeModel(config, composition, shape)).toThrow(/^adapter\.kind is "\({3000}.{0,1000}…$/);
 });
+
+test('steps and epochs exclude each other; on the command line one replaces the other', async () => {
+  const fields = { base: 'base', data: { train: 'rows.jsonl' } };
+  await expect(loadConfig({ ...fields, train: { steps: 5, epochs: 2 } })).rejects.toThrow(
+    /train: steps and epochs both say how long to train/,
+  );
+  const replaced = await loadConfig({ ...fields, train: { epochs: 2 } }, { 'train.steps': 5 });
+  expect(replaced.config.train).toMatchObject({ steps: 5 });
+  expect(replaced.config.train.epochs).toBeUndefined();
+  await expect(loadConfig(fields, { 'train.steps': 5, 'train.epochs': 1 })).rejects.toThrow(/keep one of them/);
+});

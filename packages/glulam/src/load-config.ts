@@ -206,5 +206,15 @@ function withOverrides(
     }
     place[parts.at(-1)!] = value;
   }
+  // Of two values that exclude each other, the one on the command line replaces the config's.
+  const { train } = result;
+  if (typeof train === 'object' && train !== null) {
+    const lengths = train as Record<string, unknown>;
+    for (const [given, other] of [
+      ['steps', 'epochs'],
+      ['epochs', 'steps'],
+    ] as const)
+      if (`train.${given}` in overrides && !(`train.${other}` in overrides)) delete lengths[other];
+  }
   return result;
 }

@@ -110,7 +110,7 @@ export const runConfigSchema = z.strictObject({
     .describe('What is trained on and scored by.'),
   train: z
     .strictObject({
-      steps: count.optional().describe('Optimizer steps; default 100, or what `epochs` come to.'),
+      steps: count.optional().describe('Optimizer steps; default 100, or what `epochs` come to. Not beside `epochs`.'),
       epochs: z.number().positive().optional().describe('Passes over the training data, instead of steps.'),
       batch: z
         .union([count, z.strictObject({ tokens: count.describe('Tokens a batch, at most.') })])
@@ -139,6 +139,10 @@ export const runConfigSchema = z.strictObject({
           "Keep only each virtual layer's input and compute the rest again in backward: less memory, more time.",
         ),
     })
+    .refine(
+      ({ steps, epochs }) => steps === undefined || epochs === undefined,
+      'steps and epochs both say how long to train; keep one of them',
+    )
     .prefault({})
     .describe('The training itself.'),
   evaluate: z

@@ -12,7 +12,8 @@ const bestSchema = z.object({
   step: z.int(),
   /** Relative to the run folder. */
   folder: z.string(),
-  scores: z.record(z.string(), z.record(z.string(), z.number())),
+  /** null: not finite, which JSON cannot say. */
+  scores: z.record(z.string(), z.record(z.string(), z.number().nullable())),
 });
 /** What `best.json` says. */
 export type BestCheckpoint = z.infer<typeof bestSchema>;
@@ -172,6 +173,16 @@ function readBest(file: string): BestCheckpoint {
 /** All events that a run has told, over all its sittings; none where there is no run yet. */
 export const readRunEvents = (folder: string): readonly RunEvent[] => readEvents(path.join(folder, 'events.jsonl'));
 
+/** JSON writes a score that is not finite as null. */
+function eventOf(line: string): RunEvent {
+  const event = JSON.parse(line) as RunEvent;
+  if (event.type !== 'evaluation.finished') return event;
+  return {
+    ...event,
+    scores: Object.fromEntries(Object.entries(event.scores).map(([name, value]) => [name, value ?? NaN])),
+  };
+}
+
 /** The events of a run; a last line that a kill cut short is taken off the file. */
 function readEvents(file: string): RunEvent[] {
   if (!existsSync(file)) return [];
@@ -187,7 +198,7 @@ function readEvents(file: string): RunEvent[] {
     .filter((line) => line !== '')
     .map((line, index) => {
       try {
-        return JSON.parse(line) as RunEvent;
+        return eventOf(line);
       } catch (cause) {
         throw new TrainerError(
           'RUN_INVALID',

@@ -197,6 +197,7 @@ async function trainOpening(
       const context = { decoder, tokenizer, heldOut: data.heldOut, signal, warn };
       const now = chosen.filter(({ when }) => when === 'always' || step >= steps);
       for await (const found of evaluateAll(now, context, { samples, onOther: 'replace' })) {
+        checkScores(found, evaluation.watch, step >= steps, warn);
         scores[found.name] = found.scores;
         events.emit({
           type: 'evaluation.finished',
@@ -275,14 +276,20 @@ async function trainOpening(
   events.emit({ type: 'adapter.saved', time: Date.now(), step, folder: adapterFolder });
   const seconds = (Date.now() - started) / 1000;
   const finished: RunEvent = { type: 'run.finished', time: Date.now(), folder, seconds, peakBytes: memory.peak() };
-  const written = await writeCard(folder, {
-    ...{ config: pinned, plan, engine, step, steps, adapter: model.adapterChoice },
-    story: tellStory([...run.told(), finished]),
-    licence: readBaseLicence(config.base),
-    dataNames: new Map(dataFilesOf(config).map((file, index) => [file, dataFilesOf(pinned)[index]!])),
-    isPeft: existsSync(path.join(adapterFolder, 'adapter_config.json')),
-  });
-  if (!written) warn(`${path.join(folder, 'README.md')} was edited and stays as it is; rename it for a new model card`);
+  const card = path.join(folder, 'README.md');
+  try {
+    const written = await writeCard(folder, {
+      ...{ config: pinned, plan, engine, step, steps, adapter: model.adapterChoice },
+      story: tellStory([...run.told(), finished]),
+      licence: readBaseLicence(config.base),
+      dataNames: new Map(dataFilesOf(config).map((file, index) => [file, dataFilesOf(pinned)[index]!])),
+      isPeft: existsSync(path.join(adapterFolder, 'adapter_config.json')),
+    });
+    if (!written) warn(`${card} was edited and stays as it is; rename it for a new model card`);
+  } catch (error) {
+    // The run itself is whole.
+    warn(`${card}, the model card, was not written: ${(error as Error).message}`);
+  }
   events.emit(finished);
   run.check();
   return { folder, adapterFolder, steps: step, stopped, scores };
@@ -323,16 +330,33 @@ function tellReading(events: RunEvents): (file: string, rows: number) => void {
   };
 }
 
-/** Early stopping by a score that nothing gives would wait for ever. */
+/** A watched score that nothing gives would keep no best checkpoint, and early stopping would wait for ever. */
 function checkWatch({ watch, patience, every }: RunConfig['evaluate'], chosen: readonly string[]): void {
-  if (patience === 0) return;
   const faults = [];
-  if (every === 0) faults.push('evaluate.patience counts evaluations between steps; set evaluate.every');
-  if (!chosen.includes(watch.evaluator))
+  if (patience > 0 && every === 0)
+    faults.push('evaluate.patience counts evaluations between steps; set evaluate.every');
+  // Without a choice of one's own the loss is watched, where it is scored.
+  const isDefault = watch.evaluator === 'loss' && watch.score === 'loss';
+  if (!chosen.includes(watch.evaluator) && (patience > 0 || !isDefault))
     faults.push(
       `evaluate.watch.evaluator is "${watch.evaluator}"; evaluators of this run: ${chosen.join(', ') || 'none'}`,
     );
   if (faults.length > 0) throw configError(faults);
+}
+
+/** A misspelt score is refused as soon as its evaluator has scored, but for the last step: a finished run is not lost. */
+function checkScores(
+  { name, scores }: { readonly name: string; readonly scores: Readonly<Record<string, number>> },
+  watch: RunConfig['evaluate']['watch'],
+  isEnd: boolean,
+  warn: (message: string) => void,
+): void {
+  for (const [score, value] of Object.entries(scores))
+    if (!Number.isFinite(value)) warn(`the evaluator ${name} gives ${value} as ${score}`);
+  if (name !== watch.evaluator || watch.score in scores) return;
+  const fault = `evaluate.watch.score is "${watch.score}"; the evaluator ${name} gives ${Object.keys(scores).join(', ')}`;
+  if (!isEnd) throw configError([fault]);
+  warn(`${fault}: no best checkpoint was kept`);
 }
 
 /** Other data would give other losses without a word; another engine gives them with one. */

@@ -19,7 +19,10 @@ export function watchScores(
     if (event.type !== 'evaluation.finished' || event.evaluator !== watch.evaluator || event.step === 0) return false;
     const value = event.scores[watch.score];
     if (value === undefined) return false;
-    const better = best === undefined || (watch.better === 'lower' ? value < best.value : value > best.value);
+    // One that is not finite is no better than any.
+    const better =
+      Number.isFinite(value) &&
+      (best === undefined || (watch.better === 'lower' ? value < best.value : value > best.value));
     if (better) best = { step: event.step, value };
     waited = better ? 0 : waited + 1;
     return better;
@@ -27,10 +30,8 @@ export function watchScores(
   const stopWhenEnough = (): void => {
     if (patience === 0 || waited < patience) return;
     const score = `${watch.evaluator}.${watch.score}`;
-    events.request(
-      'stop',
-      `${waited} evaluations in a row brought no better ${score} than ${best!.value} at step ${best!.step}`,
-    );
+    const than = best === undefined ? 'and none was finite' : `than ${best.value} at step ${best.step}`;
+    events.request('stop', `${waited} evaluations in a row brought no better ${score} ${than}`);
   };
   // What was told again after a kill is the same; each evaluation counts once.
   const evaluations = new Map<string, RunEvent>();

@@ -205,7 +205,7 @@ function results({ story, config }: CardFacts, name: string): Record<string, unk
     const file = config.evaluate.evaluators?.find(({ kind, name = kind }) => name === evaluator)?.['file'];
     const onHub = typeof file === 'string' ? dataSetOf(file) : undefined;
     // Counts (of tokens, of questions) say how well nothing does.
-    const metrics = scoreNames(scores).filter((metric) => !isCount(scores[metric]!));
+    const metrics = scoreNames(scores).filter((metric) => Number.isFinite(scores[metric]) && !isCount(scores[metric]!));
     return {
       task: { type: 'text-generation' },
       dataset:
