@@ -9,9 +9,14 @@ export class PythonError extends Error {
   }
 }
 
-/** What Python can do and this interpreter cannot, or a budget that is used up: never the template's fault. */
+/** What Python can do and this interpreter cannot, by a name that follows "Glulam's Jinja lacks". */
 export class LimitError extends Error {
   override readonly name = 'LimitError';
+}
+
+/** A rendering that uses more than it may, said of the template ("it takes ..."). */
+export class BudgetError extends Error {
+  override readonly name = 'BudgetError';
 }
 
 /** A template that Jinja refuses to compile. */

@@ -68,7 +68,7 @@ function attributeGetter(attribute: Value, caseSensitive: boolean, fallback: Val
 function sort(value: Value, reverse: Value = false, caseSensitive: Value = false, attribute: Value = null): Value {
   const names: Value[] = isText(attribute) ? textOf(attribute).split(',') : [attribute];
   const getters = names.map((name) => attributeGetter(name, truth(caseSensitive)));
-  return sorted(toList(value), (item) => getters.map((get) => get(item)), truth(reverse));
+  return sorted(toList(value), (item) => getters.map((get) => get(item)), indexOf(reverse) !== 0);
 }
 
 function dictSort(value: Value, caseSensitive: Value = false, by: Value = 'key', reverse: Value = false): Value {
@@ -78,7 +78,7 @@ function dictSort(value: Value, caseSensitive: Value = false, by: Value = 'key',
   if (!(value instanceof PyDict)) throw new PythonError('AttributeError', `'${typeName(value)}' object has no attribute 'items'`);
   const items = Array.from(value.entries(), (entry) => new PyTuple(entry));
   const key = (item: Value): Value => (item as PyTuple).items[by === 'key' ? 0 : 1];
-  return sorted(items, (item) => (truth(caseSensitive) ? key(item) : ignoreCase(key(item))), truth(reverse));
+  return sorted(items, (item) => (truth(caseSensitive) ? key(item) : ignoreCase(key(item))), indexOf(reverse) !== 0);
 }
 
 function groupBy(value: Value, attribute: Value, fallback: Value = null, caseSensitive: Value = false): Value {
@@ -298,8 +298,9 @@ function toIntFilter(value: Value, fallback: Value = 0, base: Value = 10): Value
   if (int !== undefined) return int;
   if (isText(value)) {
     const text = asciiNumber(textOf(value));
-    const radix = indexOf(base);
-    const parsed = radix === 0 || (radix >= 2 && radix <= 36) ? parseIntText(text, radix) : undefined;
+    const radix = intOf(base);
+    const isBase = typeof radix === 'number' && (radix === 0 || (radix >= 2 && radix <= 36));
+    const parsed = isBase ? parseIntText(text, radix) : undefined;
     if (parsed !== undefined) return parsed;
     const float = parseFloatText(text);
     return float === undefined || !Number.isFinite(float) ? fallback : toInt(BigInt(Math.trunc(float)));

@@ -124,8 +124,7 @@ function ofInts(operator: Operator, a: number | bigint, b: number | bigint): Val
       return small(a, b, (x, y) => x * y + 0) ?? toInt(limited(a, b));
     case '/':
       if (b === 0) throw zeroDivision('division by zero');
-      if (typeof a === 'bigint' || typeof b === 'bigint') throw new LimitError('a division of whole numbers beyond 2^53');
-      return new PyFloat(a / b);
+      return new PyFloat(typeof a === 'number' && typeof b === 'number' ? a / b : quotient(BigInt(a), BigInt(b)));
     case '//':
       if (b === 0) throw zeroDivision('integer division or modulo by zero');
       return small(a, b, (x, y) => Math.floor(x / y) + 0) ?? toInt(floorDivide(BigInt(a), BigInt(b)));
@@ -179,12 +178,50 @@ function ofFloats(operator: Operator, x: number, y: number): PyFloat {
     case '**': {
       if (x === 0 && y < 0) throw zeroDivision('0.0 cannot be raised to a negative power');
       if (x < 0 && Number.isFinite(x) && Number.isFinite(y) && !Number.isInteger(y)) throw new LimitError('complex numbers');
-      const power = x === 1 || (x === -1 && !Number.isFinite(y)) ? 1 : x ** y;
+      const power = powerOf(x, y);
       if (!Number.isFinite(power) && Number.isFinite(x) && Number.isFinite(y))
         throw new PythonError('OverflowError', 'Numerical result out of range');
       return new PyFloat(power);
     }
   }
+}
+
+/** A quotient of whole numbers, rounded once. */
+function quotient(numerator: bigint, denominator: bigint): number {
+  const negative = numerator < 0n !== denominator < 0n;
+  const n = numerator < 0n ? -numerator : numerator;
+  const d = denominator < 0n ? -denominator : denominator;
+  // 64 bits or more of the quotient, the last of which says whether anything was cut off.
+  const shift = Math.max(0, 64 + d.toString(2).length - n.toString(2).length);
+  const shifted = n << BigInt(shift);
+  const digits = (shifted / d) * 2n + (shifted % d === 0n ? 0n : 1n);
+  if (shift > 1000) throw new LimitError('quotients and powers near 0');
+  const value = Number(digits) / 2 ** (shift + 1);
+  if (!Number.isFinite(value)) throw new PythonError('OverflowError', 'integer division result too large for a float');
+  return negative ? -value : value;
+}
+
+/** JavaScript's power is off by a digit at times: it is exact here for whole exponents and for roots. */
+function powerOf(x: number, y: number): number {
+  if (x === 1 || y === 0 || (x === -1 && !Number.isFinite(y))) return 1;
+  if (x === 0 || !Number.isFinite(x) || !Number.isFinite(y)) return x ** y;
+  if (y === 0.5) return Math.sqrt(x);
+  if (!Number.isInteger(y) || Math.abs(y) > 64) throw new LimitError('powers of floats beyond roots and 64');
+  const { numerator, denominator } = fraction(x);
+  const [over, under] = y > 0 ? [numerator, denominator] : [denominator, numerator];
+  const exponent = BigInt(Math.abs(y));
+  return quotient(over ** exponent, under ** exponent);
+}
+
+/** A finite float as the fraction that it is. */
+function fraction(value: number): { numerator: bigint; denominator: bigint } {
+  let denominator = 1n;
+  let whole = value;
+  while (!Number.isInteger(whole)) {
+    whole *= 2;
+    denominator *= 2n;
+  }
+  return { numerator: BigInt(whole), denominator };
 }
 
 function moduloFloat(x: number, y: number): number {

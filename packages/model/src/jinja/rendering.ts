@@ -1,5 +1,5 @@
 import { dialects, type Dialect } from './dialect.js';
-import { LimitError } from './failures.js';
+import { BudgetError } from './failures.js';
 
 /** What one rendering may use. A published template needs some thousand steps and renders some thousand characters. */
 export const budgets = { steps: 10_000_000, characters: 64 * 1024 * 1024, depth: 200 };
@@ -24,7 +24,7 @@ export const currentDialect = (): Dialect => dialect;
 export function spend(count: number): void {
   steps += count;
   if (steps > budgets.steps)
-    throw new LimitError(
+    throw new BudgetError(
       `it takes more than ${budgets.steps.toLocaleString('en')} steps; a loop over a long range or loops in loops do that`,
     );
 }
@@ -32,7 +32,7 @@ export function spend(count: number): void {
 /** Counts characters that a template is about to write or to make. */
 export function spendText(length: number): void {
   if (length > budgets.characters)
-    throw new LimitError(`it makes a text of more than ${budgets.characters.toLocaleString('en')} characters`);
+    throw new BudgetError(`it makes a text of more than ${budgets.characters.toLocaleString('en')} characters`);
   spend(length >>> 6);
 }
 
@@ -44,7 +44,7 @@ export function spendItems(length: number): void {
 
 /** One call deeper; Python stops at about 1,000 frames, of which a macro's call takes five. */
 export function nested<T>(run: () => T): T {
-  if (++depth > budgets.depth) throw new LimitError(`macros or loops call each other more than ${budgets.depth} deep`);
+  if (++depth > budgets.depth) throw new BudgetError(`its macros or loops call each other more than ${budgets.depth} deep`);
   try {
     return run();
   } finally {

@@ -5,6 +5,7 @@ import { codePoints, indexOf, isText, isWide, Markup, PyRange, PyTuple, textOf, 
 /** Where a slice begins and ends in a sequence, and how many items it has. */
 export interface SliceBounds {
   readonly start: number;
+  readonly stop: number;
   readonly step: number;
   readonly count: number;
 }
@@ -20,7 +21,7 @@ export function sliceBounds(length: number, start: Value, stop: Value, step: Val
   };
   const from = clamp(start, by > 0 ? low : high);
   const to = clamp(stop, by > 0 ? high : low);
-  return { start: from, step: by, count: Math.max(0, Math.ceil((to - from) / by)) };
+  return { start: from, stop: to, step: by, count: Math.max(0, Math.ceil((to - from) / by)) };
 }
 
 const sliceIndex = (value: Value): number =>
@@ -36,9 +37,7 @@ export function slice(value: Value, start: Value, stop: Value, step: Value): Val
   if (value instanceof PyTuple) return new PyTuple(sliceItems(value.items, start, stop, step));
   if (value instanceof PyRange) {
     const bounds = sliceBounds(value.length, start, stop, step);
-    const by = value.step * bounds.step;
-    const from = value.at(bounds.start);
-    return new PyRange(from, from + by * bounds.count, by);
+    return new PyRange(value.at(bounds.start), value.at(bounds.stop), value.step * bounds.step);
   }
   if (value instanceof Undefined) throw value.fail();
   throw typeError(`'${typeName(value)}' object is not subscriptable`);

@@ -2,7 +2,7 @@ import { ModelError } from '../errors.js';
 import { Activation, Output, type GenerationSpan, type Run } from './activation.js';
 import { compileTemplate } from './compile-statement.js';
 import { dialects, type DialectName } from './dialect.js';
-import { LimitError, PythonError, SyntaxFailure } from './failures.js';
+import { BudgetError, LimitError, PythonError, SyntaxFailure } from './failures.js';
 import { chatGlobals, globals, Refusal } from './globals.js';
 import type { Statement } from './nodes.js';
 import { parseTemplate } from './parse-template.js';
@@ -96,13 +96,15 @@ function explained(error: unknown, line: number | undefined): unknown {
   if (error instanceof SyntaxFailure)
     return new ModelError('TEMPLATE_INVALID', `line ${error.line}: ${error.message}`, { cause: error });
   if (error instanceof LimitError)
-    return new ModelError('TEMPLATE_LIMIT', `${at}Glulam stops here, Python would not: ${error.message}`, { cause: error });
+    return new ModelError('TEMPLATE_LIMIT', `${at}Glulam's Jinja lacks ${error.message}`, { cause: error });
+  if (error instanceof BudgetError)
+    return new ModelError('TEMPLATE_LIMIT', `${at}Glulam stops it: ${error.message}`, { cause: error });
   if (error instanceof PythonError) {
     const type = error.type === 'UndefinedError' || error.type.startsWith('Template') ? '' : `${error.type}: `;
     return new ModelError('TEMPLATE_FAILED', `${at}${type}${error.message}`, { cause: error });
   }
   if (error instanceof RangeError && /call stack|string length/i.test(error.message))
-    return new ModelError('TEMPLATE_LIMIT', `${at}Glulam stops here: it is nested too deep or makes too long a text`, {
+    return new ModelError('TEMPLATE_LIMIT', `${at}Glulam stops it: it is nested too deep or makes too long a text`, {
       cause: error,
     });
   return error;

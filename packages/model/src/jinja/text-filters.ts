@@ -2,6 +2,7 @@ import { LimitError, PythonError, typeError, valueError } from './failures.js';
 import { escapeHtml } from './html.js';
 import { dumps, indentOf, separatorsOf } from './json.js';
 import { filter, type Filter } from './parameters.js';
+import { isIterable } from './operators.js';
 import { percentFormat } from './percent-format.js';
 import { currentDialect, spendText } from './rendering.js';
 import { toText } from './repr.js';
@@ -98,8 +99,7 @@ function quoteUrl(value: Value, inQuery: boolean): string {
 }
 
 function urlEncode(value: Value): string {
-  const isIterable = Array.isArray(value) || value instanceof PyDict || value instanceof PyTuple;
-  if (!isIterable) return quoteUrl(value, false);
+  if (isText(value) || !isIterable(value)) return quoteUrl(value, false);
   const pairs = value instanceof PyDict ? value.entries() : Array.from(iterable(value), (pair) => [...iterable(pair)]);
   const parts: string[] = [];
   for (const pair of pairs) {
@@ -162,14 +162,14 @@ export function fileSize(bytes: number, binary: boolean): string {
 const toJson: Filter = (value, args, kwargs) => {
   if (!currentDialect().sandboxed)
     return filter(['indent?'], (each, indentation = null) => {
-      const indent = indentOf(indentation);
+      const indent = isText(each) ? undefined : indentOf(indentation);
       const json = dumps(each, { ensureAscii: true, indent, separators: separatorsOf(null, indent), sortKeys: true });
       return new Markup(json.replace(/[<>&']/g, (unit) => `\\u00${unit.charCodeAt(0).toString(16)}`));
     })(value, args, kwargs);
   return filter(
     ['ensure_ascii?', 'indent?', 'separators?', 'sort_keys?'],
     (each, ensureAscii = false, indentation = null, separators = null, sortKeys = false) => {
-      const indent = indentOf(indentation);
+      const indent = isText(each) ? undefined : indentOf(indentation);
       return dumps(each, {
         ensureAscii: truth(ensureAscii),
         indent,
@@ -203,7 +203,7 @@ export const textFilters: Readonly<Record<string, Filter>> = {
   ),
   safe: filter([], (value) => new Markup(toText(value))),
   string: filter([], (value) => (isText(value) ? value : toText(value))),
-  striptags: filter([], (value) => new Markup(stripTags(toText(value)))),
+  striptags: filter([], (value) => stripTags(toText(value))),
   title: onText([], titleWords),
   tojson: toJson,
   trim: onText(['chars?'], (text, characters = null) => {
@@ -222,9 +222,9 @@ export const textFilters: Readonly<Record<string, Filter>> = {
     (value, width = 79, breakLong = true, join = null, breakHyphens = true) => {
       if (value instanceof Undefined) throw value.fail();
       if (!isText(value)) throw new PythonError('AttributeError', `'${typeName(value)}' object has no attribute 'splitlines'`);
-      const options = { width: indexOf(width), breakLongWords: truth(breakLong), breakOnHyphens: truth(breakHyphens) };
+      const options = { breakLongWords: truth(breakLong), breakOnHyphens: truth(breakHyphens) };
       const by = join === null ? '\n' : toText(join);
-      const text = splitLines(textOf(value)).map((line) => wrapText(line, options).join(by));
+      const text = splitLines(textOf(value)).map((line) => wrapText(line, { ...options, width: indexOf(width) }).join(by));
       return text.join(by);
     },
   ),

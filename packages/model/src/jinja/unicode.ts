@@ -4,7 +4,6 @@
 export const whiteSpace = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 
 const leading = new RegExp(`^[${whiteSpace}]+`);
-const trailing = new RegExp(`[${whiteSpace}]+$`);
 const space = new RegExp(`^[${whiteSpace}]+$`);
 const spaceAt = new RegExp(`[${whiteSpace}]`);
 
