@@ -4,8 +4,8 @@ import { compileTemplate } from './compile-statement.js';
 import { dialects, type DialectName } from './dialect.js';
 import { BudgetError, LimitError, PythonError, SyntaxFailure } from './failures.js';
 import { chatGlobals, globals, Refusal } from './globals.js';
-import type { Statement } from './nodes.js';
 import { parseTemplate } from './parse-template.js';
+import { requiredNames } from './required-names.js';
 import { withBudget } from './rendering.js';
 import { toValue } from './to-value.js';
 import type { Value } from './values.js';
@@ -24,8 +24,8 @@ export interface RenderedTemplate {
 
 export interface JinjaTemplate {
   readonly source: string;
-  /** The template's syntax tree. */
-  readonly statements: readonly Statement[];
+  /** The names that it cannot do without: it reads them, and neither makes them itself nor asks whether they are there. */
+  readonly required: ReadonlySet<string>;
   /**
    * @param names what the template reads: values of JSON, Maps and bigints
    * @param now what `strftime_now` takes for now, in local time
@@ -45,12 +45,12 @@ export function createJinjaTemplate(source: string, dialectName: DialectName): J
   const dialect = dialects[dialectName];
   const compiled = explaining(undefined, () => {
     const statements = parseTemplate(source, dialect);
-    return { statements, run: compileTemplate(statements) };
+    return { required: requiredNames(statements), run: compileTemplate(statements) };
   });
 
   return {
     source,
-    statements: compiled.statements,
+    required: compiled.required,
     render(names, now) {
       let readsClock = false;
       const clock = (): Date => {

@@ -8,12 +8,14 @@ export interface Visitor {
   store?(name: string, line: number): void;
   /** A name that is a parameter: of a macro, of `with`. */
   parameter?(name: string): void;
+  expression?(node: Expression): void;
   /** Returns false where the walk is not to go into a statement. */
   enter?(statement: Statement): boolean;
 }
 
 export function walkExpression(node: Expression | undefined, visitor: Visitor): void {
   if (node === undefined) return;
+  visitor.expression?.(node);
   const visit = (each: Expression | undefined): void => walkExpression(each, visitor);
   switch (node.kind) {
     case 'const':
