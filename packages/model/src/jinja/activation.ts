@@ -1,4 +1,4 @@
-import { budgets, spend, spendText } from './rendering.js';
+import { checkText, spend } from './rendering.js';
 import type { Value } from './values.js';
 
 /** Text while it is written. */
@@ -8,7 +8,7 @@ export class Output {
   add(text: string): void {
     this.text += text;
     spend(1 + (text.length >>> 6));
-    if (this.text.length > budgets.characters) spendText(this.text.length);
+    checkText(this.text.length);
   }
 }
 

@@ -5,7 +5,7 @@ import { call, callMethod, getAttribute, getItem, undefinedOf } from './lookup.j
 import type { Arguments, CompareOperator, Expression } from './nodes.js';
 import { binary, compare, contains, equal, isIterable, negate, positive } from './operators.js';
 import type { Filter } from './parameters.js';
-import { spend, spendItems, spendText } from './rendering.js';
+import { checkText, spend, spendItems, spendText } from './rendering.js';
 import { toText } from './repr.js';
 import { slice } from './sequences.js';
 import {
@@ -85,7 +85,7 @@ export function compileExpression(node: Expression, frame: Frame): Read {
       return (a) => {
         let text = '';
         for (const item of items) text += toText(item(a));
-        spendText(text.length);
+        checkText(text.length);
         return text;
       };
     }
@@ -254,8 +254,11 @@ export function compileFilter(
     : compileExpression(node.of, frame);
   const { positional, named } = compileArguments(node.args, frame);
   return (a) => {
+    const input = value(a);
+    // Most filters go through the text that they are given.
+    if (typeof input === 'string') spendText(input.length);
     spend(1);
-    return run(value(a), positional(a), named(a));
+    return run(input, positional(a), named(a));
   };
 }
 

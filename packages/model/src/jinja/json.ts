@@ -2,6 +2,7 @@ import { LimitError, PythonError, typeError, valueError } from './failures.js';
 import { sorted } from './operators.js';
 import { floatText } from './numbers.js';
 import { spend, spendText } from './rendering.js';
+import { bigText } from './repr.js';
 import { isText, PyDict, PyFloat, PyTuple, textOf, typeName, type Value } from './values.js';
 
 export interface JsonOptions {
@@ -25,7 +26,8 @@ export function dumps(value: Value, options: JsonOptions): string {
     if (each === null) return 'null';
     if (typeof each === 'boolean') return each ? 'true' : 'false';
     if (isText(each)) return count(quote(textOf(each), options.ensureAscii));
-    if (typeof each === 'number' || typeof each === 'bigint') return count(String(each));
+    if (typeof each === 'number') return count(String(each));
+    if (typeof each === 'bigint') return count(bigText(each));
     if (each instanceof PyFloat) return count(jsonFloat(each.value));
     if (Array.isArray(each)) return block('[', ']', (each as Value[]).map((item) => write(item, level + 1)), level);
     if (each instanceof PyTuple) return block('[', ']', each.items.map((item) => write(item, level + 1)), level);
@@ -60,7 +62,8 @@ function keyText(key: Value): string {
   if (isText(key)) return textOf(key);
   if (key === null) return 'null';
   if (typeof key === 'boolean') return key ? 'true' : 'false';
-  if (typeof key === 'number' || typeof key === 'bigint') return String(key);
+  if (typeof key === 'number') return String(key);
+  if (typeof key === 'bigint') return bigText(key);
   if (key instanceof PyFloat) return jsonFloat(key.value);
   throw typeError(`keys must be str, int, float, bool or None, not ${typeName(key)}`);
 }

@@ -4,7 +4,7 @@ import { getAttribute, getItem, undefinedOf } from './lookup.js';
 import { arithmetic, floatOf, parseFloatText, parseIntText, roundFloat, roundInt } from './numbers.js';
 import { binary, compare, equal, isIterable, sorted } from './operators.js';
 import { filter, type Filter } from './parameters.js';
-import { spend, spendItems, spendText } from './rendering.js';
+import { budgets, spend, spendItems, spendText } from './rendering.js';
 import { toText } from './repr.js';
 import { sliceText } from './sequences.js';
 import { fileSize } from './text-filters.js';
@@ -38,6 +38,7 @@ export function toList(value: Value): Value[] {
   for (const item of iterable(value)) {
     spend(1);
     items.push(item);
+    if (items.length > budgets.items) spendItems(items.length);
   }
   return items;
 }

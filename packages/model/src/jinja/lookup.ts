@@ -1,6 +1,6 @@
 import { LimitError, PythonError, typeError, valueError } from './failures.js';
 import { equal } from './operators.js';
-import { currentDialect, spend } from './rendering.js';
+import { currentDialect, spend, spendText } from './rendering.js';
 import { characterAt, sliceBounds } from './sequences.js';
 import { markupMethod, stringMethods } from './string-methods.js';
 import {
@@ -142,7 +142,11 @@ export function arity(name: string, args: readonly Value[], least: number, most:
 export function attribute(value: Value, name: string): Value {
   if (typeof value === 'string') {
     const method = stringMethods.get(name);
-    return method === undefined ? MISSING : new Callable(name, (args, kwargs) => method(value, args, kwargs));
+    if (method === undefined) return MISSING;
+    return new Callable(name, (args, kwargs) => {
+      spendText(value.length);
+      return method(value, args, kwargs);
+    });
   }
   if (value instanceof Undefined) {
     if (name.startsWith('__') && name.endsWith('__')) return MISSING;
@@ -260,7 +264,10 @@ export function call(value: Value, args: readonly Value[], kwargs: Kwargs): Valu
 export function callMethod(value: Value, name: string, args: readonly Value[], kwargs: Kwargs): Value {
   if (typeof value === 'string') {
     const method = stringMethods.get(name);
-    if (method !== undefined) return method(value, args, kwargs);
+    if (method !== undefined) {
+      spendText(value.length);
+      return method(value, args, kwargs);
+    }
   } else if (value instanceof PyDict && kwargs.size === 0) {
     const method = dictNames.get(name);
     if (method !== undefined) return method(value, args);

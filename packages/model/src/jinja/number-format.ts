@@ -1,5 +1,7 @@
-import { spendText } from './rendering.js';
+import { LimitError } from './failures.js';
 import { fixed, floatText, rounded } from './numbers.js';
+import { spend, spendText } from './rendering.js';
+import { bigText } from './repr.js';
 
 /** The digits of a number as a format asks for them, without sign and padding. */
 export interface FloatStyle {
@@ -13,7 +15,8 @@ export function floatDigits(value: number, { type, precision, alternate }: Float
   if (!Number.isFinite(value)) return (Number.isNaN(value) ? 'nan' : 'inf') + (type === '%' ? '%' : '');
   const size = Math.abs(value);
   const places = precision ?? 6;
-  spendText(places);
+  if (places > 10_000) throw new LimitError('more than 10,000 decimal places');
+  spend(places);
   switch (type) {
     case 'f':
       return fixed(size, places) + (alternate && places === 0 ? '.' : '');
@@ -53,7 +56,7 @@ function general(size: number, precision: number, alternate: boolean, likeRepr: 
 export function intDigits(value: number | bigint, type: string): { digits: string; prefix: string } {
   const size = value < 0 ? -BigInt(value) : BigInt(value);
   const base = { b: 2, o: 8, x: 16, X: 16 }[type] ?? 10;
-  const digits = size.toString(base);
+  const digits = base === 10 ? bigText(size) : size.toString(base);
   spendText(digits.length);
   return { digits: type === 'X' ? digits.toUpperCase() : digits, prefix: base === 10 ? '' : `0${type}` };
 }

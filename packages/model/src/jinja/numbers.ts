@@ -1,4 +1,5 @@
 import { LimitError, PythonError, typeError } from './failures.js';
+import { spend } from './rendering.js';
 import { intOf, PyFloat, toInt, typeName, type Value } from './values.js';
 
 /** `repr(float)`: the shortest digits that read back as the same number, as in JavaScript, in Python's notation. */
@@ -140,6 +141,7 @@ function ofInts(operator: Operator, a: number | bigint, b: number | bigint): Val
       if (b < 0) return ofFloats('**', Number(a), Number(b));
       if (a !== 0 && a !== 1 && a !== -1 && bits(a) * Number(b) > 100_000)
         throw new LimitError('a whole number of more than 100,000 bits');
+      spend(a === 0 || a === 1 || a === -1 ? 0 : Math.ceil((bits(a) * Number(b)) / 4));
       return toInt(BigInt(a) ** BigInt(b));
   }
 }
@@ -155,6 +157,7 @@ const bits = (value: number | bigint): number => BigInt(value).toString(16).leng
 
 function limited(a: number | bigint, b: number | bigint): bigint {
   if (bits(a) + bits(b) > 100_000) throw new LimitError('a whole number of more than 100,000 bits');
+  spend((bits(a) + bits(b)) >>> 3);
   return BigInt(a) * BigInt(b);
 }
 
@@ -254,6 +257,7 @@ export function parseIntText(text: string, base: number): number | bigint | unde
   const [, sign, prefix, rest] = match as unknown as [string, string, string | undefined, string];
   const prefixBase = { '0x': 16, '0o': 8, '0b': 2 }[prefix ?? ''];
   let digits = rest.replaceAll('_', '');
+  if (digits.length > 4300) return undefined; // as Python, for bases that are no power of 2
   let radix = base;
   if (prefix !== undefined && (base === 0 || base === prefixBase)) radix = prefixBase!;
   else if (prefix !== undefined) digits = prefix + digits;

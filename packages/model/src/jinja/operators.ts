@@ -1,4 +1,4 @@
-import { spend, spendItems, spendText } from './rendering.js';
+import { checkText, spend, spendItems, spendText } from './rendering.js';
 import { LimitError, typeError, type PythonError } from './failures.js';
 import { percentFormat } from './percent-format.js';
 import { arithmetic, unsupported, type Operator } from './numbers.js';
@@ -24,7 +24,8 @@ import {
 
 export function binary(operator: Operator, left: Value, right: Value): Value {
   if (operator === '+' && typeof left === 'string' && typeof right === 'string') {
-    spendText(left.length + right.length);
+    // JavaScript joins texts without copying them.
+    checkText(left.length + right.length);
     return left + right;
   }
   if (operator === '%' && isText(left)) {
@@ -88,7 +89,10 @@ function repeat(sequence: Value, count: Value): Value {
 }
 
 export function equal(left: Value, right: Value): boolean {
-  if (typeof left === 'string' && typeof right === 'string') return left === right;
+  if (typeof left === 'string' && typeof right === 'string') {
+    if (left.length === right.length) spend(left.length >>> 5);
+    return left === right;
+  }
   if (left instanceof Undefined || right instanceof Undefined) {
     for (const side of [left, right]) if (side instanceof Undefined && side.strict) throw side.fail();
     return left instanceof Undefined && right instanceof Undefined;
@@ -173,6 +177,7 @@ function ordered(operator: Comparison, left: number | bigint, right: number | bi
 /** By code points, where JavaScript compares UTF-16 units. */
 export function compareText(left: string, right: string): number {
   if (left === right) return 0;
+  spendText(Math.max(left.length, right.length));
   if (!isWide(left) && !isWide(right)) return left < right ? -1 : 1;
   const a = Array.from(left, (each) => each.codePointAt(0)!);
   const b = Array.from(right, (each) => each.codePointAt(0)!);

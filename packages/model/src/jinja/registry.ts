@@ -1,5 +1,6 @@
 import { PythonError, typeError } from './failures.js';
 import type { Filter } from './parameters.js';
+import { spendText } from './rendering.js';
 import { isText, textOf, typeName, type Kwargs, type Value } from './values.js';
 
 /** The filters and tests by name. They are filled in by built-ins.ts: `map` and `select` call others by name. */
@@ -15,8 +16,12 @@ function named(of: ReadonlyMap<string, Filter>, kind: string, name: Value): Filt
   return found;
 }
 
-export const callFilter = (name: Value, value: Value, args: readonly Value[], kwargs: Kwargs): Value =>
-  named(filters, 'filter', name)(value, args, kwargs);
+export function callFilter(name: Value, value: Value, args: readonly Value[], kwargs: Kwargs): Value {
+  if (typeof value === 'string') spendText(value.length);
+  return named(filters, 'filter', name)(value, args, kwargs);
+}
 
-export const callTest = (name: Value, value: Value, args: readonly Value[], kwargs: Kwargs): Value =>
-  named(tests, 'test', name)(value, args, kwargs);
+export function callTest(name: Value, value: Value, args: readonly Value[], kwargs: Kwargs): Value {
+  if (typeof value === 'string') spendText(value.length);
+  return named(tests, 'test', name)(value, args, kwargs);
+}

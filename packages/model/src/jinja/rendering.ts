@@ -2,7 +2,7 @@ import { dialects, type Dialect } from './dialect.js';
 import { BudgetError } from './failures.js';
 
 /** What one rendering may use. A published template needs some thousand steps and renders some thousand characters. */
-export const budgets = { steps: 10_000_000, characters: 64 * 1024 * 1024, depth: 200 };
+export const budgets = { steps: 10_000_000, characters: 16 * 1024 * 1024, items: 1_000_000, depth: 200 };
 
 // Rendering is synchronous and never nested, so the state of the one that runs can be the module's: operators and
 // filters deep inside would otherwise have to be handed it.
@@ -29,16 +29,22 @@ export function spend(count: number): void {
     );
 }
 
-/** Counts characters that a template is about to write or to make. */
+/** Counts characters that a template is about to go through or to copy. */
 export function spendText(length: number): void {
+  checkText(length);
+  spend(length >>> 5);
+}
+
+/** Stops at a text that is too long. */
+export function checkText(length: number): void {
   if (length > budgets.characters)
     throw new BudgetError(`it makes a text of more than ${budgets.characters.toLocaleString('en')} characters`);
-  spend(length >>> 6);
 }
 
 /** Counts the items of a list that a template is about to make. */
 export function spendItems(length: number): void {
-  if (length > budgets.steps) spend(budgets.steps + 1);
+  if (length > budgets.items)
+    throw new BudgetError(`it makes a list of more than ${budgets.items.toLocaleString('en')} items`);
   spend(length);
 }
 

@@ -1,5 +1,5 @@
 import { spend, spendText } from './rendering.js';
-import { LimitError } from './failures.js';
+import { LimitError, valueError } from './failures.js';
 import { floatText } from './numbers.js';
 import {
   DictView,
@@ -42,7 +42,7 @@ export function repr(value: Value): string {
     case 'number':
       return String(value);
     case 'bigint':
-      return value.toString();
+      return bigText(value);
     case 'boolean':
       return value ? 'True' : 'False';
     default:
@@ -62,6 +62,15 @@ export function repr(value: Value): string {
   const own = value instanceof PyObject ? value.object.repr?.() : undefined;
   if (own !== undefined) return own;
   throw new LimitError(`the text of a ${typeName(value)}, in which Python writes a memory address`);
+}
+
+/** Python refuses to write whole numbers of more than 4,300 digits, which takes quadratic time. */
+export function bigText(value: bigint): string {
+  const text = value.toString();
+  spend(text.length);
+  if (text.length - (value < 0n ? 1 : 0) > 4300)
+    throw valueError('Exceeds the limit (4300 digits) for integer string conversion');
+  return text;
 }
 
 function list(items: Iterable<Value>): string {

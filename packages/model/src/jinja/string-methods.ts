@@ -1,4 +1,4 @@
-import { spend, spendItems, spendText } from './rendering.js';
+import { budgets, spend, spendItems, spendText } from './rendering.js';
 import { LimitError, typeError, valueError } from './failures.js';
 import { formatText } from './format.js';
 import { escapeHtml } from './html.js';
@@ -79,12 +79,13 @@ function splitting(fromEnd: boolean): Method {
 
 function splitBy(text: string, separator: string, most: number, fromEnd: boolean): string[] {
   if (separator === '') throw valueError('empty separator');
-  if (most < 0) return text.split(separator);
+  if (most < 0) return text.split(separator, budgets.items + 1);
   const parts: string[] = [];
   let rest = text;
   while (parts.length < most) {
     const at = fromEnd ? rest.lastIndexOf(separator) : rest.indexOf(separator);
     if (at === -1) break;
+    spend(1);
     parts.push(fromEnd ? rest.slice(at + separator.length) : rest.slice(0, at));
     rest = fromEnd ? rest.slice(0, at) : rest.slice(at + separator.length);
   }
@@ -93,10 +94,14 @@ function splitBy(text: string, separator: string, most: number, fromEnd: boolean
 }
 
 function splitSpaces(text: string, most: number, fromEnd: boolean): string[] {
-  if (most < 0) return strip(text) === '' ? [] : strip(text).split(spaces);
+  if (most < 0) return strip(text) === '' ? [] : strip(text).split(spaces, budgets.items + 1);
   const parts: string[] = [];
   let rest = fromEnd ? stripEnd(text) : stripStart(text);
-  const gaps = [...rest.matchAll(spaces)];
+  const gaps = [];
+  for (const gap of rest.matchAll(spaces)) {
+    gaps.push(gap);
+    if (gaps.length > budgets.items) spendItems(gaps.length);
+  }
   if (fromEnd) {
     while (parts.length < most && gaps.length > 0) {
       const gap = gaps.pop()!;
@@ -129,6 +134,7 @@ export function splitLines(text: string, keepEnds = false): string[] {
   for (const match of text.matchAll(lineEnd)) {
     lines.push(text.slice(at, keepEnds ? match.index + match[0].length : match.index));
     at = match.index + match[0].length;
+    if (lines.length > budgets.items) spendItems(lines.length);
   }
   if (at < text.length) lines.push(text.slice(at));
   spendItems(lines.length);
