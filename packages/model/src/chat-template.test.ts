@@ -61,7 +61,7 @@ describe('render', () => {
     expect(() => failing.render(turns)).toThrow(
       expect.objectContaining({
         code: 'CHAT_TEMPLATE_FAILED',
-        message: expect.stringContaining('refuses a conversation of the roles user, assistant') as string,
+        message: expect.stringContaining('fails on a conversation of the roles user, assistant') as string,
       }),
     );
   });

@@ -1,5 +1,5 @@
-import { Template } from '@huggingface/jinja';
 import { ModelError } from './errors.js';
+import { createJinjaTemplate, type JinjaTemplate, type RenderedTemplate } from './jinja/template.js';
 
 /** One turn of a conversation. `role` is any that the template knows: 'system', 'user', 'assistant', ... */
 export interface ChatMessage {
@@ -16,23 +16,46 @@ export interface TextSpan {
 /** The tokens' texts by the names that templates use: `bos_token`, `eos_token`, `unk_token`, `pad_token`, ... */
 export type SpecialTokens = Readonly<Record<string, string>>;
 
+/** What a template is given beside the messages. */
+export interface ChatRenderOptions {
+  /** Open the assistant's next turn; default false. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** JSON schemas of functions. */
+  readonly tools?: readonly unknown[] | undefined;
+  readonly documents?: readonly unknown[] | undefined;
+  /** More names that the template reads, such as `enable_thinking`; they take precedence over the special tokens. */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
+  /** What `strftime_now` takes for now, in local time; default the clock. */
+  readonly now?: Date | undefined;
+}
+
+/** A message with whatever fields a template reads: `tool_calls`, `reasoning_content`, `content` in parts, ... */
+export type TemplateMessage = ChatMessage | Readonly<Record<string, unknown>>;
+
 export interface ChatTemplate {
   /** The Jinja source. */
   readonly source: string;
   /**
    * Parses the template, which else waits for its first use.
    *
-   * @throws ModelError CHAT_TEMPLATE_FAILED
+   * @throws ModelError CHAT_TEMPLATE_FAILED, TEMPLATE_LIMIT
    */
   check(): void;
   /**
    * The conversation as the model is to read it. Templates write the beginning-of-text token themselves: encode the
    * result with `addSpecialTokens: false`.
    *
-   * @param options `addGenerationPrompt` (default false) opens the assistant's next turn
-   * @throws ModelError CHAT_TEMPLATE_FAILED with the template's own words
+   * @throws ModelError CHAT_TEMPLATE_FAILED with the template's own words, TEMPLATE_LIMIT for what Glulam's Jinja
+   *   leaves out and for a template beyond its budget of steps and characters
    */
-  render(messages: readonly ChatMessage[], options?: { readonly addGenerationPrompt?: boolean | undefined }): string;
+  render(messages: readonly TemplateMessage[], options?: ChatRenderOptions): string;
+  /**
+   * The same text, with the places of the template's `generation` blocks, which hold what the assistant writes, and
+   * whether the text depends on the date.
+   *
+   * @throws ModelError CHAT_TEMPLATE_FAILED, TEMPLATE_LIMIT
+   */
+  renderWithSpans(messages: readonly TemplateMessage[], options?: ChatRenderOptions): RenderedTemplate;
   /**
    * The same text in pieces, those the assistant is to write marked: its turns' content and end-of-turn token, not
    * the header that the generation prompt gives it.
@@ -40,41 +63,39 @@ export interface ChatTemplate {
    * A turn is what `render` adds to the generation prompt before it, so any template works whose text of a
    * conversation begins with its text of the conversation so far.
    *
-   * @throws ModelError CHAT_TEMPLATE_FAILED if the template rewrites earlier turns or refuses the conversation
+   * @throws ModelError CHAT_TEMPLATE_FAILED if the template rewrites earlier turns or refuses the conversation,
+   *   TEMPLATE_LIMIT
    */
   renderWithMask(messages: readonly ChatMessage[]): TextSpan[];
 }
 
 /**
- * A Hugging Face chat template (Jinja, as `transformers.apply_chat_template` renders it, without tools or documents).
- * It is parsed when first used: a model whose template cannot be read still runs on plain text.
+ * A Hugging Face chat template, rendered as `transformers.apply_chat_template` renders it. It is parsed when first
+ * used: a model whose template cannot be read still runs on plain text.
  */
 export function createChatTemplate(source: string, specialTokens: SpecialTokens): ChatTemplate {
-  let template: Template | undefined;
+  let template: JinjaTemplate | undefined;
 
-  const parsed = (): Template => {
+  const parsed = (): JinjaTemplate => {
     try {
-      return (template ??= new Template(source));
+      return (template ??= createJinjaTemplate(source, 'chat'));
     } catch (error) {
       throw failed('cannot be parsed', error);
     }
   };
 
-  const render: ChatTemplate['render'] = (messages, { addGenerationPrompt = false } = {}) => {
+  const renderWithSpans: ChatTemplate['renderWithSpans'] = (messages, options = {}) => {
+    const { addGenerationPrompt = false, tools = null, documents = null, variables, now } = options;
     const parsedTemplate = parsed();
     try {
-      return parsedTemplate.render({
-        ...specialTokens,
-        messages,
-        add_generation_prompt: addGenerationPrompt,
-        tools: null,
-        documents: null,
-      });
+      const names = { ...specialTokens, ...variables, messages, tools, documents };
+      return parsedTemplate.render({ ...names, add_generation_prompt: addGenerationPrompt }, now);
     } catch (error) {
-      // The template's own refusals (raise_exception) arrive here too, as errors with its words.
-      throw failed(`refuses a conversation of the roles ${roles(messages)}`, error);
+      const refuses = error instanceof ModelError && error.code === 'TEMPLATE_REFUSED';
+      throw failed(`${refuses ? 'refuses' : 'fails on'} a conversation of the roles ${roles(messages)}`, error);
     }
   };
+  const render: ChatTemplate['render'] = (messages, options) => renderWithSpans(messages, options).text;
 
   const renderWithMask = (messages: readonly ChatMessage[]): TextSpan[] => {
     const whole = render(messages);
@@ -96,12 +117,14 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens)
     return spans;
   };
 
-  return { source, check: () => void parsed(), render, renderWithMask };
+  return { source, check: () => void parsed(), render, renderWithSpans, renderWithMask };
 }
 
 function failed(what: string, cause: unknown): ModelError {
   const words = cause instanceof Error ? cause.message : String(cause);
-  return new ModelError('CHAT_TEMPLATE_FAILED', `The model's chat template ${what}: ${words}`, { cause });
+  // What Glulam cannot do is not the template's fault.
+  const code = cause instanceof ModelError && cause.code === 'TEMPLATE_LIMIT' ? cause.code : 'CHAT_TEMPLATE_FAILED';
+  return new ModelError(code, `The model's chat template ${what}: ${words}`, { cause });
 }
 
 /** How much of a turn the model writes: not the white space that templates put behind the end-of-turn token. */
@@ -110,8 +133,8 @@ function written(turn: string, eos: string | undefined): number {
   return eos !== undefined && trimmed.endsWith(eos) ? trimmed.length : turn.length;
 }
 
-function roles(messages: readonly ChatMessage[]): string {
-  return messages.length === 0 ? 'none' : messages.map(({ role }) => role).join(', ');
+function roles(messages: readonly TemplateMessage[]): string {
+  return messages.length === 0 ? 'none' : messages.map(({ role }) => String(role)).join(', ');
 }
 
 function rewrites(index: number, afterwards: boolean): ModelError {

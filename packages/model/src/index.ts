@@ -65,8 +65,18 @@ export type { VirtualLayer } from './virtual-layer.js';
 export { checkVirtualLayers, layerMap, markRepeats, repeatOptions, unexpandedLayers, visits } from './virtual-layer.js';
 export type { SavedAdapter } from './peft-files.js';
 export { readPeftAdapter, writePeftAdapter } from './peft-files.js';
-export type { ChatMessage, ChatTemplate, SpecialTokens, TextSpan } from './chat-template.js';
+export type {
+  ChatMessage,
+  ChatRenderOptions,
+  ChatTemplate,
+  SpecialTokens,
+  TemplateMessage,
+  TextSpan,
+} from './chat-template.js';
 export { createChatTemplate } from './chat-template.js';
+export type { GenerationSpan, JinjaTemplate, RenderedTemplate } from './jinja/template.js';
+export { createJinjaTemplate } from './jinja/template.js';
+export { Float } from './jinja/to-value.js';
 export type { EncodedSpans } from './encode-spans.js';
 export { encodeSpans } from './encode-spans.js';
 export type { Conversation } from './conversation.js';
