@@ -1,10 +1,27 @@
 import { Template } from '@huggingface/jinja';
 import { ModelError } from './errors.js';
 
-/** One turn of a conversation. `role` is any that the template knows: 'system', 'user', 'assistant', ... */
+/**
+ * One turn of a conversation. `role` is any that the template knows: 'system', 'user', 'assistant', ... `content` is a
+ * text, or what else the template takes (a list of parts, null beside calls of tools). Other keys (`tool_calls`,
+ * `reasoning_content`, `name`, ...) are the template's to show.
+ */
 export interface ChatMessage {
   readonly role: string;
-  readonly content: string;
+  readonly content?: unknown;
+  readonly [key: string]: unknown;
+}
+
+export interface RenderOptions {
+  /** Open the assistant's next turn; default false. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** What the assistant may call, as JSON schemas; default none. */
+  readonly tools?: readonly unknown[] | undefined;
+}
+
+export interface MaskOptions extends Pick<RenderOptions, 'tools'> {
+  /** Whether a turn of the assistant is learnt, by its index; default: each is. */
+  readonly isTrained?: ((index: number) => boolean) | undefined;
 }
 
 /** A piece of text, and whether the model is trained to write it. */
@@ -29,10 +46,9 @@ export interface ChatTemplate {
    * The conversation as the model is to read it. Templates write the beginning-of-text token themselves: encode the
    * result with `addSpecialTokens: false`.
    *
-   * @param options `addGenerationPrompt` (default false) opens the assistant's next turn
    * @throws ModelError CHAT_TEMPLATE_FAILED with the template's own words
    */
-  render(messages: readonly ChatMessage[], options?: { readonly addGenerationPrompt?: boolean | undefined }): string;
+  render(messages: readonly ChatMessage[], options?: RenderOptions): string;
   /**
    * The same text in pieces, those the assistant is to write marked: its turns' content and end-of-turn token, not
    * the header that the generation prompt gives it.
@@ -42,11 +58,11 @@ export interface ChatTemplate {
    *
    * @throws ModelError CHAT_TEMPLATE_FAILED if the template rewrites earlier turns or refuses the conversation
    */
-  renderWithMask(messages: readonly ChatMessage[]): TextSpan[];
+  renderWithMask(messages: readonly ChatMessage[], options?: MaskOptions): TextSpan[];
 }
 
 /**
- * A Hugging Face chat template (Jinja, as `transformers.apply_chat_template` renders it, without tools or documents).
+ * A Hugging Face chat template (Jinja, as `transformers.apply_chat_template` renders it, without documents).
  * It is parsed when first used: a model whose template cannot be read still runs on plain text.
  */
 export function createChatTemplate(source: string, specialTokens: SpecialTokens): ChatTemplate {
@@ -60,14 +76,14 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens)
     }
   };
 
-  const render: ChatTemplate['render'] = (messages, { addGenerationPrompt = false } = {}) => {
+  const render: ChatTemplate['render'] = (messages, { addGenerationPrompt = false, tools } = {}) => {
     const parsedTemplate = parsed();
     try {
       return parsedTemplate.render({
         ...specialTokens,
         messages,
         add_generation_prompt: addGenerationPrompt,
-        tools: null,
+        tools: tools ?? null,
         documents: null,
       });
     } catch (error) {
@@ -76,8 +92,8 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens)
     }
   };
 
-  const renderWithMask = (messages: readonly ChatMessage[]): TextSpan[] => {
-    const whole = render(messages);
+  const renderWithMask: ChatTemplate['renderWithMask'] = (messages, { tools, isTrained = () => true } = {}) => {
+    const whole = render(messages, { tools });
     const spans: TextSpan[] = [];
     let done = 0;
     const add = (end: number, trained: boolean): void => {
@@ -85,9 +101,9 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens)
       done = Math.max(done, end);
     };
     messages.forEach((message, index) => {
-      if (message.role !== 'assistant') return;
-      const prompt = render(messages.slice(0, index), { addGenerationPrompt: true });
-      const turn = render(messages.slice(0, index + 1));
+      if (message.role !== 'assistant' || !isTrained(index)) return;
+      const prompt = render(messages.slice(0, index), { addGenerationPrompt: true, tools });
+      const turn = render(messages.slice(0, index + 1), { tools });
       if (!turn.startsWith(prompt) || !whole.startsWith(turn)) throw rewrites(index, turn.startsWith(prompt));
       add(prompt.length, false);
       add(prompt.length + written(turn.slice(prompt.length), specialTokens['eos_token']), true);

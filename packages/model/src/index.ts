@@ -65,7 +65,14 @@ export type { VirtualLayer } from './virtual-layer.js';
 export { checkVirtualLayers, layerMap, markRepeats, repeatOptions, unexpandedLayers, visits } from './virtual-layer.js';
 export type { SavedAdapter } from './peft-files.js';
 export { readPeftAdapter, writePeftAdapter } from './peft-files.js';
-export type { ChatMessage, ChatTemplate, SpecialTokens, TextSpan } from './chat-template.js';
+export type {
+  ChatMessage,
+  ChatTemplate,
+  MaskOptions,
+  RenderOptions,
+  SpecialTokens,
+  TextSpan,
+} from './chat-template.js';
 export { createChatTemplate } from './chat-template.js';
 export type { EncodedSpans } from './encode-spans.js';
 export { encodeSpans } from './encode-spans.js';

@@ -1,7 +1,7 @@
 import type { ChatMessage } from '@glulam/model';
 import type { DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
-import { isRecord, isText } from './row-parts.js';
+import { isRecord, isText, kindOf, listIn, notList } from './row-parts.js';
 
 const schema = z.strictObject({});
 /** As a config writes them. */
@@ -12,14 +12,16 @@ export const orcaChatFormat: DataFormat<z.infer<typeof schema>> = {
   kind: 'orca_chat',
   schema,
   shape: '{ instruction, conversation: [{ input, output }, ...] }',
-  matches: (row) => 'instruction' in row && Array.isArray(row['conversation']),
+  matches: (row) => 'instruction' in row && listIn(row['conversation']) !== undefined,
+  columns: () => ['instruction', 'conversation'],
   read({ instruction, conversation }) {
-    if (!Array.isArray(conversation)) return { skip: '"conversation" is not a list of exchanges' };
+    const exchanges = listIn(conversation);
+    if (exchanges === undefined) return { skip: notList('conversation', conversation, 'exchanges') };
     if (instruction !== undefined && instruction !== null && typeof instruction !== 'string')
-      return { skip: '"instruction" is not a text' };
+      return { skip: `"instruction" is ${kindOf(instruction)}, not a text` };
     const turns: ChatMessage[] = [];
     const notes = new Set<string>();
-    for (const exchange of conversation as unknown[]) {
+    for (const exchange of exchanges) {
       const { input, output } = isRecord(exchange) ? exchange : {};
       if (typeof input !== 'string' || typeof output !== 'string')
         return { skip: 'an exchange is not { input, output } as texts' };

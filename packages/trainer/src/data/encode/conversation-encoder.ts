@@ -1,8 +1,26 @@
-import { encodeSpans, ModelError, type ChatMessage, type EncodedSpans, type Tokenizer } from '@glulam/model';
+import {
+  encodeSpans,
+  ModelError,
+  type ChatMessage,
+  type EncodedSpans,
+  type TextSpan,
+  type Tokenizer,
+} from '@glulam/model';
 import type { Example } from '../../batches.js';
 import { TrainerError } from '../../errors.js';
+import type { FilledText } from '../read-row.js';
+import { createShownCheck } from './check-shown.js';
 import type { EncodeSettings } from './encode-settings.js';
 import { exampleOf, type EncodedRow } from './encoded-row.js';
+
+type ConversationText = Extract<FilledText, { readonly messages: unknown }>;
+
+/** A conversation, or a part of one, as the template takes it. */
+interface Conversation extends Pick<ConversationText, 'messages'> {
+  readonly tools: readonly unknown[] | undefined;
+  /** Turns of the assistant that are not learnt. */
+  readonly contextOnly: ReadonlySet<ChatMessage>;
+}
 
 /**
  * Encodes conversations by the chat template. One of more than `maxTokens` is split between exchanges (what is said to
@@ -12,27 +30,38 @@ import { exampleOf, type EncodedRow } from './encoded-row.js';
 export function createConversationEncoder(
   tokenizer: Tokenizer,
   { loss, maxTokens }: EncodeSettings,
-): (messages: readonly ChatMessage[]) => EncodedRow {
-  const encode = (messages: readonly ChatMessage[]): EncodedSpans => {
+): (conversation: ConversationText) => EncodedRow {
+  const encode = ({ messages, tools, contextOnly }: Conversation): EncodedSpans => {
     const template = tokenizer.chatTemplate!;
+    const isContext = (index: number): boolean => contextOnly.has(messages[index]!);
     const spans =
-      loss === 'all' ? [{ text: template.render(messages), trained: true }] : template.renderWithMask(messages);
+      loss === 'assistant'
+        ? template.renderWithMask(messages, { tools, isTrained: (index) => !isContext(index) })
+        : messages.some((_, index) => isContext(index))
+          ? template.renderWithMask(messages, { tools, isTrained: isContext }).map(inverted)
+          : [{ text: template.render(messages, { tools }), trained: true }];
     // Templates write the beginning-of-text token themselves.
     return encodeSpans(tokenizer, spans, { addSpecialTokens: false });
   };
 
-  const split = (messages: readonly ChatMessage[]): EncodedRow => {
+  const split = ({ messages, ...beside }: Conversation): EncodedRow => {
     const { system, exchanges } = partsOf(messages);
     // How many fit is guessed from their contents' tokens, then tried: the template's own tokens count too.
+    const textOf = (content: unknown): string =>
+      typeof content === 'string' ? content : JSON.stringify(content ?? '');
     const lengthOf = (turns: readonly ChatMessage[]): number =>
-      turns.reduce((sum, { content }) => sum + tokenizer.encode(content, { addSpecialTokens: false }).length, 0);
+      turns.reduce(
+        (sum, { content }) => sum + tokenizer.encode(textOf(content), { addSpecialTokens: false }).length,
+        0,
+      );
     const lengths = exchanges.map(lengthOf);
     const most = maxTokens - lengthOf(system);
     const notes = new Set<string>();
     const examples: Example[] = [];
     for (let from = 0; from < exchanges.length;) {
       const fitting = (count: number): EncodedSpans | undefined => {
-        const tokens = encode([...system, ...exchanges.slice(from, from + count).flat()]);
+        const part = [...system, ...exchanges.slice(from, from + count).flat()];
+        const tokens = encode({ messages: part, ...beside });
         return tokens.ids.length <= maxTokens ? tokens : undefined;
       };
       let count = 0;
@@ -53,7 +82,7 @@ export function createConversationEncoder(
         part = longer;
         count += 1;
       }
-      const example = exampleOf(part, loss === 'all');
+      const example = exampleOf(part, false);
       if (!example.trained.includes(1)) notes.add('the last turns, which nothing answers, did not fit in: left out');
       examples.push(example);
       from += count;
@@ -62,11 +91,21 @@ export function createConversationEncoder(
     return { examples, notes: [...notes] };
   };
 
-  return (messages) => {
+  let checkShown: ReturnType<typeof createShownCheck> | undefined;
+  return ({ messages: given, tools, contextOnly = [] }) => {
     try {
-      const tokens = encode(messages);
-      if (tokens.ids.length > maxTokens) return split(messages);
-      return { examples: [exampleOf(tokens, loss === 'all')], notes: [] };
+      checkShown ??= createShownCheck(tokenizer.chatTemplate!);
+      const shown = checkShown(given, tools);
+      if ('skip' in shown) return shown;
+      const { messages } = shown;
+      const conversation = { messages, tools, contextOnly: new Set(contextOnly.map((index) => messages[index]!)) };
+      const tokens = encode(conversation);
+      const { bosId } = tokenizer;
+      const twice = bosId !== undefined && tokens.ids[0] === bosId && tokens.ids[1] === bosId;
+      const notes = twice ? [...shown.notes, 'it begins with two beginning-of-text tokens'] : shown.notes;
+      if (tokens.ids.length <= maxTokens) return { examples: [exampleOf(tokens, false)], notes };
+      const parts = split(conversation);
+      return 'skip' in parts ? parts : { ...parts, notes: [...notes, ...parts.notes] };
     } catch (error) {
       if (!(error instanceof ModelError) || error.code !== 'CHAT_TEMPLATE_FAILED') throw error;
       // The template's own words where it has some: they are the same for all rows that it refuses for this.
@@ -75,6 +114,11 @@ export function createConversationEncoder(
     }
   };
 }
+
+const inverted = ({ text, trained }: TextSpan): TextSpan => ({ text, trained: !trained });
+
+/** Roles that answer what the assistant called. */
+const answering: readonly string[] = ['tool', 'function', 'observation', 'ipython', 'tool_response'];
 
 /**
  * The system message, and the exchanges behind it. A part of a conversation begins where someone speaks to the assistant
@@ -86,7 +130,7 @@ function partsOf(messages: readonly ChatMessage[]): { system: readonly ChatMessa
   const exchanges: ChatMessage[][] = [];
   let answered = true;
   for (const message of messages.slice(system.length)) {
-    if (answered && message.role !== 'assistant' && message.role !== 'tool') {
+    if (answered && message.role !== 'assistant' && !answering.includes(message.role)) {
       exchanges.push([]);
       answered = false;
     }

@@ -3,20 +3,19 @@ import { openTokenizer, type ChatMessage, type Tokenizer } from '@glulam/model';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Example } from '../../batches.js';
-import type { RowText } from '../data-format.js';
+import type { FilledText } from '../read-row.js';
 import { createRowEncoder } from './row-encoder.js';
 
 const root = path.resolve(import.meta.dirname, '../../../../..');
 const tiny = openTokenizer(path.join(root, 'examples/models/tiny-mistral-gsm8k'));
-const prompt = 'Question: {question}\nAnswer:';
 
 function encode(
-  text: RowText,
+  text: FilledText,
   changes: { maxTokens?: number; loss?: 'assistant' | 'all'; tokenizer?: Tokenizer } = {},
 ) {
   const { tokenizer = tiny, maxTokens = 2048, loss = 'assistant' } = changes;
   const chatTemplate = tokenizer.chatTemplate?.source;
-  return createRowEncoder(tokenizer, { prompt, loss, maxTokens, chatTemplate })(text);
+  return createRowEncoder(tokenizer, { loss, maxTokens, chatTemplate })(text);
 }
 function examplesOf(...args: Parameters<typeof encode>) {
   const row = encode(...args);
@@ -27,8 +26,8 @@ const learnt = ({ ids, trained }: Example) => [...ids].filter((_, i) => trained[
 const show = (ids: Iterable<number>) => tiny.decode([...ids], { skipSpecialTokens: false });
 
 describe('pairs', () => {
-  test('a question with its answer: the prompt, a space, the answer, the end learnt', () => {
-    const { examples, notes } = examplesOf({ question: 'One $& two?', answer: 'Three $1.' });
+  test('a question with its answer: the answer and the end learnt', () => {
+    const { examples, notes } = examplesOf({ prompt: 'Question: One $& two?\nAnswer:', completion: ' Three $1.' });
     const text = 'Question: One $& two?\nAnswer: Three $1.';
     expect([...examples[0]!.ids]).toEqual([...tiny.encode(text), tiny.eosId]);
     expect(learnt(examples[0]!)).toEqual([...tiny.encode(text).slice(tiny.encode('Question: One $& two?\nAnswer:').length), tiny.eosId]); // prettier-ignore
@@ -46,7 +45,7 @@ describe('pairs', () => {
   });
 
   test('one that is too long is left out, not cut', () => {
-    const pair = { question: 'word '.repeat(50), answer: 'x' };
+    const pair = { prompt: 'word '.repeat(50), completion: 'x' };
     const length = examplesOf(pair).examples[0]!.ids.length;
     expect(examplesOf(pair, { maxTokens: length }).examples).toHaveLength(1);
     expect(encode(pair, { maxTokens: length - 1 })).toEqual({
