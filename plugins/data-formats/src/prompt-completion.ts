@@ -19,7 +19,7 @@ export type PromptCompletionOptions = z.input<typeof schema>;
 export const promptCompletionFormat: DataFormat<z.infer<typeof schema>> = {
   kind: 'prompt_completion',
   schema,
-  shape: '{ prompt, completion }, both texts or both lists of messages',
+  shape: '{ prompt, completion } or { prompt: [{ role, content }, ...], completion: [{ role, content }] }',
   matches: (row) => 'prompt' in row && 'completion' in row,
   columns: (row, options) => [
     options.prompt,

@@ -18,10 +18,14 @@ export function kindOf(value: unknown): string {
 /** Why columns are not the texts that they should be; undefined: they are. */
 export function notTexts(row: Row, keys: readonly string[]): string | undefined {
   const wrong = keys.filter((key) => typeof row[key] !== 'string');
-  return wrong.length === 0
-    ? undefined
-    : wrong.map((key) => `"${key}" is ${kindOf(row[key])}${row[key] === undefined ? '' : ', not a text'}`).join(', ');
+  const missing = wrong.filter((key) => row[key] === undefined);
+  const faults = wrong.map((key) => `"${key}" is ${kindOf(row[key])}${missing.includes(key) ? '' : ', not a text'}`);
+  if (missing.length > 0) faults.push(`its columns are ${Object.keys(row).filter(isName).join(', ') || 'none'}`);
+  return wrong.length === 0 ? undefined : faults.join(', ');
 }
+
+/** Names that are the same in many rows; others may be anything, and reasons do not repeat them. */
+export const isName = (value: unknown): value is string => typeof value === 'string' && /^[\w-]{1,24}$/.test(value);
 
 /** The first of several keys that a row has a value for. */
 export const firstKey = (row: Row, keys: readonly string[]): string | undefined =>

@@ -2,7 +2,7 @@ import type { DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
 import { readBeside, systemColumns } from './conversation-columns.js';
 import { conversationOf } from './messages.js';
-import { roleOfSpeaker, speakerNames } from './roles.js';
+import { callers, roleOfSpeaker, speakerNames } from './roles.js';
 import { isRecord, listIn, notList } from './row-parts.js';
 import { hasTurns, isEmpty, turnColumn } from './turn-list.js';
 import { quoted, readTurn, type Turn } from './turn-parts.js';
@@ -65,10 +65,10 @@ function readShareGptTurn(value: unknown): Turn | { readonly skip: string } {
   if (typeof name === 'string' && roleOfSpeaker(name) === undefined)
     return { skip: `a turn's "from" is ${quoted(name)}, none of ${speakerNames()}` };
   const turn = readTurn(value, 'from', roleOfSpeaker);
-  if ('skip' in turn || typeof name !== 'string' || name.toLowerCase() !== 'function_call') return turn;
+  if ('skip' in turn || typeof name !== 'string' || !callers.includes(name.toLowerCase())) return turn;
   const calls = callsIn(turn.message.content);
   if (calls === undefined)
-    return { skip: 'the value of a "function_call" turn is not JSON of { name, arguments } or of a list of them' };
+    return { skip: 'the text of a function_call turn is not JSON of { name, arguments } or of a list of them' };
   return { ...turn, message: { ...turn.message, content: '', tool_calls: calls } };
 }
 

@@ -1,5 +1,5 @@
 import { firstKey, isRecord, isText, listIn, type Row } from './row-parts.js';
-import type { Turn } from './turn-parts.js';
+import { wordlessKeys, type Turn } from './turn-parts.js';
 
 /** Columns that hold turns, by the usual names. */
 const turnColumns: readonly string[] = ['messages', 'conversations', 'conversation'];
@@ -16,8 +16,6 @@ export function hasTurns(row: Row, nameKey: 'role' | 'from', fallback: string): 
   return turns.length === 0 ? column === fallback : turns.every((turn) => isRecord(turn) && nameKey in turn);
 }
 
-const silentKeys: readonly string[] = ['tool_calls', 'function_call', 'reasoning_content', 'reasoning', 'thinking'];
-
 /** Whether a turn says nothing: no text, and nothing that stands in for one. */
 export function isEmpty({ message }: Turn): boolean {
   const { content } = message;
@@ -26,7 +24,7 @@ export function isEmpty({ message }: Turn): boolean {
     const text = isRecord(part) ? part['text'] : part;
     return text === undefined || text === null || (typeof text === 'string' && !isText(text));
   });
-  return blank && silentKeys.every((key) => isNothing(message[key]));
+  return blank && wordlessKeys.every((key) => isNothing(message[key]));
 }
 
 const isNothing = (value: unknown): boolean =>

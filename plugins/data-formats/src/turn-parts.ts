@@ -1,10 +1,19 @@
 import type { ChatMessage } from '@glulam/model';
-import { isRecord, kindOf, type Row } from './row-parts.js';
+import { isName, isRecord, kindOf, listIn, type Row } from './row-parts.js';
 
 /** Keys by which data sets say whether a turn is learnt: OpenAI's, Axolotl's and ms-swift's. */
-const learnKeys: readonly string[] = ['weight', 'train', 'training', 'loss'];
+export const learnKeys: readonly string[] = ['weight', 'train', 'training', 'loss'];
 /** Axolotl's, which learn a part of a turn. */
 const detailKeys: readonly string[] = ['train_detail', 'training_detail'];
+
+/** Keys of what a turn of the assistant may say without a text. */
+export const wordlessKeys: readonly string[] = [
+  'tool_calls',
+  'function_call',
+  'reasoning_content',
+  'reasoning',
+  'thinking',
+];
 
 /** A turn as the template is to have it, and whether it is learnt. */
 export interface Turn {
@@ -13,9 +22,6 @@ export interface Turn {
 }
 
 type Skip = { readonly skip: string };
-
-/** Names that are the same in many rows; others may be anything, and are not repeated. */
-const isName = (value: unknown): value is string => typeof value === 'string' && /^[\w-]{1,24}$/.test(value);
 
 /** `"narrator"`, where that is a name. */
 export const quoted = (value: unknown): string => (isName(value) ? `"${value}"` : 'something else');
@@ -37,22 +43,28 @@ export function readTurn(
   if (!isRecord(turn)) return { skip: `a turn is ${kindOf(turn)}, not an object` };
   const name = turn[nameKey];
   const contentKey = 'content' in turn || !('value' in turn) ? 'content' : 'value';
-  if (typeof name !== 'string') return { skip: `a turn has ${keysOf(turn)}; expected ${nameKey} and ${nameKey === 'from' ? 'value' : 'content'}` }; // prettier-ignore
+  const expected = `expected ${nameKey} and ${nameKey === 'from' ? 'value' : 'content'}`;
+  if (!(nameKey in turn)) return { skip: `a turn has ${keysOf(turn)}; ${expected}` };
+  if (typeof name !== 'string') return { skip: `a turn's "${nameKey}" is ${kindOf(name)}, not a text` };
   const role = roleOf(name);
   if (role === undefined) return { skip: `a turn is from ${quoted(name)}, which is no speaker that is known` };
   const { [nameKey]: _, [contentKey]: content, ...rest } = turn;
-  const hasContent = content !== undefined && content !== null;
-  if (!hasContent && !(contentKey in turn) && role !== 'assistant')
-    return { skip: `a turn has ${keysOf(turn)}; expected ${nameKey} and ${nameKey === 'from' ? 'value' : 'content'}` };
+  if ('role' in rest) return { skip: 'a turn has both "from" and "role"' };
+  if (content === undefined && !(role === 'assistant' && wordlessKeys.some((key) => key in rest)))
+    return { skip: `a turn has ${keysOf(turn)}; ${expected}` };
   const fault = contentFault(content, role);
   if (fault !== undefined) return { skip: fault };
   const learnt = readLearnt(rest, role);
   if (typeof learnt !== 'boolean') return learnt;
   const others = Object.entries(rest).filter(([key]) => !learnKeys.includes(key) && !detailKeys.includes(key));
-  return {
-    learnt,
-    message: { role, ...(contentKey in turn ? { content } : {}), ...Object.fromEntries(others) },
-  };
+  const message = { role, ...(contentKey in turn ? { content } : {}), ...Object.fromEntries(others) };
+  const calls = rest['tool_calls'];
+  if (typeof calls !== 'string') return { learnt, message };
+  // Columns of Parquet whose values differ in their shape are often JSON.
+  const list = listIn(calls);
+  return list === undefined
+    ? { skip: 'the "tool_calls" of a turn are a text, and not the JSON of a list' }
+    : { learnt, message: { ...message, tool_calls: list } };
 }
 
 /** Which contents a template may have; a tool's answer may be any value. */
@@ -75,7 +87,7 @@ function contentFault(content: unknown, role: string): string | undefined {
 export const toolRoles: ReadonlySet<string> = new Set(['tool', 'function', 'observation', 'ipython', 'tool_response']);
 
 /** Whether a turn is learnt: the assistant's are unless the turn itself says no. */
-function readLearnt(turn: Row, role: string): boolean | Skip {
+export function readLearnt(turn: Row, role: string): boolean | Skip {
   const given = learnKeys.filter((key) => turn[key] !== undefined && turn[key] !== null);
   for (const key of detailKeys)
     if (turn[key] !== undefined && turn[key] !== null)

@@ -9,8 +9,15 @@ export function adviceFor(row: Readonly<Record<string, unknown>>): string | unde
   const has = (...keys: readonly string[]): string | undefined => keys.find((key) => Object.hasOwn(row, key));
   if (has('chosen') !== undefined && has('rejected') !== undefined)
     return 'Pairs of a chosen and a rejected answer are not trained on; give the chosen ones as messages or completions.';
-  const question = has('prompt', 'instruction', 'input', 'problem', 'query');
-  const answer = has('response', 'output', 'completion', 'solution', 'target', 'answer');
+  const turns = Object.entries(row).find(([, value]) => Array.isArray(value) && looksLikeTurns(value));
+  if (turns !== undefined) {
+    const [column, [turn]] = turns as [string, [Record<string, unknown>]];
+    const kind =
+      'role' in turn && 'content' in turn ? 'messages' : 'from' in turn && 'value' in turn ? 'sharegpt' : undefined;
+    if (kind !== undefined) return `Say { kind: '${kind}', column: '${column}' }.`;
+  }
+  const question = has('prompt', 'instruction', 'input', 'inputs', 'problem', 'query', 'question');
+  const answer = has('response', 'output', 'completion', 'solution', 'target', 'targets', 'answer');
   if (question !== undefined && answer !== undefined)
     return (
       `If ${question} and ${answer} are a question and its answer, say { kind: 'question_answer', question: '${question}', answer: '${answer}' }; ` +

@@ -32,7 +32,7 @@ export function createShownCheck(
       );
     }
     const whole = template.render(messages, { tools });
-    const isShown = (without: readonly ChatMessage[], withTools = tools): boolean => {
+    const isShown = (without: readonly ChatMessage[], withTools: typeof tools): boolean => {
       try {
         return template.render(without, { tools: withTools }) !== whole;
       } catch (error) {
@@ -42,7 +42,13 @@ export function createShownCheck(
     };
     const notes: string[] = [];
     for (const key of furtherKeys(messages)) {
-      if (isShown(messages.map(({ [key]: _, ...rest }) => rest as ChatMessage))) continue;
+      if (
+        isShown(
+          messages.map(({ [key]: _, ...rest }) => rest as ChatMessage),
+          tools,
+        )
+      )
+        continue;
       const name = /^[\w-]{1,32}$/.test(key) ? `"${key}"` : 'a key';
       if (callKeys.includes(key))
         return { skip: `a turn calls a tool (tool_calls or function_call), which the chat template does not show` };
@@ -53,7 +59,15 @@ export function createShownCheck(
     if (tools !== undefined && tools.length > 0 && !isShown(messages, undefined))
       notes.push('the chat template does not show "tools"');
     for (const role of new Set(messages.map((each) => each.role))) {
-      if (role === 'user' || role === 'assistant' || isShown(messages.filter((each) => each.role !== role))) continue;
+      if (
+        role === 'user' ||
+        role === 'assistant' ||
+        isShown(
+          messages.filter((each) => each.role !== role),
+          tools,
+        )
+      )
+        continue;
       notes.push(
         `the chat template does not show turns of the role ${/^[\w-]{1,24}$/.test(role) ? role : 'that they have'}`,
       );

@@ -55,6 +55,7 @@ function whyNotJson(text: string): string | undefined {
   if (/\}\s*,\s*$/.test(bare)) return 'it ends with a comma; in JSON lines nothing stands between rows';
   if (/,\s*[}\]]/.test(bare)) return 'it has a comma before a closing bracket; remove it';
   if (/\}\r\s*\{/.test(bare)) return 'its lines end with CR alone; save the file with LF or CRLF';
+  if (/[{[,:]\s*$/.test(bare)) return 'it does not end on its line; JSON lines have one value a line';
   if (/^\s*\{\s*'/.test(text)) return "it is a Python dict with quotes ('); write it with json.dumps";
   return undefined;
 }
