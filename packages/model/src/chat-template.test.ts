@@ -90,6 +90,26 @@ describe('renderWithMask', () => {
     ]);
   });
 
+  it('leaves turns out of what is trained, and gives tools to the template', () => {
+    const isTrained = (index: number) => index === 3;
+    expect(tiny.renderWithMask(turns, { isTrained }).filter(({ trained }) => trained)).toEqual([
+      { text: ' so long</s>', trained: true },
+    ]);
+    expect(tiny.renderWithMask(turns, { isTrained: () => false })).toEqual([
+      { text: tiny.render(turns), trained: false },
+    ]);
+    const tools = [{ name: 'add' }];
+    const listing = createChatTemplate(
+      '{{ tools | tojson }}{% for m in messages %}[{{ m.content }}]{% endfor %}',
+      special,
+    );
+    expect(listing.render(turns.slice(0, 1), { tools })).toBe('[{"name": "add"}][hi]');
+    expect(listing.renderWithMask(turns.slice(0, 2), { tools }).map(({ text }) => text)).toEqual([
+      '[{"name": "add"}][hi]',
+      '[hello]',
+    ]);
+  });
+
   it('gives the rendered text, and no trained part without an assistant', () => {
     for (const count of [1, 2, 3, 4]) {
       const spans = tiny.renderWithMask(turns.slice(0, count));

@@ -114,3 +114,17 @@ it('trains on an end token that the tokenizer adds behind a trained text', () =>
     trained: [false, false, false, true, true],
   });
 });
+
+it('adds no token that the text has already at its beginning or end', () => {
+  const plainIds = (text: string) => tiny.encode(text, { addSpecialTokens: false });
+  for (const spans of [answer('<s>How many?', ' 7</s>'), answer('How many?', ' 7</s>')])
+    expect(encodeSpans(tiny, spans).ids).toEqual(tiny.encode('How many? 7</s>'));
+  const whole = encodeSpans(tiny, [{ text: '<s>How many?', trained: true }]);
+  expect(whole.trained).toEqual(whole.ids.map((_, index) => index > 0));
+  // A vocabulary that ends texts as well.
+  const ending = {
+    encode: (text: string, { addSpecialTokens = true } = {}) => [...plainIds(text), ...(addSpecialTokens ? [2] : [])],
+  };
+  expect(encodeSpans(ending, [{ text: 'a</s>', trained: true }]).ids).toEqual([...plainIds('a'), 2]);
+  expect(encodeSpans(ending, [{ text: 'a', trained: true }]).ids).toEqual([...plainIds('a'), 2]);
+});
