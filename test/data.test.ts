@@ -119,8 +119,8 @@ describe('files', () => {
     for (const data of opened) {
       expect(data.reports).toMatchObject([{ format: 'question_answer', rows: 2, examples: 2, skipped: [], notes: [] }]);
       expect(data.files[0]!.example(0)).toEqual(opened[0]!.files[0]!.example(0));
-      data.close();
     }
+    for (const data of opened) data.close();
   });
 
   test('conversations as JSON in a column of CSV', async () => {
@@ -150,14 +150,14 @@ describe('files', () => {
       data.close();
     }
     const chat = await open({ train: { file: jsonl([row]), format: { kind: 'alpaca', layout: 'chat' } } });
-    expect(textOf(chat.files[0]!.example(0))).toBe('<|user|>\nAsk.\nIt is on.<|assistant|>\nIs it on?');
+    expect(textOf(chat.files[0]!.example(0))).toBe('\nAsk.\nIt is on.\nIs it on?');
     chat.close();
   });
 
   test('columns that are not used are one line of the report, however many rows have them', async () => {
     const row = (i: number) => ({ context: 'C', question: `${i}?`, answer: 'a', ...(i % 2 ? { source: 'x' } : { id: i }) }); // prettier-ignore
     const data = await open({ train: jsonl([0, 1, 2, 3].map(row)) });
-    expect(data.reports[0]!.notes).toEqual([{ note: 'columns that are not used: context, source, id', count: 4 }]);
+    expect(data.reports[0]!.notes).toEqual([{ note: 'columns that are not used: context, id, source', count: 4 }]);
     data.close();
     const named = await open({ train: jsonl([row(1)]), prompt: '{context} {source} {question}' });
     expect(named.reports[0]!.notes).toEqual([]);
@@ -186,7 +186,7 @@ describe('files', () => {
     ['a prompt that names no column', () => ({ train: problems, prompt: 'Q: A:' }), 'CONFIG_INVALID', /data.prompt: expected the name of a column in braces/],
     ['a prompt with a column that no row has', () => ({ train: problems, prompt: '{question} {input}' }), 'DATA_EMPTY', /data.prompt names \{input\}, which the row does not have/],
     ['a pattern that nothing fits', () => ({ train: path.join(work, 'none*.jsonl') }), 'DATA_UNREADABLE', /no file fits .*none\*/],
-    ['rows that are no objects', () => ({ train: jsonl([[1]]) }), 'DATA_INVALID', /the first row .* is a list; expected an object/],
+    ['rows that are no objects', () => ({ train: jsonl([[1], [2]]) }), 'DATA_INVALID', /the first row .* is a list; expected an object/],
     ['an unknown format', () => ({ train: { file: problems, format: { kind: 'sharegtp' } } }), 'CONFIG_INVALID', /did you mean "sharegpt"/],
     ['an unknown option of a format', () => ({ train: { file: problems, format: { kind: 'text', colum: 'x' } } }), 'CONFIG_INVALID', /did you mean "column"/],
     ['nothing left', () => ({ train: jsonl([{ text: '' }, { text: ' ' }]) }), 'DATA_EMPTY', /no row of .* can be used, read as "text":\n {2}2 rows \(1, 2\): the text is empty/],

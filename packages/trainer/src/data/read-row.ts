@@ -51,7 +51,8 @@ function fill(
     const fault = name === 'question' ? undefined : notPrintable(row, name);
     if (fault !== undefined) return { filled: { skip: `data.prompt names {${name}}, which ${fault}` }, used };
   }
-  const valueOf = (name: string): string => (name === 'question' ? question : String(row[name] ?? ''));
+  const valueOf = (name: string): string =>
+    name === 'question' ? question : String((row[name] ?? '') as string | number | boolean);
   return { filled: { prompt: fillPrompt(wanted, valueOf), completion: ` ${answer}`, ...noted }, used };
 }
 

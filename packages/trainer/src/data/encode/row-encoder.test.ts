@@ -89,7 +89,7 @@ function naive(messages: readonly ChatMessage[]) {
   for (const { role, content } of messages) {
     text += `<|${role}|>\n`;
     const start = text.length;
-    text += content;
+    text += content as string;
     if (role === 'assistant') {
       text += '</s>';
       spans.push([start, text.length]);

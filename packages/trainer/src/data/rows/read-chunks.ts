@@ -50,8 +50,9 @@ export async function* readChunks(file: string, signal?: AbortSignal): AsyncGene
 /** Without compression. */
 async function* readPlain(file: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
   const raw = withHead(readRaw(file, signal));
-  const { value: head, done } = await raw.next();
-  if (done === true) return;
+  const first: IteratorResult<Buffer, unknown> = await raw.next();
+  if (first.done === true) return;
+  const head = first.value;
   const all = (async function* () {
     yield head;
     yield* raw;

@@ -24,7 +24,10 @@ export async function* readJsonLines(file: string, signal?: AbortSignal): AsyncG
   for await (const chunk of readChunks(file, signal)) {
     const first = begun ? -1 : chunk.findIndex((byte) => !isSpace(byte) && byte !== newline);
     if (first >= 0) {
-      if (chunk[first] === openBracket) return yield* readJsonValues(file, signal);
+      if (chunk[first] === openBracket && !beginsNextLine(chunk, first)) {
+        yield* readJsonValues(file, signal);
+        return;
+      }
       begun = true;
     }
     let start = 0;
@@ -40,6 +43,12 @@ export async function* readJsonLines(file: string, signal?: AbortSignal): AsyncG
   }
   const last = take(Buffer.alloc(0));
   if (!last.every(isSpace)) yield { number: line, value: parseRow(last, place()) };
+}
+
+/** Whether the line after the first begins with a bracket too: each line is a list then, which is told of as a row. */
+function beginsNextLine(chunk: Buffer, first: number): boolean {
+  const end = chunk.indexOf(newline, first);
+  return end >= 0 && chunk[end + 1] === openBracket;
 }
 
 /** JSON's white space within a line; `\r` of Windows is part of it. */
