@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { resolveConfig } from 'glulam';
 import { definePlugin } from '@glulam/plugin';
 import {
@@ -94,7 +95,11 @@ describe('files', () => {
         skipped: [
           { reason: 'the conversation is empty', count: 8, rowNumbers: [3, 7, 8, 9, 10] },
           { reason: 'the row is a list, not an object', count: 1, rowNumbers: [4] },
-          { reason: 'nothing in it is to be learnt: there is no text of the assistant', count: 1, rowNumbers: [6] },
+          {
+            reason: 'nothing in it is to be learnt: there is no text of the assistant, the roles are user',
+            count: 1,
+            rowNumbers: [6],
+          },
         ],
         notes: [{ note: "the first turn was the assistant's: left out", count: 1 }],
       },
@@ -102,16 +107,93 @@ describe('files', () => {
     data.close();
   });
 
+  test('the same rows as CSV, TSV, JSON lines named .json, and compressed', async () => {
+    const rows = [{ question: 'One, "two"?', answer: '007' }, { question: 'A\nB?', answer: '1.0' }]; // prettier-ignore
+    const table = (separator: string) =>
+      ['question' + separator + 'answer', ...rows.map((row) => [row.question, row.answer].map((text) => `"${text.replaceAll('"', '""')}"`).join(separator))].join('\n'); // prettier-ignore
+    const lines = rows.map((row) => JSON.stringify(row)).join('\n');
+    const compressed = path.join(work, 'rows.jsonl.gz');
+    writeFileSync(compressed, gzipSync(lines));
+    const all = [jsonl(rows), fileOf('.csv', table(',')), fileOf('.tsv', table('\t')), fileOf('.json', lines), compressed]; // prettier-ignore
+    const opened = await Promise.all(all.map((train) => open({ train })));
+    for (const data of opened) {
+      expect(data.reports).toMatchObject([{ format: 'question_answer', rows: 2, examples: 2, skipped: [], notes: [] }]);
+      expect(data.files[0]!.example(0)).toEqual(opened[0]!.files[0]!.example(0));
+    }
+    for (const data of opened) data.close();
+  });
+
+  test('conversations as JSON in a column of CSV', async () => {
+    const messages = [{ role: 'user', content: 'Hi, "you"' }, { role: 'assistant', content: 'Hello' }]; // prettier-ignore
+    const csv = `id,messages,tools\n1,"${JSON.stringify(messages).replaceAll('"', '""')}",\n`;
+    const [same, data] = [await open({ train: jsonl([{ messages }]) }), await open({ train: fileOf('.csv', csv) })];
+    expect(data.reports).toMatchObject([{ format: 'messages', notes: [{ note: 'columns that are not used: id', count: 1 }] }]); // prettier-ignore
+    expect(data.files[0]!.example(0)).toEqual(same.files[0]!.example(0));
+    for (const each of [data, same]) each.close();
+  });
+
+  test('Alpaca rows as the published text, or by data.prompt; a text beside them is not learnt', async () => {
+    const row = { instruction: 'Ask.', input: 'It is on.', output: 'Is it on?', text: 'It is on. Is it on?' };
+    const learntOf = ({ ids, trained }: Example) => tokenizer.decode([...ids].filter((_, i) => trained[i] === 1), { skipSpecialTokens: false }); // prettier-ignore
+    const unused = (columns: string) => [{ note: `columns that are not used: ${columns}`, count: 1 }];
+    const preamble = 'Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.'; // prettier-ignore
+    const cases: [Partial<DataInput>, string, string, object[]][] = [
+      [{}, `${preamble}\n\n### Instruction:\nAsk.\n\n### Input:\nIt is on.\n\n### Response:\nIs it on?`, 'Is it on?</s>', unused('text')],
+      [{ prompt: 'I: {question} X: {input} A:' }, 'I: Ask. X: It is on. A: Is it on?', 'Is it on?</s>', unused('text')],
+      [{ prompt: 'I: {instruction}:' }, 'I: Ask.: Is it on?', 'Is it on?</s>', unused('input, text')],
+    ]; // prettier-ignore
+    for (const [changes, whole, learnt, notes] of cases) {
+      const data = await open({ train: jsonl([row]), ...changes });
+      expect(data.reports).toMatchObject([{ format: 'alpaca', notes }]);
+      expect(textOf(data.files[0]!.example(0))).toBe(whole);
+      expect(learntOf(data.files[0]!.example(0)).trim()).toBe(learnt);
+      data.close();
+    }
+    const chat = await open({ train: { file: jsonl([row]), format: { kind: 'alpaca', layout: 'chat' } } });
+    expect(textOf(chat.files[0]!.example(0))).toBe('\nAsk.\nIt is on.\nIs it on?');
+    chat.close();
+  });
+
+  test('columns that are not used are one line of the report, however many rows have them', async () => {
+    const row = (i: number) => ({ context: 'C', question: `${i}?`, answer: 'a', ...(i % 2 ? { source: 'x' } : { id: i }) }); // prettier-ignore
+    const data = await open({ train: jsonl([0, 1, 2, 3].map(row)) });
+    expect(data.reports[0]!.notes).toEqual([{ note: 'columns that are not used: context, id, source', count: 4 }]);
+    data.close();
+    const named = await open({ train: jsonl([row(1)]), prompt: '{context} {source} {question}' });
+    expect(named.reports[0]!.notes).toEqual([]);
+    named.close();
+  });
+
+  test('a folder and a pattern are their files, by name', async () => {
+    const folder = newFolder();
+    for (const name of ['b.jsonl', 'a.jsonl', 'notes.md'])
+      writeFileSync(path.join(folder, name), JSON.stringify({ text: `Of ${name}` }));
+    for (const train of [folder, path.join(folder, '*.jsonl')]) {
+      const data = await open({ train });
+      expect(data.reports.map(({ file }) => path.basename(file))).toEqual(['a.jsonl', 'b.jsonl']);
+      expect(data.files.map((file) => textOf(file.example(0)))).toEqual(['Of a.jsonl', 'Of b.jsonl']);
+      data.close();
+    }
+  });
+
   const refused: [string, () => DataInput, string, RegExp][] = [
-    ['no format fits', () => ({ train: jsonl([{ body: 'x', n: 1 }]) }), 'DATA_INVALID', /has the keys body, n; no installed format[\s\S]*sharegpt: \{ conversations/],
-    ['rows that are no objects', () => ({ train: jsonl([[1]]) }), 'DATA_INVALID', /the first row .* is a list; expected an object/],
+    ['no format fits', () => ({ train: jsonl([{ body: 'x', n: 1 }]) }), 'DATA_INVALID', /has the columns body \(a text\), n \(a number\); no installed format[\s\S]*sharegpt: \{ conversations/],
+    ['turns of other keys', () => ({ train: jsonl([{ talk: [{ who: 'a', text: 'b' }, { who: 'c', text: 'd' }] }]) }), 'DATA_INVALID', /talk \(a list of 2 with the keys who, text\)/],
+    ['turns in another column', () => ({ train: jsonl([{ talk: [{ role: 'user', content: 'b' }, { role: 'bot', content: 'd' }] }]) }), 'DATA_INVALID', /talk \(a list of 2 with the keys role, content; role: user, bot\)[\s\S]*Say \{ kind: 'messages', column: 'talk' \}/],
+    ['a prompt and a response', () => ({ train: jsonl([{ prompt: '1+1?', response: '2' }]) }), 'DATA_INVALID', /If prompt and response are a question and its answer, say \{ kind: 'question_answer', question: 'prompt', answer: 'response' \}/],
+    ['preferences', () => ({ train: jsonl([{ prompt: 'a', chosen: 'b', rejected: 'c' }]) }), 'DATA_INVALID', /chosen and a rejected answer are not trained on/],
+    ['rows within an object', () => ({ train: fileOf('.json', '{"version":"1","data":[{"text":"one"}]}') }), 'DATA_INVALID', /data \(a list of 1 with the keys text\)[\s\S]*If data holds the rows, save that list as the file/],
+    ['a prompt that names no column', () => ({ train: problems, prompt: 'Q: A:' }), 'CONFIG_INVALID', /data.prompt: expected the name of a column in braces/],
+    ['a prompt with a column that no row has', () => ({ train: problems, prompt: '{question} {input}' }), 'DATA_EMPTY', /data.prompt names \{input\}, which the row does not have/],
+    ['a pattern that nothing fits', () => ({ train: path.join(work, 'none*.jsonl') }), 'DATA_UNREADABLE', /no file fits .*none\*/],
+    ['rows that are no objects', () => ({ train: jsonl([[1], [2]]) }), 'DATA_INVALID', /the first row .* is a list; expected an object/],
     ['an unknown format', () => ({ train: { file: problems, format: { kind: 'sharegtp' } } }), 'CONFIG_INVALID', /did you mean "sharegpt"/],
     ['an unknown option of a format', () => ({ train: { file: problems, format: { kind: 'text', colum: 'x' } } }), 'CONFIG_INVALID', /did you mean "column"/],
     ['nothing left', () => ({ train: jsonl([{ text: '' }, { text: ' ' }]) }), 'DATA_EMPTY', /no row of .* can be used, read as "text":\n {2}2 rows \(1, 2\): the text is empty/],
     ['no rows', () => ({ train: fileOf('.json', '[]') }), 'DATA_EMPTY', /has no rows/],
     ['no rows, with a format', () => ({ train: { file: fileOf('.jsonl', '\n'), format: { kind: 'text' } } }), 'DATA_EMPTY', /has no rows/],
     ['a broken row', () => ({ train: fileOf('.jsonl', '{"text":"a"}\n{"text"') }), 'DATA_INVALID', /:2 is not JSON/],
-    ['another ending', () => ({ train: fileOf('.csv', 'a,b') }), 'DATA_UNREADABLE', /ends in .csv; expected .jsonl, .json, .parquet/],
+    ['another ending', () => ({ train: fileOf('.txt', 'a,b') }), 'DATA_UNREADABLE', /ends in .txt; expected .jsonl, .ndjson, .json, .csv, .tsv, .parquet/],
     ['a missing file', () => ({ train: path.join(work, 'none.jsonl') }), 'DATA_UNREADABLE', /none.jsonl: ENOENT/],
     ['weights for some', () => ({ train: [{ file: problems, weight: 1 }, problems] }), 'CONFIG_INVALID', /data.train: some files have a weight and some have none/],
     ['a weight of held-out data', () => ({ train: problems, heldOut: { file: problems, weight: 1 } }), 'CONFIG_INVALID', /data.heldOut: held-out data is not drawn from/],
@@ -218,6 +300,7 @@ describe('the cache', () => {
       { maxTokens: 5 },
       { loss: 'all' as const },
       { prompt: '{question}' },
+      { prompt: '{question} {input}' },
       { chatTemplate: 'plain' },
     ])
       // prettier-ignore
@@ -226,7 +309,7 @@ describe('the cache', () => {
     writeFileSync(copy, '{"text":"one two four"}');
     const other = await opened({}, { ...source(), file: copy });
     expect([other.made, other.sha256 === first.sha256]).toEqual([true, false]);
-    expect(stores(cache)).toHaveLength(7);
+    expect(stores(cache)).toHaveLength(8);
   });
 
   test('a damaged entry is noticed and made anew', async () => {
@@ -403,6 +486,15 @@ describe('mixing and holding out', () => {
       expect(drawn(data, 13, 7 * 8)).toEqual(all.slice(7));
       data.close();
     }
+  });
+
+  test('the files of one name share its weight by their examples', async () => {
+    const folder = newFolder();
+    for (const [name, count] of [['a', 10], ['b', 30]] as const) // prettier-ignore
+      writeFileSync(path.join(folder, `${name}.jsonl`), Array.from({ length: count }, (_, i) => JSON.stringify({ text: `${name} ${i}` })).join('\n')); // prettier-ignore
+    const data = await open({ train: [{ file: folder, weight: 2 }, { file: pairs(5), weight: 2 }] }); // prettier-ignore
+    expect(data.files.map(({ share }) => share)).toEqual([0.125, 0.375, 0.5]);
+    data.close();
   });
 
   test('batches of tokens: packed without overflow, labels within their sequences, resumed anywhere', async () => {

@@ -187,7 +187,7 @@ test('tokenizer files and chat templates', hour, async () => {
     attempt(random) {
       const { chatTemplate } = openTokenizerOnce(from, mutateText(template, random, odd));
       expect(typeof chatTemplate!.render(messages)).toBe('string');
-      chatTemplate!.renderWithMask(messages);
+      chatTemplate!.renderLearnt(messages);
     },
   });
 });

@@ -23,7 +23,7 @@ const roles = {
   evaluator: { shows: ({ told, kind }) => told('evaluation.finished').some(({ evaluator, scores }) => evaluator === kind && scores.accuracy >= 0) }, // prettier-ignore
   format: {
     shows: ({ told, kind }) => told('data.read').some(({ format, examples }) => format === kind && examples === rows.length), // prettier-ignore
-    rows: rows.map(({ question, answer }) => ({ instruction: 'Answer.', input: question, output: answer })),
+    rows: rows.map(({ question, answer }) => ({ title: 'Answer.', body: question, reply: answer })),
   },
   reporter: { shows: ({ out }) => readFileSync(path.join(out, 'losses.csv'), 'utf8').split('\n').length === 2 + steps },
 };

@@ -1,20 +1,20 @@
 import { testDataFormat } from '@glulam/testing';
-import { alpaca } from './data-format.js';
+import { forum } from './data-format.js';
 
-testDataFormat(alpaca, {
+testDataFormat(forum, {
   valid: [
     {
-      row: { instruction: 'Say hello.', input: '', output: 'Hello' },
-      text: { prompt: '### Instruction:\nSay hello.\n\n### Response:\n', completion: 'Hello' },
+      row: { title: 'Hello?', body: '', reply: 'Hello' },
+      text: { prompt: '# Hello?\n\n## Reply\n', completion: 'Hello' },
     },
     {
-      row: { instruction: 'Add.', input: '1 and 2', output: '3' },
-      text: { prompt: '### Instruction:\nAdd.\n\n### Input:\n1 and 2\n\n### Response:\n', completion: '3' },
+      row: { title: 'A sum', body: '1 and 2', reply: '3' },
+      text: { prompt: '# A sum\n\n1 and 2\n\n## Reply\n', completion: '3' },
     },
   ],
   skipped: [
-    { row: { instruction: 'Say hello.', output: '' }, reason: /the output is empty/ },
-    { row: { instruction: 7, output: 'seven' }, reason: /not both texts/ },
+    { row: { title: 'Hello?', reply: '' }, reason: /the reply is empty/ },
+    { row: { title: 7, reply: 'seven' }, reason: /not both texts/ },
   ],
   others: [{}, { prompt: 'a', completion: 'b' }, { question: 'a', answer: 'b' }],
 });

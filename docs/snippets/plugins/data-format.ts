@@ -4,24 +4,25 @@ import { z } from 'zod';
 
 const schema = z.strictObject({});
 
-/** Alpaca's rows: an instruction, an input that may be empty, and the output, which is learnt. */
-export const alpaca: DataFormat<z.infer<typeof schema>> = {
-  kind: 'alpaca',
+/** Threads of a forum: a title, a body that may be empty, and the reply, which is learnt. */
+export const forum: DataFormat<z.infer<typeof schema>> = {
+  kind: 'forum',
   schema,
-  shape: '{ instruction, input, output }',
-  matches: (row) => 'instruction' in row && 'output' in row,
-  read({ instruction, input, output }) {
-    if (typeof instruction !== 'string' || typeof output !== 'string')
-      return { skip: '"instruction" and "output" are not both texts' };
-    if (output === '') return { skip: 'the output is empty' };
-    const context = typeof input === 'string' && input !== '' ? `\n\n### Input:\n${input}` : '';
-    return { prompt: `### Instruction:\n${instruction}${context}\n\n### Response:\n`, completion: output };
+  shape: '{ title, body, reply }',
+  matches: (row) => 'title' in row && 'reply' in row,
+  columns: () => ['title', 'body', 'reply'],
+  read({ title, body, reply }) {
+    if (typeof title !== 'string' || typeof reply !== 'string')
+      return { skip: '"title" and "reply" are not both texts' };
+    if (reply === '') return { skip: 'the reply is empty' };
+    const text = typeof body === 'string' && body !== '' ? `\n\n${body}` : '';
+    return { prompt: `# ${title}${text}\n\n## Reply\n`, completion: reply };
   },
 };
 
-export default (): Plugin<Offer<'format', 'alpaca', z.input<typeof schema>>> =>
+export default (): Plugin<Offer<'format', 'forum', z.input<typeof schema>>> =>
   definePlugin({
-    name: 'glulam-plugin-format-alpaca',
+    name: 'glulam-plugin-format-forum',
     contract: 1,
-    register: (registry) => registry.contribute(dataFormats, { create: () => alpaca as DataFormat }),
+    register: (registry) => registry.contribute(dataFormats, { create: () => forum as DataFormat }),
   });

@@ -114,6 +114,7 @@ test('the types name the kinds that the built-in plugins contribute', () => {
     messages: true,
     sharegpt: true,
     orca_chat: true,
+    alpaca: true,
     question_answer: true,
     prompt_completion: true,
     text: true,

@@ -67,22 +67,22 @@ describe('render', () => {
   });
 });
 
-describe('renderWithMask', () => {
+describe('renderLearnt', () => {
   it('marks content and end of turn, not headers or line ends behind them', () => {
-    expect(tiny.renderWithMask(turns)).toEqual([
+    expect(tiny.renderLearnt(turns)[0]!.spans).toEqual([
       { text: '<s><|user|>\nhi<|assistant|>\n', trained: false },
       { text: 'hello</s>', trained: true },
       { text: '<|user|>\nbye<|assistant|>\n', trained: false },
       { text: ' so long</s>', trained: true },
     ]);
-    expect(chatml.renderWithMask(turns)).toEqual([
+    expect(chatml.renderLearnt(turns)[0]!.spans).toEqual([
       { text: '<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n', trained: false },
       { text: 'hello<|im_end|>', trained: true },
       { text: '\n<|im_start|>user\nbye<|im_end|>\n<|im_start|>assistant\n', trained: false },
       { text: ' so long<|im_end|>', trained: true },
       { text: '\n', trained: false },
     ]);
-    expect(mistral.renderWithMask(turns)).toEqual([
+    expect(mistral.renderLearnt(turns)[0]!.spans).toEqual([
       { text: '<s>[INST] hi [/INST]', trained: false },
       { text: 'hello</s>', trained: true },
       { text: '[INST] bye [/INST]', trained: false },
@@ -90,9 +90,29 @@ describe('renderWithMask', () => {
     ]);
   });
 
+  it('leaves turns out of what is trained, and gives tools to the template', () => {
+    const isTrained = (index: number) => index === 3;
+    expect(tiny.renderLearnt(turns, { isTrained })[0]!.spans.filter(({ trained }) => trained)).toEqual([
+      { text: ' so long</s>', trained: true },
+    ]);
+    expect(tiny.renderLearnt(turns, { isTrained: () => false })[0]!.spans).toEqual([
+      { text: tiny.render(turns), trained: false },
+    ]);
+    const tools = [{ name: 'add' }];
+    const listing = createChatTemplate(
+      '{{ tools | tojson }}{% for m in messages %}[{{ m.content }}]{% endfor %}',
+      special,
+    );
+    expect(listing.render(turns.slice(0, 1), { tools })).toBe('[{"name": "add"}][hi]');
+    expect(listing.renderLearnt(turns.slice(0, 2), { tools })[0]!.spans.map(({ text }) => text)).toEqual([
+      '[{"name": "add"}][hi]',
+      '[hello]',
+    ]);
+  });
+
   it('gives the rendered text, and no trained part without an assistant', () => {
     for (const count of [1, 2, 3, 4]) {
-      const spans = tiny.renderWithMask(turns.slice(0, count));
+      const spans = tiny.renderLearnt(turns.slice(0, count))[0]!.spans;
       expect(spans.map((span) => span.text).join('')).toBe(tiny.render(turns.slice(0, count)));
       expect(spans.filter((span) => span.trained)).toHaveLength(Math.floor(count / 2));
     }
@@ -100,30 +120,37 @@ describe('renderWithMask', () => {
 
   it('keeps white space at the end of a turn that no end token closes', () => {
     const plain = createChatTemplate('{% for m in messages %}{{ m.content }}\n{% endfor %}', special);
-    expect(plain.renderWithMask(turns.slice(0, 2))).toEqual([
+    expect(plain.renderLearnt(turns.slice(0, 2))[0]!.spans).toEqual([
       { text: 'hi\n', trained: false },
       { text: 'hello\n', trained: true },
     ]);
   });
 
-  it.each([
-    [
-      'drops earlier answers',
+  it('gives a text for each turn that the template writes differently once more messages follow', () => {
+    const template = createChatTemplate(
       "{% for m in messages %}{{ m.role }}:{% if m.role == 'user' or loop.last %}{{ m.content }}{% endif %}\n{% endfor %}",
-      'message 1 (assistant) reads otherwise when more messages follow it',
-    ],
-    [
-      'opens a turn that it does not write',
-      '{% for m in messages %}{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<think>{% endif %}',
-      'message 1 (assistant) does not continue the generation prompt before it',
-    ],
-  ])('refuses a template that %s', (_, source, words) => {
-    expect(() => createChatTemplate(source, special).renderWithMask(turns)).toThrow(
-      expect.objectContaining({
-        code: 'CHAT_TEMPLATE_FAILED',
-        message: expect.stringMatching(/rewrites earlier turns.*one assistant message/) as string,
-      }),
+      special,
     );
-    expect(() => createChatTemplate(source, special).renderWithMask(turns)).toThrow(words);
+    const learnt = template.renderLearnt(turns).map(({ spans }) => spans.filter(({ trained }) => trained));
+    expect(learnt.map((spans) => spans.map(({ text }) => text))).toEqual([['assistant:hello'], ['assistant: so long']]);
+  });
+
+  it('takes the marks of a template that marks what the assistant writes', () => {
+    const marking = createChatTemplate(
+      "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}|{% endfor %}",
+      special,
+    );
+    expect(marking.renderLearnt(turns)).toEqual([
+      {
+        isMarked: true,
+        spans: [
+          { text: 'hi|', trained: false },
+          { text: 'hello', trained: true },
+          { text: '|bye|', trained: false },
+          { text: ' so long', trained: true },
+          { text: '|', trained: false },
+        ],
+      },
+    ]);
   });
 });

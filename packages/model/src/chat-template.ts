@@ -1,10 +1,16 @@
 import { ModelError } from './errors.js';
+import { learntTurns, type LearntText } from './learnt-turns.js';
 import { createJinjaTemplate, type JinjaTemplate, type RenderedTemplate } from './jinja/template.js';
 
-/** One turn of a conversation. `role` is any that the template knows: 'system', 'user', 'assistant', ... */
+/**
+ * One turn of a conversation. `role` is any that the template knows: 'system', 'user', 'assistant', ... `content` is a
+ * text, or what else the template takes (a list of parts, null beside calls of tools). Other keys (`tool_calls`,
+ * `reasoning_content`, `name`, ...) are the template's to show.
+ */
 export interface ChatMessage {
   readonly role: string;
-  readonly content: string;
+  readonly content?: unknown;
+  readonly [key: string]: unknown;
 }
 
 /** A piece of text, and whether the model is trained to write it. */
@@ -29,8 +35,10 @@ export interface ChatRenderOptions {
   readonly now?: Date | undefined;
 }
 
-/** A message with whatever fields a template reads: `tool_calls`, `reasoning_content`, `content` in parts, ... */
-export type TemplateMessage = ChatMessage | Readonly<Record<string, unknown>>;
+export interface LearntOptions extends Omit<ChatRenderOptions, 'addGenerationPrompt'> {
+  /** Whether a turn of the assistant is learnt, by its index; default: each is. */
+  readonly isTrained?: ((index: number) => boolean) | undefined;
+}
 
 export interface ChatTemplate {
   /** The Jinja source. */
@@ -48,25 +56,21 @@ export interface ChatTemplate {
    * @throws ModelError CHAT_TEMPLATE_FAILED with the template's own words, TEMPLATE_LIMIT for what Glulam's Jinja
    *   leaves out and for a template beyond its budget of steps and characters
    */
-  render(messages: readonly TemplateMessage[], options?: ChatRenderOptions): string;
+  render(messages: readonly ChatMessage[], options?: ChatRenderOptions): string;
   /**
    * The same text, with the places of the template's `generation` blocks, which hold what the assistant writes, and
    * whether the text depends on the date.
    *
    * @throws ModelError CHAT_TEMPLATE_FAILED, TEMPLATE_LIMIT
    */
-  renderWithSpans(messages: readonly TemplateMessage[], options?: ChatRenderOptions): RenderedTemplate;
+  renderWithSpans(messages: readonly ChatMessage[], options?: ChatRenderOptions): RenderedTemplate;
   /**
-   * The same text in pieces, those the assistant is to write marked: its turns' content and end-of-turn token, not
-   * the header that the generation prompt gives it.
+   * The texts that are learnt of a conversation, one where the template's text only grows, in pieces of which those that
+   * the assistant writes are marked: see `learntTurns`.
    *
-   * A turn is what `render` adds to the generation prompt before it, so any template works whose text of a
-   * conversation begins with its text of the conversation so far.
-   *
-   * @throws ModelError CHAT_TEMPLATE_FAILED if the template rewrites earlier turns or refuses the conversation,
-   *   TEMPLATE_LIMIT
+   * @throws ModelError CHAT_TEMPLATE_FAILED, TEMPLATE_LIMIT
    */
-  renderWithMask(messages: readonly ChatMessage[]): TextSpan[];
+  renderLearnt(messages: readonly ChatMessage[], options?: LearntOptions): LearntText[];
 }
 
 /**
@@ -97,27 +101,14 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens)
   };
   const render: ChatTemplate['render'] = (messages, options) => renderWithSpans(messages, options).text;
 
-  const renderWithMask = (messages: readonly ChatMessage[]): TextSpan[] => {
-    const whole = render(messages);
-    const spans: TextSpan[] = [];
-    let done = 0;
-    const add = (end: number, trained: boolean): void => {
-      if (end > done) spans.push({ text: whole.slice(done, end), trained });
-      done = Math.max(done, end);
-    };
-    messages.forEach((message, index) => {
-      if (message.role !== 'assistant') return;
-      const prompt = render(messages.slice(0, index), { addGenerationPrompt: true });
-      const turn = render(messages.slice(0, index + 1));
-      if (!turn.startsWith(prompt) || !whole.startsWith(turn)) throw rewrites(index, turn.startsWith(prompt));
-      add(prompt.length, false);
-      add(prompt.length + written(turn.slice(prompt.length), specialTokens['eos_token']), true);
+  const renderLearnt: ChatTemplate['renderLearnt'] = (messages, { isTrained = () => true, ...options } = {}) =>
+    learntTurns(messages, {
+      render: (turns, addGenerationPrompt) => renderWithSpans(turns, { ...options, addGenerationPrompt }),
+      isTrained,
+      eos: specialTokens['eos_token'],
     });
-    add(whole.length, false);
-    return spans;
-  };
 
-  return { source, check: () => void parsed(), render, renderWithSpans, renderWithMask };
+  return { source, check: () => void parsed(), render, renderWithSpans, renderLearnt };
 }
 
 function failed(what: string, cause: unknown): ModelError {
@@ -127,24 +118,6 @@ function failed(what: string, cause: unknown): ModelError {
   return new ModelError(code, `The model's chat template ${what}: ${words}`, { cause });
 }
 
-/** How much of a turn the model writes: not the white space that templates put behind the end-of-turn token. */
-function written(turn: string, eos: string | undefined): number {
-  const trimmed = turn.trimEnd();
-  return eos !== undefined && trimmed.endsWith(eos) ? trimmed.length : turn.length;
-}
-
-function roles(messages: readonly TemplateMessage[]): string {
+function roles(messages: readonly ChatMessage[]): string {
   return messages.length === 0 ? 'none' : messages.map(({ role }) => String(role)).join(', ');
-}
-
-function rewrites(index: number, afterwards: boolean): ModelError {
-  const what = afterwards
-    ? `message ${index} (assistant) reads otherwise when more messages follow it`
-    : `message ${index} (assistant) does not continue the generation prompt before it`;
-  return new ModelError(
-    'CHAT_TEMPLATE_FAILED',
-    `The model's chat template rewrites earlier turns: ${what}, so the text of the assistant's turns cannot be told ` +
-      'from the rest. Give conversations with one assistant message, train on the whole text, or use a template whose ' +
-      'text only grows.',
-  );
 }

@@ -1,3 +1,4 @@
+import type { LearntText } from './learnt-turns.js';
 import fc from 'fast-check';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -47,12 +48,12 @@ describe.each(both)('%s', (_, tokenizer) => {
   });
 
   it('marks every turn of a conversation', () => {
-    const spans = tokenizer.chatTemplate!.renderWithMask([
+    const [{ spans }] = tokenizer.chatTemplate!.renderLearnt([
       { role: 'user', content: 'How many apples?' },
       { role: 'assistant', content: 'Seven apples.' },
       { role: 'user', content: 'And now?' },
       { role: 'assistant', content: 'Eight.' },
-    ]);
+    ]) as [LearntText];
     const { ids, trained } = encodeSpans(tokenizer, spans, { addSpecialTokens: false });
     expect(ids).toEqual(plain(spans.map((span) => span.text).join('')));
     const runs: number[][] = [];
@@ -113,4 +114,18 @@ it('trains on an end token that the tokenizer adds behind a trained text', () =>
     ids: closing.encode('x\ny'),
     trained: [false, false, false, true, true],
   });
+});
+
+it('adds no token that the text has already at its beginning or end', () => {
+  const plainIds = (text: string) => tiny.encode(text, { addSpecialTokens: false });
+  for (const spans of [answer('<s>How many?', ' 7</s>'), answer('How many?', ' 7</s>')])
+    expect(encodeSpans(tiny, spans).ids).toEqual(tiny.encode('How many? 7</s>'));
+  const whole = encodeSpans(tiny, [{ text: '<s>How many?', trained: true }]);
+  expect(whole.trained).toEqual(whole.ids.map((_, index) => index > 0));
+  // A vocabulary that ends texts as well.
+  const ending = {
+    encode: (text: string, { addSpecialTokens = true } = {}) => [...plainIds(text), ...(addSpecialTokens ? [2] : [])],
+  };
+  expect(encodeSpans(ending, [{ text: 'a</s>', trained: true }]).ids).toEqual([...plainIds('a'), 2]);
+  expect(encodeSpans(ending, [{ text: 'a', trained: true }]).ids).toEqual([...plainIds('a'), 2]);
 });

@@ -21,7 +21,8 @@ const SENTINEL = '\uE000';
  * space that SentencePiece vocabularies put before a text.
  *
  * @param options `addSpecialTokens` (default true) as in `encode`: the tokens added in front are not trained, those added
- *   behind are if the last span is. Give false for text from a chat template, which writes them itself.
+ *   behind are if the last span is; those that the text has there already are not added again. Give false for text from
+ *   a chat template, which writes them itself.
  */
 export function encodeSpans(
   tokenizer: Pick<Tokenizer, 'encode'>,
@@ -118,9 +119,15 @@ function addSpecial(tokenizer: Pick<Tokenizer, 'encode'>, ids: number[], trained
   let front = 0;
   while (front + plain.length < full.length && !startsWith(full.slice(front), plain)) front++;
   const behind = full.slice(front + plain.length);
+  const before = full.slice(0, front);
   const last = trained.at(-1) ?? false;
-  ids.unshift(...full.slice(0, front));
-  trained.unshift(...full.slice(0, front).map(() => false));
+  // Text that was rendered for training often has them.
+  if (startsWith(ids, before)) trained.fill(false, 0, front);
+  else {
+    ids.unshift(...before);
+    trained.unshift(...before.map(() => false));
+  }
+  if (behind.length > 0 && startsWith(ids.slice(-behind.length), behind)) return;
   ids.push(...behind);
   trained.push(...behind.map(() => last));
 }

@@ -69,16 +69,18 @@ export type {
   ChatMessage,
   ChatRenderOptions,
   ChatTemplate,
+  LearntOptions,
   SpecialTokens,
-  TemplateMessage,
   TextSpan,
 } from './chat-template.js';
 export { createChatTemplate } from './chat-template.js';
+export type { LearntText } from './learnt-turns.js';
 export type { GenerationSpan, JinjaTemplate, RenderedTemplate } from './jinja/template.js';
 export { createJinjaTemplate } from './jinja/template.js';
 export { Float } from './jinja/to-value.js';
 export type { EncodedSpans } from './encode-spans.js';
 export { encodeSpans } from './encode-spans.js';
+export { encodeMarked } from './encode-marked.js';
 export type { Conversation } from './conversation.js';
 export { createConversation } from './conversation.js';
 export type { ContinuationOptions, EndReason } from './continuation.js';

@@ -63,6 +63,8 @@ export function testDataFormat<Options>(
         fc.property(row, (each) => {
           const before = JSON.stringify(each);
           expect(typeof format.matches(each)).toBe('boolean');
+          for (const column of format.columns?.(each, format.schema.parse({})) ?? [])
+            expect(column).toBeTypeOf('string');
           const got = read(each);
           expect(read(each)).toEqual(got);
           expect(JSON.stringify(each)).toBe(before);
@@ -81,20 +83,30 @@ const told = (got: RowText | SkippedRow): string => ('skip' in got ? got.skip : 
 function checkShape(got: object): void {
   const texts = (...keys: string[]): void => {
     for (const key of keys) expect(typeof (got as Record<string, unknown>)[key], key).toBe('string');
-    expect(Object.keys(got).filter((key) => key !== 'notes' && !keys.includes(key))).toEqual([]);
+    expect(Object.keys(got).filter((key) => !['notes', 'promptColumns'].includes(key) && !keys.includes(key))).toEqual(
+      [],
+    );
   };
   if ('skip' in got) return texts('skip');
   if ('notes' in got) {
     for (const note of got.notes as unknown[]) expect(typeof note).toBe('string');
   }
-  if ('question' in got) return texts('question', 'answer');
+  if ('question' in got) {
+    if ('promptColumns' in got) expect(got.promptColumns).toEqual((got.promptColumns as unknown[]).map(() => expect.any(String) as string)); // prettier-ignore
+    return texts('question', 'answer', ...('prompt' in got ? ['prompt'] : []));
+  }
   if ('prompt' in got) return texts('prompt', 'completion');
   if ('text' in got) return texts('text');
-  const { messages } = got as { messages: readonly unknown[] };
+  const { messages, tools, contextOnly } = got as {
+    messages: readonly { readonly role: string }[];
+    tools?: readonly unknown[];
+    contextOnly?: readonly number[];
+  };
+  expect(Object.keys(got).filter((key) => !['messages', 'tools', 'contextOnly', 'notes'].includes(key))).toEqual([]);
   expect(messages.length).toBeGreaterThan(0);
-  for (const message of messages) {
-    expect(message).toEqual({ role: expect.any(String) as string, content: expect.any(String) as string });
-  }
+  for (const message of messages) expect(message).toMatchObject({ role: expect.any(String) as string });
+  for (const tool of tools ?? []) expect(tool).toBeTypeOf('object');
+  for (const index of contextOnly ?? []) expect(messages[index]!.role).toBe('assistant');
 }
 
 /** A copy with the marker in every text. */

@@ -2,6 +2,7 @@ import { adapters, strategies } from '@glulam/model';
 import { engines } from '@glulam/tensors';
 import { z } from 'zod';
 import { dataFormats } from './data/data-format.js';
+import { promptNames } from './data/prompt-text.js';
 import { evaluators } from './evaluator.js';
 import { reporters } from './reporter.js';
 
@@ -19,9 +20,13 @@ const evaluatorChoice = z
   .meta({ choiceOf: evaluators.id });
 const count = z.int().positive();
 
-/** A data file: JSONL, JSON or Parquet, by its ending. */
+/** A data file, by its ending, or several. */
 const source = z.strictObject({
-  file: z.string().describe('A file: `.jsonl`, `.json` or `.parquet`; on the Hub `hf://datasets/owner/name/path`.'),
+  file: z
+    .string()
+    .describe(
+      'A file (`.jsonl`, `.ndjson`, `.json`, `.csv` or `.tsv`, also as `.gz` or `.zst`; `.parquet`), a folder, or a pattern such as `data/*.jsonl`; on the Hub `hf://datasets/owner/name/path`.',
+    ),
   format: choice(dataFormats)
     .optional()
     .describe("How rows are read: `{ kind: 'sharegpt' }`; default: the first format that the first row looks like."),
@@ -81,9 +86,12 @@ export const runConfigSchema = z.strictObject({
         ),
       prompt: z
         .string()
-        .includes('{question}')
-        .default('Question: {question}\nAnswer:')
-        .describe("The text before an answer; `{question}` is replaced by the row's."),
+        .refine((text) => promptNames(text).length > 0, 'expected the name of a column in braces, such as {question}')
+        .optional()
+        .describe(
+          'The text before an answer; `{question}` and any other `{column}` are replaced by those of the row, `{{` and `}}` are braces. ' +
+            "Default: `Question: {question}`, a new line, `Answer:`; for alpaca rows Stanford Alpaca's text.",
+        ),
       chatTemplate: z
         .string()
         .min(1)
@@ -94,6 +102,12 @@ export const runConfigSchema = z.strictObject({
         .default('assistant')
         .describe(
           'What is learnt of conversations and prompts with completions: what the model is to write, or everything.',
+        ),
+      rewrittenTurns: z
+        .enum(['each', 'last'])
+        .default('each')
+        .describe(
+          'Where the chat template rewrites earlier turns (strips their reasoning, ends only the last): `each` turn of the assistant is learnt as it is written when it is the last, in examples of its own; or only the `last`.',
         ),
       maxTokens: count
         .default(2048)

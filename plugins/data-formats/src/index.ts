@@ -1,5 +1,6 @@
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { dataFormats as point, type DataFormat } from '@glulam/trainer';
+import { alpacaFormat, type AlpacaOptions } from './alpaca.js';
 import { messagesFormat, type MessagesOptions } from './messages.js';
 import { orcaChatFormat, type OrcaChatOptions } from './orca-chat.js';
 import { promptCompletionFormat, type PromptCompletionOptions } from './prompt-completion.js';
@@ -7,13 +8,22 @@ import { questionAnswerFormat, type QuestionAnswerOptions } from './question-ans
 import { shareGptFormat, type ShareGptOptions } from './sharegpt.js';
 import { textFormat, type TextOptions } from './text.js';
 
-export { messagesFormat, orcaChatFormat, promptCompletionFormat, questionAnswerFormat, shareGptFormat, textFormat };
+export {
+  alpacaFormat,
+  messagesFormat,
+  orcaChatFormat,
+  promptCompletionFormat,
+  questionAnswerFormat,
+  shareGptFormat,
+  textFormat,
+};
 
 // Where rows fit several, the first is taken: conversations say more than a text made of them in another column.
 const formats = [
   messagesFormat,
   shareGptFormat,
   orcaChatFormat,
+  alpacaFormat,
   questionAnswerFormat,
   promptCompletionFormat,
   textFormat,
@@ -23,6 +33,7 @@ type Offers =
   | Offer<'format', 'messages', MessagesOptions>
   | Offer<'format', 'sharegpt', ShareGptOptions>
   | Offer<'format', 'orca_chat', OrcaChatOptions>
+  | Offer<'format', 'alpaca', AlpacaOptions>
   | Offer<'format', 'question_answer', QuestionAnswerOptions>
   | Offer<'format', 'prompt_completion', PromptCompletionOptions>
   | Offer<'format', 'text', TextOptions>;

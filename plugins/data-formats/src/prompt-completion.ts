@@ -1,5 +1,9 @@
 import type { DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
+import { systemColumns } from './conversation-columns.js';
+import { messagesFormat } from './messages.js';
+import { roleOfName } from './roles.js';
+import { isRecord, notTexts, type Row } from './row-parts.js';
 
 const schema = z.strictObject({
   prompt: z.string().default('prompt').describe('The key of the prompt.'),
@@ -8,17 +12,39 @@ const schema = z.strictObject({
 /** As a config writes them. */
 export type PromptCompletionOptions = z.input<typeof schema>;
 
-/** `prompt` and `completion`, set one behind the other as they are: a space between them belongs to one of them. */
+/**
+ * `prompt` and `completion`, one after the other as they are: a space between them belongs to one of them. As lists of
+ * messages (TRL's) they are a conversation of which the completion is learnt.
+ */
 export const promptCompletionFormat: DataFormat<z.infer<typeof schema>> = {
   kind: 'prompt_completion',
   schema,
-  shape: '{ prompt, completion }',
+  shape: '{ prompt, completion } or { prompt: [{ role, content }, ...], completion: [{ role, content }] }',
   matches: (row) => 'prompt' in row && 'completion' in row,
+  columns: (row, options) => [
+    options.prompt,
+    options.completion,
+    ...(isConversation(row, options) ? ['tools', ...systemColumns] : []),
+  ],
   read(row, options) {
     const prompt = row[options.prompt];
     const completion = row[options.completion];
-    if (typeof prompt !== 'string' || typeof completion !== 'string')
-      return { skip: `"${options.prompt}" and "${options.completion}" are not both texts` };
-    return completion === '' ? { skip: 'the completion is empty' } : { prompt, completion };
+    if (isConversation(row, options)) return readConversation(row, prompt as unknown[], completion as unknown[]);
+    const fault = notTexts(row, [options.prompt, options.completion]);
+    if (fault !== undefined) return { skip: fault };
+    return completion === ''
+      ? { skip: 'the completion is empty' }
+      : { prompt: prompt as string, completion: completion as string };
   },
 };
+
+const isConversation = (row: Row, options: z.infer<typeof schema>): boolean =>
+  Array.isArray(row[options.prompt]) && Array.isArray(row[options.completion]);
+
+/** The turns of the prompt are context only. */
+function readConversation(row: Row, prompt: readonly unknown[], completion: readonly unknown[]) {
+  const before = prompt.map((turn) => (isRecord(turn) && roleIs(turn, 'assistant') ? { ...turn, weight: 0 } : turn));
+  return messagesFormat.read({ ...row, messages: [...before, ...completion] }, { column: 'messages' });
+}
+
+const roleIs = ({ role }: Row, wanted: string): boolean => typeof role === 'string' && roleOfName(role) === wanted;

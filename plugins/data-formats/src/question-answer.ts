@@ -1,31 +1,46 @@
 import type { DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
-import { isText } from './row-parts.js';
+import { isText, notTexts, type Row } from './row-parts.js';
 
 const schema = z.strictObject({
   question: z
     .string()
     .optional()
-    .describe('The key of the question; default: `question`, or `user` where a row has `user` and `assistant`.'),
-  answer: z.string().optional().describe('The key of the answer; default: `answer`, or `assistant` likewise.'),
+    .describe('The key of the question; default: `question`, or as the row has them `user` or `query`.'),
+  answer: z
+    .string()
+    .optional()
+    .describe('The key of the answer; default: `answer`, or as the row has them `assistant` or `response`.'),
 });
 /** As a config writes them. */
 export type QuestionAnswerOptions = z.input<typeof schema>;
 
-/** MetaMathFewshot and GSM8K: `question` and `answer`; an earlier revision of the former has `user` and `assistant`. */
+// The first pair that a row has, whole or in part.
+const pairs = [
+  ['question', 'answer'],
+  ['user', 'assistant'],
+  ['question', 'response'],
+  ['query', 'response'],
+] as const;
+
+/** GSM8K's and MetaMathFewshot's `question` and `answer`, and the names that other data sets have for them. */
 export const questionAnswerFormat: DataFormat<z.infer<typeof schema>> = {
   kind: 'question_answer',
   schema,
-  shape: '{ question, answer } or { user, assistant }',
-  matches: (row) => ('question' in row && 'answer' in row) || ('user' in row && 'assistant' in row),
+  shape: '{ question, answer }, { user, assistant }, { question, response } or { query, response }',
+  matches: (row) => pairs.some(([question, answer]) => question in row && answer in row),
+  columns: keysOf,
   read(row, options) {
-    const earlier = row['question'] === undefined && row['user'] !== undefined;
-    const questionKey = options.question ?? (earlier ? 'user' : 'question');
-    const answerKey = options.answer ?? (earlier ? 'assistant' : 'answer');
-    const question = row[questionKey];
-    const answer = row[answerKey];
-    if (typeof question !== 'string' || typeof answer !== 'string')
-      return { skip: `"${questionKey}" and "${answerKey}" are not both texts` };
+    const [questionKey, answerKey] = keysOf(row, options);
+    const fault = notTexts(row, [questionKey, answerKey]);
+    if (fault !== undefined) return { skip: fault };
+    const [question, answer] = [row[questionKey] as string, row[answerKey] as string];
     return isText(answer) ? { question, answer } : { skip: 'the answer is empty' };
   },
 };
+
+function keysOf(row: Row, options: z.infer<typeof schema>): [question: string, answer: string] {
+  const given = ([question, answer]: (typeof pairs)[number]): boolean => row[question] !== undefined && answer in row;
+  const [question, answer] = pairs.find(given) ?? pairs[0];
+  return [options.question ?? question, options.answer ?? answer];
+}

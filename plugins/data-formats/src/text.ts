@@ -1,6 +1,6 @@
 import type { DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
-import { isText } from './row-parts.js';
+import { isText, notTexts } from './row-parts.js';
 
 const schema = z.strictObject({
   column: z.string().default('text').describe('The key of the text.'),
@@ -14,9 +14,10 @@ export const textFormat: DataFormat<z.infer<typeof schema>> = {
   schema,
   shape: '{ text }',
   matches: (row) => 'text' in row,
+  columns: (_, { column }) => [column],
   read(row, { column }) {
     const text = row[column];
-    if (typeof text !== 'string') return { skip: `"${column}" is not a text` };
+    if (typeof text !== 'string') return { skip: notTexts(row, [column])! };
     return isText(text) ? { text } : { skip: 'the text is empty' };
   },
 };

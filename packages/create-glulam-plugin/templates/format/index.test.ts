@@ -3,22 +3,22 @@ import { myKindFormat } from './index.js';
 
 testDataFormat(myKindFormat, {
   valid: [
-    { row: { instruction: 'Add.', input: '2 and 3', output: '5' }, text: { question: 'Add.\n\n2 and 3', answer: '5' } },
+    { row: { title: 'Add.', body: '2 and 3', reply: '5' }, text: { question: 'Add.\n\n2 and 3', answer: '5' } },
     {
-      row: { instruction: 'Say hello.', input: '', output: 'Hello' },
+      row: { title: 'Say hello.', body: '', reply: 'Hello' },
       text: { question: 'Say hello.', answer: 'Hello' },
     },
-    { row: { instruction: 'Say hello.', output: 'Hello' }, text: { question: 'Say hello.', answer: 'Hello' } },
+    { row: { title: 'Say hello.', reply: 'Hello' }, text: { question: 'Say hello.', answer: 'Hello' } },
     {
-      row: { instruction: 'Add.', input: '2 and 3', output: '5' },
+      row: { title: 'Add.', body: '2 and 3', reply: '5' },
       options: { separator: ' ' },
       text: { question: 'Add. 2 and 3', answer: '5' },
     },
   ],
   skipped: [
-    { row: { instruction: 5, output: 'x' }, reason: /"instruction" is not a text/ },
-    { row: { instruction: 'x', output: ' ' }, reason: /"output" is not a text, or empty/ },
-    { row: { instruction: 'x', input: [], output: 'y' }, reason: /"input" is not a text/ },
+    { row: { title: 5, reply: 'x' }, reason: /"title" is not a text/ },
+    { row: { title: 'x', reply: ' ' }, reason: /"reply" is not a text, or empty/ },
+    { row: { title: 'x', body: [], reply: 'y' }, reason: /"body" is not a text/ },
   ],
   others: [{ question: 'x', answer: 'y' }, { text: 'x' }, { messages: [] }],
 });

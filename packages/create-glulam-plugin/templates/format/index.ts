@@ -3,23 +3,24 @@ import { dataFormats, type DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
 
 const schema = z.strictObject({
-  separator: z.string().default('\n\n').describe('Stands between the instruction and its input.'),
+  separator: z.string().default('\n\n').describe('Stands between the title and the body.'),
 });
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value.trim() !== '';
 
-/** Rows `{ instruction, input?, output }` (as of Alpaca, Taori et al. 2023): a question with its answer. */
+/** Rows `{ title, body?, reply }`, such as a forum's: a question with its answer. */
 export const myKindFormat: DataFormat<z.output<typeof schema>> = {
   kind: 'my_kind',
   schema,
-  shape: '{ instruction, input?, output }',
-  matches: (row) => 'instruction' in row && 'output' in row,
-  read({ instruction, input, output }, { separator }) {
+  shape: '{ title, body?, reply }',
+  matches: (row) => 'title' in row && 'reply' in row,
+  columns: () => ['title', 'body', 'reply'],
+  read({ title, body, reply }, { separator }) {
     // Reasons are the same words for all such rows, so that they can be counted, and never repeat a row's text.
-    if (!isText(instruction)) return { skip: '"instruction" is not a text, or empty' };
-    if (!isText(output)) return { skip: '"output" is not a text, or empty' };
-    if (input !== undefined && input !== null && typeof input !== 'string') return { skip: '"input" is not a text' };
-    return { question: isText(input) ? `${instruction}${separator}${input}` : instruction, answer: output };
+    if (!isText(title)) return { skip: '"title" is not a text, or empty' };
+    if (!isText(reply)) return { skip: '"reply" is not a text, or empty' };
+    if (body !== undefined && body !== null && typeof body !== 'string') return { skip: '"body" is not a text' };
+    return { question: isText(body) ? `${title}${separator}${body}` : title, answer: reply };
   },
 };
 

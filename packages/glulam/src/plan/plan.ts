@@ -22,7 +22,8 @@ export async function planLoaded(
   { signal, adapterFolder }: { readonly signal?: AbortSignal | undefined; readonly adapterFolder?: string | undefined },
 ): Promise<RunPlan> {
   const wanted = [path.join(config.base, 'tokenizer.json'), ...dataFilesOf(config)];
-  if (!wanted.every((file) => existsSync(file)))
+  // A pattern is a name of files that are here: other sources have none.
+  if (!wanted.every((file) => existsSync(file) || /[*?]/.test(file)))
     return { ...(await planRun(config, composition, { adapterFolder })), base: baseName };
   const data = await openData(config, composition, openRunTokenizer(config), { signal });
   try {

@@ -1,6 +1,7 @@
 import type { Composition } from '@glulam/plugin';
 import { choose } from '../choices.js';
 import { TrainerError } from '../errors.js';
+import { adviceFor, describeRow } from './describe-row.js';
 import { dataFormats, type DataFormat, type RowText, type SkippedRow } from './data-format.js';
 import { readRows } from './rows/read-rows.js';
 
@@ -8,6 +9,8 @@ import { readRows } from './rows/read-rows.js';
 export interface ChosenFormat {
   readonly kind: string;
   readonly options: unknown;
+  /** The columns that a row is read from, where the format says so. */
+  columns?(row: Readonly<Record<string, unknown>>): readonly string[];
   /** `where`: file and row, for the message of a format that breaks its contract. */
   read(value: unknown, where: () => string): RowText | SkippedRow;
 }
@@ -35,11 +38,13 @@ export async function chooseFormat(
     const got =
       row === undefined
         ? `is ${describe(value)}; expected an object`
-        : `has the keys ${Object.keys(row).join(', ') || 'none'}; no installed format reads such rows`;
+        : `has ${describeRow(row)}; no installed format reads such rows`;
+    const advice = row && adviceFor(row);
     throw new TrainerError(
       'DATA_INVALID',
       `the first row of ${file} ${got}. Formats and their rows:\n` +
         `${formats.map(({ kind, shape }) => `  ${kind}: ${shape}`).join('\n')}\n` +
+        `${advice === undefined ? '' : `${advice} `}` +
         "Name one whose options fit, such as { file, format: { kind: 'text', column: 'body' } }, or rename the keys.",
     );
   }
@@ -50,6 +55,7 @@ function chosen(format: DataFormat, options: unknown): ChosenFormat {
   return {
     kind: format.kind,
     options,
+    ...(format.columns === undefined ? {} : { columns: (row) => format.columns!(row, options) }),
     read(value, where) {
       if (!isRecord(value)) return { skip: `the row is ${describe(value)}, not an object` };
       try {

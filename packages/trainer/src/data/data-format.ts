@@ -5,12 +5,26 @@ import type { z } from 'zod';
 /**
  * What a row says, before it is tokenized: a conversation, which the chat template turns into text; a question with its
  * answer, which `data.prompt` does; a prompt with the completion that is learnt, as they are; or a text of which
- * everything is learnt. `notes` tell what was mended on the way, in words that are the same for all such rows, so that
+ * everything is learnt. `notes` report what was changed on the way, in words that are the same for all such rows, so that
  * they can be counted ("the first turn was the assistant's: left out"). Neither they nor reasons repeat the row's text.
  */
 export type RowText = { readonly notes?: readonly string[] } & (
-  | { readonly messages: readonly ChatMessage[] }
-  | { readonly question: string; readonly answer: string }
+  | {
+      /** With every key that the template may show, as the row has it. */
+      readonly messages: readonly ChatMessage[];
+      /** What the assistant may call, as the row has it. */
+      readonly tools?: readonly unknown[];
+      /** Indices of turns of the assistant that are context only: they are not learnt. */
+      readonly contextOnly?: readonly number[];
+    }
+  | {
+      readonly question: string;
+      readonly answer: string;
+      /** The whole text before the answer, where the config has no `data.prompt`. */
+      readonly prompt?: string;
+      /** The columns that `prompt` shows besides the question; `data.prompt` shows those that it names. */
+      readonly promptColumns?: readonly string[];
+    }
   | { readonly prompt: string; readonly completion: string }
   | { readonly text: string }
 );
@@ -28,6 +42,11 @@ export interface DataFormat<Options = unknown> {
   readonly shape: string;
   /** Whether a row (a JSON object) looks like this format under default options: how `auto` chooses. */
   matches(row: Readonly<Record<string, unknown>>): boolean;
+  /**
+   * The columns that a row is read from. Others that have a value are reported. Default: that is not known, and nothing
+   * is reported.
+   */
+  columns?(row: Readonly<Record<string, unknown>>, options: Options): readonly string[];
   /** Pure; a row that cannot be used is skipped with the reason and never throws. */
   read(row: Readonly<Record<string, unknown>>, options: Options): RowText | SkippedRow;
 }

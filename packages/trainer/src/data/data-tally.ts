@@ -5,6 +5,8 @@ export type RowReport = Pick<DataReport, 'rows' | 'examples' | 'tokens' | 'train
 
 /** Row numbers told of a reason. */
 const shownRows = 5;
+/** Columns named in a report. */
+const shownColumns = 20;
 /** Reasons and notes told apart; a template that names the row in its refusal would else fill the memory. */
 const most = 50;
 
@@ -14,12 +16,16 @@ export interface DataTally {
   example(tokens: number, trainedTokens: number): void;
   skip(reason: string, rowNumber: number): void;
   note(note: string): void;
+  /** Columns of a row that nothing is read from. */
+  unused(columns: readonly string[]): void;
   report(): RowReport;
 }
 
 export function createDataTally(): DataTally {
   const skipped = new Map<string, { count: number; rowNumbers: number[] }>();
   const notes = new Map<string, number>();
+  const unused = new Set<string>();
+  let rowsWithUnused = 0;
   const totals = { rows: 0, examples: 0, tokens: 0, trainedTokens: 0 };
   return {
     row: () => void totals.rows++,
@@ -39,12 +45,27 @@ export function createDataTally(): DataTally {
       const name = notes.has(note) || notes.size < most ? note : 'other notes';
       notes.set(name, (notes.get(name) ?? 0) + 1);
     },
+    unused(columns) {
+      if (columns.length > 0) rowsWithUnused += 1;
+      for (const column of columns) if (unused.size < most) unused.add(column);
+    },
     report: () => ({
       ...totals,
       skipped: [...skipped].map(([reason, entry]) => ({ reason, ...entry })).sort((a, b) => b.count - a.count),
-      notes: [...notes].map(([note, count]) => ({ note, count })).sort((a, b) => b.count - a.count),
+      notes: [...notes, ...unusedNote(unused, rowsWithUnused)]
+        .map(([note, count]) => ({ note, count }))
+        .sort((a, b) => b.count - a.count),
     }),
   };
+}
+
+/** One line a file, however many columns there are. */
+function unusedNote(columns: ReadonlySet<string>, rows: number): (readonly [string, number])[] {
+  if (columns.size === 0) return [];
+  const names = [...columns].map((name) => (name === '' ? '(without a name)' : name));
+  const shown = names.slice(0, shownColumns).join(', ');
+  const more = names.length > shownColumns ? ' and others' : '';
+  return [[`columns that are not used: ${shown}${more}`, rows]];
 }
 
 /** Why rows are left out, a line a reason: `3 rows (1, 4, 9): the answer is empty`. */

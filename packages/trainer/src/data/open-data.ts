@@ -12,6 +12,7 @@ import type { DataReport } from './data-report.js';
 import { createDraws, type Draw } from './draws.js';
 import { splitView, viewOf, type FileView, type OpenFile } from './file-view.js';
 import { splitHeldOut } from './held-out.js';
+import { expandFiles } from './rows/expand-files.js';
 import type { TokenStore } from './token-store.js';
 import { tokenizeFile } from './tokenize-file.js';
 
@@ -68,20 +69,26 @@ export async function openData(
   options: OpenDataOptions = {},
 ): Promise<TrainingData> {
   const { signal, only, workers, onProgress } = options;
-  const { train, heldOut, prompt, loss, maxTokens, cache } = config.data;
-  const settings = { prompt, loss, maxTokens, chatTemplate: tokenizer.chatTemplate?.source };
+  const { train, heldOut, prompt, loss, maxTokens, rewrittenTurns, cache } = config.data;
+  const settings = { loss, maxTokens, rewrittenTurns, chatTemplate: tokenizer.chatTemplate?.source };
   const stores: TokenStore[] = [];
   const openAll = async (sources: DataSources): Promise<OpenFile[]> => {
     const opened: OpenFile[] = [];
-    for (const { file, format: choice, weight } of listOf(sources)) {
-      const format = await chooseFormat(composition, file, choice, signal);
-      const store = await tokenizeFile({
-        ...{ file, format, tokenizer, settings, signal, workers, onProgress },
-        tokenizerFolder: config.base,
-        cache: cache ?? path.join(cacheFolder(), 'tokens'),
-      });
-      stores.push(store);
-      opened.push({ file, store, weight });
+    for (const { file: name, format: choice, weight } of listOf(sources)) {
+      const group: Omit<OpenFile, 'weight'>[] = [];
+      for (const file of expandFiles(name)) {
+        const format = await chooseFormat(composition, file, choice, signal);
+        const store = await tokenizeFile({
+          ...{ file, format, prompt, tokenizer, settings, signal, workers, onProgress },
+          tokenizerFolder: config.base,
+          cache: cache ?? path.join(cacheFolder(), 'tokens'),
+        });
+        stores.push(store);
+        group.push({ file, store });
+      }
+      // The files of one name share its weight, by their examples.
+      const examples = group.reduce((sum, { store }) => sum + store.count, 0);
+      for (const each of group) opened.push({ ...each, weight: weight && weight * (each.store.count / examples) });
     }
     return opened;
   };
@@ -177,7 +184,7 @@ export function runSteps({ train }: RunConfig, data: Pick<TrainingData, 'stepsIn
   return train.steps ?? (train.epochs === undefined ? defaultSteps : data.stepsIn(train.epochs));
 }
 
-/** Every file that a run reads its data from. */
+/** Every name of files that a run reads its data from, as the config has them. */
 export function dataFilesOf({ data: { train, heldOut } }: RunConfig): string[] {
   const sources = heldOut === undefined || typeof heldOut === 'number' ? [train] : [train, heldOut];
   return sources.flatMap((each) => listOf(each).map(({ file }) => file));

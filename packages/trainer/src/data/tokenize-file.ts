@@ -6,18 +6,19 @@ import type { Tokenizer } from '@glulam/model';
 import { TrainerError } from '../errors.js';
 import type { ChosenFormat } from './choose-format.js';
 import { createDataTally, describeSkipped } from './data-tally.js';
-import type { RowText, SkippedRow } from './data-format.js';
+import type { SkippedRow } from './data-format.js';
 import type { EncodedBatch } from './encode/encode-batch.js';
 import type { EncodeSettings } from './encode/encode-settings.js';
 import { openBatchEncoder, type BatchEncoder } from './encode/open-batch-encoder.js';
 import { checkChatTemplate } from './encode/conversation-encoder.js';
-import { readChunks } from './rows/read-chunks.js';
-import { readRows } from './rows/read-rows.js';
+import { createRowReader, type FilledText } from './read-row.js';
+import { readRaw } from './rows/read-chunks.js';
+import { dataEnding, readRows } from './rows/read-rows.js';
 import { openTokenStore, type StoredReport, type TokenStore } from './token-store.js';
 import { writeTokenStore, type TokenStoreWriter } from './write-token-store.js';
 
 /** Goes up when the same rows come to other tokens or the store's file to another layout. */
-const cacheVersion = 1;
+const cacheVersion = 2;
 
 // Below this a file is encoded before a worker has opened its tokenizer.
 const bytesPerWorker = 2 ** 20;
@@ -32,6 +33,8 @@ export interface TokenizeOptions {
   /** The folder that the tokenizer was opened from. */
   readonly tokenizerFolder: string;
   readonly settings: EncodeSettings;
+  /** `data.prompt` of the config. */
+  readonly prompt: string | undefined;
   /** The folder of stores. */
   readonly cache: string;
   readonly signal?: AbortSignal | undefined;
@@ -77,13 +80,14 @@ export async function tokenizeFile(options: TokenizeOptions): Promise<TokenStore
 
 /** Read, format and encode all rows; the encoder's results are appended in the order of the rows. */
 async function encodeRows(
-  { file, format, tokenizer, signal, onProgress }: TokenizeOptions,
+  { file, format, tokenizer, prompt, signal, onProgress }: TokenizeOptions,
   encoder: BatchEncoder,
   writer: TokenStoreWriter,
 ) {
   const tally = createDataTally();
+  const readRow = createRowReader(format, prompt);
   const underWay: { readonly numbers: readonly number[]; readonly result: Promise<EncodedBatch> }[] = [];
-  let texts: (RowText | SkippedRow)[] = [];
+  let texts: (FilledText | SkippedRow)[] = [];
   let numbers: number[] = [];
   let characters = 0;
   let templateChecked = false;
@@ -116,7 +120,8 @@ async function encodeRows(
 
   for await (const { number, value } of readRows(file, signal)) {
     tally.row();
-    const text = format.read(value, () => `${file}, row ${number}`);
+    const { text, unused } = readRow(value, () => `${file}, row ${number}`);
+    tally.unused(unused);
     if (!templateChecked && 'messages' in text) {
       checkChatTemplate(tokenizer, file);
       templateChecked = true;
@@ -131,9 +136,8 @@ async function encodeRows(
   return tally.report();
 }
 
-function sizeOf(text: RowText | SkippedRow): number {
-  if ('messages' in text) return text.messages.reduce((sum, { content }) => sum + content.length, 0);
-  if ('question' in text) return text.question.length + text.answer.length;
+function sizeOf(text: FilledText | SkippedRow): number {
+  if ('messages' in text) return JSON.stringify(text).length;
   if ('prompt' in text) return text.prompt.length + text.completion.length;
   return 'text' in text ? text.text.length : 0;
 }
@@ -148,7 +152,10 @@ function checkReport(file: string, { format, rows, examples, skipped }: StoredRe
 }
 
 /** Everything that decides what is in a store. */
-function keyOf(content: string, { file, format, settings, tokenizer, tokenizerFolder }: TokenizeOptions): string {
+function keyOf(
+  content: string,
+  { file, format, prompt, settings, tokenizer, tokenizerFolder }: TokenizeOptions,
+): string {
   const files = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
     const place = path.join(tokenizerFolder, name);
     return existsSync(place) ? createHash('sha256').update(readFileSync(place)).digest('hex') : null;
@@ -156,9 +163,10 @@ function keyOf(content: string, { file, format, settings, tokenizer, tokenizerFo
   const key = {
     version: cacheVersion,
     content,
-    ending: path.extname(file).toLowerCase(),
+    ending: dataEnding(file),
     format: [format.kind, format.options],
     files,
+    prompt,
     settings: { ...settings, chatTemplate: tokenizer.chatTemplate?.source },
   };
   return createHash('sha256').update(JSON.stringify(key)).digest('hex');
@@ -166,6 +174,6 @@ function keyOf(content: string, { file, format, settings, tokenizer, tokenizerFo
 
 async function hashFile(file: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of readChunks(file, signal)) hash.update(chunk);
+  for await (const chunk of readRaw(file, signal)) hash.update(chunk);
   return hash.digest('hex');
 }

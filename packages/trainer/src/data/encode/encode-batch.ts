@@ -1,8 +1,9 @@
-import type { RowText, SkippedRow } from '../data-format.js';
+import type { SkippedRow } from '../data-format.js';
+import type { FilledText } from '../read-row.js';
 import type { EncodedRow } from './encoded-row.js';
 
 /** Rows on their way to a worker: plain records. */
-export type RowBatch = readonly (RowText | SkippedRow)[];
+export type RowBatch = readonly (FilledText | SkippedRow)[];
 
 /** What comes back: all examples end to end in arrays that are handed over, not copied. */
 export interface EncodedBatch {
@@ -18,7 +19,7 @@ export interface EncodedBatch {
 }
 
 /** Encode rows one after another; where it runs makes no difference to what comes out. */
-export function encodeBatch(encode: (text: RowText) => EncodedRow, rows: RowBatch): EncodedBatch {
+export function encodeBatch(encode: (text: FilledText) => EncodedRow, rows: RowBatch): EncodedBatch {
   const encoded = rows.map((row) => ('skip' in row ? row : encode(row)));
   const all = encoded.flatMap((row) => ('skip' in row ? [] : row.examples));
   const size = all.reduce((sum, { ids }) => sum + ids.length, 0);

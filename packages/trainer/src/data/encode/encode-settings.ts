@@ -1,7 +1,7 @@
 import type { RunConfig } from '../../config.js';
 
 /** What decides the tokens of a row besides the tokenizer; part of the cache's key and sent to the workers. */
-export interface EncodeSettings extends Pick<RunConfig['data'], 'prompt' | 'loss' | 'maxTokens'> {
+export interface EncodeSettings extends Pick<RunConfig['data'], 'loss' | 'maxTokens' | 'rewrittenTurns'> {
   /** Jinja source in place of the tokenizer's own template. */
   readonly chatTemplate: string | undefined;
 }

@@ -3,20 +3,20 @@ import { openTokenizer, type ChatMessage, type Tokenizer } from '@glulam/model';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Example } from '../../batches.js';
-import type { RowText } from '../data-format.js';
+import type { FilledText } from '../read-row.js';
+import type { EncodeSettings } from './encode-settings.js';
 import { createRowEncoder } from './row-encoder.js';
 
 const root = path.resolve(import.meta.dirname, '../../../../..');
 const tiny = openTokenizer(path.join(root, 'examples/models/tiny-mistral-gsm8k'));
-const prompt = 'Question: {question}\nAnswer:';
 
 function encode(
-  text: RowText,
-  changes: { maxTokens?: number; loss?: 'assistant' | 'all'; tokenizer?: Tokenizer } = {},
+  text: FilledText,
+  changes: Partial<Pick<EncodeSettings, 'loss' | 'maxTokens' | 'rewrittenTurns'>> & { tokenizer?: Tokenizer } = {},
 ) {
-  const { tokenizer = tiny, maxTokens = 2048, loss = 'assistant' } = changes;
+  const { tokenizer = tiny, maxTokens = 2048, loss = 'assistant', rewrittenTurns = 'each' } = changes;
   const chatTemplate = tokenizer.chatTemplate?.source;
-  return createRowEncoder(tokenizer, { prompt, loss, maxTokens, chatTemplate })(text);
+  return createRowEncoder(tokenizer, { loss, maxTokens, rewrittenTurns, chatTemplate })(text);
 }
 function examplesOf(...args: Parameters<typeof encode>) {
   const row = encode(...args);
@@ -27,8 +27,8 @@ const learnt = ({ ids, trained }: Example) => [...ids].filter((_, i) => trained[
 const show = (ids: Iterable<number>) => tiny.decode([...ids], { skipSpecialTokens: false });
 
 describe('pairs', () => {
-  test('a question with its answer: the prompt, a space, the answer, the end learnt', () => {
-    const { examples, notes } = examplesOf({ question: 'One $& two?', answer: 'Three $1.' });
+  test('a question with its answer: the answer and the end learnt', () => {
+    const { examples, notes } = examplesOf({ prompt: 'Question: One $& two?\nAnswer:', completion: ' Three $1.' });
     const text = 'Question: One $& two?\nAnswer: Three $1.';
     expect([...examples[0]!.ids]).toEqual([...tiny.encode(text), tiny.eosId]);
     expect(learnt(examples[0]!)).toEqual([...tiny.encode(text).slice(tiny.encode('Question: One $& two?\nAnswer:').length), tiny.eosId]); // prettier-ignore
@@ -46,7 +46,7 @@ describe('pairs', () => {
   });
 
   test('one that is too long is left out, not cut', () => {
-    const pair = { question: 'word '.repeat(50), answer: 'x' };
+    const pair = { prompt: 'word '.repeat(50), completion: 'x' };
     const length = examplesOf(pair).examples[0]!.ids.length;
     expect(examplesOf(pair, { maxTokens: length }).examples).toHaveLength(1);
     expect(encode(pair, { maxTokens: length - 1 })).toEqual({
@@ -90,7 +90,7 @@ function naive(messages: readonly ChatMessage[]) {
   for (const { role, content } of messages) {
     text += `<|${role}|>\n`;
     const start = text.length;
-    text += content;
+    text += content as string;
     if (role === 'assistant') {
       text += '</s>';
       spans.push([start, text.length]);
@@ -178,7 +178,7 @@ describe('conversations', () => {
 
   test('without a turn of the assistant there is nothing to learn, unless everything is', () => {
     const messages = [{ role: 'user', content: 'Hi' }];
-    expect(encode({ messages })).toMatchObject({ skip: /no text of the assistant/ });
+    expect(encode({ messages })).toMatchObject({ skip: /no text of the assistant, the roles are user/ });
     expect(encode({ messages: [long('user', 200)] }, { maxTokens: 50 })).toMatchObject({ skip: /every exchange/ });
     expect(examplesOf({ messages }, { loss: 'all' }).examples).toHaveLength(1);
   });
@@ -196,4 +196,139 @@ describe('conversations', () => {
     const broken = openTokenizer(folder, { chatTemplate: '{% if %}' });
     expect(() => broken.chatTemplate!.check()).toThrow(/cannot be parsed/);
   });
+});
+
+// The texts are those of transformers 5.18: apply_chat_template(messages, tools=[tool]).
+describe('what a template is given', () => {
+  const folder = path.join(root, 'examples/models/tiny-mistral-gsm8k');
+  const withTemplate = (chatTemplate: string) => openTokenizer(folder, { chatTemplate });
+  const showing = withTemplate(
+    '{{ bos_token }}{% if tools %}<|system|>\n{% for t in tools %}{{ t | tojson }}\n{% endfor %}{% endif %}' +
+      '{% for m in messages %}<|{{ m.role }}|>\n' +
+      '{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}' +
+      '{% if m.name %}{{ m.name }}: {% endif %}' +
+      '{% if m.content is string %}{{ m.content }}{% elif m.content is iterable and m.content is not mapping %}{% for p in m.content %}{{ p.text }}{% endfor %}{% elif m.content %}{{ m.content | tojson }}{% endif %}' +
+      '{% for c in m.tool_calls or [] %}<call>{{ c.function.name }} {{ c.function.arguments | tojson }}</call>{% endfor %}' +
+      "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}" +
+      '{% if add_generation_prompt %}<|assistant|>\n{% endif %}',
+  );
+  const parameters = { type: 'object', properties: { city: { type: 'string' } } };
+  const tool = { type: 'function', function: { name: 'weather', parameters } };
+  const tool_calls = [{ id: 'c', type: 'function', function: { name: 'weather', arguments: { city: 'Bern' } } }];
+  const user = { role: 'user', content: 'Hi' };
+  const assistant = { role: 'assistant', content: 'Hello' };
+  const messages = [
+    { role: 'user', content: [{ type: 'text', text: 'Weather ' }, { type: 'text', text: 'in Bern?' }] }, // prettier-ignore
+    { role: 'assistant', content: null, reasoning_content: 'I call.', tool_calls },
+    { role: 'tool', tool_call_id: 'c', name: 'weather', content: { sky: 'clear' } },
+    { role: 'assistant', content: 'Clear.' },
+  ];
+  const rendered =
+    '<|user|>\nWeather in Bern?<|assistant|>\n<think>I call.</think><call>weather {"city": "Bern"}</call></s>' +
+    '<|tool|>\nweather: {"sky": "clear"}<|assistant|>\nClear.</s>';
+  const toolText = '<|system|>\n{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}\n'; // prettier-ignore
+
+  test('whole turns and tools, as transformers renders them; what is called is learnt', () => {
+    const { examples, notes } = examplesOf({ messages, tools: [tool] }, { tokenizer: showing });
+    expect([...examples[0]!.ids]).toEqual(tiny.encode(`<s>${toolText}${rendered}`, { addSpecialTokens: false }));
+    expect(show(learnt(examples[0]!))).toBe(
+      '<think>I call.</think><call>weather {"city": "Bern"}</call></s>Clear.</s>',
+    );
+    expect(notes).toEqual(['the chat template does not show "tool_call_id" of a turn']);
+    const [without] = examplesOf({ messages }, { tokenizer: showing }).examples;
+    expect([...without!.ids]).toEqual(tiny.encode(`<s>${rendered}`, { addSpecialTokens: false }));
+  });
+
+  test('tools stand before each part of a conversation that is split', () => {
+    const turns = Array.from({ length: 6 }, () => [user, assistant]).flat();
+    const { examples } = examplesOf({ messages: turns, tools: [tool] }, { tokenizer: showing, maxTokens: 120 });
+    expect(examples.length).toBeGreaterThan(1);
+    for (const { ids } of examples) expect(show(ids).startsWith(`<s>${toolText}`)).toBe(true);
+  });
+
+  test.each([
+    ['a key', { messages: [{ ...user, name: 'Ann' }, assistant] }, 'the chat template does not show "name" of a turn'],
+    ['tools', { messages: [user, assistant], tools: [tool] }, 'the chat template does not show "tools"'],
+    ['a reasoning beside a text', { messages: [user, { ...assistant, reasoning_content: 'x' }] }, 'the chat template does not show "reasoning_content" of a turn'],
+  ])('%s that a template does not show is noted', (_, text, note) => {
+    expect(examplesOf(text).notes).toEqual([note]);
+    expect(examplesOf(text).examples).toEqual(examplesOf({ messages: [user, assistant] }).examples);
+  }); // prettier-ignore
+
+  test('empty keys and no tools are nothing that could be missing', () => {
+    const nothing = { name: null, tool_calls: [], reasoning_content: '' };
+    expect(
+      examplesOf({
+        messages: [
+          { ...user, ...nothing },
+          { ...assistant, ...nothing },
+        ],
+        tools: [],
+      }).notes,
+    ).toEqual([]);
+  });
+
+  test('turns of a role that a template does not show are noted', () => {
+    const chat =
+      "{% for m in messages %}{% if m.role in ['user', 'assistant'] %}[{{ m.content }}]{% endif %}{% endfor %}";
+    const text = { messages: [{ role: 'system', content: 'Be brief.' }, user, assistant] };
+    const note = 'the chat template does not show turns of the role system';
+    expect(examplesOf(text, { tokenizer: withTemplate(chat) }).notes).toEqual([note]);
+  });
+
+  test.each([
+    ['calls, whatever text stands beside them', { ...assistant, tool_calls }, /calls a tool \(tool_calls or function_call\)/],
+    ['a call of the earlier kind', { role: 'assistant', content: '', function_call: { name: 'x' } }, /calls a tool/],
+    ['a turn that is nothing else', { role: 'assistant', content: null, reasoning_content: 'x' }, /no text but "reasoning_content"/],
+  ])('%s: refused where the template does not show it', (_, turn, reason) => {
+    expect(encode({ messages: [user, turn, user, assistant] })).toEqual({ skip: expect.stringMatching(reason) as string });
+  }); // prettier-ignore
+
+  test('one part of text is the text, for a template that takes no parts; several are refused', () => {
+    const part = (text: string) => [{ type: 'text', text }];
+    const parts = { messages: [{ role: 'user', content: part('Hi') }, { role: 'assistant', content: part('Hello') }] }; // prettier-ignore
+    expect(examplesOf(parts)).toEqual(examplesOf({ messages: [user, assistant] }));
+    const two = { messages: [{ role: 'user', content: [...part('a'), ...part('b')] }, assistant] };
+    expect(encode(two)).toMatchObject({ skip: /a list of several parts/ });
+  });
+
+  const both = [user, { role: 'assistant', content: 'Bad' }, user, assistant];
+  test('turns that are context only are there and not learnt', () => {
+    const whole = examplesOf({ messages: both }).examples[0]!;
+    expect(show(learnt(whole))).toBe('Bad</s>Hello</s>');
+    const [example] = examplesOf({ messages: both, contextOnly: [1] }).examples;
+    expect(example!.ids).toEqual(whole.ids);
+    expect(show(learnt(example!))).toBe('Hello</s>');
+    const [all] = examplesOf({ messages: both, contextOnly: [1] }, { loss: 'all' }).examples;
+    expect(all!.ids).toEqual(whole.ids);
+    expect(show(learnt(all!))).toBe('<|user|>\nHi<|assistant|>\n<|user|>\nHi<|assistant|>\nHello</s>');
+    expect(encode({ messages: both, contextOnly: [1, 3] })).toMatchObject({ skip: /turns of the assistant are context only/ }); // prettier-ignore
+  });
+
+  test('and stay so in the parts of a long conversation', () => {
+    const turns = [0, 1, 2, 3].flatMap((i) => [user, { role: 'assistant', content: i % 2 ? 'Good '.repeat(9) : 'Bad '.repeat(9) }]); // prettier-ignore
+    const { examples } = examplesOf({ messages: turns, contextOnly: [1, 5] }, { maxTokens: 80 });
+    expect(examples.length).toBeGreaterThan(1);
+    expect(examples.map((example) => show(learnt(example))).join('')).not.toContain('Bad');
+  });
+
+  test('a beginning-of-text token that stands there twice is noted', () => {
+    const raw = withTemplate('{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}');
+    const text = { messages: [{ role: 'user', content: '<s>Hi' }, assistant] };
+    expect(examplesOf(text, { tokenizer: raw }).notes).toEqual(['it begins with two beginning-of-text tokens']);
+  });
+});
+
+test('text that begins with the beginning-of-text token, or ends with the end, has it once', () => {
+  const pair = { prompt: '<s><|user|>\nHi\n<|assistant|>\n', completion: 'Hello</s>' };
+  const whole = tiny.encode(pair.prompt + pair.completion, { addSpecialTokens: false });
+  const [example] = examplesOf(pair).examples;
+  expect([...example!.ids]).toEqual(whole);
+  expect(show(learnt(example!))).toBe('Hello</s>');
+  const [text] = examplesOf({ text: pair.prompt + pair.completion }).examples;
+  expect([...text!.ids]).toEqual(whole);
+  expect(learnt(text!)).toEqual(whole.slice(1));
+  // Parts of a long one begin with it as well.
+  const { examples } = examplesOf({ text: `<s>${'word '.repeat(60)}` }, { maxTokens: 20 });
+  for (const { ids } of examples) expect([ids[0], ids[1] === tiny.bosId]).toEqual([tiny.bosId, false]);
 });

@@ -1,13 +1,13 @@
 import { encodeSpans, type TextSpan, type Tokenizer } from '@glulam/model';
 import type { Example } from '../../batches.js';
-import type { RowText } from '../data-format.js';
+import type { FilledText } from '../read-row.js';
 import { createConversationEncoder } from './conversation-encoder.js';
 import type { EncodeSettings } from './encode-settings.js';
 import { exampleOf, type EncodedRow, type Tokens } from './encoded-row.js';
 
 /** Turns the text of rows into examples: everything that happens to data in a worker. Pure. */
-export function createRowEncoder(tokenizer: Tokenizer, settings: EncodeSettings): (text: RowText) => EncodedRow {
-  const { prompt, loss, maxTokens } = settings;
+export function createRowEncoder(tokenizer: Tokenizer, settings: EncodeSettings): (text: FilledText) => EncodedRow {
+  const { loss, maxTokens } = settings;
   const encodeConversation = createConversationEncoder(tokenizer, settings);
   // The end of what is written is learnt as well, or the model would never stop.
   const withEnd = ({ ids, trained }: Tokens): Tokens =>
@@ -25,24 +25,28 @@ export function createRowEncoder(tokenizer: Tokenizer, settings: EncodeSettings)
   return (text) => {
     const encoded =
       'messages' in text
-        ? encodeConversation(text.messages)
-        : 'question' in text
+        ? encodeConversation(text)
+        : 'prompt' in text
           ? encodePair([
-              { text: prompt.replace('{question}', () => text.question), trained: false },
-              { text: ` ${text.answer}`, trained: true },
+              { text: text.prompt, trained: false },
+              { text: text.completion, trained: true },
             ])
-          : 'prompt' in text
-            ? encodePair([
-                { text: text.prompt, trained: false },
-                { text: text.completion, trained: true },
-              ])
-            : cutText(withEnd(encodeSpans(tokenizer, [{ text: text.text, trained: true }])), maxTokens);
+          : cutText(withEnd(encodeSpans(tokenizer, [{ text: text.text, trained: true }])), maxTokens);
     if ('skip' in encoded) return encoded;
     const examples = encoded.examples.filter(({ trained }) => trained.includes(1));
     return examples.length === 0
-      ? { skip: 'nothing in it is to be learnt: there is no text of the assistant' }
+      ? { skip: nothingLearnt(text) }
       : { examples, notes: [...(text.notes ?? []), ...encoded.notes] };
   };
+}
+
+/** With the roles of the turns, where they are names that many rows have. */
+function nothingLearnt(text: FilledText): string {
+  if (!('messages' in text)) return 'nothing in it is to be learnt';
+  const roles = [...new Set(text.messages.map(({ role }) => (/^[\w-]{1,24}$/.test(role) ? role : 'another')))];
+  return roles.includes('assistant')
+    ? 'nothing in it is to be learnt: the turns of the assistant are context only'
+    : `nothing in it is to be learnt: there is no text of the assistant, the roles are ${roles.join(', ')}`;
 }
 
 /**

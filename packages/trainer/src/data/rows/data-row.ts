@@ -8,7 +8,7 @@ export interface DataRow {
 }
 
 // Far above any conversation. What is longer is not a row: a JSON array in one line of a .jsonl file, a quote not closed.
-const longestRow = 2 ** 28;
+export const longestRow = 2 ** 28;
 
 export function checkRowLength(bytes: number, place: string): void {
   if (bytes <= longestRow) return;
@@ -35,6 +35,27 @@ export function parseRow(bytes: Uint8Array, place: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new TrainerError('DATA_INVALID', `${place} is not JSON: ${(cause as Error).message}`, { cause });
+    throw new TrainerError('DATA_INVALID', `${place} is not JSON: ${whyNotJson(text) ?? (cause as Error).message}`, {
+      cause,
+    });
   }
+}
+
+/** Characters; a regular expression on a longer text takes too much of the stack. */
+const longestLooked = 2 ** 16;
+
+/** What is wrong with a text that other programs take or write for JSON, where it is one of the usual things. */
+function whyNotJson(text: string): string | undefined {
+  if (text.includes('\u0000'))
+    return 'it holds NUL bytes: it may be UTF-16 without a byte order mark; save the file as UTF-8';
+  if (text.length > longestLooked) return undefined;
+  const bare = text.replace(/"(?:[^"\\]|\\.)*"/gs, '""');
+  const word = /(?<![\w.])(?:NaN|-?Infinity)(?!\w)/.exec(bare)?.[0];
+  if (word !== undefined) return `it holds ${word}, which JSON does not have; write null`;
+  if (/\}\s*,\s*$/.test(bare)) return 'it ends with a comma; in JSON lines nothing stands between rows';
+  if (/,\s*[}\]]/.test(bare)) return 'it has a comma before a closing bracket; remove it';
+  if (/\}\r\s*\{/.test(bare)) return 'its lines end with CR alone; save the file with LF or CRLF';
+  if (/[{[,:]\s*$/.test(bare)) return 'it does not end on its line; JSON lines have one value a line';
+  if (/^\s*\{\s*'/.test(text)) return "it is a Python dict with quotes ('); write it with json.dumps";
+  return undefined;
 }

@@ -1,11 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { TrainerError } from '../../errors.js';
 import type { DataRow } from './data-row.js';
+import { expandFiles } from './expand-files.js';
 import { readRows } from './read-rows.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'glulam-rows-'));
@@ -50,6 +52,32 @@ describe('JSONL', () => {
     expect(seen).toEqual([{ a: 1 }]);
   });
 
+  const usual: [string, RegExp][] = [
+    ['{"a":1},\n{"a":2},\n', /:1 is not JSON: it ends with a comma/],
+    ['{"a":1,}\n', /:1 is not JSON: it has a comma before a closing bracket/],
+    ['{"a":[1,]}\n', /a comma before a closing bracket/],
+    ['{"a":1}\r{"a":2}\r', /:1 is not JSON: its lines end with CR alone/],
+    ['{"a":"NaN ok"}\n{"a":NaN}\n', /:2 is not JSON: it holds NaN, which JSON does not have; write null/],
+    ['{"a":-Infinity}\n', /it holds -Infinity/],
+    ["{'a': 'b'}\n", /it is a Python dict/],
+    ['{\n  "a": 1\n}\n', /:1 is not JSON: it does not end on its line/],
+    ['{"a":1}\u0000\n', /it holds NUL bytes/],
+    ['{"a" 1}\n', /:1 is not JSON: /],
+  ];
+  test.each(usual)('%j is refused with what is wrong', async (text, message) => {
+    await expect(valuesOf('.jsonl', text)).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(message) }); // prettier-ignore
+  });
+
+  test('.ndjson is the same; an array is read as one, whatever the name', async () => {
+    expect(await valuesOf('.ndjson', '{"a":1}\n{"a":2}\n')).toEqual([{ a: 1 }, { a: 2 }]);
+    expect(await valuesOf('.jsonl', '\n [{"a":1},\n{"a":2}]\n')).toEqual([{ a: 1 }, { a: 2 }]);
+  });
+
+  test('line ends of Unicode, NUL as an escape and keys given twice (the last counts) are JSON', async () => {
+    const text = '{"a":"one\u2028two\u0085three"}\n{"a":"b\\u0000c"}\n{"a":1,"a":2}\n';
+    expect(await valuesOf('.jsonl', text)).toEqual([{ a: 'one\u2028two\u0085three' }, { a: 'b\u0000c' }, { a: 2 }]);
+  });
+
   test('bytes that are not UTF-8 are refused, not replaced', async () => {
     const latin1 = Buffer.concat([Buffer.from('{"a":1}\n{"a":"'), Buffer.from([0xe9]), Buffer.from('"}\n')]);
     await expect(valuesOf('.jsonl', latin1)).rejects.toThrow(/:2 is not UTF-8/);
@@ -65,9 +93,21 @@ describe('JSON', () => {
     );
   });
 
+  test('objects one after another, on lines or over several', async () => {
+    expect(await allOf(fileOf('.json', '{"a":"}{"}\n{"b":[{}]}{"c":1}\n'))).toEqual([
+      { number: 1, value: { a: '}{' } },
+      { number: 2, value: { b: [{}] } },
+      { number: 3, value: { c: 1 } },
+    ]);
+    expect(await valuesOf('.json', '{\n  "a": { "b": 1 }\n}\n')).toEqual([{ a: { b: 1 } }]);
+  });
+
   const broken: [string, RegExp][] = [
     ['', /row 1: got an empty file, expected an array/],
-    ['{"a":1}\n{"a":2}', /begins with "\{"; expected one array of rows: .*; a file with a row a line is named .jsonl/],
+    ['"a"', /begins with "\""; expected one array of rows, .*, or a row a line/],
+    ['{"a":1}, {"a":2}', /row 2: got ",", expected another row, without anything between/],
+    ['{"a":1}\n{"a":', /row 2: got the end of the file, expected the end of the row: it may have been cut short/],
+    ['{"a":NaN}', /row 1 is not JSON: it holds NaN/],
     ['[{"a":1}', /row 1: got the end of the file, expected the end of the array: it may have been cut short/],
     ['[{"a":1},', /row 2: got the end of the file/],
     ['[{"a":1},]', /row 2: got "\]", expected a row/],
@@ -75,7 +115,7 @@ describe('JSON', () => {
     ['[{"a":1} {"a":2}]', /row 1 is not JSON/],
     ['[{"a":1}, {"a":nul}]', /row 2 is not JSON/],
     ['[{"a":1]]', /row 1/],
-    ['[1] 2', /nothing behind the end of the array/],
+    ['[1] 2', /nothing after the end of the array/],
     ['[1]\u0000', /got the byte 0x00/],
   ];
   test.each(broken)('%j is refused with its place', async (text, message) => {
@@ -92,6 +132,9 @@ describe('JSON', () => {
         expect(await valuesOf('.json', JSON.stringify(long, null, indent))).toEqual(JSON.parse(JSON.stringify(long)));
         const lines = long.map((row) => JSON.stringify(row)).join('\n');
         expect(await valuesOf('.jsonl', lines)).toEqual(JSON.parse(JSON.stringify(long)));
+        const objects = long.map((row) => ({ row }));
+        const values = objects.map((row) => JSON.stringify(row, null, indent)).join('\n');
+        expect(await valuesOf('.json', values)).toEqual(JSON.parse(JSON.stringify(objects)));
       }),
       { numRuns: 30, seed: 1 },
     );
@@ -158,20 +201,144 @@ describe('Parquet', () => {
   });
 });
 
+describe('CSV and TSV', () => {
+  const questions = [
+    { question: 'one, "two"\r\nthree', answer: '007', note: '' },
+    { question: 'é 🙂', answer: '1.0', note: 'x' },
+  ];
+  const csv = 'question,answer,note\r\n"one, ""two""\r\nthree",007,\r\n\r\né 🙂,1.0,x\r\n';
+  const tsv = 'question\tanswer\tnote\n"one, ""two""\r\nthree"\t007\t\né 🙂\t1.0\tx';
+  test('quotes around commas, quotes and line ends; every value is a text; a byte order mark is no part', async () => {
+    expect(await allOf(fileOf('.csv', bom + csv))).toEqual(questions.map((value, i) => ({ number: i + 1, value })));
+    expect(await valuesOf('.tsv', tsv)).toEqual(questions);
+    expect(await valuesOf('.csv.gz', gzipSync(csv))).toEqual(questions);
+    expect(await valuesOf('.csv', 'text\n')).toEqual([]);
+    expect(await valuesOf('.csv', '')).toEqual([]);
+    expect(await valuesOf('.csv', ',text\n0,a\n')).toEqual([{ '': '0', text: 'a' }]); // pandas' index
+  });
+
+  const broken: [string, string | Uint8Array, RegExp][] = [
+    ['.csv', 'a,b\n1\n', /is not CSV: .*expected as many fields/],
+    ['.csv', 'a,b\n1,2,3\n', /is not CSV/],
+    ['.csv', 'a,b\n1,"2\n', /is not CSV: Quote Not Closed/],
+    ['.tsv', 'a\tb\n1\t2"3"\n', /is not TSV/],
+    ['.csv', 'a,a\n1,2\n', /two columns named "a"/],
+    ['.csv', 'a;b\n1;2\n', /separates its columns with ";"; expected commas/],
+    ['.csv', 'a\tb\n1\t2\n', /separates its columns with tabs; expected commas/],
+    ['.tsv', 'a,b\n1,2\n', /separates its columns with ","; expected tabs/],
+    ['.csv', Buffer.from([0x61, 0x0a, 0xe9, 0x0a]), /is not UTF-8 text/],
+    ['.csv', Buffer.from([0x61, 0x0a, 0xc3]), /is not UTF-8 text/],
+  ];
+  test.each(broken)('%s %j is refused', async (ending, content, message) => {
+    await expect(valuesOf(ending, content)).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(message) }); // prettier-ignore
+  });
+});
+
+describe('encodings and compression', () => {
+  const line = '{"a":"é 🙂"}\n';
+  // Of `{"a":"one"}\n`, by zstd 1.5, with a checksum.
+  const zstd = Buffer.from('KLUv/QRYYQAAeyJhIjoib25lIn0KSRT0Qw==', 'base64');
+  const utf16 = (littleEndian: boolean, text: string): Buffer => {
+    const bytes = Buffer.from(bom + text, 'utf16le');
+    return littleEndian ? bytes : bytes.swap16();
+  };
+
+  test('UTF-16 with a byte order mark, in both orders', async () => {
+    for (const order of [true, false]) {
+      expect(await valuesOf('.jsonl', utf16(order, line + line))).toEqual([{ a: 'é 🙂' }, { a: 'é 🙂' }]);
+      expect(await valuesOf('.csv', utf16(order, 'a,b\n1,é\n'))).toEqual([{ a: '1', b: 'é' }]);
+      // Over the ends of the pieces in which a file is read.
+      const long = 'é🙂'.repeat(200_001);
+      expect(await valuesOf('.jsonl', utf16(order, JSON.stringify({ long })))).toEqual([{ long }]);
+      await expect(valuesOf('.jsonl', utf16(order, line).subarray(0, -1))).rejects.toThrow(/not UTF-16 text/);
+    }
+    await expect(valuesOf('.jsonl', utf16(true, '"\ud83d"'))).rejects.toThrow(/not UTF-16 text throughout/);
+    await expect(valuesOf('.jsonl', Buffer.from('{"a":1}\n', 'utf16le'))).rejects.toThrow(
+      /UTF-16 without a byte order mark/,
+    );
+  });
+
+  test('gzip and Zstandard, by the content and not by the name', async () => {
+    for (const ending of ['.jsonl.gz', '.JSONL.GZ', '.ndjson.gz', '.json.gz', '.jsonl'])
+      expect(await valuesOf(ending, gzipSync(bom + line + line)), ending).toEqual([{ a: 'é 🙂' }, { a: 'é 🙂' }]);
+    for (const ending of ['.jsonl.zst', '.jsonl', '.json.zst'])
+      expect(await valuesOf(ending, zstd), ending).toEqual([{ a: 'one' }]);
+    expect(await valuesOf('.jsonl.zst', Buffer.concat([zstd, zstd]))).toEqual([{ a: 'one' }, { a: 'one' }]);
+    expect(await valuesOf('.jsonl.gz', Buffer.concat([gzipSync(line), gzipSync(line)]))).toHaveLength(2);
+    expect(await valuesOf('.jsonl.gz', line)).toEqual([{ a: 'é 🙂' }]);
+    const long = 'word '.repeat(300_000);
+    expect(await valuesOf('.jsonl.gz', gzipSync(JSON.stringify({ long })))).toEqual([{ long }]);
+  });
+
+  test('what was cut short or is another kind of file is refused', async () => {
+    for (const bytes of [gzipSync(line).subarray(0, -9), gzipSync(line).subarray(0, 12)])
+      await expect(valuesOf('.jsonl.gz', bytes)).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(/cannot be decompressed as gzip/) }); // prettier-ignore
+    const damaged = gzipSync(line);
+    damaged[damaged.length - 6]! ^= 1;
+    await expect(valuesOf('.jsonl.gz', damaged)).rejects.toThrow(/cannot be decompressed as gzip/);
+    await expect(valuesOf('.jsonl.zst', zstd.subarray(0, -6))).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(/cannot be decompressed as Zstandard/) }); // prettier-ignore
+    const kinds: [Buffer, RegExp][] = [
+      [Buffer.from('PK\u0003\u0004rest'), /holds a zip archive: unpack it/],
+      [Buffer.from('BZh9rest'), /holds bzip2/],
+      [Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]), /holds xz/],
+      [Buffer.from(parquet()), /holds Parquet: name it .parquet/],
+      [Buffer.from([0xff, 0xfe, 0, 0, 0x7b, 0, 0, 0]), /holds UTF-32/],
+      [Buffer.from('version https://git-lfs.github.com/spec/v1\n'), /holds a Git LFS pointer/],
+    ];
+    for (const [bytes, message] of kinds) await expect(valuesOf('.jsonl', bytes)).rejects.toThrow(message);
+  });
+});
+
+test('the files of a folder or pattern, by their names; hidden ones and other endings are left out', () => {
+  const at = (...names: string[]) => path.join(folder, 'many', ...names);
+  mkdirSync(at('below', 'deep.jsonl'), { recursive: true });
+  for (const name of [
+    'b.jsonl',
+    'a10.jsonl',
+    'a2.jsonl',
+    'C.CSV',
+    '.hidden.jsonl',
+    'README.md',
+    'below/d.json.gz',
+    'below/deep.jsonl/e.jsonl',
+    '[x].tsv',
+  ])
+    // prettier-ignore
+    writeFileSync(at(name), '');
+  expect(expandFiles(at())).toEqual(['C.CSV', '[x].tsv', 'a10.jsonl', 'a2.jsonl', 'b.jsonl'].map((name) => at(name)));
+  expect(expandFiles(at('a?.jsonl'))).toEqual([at('a2.jsonl')]);
+  expect(expandFiles(at('*.jsonl'))).toEqual(['a10.jsonl', 'a2.jsonl', 'b.jsonl'].map((name) => at(name)));
+  expect(expandFiles(at('**', '*.jsonl'))).toEqual([at('a10.jsonl'), at('a2.jsonl'), at('b.jsonl'), at('below', 'deep.jsonl', 'e.jsonl')]); // prettier-ignore
+  expect(expandFiles(at('be*', 'd.*'))).toEqual([at('below', 'd.json.gz')]);
+  expect(expandFiles(at('[x].tsv'))).toEqual([at('[x].tsv')]);
+  expect(expandFiles(at('none.jsonl'))).toEqual([at('none.jsonl')]);
+  expect(() => expandFiles(at('*.parquet'))).toThrow(/no file fits .*\*\.parquet/);
+  expect(() => expandFiles(at('none', '*.jsonl'))).toThrow(/ENOENT/);
+  mkdirSync(at('empty'));
+  expect(() => expandFiles(at('empty'))).toThrow(/holds no data file/);
+});
+
 test('a file that is missing, a folder, or of another ending is told apart', async () => {
-  for (const ending of ['.jsonl', '.json', '.parquet'])
+  for (const ending of ['.jsonl', '.json', '.csv', '.jsonl.gz', '.parquet'])
     await expect(allOf(path.join(folder, `none${ending}`))).rejects.toMatchObject({
       code: 'DATA_UNREADABLE',
       message: expect.stringMatching(/cannot read the data file .*none.*ENOENT/),
     });
-  expect(() => readRows('rows.csv')).toThrow('its name ends in .csv; expected .jsonl, .json, .parquet');
+  expect(() => readRows('rows.txt')).toThrow('its name ends in .txt; expected .jsonl, .ndjson, .json, .csv, .tsv, .parquet, text also with .gz or .zst'); // prettier-ignore
+  expect(() => readRows('rows.gz')).toThrow('its name ends in .gz; expected');
   expect(() => readRows('rows')).toThrow('its name ends in nothing');
   expect(() => readRows('rows.constructor')).toThrow('.constructor; expected');
 });
 
 test('an aborted signal ends the reading with its reason', async () => {
   const signal = AbortSignal.abort(new Error('enough'));
-  for (const file of [fileOf('.jsonl', '1\n'), fileOf('.json', '[1]'), fileOf('.parquet', parquet())]) {
+  for (const file of [
+    fileOf('.jsonl', '1\n'),
+    fileOf('.json', '[1]'),
+    fileOf('.csv', 'a\n1\n'),
+    fileOf('.jsonl.gz', gzipSync('1\n')),
+    fileOf('.parquet', parquet()),
+  ]) {
     const reading = (async () => {
       for await (const _ of readRows(file, signal)) expect.unreachable();
     })();

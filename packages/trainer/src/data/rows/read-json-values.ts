@@ -7,11 +7,13 @@ const [quote, comma, backslash] = [0x22, 0x2c, 0x5c];
 const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
- * Rows of a JSON file that is one array, however long. Only the ends of its elements are looked for here (brackets,
- * braces and quotes are counted); each element is then parsed by itself.
+ * Rows of a JSON file, however long: the elements of one array, or objects one after another (JSON lines, as `datasets`
+ * writes them into files named .json). Only the ends of the rows are looked for here (brackets, braces and quotes are
+ * counted); each is then parsed by itself.
  */
-export async function* readJsonArray(file: string, signal?: AbortSignal): AsyncGenerator<DataRow> {
+export async function* readJsonValues(file: string, signal?: AbortSignal): AsyncGenerator<DataRow> {
   let state: 'before' | 'first' | 'value' | 'next' | 'after' = 'before';
+  let inArray = true;
   let number = 1;
   let depth = 0;
   let inString = false;
@@ -25,6 +27,13 @@ export async function* readJsonArray(file: string, signal?: AbortSignal): AsyncG
   for await (const chunk of readChunks(file, signal)) {
     let start = 0; // of the element's part in this chunk
     let reading = depth > 0 || inString || heldBytes > 0;
+    const take = (end: number): DataRow => {
+      const bytes = Buffer.concat([...held, chunk.subarray(start, end)]);
+      held = [];
+      heldBytes = 0;
+      reading = false;
+      return { number, value: parseRow(bytes, place()) };
+    };
     for (let i = 0; i < chunk.length; i++) {
       const byte = chunk[i]!;
       if (reading) {
@@ -36,23 +45,30 @@ export async function* readJsonArray(file: string, signal?: AbortSignal): AsyncG
         }
         if (byte === quote) inString = true;
         else if (byte === openBracket || byte === openBrace) depth += 1;
-        else if (depth > 0 && (byte === closeBracket || byte === closeBrace)) depth -= 1;
-        else if (depth === 0 && (byte === comma || byte === closeBracket)) {
-          const bytes = Buffer.concat([...held, chunk.subarray(start, i)]);
-          held = [];
-          heldBytes = 0;
-          reading = false;
-          yield { number, value: parseRow(bytes, place()) };
+        else if (depth > 0 && (byte === closeBracket || byte === closeBrace)) {
+          depth -= 1;
+          if (inArray || depth > 0) continue;
+          yield take(i + 1);
+          number += 1;
+          state = 'after';
+        } else if (depth === 0 && (byte === comma || byte === closeBracket)) {
+          yield take(i);
           number += 1;
           state = byte === comma ? 'value' : 'after';
         }
         continue;
       }
       if (byte === space || byte === newline || byte === tab || byte === carriageReturn) continue;
-      if (state === 'before') {
-        if (byte !== openBracket) throw notAnArray(file, byte);
-        state = 'first';
-      } else if (state === 'after') throw broken(shown(byte), 'nothing behind the end of the array');
+      if (state === 'before' && byte === openBracket) state = 'first';
+      else if (byte === openBrace && (state === 'before' || (state === 'after' && !inArray))) {
+        inArray = false;
+        reading = true;
+        start = i;
+        depth = 1;
+        state = 'next';
+      } else if (state === 'before') throw notRows(file, byte);
+      else if (state === 'after' && inArray) throw broken(shown(byte), 'nothing after the end of the array');
+      else if (state === 'after') throw broken(shown(byte), 'another row, without anything between them');
       else if (byte === closeBracket && state === 'first') state = 'after';
       else if (byte === comma || byte === closeBracket) throw broken(shown(byte), 'a row');
       else {
@@ -70,14 +86,14 @@ export async function* readJsonArray(file: string, signal?: AbortSignal): AsyncG
     }
   }
   if (state === 'before') throw broken('an empty file', 'an array of rows: [{...}, {...}]');
-  if (state !== 'after') throw broken('the end of the file', 'the end of the array: it may have been cut short');
+  if (state !== 'after')
+    throw broken('the end of the file', `the end of the ${inArray ? 'array' : 'row'}: it may have been cut short`);
 }
 
-function notAnArray(file: string, byte: number): TrainerError {
-  const lines = byte === openBrace ? '; a file with a row a line is named .jsonl' : '';
+function notRows(file: string, byte: number): TrainerError {
   return new TrainerError(
     'DATA_INVALID',
-    `${file} begins with ${shown(byte)}; expected one array of rows: [{...}, {...}]${lines}`,
+    `${file} begins with ${shown(byte)}; expected one array of rows, [{...}, {...}], or a row a line`,
   );
 }
 

@@ -1,0 +1,74 @@
+import type { ChosenFormat } from './choose-format.js';
+import type { RowText, SkippedRow } from './data-format.js';
+import { defaultPrompt, fillPrompt, promptNames } from './prompt-text.js';
+
+/** What a row says with its prompt written out: all that the tokenizer needs of it. */
+export type FilledText = Exclude<RowText, { readonly question: string }>;
+
+export interface ReadRow {
+  readonly text: FilledText | SkippedRow;
+  /** Columns that have a value and are not read, where the format names those that are. */
+  readonly unused: readonly string[];
+}
+
+/** Reads rows by a format, and questions with `data.prompt`. */
+export function createRowReader(
+  format: ChosenFormat,
+  prompt: string | undefined,
+): (value: unknown, where: () => string) => ReadRow {
+  return (value, where) => {
+    const text = format.read(value, where);
+    if ('skip' in text) return { text, unused: [] };
+    if (hasHalfCharacter(text))
+      return { text: { skip: 'its text holds half of a surrogate pair (such as \\ud83d alone), which is no character' }, unused: [] }; // prettier-ignore
+    const row = value as Readonly<Record<string, unknown>>;
+    const { filled, used } = fill(text, row, prompt, format.columns?.(row));
+    const unused = used === undefined || 'skip' in filled ? [] : Object.keys(row).filter((key) => !used.includes(key));
+    return { text: filled, unused: unused.filter((key) => !isNothing(row[key])) };
+  };
+}
+
+interface Filled {
+  readonly filled: FilledText | SkippedRow;
+  readonly used: readonly string[] | undefined;
+}
+
+function fill(
+  text: RowText,
+  row: Readonly<Record<string, unknown>>,
+  prompt: string | undefined,
+  columns: readonly string[] | undefined,
+): Filled {
+  if (!('question' in text)) return { filled: text, used: columns };
+  const { question, answer, prompt: whole, promptColumns = [], notes } = text;
+  const noted = notes === undefined ? {} : { notes };
+  if (prompt === undefined && whole !== undefined)
+    return { filled: { prompt: whole, completion: answer, ...noted }, used: columns };
+  const wanted = prompt ?? defaultPrompt;
+  const names = promptNames(wanted);
+  const used = columns && [...columns.filter((key) => !promptColumns.includes(key)), ...names];
+  for (const name of names) {
+    const fault = name === 'question' ? undefined : notPrintable(row, name);
+    if (fault !== undefined) return { filled: { skip: `data.prompt names {${name}}, which ${fault}` }, used };
+  }
+  const valueOf = (name: string): string => (name === 'question' ? question : String(row[name] ?? ''));
+  return { filled: { prompt: fillPrompt(wanted, valueOf), completion: ` ${answer}`, ...noted }, used };
+}
+
+function notPrintable(row: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  if (!Object.hasOwn(row, name)) return 'the row does not have; braces that are text are doubled ({{ and }})';
+  return typeof row[name] === 'object' && row[name] !== null ? 'is a list or an object, not a text' : undefined;
+}
+
+const isNothing = (value: unknown): boolean =>
+  value === undefined ||
+  value === null ||
+  value === '' ||
+  (typeof value === 'object' && Object.keys(value).length === 0);
+
+/** A tokenizer would put U+FFFD in its place, and the model would learn that. */
+function hasHalfCharacter(value: unknown): boolean {
+  if (typeof value === 'string') return /\p{Surrogate}/u.test(value);
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([key, each]) => hasHalfCharacter(key) || hasHalfCharacter(each));
+}
