@@ -38,7 +38,10 @@ const configOf = (fields: Fields): CheckpointConfig => ({
   fields,
 });
 function follow(fields: Fields): FollowedConfig {
-  return followConfig(families.find(({ kind }) => kind === fields['model_type'])!, configOf(fields));
+  return followConfig(
+    families.find(({ kind }) => kind === fields['model_type'])!,
+    configOf(fields),
+  );
 }
 const patched = (fields: Fields, patch: Fields): Fields =>
   Object.fromEntries(Object.entries({ ...fields, ...patch }).filter(([, value]) => value !== '$absent'));

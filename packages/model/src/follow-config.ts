@@ -29,7 +29,8 @@ export function followConfig(family: Family, config: CheckpointConfig): Followed
   const rest = Object.fromEntries(Object.entries(config.fields).filter(([key]) => !followed.has(key)));
   const { modelType, file } = config;
   const { faults, reports } = checkKeys(rest, { modelType, shape });
-  if (faults.length > 0) throw new ModelError('CONFIG_INVALID', `${file} cannot be followed:\n  ${faults.join('\n  ')}`);
+  if (faults.length > 0)
+    throw new ModelError('CONFIG_INVALID', `${file} cannot be followed:\n  ${faults.join('\n  ')}`);
   return { shape, followed, warnings: [...warnings, ...reports.map((report) => `${file}: ${report}`)] };
 }
 

@@ -33,7 +33,8 @@ export function readDecoderShape(
     fields.fault(`num_hidden_layers is ${physicalLayers}; no model has more than ${mostLayers}`);
   const activation = fields.raw('hidden_act') ?? 'silu';
   // transformers has it under two names.
-  if (activation !== 'silu' && activation !== 'swish') fields.fault(`hidden_act is ${quoteValue(activation)}; expected "silu"`);
+  if (activation !== 'silu' && activation !== 'swish')
+    fields.fault(`hidden_act is ${quoteValue(activation)}; expected "silu"`);
   if (heads % keyValueHeads !== 0) {
     fields.fault(`num_attention_heads ${heads} is no multiple of num_key_value_heads ${keyValueHeads}`);
   }
