@@ -36,6 +36,7 @@ export { packTokens } from './batch.js';
 export type { CheckpointConfig, FieldReader } from './checkpoint-config.js';
 export { createFieldReader, readCheckpointConfig } from './checkpoint-config.js';
 export { readRope, type RopeOptions } from './read-rope.js';
+export { endingTurns, type EndOfTurn } from './end-of-turn.js';
 export { followConfig, type FollowedConfig } from './follow-config.js';
 export type { Checkpoint } from './checkpoint.js';
 export { describeCheckpoint, openCheckpoint, parameterCount } from './checkpoint.js';
