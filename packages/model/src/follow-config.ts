@@ -39,7 +39,7 @@ function watch(fields: CheckpointConfig['fields'], read: (key: string) => void):
   return new Proxy(fields, {
     get(target, key) {
       if (typeof key === 'string') read(key);
-      return Reflect.get(target, key);
+      return Reflect.get(target, key) as unknown;
     },
   });
 }
