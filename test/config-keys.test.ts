@@ -135,6 +135,16 @@ describe('each key of published configs, changed, does what it does in transform
   });
 });
 
+test('names of what every object has are keys like any other', () => {
+  const { fields } = sweeps[0]!;
+  const odd = JSON.parse('{"__proto__": 1, "constructor": 2, "toString": 3}') as Fields;
+  expect(follow({ ...fields, ...Object.fromEntries(Object.entries(odd)) }).warnings.join()).toMatch(
+    /__proto__, constructor, toString: no effect/,
+  );
+  for (const rope_type of ['constructor', '__proto__', 5])
+    expect(() => follow({ ...fields, rope_scaling: { rope_type } })).toThrow(/rope type .* is not known/);
+});
+
 test('a plan shows the parameters of a published config, or why it cannot be followed', () => {
   const folder = freshFolder();
   const refusals: Record<string, RegExp> = {

@@ -23,7 +23,7 @@ export function checkKeys(
   const unknown: string[] = [];
   for (const [key, value] of Object.entries(fields)) {
     if (withoutEffect.has(key)) continue;
-    const [refusal, report] = [refused[key], reported[key]];
+    const [refusal, report] = [refused.get(key), reported.get(key)];
     const stated = `${key} is ${quoteValue(value)}`;
     if (refusal !== undefined) {
       if (!refusal.allows(value, context)) faults.push(`${stated}; ${refusal.why}`);
@@ -101,23 +101,28 @@ const nestedModel: Refusal = {
 };
 
 /** Keys that change the result of any model type, unless they have a value that does not. */
-const refused: Readonly<Record<string, Refusal>> = {
-  is_causal: { allows: (value) => value === true, why: 'expected true: tokens see those before them only' },
-  is_encoder_decoder: { allows: (value) => value === false || value === null, why: 'expected false, a decoder alone' },
-  per_layer_config: { allows: isEmpty, why: 'expected layers that are all alike' },
-  num_kv_shared_layers: {
-    allows: (value) => value === null || value === 0,
-    why: 'expected 0: layers that share keys and values are not supported',
-  },
-  attribute_map: { allows: isEmpty, why: 'expected fields under their own names' },
-  layer_types: {
-    allows: (value, { shape }) => value === null || JSON.stringify(value) === JSON.stringify(layerTypes(shape)),
-    why: 'expected none, or the kind of attention that this family computes in each layer',
-  },
-  text_config: nestedModel,
-  decoder: nestedModel,
-  generator: nestedModel,
-};
+const refused: ReadonlyMap<string, Refusal> = new Map(
+  Object.entries<Refusal>({
+    is_causal: { allows: (value) => value === true, why: 'expected true: tokens see those before them only' },
+    is_encoder_decoder: {
+      allows: (value) => value === false || value === null,
+      why: 'expected false, a decoder alone',
+    },
+    per_layer_config: { allows: isEmpty, why: 'expected layers that are all alike' },
+    num_kv_shared_layers: {
+      allows: (value) => value === null || value === 0,
+      why: 'expected 0: layers that share keys and values are not supported',
+    },
+    attribute_map: { allows: isEmpty, why: 'expected fields under their own names' },
+    layer_types: {
+      allows: (value, { shape }) => value === null || JSON.stringify(value) === JSON.stringify(layerTypes(shape)),
+      why: 'expected none, or the kind of attention that this family computes in each layer',
+    },
+    text_config: nestedModel,
+    decoder: nestedModel,
+    generator: nestedModel,
+  }),
+);
 
 type Report = (value: unknown, context: KeyContext, stated: string) => string[];
 
@@ -127,28 +132,30 @@ const onlyInCache: Report = (value, _, stated) =>
     : [`${stated}, which has no effect: transformers computes this model without it too, and only its generation cache drops older tokens`]; // prettier-ignore
 
 /** Keys without effect here that a user should know of. */
-const reported: Readonly<Record<string, Report>> = {
-  attention_dropout: (value, _, stated) =>
+const reported: ReadonlyMap<string, Report> = new Map(
+  Object.entries<Report>({
+    attention_dropout: (value, _, stated) =>
     value === null || value === 0
       ? []
       : [`${stated}: transformers drops attention weights in training, Glulam does not; results outside of training are the same`], // prettier-ignore
-  sliding_window: onlyInCache,
-  attention_chunk_size: onlyInCache,
-  add_cross_attention: (value, _, stated) =>
-    value === true ? [`${stated}, which has no effect: the model has no encoder to attend to`] : [],
-  auto_map: (value, { modelType }) =>
+    sliding_window: onlyInCache,
+    attention_chunk_size: onlyInCache,
+    add_cross_attention: (value, _, stated) =>
+      value === true ? [`${stated}, which has no effect: the model has no encoder to attend to`] : [],
+    auto_map: (value, { modelType }) =>
     isEmpty(value)
       ? []
       : [`auto_map names code that comes with the checkpoint; it is not run: model_type "${modelType}" says what is computed`], // prettier-ignore
-  architectures: (value, { modelType }) => {
-    const names = Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
-    const plain = modelType.toLowerCase().replace(/[^a-z0-9]/g, '');
-    return names.flatMap((name) => {
-      if (!/ForCausalLM$|LMHeadModel$/.test(name))
+    architectures: (value, { modelType }) => {
+      const names = Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
+      const plain = modelType.toLowerCase().replace(/[^a-z0-9]/g, '');
+      return names.flatMap((name) => {
+        if (!/ForCausalLM$|LMHeadModel$/.test(name))
         return [`architectures names ${name}, which is no causal language model; it is read as one, by its model_type "${modelType}"`]; // prettier-ignore
-      if (!name.toLowerCase().startsWith(plain))
-        return [`architectures names ${name}; model_type "${modelType}" says what is computed`];
-      return [];
-    });
-  },
-};
+        if (!name.toLowerCase().startsWith(plain))
+          return [`architectures names ${name}; model_type "${modelType}" says what is computed`];
+        return [];
+      });
+    },
+  }),
+);

@@ -48,7 +48,7 @@ export function readRope(reader: FieldReader, options: RopeOptions = {}): RopeSe
     reader.fault(`${from} has settings of its own for ${nested.join(' and ')}; expected one rotary embedding`);
     return { type: 'default', theta };
   }
-  const read = rules[type as string];
+  const read = typeof type === 'string' && Object.hasOwn(rules, type) ? rules[type] : undefined;
   if (read === undefined) {
     reader.fault(`rope type ${quoteValue(type)} is not known; expected ${Object.keys(rules).join(', ').replace(/, (?=\w+$)/, ' or ')}`); // prettier-ignore
     return { type: 'default', theta };
