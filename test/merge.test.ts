@@ -159,18 +159,18 @@ describe('the files', () => {
     const base = path.join(freshFolder(), 'base');
     cpSync(tiny, base, { recursive: true });
     const { dtype, ...config } = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8')) as Record<string, unknown>;
-    const layerTypes = Array.from({ length: 8 }, (_, i) => `type ${i}`);
+    const layerTypes = Array.from({ length: 8 }, () => 'sliding_attention');
     const write = (changes: object) => writeFileSync(path.join(base, 'config.json'), JSON.stringify({ ...config, torch_dtype: dtype, ...changes }));
     write({ layer_types: layerTypes });
     const out = path.join(freshFolder(), 'merged');
     await mergeCheckpoint(sourceOf(base, layers), { out, dtype: 'float16' });
     expect(JSON.parse(readFileSync(path.join(out, 'config.json'), 'utf8'))).toMatchObject({
       torch_dtype: 'float16',
-      layer_types: layers.map(({ physical }) => `type ${physical}`),
+      layer_types: layers.map(() => 'sliding_attention'),
     });
     expect(openCheckpointFiles(out).entry('model.norm.weight').dtype).toBe('F16');
     write({ layer_types: ['one'] });
-    await expect(mergeCheckpoint(sourceOf(base, layers), { out: `${out}-2` })).rejects.toThrow(/layer_types \["one"\]; expected a list of 8/);
+    expect(() => sourceOf(base, layers)).toThrow(/layer_types is \["one"\]; expected none, or "sliding_attention" for each of 8/);
   }); // prettier-ignore
 
   test('values are rounded once, from the float32 ones, to nearest even; what is not changed is copied', async () => {

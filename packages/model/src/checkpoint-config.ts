@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ModelError } from './errors.js';
 import { quoteValue } from './quote-value.js';
-import type { RopeSettings } from './rope.js';
 
 /** A base checkpoint's `config.json`, as read. */
 export interface CheckpointConfig {
   readonly file: string;
   readonly modelType: string;
   readonly fields: Readonly<Record<string, unknown>>;
+  /** Reports a field that was looked at and has no effect; see `FieldReader.ignored`. */
+  readonly report?: ((message: string) => void) | undefined;
 }
 
 export function readCheckpointConfig(folder: string): CheckpointConfig {
@@ -50,11 +51,13 @@ export interface FieldReader {
   boolean(name: string, fallback: boolean): boolean;
   raw(name: string): unknown;
   fault(message: string): void;
+  /** Reports a field that has no effect, in the reference either: one line for users. */
+  ignored(message: string): void;
   /** Throws if any fault was found. */
   finish(): void;
 }
 
-export function createFieldReader({ file, fields }: CheckpointConfig): FieldReader {
+export function createFieldReader({ file, fields, report }: CheckpointConfig): FieldReader {
   const faults: string[] = [];
   const wrong = (name: string, expected: string): number => {
     faults.push(`${name} is ${quoteValue(fields[name]) ?? 'missing'}; expected ${expected}`);
@@ -85,44 +88,10 @@ export function createFieldReader({ file, fields }: CheckpointConfig): FieldRead
     },
     raw: (name) => fields[name],
     fault: (message) => void faults.push(message),
+    ignored: (message) => report?.(`${file}: ${message}`),
     finish() {
       if (faults.length > 0)
         throw new ModelError('CONFIG_INVALID', `${file} cannot be followed:\n  ${faults.join('\n  ')}`);
     },
   };
-}
-
-/**
- * The rotary embedding of a config in today's style (`rope_parameters`) or the published one (`rope_theta` and
- * `rope_scaling`, whose type is called `type` or `rope_type`).
- */
-export function readRope(reader: FieldReader): RopeSettings {
-  const today = reader.raw('rope_parameters') as Record<string, unknown> | null | undefined;
-  const scaling = (today ?? reader.raw('rope_scaling') ?? {}) as Record<string, unknown>;
-  const type: unknown = scaling['rope_type'] ?? scaling['type'] ?? 'default';
-  const number = (name: string, fallback?: number): number => {
-    const value = scaling[name] ?? fallback;
-    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
-    reader.fault(`rope's ${name} is ${quoteValue(value) ?? 'missing'}; expected a positive number`);
-    return 1;
-  };
-  const theta = number('rope_theta', reader.number('rope_theta', 10000));
-  switch (type) {
-    case 'default':
-      return { type: 'default', theta };
-    case 'linear':
-      return { type: 'linear', theta, factor: number('factor') };
-    case 'llama3':
-      return {
-        type: 'llama3',
-        theta,
-        factor: number('factor'),
-        lowFrequencyFactor: number('low_freq_factor'),
-        highFrequencyFactor: number('high_freq_factor'),
-        originalMaxPositions: number('original_max_position_embeddings'),
-      };
-    default:
-      reader.fault(`rope type ${quoteValue(type)} is not known; expected default, linear or llama3`);
-      return { type: 'default', theta };
-  }
 }

@@ -6,6 +6,7 @@ import { ModelError } from './errors.js';
 import { quoteValue } from './quote-value.js';
 import { baseTensors } from './base-tensors.js';
 import type { DecoderShape, Family } from './family.js';
+import { followConfig } from './follow-config.js';
 import { unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
 
 /** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
@@ -14,6 +15,8 @@ export interface Checkpoint {
   readonly config: CheckpointConfig;
   readonly family: Family;
   readonly shape: DecoderShape;
+  /** The keys of `config.json` that the family follows. */
+  readonly followed: ReadonlySet<string>;
   readonly files: CheckpointFiles;
   /** For users: what the files say that has no effect here. */
   readonly warnings: readonly string[];
@@ -53,7 +56,7 @@ function readConfig(folder: string, families: readonly Family[]): Omit<Checkpoin
         'Install a plugin for this family and list it in the config.',
     );
   }
-  return { folder, config, family, shape: family.describe(config), warnings: [] };
+  return { folder, config, family, ...followConfig(family, config) };
 }
 
 function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'files'>): CheckpointFiles {

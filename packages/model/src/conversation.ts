@@ -1,6 +1,7 @@
 import type { ChatMessage } from './chat-template.js';
 import type { EndReason } from './continuation.js';
 import type { Decoder } from './decoder.js';
+import { endingTurns } from './end-of-turn.js';
 import { ModelError } from './errors.js';
 import { sessionText, type GenerateTextOptions } from './generate.js';
 import { createTokenSession } from './token-session.js';
@@ -11,7 +12,7 @@ export interface Conversation {
   /** All turns, after the system's message where there is one. */
   readonly messages: readonly ChatMessage[];
   /**
-   * The answer to a message, in pieces as they become certain. An answer that is cut off, by the signal or by whoever
+   * The answer to a message, in pieces as they become certain; it ends where the template ends a turn. An answer that is cut off, by the signal or by whoever
    * reads it, is kept as far as it came; a message without any answer is forgotten.
    *
    * @throws ModelError GENERATION_INVALID if the turns have more tokens than the model has positions,
@@ -55,7 +56,7 @@ export function createConversation(decoder: Decoder, tokenizer: Tokenizer): Conv
       }
       let text = '';
       try {
-        const pieces = sessionText(session, tokenizer, prompt, options);
+        const pieces = sessionText(session, tokenizer, prompt, endingTurns(tokenizer, options));
         for (;;) {
           const { value, done } = await pieces.next();
           if (done === true) return value;

@@ -50,10 +50,22 @@ export function slidingWindowOf({ slidingWindow }: Pick<DecoderShape, 'slidingWi
   return typeof slidingWindow === 'number' ? slidingWindow : slidingWindow[physical]!;
 }
 
+/** A name a physical layer, as transformers' `layer_types` has them. */
+export function layerTypes(shape: Pick<DecoderShape, 'slidingWindow' | 'physicalLayers'>): string[] {
+  return Array.from({ length: shape.physicalLayers }, (_, layer) =>
+    slidingWindowOf(shape, layer) > 0 ? 'sliding_attention' : 'full_attention',
+  );
+}
+
 /** How checkpoints of one architecture are read. `kind` is the `model_type` in their `config.json`. */
 export interface Family {
   readonly kind: string;
-  /** Throws a ModelError CONFIG_INVALID that names every field it cannot follow. */
+  /**
+   * Reads its fields one by one: each that it looks at counts as followed, and it refuses a value that it does not
+   * compute. Fields that no family looks at are checked against the lists in config-keys.ts.
+   *
+   * @throws ModelError CONFIG_INVALID that names every field it cannot follow
+   */
   describe(config: CheckpointConfig): DecoderShape;
 }
 

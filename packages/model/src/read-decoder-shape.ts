@@ -1,10 +1,17 @@
-import { createFieldReader, readRope, type CheckpointConfig, type FieldReader } from './checkpoint-config.js';
+import { createFieldReader, type CheckpointConfig, type FieldReader } from './checkpoint-config.js';
 import type { DecoderShape } from './family.js';
 import { quoteValue } from './quote-value.js';
+import { readRope, type RopeOptions } from './read-rope.js';
 import { mostLayers } from './virtual-layer.js';
 
 /** What sets one family of the Llama layout apart from another. */
 export type FamilyTraits = Pick<DecoderShape, 'slidingWindow' | 'biased' | 'maxPositions'>;
+
+/** Where the reference's class of a family differs from Llama's in fields that every family has. */
+export interface FamilyDefaults extends Pick<RopeOptions, 'ignoresPartialRotary'> {
+  /** `num_key_value_heads` where the config lacks it; null always means as many as there are heads. Default: the same. */
+  readonly keyValueHeads?: number | undefined;
+}
 
 /**
  * The shape of a model in the Llama layout (the field and tensor names of transformers' `LlamaForCausalLM`, which many
@@ -13,21 +20,27 @@ export type FamilyTraits = Pick<DecoderShape, 'slidingWindow' | 'biased' | 'maxP
 export function readDecoderShape(
   config: CheckpointConfig,
   traits: (fields: FieldReader) => FamilyTraits,
+  defaults: FamilyDefaults = {},
 ): DecoderShape {
   const fields = createFieldReader(config);
   const heads = fields.integer('num_attention_heads');
   const hiddenSize = fields.integer('hidden_size');
-  const keyValueHeads = fields.integer('num_key_value_heads', heads);
+  const missing = fields.raw('num_key_value_heads') === undefined;
+  const keyValueHeads = fields.integer('num_key_value_heads', (missing ? defaults.keyValueHeads : undefined) ?? heads);
   const headSize = fields.integer('head_dim', hiddenSize / heads);
   const physicalLayers = fields.integer('num_hidden_layers');
   if (physicalLayers > mostLayers)
     fields.fault(`num_hidden_layers is ${physicalLayers}; no model has more than ${mostLayers}`);
   const activation = fields.raw('hidden_act') ?? 'silu';
-  if (activation !== 'silu') fields.fault(`hidden_act is ${quoteValue(activation)}; expected "silu"`);
+  // transformers has it under two names.
+  if (activation !== 'silu' && activation !== 'swish')
+    fields.fault(`hidden_act is ${quoteValue(activation)}; expected "silu"`);
   if (heads % keyValueHeads !== 0) {
     fields.fault(`num_attention_heads ${heads} is no multiple of num_key_value_heads ${keyValueHeads}`);
   }
   if (headSize % 2 !== 0) fields.fault(`head_dim is ${headSize}; rotary embedding expects an even number`);
+  const own = traits(fields);
+  const { ignoresPartialRotary } = defaults;
   const shape: DecoderShape = {
     physicalLayers,
     hiddenSize,
@@ -37,9 +50,9 @@ export function readDecoderShape(
     headSize,
     vocabularySize: fields.integer('vocab_size'),
     normEpsilon: fields.number('rms_norm_eps', 1e-6),
-    rope: readRope(fields),
+    rope: readRope(fields, { maxPositions: own.maxPositions, ignoresPartialRotary }),
     tiedHead: fields.boolean('tie_word_embeddings', false),
-    ...traits(fields),
+    ...own,
     names: {
       embedding: 'model.embed_tokens.weight',
       finalNorm: 'model.norm.weight',

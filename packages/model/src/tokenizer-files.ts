@@ -28,6 +28,8 @@ const tokenizerConfig = specialTokens.extend({
 });
 const tokenId = z.number().int().nonnegative();
 const generationConfig = z.looseObject({ eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish() });
+// A negative id, which some configs have, means none.
+const modelConfig = z.looseObject({ eos_token_id: z.union([z.int(), z.array(z.int())]).nullish() });
 
 /** What a checkpoint's files say about its tokenizer. */
 export interface TokenizerFiles {
@@ -41,11 +43,13 @@ export interface TokenizerFiles {
   readonly chatTemplate: string | undefined;
   /** generation_config.json's end tokens. */
   readonly generationEosIds: readonly number[];
+  /** config.json's, where generation_config.json gives none. */
+  readonly configEosIds: readonly number[];
 }
 
 /**
- * Reads tokenizer.json and, where they are, tokenizer_config.json, special_tokens_map.json, chat_template.jinja and
- * generation_config.json. tokenizer_config.json's special tokens go before the map's, the template's own file before
+ * Reads tokenizer.json and, where they are, tokenizer_config.json, special_tokens_map.json, chat_template.jinja,
+ * generation_config.json and config.json. tokenizer_config.json's special tokens go before the map's, the template's own file before
  * the one in tokenizer_config.json.
  *
  * @throws ModelError TOKENIZER_INVALID naming the file
@@ -55,7 +59,8 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
   if (tokenizer === undefined) throw missing(folder);
   const config = readJson(folder, 'tokenizer_config.json', tokenizerConfig);
   const map = readJson(folder, 'special_tokens_map.json', specialTokens);
-  const eos = readJson(folder, 'generation_config.json', generationConfig)?.eos_token_id ?? [];
+  const generationEos = readJson(folder, 'generation_config.json', generationConfig)?.eos_token_id ?? undefined;
+  const configEos = readJson(folder, 'config.json', modelConfig)?.eos_token_id ?? [];
 
   const named: Partial<Record<SpecialTokenName, string>> = {};
   for (const name of SPECIAL_TOKEN_NAMES) {
@@ -71,7 +76,8 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
     specialTokens: named,
     additionalSpecialTokens: config?.additional_special_tokens ?? [],
     chatTemplate: readText(folder, 'chat_template.jinja') ?? inConfig,
-    generationEosIds: typeof eos === 'number' ? [eos] : eos,
+    generationEosIds: [generationEos ?? []].flat(),
+    configEosIds: generationEos === undefined ? [configEos].flat().filter((id) => id >= 0) : [],
   };
 }
 

@@ -104,6 +104,27 @@ describe('files', () => {
     expect(tokenizer).toMatchObject({ bosId: 1, eosId: 2, padId: undefined, eosIds: [2, 5], chatTemplate: undefined });
   });
 
+  it.each<[string, object, number[]]>([
+    ['config.json alone', { 'config.json': { eos_token_id: 7 } }, [2, 7]],
+    ['a list in it', { 'config.json': { eos_token_id: [2, 7, 9] } }, [2, 7, 9]],
+    [
+      'generation_config.json without any',
+      { 'config.json': { eos_token_id: 7 }, 'generation_config.json': {} },
+      [2, 7],
+    ],
+    [
+      'a null in that',
+      { 'config.json': { eos_token_id: 7 }, 'generation_config.json': { eos_token_id: null } },
+      [2, 7],
+    ],
+    ['both', { 'config.json': { eos_token_id: 7 }, 'generation_config.json': { eos_token_id: 5 } }, [2, 5]],
+    ['none, which some write as -1', { 'config.json': { eos_token_id: -1 } }, [2]],
+    ['neither', { 'config.json': { eos_token_id: null } }, [2]],
+  ])('ends texts at the tokens of %s', (name, files, ids) => {
+    const folder = folderWith(`eos ${name}`, { 'tokenizer_config.json': { eos_token: '</s>' }, ...files });
+    expect(openTokenizer(folder).eosIds).toEqual(ids);
+  });
+
   it('takes the default of several named templates, and the own file before it', () => {
     const named = [
       { name: 'tool_use', template: 'tools' },
@@ -137,6 +158,7 @@ describe('files', () => {
     ['not-a-record', { 'tokenizer.json': '[]' }, 'tokenizer.json: ✖ Invalid input: expected object, received array'],
     ['no-model', { 'tokenizer.json': '{}' }, 'tokenizer.json cannot be used'],
     ['bad-token', { 'tokenizer_config.json': { eos_token: 7 } }, 'eos_token'],
+    ['bad-model-eos', { 'config.json': { eos_token_id: '</s>' } }, 'eos_token_id'],
     ['bad-eos', { 'generation_config.json': { eos_token_id: '2' } }, 'eos_token_id'],
     [
       'unknown',

@@ -1,5 +1,6 @@
 import * as library from '@huggingface/tokenizers';
 import { createChatTemplate, type ChatTemplate } from './chat-template.js';
+import { findEndOfTurn, type EndOfTurn } from './end-of-turn.js';
 import { ModelError } from './errors.js';
 import { quoteValue } from './quote-value.js';
 import { createTextStream, type TextStream } from './text-stream.js';
@@ -46,9 +47,11 @@ export interface Tokenizer {
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   readonly padId: number | undefined;
-  /** Every id that ends a generation: the tokenizer's and those of generation_config.json. */
+  /** Every id that ends a generation: the tokenizer's, and those of generation_config.json or else of config.json. */
   readonly eosIds: readonly number[];
   readonly chatTemplate: ChatTemplate | undefined;
+  /** What ends an assistant's turn in the chat template, where `eosIds` does not have it already. Renders the template. */
+  endOfTurn(): EndOfTurn | undefined;
 }
 
 // The part of the library's class that is used here. Its own types do not resolve in an ES module (their relative
@@ -64,7 +67,7 @@ interface LibraryTokenizer {
 
 /**
  * Opens the tokenizer in a checkpoint's folder: tokenizer.json, with what tokenizer_config.json,
- * special_tokens_map.json, chat_template.jinja and generation_config.json add. What `encode` adds to a text is
+ * special_tokens_map.json, chat_template.jinja, generation_config.json and config.json add. What `encode` adds to a text is
  * tokenizer.json's to say (its post-processor).
  *
  * @throws ModelError TOKENIZER_INVALID if a file is missing or malformed, TOKENIZER_MISMATCH if a token's id does not fit
@@ -91,7 +94,11 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     tokens.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
 
   const eosId = named.get('eos_token');
-  const template = options.chatTemplate ?? files.chatTemplate;
+  const eosIds = [
+    ...new Set([...(eosId === undefined ? [] : [eosId]), ...files.generationEosIds, ...files.configEosIds]),
+  ];
+  const source = options.chatTemplate ?? files.chatTemplate;
+  const chatTemplate = source === undefined ? undefined : createChatTemplate(source, files.specialTokens);
   return {
     encode: (text, { addSpecialTokens = true } = {}) =>
       tokens.encode(text, { add_special_tokens: addSpecialTokens }).ids,
@@ -105,8 +112,15 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     bosId: named.get('bos_token'),
     eosId,
     padId: named.get('pad_token'),
-    eosIds: [...new Set([...(eosId === undefined ? [] : [eosId]), ...files.generationEosIds])],
-    chatTemplate: template === undefined ? undefined : createChatTemplate(template, files.specialTokens),
+    eosIds,
+    chatTemplate,
+    endOfTurn() {
+      if (chatTemplate === undefined) return undefined;
+      const added = new Map([...tokens.get_added_tokens_decoder()].map(([id, { content }]) => [content, id]));
+      if (eosId !== undefined) added.set(files.specialTokens.eos_token!, eosId);
+      const end = findEndOfTurn(chatTemplate, added);
+      return end?.id !== undefined && eosIds.includes(end.id) ? undefined : end;
+    },
   };
 }
 

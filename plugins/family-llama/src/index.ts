@@ -5,15 +5,19 @@ import { definePlugin, type Plugin } from '@glulam/plugin';
 export const llamaFamily: Family = {
   kind: 'llama',
   describe: (config) =>
-    readDecoderShape(config, (fields) => {
-      const attentionBias = fields.boolean('attention_bias', false);
-      const mlpBias = fields.boolean('mlp_bias', false);
-      return {
-        maxPositions: fields.integer('max_position_embeddings', 2048),
-        slidingWindow: 0,
-        biased: linearNames.filter((name) => (name.startsWith('self_attn') ? attentionBias : mlpBias)),
-      };
-    }),
+    readDecoderShape(
+      config,
+      (fields) => {
+        const attentionBias = fields.boolean('attention_bias', false);
+        const mlpBias = fields.boolean('mlp_bias', false);
+        return {
+          maxPositions: fields.integer('max_position_embeddings', 2048),
+          slidingWindow: 0,
+          biased: linearNames.filter((name) => (name.startsWith('self_attn') ? attentionBias : mlpBias)),
+        };
+      },
+      { ignoresPartialRotary: true },
+    ),
 };
 
 /** The plugin: reads checkpoints whose `model_type` is `llama`. */

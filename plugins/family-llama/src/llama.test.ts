@@ -16,7 +16,20 @@ testFamily(llamaFamily, {
     [
       { ...base, rope_theta: 500000, rope_scaling: { rope_type: 'llama3', ...llama3 } },
       { ...base, rope_parameters: { rope_type: 'llama3', rope_theta: 500000, ...llama3 } },
+      // The length outside takes precedence, and without any it is that of the model.
+      {
+        ...{ ...base, rope_theta: 500000, original_max_position_embeddings: 8192 },
+        rope_scaling: { rope_type: 'llama3', ...llama3, original_max_position_embeddings: 4 },
+      },
     ],
+    [
+      { ...base, max_position_embeddings: 8192, rope_scaling: { rope_type: 'llama3', ...llama3 } },
+      {
+        ...{ ...base, max_position_embeddings: 8192 },
+        rope_scaling: { rope_type: 'llama3', ...llama3, original_max_position_embeddings: undefined },
+      },
+    ],
+    [base, { ...base, hidden_act: 'swish' }, { ...base, partial_rotary_factor: 0.5, sliding_window: 64 }],
   ],
   invalid: [
     {

@@ -19,6 +19,9 @@ testFamily(mistralFamily, {
       fields: { ...base, head_dim: 64, sliding_window: null, rope_theta: 1e6 },
       shape: { headSize: 64, slidingWindow: 0, rope: { type: 'default', theta: 1e6 } },
     },
+    // The defaults of transformers' MistralConfig.
+    { fields: { ...base, num_key_value_heads: undefined }, shape: { keyValueHeads: 8, slidingWindow: 4096 } },
+    { fields: { ...base, num_key_value_heads: null }, shape: { keyValueHeads: 32 } },
   ],
   alike: [
     [
@@ -29,12 +32,38 @@ testFamily(mistralFamily, {
       { ...base, rope_theta: 5000, rope_scaling: { type: 'linear', factor: 2 } },
       { ...base, rope_theta: 5000, rope_scaling: { rope_type: 'linear', factor: 2 } },
       { ...base, rope_parameters: { rope_type: 'linear', factor: 2, rope_theta: 5000 } },
+      { ...base, rope_theta: 5000, rope_scaling: { type: 'linear', factor: 2 }, rope_parameters: { rope_theta: 9 } },
+      { ...base, rope_theta: 5000, rope_scaling: {}, rope_parameters: { type: 'linear', factor: 2 } },
+      { ...base, rope_theta: 5000, rope_scaling: { type: 'default', rope_type: 'linear', factor: 2 } },
+    ],
+    // AutoModel takes these as Ministral's, which computes the same where all layers are alike.
+    [
+      { ...base, sliding_window: 64 },
+      { ...base, sliding_window: 64, layer_types: Array(32).fill('sliding_attention') },
+      { ...base, sliding_window: 64, layer_types: null },
+    ],
+    [
+      { ...base, sliding_window: null },
+      { ...base, sliding_window: null, layer_types: Array(32).fill('full_attention') },
     ],
   ],
   invalid: [
     { fields: {}, messages: [/hidden_size is missing/, /num_hidden_layers is missing/, /vocab_size is missing/] },
     { fields: { ...base, hidden_act: 'gelu' }, messages: [/hidden_act is "gelu"; expected "silu"/] },
     { fields: { ...base, num_key_value_heads: 5 }, messages: [/no multiple of num_key_value_heads 5/] },
+    {
+      fields: { ...base, sliding_window: 64, layer_types: Array(32).fill('full_attention') },
+      messages: [/layer_types is \[.*expected none, or "sliding_attention" for each of 32 layers/],
+    },
+    {
+      fields: { ...base, rope_scaling: { type: 'linear', factor: 2, partial_rotary_factor: 0.5 } },
+      messages: [/partial_rotary_factor is 0.5; expected 1/],
+    },
+    {
+      fields: { ...base, rope_parameters: { full_attention: { rope_theta: 5 }, sliding_attention: { rope_theta: 9 } } },
+      messages: [/rope_parameters has settings of its own for full_attention and sliding_attention/],
+    },
+    { fields: { ...base, rope_scaling: 'linear' }, messages: [/rope_scaling is "linear"; expected an object or null/] },
     {
       fields: { ...base, rope_scaling: { rope_type: 'yarn', factor: 4 } },
       messages: [/rope type "yarn" is not known/],

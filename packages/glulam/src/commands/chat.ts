@@ -1,5 +1,6 @@
 import { createConversation } from '@glulam/model';
 import { chatHelp, createChatCommands } from '../chat/chat-commands.js';
+import { noteEndOfTurn } from '../chat/note-end-of-turn.js';
 import { runChat } from '../chat/run-chat.js';
 import { GlulamError } from '../errors.js';
 import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
@@ -42,6 +43,7 @@ ${chatHelp.replace(/^/gm, '  ')}`,
         const commands = createChatCommands(model, conversation, system);
         const { stdin: input, stdout: output, stderr: notes } = process;
         const terminal = input.isTTY && output.isTTY;
+        noteEndOfTurn(tokenizer, notes);
         if (terminal) notes.write('/help lists commands; Ctrl-D ends\n');
         await runChat({ input, output, notes, terminal }, { conversation, commands, generate, signal });
       } finally {

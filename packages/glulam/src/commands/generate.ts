@@ -1,4 +1,5 @@
-import { generateText } from '@glulam/model';
+import { endingTurns, generateText } from '@glulam/model';
+import { noteEndOfTurn } from '../chat/note-end-of-turn.js';
 import { GlulamError } from '../errors.js';
 import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
 import type { Command } from './command.js';
@@ -36,11 +37,9 @@ ${adapterHelp}`,
               { addSpecialTokens: false },
             )
           : tokenizer.encode(text);
-      const pieces = generateText(decoder, tokenizer, ids, {
-        ...samplingOptions(options, maxTokens),
-        stop: typeof stop === 'string' ? [stop] : [],
-        signal,
-      });
+      const plain = { ...samplingOptions(options, maxTokens), stop: typeof stop === 'string' ? [stop] : [], signal };
+      if (chat === true) noteEndOfTurn(tokenizer, process.stderr);
+      const pieces = generateText(decoder, tokenizer, ids, chat === true ? endingTurns(tokenizer, plain) : plain);
       for await (const piece of pieces) process.stdout.write(piece);
       process.stdout.write('\n');
     } finally {
