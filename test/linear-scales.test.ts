@@ -338,7 +338,7 @@ test('a published block expansion begins as its base, and every layer learns', a
   const { decoder, warnings, close } = await openModel(config, composition);
   const bare = createDecoder({ engine: decoder.engine, checkpoint: decoder.checkpoint });
   expect(difference(await logitsAt(decoder, batch), await logitsAt(bare, batch))).toBeLessThan(1e-5);
-  expect(warnings.at(-1)).toBe(`${file}: dtype has no effect: it is of the files that mergekit writes`);
+  expect(warnings.at(-1)).toBe(`${file}: no effect here: dtype (for the files that mergekit writes)`);
   bare.close();
 
   const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 }); // prettier-ignore

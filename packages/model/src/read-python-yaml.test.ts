@@ -46,6 +46,11 @@ describe('YAML as PyYAML reads it', () => {
     expect(() => readPythonYaml(text)).toThrow(/stands for more than 100000 values/);
   });
 
+  test('a chain of aliases does not nest without end', () => {
+    const chain = Array.from({ length: 3000 }, (_, i) => `n${i}: &n${i} [${i === 0 ? 1 : `*n${i - 1}`}]`).join('\n');
+    expect(() => readPythonYaml(chain)).toThrow(/nests lists or records deeper than 64, with its aliases/);
+  });
+
   test('keys of an object’s own are values like others', () => {
     const value = readPythonYaml('__proto__: {a: 1}\nconstructor: 2') as object;
     expect(Object.entries(value)).toEqual([['__proto__', { a: 1 }], ['constructor', 2]]); // prettier-ignore

@@ -1,13 +1,15 @@
 import { isAlias, isMap, isScalar, isSeq, type Alias, type ParsedNode, type Scalar, type YAMLMap } from 'yaml';
 import { invalidYaml, parseYaml } from './read-yaml.js';
 
-/** Values that a text may stand for, once its aliases are followed. */
+/** Values that a text may stand for, once its aliases are followed, and how deep they may nest. */
 const most = 100_000;
+const deepest = 64;
 
-/** A value with the number of values in it. */
+/** A value with the number of values in it, and how deep they nest. */
 interface Built {
   readonly value: unknown;
   readonly size: number;
+  readonly depth: number;
 }
 type Entries = Map<string, Built>;
 type Node = ParsedNode | null;
@@ -24,27 +26,33 @@ export function readPythonYaml(text: string): unknown {
   const anchors = new Map<string, ParsedNode>();
   const known = new Map<ParsedNode, Built>();
   const open = new Set<ParsedNode>();
-  let work = 0;
+  let done = 0;
 
-  const count = (size: number): number => {
-    work += 1;
-    if (work > most || size > most)
+  const work = (size: number): void => {
+    done += 1;
+    if (done > most || size > most)
       throw invalidYaml(`it is not YAML of use (with its aliases it stands for more than ${most} values)`);
-    return size;
+  };
+  const built = (value: unknown, parts: readonly Built[]): Built => {
+    const size = parts.reduce((sum, each) => sum + each.size, 1);
+    const depth = parts.reduce((sum, each) => Math.max(sum, each.depth + 1), 1);
+    work(size);
+    if (depth > deepest) throw invalidYaml(`it nests lists or records deeper than ${deepest}, with its aliases`);
+    return { value, size, depth };
   };
 
   const build = (node: Node): Built => {
-    if (node === null) return { value: null, size: count(1) };
+    if (node === null) return built(null, []);
     if (isAlias(node)) return build(followed(node));
     const before = known.get(node);
     if (before !== undefined) return before;
     if (open.has(node)) throw invalidYaml('it is not YAML of use (an alias stands inside of what it refers to)');
     note(node);
     open.add(node);
-    const built = isMap(node) ? buildMap(node) : isSeq(node) ? buildList(node.items, node.tag) : buildScalar(node); // prettier-ignore
+    const result = isMap(node) ? buildMap(node) : isSeq(node) ? buildList(node.items, node.tag) : buildScalar(node);
     open.delete(node);
-    known.set(node, built);
-    return built;
+    known.set(node, result);
+    return result;
   };
 
   const note = (node: ParsedNode): void => {
@@ -64,7 +72,7 @@ export function readPythonYaml(text: string): unknown {
   const buildList = (items: readonly Node[], tag: string | undefined): Built => {
     expectTag(tag, 'seq');
     const values = items.map(build);
-    return { value: values.map(({ value }) => value), size: count(values.reduce((sum, { size }) => sum + size, 1)) };
+    return built(values.map(({ value }) => value), values); // prettier-ignore
   };
 
   const entriesOf = new Map<ParsedNode, Entries>();
@@ -79,13 +87,12 @@ export function readPythonYaml(text: string): unknown {
     const entries: Entries = new Map();
     for (const source of [...merged, own]) {
       for (const [key, each] of source) {
-        count(1);
+        work(1);
         entries.set(key, each);
       }
     }
     entriesOf.set(node, entries);
-    const size = count([...entries.values()].reduce((sum, each) => sum + each.size, 1));
-    return { value: Object.fromEntries([...entries].map(([key, { value }]) => [key, value])), size };
+    return built(Object.fromEntries([...entries].map(([key, { value }]) => [key, value])), [...entries.values()]);
   };
 
   /** What a `<<` refers to; the last has precedence, so of a list the first one stands last. */
@@ -102,7 +109,7 @@ export function readPythonYaml(text: string): unknown {
 
   const buildScalar = ({ value, type, tag }: Scalar.Parsed): Built => {
     // The failsafe schema has texts alone; what is empty may be null.
-    return { value: scalarValue(typeof value === 'string' ? value : '', type === 'PLAIN', tag), size: count(1) };
+    return built(scalarValue(typeof value === 'string' ? value : '', type === 'PLAIN', tag), []);
   };
 
   return build(document.contents).value;
@@ -136,7 +143,7 @@ const kinds: readonly (readonly [RegExp, string])[] = [
     /^(?:[-+]?\d[\d_]*\.[\d_]*(?:[eE][-+]\d+)?|\.\d[\d_]*(?:[eE][-+]\d+)?|[-+]?\d[\d_]*(?::[0-5]?\d)+\.[\d_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/,
     'float',
   ],
-  [/^\d{4}-\d\d?-\d\d?(?:$|[Tt]|[ \t]+\d)/, 'timestamp'],
+  [/^\d{4}-\d\d-\d\d$|^\d{4}-\d\d?-\d\d?(?:[Tt]|[ \t]+)\d/, 'timestamp'],
   [/^<<$/, 'merge'],
   [/^=$/, 'value'],
 ];

@@ -255,7 +255,7 @@ function warningsOf(file: File, model: MergekitModel, { keys, parameters }: Drop
   // A remark, of no model.
   const unknown = [...keys].filter((key) => key !== 'name');
   return [
-    ...(output.length === 0 ? [] : [`${list(output)} has no effect: it is of the files that mergekit writes`]),
+    ...(output.length === 0 ? [] : [`no effect here: ${list(output)} (for the files that mergekit writes)`]),
     ...(parameters.size === 0 ? [] : [`passthrough does not read the parameters ${list([...parameters])}`]),
     ...(unknown.length === 0 ? [] : [`mergekit ignores ${list(unknown)}, and so does Glulam`]),
     ...(model.revision === undefined

@@ -98,7 +98,7 @@ describe('published files', () => {
   });
 
   test('report what has no effect', () => {
-    const output = (keys: string) => `${keys} has no effect: it is of the files that mergekit writes`;
+    const output = (keys: string) => `no effect here: ${keys} (for the files that mergekit writes)`;
     expect(reported('plain.yml')).toEqual([output('dtype')]);
     expect(reported('chattemplate.yml')).toEqual([output('dtype, chat_template')]);
     expect(reported('basemodel.yml')).toEqual([output('dtype, tokenizer_source')]);
@@ -262,7 +262,7 @@ describe('files', () => {
     }); // prettier-ignore
     expect(readMergekitLayers(text, 'f', 8)).toEqual(layersOf([0, 2]));
     expect(readMergekitFile(text, 'f').warnings).toEqual([
-      'f: tokenizer has no effect: it is of the files that mergekit writes',
+      'f: no effect here: tokenizer (for the files that mergekit writes)',
       'f: passthrough does not read the parameters normalize, density, rescale',
       'f: mergekit ignores random_seed, tokenizer.extra, slices.residual_weight, sources.note, and so does Glulam',
     ]);

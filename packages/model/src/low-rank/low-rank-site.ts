@@ -50,7 +50,7 @@ export function lowRankSites(kind: string, options: LowRankOptions): (site: Line
     if (principal && site.scale === 0)
       throw new ModelError(
         'ADAPTER_INVALID',
-        `${path} has a weight that is scaled by 0, and init_lora_weights "${init}" begins with its principal parts, which would be 0 for ever: use init_lora_weights true, or leave it out of the adapter's targets`,
+        `${path} has a weight that is scaled by 0, and init_lora_weights "${init}" begins with its principal parts, which are 0 and would never change: use init_lora_weights true, or leave it out of the adapter's targets`,
       );
     // Both scales are in A0 and B0.
     const group = `scale ${scale} of the weight times ${site.scale ?? 1}`;
