@@ -19,7 +19,7 @@ import {
 } from '@glulam/trainer';
 import { plan } from 'glulam';
 import { describe, expect, test } from 'vitest';
-import { randomValues } from './expanded.js';
+import { randomValues, root } from './expanded.js';
 import { tinyRun } from './tiny.js';
 
 const example = (tokens: number, labelled = tokens): Example => ({
@@ -44,6 +44,8 @@ async function goThrough(decoder: Decoder, examples: readonly Example[], recompu
   optimizer.close();
   decoder.close();
 }
+
+const mergekitFile = (name: string): string => path.join(root, `fixtures/mergekit/files/${name}.yml`);
 
 interface Shape {
   readonly name: string;
@@ -74,6 +76,8 @@ const shapes: readonly Shape[] = [
   { name: 'PiSSA with DoRA', examples: [example(64)], changes: { adapter: { kind: 'dora', init_lora_weights: 'pissa_niter_1' } } },
   { name: 'PiSSA with DoRA and dropout', examples: [example(64)], changes: { adapter: { kind: 'dora', init_lora_weights: 'pissa_niter_1', lora_dropout: 0.1, r: { first: 4, repeats: 6 } } } },
   { name: 'PiSSA with DoRA on repeats', examples: [example(64)], recompute: true, changes: { adapter: { kind: 'dora', on: 'repeats', init_lora_weights: 'pissa_niter_1', r: 4 } } },
+  { name: 'scaled linear layers', examples: [example(64)], changes: { expansion: { kind: 'mergekit', file: mergekitFile('qk') }, adapter: { kind: 'dora', lora_dropout: 0.1 } } },
+  { name: 'linear layers scaled by 0', examples: [example(64)], recompute: true, changes: { expansion: { kind: 'mergekit', file: mergekitFile('blockexp') } } },
   { name: 'few targets and dropout', examples: [example(64)], changes: { adapter: { kind: 'lora', lora_dropout: 0.2, target_modules: ['v_proj'] } } },
 ]; // prettier-ignore
 

@@ -146,7 +146,7 @@ test('mergekit’s YAML', hour, async () => {
     codes: ['EXPANSION_INVALID'],
     attempt(random) {
       const text = random(4) === 0 ? mutateBytes(Buffer.from(good), random).toString() : mutateText(good, random, odd);
-      const layers = readMergekitLayers(text, 'merge.yaml');
+      const layers = readMergekitLayers(text, 'merge.yaml', 8);
       expect(layers.length).toBeGreaterThan(0);
       for (const { physical } of layers) expect(physical).toBeGreaterThanOrEqual(0);
     },

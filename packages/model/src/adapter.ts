@@ -16,6 +16,8 @@ export interface LinearSite {
   readonly path: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
+  /** The virtual layer multiplies the base's weight and bias by it (`VirtualLayer.linearScales`); default 1. */
+  readonly scale?: number;
 }
 
 /** One trained tensor; `name` is PEFT's below the module's path, such as `lora_A.weight`. */
@@ -48,7 +50,7 @@ export interface InitialContext {
   readonly frozen: FrozenRows;
 }
 
-/** What an adapter may know of the frozen weight [out, in] that it sits on; constants, without gradient. */
+/** What an adapter may know of the frozen weight [out, in] that it sits on, scaled as its site says; constants, without gradient. */
 export interface FrozenRows {
   /** Squared norm of each row, [out], float32: computed once a physical layer, held for all its virtual layers. */
   squares(): Tensor;

@@ -1,6 +1,6 @@
 import type { LinearSite } from './adapter.js';
 import { linearNames, type DecoderShape, type LinearName } from './family.js';
-import { visits, type VirtualLayer } from './virtual-layer.js';
+import { linearScaleOf, visits, type VirtualLayer } from './virtual-layer.js';
 
 /** A tensor of an expanded model whose virtual layers are told apart: a place where one of the base's is used. */
 export interface BaseTensor {
@@ -49,7 +49,8 @@ export function baseTensors(shape: DecoderShape, layers: readonly VirtualLayer[]
     kind: 'weight',
     virtual: undefined,
   });
-  const ofLayer = ({ physical }: VirtualLayer, virtual: number): BaseTensor[] => {
+  const ofLayer = (layer: VirtualLayer, virtual: number): BaseTensor[] => {
+    const { physical } = layer;
     const [to, from] = [names.layer(virtual), names.layer(physical)];
     const norm = (role: 'attentionNorm' | 'mlpNorm'): BaseTensor => ({
       ...whole(role, `${to}.${names[role]}`, [hiddenSize], `${from}.${names[role]}`),
@@ -58,7 +59,17 @@ export function baseTensors(shape: DecoderShape, layers: readonly VirtualLayer[]
     const ofLinear = (linear: LinearName): BaseTensor[] => {
       const [outFeatures, inFeatures] = linearShape(shape, linear);
       const path = `${to}.${linear}`;
-      const site: LinearSite = { virtual, physical, visit: visitOf[virtual]!, linear, path, inFeatures, outFeatures };
+      const scale = linearScaleOf(layer, linear);
+      const site: LinearSite = {
+        virtual,
+        physical,
+        visit: visitOf[virtual]!,
+        linear,
+        path,
+        inFeatures,
+        outFeatures,
+        ...(scale === 1 ? {} : { scale }),
+      };
       const tensor = (kind: BaseTensor['kind'], size: readonly number[]): BaseTensor => {
         return { name: `${path}.${kind}`, source: `${from}.${linear}.${kind}`, shape: size, role: linear, kind, virtual, site }; // prettier-ignore
       };

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { AdapterChoice, AdapterContribution } from './adapter.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
-import type { DecoderShape } from './family.js';
+import { linearNames, type DecoderShape } from './family.js';
 import { keepPeftFields } from './peft-fields.js';
 import {
   notPeft,
@@ -27,6 +27,7 @@ const layerSchema = z.strictObject({
   weights: z.enum(['shared', 'own']).optional(),
   start: z.literal('zero').optional(),
   residualScale: z.number().optional(),
+  linearScales: z.partialRecord(z.enum(linearNames), z.number()).optional(),
   gate: z.literal('learned').optional(),
 });
 const compactSchema = z.strictObject({

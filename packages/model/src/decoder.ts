@@ -23,7 +23,7 @@ import type { CachePass } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
 import { openWeights, readCopy, type LayerWeights } from './model-weights.js';
 import { describeTrained, gateName, type TrainedCopy } from './trained-tensors.js';
-import { checkVirtualLayers, unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
+import { checkVirtualLayers, linearScaleOf, unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
 
 /** A frozen linear layer with an adapter. */
 interface AdaptedLinear {
@@ -33,11 +33,20 @@ interface AdaptedLinear {
   readonly behind: Readonly<Record<string, FixedPart>>;
 }
 
+/** A constant that multiplies a frozen weight. */
+interface FrozenScale {
+  readonly factor: number;
+  /** [in], all of them the factor. */
+  readonly perInput: Tensor;
+}
+
 /** One virtual layer, ready to run. */
 interface Layer {
   readonly record: VirtualLayer;
   readonly weights: LayerWeights;
   readonly sites: ReadonlyMap<LinearName, AdaptedLinear>;
+  /** Of linear layers whose frozen weight is scaled. */
+  readonly scales: ReadonlyMap<LinearName, FrozenScale>;
   /** [1] */
   readonly gate: Tensor | undefined;
   readonly parameters: readonly Tensor[];
@@ -140,6 +149,16 @@ function withBias(ops: Operations, { biasScale, ...form }: AdapterForm, bias: Te
   return { ...form, bias: ofBase && form.bias ? ops.add(ofBase, form.bias) : (ofBase ?? form.bias) };
 }
 
+/**
+ * A form of a frozen layer whose weight is scaled: its inputs are scaled instead, which leaves the low rank as it is,
+ * whatever the factor (0 too).
+ */
+function withScale<Form extends LinearForm>(ops: Operations, form: Form, scale: FrozenScale | undefined): Form {
+  if (scale === undefined) return form;
+  const { inScale } = form;
+  return { ...form, inScale: inScale === undefined ? scale.perInput : ops.affine(inScale, scale.factor, 0) };
+}
+
 /** Sets the draws of first values apart from those of training steps, whose key begins alike. */
 const initialUse = 0x696e6974;
 
@@ -181,15 +200,28 @@ export function createDecoder(options: DecoderOptions): Decoder {
     ]),
   );
   const base = openWeights(engine, opened.open, checkpoint, (place) => copies.get(trained.copyAt.get(place)!), hold);
+  const perInput = new Map<string, Tensor>();
+  const frozenScale = (factor: number, inFeatures: number): FrozenScale => {
+    const key = `${factor} ${inFeatures}`;
+    const tensor = perInput.get(key) ?? hold(engine.full([inFeatures], factor));
+    perInput.set(key, tensor);
+    return { factor, perInput: tensor };
+  };
   const layers = records.map((record, virtual): Layer => {
     const weights = base.layer(record, virtual);
     const own: Tensor[] = [...weights.copies];
     const adapters = new Map<LinearName, AdaptedLinear>();
+    const scales = new Map<LinearName, FrozenScale>();
+    for (const linear of linearNames) {
+      const { weight } = weights.linears[linear];
+      const factor = linearScaleOf(record, linear);
+      if (factor !== 1 && !(weight instanceof Tensor)) scales.set(linear, frozenScale(factor, weight.shape[1]!));
+    }
     for (const { site, adapter } of trained.adapted) {
       const { weight } = weights.linears[site.linear];
       if (adapter === undefined || site.virtual !== virtual || weight instanceof Tensor) continue;
       const index = linearNames.indexOf(site.linear);
-      const frozen = opened.rows.of(weight);
+      const frozen = opened.rows.of(weight, site.scale);
       adapter.prepare?.(frozen);
       const tensors: Record<string, Tensor> = {};
       const behind: Record<string, FixedPart> = {};
@@ -212,7 +244,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     const gate =
       record.gate === undefined ? undefined : parameter(gateName(shape, virtual), [1], () => new Float32Array(1));
     if (gate !== undefined) own.push(gate);
-    return { record, weights, sites: adapters, gate, parameters: own };
+    return { record, weights, sites: adapters, scales, gate, parameters: own };
   });
 
   const frequencies = inverseFrequencies(shape.rope, shape.headSize);
@@ -226,7 +258,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     rope: { readonly cos: Tensor; readonly sin: Tensor },
     { training, cache }: PassOptions,
   ): Tensor => {
-    const { record, weights, sites: adapters, gate: factor } = layers[virtual]!;
+    const { record, weights, sites: adapters, scales, gate: factor } = layers[virtual]!;
     const type = ops.activation;
     const linear = (input: Tensor, name: LinearName, output: DType): Tensor => {
       const { weight, bias } = weights.linears[name];
@@ -234,21 +266,22 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const known = cache?.form(virtual, name);
       if (known !== undefined) return ops.frozenLinear(input, weight, known, output);
       const site = adapters.get(name);
-      if (site === undefined) return ops.frozenLinear(input, weight, { bias }, output);
+      const scale = scales.get(name);
+      if (site === undefined) return ops.frozenLinear(input, weight, withScale(ops, { bias }, scale), output);
       const { adapter } = site;
       const tensors = wholeTensors(ops, site);
       const context: FormContext = {
         ops,
         training: training !== undefined,
         key: [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)],
-        frozen: opened.rows.of(weight),
+        frozen: opened.rows.of(weight, scale?.factor),
       };
       const applied = adapter.apply?.(input, tensors, {
         ...context,
-        linear: (x, form) => ops.frozenLinear(x, weight, form, 'float32'),
+        linear: (x, form) => ops.frozenLinear(x, weight, withScale(ops, form, scale), 'float32'),
       });
       if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
-      const form = withBias(ops, adapter.form(tensors, context), bias);
+      const form = withScale(ops, withBias(ops, adapter.form(tensors, context), bias), scale);
       cache?.keepForm(virtual, name, form);
       return ops.frozenLinear(input, weight, form, output);
     };

@@ -27,7 +27,7 @@ export async function readFirstValues({
     for (const { site, adapter: each } of describeTrained(shape, layers, adapter).adapted) {
       if (each?.firstValues === undefined) continue;
       const name = `${shape.names.layer(site.physical)}.${site.linear}.weight`;
-      const first = await each.firstValues({ frozen: weights.rows.of(weights.open(files.source(name))) });
+      const first = await each.firstValues({ frozen: weights.rows.of(weights.open(files.source(name)), site.scale) });
       for (const parameter of each.parameters) {
         const given = first[parameter.name];
         if (given !== undefined)

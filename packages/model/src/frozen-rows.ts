@@ -6,16 +6,18 @@ import { principalParts, type PrincipalParts, type Products } from './low-rank/p
 const blockElements = 2 ** 20;
 
 /**
- * What adapters may know of frozen weights; squares and principal parts of each are computed once, and held until `close`.
+ * What adapters may know of frozen weights, or of those times a factor; squares and principal parts of each are computed
+ * once, and held until `close`.
  * `byBlocks`: products too read some rows at a time, for engines that would widen a whole weight for them.
  */
 export function createFrozenRows(
   engine: Engine,
   { byBlocks = false }: { readonly byBlocks?: boolean } = {},
-): { of(weight: FrozenWeight): FrozenRows; close(): void } {
+): { of(weight: FrozenWeight, factor?: number): FrozenRows; close(): void } {
   // Operations of its own, which no tape ever notes.
   const ops = createOperations(engine);
-  const known = new Map<FrozenWeight, Tensor>();
+  /** Squares by the factor. */
+  const known = new Map<FrozenWeight, Map<number, Tensor>>();
   const principal = new Map<FrozenWeight, Map<string, Promise<PrincipalParts>>>();
 
   /** What `body` makes of some rows at a time. */
@@ -63,30 +65,43 @@ export function createFrozenRows(
       return engine.reshape(sums, [weight.shape[0]!]);
     });
 
+  const times = (weight: FrozenWeight, x: Tensor): Tensor =>
+    byBlocks ? timesByBlocks(weight, x) : ops.frozenLinear(x, weight, {}, 'float32');
+  const squares = (weight: FrozenWeight, factor: number): Tensor => {
+    const ofWeight = known.get(weight) ?? new Map<number, Tensor>();
+    known.set(weight, ofWeight);
+    const before = ofWeight.get(factor);
+    if (before !== undefined) return before;
+    const made = detach(factor === 1 ? squaresOf(weight) : engine.affine(squares(weight, 1), factor ** 2, 0));
+    ofWeight.set(factor, made);
+    return made;
+  };
+
   return {
-    of: (weight) => ({
-      squares() {
-        const before = known.get(weight);
-        if (before !== undefined) return before;
-        const squares = detach(squaresOf(weight));
-        known.set(weight, squares);
-        return squares;
-      },
-      times: (x) => (byBlocks ? timesByBlocks(weight, x) : ops.frozenLinear(x, weight, {}, 'float32')),
-      principal(rank, iterations) {
+    of: (weight, factor = 1) => ({
+      squares: () => squares(weight, factor),
+      times: (x) => (factor === 1 ? times(weight, x) : scope(() => engine.affine(times(weight, x), factor, 0))),
+      async principal(rank, iterations) {
         const ofWeight = principal.get(weight) ?? new Map<string, Promise<PrincipalParts>>();
         principal.set(weight, ofWeight);
         const key = `${rank} ${iterations}`;
         const parts =
           ofWeight.get(key) ?? principalParts(productsWith(weight), weight.shape as [number, number], rank, iterations);
         ofWeight.set(key, parts);
-        return parts;
+        return factor === 1 ? parts : scaledParts(await parts, factor);
       },
     }),
     close() {
-      for (const squares of known.values()) squares.release();
+      for (const ofWeight of known.values()) for (const each of ofWeight.values()) each.release();
       known.clear();
       principal.clear();
     },
   };
 }
+
+/** Singular values are not negative: the sign of the factor goes into the left vectors. */
+const scaledParts = ({ left, values, right }: PrincipalParts, factor: number): PrincipalParts => ({
+  left: factor < 0 ? left.map((value) => -value) : left,
+  values: values.map((value) => value * Math.abs(factor)),
+  right,
+});

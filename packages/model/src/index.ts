@@ -59,6 +59,7 @@ export { createKeyValueCache } from './key-value-cache.js';
 export { scoreContinuations, tokenizeContinuations } from './score-continuations.js';
 export type { FamilyTraits } from './read-decoder-shape.js';
 export { readYaml } from './read-yaml.js';
+export { readPythonYaml } from './read-python-yaml.js';
 export { readDecoderShape } from './read-decoder-shape.js';
 export type { RopeSettings } from './rope.js';
 export { inverseFrequencies, ropeTables } from './rope.js';

@@ -3,9 +3,12 @@ import type { BaseWeights } from './base-weights.js';
 import type { Checkpoint } from './checkpoint.js';
 import { linearNames, type LinearName } from './family.js';
 import type { TrainedCopy } from './trained-tensors.js';
-import type { VirtualLayer } from './virtual-layer.js';
+import { linearScaleOf, type VirtualLayer } from './virtual-layer.js';
 
-/** The weights that a virtual layer computes with: the base's, which all visits share, or trained copies (tensors). */
+/**
+ * The weights that a virtual layer computes with: the base's, which all visits share, or trained copies (tensors). Biases
+ * are scaled as the layer says; weights that are not copies are the base's own.
+ */
 export interface LayerWeights {
   readonly attentionNorm: Tensor;
   readonly mlpNorm: Tensor;
@@ -41,11 +44,17 @@ export function openWeights(
     const weight = frozen(name);
     return hold(engine.readWeight(weight, 0, weight.shape[0]!));
   });
+  const scaled = once((key) => {
+    const [factor, name] = JSON.parse(key) as [number, string];
+    return hold(engine.affine(vector(name), factor, 0));
+  });
+  const scaledVector = (factor: number) => (factor === 1 ? vector : (name: string) => scaled(JSON.stringify([factor, name]))); // prettier-ignore
   return {
     embedding: copyAt(names.embedding) ?? frozen(names.embedding),
     head: copyAt(names.head) ?? frozen(shape.tiedHead ? names.embedding : names.head),
     finalNorm: copyAt(names.finalNorm) ?? vector(names.finalNorm),
-    layer({ physical }, virtual) {
+    layer(record, virtual) {
+      const { physical } = record;
       const copies: Tensor[] = [];
       const at = <T>(open: (name: string) => T, below: string): T | Tensor => {
         const copy = copyAt(`${names.layer(virtual)}.${below}`);
@@ -55,7 +64,8 @@ export function openWeights(
       };
       const linears = linearNames.map((linear) => {
         const weight = at(frozen, `${linear}.weight`);
-        return [linear, shape.biased.includes(linear) ? { weight, bias: at(vector, `${linear}.bias`) } : { weight }];
+        const bias = scaledVector(linearScaleOf(record, linear));
+        return [linear, shape.biased.includes(linear) ? { weight, bias: at(bias, `${linear}.bias`) } : { weight }];
       });
       return {
         attentionNorm: at(vector, names.attentionNorm),
@@ -77,18 +87,19 @@ export function readCopy(
   { files }: Pick<Checkpoint, 'files'>,
   copy: TrainedCopy,
 ): Tensor {
-  const { shape, source, startsAtZero } = copy;
+  const { shape, source, startScale } = copy;
   return scope(() => {
     const target = engine.full(shape, 0);
-    if (startsAtZero) return target;
+    if (startScale === 0) return target;
     const weight = open(files.source(source));
     const rows = shape[0]!;
     const step = Math.max(1, Math.min(Math.floor((blockElements * rows) / target.size), Math.ceil(rows / 2)));
     const rest = shape.slice(1).map(() => 0);
     for (let start = 0; start < rows; start += step)
-      scope(() =>
-        engine.write(target, engine.readWeight(weight, start, Math.min(rows, start + step)), [start, ...rest]),
-      );
+      scope(() => {
+        const some = engine.readWeight(weight, start, Math.min(rows, start + step));
+        engine.write(target, startScale === 1 ? some : engine.affine(some, startScale, 0), [start, ...rest]);
+      });
     return target;
   });
 }

@@ -117,8 +117,9 @@ function readReplication(value: unknown, file: string): readonly VirtualLayer[] 
 export function notPeft(decoder: Pick<Decoder, 'layers' | 'adapter' | 'shape'>): string | undefined {
   const { layers, adapter } = decoder;
   if (adapter?.notPeft !== undefined) return adapter.notPeft;
-  for (const [index, { weights, residualScale, gate }] of layers.entries()) {
-    const field = weights === 'own' ? 'weights' : residualScale !== undefined ? 'residualScale' : gate && 'gate';
+  for (const [index, layer] of layers.entries()) {
+    const factors = ['residualScale', 'linearScales', 'gate'] as const;
+    const field = layer.weights === 'own' ? 'weights' : factors.find((name) => layer[name] !== undefined);
     if (field !== undefined)
       return `virtual layer ${index} has ${field}, which PEFT's files cannot say; use the compact form or merge`;
   }

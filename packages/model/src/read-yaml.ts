@@ -1,4 +1,4 @@
-import { parseDocument } from 'yaml';
+import { parseDocument, type Document, type DocumentOptions, type ParseOptions, type SchemaOptions } from 'yaml';
 import { ModelError } from './errors.js';
 
 /** Of what is not YAML the library takes the square of its length. */
@@ -19,23 +19,38 @@ function isDeep(text: string): boolean {
   return new RegExp(`(?:[-?:][ \\t]+){${deepest + 1}}`).test(text);
 }
 
+export const invalidYaml = (message: string, cause?: unknown): ModelError =>
+  new ModelError('YAML_INVALID', message, { cause });
+
+/**
+ * A YAML text of one document as nodes, in bounded time whatever it holds.
+ *
+ * @throws ModelError YAML_INVALID
+ */
+export function parseYaml(text: string, options: ParseOptions & DocumentOptions & SchemaOptions = {}): Document.Parsed {
+  if (text.length > longest) throw invalidYaml(`it has ${text.length} characters; expected at most ${longest}`);
+  if (isDeep(text))
+    throw invalidYaml(`it nests lists or records deeper than ${deepest}; files for Glulam need ten at most`);
+  // With the level `silent` the library reads the first of several documents and does not report the others.
+  const document = parseDocument(text, { ...options, logLevel: 'error' });
+  const fault = document.errors[0];
+  if (fault?.code === 'MULTIPLE_DOCS')
+    throw invalidYaml('it holds several YAML documents (separated by ---); expected one', fault);
+  if (fault !== undefined) throw invalidYaml(`it is not YAML (${fault.message})`, fault);
+  return document;
+}
+
 /**
  * A YAML text as values, in bounded time and memory whatever it holds.
  *
  * @throws ModelError YAML_INVALID; the message begins with "it", for the caller to name the file
  */
 export function readYaml(text: string): unknown {
-  const refused = (message: string, cause?: unknown): ModelError => new ModelError('YAML_INVALID', message, { cause });
-  if (text.length > longest) throw refused(`it has ${text.length} characters; expected at most ${longest}`);
-  if (isDeep(text))
-    throw refused(`it nests lists or records deeper than ${deepest}; files for Glulam need ten at most`);
-  const document = parseDocument(text, { logLevel: 'silent' });
-  const fault = document.errors[0];
-  if (fault !== undefined) throw refused(`it is not YAML (${fault.message})`, fault);
+  const document = parseYaml(text);
   try {
     // What a few aliases of aliases stand for would fill any memory: the library stops at so many.
     return document.toJS({ maxAliasCount: 100 });
   } catch (cause) {
-    throw refused(`it is not YAML of use (${(cause as Error).message})`, cause);
+    throw invalidYaml(`it is not YAML of use (${(cause as Error).message})`, cause);
   }
 }

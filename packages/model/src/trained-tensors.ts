@@ -20,7 +20,8 @@ export interface TrainedCopy {
   /** The base's tensor that it begins as. */
   readonly source: string;
   readonly shape: readonly number[];
-  readonly startsAtZero: boolean;
+  /** The first values are the base's times this: its virtual layer's scale of the linear layer, or 0. */
+  readonly startScale: number;
 }
 
 /** All that is trained of an expanded model. */
@@ -50,30 +51,30 @@ export function describeTrained(
 ): TrainedTensors {
   const adapted = linearSites(shape, layers).map((site) => ({ site, adapter: adapter?.at(site) }));
   const adaptedPaths = new Set(adapted.flatMap(({ site, adapter: each }) => (each === undefined ? [] : [site.path])));
-  const copies: { name: string; aliases: string[]; source: string; shape: readonly number[]; startsAtZero: boolean }[] =
-    [];
+  const copies: (TrainedCopy & { aliases: string[] })[] = [];
   const copyAt = new Map<string, TrainedCopy>();
   const shared = new Map<string, (typeof copies)[number]>();
   for (const [place, choice] of choose(baseTensors(shape, layers), layers, adapter)) {
-    const { name, source, role, kind, site } = place;
+    const { name, source, kind, site } = place;
     if (kind === 'weight' && site !== undefined && adaptedPaths.has(site.path))
       throw new ModelError(
         'ADAPTER_INVALID',
         `${name} would be trained as a whole and by an adapter; leave it out of modules_to_save, or out of the adapter's targets`,
       );
     const saved = savedName(place, adaptedPaths);
-    const known = choice === 'shared' ? shared.get(source) : undefined;
+    const startScale = startScaleOf(place, layers);
+    // What begins apart is not shared.
+    const key = `${startScale} ${source}`;
+    const known = choice === 'shared' ? shared.get(key) : undefined;
     if (known !== undefined) {
       known.aliases.push(saved);
       copyAt.set(name, known);
       continue;
     }
-    const { start } = layers[place.virtual ?? -1] ?? {};
-    const startsAtZero = start === 'zero' && (role === 'self_attn.o_proj' || role === 'mlp.down_proj');
-    const copy = { name: saved, aliases: [], source, shape: place.shape, startsAtZero };
+    const copy = { name: saved, aliases: [], source, shape: place.shape, startScale };
     copies.push(copy);
     copyAt.set(name, copy);
-    if (choice === 'shared') shared.set(source, copy);
+    if (choice === 'shared') shared.set(key, copy);
   }
   const shapes = new Map<string, readonly number[]>([
     ...adapted.flatMap(({ site, adapter: each }) =>
@@ -83,6 +84,12 @@ export function describeTrained(
     ...copies.map(({ name, shape: size }) => [name, size] as const),
   ]);
   return { adapted, copies, copyAt, shapes };
+}
+
+function startScaleOf({ role, virtual, site }: BaseTensor, layers: readonly VirtualLayer[]): number {
+  if (site === undefined || virtual === undefined) return 1;
+  const startsAtZero = layers[virtual]!.start === 'zero' && (role === 'self_attn.o_proj' || role === 'mlp.down_proj');
+  return startsAtZero ? 0 : (site.scale ?? 1);
 }
 
 function* choose(

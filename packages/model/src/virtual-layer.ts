@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ModelError } from './errors.js';
+import { linearNames, type LinearName } from './family.js';
 
 /**
  * One visit to a physical layer in the expanded model. Every expansion strategy yields a list of these, and everything
@@ -14,6 +15,11 @@ export interface VirtualLayer {
   readonly start?: 'zero';
   /** Multiplies the outputs of both sub-blocks (attention and MLP); it folds into `o_proj` and `down_proj`. */
   readonly residualScale?: number;
+  /**
+   * Multiplies the base's weight and bias of some linear layers. As in a checkpoint whose weights were scaled, what an
+   * adapter adds is not multiplied (by `residualScale` it is), so a layer with a scale of 0 learns.
+   */
+  readonly linearScales?: { readonly [linear in LinearName]?: number };
   /** A trained factor with the same place as `residualScale`, beginning at 0. */
   readonly gate?: 'learned';
 }
@@ -31,6 +37,12 @@ export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLaye
     if (residualScale !== undefined && !Number.isFinite(residualScale)) {
       messages.push(`virtual layer ${index} has residualScale ${residualScale}; expected a finite number`);
     }
+    for (const [linear, scale] of Object.entries(layer.linearScales ?? {})) {
+      if (!linearNames.includes(linear as LinearName))
+        messages.push(`virtual layer ${index} scales ${linear}; its linear layers are ${linearNames.join(', ')}`);
+      if (!Number.isFinite(scale))
+        messages.push(`virtual layer ${index} has the scale ${scale} of ${linear}; expected a finite number`);
+    }
     if (layer.start !== undefined && layer.weights !== 'own')
       messages.push(
         `virtual layer ${index} is to start at zero and shares its weights; expected weights: 'own' with it`,
@@ -42,6 +54,10 @@ export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLaye
     throw new ModelError('EXPANSION_INVALID', `the expansion does not fit the base:\n  ${faults.join('\n  ')}`);
   return layers;
 }
+
+/** What the base's weight and bias of a linear layer are multiplied by. */
+export const linearScaleOf = ({ linearScales }: VirtualLayer, linear: LinearName): number =>
+  linearScales?.[linear] ?? 1;
 
 /** No model has so many layers; a number beyond it, in a damaged file, would fill the memory with records. */
 export const mostLayers = 10_000;
@@ -79,6 +95,10 @@ export const repeatOptions = {
     .describe("`own`: float32 copies of the physical layer's tensors, all of them trained, and no adapters there."),
   residualScale: z
     .number()
+    .refine((scale) => scale !== 0, {
+      error:
+        'with residualScale 0 the adapters of repeats have no gradient and never learn: for repeats that begin by adding nothing, use gate: "learned" or the kind llama_pro',
+    })
     .optional()
     .describe('Multiplies what a repeat adds; two visits whose outputs are alike want about 0.5 to 0.7.'),
   gate: z

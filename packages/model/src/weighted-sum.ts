@@ -1,5 +1,6 @@
 import { ModelError } from './errors.js';
-import { layerMap, type VirtualLayer } from './virtual-layer.js';
+import { linearNames } from './family.js';
+import { layerMap, linearScaleOf, type VirtualLayer } from './virtual-layer.js';
 
 /** An adapter among several, and how much of its change is wanted: 1 is the adapter as it was trained. */
 export interface ChosenAdapter {
@@ -33,16 +34,19 @@ export function checkSameLayers(from: string, own: readonly VirtualLayer[], laye
   );
 }
 
-const keyOf = ({ physical, weights = 'shared', residualScale = 1, gate }: VirtualLayer): string =>
-  JSON.stringify([physical, weights, residualScale, gate]);
+const keyOf = (layer: VirtualLayer): string => {
+  const { physical, weights = 'shared', residualScale = 1, gate } = layer;
+  return JSON.stringify([physical, weights, residualScale, linearNames.map((linear) => linearScaleOf(layer, linear)), gate]); // prettier-ignore
+};
 
 /** The map, and what of repeats a map does not say. */
 function describeLayers(layers: readonly VirtualLayer[]): string {
   const extras = layers.flatMap((layer, i) => {
-    const { weights, residualScale, gate } = layer;
+    const { weights, residualScale, linearScales, gate } = layer;
     const said = [
       ...(weights === 'own' ? ['own weights'] : []),
       ...(residualScale === undefined ? [] : [`residualScale ${residualScale}`]),
+      ...(linearScales === undefined ? [] : [`linearScales ${JSON.stringify(linearScales)}`]),
       ...(gate === undefined ? [] : ['a gate']),
     ];
     return said.length === 0 ? [] : [`${i} with ${said.join(' and ')}`];

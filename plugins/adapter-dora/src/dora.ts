@@ -3,6 +3,7 @@ import {
   lowRankSchema,
   lowRankSites,
   lowRankToPeft,
+  ModelError,
   plainLowRank,
   type Adapter,
   type FormContext,
@@ -39,6 +40,11 @@ export function createDora(options: DoraOptions): Adapter {
       const low = siteOf(site);
       if (low === undefined) return undefined;
       if (!isDecomposed(options, site)) return plainLowRank(low);
+      if (site.scale === 0)
+        throw new ModelError(
+          'ADAPTER_INVALID',
+          `${site.path} has a weight that is scaled by 0: DoRA divides by the norms of its rows, which are 0 (PEFT computes NaN there); use the kind lora, or leave it out of target_modules`,
+        );
       const form = (tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm => ({
         outScale: context.ops.div(tensors[magnitude]!, rowNorms(low, tensors, context)),
         lowRank: low.lowRank(tensors, context),

@@ -15,6 +15,7 @@ testStrategy(interleaveStrategy, {
     { physicalLayers: 4, options: { every: 0 }, message: /every/ },
     { physicalLayers: 4, options: { every: 2, gate: 'open' }, message: /gate/ },
     { physicalLayers: 4, options: { every: 2, weights: 'shared' }, message: /weights/ },
+    { physicalLayers: 4, options: { every: 2, residualScale: 0 }, message: /residualScale 0 .* llama_pro/ },
     { physicalLayers: 4, options: { each: 2 }, message: /each/ },
   ],
 });

@@ -23,5 +23,6 @@ testStrategy(layerMapStrategy, {
     { physicalLayers: 8, options: { layer_map: [] }, message: /layer_map/ },
     { physicalLayers: 8, options: { layer_map: [[0, 1.5]] }, message: /int/ },
     { physicalLayers: 8, options: { layermap: [[0, 1]] }, message: /layermap/ },
+    { physicalLayers: 8, options: { layer_map: [[0, 8], [0, 8]], residualScale: 0 }, message: /residualScale 0 .* llama_pro/ }, // prettier-ignore
   ],
 });

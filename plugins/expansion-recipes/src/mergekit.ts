@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { checkVirtualLayers, ModelError, type ExpansionStrategy } from '@glulam/model';
+import { checkVirtualLayers, type ExpansionStrategy } from '@glulam/model';
 import { z } from 'zod';
-import { readMergekitLayers } from './mergekit-file.js';
+import { readMergekitFile, type MergekitFile } from './mergekit-file.js';
+import { refused } from './refused.js';
 
 const schema = z.strictObject({
   file: z.string().min(1).describe('A path; in a config file relative to it.'),
@@ -15,14 +16,19 @@ export const mergekitStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
   schema,
   paths: ['file'],
   expand(physicalLayers, { file }) {
-    let text: string;
-    try {
-      text = readFileSync(file, 'utf8');
-    } catch (cause) {
-      throw new ModelError('EXPANSION_INVALID', `${file} cannot be read: ${(cause as Error).message}; expected a mergekit file`, { cause }); // prettier-ignore
-    }
-    const layers = readMergekitLayers(text, file);
+    const layers = open(file).layers(physicalLayers);
     checkVirtualLayers(layers, physicalLayers);
     return layers;
   },
+  warnings: (_, { file }) => open(file).warnings,
 };
+
+function open(file: string): MergekitFile {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw refused(`${file} cannot be read: ${(cause as Error).message}; expected a mergekit file`, cause);
+  }
+  return readMergekitFile(text, file);
+}

@@ -47,8 +47,14 @@ export function lowRankSites(kind: string, options: LowRankOptions): (site: Line
         'ADAPTER_INVALID',
         `${path} has rank ${rank}, and its weight [${outFeatures}, ${inFeatures}] has ${Math.min(inFeatures, outFeatures)} singular values: init_lora_weights "${init}" needs r to be no more`,
       );
-    // The scale is in A0 and B0.
-    const fixed = (axis: 0 | 1) => (principal ? { axis, size: rank, group: `scale ${scale}` } : undefined);
+    if (principal && site.scale === 0)
+      throw new ModelError(
+        'ADAPTER_INVALID',
+        `${path} has a weight that is scaled by 0, and init_lora_weights "${init}" begins with its principal parts, which are 0 and would never change: use init_lora_weights true, or leave it out of the adapter's targets`,
+      );
+    // Both scales are in A0 and B0.
+    const group = `scale ${scale} of the weight times ${site.scale ?? 1}`;
+    const fixed = (axis: 0 | 1) => (principal ? { axis, size: rank, group } : undefined);
     const part = (ops: Operations, tensors: Readonly<Record<string, Tensor>>, which: 0 | 1) => {
       const [A, B] = [tensors['lora_A.weight']!, tensors['lora_B.weight']!];
       return principal

@@ -5,8 +5,10 @@ import { linearNames } from '../family.js';
 import { createFrozenRows } from '../frozen-rows.js';
 import type { AdaptedSite } from '../trained-tensors.js';
 
-/** What a virtual layer makes of one frozen linear layer, in plain numbers: its adapter's form, and the gate and scale. */
+/** What a virtual layer makes of one frozen linear layer, in plain numbers: its adapter's form, its scales and gate. */
 export interface LinearChange {
+  /** Of the base's weight and bias; default 1. */
+  readonly baseScale?: number | undefined;
   /** [in] */
   readonly inScale?: Float32Array | undefined;
   /** [out] */
@@ -29,7 +31,7 @@ export async function evaluateForm(
   { site, adapter }: AdaptedSite,
   values: AdapterValues,
   source: WeightSource,
-): Promise<Omit<LinearChange, 'factor'>> {
+): Promise<Omit<LinearChange, 'factor' | 'baseScale'>> {
   if (adapter === undefined) return {};
   const engine = createReferenceEngine({ precision: 'float32' });
   const frozenRows = createFrozenRows(engine, { byBlocks: true });
@@ -43,7 +45,7 @@ export async function evaluateForm(
       ops: createOperations(engine),
       training: false,
       key: [0, 0, site.virtual, linearNames.indexOf(site.linear)],
-      frozen: frozenRows.of(engine.openWeight(source)),
+      frozen: frozenRows.of(engine.openWeight(source), site.scale),
     });
     const read = async (what: string, tensor: Tensor, size: number): Promise<Float32Array> => {
       const data = (await engine.read(tensor)) as Float32Array;
@@ -73,17 +75,17 @@ export async function evaluateForm(
 }
 
 /**
- * Rows of W, from row `first`, to those of factor * outScale * (W * inScale + scale * B A), in place. Sums are float64, so
+ * Rows of W, from row `first`, to those of factor * outScale * (baseScale * W * inScale + scale * B A), in place. Sums are float64, so
  * each value is rounded to float32 once.
  */
 export function foldRows(rows: Float32Array, first: number, inFeatures: number, change: LinearChange): void {
-  const { inScale, outScale, lowRank, factor } = change;
+  const { baseScale = 1, inScale, outScale, lowRank, factor } = change;
   const rank = lowRank === undefined ? 0 : lowRank.A.length / inFeatures;
   const sum = new Float64Array(inFeatures);
   for (let row = 0; row < rows.length / inFeatures; row++) {
     const values = rows.subarray(row * inFeatures, (row + 1) * inFeatures);
-    if (inScale === undefined) sum.set(values);
-    else for (let i = 0; i < inFeatures; i++) sum[i] = values[i]! * inScale[i]!;
+    if (inScale === undefined && baseScale === 1) sum.set(values);
+    else for (let i = 0; i < inFeatures; i++) sum[i] = baseScale * values[i]! * (inScale?.[i] ?? 1);
     if (lowRank !== undefined) {
       const B = lowRank.B.subarray((first + row) * rank, (first + row + 1) * rank);
       addProduct(sum, B, lowRank.A, lowRank.scale);
@@ -108,7 +110,7 @@ function addProduct(sum: Float64Array, b: Float32Array, A: Float32Array, scale: 
   }
 }
 
-/** factor * (biasScale * bias of the base + bias of the form) */
-export function foldBias(base: Float32Array, { biasScale, bias, factor }: LinearChange): Float32Array {
-  return base.map((value, i) => factor * ((biasScale?.[i] ?? 1) * value + (bias?.[i] ?? 0)));
+/** factor * (biasScale * baseScale * bias of the base + bias of the form) */
+export function foldBias(base: Float32Array, { baseScale = 1, biasScale, bias, factor }: LinearChange): Float32Array {
+  return base.map((value, i) => factor * ((biasScale?.[i] ?? 1) * baseScale * value + (bias?.[i] ?? 0)));
 }

@@ -73,12 +73,14 @@ export function describeMerged({ checkpoint, layers, saved }: MergeSource): Merg
     const tensor = plain(place);
     if (site === undefined || virtual === undefined) return tensor;
     const factor = outputFactor(role, layers[virtual]!, gateOf(virtual));
+    // A copy began as the scaled weight.
+    const baseScale = tensor.changed ? 1 : (site.scale ?? 1);
     const each = adapted.get(site.path);
-    if (each?.adapter === undefined && factor === 1) return tensor;
+    if (each?.adapter === undefined && factor === 1 && baseScale === 1) return tensor;
     const change = async (): Promise<LinearChange> => {
-      if (each === undefined || values === undefined) return { factor };
+      if (each === undefined || values === undefined) return { factor, baseScale };
       const form = await evaluateForm(each, values, files.source(`${shape.names.layer(site.physical)}.${site.linear}.weight`)); // prettier-ignore
-      if (form.bias === undefined || shape.biased.includes(site.linear)) return { ...form, factor };
+      if (form.bias === undefined || shape.biased.includes(site.linear)) return { ...form, factor, baseScale };
       throw new ModelError(
         'MERGE_IMPOSSIBLE',
         `the adapter adds a bias to ${site.path}, and checkpoints of ${checkpoint.config.file} have none there: ` +
@@ -112,10 +114,12 @@ const ofBase =
     readFloats(source, start, end);
 
 /** Of a trained copy, or of what it begins as. Rows are the reader's own to change. */
-function ofCopy({ startsAtZero }: TrainedCopy, base: WeightSource, trained: TrainedValues | undefined): RowReader {
+function ofCopy({ startScale }: TrainedCopy, base: WeightSource, trained: TrainedValues | undefined): RowReader {
   if (trained !== undefined) return (start, end) => trainedRows(trained, start, end);
+  if (startScale === 1) return ofBase(base);
   const width = sizeOf(base.shape.slice(1));
-  return startsAtZero ? (start, end) => new Float32Array((end - start) * width) : ofBase(base);
+  if (startScale === 0) return (start, end) => new Float32Array((end - start) * width);
+  return (start, end) => readFloats(base, start, end).map((value) => startScale * value);
 }
 
 /** Residual scale and gate multiply what a sub-block adds to the residual stream: the output of its last linear layer. */

@@ -38,6 +38,15 @@ describe('virtual layers over physical ones', () => {
     ]);
   });
 
+  test('so are layers whose linear layers are scaled, with some of many scales', () => {
+    const scaled = (q: number) => ({ physical: 0, linearScales: { 'self_attn.q_proj': q, 'mlp.down_proj': 0 } });
+    expect(drawLayers(1, [{ physical: 0 }, scaled(0.8)]).at(-1)).toBe(
+      '          ▒ with linearScales q_proj 0.8, down_proj 0',
+    );
+    const many = Array.from({ length: 20 }, (_, i) => ({ physical: 0, residualScale: 1 + i }));
+    expect(drawLayers(1, many).at(-1)).toBe('          ▒ with residualScale 1, 2, 3, 4, 5, 6, 7 and 13 more');
+  });
+
   test('so are layers with weights of their own', () => {
     expect(drawLayers(2, [{ physical: 0 }, { physical: 1 }, { physical: 1, weights: 'own', start: 'zero' }])).toEqual([
       'physical  0',

@@ -71,16 +71,23 @@ function ruler(columns: number, perColumn: number): string {
   return line;
 }
 
-const isMarked = ({ gate, residualScale, weights }: VirtualLayer): boolean =>
-  gate !== undefined || residualScale !== undefined || weights === 'own';
+const isMarked = ({ gate, residualScale, linearScales, weights }: VirtualLayer): boolean =>
+  gate !== undefined || residualScale !== undefined || linearScales !== undefined || weights === 'own';
 
 function markedBy(layers: readonly VirtualLayer[]): string {
   const scales = [...new Set(layers.flatMap(({ residualScale }) => residualScale ?? []))];
+  const linears = layers.flatMap(({ linearScales }) => Object.entries(linearScales ?? {}));
+  const linearScales = [...new Set(linears.map(([linear, scale]) => `${linear.split('.').at(-1)} ${scale}`))];
   return [
     layers.some(({ gate }) => gate !== undefined) ? 'a learned gate' : '',
-    scales.length > 0 ? `residualScale ${scales.join(', ')}` : '',
+    scales.length > 0 ? `residualScale ${shortList(scales)}` : '',
+    linearScales.length > 0 ? `linearScales ${shortList(linearScales)}` : '',
     layers.some(({ weights }) => weights === 'own') ? 'weights of their own' : '',
   ]
     .filter((text) => text !== '')
     .join(', ');
 }
+
+/** A gradient of scales has one per layer. */
+const shortList = (values: readonly unknown[]): string =>
+  values.length <= 8 ? values.join(', ') : `${values.slice(0, 7).join(', ')} and ${values.length - 7} more`;
