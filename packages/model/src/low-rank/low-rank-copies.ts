@@ -25,12 +25,17 @@ export function lowRankCopies(
       modulesOf(tensor).some((module) => saved.some((name) => module.endsWith(name)));
     const tiedPair = tensors.filter(isTied);
     const keepTied = tiedPair.length === 2 && tiedPair.some(isSaved);
+    const isBias = (tensor: BaseTensor): boolean => tensor.kind === 'bias' && !isSaved(tensor);
+    // The virtual layers of a physical one share the parameter: one adapter makes it trained for all of them.
+    const adapted = new Set(
+      tensors.filter((tensor) => isBias(tensor) && hasAdapter(tensor.site!)).map(({ source }) => source),
+    );
     return tensors.map((tensor) => {
       if (keepTied && isTied(tensor)) return 'shared';
       if (isSaved(tensor)) return 'own';
-      const trainsBias =
-        tensor.kind === 'bias' && (bias === 'all' || (bias === 'lora_only' && hasAdapter(tensor.site!)));
-      return trainsBias ? 'shared' : undefined;
+      if (!isBias(tensor) || bias === 'none') return undefined;
+      if (bias === 'all' || hasAdapter(tensor.site!)) return 'shared';
+      return adapted.has(tensor.source) ? 'follows' : undefined;
     });
   };
 }
