@@ -2,6 +2,7 @@ import type { Adapter, LinearSite } from '../adapter.js';
 import type { BaseTensor } from '../base-tensors.js';
 import { ModelError } from '../errors.js';
 import type { LowRankOptions } from './low-rank-options.js';
+import { pythonRegex } from './python-regex.js';
 
 type CopyOptions = Pick<LowRankOptions, 'bias' | 'modules_to_save' | 'ensure_weight_tying'>;
 
@@ -42,11 +43,14 @@ export function lowRankCopies(
 
 /** Whether a linear layer is, or lies in, a module to save: PEFT puts no adapter there. */
 export function isSavedModule(
-  { path }: LinearSite,
+  { path }: Pick<LinearSite, 'path'>,
   { modules_to_save }: Pick<LowRankOptions, 'modules_to_save'>,
 ): boolean {
-  return (modules_to_save ?? []).some((name) => `.${path}.`.includes(`.${name}.`));
+  return (modules_to_save ?? []).some((name) => pythonRegex(savedPattern(name)).match(path));
 }
+
+/** As PEFT asks whether a linear layer is, or lies in, a module to save. */
+export const savedPattern = (name: string): string => String.raw`(^|.*\.)${name}($|\..*)`;
 
 /** The module that a tensor is of, and those around it from the decoder layer on. */
 function modulesOf({ name, virtual }: BaseTensor): string[] {

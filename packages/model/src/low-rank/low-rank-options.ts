@@ -1,5 +1,8 @@
 import { linearNames } from '../family.js';
 import { z } from 'zod';
+import { isSavedModule, savedPattern } from './low-rank-copies.js';
+import { pythonRegexFault } from './python-regex.js';
+import { isAllLinear, keyPattern, layerPattern, matches } from './targets.js';
 
 const pattern = (of: z.ZodType<number>) => z.record(z.string(), of);
 const positive = z.int().positive();
@@ -33,24 +36,29 @@ export const lowRankSchema = z.strictObject({
   target_modules: z
     .union([
       z.literal('all-linear'),
-      z.string().refine(isRegularExpression, 'expected a regular expression'),
+      z.string().min(1),
       z.array(z.string()).min(1),
     ])
     .default('all-linear')
-    .describe('Names by suffix, one regular expression over the whole path, or `all-linear`.'),
+    .describe("Names by suffix, one of Python's regular expressions over the whole path, or `all-linear`."),
   use_rslora: z
     .boolean()
     .default(false)
     .describe('Scale by lora_alpha / sqrt(r) instead of lora_alpha / r (Kalajdzievski 2023).'),
-  rank_pattern: pattern(positive).default({}).describe('Regular expressions over the ends of paths to another r.'),
+  rank_pattern: pattern(positive).default({}).describe("Python's regular expressions over the ends of paths to another r."),
   alpha_pattern: pattern(z.number().positive()).default({}).describe('The same for lora_alpha.'),
   layers_to_transform: z
     .union([z.int().min(0), z.array(z.int().min(0))])
     .nullable()
     .default(null)
-    .describe('Virtual indices of the layers that get adapters; null: all.'),
+    .describe('Virtual indices of the layers that get adapters; null or an empty list: all.'),
+  layers_pattern: z
+    .union([z.string(), z.array(z.string())])
+    .nullable()
+    .default(null)
+    .describe('With `layers_to_transform`: the name before the index of a layer, `layers`; null: any.'),
   exclude_modules: z
-    .union([z.string().refine(isRegularExpression, 'expected a regular expression'), z.array(z.string())])
+    .union([z.string(), z.array(z.string())])
     .nullable()
     .default(null)
     .describe('What has no adapter though `target_modules` names it, by the same rules.'),
@@ -86,35 +94,61 @@ export type LowRankOptions = z.infer<typeof lowRankSchema>;
 
 /** What is wrong between the options; PEFT would ignore or refuse each of these. */
 export function lowRankFaults(options: LowRankOptions): string[] {
-  const { target_modules: targets, layers_to_transform: layers, rank_pattern, alpha_pattern } = options;
-  const faults: string[] = [];
-  if (typeof targets === 'string' && targets !== 'all-linear' && layers !== null) {
+  const { target_modules: targets, exclude_modules, layers_to_transform: layers, modules_to_save } = options;
+  const layerPatterns = [options.layers_pattern ?? []].flat().filter((pattern) => pattern !== '');
+  const faults = [
+    ...(typeof targets === 'string' && !isAllLinear(targets) ? [patternFault('target_modules', targets)] : []),
+    ...(typeof exclude_modules === 'string' ? [patternFault('exclude_modules', exclude_modules)] : []),
+    ...Object.keys(options.rank_pattern).map((key) => patternFault('rank_pattern', key, keyPattern(key))),
+    ...Object.keys(options.alpha_pattern).map((key) => patternFault('alpha_pattern', key, keyPattern(key))),
+    ...(modules_to_save ?? []).map((name) => patternFault('modules_to_save', name, savedPattern(name))),
+    ...layerPatterns.map((pattern) => patternFault('layers_pattern', pattern, layerPattern(pattern))),
+  ].filter((fault) => fault !== undefined);
+  if (typeof targets === 'string' && (layers !== null || options.layers_pattern !== null)) {
     faults.push(
-      'layers_to_transform works with a list of target_modules only: say the layers in the regular expression',
+      'layers_to_transform and layers_pattern work with a list of target_modules only: name the layers in the regular expression',
     );
+  }
+  if (layerPatterns.length > 0 && layers === null)
+    faults.push('layers_pattern works with layers_to_transform only: give both, or none');
+  if (layerPatterns.some((pattern) => pattern.includes('|')))
+    faults.push('layers_pattern has a "|", after which PEFT looks for no layer: give a list of patterns');
+  if (typeof targets === 'string' && !isAllLinear(targets) && faults.length === 0) {
+    const [beyond] = beyondLinear.filter((path) => matches(path, targets) && !isLeftOut(path, options));
+    if (beyond !== undefined)
+      faults.push(
+        `target_modules matches ${beyond}; adapters on the embedding and on the output head are not supported: match the linear layers of the decoder alone`,
+      );
   }
   if (Array.isArray(targets)) {
     const names = linearNames.map((name) => `model.layers.0.${name}`);
     for (const target of targets) {
       // A target may carry a virtual index; only its last part must be a linear layer.
       const last = target.split('.').at(-1)!;
-      if (!names.some((name) => name.endsWith(`.${last}`))) {
-        faults.push(
-          `target_modules names "${target}"; the linear layers are ${linearNames.map((name) => name.split('.')[1]).join(', ')}`,
-        );
-      }
+      if (names.some((name) => name.endsWith(`.${last}`))) continue;
+      const what = beyondLinear.some((path) => path === target || path.endsWith(`.${target}`))
+        ? '", which is not a linear layer of the decoder: adapters on the embedding and on the output head are not supported'
+        : '"';
+      faults.push(
+        `target_modules names "${target}${what}; the linear layers are ${linearNames.map((name) => name.split('.')[1]).join(', ')}`,
+      );
     }
-  }
-  for (const key of [...Object.keys(rank_pattern), ...Object.keys(alpha_pattern)]) {
-    if (!isRegularExpression(key)) faults.push(`the pattern "${key}" is not a regular expression`);
   }
   return faults;
 }
 
-function isRegularExpression(text: string): boolean {
-  try {
-    return new RegExp(text) instanceof RegExp;
-  } catch {
-    return false;
-  }
+/** Where PEFT puts low-rank adapters besides linear layers. */
+const beyondLinear = ['model.embed_tokens', 'lm_head'];
+
+const isLeftOut = (
+  path: string,
+  { exclude_modules: excluded, modules_to_save }: Pick<LowRankOptions, 'exclude_modules' | 'modules_to_save'>,
+): boolean =>
+  (excluded !== null && excluded.length > 0 && matches(path, excluded)) || isSavedModule({ path }, { modules_to_save });
+
+/** `asked`: the pattern that PEFT makes of it. */
+function patternFault(field: string, pattern: string, asked = pattern): string | undefined {
+  const fault = pythonRegexFault(asked);
+  if (fault === undefined) return undefined;
+  return `${field} has ${JSON.stringify(pattern)}: ${asked === pattern ? '' : 'what PEFT makes of it, '}${fault}`;
 }
