@@ -140,6 +140,8 @@ export interface AdapterContribution<Options = unknown> {
   readonly schema: z.ZodType<Options>;
   /** Options that follow from the model, such as a rank that makes a number of parameters; before `create`. Pure. */
   resolve?(options: Options, sites: readonly LinearSite[]): Options;
+  /** For users: what the options say that has no effect on these sites. */
+  warnings?(options: Options, sites: readonly LinearSite[]): readonly string[];
   create(options: Options): Adapter;
   /** Options for an `adapter_config.json` of this kind, undefined for one of another; throws on what it cannot follow. */
   fromPeft(config: Readonly<Record<string, unknown>>): Options | undefined;

@@ -89,7 +89,10 @@ export function readAdapterTensors(folder: string): AdapterValues {
     const inModel = nameInFile(name, weights);
     if (inModel === undefined) continue;
     if (values.has(inModel))
-      throw new ModelError('ADAPTER_INVALID', `${weights} has ${name} and another tensor that stands for ${inModel} too`);
+      throw new ModelError(
+        'ADAPTER_INVALID',
+        `${weights} has ${name} and another tensor that stands for ${inModel} too`,
+      );
     const source = tensors.source(name);
     values.set(inModel, {
       shape: source.shape,

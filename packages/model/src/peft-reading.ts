@@ -15,13 +15,10 @@ interface PeftFile {
 /** What PEFT's loading makes of a LoRA file beyond its config: each step may change the config or the tensors, and says so. */
 export function readAsPeft(config: Fields, values: AdapterValues): PeftFile {
   const start: PeftFile = { config, values, warnings: [] };
-  return [withoutOtherHeads, withWholeEmbeddings, withoutUnknownTargets, notedFields].reduce(
-    (file, step) => {
-      const next = step(file);
-      return { ...file, ...next, warnings: [...file.warnings, ...(next.warnings ?? [])] };
-    },
-    start,
-  );
+  return [withoutOtherHeads, withWholeEmbeddings, withoutUnknownTargets, notedFields].reduce((file, step) => {
+    const next = step(file);
+    return { ...file, ...next, warnings: [...file.warnings, ...(next.warnings ?? [])] };
+  }, start);
 }
 
 const names = (value: unknown): string[] =>
@@ -55,7 +52,9 @@ function withWholeEmbeddings({ config, values }: PeftFile): Partial<PeftFile> {
   const whole = [...values.keys()]
     .flatMap((name) => /^((?:.*\.)?(?:embed_tokens|lm_head))\.weight$/.exec(name)?.[1] ?? [])
     .filter((module) => !saved.some((name) => module.endsWith(name)));
-  if (whole.length === 0) return {};
+  // A tied pair is there under both names, whichever is saved.
+  const isPair = config['ensure_weight_tying'] === true && saved.some((name) => /(embed_tokens|lm_head)$/.test(name));
+  if (whole.length === 0 || isPair) return {};
   return {
     config: {
       ...config,
@@ -94,7 +93,9 @@ function notedFields({ config }: PeftFile): Partial<PeftFile> {
   return {
     config: { ...config, ...(lonely && { layers_pattern: null }) },
     warnings: [
-      ...(transposed === true ? ['fan_in_fan_out is true, which PEFT turns off for linear layers; it is not kept'] : []),
+      ...(transposed === true
+        ? ['fan_in_fan_out is true, which PEFT turns off for linear layers; it is not kept']
+        : []),
       ...(lonely
         ? [`layers_pattern ${quoteValue(pattern)} changes nothing without layers_to_transform; it is not kept`]
         : []),

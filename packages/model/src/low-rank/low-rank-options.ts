@@ -1,8 +1,9 @@
+import type { LinearSite } from '../adapter.js';
 import { linearNames } from '../family.js';
 import { z } from 'zod';
 import { isSavedModule, savedPattern } from './low-rank-copies.js';
-import { pythonRegexFault } from './python-regex.js';
-import { isAllLinear, keyPattern, layerPattern, matches } from './targets.js';
+import { pythonRegex, pythonRegexFault } from './python-regex.js';
+import { isAdapted, isAllLinear, keyPattern, layerPattern, matches } from './targets.js';
 
 const pattern = (of: z.ZodType<number>) => z.record(z.string(), of);
 const positive = z.int().positive();
@@ -34,18 +35,16 @@ export const lowRankSchema = z.strictObject({
     .default(0)
     .describe('The share of the input that is dropped before A, in training.'),
   target_modules: z
-    .union([
-      z.literal('all-linear'),
-      z.string().min(1),
-      z.array(z.string()).min(1),
-    ])
+    .union([z.literal('all-linear'), z.string().min(1), z.array(z.string()).min(1)])
     .default('all-linear')
     .describe("Names by suffix, one of Python's regular expressions over the whole path, or `all-linear`."),
   use_rslora: z
     .boolean()
     .default(false)
     .describe('Scale by lora_alpha / sqrt(r) instead of lora_alpha / r (Kalajdzievski 2023).'),
-  rank_pattern: pattern(positive).default({}).describe("Python's regular expressions over the ends of paths to another r."),
+  rank_pattern: pattern(positive)
+    .default({})
+    .describe("Python's regular expressions over the ends of paths to another r."),
   alpha_pattern: pattern(z.number().positive()).default({}).describe('The same for lora_alpha.'),
   layers_to_transform: z
     .union([z.int().min(0), z.array(z.int().min(0))])
@@ -135,6 +134,23 @@ export function lowRankFaults(options: LowRankOptions): string[] {
     }
   }
   return faults;
+}
+
+/** What the options say that has no effect on these sites; PEFT warns of it as well. */
+export function lowRankWarnings(options: LowRankOptions, sites: readonly LinearSite[]): string[] {
+  const adapted = sites.filter((site) => isAdapted(options, site));
+  const unused = (['rank_pattern', 'alpha_pattern'] as const).flatMap((field) => {
+    const keys = Object.keys(options[field]).filter(
+      (key) => !adapted.some(({ path }) => pythonRegex(keyPattern(key)).match(path)),
+    );
+    const quoted = keys.map((key) => JSON.stringify(key)).join(', ');
+    return keys.length === 0 ? [] : [`${field} has ${quoted}, which matches no layer with an adapter`];
+  });
+  const { exclude_modules: excluded } = options;
+  const excludes = sites.some(({ path }) => excluded !== null && matches(path, excluded));
+  return excluded === null || excluded.length === 0 || excludes
+    ? unused
+    : [...unused, `exclude_modules ${JSON.stringify(excluded)} excludes no linear layer`];
 }
 
 /** Where PEFT puts low-rank adapters besides linear layers. */

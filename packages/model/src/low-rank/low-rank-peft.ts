@@ -66,7 +66,9 @@ export function lowRankFromPeft<Options extends LowRankOptions>(
             `${said}, a field that this version does not know and that may change the arithmetic; update Glulam, or take the field out if it does not`,
           ];
     const quoted = quoteValue(value);
-    return value === undefined || allowed.some((item) => quoteValue(item) === quoted) ? [] : [`${said}; only ${JSON.stringify(allowed[0])} is supported`];
+    return value === undefined || allowed.some((item) => quoteValue(item) === quoted)
+      ? []
+      : [`${said}; only ${JSON.stringify(allowed[0])} is supported`];
   });
   const start = config['init_lora_weights'];
   const lower = typeof start === 'string' ? start.toLowerCase() : start;

@@ -62,5 +62,9 @@ export function modulesAround(sites: readonly LinearSite[]): string[] {
   });
   const layers = new Set(sites.map(({ path }) => path.split('.').slice(0, -2).join('.')));
   const beside = ['input_layernorm', 'post_attention_layernorm', 'mlp.act_fn'];
-  return [...new Set(around), ...[...layers].flatMap((layer) => beside.map((name) => `${layer}.${name}`)), 'model.norm'];
+  return [
+    ...new Set(around),
+    ...[...layers].flatMap((layer) => beside.map((name) => `${layer}.${name}`)),
+    'model.norm',
+  ];
 }
