@@ -136,21 +136,28 @@ export function lowRankFaults(options: LowRankOptions): string[] {
   return faults;
 }
 
-/** What the options say that has no effect on these sites; PEFT warns of it as well. */
+/** What the options say that has no effect on these sites. */
 export function lowRankWarnings(options: LowRankOptions, sites: readonly LinearSite[]): string[] {
+  const { target_modules: targets, exclude_modules: excluded, layers_to_transform: layers } = options;
   const adapted = sites.filter((site) => isAdapted(options, site));
-  const unused = (['rank_pattern', 'alpha_pattern'] as const).flatMap((field) => {
+  const warnings: string[] = [];
+  const quoted = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(', ');
+
+  const lost = typeof targets === 'string' ? [] : targets.filter((name) => !sites.some(({ path }) => matches(path, [name]))); // prettier-ignore
+  if (lost.length > 0)
+    warnings.push(`target_modules names ${quoted(lost)}, which no linear layer of the model matches`);
+  const beyond = [layers ?? []].flat().filter((index) => !sites.some(({ virtual }) => virtual === index));
+  if (beyond.length > 0)
+    warnings.push(`layers_to_transform names ${quoted(beyond)}, where the model has no layer that takes an adapter`);
+  for (const field of ['rank_pattern', 'alpha_pattern'] as const) {
     const keys = Object.keys(options[field]).filter(
       (key) => !adapted.some(({ path }) => pythonRegex(keyPattern(key)).match(path)),
     );
-    const quoted = keys.map((key) => JSON.stringify(key)).join(', ');
-    return keys.length === 0 ? [] : [`${field} has ${quoted}, which matches no layer with an adapter`];
-  });
-  const { exclude_modules: excluded } = options;
-  const excludes = sites.some(({ path }) => excluded !== null && matches(path, excluded));
-  return excluded === null || excluded.length === 0 || excludes
-    ? unused
-    : [...unused, `exclude_modules ${JSON.stringify(excluded)} excludes no linear layer`];
+    if (keys.length > 0) warnings.push(`${field} has ${quoted(keys)}, which matches no layer with an adapter`);
+  }
+  if (excluded !== null && excluded.length > 0 && !sites.some(({ path }) => matches(path, excluded)))
+    warnings.push(`exclude_modules ${JSON.stringify(excluded)} excludes no linear layer`);
+  return warnings;
 }
 
 /** Where PEFT puts low-rank adapters besides linear layers. */
