@@ -4,6 +4,7 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import {
   createDecoder,
+  linearNames,
   linearSites,
   openCheckpoint,
   readAdapter,
@@ -12,14 +13,16 @@ import {
   writePeftAdapter,
   type AdapterContribution,
 } from '@glulam/model';
-import { createReferenceEngine, writeSafetensors } from '@glulam/tensors';
+import { createReferenceEngine, openSafetensors, sizeOf, writeSafetensors } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 import { families, freshFolder, root } from './expanded.js';
 
 // PEFT's files as they are found in the wild: fields of other versions, other shapes, other models.
 const kinds = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
 const golden = path.join(root, 'fixtures/golden/mistral-expanded-lora');
-const written = JSON.parse(readFileSync(path.join(golden, 'adapter/adapter_config.json'), 'utf8')) as object;
+const written = JSON.parse(readFileSync(path.join(golden, 'adapter/adapter_config.json'), 'utf8')) as {
+  layer_replication: unknown;
+};
 const checkpoint = openCheckpoint(path.join(golden, 'base'), families);
 
 /** The golden case's adapter with other fields in its config. */
@@ -53,11 +56,12 @@ describe('fields of adapter_config.json', () => {
 
   test.each([
     ['lora_bias', true],
-    ['fan_in_fan_out', true],
     ['trainable_token_indices', [1, 2]],
     ['target_parameters', ['mlp.experts.gate_up_proj']],
-    ['layers_pattern', 'blocks'],
-    ['layers_pattern', ['layers', 'h']],
+    ['kasa_config', {}],
+    ['velora_config', {}],
+    ['monteclora_config', {}],
+    ['trainable_token_indices', []],
     ['alora_invocation_tokens', [5]],
     ['use_qalora', true],
     ['use_bdlora', { nblocks: 2 }],
@@ -115,6 +119,12 @@ describe('fields of adapter_config.json', () => {
     ['flag_of_2027', false],
     ['list_of_2027', []],
     ['record_of_2027', {}],
+    ['megatron_config', {}],
+    ['alora_invocation_tokens', []],
+    ['target_parameters', []],
+    ['layers_to_transform', []],
+    ['init_lora_weights', 'Gaussian'],
+    ['layer_replication', written.layer_replication],
     ['text_of_2027', ''],
   ])('%s: %j changes nothing and nobody hears of it', (field, value) => {
     expect(readPeftAdapter(withFields({ [field]: value }), kinds).warnings).toEqual([]);
@@ -123,7 +133,6 @@ describe('fields of adapter_config.json', () => {
   test('harmless ones are told of and written back, also where the compact form is read in between', async () => {
     const fields = {
       eva_config: { rho: 2 },
-      layers_pattern: ['layers'],
       loftq_config: { loftq_bits: 4 },
       runtime_config: { ephemeral_gpu_offload: true },
       peft_version: '0.99.0',
@@ -132,7 +141,7 @@ describe('fields of adapter_config.json', () => {
     const folder = withFields(fields);
     const read = readPeftAdapter(folder, kinds);
     expect(read.warnings).toEqual([
-      'adapter_config.json has fields that change nothing here and are kept as they are: eva_config, layers_pattern, loftq_config, runtime_config',
+      'adapter_config.json has fields that change nothing here and are kept as they are: eva_config, loftq_config, runtime_config',
     ]);
     const engine = createReferenceEngine();
     const open = ({ adapter, layers, values }: typeof read) =>
@@ -162,7 +171,7 @@ describe('fields of adapter_config.json', () => {
     expect(adapted(['layers.1.self_attn.q_proj', 'proj'])).toEqual(all.filter((name) => name !== '1.q_proj'));
     expect(adapted('.*\\.[02]\\..*')).toEqual(['1.q_proj', '1.v_proj']);
     expect(adapted('q_proj')).toEqual(all);
-    expect(() => adapted('(')).toThrow(/exclude_modules: .*regular expression/);
+    expect(() => adapted('(')).toThrow(/exclude_modules has "\(": .*one of Python's regular expressions/);
   });
 });
 
@@ -189,7 +198,7 @@ describe('files that do not fit', () => {
 
   test('a map beyond the base', () => {
     expect(() => open(withFields({ layer_replication: [[0, 4], [2, 6], [4, 11]] }))).toThrow(expect.objectContaining({ code: 'EXPANSION_INVALID', message: expect.stringMatching(/virtual layer 12 names physical layer 8; the base has layers 0 to 7/) })); // prettier-ignore
-    for (const layer_replication of [[[3, 3]], [[-1, 2]], [[0.5, 2]], ['0-4'], 7, [[0]], [[0, 1e9]]])
+    for (const layer_replication of [[[3, 3]], [[-1, 2]], [[0.5, 2]], ['0-4'], 7, [[0]], [[0, 2, 4]], [[0, 1e9]]])
       refused(
         () => open(withFields({ layer_replication })),
         /layer_replication .*; expected a list of \[start, end\] with 0 <= start < end <= 10000/,
@@ -228,5 +237,96 @@ describe('files that do not fit', () => {
       { name: 'transformer.h.0.lora_A', shape: [1], dtype: 'float32', values: new Float32Array(1) },
     ]);
     refused(() => readPeftAdapter(folder, kinds), /has the tensor transformer\.h\.0\.lora_A; PEFT's names begin with/);
+  });
+
+  /** The plain adapter's file with other tensors: their shapes by name, undefined for none. */
+  async function withTensors(
+    change: (name: string, shape: readonly number[]) => Readonly<Record<string, readonly number[]>>,
+  ) {
+    const folder = withFields({});
+    const file = path.join(folder, 'adapter_model.safetensors');
+    const saved = openSafetensors(file);
+    const shapes = Object.entries(Object.assign({}, ...saved.names().map((name) => change(name, saved.source(name).shape))) as Record<string, readonly number[]>); // prettier-ignore
+    await writeSafetensors(
+      file,
+      shapes.map(([name, shape]) => ({ name, shape, dtype: 'float32', values: new Float32Array(sizeOf(shape)) })),
+    );
+    return folder;
+  }
+
+  test('an empty part, another vocabulary, one tensor twice, and tensors of the base', async () => {
+    const first = 'base_model.model.model.layers.0.self_attn.q_proj.lora_A';
+    const empty = await withTensors((name, shape) => ({ [name]: name.startsWith(first) ? [0, 32] : shape }));
+    refused(() => open(empty), /shape \[0, 32\]; this model needs \[4, 32\]: an empty part, as DeepSpeed ZeRO-3 saves it/);
+
+    const { vocabularySize, hiddenSize } = checkpoint.shape;
+    const more = [vocabularySize + 2, hiddenSize];
+    const resized = await withTensors((name, shape) => ({ [name]: shape, 'base_model.model.model.embed_tokens.weight': more }));
+    refused(() => open(resized), new RegExp(`embed_tokens\\.weight has shape \\[${more.join(', ')}\\]; .*trained with ${more[0]} tokens`));
+
+    const twice = await withTensors((name, shape) => ({ [name]: shape, [name.replace('.weight', '.default.weight')]: shape }));
+    refused(() => open(twice), /lora_A\.weight and another tensor that stands for model\.layers\.\S+ too/);
+
+    const norm = 'base_model.model.model.layers.0.input_layernorm.weight';
+    const ofBase = await withTensors((name, shape) => ({ [name]: shape, [norm]: [hiddenSize] }));
+    refused(() => open(ofBase), /tensors of the base itself, which PEFT would load[^]*0\.input_layernorm\.weight belongs to no adapted/);
+  }); // prettier-ignore
+});
+
+describe('what is of no effect is reported', () => {
+  const linears = linearNames.map((name) => name.split('.')[1]!);
+  test.each([
+    [{ rank_pattern: { gate_proj: 4, o_prj: 2 } }, 'rank_pattern has "o_prj", which matches no layer with an adapter'],
+    [{ alpha_pattern: { 'layers.1.x': 2 } }, 'alpha_pattern has "layers.1.x", which matches no layer with an adapter'],
+    [{ exclude_modules: 'q_proj' }, 'exclude_modules "q_proj" excludes no linear layer'],
+    [{ exclude_modules: ['c_attn'] }, 'exclude_modules ["c_attn"] excludes no linear layer'],
+    [
+      { target_modules: [...linears, 'layers.99.mlp.up_proj'] },
+      'target_modules names "layers.99.mlp.up_proj", which no linear layer of the model matches',
+    ],
+    [
+      { target_modules: linears, layers_to_transform: [...Array(12).keys(), 12] },
+      'layers_to_transform names 12, where the model has no layer that takes an adapter',
+    ],
+    [{ exclude_modules: [], rank_pattern: { o_proj: 4 } }, undefined],
+  ])('%j', (fields, warning) => {
+    const { warnings } = readAdapter(withFields(fields), kinds, checkpoint.shape);
+    expect(warnings).toEqual(warning === undefined ? [] : [warning]);
+  });
+});
+
+describe('targets', () => {
+  const sites = linearSites(checkpoint.shape, [{ physical: 0 }, { physical: 1 }]);
+  const create = (fields: object) => loraContribution.create(loraContribution.schema.parse(fields));
+  const adapted = (fields: object) => sites.filter((site) => create(fields).at(site) !== undefined).length;
+
+  test('`all-linear` in any case, and a whole path whatever layers_to_transform says', () => {
+    expect(adapted({ target_modules: 'All-Linear' })).toBe(14);
+    const listed = { target_modules: ['model.layers.0.mlp.up_proj', 'q_proj'], layers_to_transform: [1] };
+    expect(adapted(listed)).toBe(2);
+    expect(adapted({ ...listed, layers_to_transform: [] })).toBe(3);
+    expect(adapted({ ...listed, layers_pattern: 'h' })).toBe(1);
+  });
+
+  test('a regular expression that PEFT would stop at becomes a list in its files', () => {
+    const paths = [0, 1].flatMap((layer) => ['gate', 'up', 'down'].map((name) => `model.layers.${layer}.mlp.${name}_proj`)); // prettier-ignore
+    expect(create({ target_modules: '.*mlp.*' }).peftConfig(sites)['target_modules']).toEqual(paths);
+    const kept = String.raw`.*mlp\.\w+_proj`;
+    expect(create({ target_modules: kept }).peftConfig(sites)['target_modules']).toBe(kept);
+  });
+
+  test.each([
+    [{ target_modules: ['lm_head'] }, /names "lm_head", which is not a linear layer of the decoder/],
+    [{ target_modules: '.*_(head|proj)' }, /target_modules matches lm_head; adapters on the embedding/],
+    [{ target_modules: '.*_proj', layers_pattern: 'layers' }, /work with a list of target_modules only/],
+    [{ target_modules: ['q_proj'], layers_pattern: 'layers' }, /layers_pattern works with layers_to_transform only/],
+    [{ target_modules: ['q_proj'], layers_to_transform: 1, layers_pattern: 'h|layers' }, /layers_pattern has a "\|"/],
+    [{ alpha_pattern: { 'q_proj(?i)': 2 } }, /alpha_pattern has "q_proj\(\?i\)": what PEFT makes of it, .* not at its start/],
+    [{ modules_to_save: ['norm('] }, /modules_to_save has "norm\("/],
+  ])('%j is refused', (fields, message) => expect(() => create(fields)).toThrow(message)); // prettier-ignore
+
+  test('the head may match where it is excluded or saved whole', () => {
+    expect(adapted({ target_modules: '.*_(head|proj)', exclude_modules: ['lm_head'] })).toBe(14);
+    expect(adapted({ target_modules: '.*_(head|proj)', modules_to_save: ['lm_head'] })).toBe(14);
   });
 });

@@ -39,7 +39,7 @@ import { tfjsEngines } from './tfjs-engines.js';
 // says how; tolerances are those of fixtures/golden/README.md.
 const fixtures = path.join(root, 'fixtures/trained');
 const adapters = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
-const peftCases = ['untied-modules', 'tied-apart', 'tied-together'];
+const peftCases = ['untied-modules', 'tied-apart', 'tied-together', 'biases-of-some', 'all-biases'];
 const full = fullContribution.create({});
 const peftPrefix = 'base_model.model.';
 

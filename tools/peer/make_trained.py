@@ -5,11 +5,11 @@ Each case folder is laid out as those of fixtures/golden: base/, adapter/ where 
 input_ids, labels, attention_mask, logits, grad.<name> and final.<name>, expected.json with the loss and the training.
 Names of grad and final are those of the adapter's file, with PEFT's prefix; of `full` they are the checkpoint's.
 
-usage: make_trained.py OUT_DIR
+usage: make_trained.py OUT_DIR [CASE ...]
 """
 import json, os, shutil, sys
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
@@ -26,6 +26,8 @@ def short(name):
 
 
 def run(out, name, kind, lora=None, dora=False):
+    if sys.argv[2:] and name not in sys.argv[2:]:
+        return
     folder = os.path.join(out, name)
     shutil.rmtree(folder, ignore_errors=True)
     cls, config, fields = kind
@@ -40,7 +42,16 @@ def run(out, name, kind, lora=None, dora=False):
     labels[1, :4] = -100
     if lora is not None:
         model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=2, lora_alpha=3, use_dora=dora, **lora))
-    params = {short(n): p for n, p in model.named_parameters() if lora is None or p.requires_grad}
+    if lora is None:
+        params = dict(model.named_parameters())
+    else:
+        # A parameter that virtual layers share has several names; the adapter's file may leave the first one out.
+        saved, named = get_peft_model_state_dict(model), {}
+        for n, p in model.named_parameters(remove_duplicate=False):
+            if p.requires_grad and short(n).replace("_vector.weight", "_vector") in saved:
+                named.setdefault(p, short(n))
+        params = {n: p for p, n in named.items()}
+        assert sum(p.requires_grad for p in model.parameters()) == len(params)
     if lora is not None:
         with torch.no_grad():  # everything is to count, and to differ from the base
             for p in params.values():
@@ -86,3 +97,8 @@ if __name__ == "__main__":
     run(out, "tied-together", LLAMA, dict(
         target_modules=["q_proj", "down_proj"], layer_replication=MAP, bias="all",
         modules_to_save=["lm_head"], ensure_weight_tying=True), dora=True)
+    # One of the two virtual layers of physical layer 1 has adapters; the biases are one parameter for both.
+    run(out, "biases-of-some", LLAMA, dict(
+        target_modules=["q_proj", "down_proj"], layer_replication=MAP, bias="lora_only", layers_to_transform=[2]))
+    run(out, "all-biases", LLAMA, dict(
+        target_modules=["q_proj", "down_proj"], layer_replication=MAP, bias="all", layers_to_transform=[0, 1]))

@@ -1,5 +1,6 @@
 import { readFloats, sizeOf, type WeightSource } from '@glulam/tensors';
 import { ModelError } from './errors.js';
+import { explainNames } from './peft-names.js';
 import type { TrainedTensors } from './trained-tensors.js';
 
 /** Values of one trained tensor, row-major. */
@@ -27,26 +28,44 @@ export function checkAdapterValues(values: AdapterValues, { shapes, copies }: Tr
   const checkShape = (name: string, shape: readonly number[]): void => {
     const given = values.get(name)?.shape;
     if (given !== undefined && given.join() !== shape.join())
-      faults.push(`${name} has shape [${given.join(', ')}]; this model needs [${shape.join(', ')}]`);
+      faults.push(
+        `${name} has shape [${given.join(', ')}]; this model needs [${shape.join(', ')}]${explainShape(name, given, shape)}`,
+      );
   };
+  const missing = [...shapes.keys()].filter((name) => !values.has(name));
   for (const [name, shape] of shapes) {
     if (!values.has(name)) faults.push(`${name} is missing`);
     checkShape(name, shape);
   }
   const sharedWith = new Map(copies.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name] as const)));
+  const unknown: string[] = [];
   for (const name of values.keys()) {
     if (shapes.has(name)) continue;
     const first = sharedWith.get(name);
-    if (first === undefined) faults.push(`${name} belongs to no adapted layer of this model`);
-    else if (!isEqual(values.get(name)!, values.get(first)))
+    if (first === undefined) {
+      unknown.push(name);
+      faults.push(`${name} belongs to no adapted layer of this model`);
+    } else if (!isEqual(values.get(name)!, values.get(first)))
       faults.push(`${name} differs from ${first}; these are one tensor, which the virtual layers share`);
   }
   if (faults.length === 0) return;
+  const why = explainNames(unknown) ?? (missing.length === faults.length ? onlyMissing : undefined);
   const more = faults.length > 8 ? `\n  and ${faults.length - 8} more` : '';
   throw new ModelError(
     'ADAPTER_INVALID',
-    `the adapter is not for this base and expansion:\n  ${faults.slice(0, 8).join('\n  ')}${more}`,
+    `the adapter is not for this base and expansion:${why === undefined ? '' : ` ${why}`}\n  ${faults.slice(0, 8).join('\n  ')}${more}`,
   );
+}
+
+const onlyMissing =
+  'the file lacks tensors that its config names (PEFT would begin them anew with a warning); leave their layers out with layers_to_transform or exclude_modules if that is meant';
+
+function explainShape(name: string, given: readonly number[], shape: readonly number[]): string {
+  if (given.includes(0)) return ': an empty part, as DeepSpeed ZeRO-3 saves it where the parts are not gathered';
+  const isVocabulary = /(^|\.)(embed_tokens|lm_head)\.weight$/.test(name) && given[1] === shape[1];
+  return isVocabulary
+    ? `: the adapter was trained with ${given[0]} tokens (resize_token_embeddings); put it on a base with as many`
+    : '';
 }
 
 function isEqual(a: TrainedValues, b: TrainedValues | undefined): boolean {

@@ -108,16 +108,19 @@ export interface SiteAdapter {
   apply?(x: Tensor, tensors: Readonly<Record<string, Tensor>>, context: ApplyContext): Tensor | undefined;
 }
 
+export type CopyChoice = 'own' | 'shared' | 'follows' | undefined;
+
 export interface Adapter {
   readonly kind: string;
   /** undefined: the site stays as it is. */
   at(site: LinearSite): SiteAdapter | undefined;
   /**
-   * Which of the model's own tensors are trained as float32 copies besides, one answer a tensor: `own`, a copy for this
-   * place alone; `shared`, one for all places of the base's tensor, their gradients summed. Asked of all places at once
+   * Which of the model's own tensors are trained as float32 copies, one answer per tensor: `own`, a copy for this
+   * place alone; `shared`, one for all places of the base's tensor, their gradients summed; `follows`, this place uses
+   * the shared copy of another place and PEFT's files do not list it. Asked of all places at once
    * but those in virtual layers with `weights: 'own'`, which have copies already. Absent: none.
    */
-  copies?(tensors: readonly BaseTensor[]): readonly ('own' | 'shared' | undefined)[];
+  copies?(tensors: readonly BaseTensor[]): readonly CopyChoice[];
   /**
    * The fields of `adapter_config.json` that say this adapter on these sites (every frozen linear layer of the model),
    * but `layer_replication` and the base's name.
@@ -139,6 +142,8 @@ export interface AdapterContribution<Options = unknown> {
   readonly schema: z.ZodType<Options>;
   /** Options that follow from the model, such as a rank that makes a number of parameters; before `create`. Pure. */
   resolve?(options: Options, sites: readonly LinearSite[]): Options;
+  /** For users: what the options say that has no effect on these sites. */
+  warnings?(options: Options, sites: readonly LinearSite[]): readonly string[];
   create(options: Options): Adapter;
   /** Options for an `adapter_config.json` of this kind, undefined for one of another; throws on what it cannot follow. */
   fromPeft(config: Readonly<Record<string, unknown>>): Options | undefined;

@@ -7,6 +7,7 @@ import type { AdapterChoice, AdapterContribution } from './adapter.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import { linearNames, type DecoderShape } from './family.js';
+import { linearSites } from './linear-sites.js';
 import { keepPeftFields } from './peft-fields.js';
 import {
   notPeft,
@@ -17,6 +18,7 @@ import {
   writePeftConfig,
   type SavedAdapter,
 } from './peft-files.js';
+import { unexpandedLayers } from './virtual-layer.js';
 
 const fileName = 'glulam.json';
 const peftName = 'adapter_config.json';
@@ -88,6 +90,15 @@ export function isAdapterFolder(folder: string): boolean {
  * @throws ModelError ADAPTER_INVALID
  */
 export function readAdapter(folder: string, kinds: readonly AdapterContribution[], shape: DecoderShape): SavedAdapter {
+  const saved = readEither(folder, kinds, shape);
+  const { choice, layers = unexpandedLayers(shape.physicalLayers) } = saved;
+  const warnings = kinds
+    .find(({ kind }) => kind === choice.kind)
+    ?.warnings?.(choice.options, linearSites(shape, layers));
+  return { ...saved, warnings: [...saved.warnings, ...(warnings ?? [])] };
+}
+
+function readEither(folder: string, kinds: readonly AdapterContribution[], shape: DecoderShape): SavedAdapter {
   const file = path.join(folder, fileName);
   if (!existsSync(file)) return readPeftAdapter(folder, kinds);
   const compact = readCompact(file);

@@ -15,7 +15,7 @@ export type {
 } from './adapter.js';
 export { adapters, wholeShape } from './adapter.js';
 export type { LowRankOptions } from './low-rank/low-rank-options.js';
-export { lowRankSchema } from './low-rank/low-rank-options.js';
+export { lowRankSchema, lowRankWarnings } from './low-rank/low-rank-options.js';
 export { lowRankCopies } from './low-rank/low-rank-copies.js';
 export { lowRankFromPeft, lowRankToPeft } from './low-rank/low-rank-peft.js';
 export type { LowRankSite } from './low-rank/low-rank-site.js';

@@ -25,12 +25,17 @@ export function keepPeftFields(
 ): { readonly adapter: Adapter; readonly warnings: readonly string[] } {
   const used = new Set([...Object.keys(adapter.peftConfig([])), ...written]);
   const kept = Object.entries(config).filter(([field]) => !used.has(field));
+  // How first values were found matters no more, and PEFT reads it: `mica` keeps B as it is if it trains on.
+  const start = 'init_lora_weights' in config ? { init_lora_weights: config['init_lora_weights'] } : {};
   const told = kept.filter(([field, value]) => !isEmpty(value) && !usual.has(field)).map(([field]) => field);
   return {
     adapter:
-      kept.length === 0
+      kept.length === 0 && Object.keys(start).length === 0
         ? adapter
-        : { ...adapter, peftConfig: (sites) => ({ ...Object.fromEntries(kept), ...adapter.peftConfig(sites) }) },
+        : {
+            ...adapter,
+            peftConfig: (sites) => ({ ...Object.fromEntries(kept), ...adapter.peftConfig(sites), ...start }),
+          },
     warnings:
       told.length === 0
         ? []

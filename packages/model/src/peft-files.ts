@@ -7,10 +7,10 @@ import type { AdapterValues, TrainedValues } from './adapter-values.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import { keepPeftFields } from './peft-fields.js';
+import { nameInFile, peftPrefix } from './peft-names.js';
+import { readAsPeft } from './peft-reading.js';
 import { quoteValue } from './quote-value.js';
 import { layerMap, mostLayers, type VirtualLayer } from './virtual-layer.js';
-
-const prefix = 'base_model.model.';
 
 /** An adapter as read: what it is, the virtual layers it was trained on, and its tensors by name. */
 export interface SavedAdapter {
@@ -34,7 +34,11 @@ export function readPeftAdapter(folder: string, kinds: readonly AdapterContribut
       `${folder} has no adapter_config.json; expected the folder of a PEFT adapter`,
     );
   }
-  const config = readPeftConfig(folder);
+  const fields = readPeftConfig(folder);
+  const { config, values, warnings } =
+    fields['peft_type'] === 'LORA'
+      ? readAsPeft(fields, readAdapterTensors(folder))
+      : { config: fields, values: undefined, warnings: [] };
   const adapter = kinds
     .map((kind) => ({ kind, options: kind.fromPeft(config) }))
     .find(({ options }) => options !== undefined);
@@ -45,11 +49,13 @@ export function readPeftAdapter(folder: string, kinds: readonly AdapterContribut
       `${file} says ${says}; installed adapters: ${kinds.map(({ kind }) => kind).join(', ') || 'none'}`,
     );
   }
+  const kept = keepPeftFields(adapter.kind.create(adapter.options), config);
   return {
-    ...keepPeftFields(adapter.kind.create(adapter.options), config),
+    adapter: kept.adapter,
+    warnings: [...warnings, ...kept.warnings],
     choice: { kind: adapter.kind.kind, options: adapter.options },
     layers: readReplication(config['layer_replication'], file),
-    values: readAdapterTensors(folder),
+    values: values ?? readAdapterTensors(folder),
     base: typeof config['base_model_name_or_path'] === 'string' ? config['base_model_name_or_path'] : undefined,
   };
 }
@@ -80,12 +86,15 @@ export function readAdapterTensors(folder: string): AdapterValues {
   const tensors = openSafetensors(weights);
   const values = new Map<string, TrainedValues>();
   for (const name of tensors.names()) {
-    if (!name.startsWith(prefix))
-      throw new ModelError('ADAPTER_INVALID', `${weights} has the tensor ${name}; PEFT's names begin with ${prefix}`);
-    // With bias 'all' PEFT saves the biases of a module to save two times more, by its own names for the copies.
-    if (/\.(original_module|modules_to_save)\./.test(name)) continue;
+    const inModel = nameInFile(name, weights);
+    if (inModel === undefined) continue;
+    if (values.has(inModel))
+      throw new ModelError(
+        'ADAPTER_INVALID',
+        `${weights} has ${name} and another tensor that stands for ${inModel} too`,
+      );
     const source = tensors.source(name);
-    values.set(name.slice(prefix.length), {
+    values.set(inModel, {
       shape: source.shape,
       source,
       // Copies of the base's tensors may be as large as the base: not all at once.
@@ -98,11 +107,12 @@ export function readAdapterTensors(folder: string): AdapterValues {
 }
 
 function readReplication(value: unknown, file: string): readonly VirtualLayer[] | undefined {
-  if (value === undefined || value === null) return undefined;
+  // PEFT takes an empty list for none.
+  if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return undefined;
   const intervals = Array.isArray(value) ? (value as unknown[]) : [undefined];
   return intervals.flatMap((interval) => {
-    const [start, end] = Array.isArray(interval) ? (interval as unknown[]) : [];
-    const whole = Number.isInteger(start) && Number.isInteger(end);
+    const [start, end, ...more] = Array.isArray(interval) ? (interval as unknown[]) : [];
+    const whole = Number.isInteger(start) && Number.isInteger(end) && more.length === 0;
     if (!whole || (start as number) < 0 || (start as number) >= (end as number) || (end as number) > mostLayers) {
       throw new ModelError(
         'ADAPTER_INVALID',
@@ -183,7 +193,7 @@ export async function writeAdapterTensors(decoder: Decoder, folder: string): Pro
         }
       };
       return [name, ...(aliases.get(name) ?? [])].map((each) => ({
-        name: prefix + each,
+        name: peftPrefix + each,
         shape,
         dtype: 'float32' as const,
         values,

@@ -1,4 +1,4 @@
-import { wholeShape, type Adapter, type LinearSite, type SiteAdapter } from './adapter.js';
+import { wholeShape, type Adapter, type CopyChoice, type LinearSite, type SiteAdapter } from './adapter.js';
 import { baseTensors, type BaseTensor } from './base-tensors.js';
 import { ModelError } from './errors.js';
 import type { DecoderShape } from './family.js';
@@ -15,7 +15,7 @@ export interface AdaptedSite {
 export interface TrainedCopy {
   /** That of the first place that it stands at, by PEFT's rules. */
   readonly name: string;
-  /** Names of the other places, where several share it. */
+  /** Names of the other places in files, where several share it. */
   readonly aliases: readonly string[];
   /** The base's tensor that it begins as. */
   readonly source: string;
@@ -54,6 +54,7 @@ export function describeTrained(
   const copies: (TrainedCopy & { aliases: string[] })[] = [];
   const copyAt = new Map<string, TrainedCopy>();
   const shared = new Map<string, (typeof copies)[number]>();
+  const following: BaseTensor[] = [];
   for (const [place, choice] of choose(baseTensors(shape, layers), layers, adapter)) {
     const { name, source, kind, site } = place;
     if (kind === 'weight' && site !== undefined && adaptedPaths.has(site.path))
@@ -61,6 +62,10 @@ export function describeTrained(
         'ADAPTER_INVALID',
         `${name} would be trained as a whole and by an adapter; leave it out of modules_to_save, or out of the adapter's targets`,
       );
+    if (choice === 'follows') {
+      following.push(place);
+      continue;
+    }
     const saved = savedName(place, adaptedPaths);
     const startScale = startScaleOf(place, layers);
     // What begins apart is not shared.
@@ -75,6 +80,12 @@ export function describeTrained(
     copies.push(copy);
     copyAt.set(name, copy);
     if (choice === 'shared') shared.set(key, copy);
+  }
+  for (const { name, source } of following) {
+    const copy = shared.get(source);
+    if (copy === undefined)
+      throw new ModelError('BAD_ARGUMENT', `${name} is to follow a shared copy of ${source}, and no place shares one`);
+    copyAt.set(name, copy);
   }
   const shapes = new Map<string, readonly number[]>([
     ...adapted.flatMap(({ site, adapter: each }) =>
@@ -96,7 +107,7 @@ function* choose(
   places: readonly BaseTensor[],
   layers: readonly VirtualLayer[],
   adapter: Adapter | undefined,
-): Generator<readonly [BaseTensor, 'own' | 'shared']> {
+): Generator<readonly [BaseTensor, NonNullable<CopyChoice>]> {
   const isOwn = ({ virtual }: BaseTensor): boolean => virtual !== undefined && layers[virtual]!.weights === 'own';
   const rest = places.filter((place) => !isOwn(place));
   const choices = new Map(adapter?.copies?.(rest).map((choice, i) => [rest[i]!, choice]));

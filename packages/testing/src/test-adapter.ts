@@ -118,7 +118,7 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
         expect(choices).toHaveLength(tensors.length);
         expect(adapter.copies?.(tensors) ?? choices).toEqual(choices);
         choices.forEach((choice, i) => {
-          expect(['own', 'shared', undefined]).toContain(choice);
+          expect(['own', 'shared', 'follows', undefined]).toContain(choice);
           const { kind, site: at } = tensors[i]!;
           if (choice !== undefined && kind === 'weight' && at !== undefined) expect(adapter.at(at)).toBeUndefined();
         });

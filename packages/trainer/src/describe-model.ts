@@ -19,7 +19,7 @@ export interface ModelDescription {
   readonly adapter: Adapter;
   /** The adapter as a choice with its options, those that follow from the model filled in. */
   readonly choice: AdapterChoice;
-  /** For users: what the expansion's options say that has no effect here. */
+  /** For users: what the options of the expansion and the adapter say that has no effect here. */
   readonly warnings: readonly string[];
 }
 
@@ -31,7 +31,10 @@ export function describeModel(config: RunConfig, composition: Composition, shape
   const sites = linearSites(shape, layers);
   const resolved = contribution.resolve?.(options, sites) ?? options;
   const choice = { kind: contribution.kind, options: resolved };
-  const warnings = expansion?.contribution.warnings?.(physicalLayers, expansion.options) ?? [];
+  const warnings = [
+    ...(expansion?.contribution.warnings?.(physicalLayers, expansion.options) ?? []),
+    ...(contribution.warnings?.(resolved, sites) ?? []),
+  ];
   return { layers, adapter: contribution.create(resolved), choice, warnings };
 }
 

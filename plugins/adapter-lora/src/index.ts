@@ -2,6 +2,7 @@ import {
   adapters,
   lowRankFromPeft,
   lowRankSchema,
+  lowRankWarnings,
   matchRank,
   type AdapterContribution,
   type LowRankOptions,
@@ -16,6 +17,7 @@ export const loraContribution: AdapterContribution<LowRankOptions> = {
   kind: 'lora',
   schema: lowRankSchema,
   resolve: (options, sites) => matchRank(options, sites),
+  warnings: lowRankWarnings,
   create: createLora,
   fromPeft: (config) => lowRankFromPeft(config, lowRankSchema, false),
 };

@@ -2,6 +2,7 @@ import type { Adapter, LinearSite } from '../adapter.js';
 import type { BaseTensor } from '../base-tensors.js';
 import { ModelError } from '../errors.js';
 import type { LowRankOptions } from './low-rank-options.js';
+import { pythonRegex } from './python-regex.js';
 
 type CopyOptions = Pick<LowRankOptions, 'bias' | 'modules_to_save' | 'ensure_weight_tying'>;
 
@@ -25,23 +26,31 @@ export function lowRankCopies(
       modulesOf(tensor).some((module) => saved.some((name) => module.endsWith(name)));
     const tiedPair = tensors.filter(isTied);
     const keepTied = tiedPair.length === 2 && tiedPair.some(isSaved);
+    const isBias = (tensor: BaseTensor): boolean => tensor.kind === 'bias' && !isSaved(tensor);
+    // The virtual layers of a physical one share the parameter: one adapter makes it trained for all of them.
+    const adapted = new Set(
+      tensors.filter((tensor) => isBias(tensor) && hasAdapter(tensor.site!)).map(({ source }) => source),
+    );
     return tensors.map((tensor) => {
       if (keepTied && isTied(tensor)) return 'shared';
       if (isSaved(tensor)) return 'own';
-      const trainsBias =
-        tensor.kind === 'bias' && (bias === 'all' || (bias === 'lora_only' && hasAdapter(tensor.site!)));
-      return trainsBias ? 'shared' : undefined;
+      if (!isBias(tensor) || bias === 'none') return undefined;
+      if (bias === 'all' || hasAdapter(tensor.site!)) return 'shared';
+      return adapted.has(tensor.source) ? 'follows' : undefined;
     });
   };
 }
 
 /** Whether a linear layer is, or lies in, a module to save: PEFT puts no adapter there. */
 export function isSavedModule(
-  { path }: LinearSite,
+  { path }: Pick<LinearSite, 'path'>,
   { modules_to_save }: Pick<LowRankOptions, 'modules_to_save'>,
 ): boolean {
-  return (modules_to_save ?? []).some((name) => `.${path}.`.includes(`.${name}.`));
+  return (modules_to_save ?? []).some((name) => pythonRegex(savedPattern(name)).match(path));
 }
+
+/** As PEFT asks whether a linear layer is, or lies in, a module to save. */
+export const savedPattern = (name: string): string => String.raw`(^|.*\.)${name}($|\..*)`;
 
 /** The module that a tensor is of, and those around it from the decoder layer on. */
 function modulesOf({ name, virtual }: BaseTensor): string[] {

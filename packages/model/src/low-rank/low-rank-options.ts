@@ -1,5 +1,9 @@
+import type { LinearSite } from '../adapter.js';
 import { linearNames } from '../family.js';
 import { z } from 'zod';
+import { isSavedModule, savedPattern } from './low-rank-copies.js';
+import { pythonRegex, pythonRegexFault } from './python-regex.js';
+import { isAdapted, isAllLinear, keyPattern, layerPattern, matches } from './targets.js';
 
 const pattern = (of: z.ZodType<number>) => z.record(z.string(), of);
 const positive = z.int().positive();
@@ -31,26 +35,29 @@ export const lowRankSchema = z.strictObject({
     .default(0)
     .describe('The share of the input that is dropped before A, in training.'),
   target_modules: z
-    .union([
-      z.literal('all-linear'),
-      z.string().refine(isRegularExpression, 'expected a regular expression'),
-      z.array(z.string()).min(1),
-    ])
+    .union([z.literal('all-linear'), z.string().min(1), z.array(z.string()).min(1)])
     .default('all-linear')
-    .describe('Names by suffix, one regular expression over the whole path, or `all-linear`.'),
+    .describe("Names by suffix, one of Python's regular expressions over the whole path, or `all-linear`."),
   use_rslora: z
     .boolean()
     .default(false)
     .describe('Scale by lora_alpha / sqrt(r) instead of lora_alpha / r (Kalajdzievski 2023).'),
-  rank_pattern: pattern(positive).default({}).describe('Regular expressions over the ends of paths to another r.'),
+  rank_pattern: pattern(positive)
+    .default({})
+    .describe("Python's regular expressions over the ends of paths to another r."),
   alpha_pattern: pattern(z.number().positive()).default({}).describe('The same for lora_alpha.'),
   layers_to_transform: z
     .union([z.int().min(0), z.array(z.int().min(0))])
     .nullable()
     .default(null)
-    .describe('Virtual indices of the layers that get adapters; null: all.'),
+    .describe('Virtual indices of the layers that get adapters; null or an empty list: all.'),
+  layers_pattern: z
+    .union([z.string(), z.array(z.string())])
+    .nullable()
+    .default(null)
+    .describe('With `layers_to_transform`: the name before the index of a layer, `layers`; null: any.'),
   exclude_modules: z
-    .union([z.string().refine(isRegularExpression, 'expected a regular expression'), z.array(z.string())])
+    .union([z.string(), z.array(z.string())])
     .nullable()
     .default(null)
     .describe('What has no adapter though `target_modules` names it, by the same rules.'),
@@ -86,35 +93,85 @@ export type LowRankOptions = z.infer<typeof lowRankSchema>;
 
 /** What is wrong between the options; PEFT would ignore or refuse each of these. */
 export function lowRankFaults(options: LowRankOptions): string[] {
-  const { target_modules: targets, layers_to_transform: layers, rank_pattern, alpha_pattern } = options;
-  const faults: string[] = [];
-  if (typeof targets === 'string' && targets !== 'all-linear' && layers !== null) {
+  const { target_modules: targets, exclude_modules, layers_to_transform: layers, modules_to_save } = options;
+  const layerPatterns = [options.layers_pattern ?? []].flat().filter((pattern) => pattern !== '');
+  const faults = [
+    ...(typeof targets === 'string' && !isAllLinear(targets) ? [patternFault('target_modules', targets)] : []),
+    ...(typeof exclude_modules === 'string' ? [patternFault('exclude_modules', exclude_modules)] : []),
+    ...Object.keys(options.rank_pattern).map((key) => patternFault('rank_pattern', key, keyPattern(key))),
+    ...Object.keys(options.alpha_pattern).map((key) => patternFault('alpha_pattern', key, keyPattern(key))),
+    ...(modules_to_save ?? []).map((name) => patternFault('modules_to_save', name, savedPattern(name))),
+    ...layerPatterns.map((pattern) => patternFault('layers_pattern', pattern, layerPattern(pattern))),
+  ].filter((fault) => fault !== undefined);
+  if (typeof targets === 'string' && (layers !== null || options.layers_pattern !== null)) {
     faults.push(
-      'layers_to_transform works with a list of target_modules only: say the layers in the regular expression',
+      'layers_to_transform and layers_pattern work with a list of target_modules only: name the layers in the regular expression',
     );
+  }
+  if (layerPatterns.length > 0 && layers === null)
+    faults.push('layers_pattern works with layers_to_transform only: give both, or none');
+  if (layerPatterns.some((pattern) => pattern.includes('|')))
+    faults.push('layers_pattern has a "|", after which PEFT looks for no layer: give a list of patterns');
+  if (typeof targets === 'string' && !isAllLinear(targets) && faults.length === 0) {
+    const [beyond] = beyondLinear.filter((path) => matches(path, targets) && !isLeftOut(path, options));
+    if (beyond !== undefined)
+      faults.push(
+        `target_modules matches ${beyond}; adapters on the embedding and on the output head are not supported: match the linear layers of the decoder alone`,
+      );
   }
   if (Array.isArray(targets)) {
     const names = linearNames.map((name) => `model.layers.0.${name}`);
     for (const target of targets) {
       // A target may carry a virtual index; only its last part must be a linear layer.
       const last = target.split('.').at(-1)!;
-      if (!names.some((name) => name.endsWith(`.${last}`))) {
-        faults.push(
-          `target_modules names "${target}"; the linear layers are ${linearNames.map((name) => name.split('.')[1]).join(', ')}`,
-        );
-      }
+      if (names.some((name) => name.endsWith(`.${last}`))) continue;
+      const what = beyondLinear.some((path) => path === target || path.endsWith(`.${target}`))
+        ? '", which is not a linear layer of the decoder: adapters on the embedding and on the output head are not supported'
+        : '"';
+      faults.push(
+        `target_modules names "${target}${what}; the linear layers are ${linearNames.map((name) => name.split('.')[1]).join(', ')}`,
+      );
     }
-  }
-  for (const key of [...Object.keys(rank_pattern), ...Object.keys(alpha_pattern)]) {
-    if (!isRegularExpression(key)) faults.push(`the pattern "${key}" is not a regular expression`);
   }
   return faults;
 }
 
-function isRegularExpression(text: string): boolean {
-  try {
-    return new RegExp(text) instanceof RegExp;
-  } catch {
-    return false;
+/** What the options say that has no effect on these sites. */
+export function lowRankWarnings(options: LowRankOptions, sites: readonly LinearSite[]): string[] {
+  const { target_modules: targets, exclude_modules: excluded, layers_to_transform: layers } = options;
+  const adapted = sites.filter((site) => isAdapted(options, site));
+  const warnings: string[] = [];
+  const quoted = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(', ');
+
+  const lost = typeof targets === 'string' ? [] : targets.filter((name) => !sites.some(({ path }) => matches(path, [name]))); // prettier-ignore
+  if (lost.length > 0)
+    warnings.push(`target_modules names ${quoted(lost)}, which no linear layer of the model matches`);
+  const beyond = [layers ?? []].flat().filter((index) => !sites.some(({ virtual }) => virtual === index));
+  if (beyond.length > 0)
+    warnings.push(`layers_to_transform names ${quoted(beyond)}, where the model has no layer that takes an adapter`);
+  for (const field of ['rank_pattern', 'alpha_pattern'] as const) {
+    const keys = Object.keys(options[field]).filter(
+      (key) => !adapted.some(({ path }) => pythonRegex(keyPattern(key)).match(path)),
+    );
+    if (keys.length > 0) warnings.push(`${field} has ${quoted(keys)}, which matches no layer with an adapter`);
   }
+  if (excluded !== null && excluded.length > 0 && !sites.some(({ path }) => matches(path, excluded)))
+    warnings.push(`exclude_modules ${JSON.stringify(excluded)} excludes no linear layer`);
+  return warnings;
+}
+
+/** Where PEFT puts low-rank adapters besides linear layers. */
+const beyondLinear = ['model.embed_tokens', 'lm_head'];
+
+const isLeftOut = (
+  path: string,
+  { exclude_modules: excluded, modules_to_save }: Pick<LowRankOptions, 'exclude_modules' | 'modules_to_save'>,
+): boolean =>
+  (excluded !== null && excluded.length > 0 && matches(path, excluded)) || isSavedModule({ path }, { modules_to_save });
+
+/** `asked`: the pattern that PEFT makes of it. */
+function patternFault(field: string, pattern: string, asked = pattern): string | undefined {
+  const fault = pythonRegexFault(asked);
+  if (fault === undefined) return undefined;
+  return `${field} has ${JSON.stringify(pattern)}: ${asked === pattern ? '' : 'what PEFT makes of it, '}${fault}`;
 }

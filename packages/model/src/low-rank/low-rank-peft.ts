@@ -6,26 +6,24 @@ import { quoteValue } from '../quote-value.js';
 import type { LowRankOptions } from './low-rank-options.js';
 import { usesPrincipal } from './low-rank-site.js';
 import { rankAt } from './ranks.js';
-import { isAdapted } from './targets.js';
+import { isAdapted, isAllLinear, matches, modulesAround } from './targets.js';
 
 /**
- * Fields of PEFT 0.21's LoraConfig that change the arithmetic or the set of tensors; anything but these values cannot be
- * followed here. Whatever is empty is plain as well.
+ * Fields of PEFT 0.21's LoraConfig that change the arithmetic or the set of tensors, with the values for which they do not;
+ * anything else cannot be followed here. PEFT makes a config of an empty record, whose defaults count: `{}` is not plain.
  */
 const plainValues: Readonly<Record<string, readonly unknown[]>> = {
-  lora_bias: [false],
-  fan_in_fan_out: [false],
+  lora_bias: [false, null],
+  use_qalora: [false, null],
+  target_parameters: [null, []],
   trainable_token_indices: [null],
-  target_parameters: [null],
-  layers_pattern: [null, 'layers'],
-  alora_invocation_tokens: [null],
-  use_qalora: [false],
+  alora_invocation_tokens: [null, []],
+  megatron_config: [null, {}],
   use_bdlora: [null],
   arrow_config: [null],
   kasa_config: [null],
   monteclora_config: [null],
   velora_config: [null],
-  megatron_config: [null],
 };
 
 /** Those that do not: how first values were found, how PEFT computes, and whose file it is. */
@@ -33,10 +31,19 @@ const harmless: ReadonlySet<string> = new Set([
   ...['eva_config', 'corda_config', 'lora_ga_config', 'loftq_config', 'runtime_config'],
   ...['qalora_group_size', 'megatron_core', 'auto_mapping', 'peft_version', 'peft_type', 'task_type', 'revision'],
   ...['base_model_name_or_path', 'inference_mode', 'layer_replication', 'use_dora'],
+  // Of linear layers PEFT turns it off itself.
+  'fan_in_fan_out',
+  // PEFT 0.2 and before: when to merge.
+  'merge_weights',
 ]);
 
-/** First values for which PEFT changes no weight of the base. */
+/** First values for which PEFT changes no weight of the base, in lower case. */
 const plainStarts: readonly unknown[] = [undefined, null, true, false, 'gaussian', 'eva', 'orthogonal', 'mica'];
+/** Those for which it does, by their first letters. */
+const changedStarts = ['pissa', 'olora', 'corda', 'loftq', 'lora_ga'];
+
+/** What PEFT targets in a model of the families here where the file does not say it. */
+const unsaidTargets = ['q_proj', 'v_proj'];
 
 /**
  * Options of a PEFT `adapter_config.json` of type LORA whose `use_dora` is as given; undefined if it describes another
@@ -49,27 +56,35 @@ export function lowRankFromPeft<Options extends LowRankOptions>(
 ): Options | undefined {
   if (config['peft_type'] !== 'LORA' || (config['use_dora'] === true) !== useDora) return undefined;
   const faults = Object.entries(config).flatMap(([field, value]) => {
-    if (isEmpty(value) || field in schema.shape || harmless.has(field)) return [];
+    if (field in schema.shape || harmless.has(field)) return [];
     const said = `${field} is ${quoteValue(value)}`;
     const allowed = plainValues[field];
     if (allowed === undefined)
-      return [
-        `${said}, a field that this version does not know and that may change the arithmetic; update Glulam, or take the field out if it does not`,
-      ];
-    const values = Array.isArray(value) ? (value as unknown[]) : [value];
-    return values.every((item) => allowed.includes(item))
+      return isEmpty(value)
+        ? []
+        : [
+            `${said}, a field that this version does not know and that may change the arithmetic; update Glulam, or take the field out if it does not`,
+          ];
+    const quoted = quoteValue(value);
+    return value === undefined || allowed.some((item) => quoteValue(item) === quoted)
       ? []
-      : [`${said}; only ${allowed.map((item) => JSON.stringify(item)).join(' or ')} is supported`];
+      : [`${said}; only ${JSON.stringify(allowed[0])} is supported`];
   });
   const start = config['init_lora_weights'];
-  if (!plainStarts.includes(start))
+  const lower = typeof start === 'string' ? start.toLowerCase() : start;
+  if (changedStarts.some((name) => String(lower).startsWith(name)))
     faults.push(
       `init_lora_weights is ${quoteValue(start)}, for which PEFT changes the base: save the adapter with path_initial_model_for_weight_conversion, which makes it one for the base as it is`,
+    );
+  else if (!plainStarts.includes(lower))
+    faults.push(
+      `init_lora_weights is ${quoteValue(start)}, which this version does not know; expected true, false, "gaussian", "eva", "orthogonal" or "mica"`,
     );
   const known = Object.keys(schema.shape).filter(
     (field) => field !== 'init_lora_weights' && config[field] !== undefined,
   );
-  const parsed = schema.safeParse(Object.fromEntries(known.map((field) => [field, config[field]])));
+  const said = Object.fromEntries(known.map((field) => [field, config[field]]));
+  const parsed = schema.safeParse({ ...said, target_modules: said['target_modules'] ?? unsaidTargets });
   if (!parsed.success) faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
   if (faults.length > 0)
     throw new ModelError('ADAPTER_INVALID', `adapter_config.json cannot be followed:\n  ${faults.join('\n  ')}`);
@@ -97,7 +112,13 @@ export function lowRankToPeft(
     use_dora: useDora,
     fan_in_fan_out: false,
   };
-  if (typeof options.r === 'number') return fields;
+  if (typeof options.r === 'number') {
+    const { target_modules: targets } = options;
+    const isOther = (path: string): boolean => !isAllLinear(targets) && matches(path, targets);
+    // PEFT stops at a match that is no linear layer.
+    if (typeof targets !== 'string' || !modulesAround(sites).some(isOther)) return fields;
+    return { ...fields, target_modules: sites.filter((site) => isAdapted(options, site)).map(({ path }) => path) };
+  }
   const times = usesPrincipal(options) ? 2 : 1;
   const ranks = new Map<string, number>();
   for (const site of sites) {
@@ -114,6 +135,7 @@ export function lowRankToPeft(
     // A list matches by suffix; whole paths match themselves alone.
     target_modules: [...ranks.keys()],
     layers_to_transform: null,
+    layers_pattern: null,
     rank_pattern: Object.fromEntries(
       [...ranks].filter(([, rank]) => rank !== r).map(([path, rank]) => [escaped(path), rank]),
     ),
