@@ -15,6 +15,8 @@ training step takes of memory, part by part, and whether this machine has it. No
 config.json alone will do. Where the base's tokenizer and the data files are there, the largest batch is the data's own
 (tokenized as for training, once), else the largest that the config allows.
 
+BASE is a checkpoint's folder or its name on the Hub.
+
 Exits with 0 whether the run fits or not; glulam train refuses one that does not.
 
 ${configHelp}`,
