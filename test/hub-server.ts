@@ -42,6 +42,8 @@ export interface HubServer {
   readonly token: string;
   readonly requests: HubRequest[];
   readonly faults: Fault[];
+  /** Requests are taken and never answered. */
+  silent: boolean;
   /** Names such as models/owner/name. Returns the commit. */
   put(repository: string, files: Record<string, Buffer | string>, options?: { branch?: string; isPrivate?: boolean; isGated?: boolean }): string; // prettier-ignore
   /** The files of a branch. */
@@ -74,6 +76,7 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
   async function answer(host: 'hub' | 'files', request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = 'GET', url = '/', headers } = request;
     requests.push({ host, method, path: url, authorization: headers.authorization, range: headers.range });
+    if (server.silent) return;
     const fault = faults.find(
       (each) => each.match.test(url) && (each.method ?? method) === method && (each.times ?? 1) > 0,
     );
@@ -240,8 +243,8 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
     return store(repository, branch, new Map(Object.entries(content).map(([file, text]) => [file, Buffer.from(text as string)]))); // prettier-ignore
   };
 
-  return {
-    endpoint, token, requests, faults, commits, put,
+  const server: HubServer = {
+    endpoint, token, requests, faults, commits, put, silent: false,
     read(key, branch = 'main') {
       const repository = repositories.get(key);
       return repository?.files.get(repository.refs.get(branch) ?? '');
@@ -253,6 +256,7 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
       }
     },
   }; // prettier-ignore
+  return server;
 }
 
 function entry(path: string, content: Buffer) {

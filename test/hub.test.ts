@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -27,10 +27,12 @@ const glulam = (
   more: Record<string, string> = {},
 ): Promise<{ code: number; out: string; err: string }> =>
   new Promise((done) => {
-    execFile(process.execPath, [cli, ...args], { cwd: work, env: env(more) }, (error, out, err) => {
+    const child = execFile(process.execPath, [cli, ...args], { cwd: work, env: env(more) }, (error, out, err) => {
       printed += out + err;
       done({ code: error === null ? 0 : Number(error.code), out, err });
     });
+    child.stdin!.on('error', () => undefined); // one that reads nothing may be gone
+    child.stdin!.end('Hello\n');
   });
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -163,6 +165,15 @@ describe('from the Hub', () => {
     expect(hub.requests).toEqual([]);
   });
 
+  test('a base of the Hub, by itself', async () => {
+    const asked = ['--prompt', 'Question:', '--max-tokens', '8'];
+    const [there, here] = [await glulam(['generate', 'me/tiny', ...asked], withToken()), await glulam(['generate', tiny, ...asked])]; // prettier-ignore
+    expect(there).toMatchObject({ code: 0, out: here.out });
+    expect((await glulam(['plan', `me/tiny@${commit}`], withToken())).out).toContain(
+      `base me/tiny@${commit} (mistral)`,
+    );
+  });
+
   test('Ctrl-C while it downloads', async () => {
     rmSync(path.join(work, 'home/hub/models--me--tiny'), { recursive: true });
     hub.faults.push({ match: /\/lfs\//, delay: 50 });
@@ -176,6 +187,55 @@ describe('from the Hub', () => {
     child.kill('SIGINT');
     expect(await closed).toBe(130);
     expect(existsSync(path.join(work, 'stopped'))).toBe(false);
+  });
+});
+
+describe('from a cache that Python filled', () => {
+  // Links, a ref and no listing.
+  const commitOf = 'a1b2c3d4e5f60718293a4b5c6d7e8f9001122334';
+  const fill = (name: string, skip: readonly string[] = []): Record<string, string> => {
+    const repository = path.join(work, name, 'hub/models--acme--tiny');
+    const snapshot = path.join(repository, 'snapshots', commitOf);
+    for (const folder of [snapshot, path.join(repository, 'blobs'), path.join(repository, 'refs')])
+      mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(repository, 'refs/main'), commitOf);
+    readdirSync(tiny).forEach((file, index) => {
+      if (skip.includes(file)) return;
+      copyFileSync(path.join(tiny, file), path.join(repository, 'blobs', String(index)));
+      symlinkSync(`../../blobs/${index}`, path.join(snapshot, file));
+    });
+    return { HF_HOME: path.join(work, name), HF_HUB_OFFLINE: '1' };
+  };
+
+  test('every command that takes a base takes its name', async () => {
+    const env = fill('python');
+    const heldOut = path.join(dataFolder, 'word-problems.heldout.jsonl');
+    for (const args of [
+      ['generate', 'acme/tiny', '--prompt', 'Question:', '--max-tokens', '3'],
+      ['eval', 'acme/tiny', '--data.heldOut', heldOut, '--limit', '1'],
+      ['merge', `acme/tiny@${commitOf}`, '--out', 'python-merged'],
+      ['export', 'acme/tiny@a1b2c3d', '--gguf', 'python.gguf'],
+      ['plan', 'acme/tiny'],
+      ['chat', 'acme/tiny', '--data.chatTemplate', 'plain', '--max-tokens', '3'],
+      ['plan', 'c.json', '--base', 'acme/tiny', '--data.train', heldOut, '--data.heldOut', heldOut],
+    ])
+      // prettier-ignore
+      expect(await glulam(args, env), args.join(' ')).toMatchObject({ code: 0, err: expect.not.stringMatching(/error|warning/) });
+    expect(hub.requests).toEqual([]);
+    expect(read('python-merged/README.md')).toContain('base_model: acme/tiny\n');
+    // The Hub of this test has no acme/tiny: the reason is said, and the commit that is used.
+    const online = await glulam(['generate', 'acme/tiny', '--prompt', 'a', '--max-tokens', '3'], { HF_HOME: env['HF_HOME']! }); // prettier-ignore
+    expect([online.code, online.err]).toEqual([0, expect.stringMatching(new RegExp(`^warning: the Hub did not give main of acme/tiny, so commit ${commitOf} is used .*there is no model acme/tiny`))]); // prettier-ignore
+  });
+
+  test('with the config alone there is a plan, and eval names what is missing', async () => {
+    const env = fill(
+      'config-only',
+      readdirSync(tiny).filter((file) => file !== 'config.json'),
+    );
+    expect(await glulam(['plan', 'acme/tiny'], env)).toMatchObject({ code: 0, err: '' });
+    const { code, err } = await glulam(['eval', 'acme/tiny'], env);
+    expect([code, err]).toEqual([1, expect.stringMatching(/^error \[OFFLINE\]: tokenizer.json, model.safetensors of acme\/tiny /)]); // prettier-ignore
   });
 });
 

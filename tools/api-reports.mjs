@@ -38,7 +38,7 @@ const reportName = (pkg) =>
 
 /** @param {string} pkg @param {string} temporary @param {boolean} update */
 function report(pkg, temporary, update) {
-  const none = { default: { logLevel: 'none' } };
+  const none = { default: { logLevel: /** @type {any} */ ('none') } };
   const config = ExtractorConfig.prepare({
     configObjectFullPath: undefined,
     packageJsonFullPath: path.join(pkg, 'package.json'),

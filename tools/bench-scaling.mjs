@@ -1,14 +1,17 @@
 #!/usr/bin/env node
 // `npm run bench:scaling`: tokens a second and peak memory of training against sequence length, virtual layers, batch and
 // rank, each beside what a model of cost and the plan say, and the same two for models that are too large to be measured here.
-// Writes bench/scaling.md and its charts. About fifteen minutes; needs 2.4 GB of disk.
+// Writes bench/scaling.md and its charts. About fifteen minutes; needs 2.4 GB of disk. `--check FOLDER` writes there, of a few
+// points on the tiny model of the examples: seconds, for a look at whether all of this still works.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { prepare, root } from './prepare.mjs';
 
-if (process.argv.length > 2) {
-  console.error('usage: npm run bench:scaling (there are no options)');
+const [option, checkFolder, ...more] = process.argv.slice(2);
+const isCheck = option === '--check' && checkFolder !== undefined;
+if ((option !== undefined && !isCheck) || more.length > 0) {
+  console.error('usage: npm run bench:scaling [-- --check FOLDER]');
   process.exit(1);
 }
 if (process.platform !== 'linux') {
@@ -19,7 +22,7 @@ prepare();
 const { makeTrainable } = await import('./bench/make-trainable.mjs');
 const { plan } = await import('glulam');
 const { planAndTrain } = await import('./plan-and-train.mjs');
-const { configOf, scalingPoints, series, widePoints } = await import('./bench/scaling-points.mjs');
+const { configOf, fewPoints, scalingPoints, series, widePoints } = await import('./bench/scaling-points.mjs');
 const { stepTerms } = await import('./bench/model-cost.mjs');
 const { arithmeticLimit, openMachineLimits } = await import('./bench/machine-limits.mjs');
 const { median } = await import('./bench/median.mjs');
@@ -38,8 +41,8 @@ async function measure(point, base) {
   const config = configOf(point, { ...where, steps: 2 });
   // Tokens go to the cache here: a process that makes them keeps some memory of it, which is none of training's.
   await plan(config);
-  const { planned, measured } = await planAndTrain(config);
-  const { steps } = await planAndTrain(configOf(point, { ...where, steps: 5 }), { watched: false });
+  const { planned, measured, ...watched } = await planAndTrain(config);
+  const { steps } = isCheck ? watched : await planAndTrain(configOf(point, { ...where, steps: 5 }), { watched: false });
   // The last part of a text is shorter than the others.
   const full = steps.slice(1).filter(({ tokens }) => tokens === point.batch * point.tokens);
   if (full.length === 0) throw new Error(`no step after the first had ${point.batch} x ${point.tokens} tokens`);
@@ -50,12 +53,13 @@ async function measure(point, base) {
 } // prettier-ignore
 
 const limit = arithmeticLimit(openMachineLimits(path.join(root, 'bench/work'))(availableParallelism()), 'bfloat16');
+const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');
 const measured = [];
-const small = await makeTrainable('small');
-for (const point of scalingPoints()) measured.push(await measure(point, small));
-const bench = await makeTrainable('bench');
+const small = isCheck ? tiny : await makeTrainable('small');
+for (const point of isCheck ? fewPoints() : scalingPoints()) measured.push(await measure(point, small));
+const bench = isCheck ? tiny : await makeTrainable('bench');
 const wide = [];
-for (const point of widePoints.fitted) wide.push(await measure(point, bench));
+for (const point of isCheck ? widePoints.fitted.slice(0, 1) : widePoints.fitted) wide.push(await measure(point, bench));
 const fitted = [...measured, ...wide];
 const cost = fitCost(
   fitted.map(({ terms }) => terms),
@@ -63,7 +67,7 @@ const cost = fitCost(
   { products: 1e-9 / limit },
 );
 const modelled = (point) => ({ ...point, modelled: (point.batch * point.tokens) / cost.predict(point.terms) });
-const check = await measure(widePoints.check, bench);
+const check = isCheck ? wide[0] : await measure(widePoints.check, bench);
 const points = measured.map(modelled);
 const results = {
   points,
@@ -72,13 +76,13 @@ const results = {
   limit,
   check: modelled(check),
   projections: await project(cost),
-  about: describeRun(['engine native']),
+  about: `${isCheck ? 'A check of the benchmark, on the tiny model of the examples: its figures say nothing. ' : ''}${describeRun(['engine native'])}`,
 };
 
-const folder = path.join(root, 'bench');
+const folder = isCheck ? checkFolder : path.join(root, 'bench');
 mkdirSync(folder, { recursive: true });
 writeFileSync(path.join(folder, 'scaling.md'), scalingPage(results));
-for (const name of Object.keys(series))
+for (const name of /** @type {(keyof typeof series)[]} */ (Object.keys(series)))
   writeFileSync(path.join(folder, `scaling-${name}.svg`), scalingChart(name, points));
 rmSync(work, { recursive: true });
-console.log('written: bench/scaling.md and its charts');
+console.log(`written: ${path.join(folder, 'scaling.md')} and its charts`);

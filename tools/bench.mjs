@@ -41,7 +41,7 @@ const values = (() => {
       },
     }).values;
   } catch (error) {
-    return fail(error.message);
+    return fail(/** @type {Error} */ (error).message);
   }
 })();
 if (values.help) {
@@ -50,7 +50,9 @@ if (values.help) {
 }
 const chosen = values.rows.split(',');
 const unknown = chosen.filter((name) => !rowNames.includes(name));
-if (!['small', 'bench'].includes(values.shape)) fail(`--shape is ${values.shape}; expected bench or small`);
+if (!['tiny', 'small', 'bench'].includes(values.shape))
+  // tiny is for tests
+  fail(`--shape is ${values.shape}; expected bench or small`);
 if (unknown.length > 0) fail(`--rows has ${unknown.join(', ')}; expected some of ${rowNames.join(', ')}`);
 if (!/^[1-9]\d*$/.test(values.rounds)) fail(`--rounds is ${values.rounds}; expected a whole number from 1`);
 if (!['bfloat16', 'float32'].includes(values.dtype)) fail(`--dtype is ${values.dtype}; expected bfloat16 or float32`);
@@ -73,7 +75,7 @@ const measureLimits = openMachineLimits(work);
 
 const measure = (command, args) => {
   const output = execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], cwd: root });
-  return JSON.parse(output.trim().split('\n').at(-1));
+  return JSON.parse(/** @type {string} */ (output.trim().split('\n').at(-1)));
 };
 const openCheckpoint = async (shape) => {
   const folder = path.join(work, shape);
@@ -84,6 +86,7 @@ const openCheckpoint = async (shape) => {
 // The table: in each round, for each work, the limits, then Glulam, then PEFT.
 const rows = [];
 const allLimits = [];
+/** @type {{ versions: string[], shape: string }} */
 let about = { versions: [], shape: '' };
 if (workNames.some((name) => chosen.includes(name))) {
   const checkpoint = await openCheckpoint(values.shape);
@@ -92,12 +95,15 @@ if (workNames.some((name) => chosen.includes(name))) {
   const config = JSON.parse(readFileSync(path.join(checkpoint, 'config.json'), 'utf8'));
   const layers = 1.5 * config.num_hidden_layers;
   const table = works(config, layers);
+  /** @type {Record<string, string[]>} */
   const sides = { glulam: [process.execPath, path.join(root, 'tools/bench/measure.mjs')] };
   if (python) sides.peft = [python, path.join(root, 'tools/peer/peft_bench.py')];
+  /** @type {Record<string, any[]>} */
   const measured = Object.fromEntries(workNames.filter((name) => chosen.includes(name)).map((name) => [name, []]));
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const [name, rounds] of Object.entries(measured)) {
       const { args } = table[name];
+      /** @type {Record<string, any>} */
       const result = { limits: measureLimits(threads) };
       for (const [side, [command, script]] of Object.entries(sides)) {
         const started = Date.now() / 1000;
@@ -125,7 +131,7 @@ if (workNames.some((name) => chosen.includes(name))) {
 const kernels = chosen.includes('kernels') ? measureKernels(measureLimits, threads) : undefined;
 if (allLimits.length === 0) allLimits.push(measureLimits(threads));
 const isWhole = values.shape === 'bench' && python && [...workNames, 'kernels'].every((name) => chosen.includes(name));
-const page = path.join(isWhole ? path.join(root, 'bench') : work, 'results.md');
+const page = path.join(isWhole ? path.join(root, 'bench') : work, values.shape === 'tiny' ? 'tiny.md' : 'results.md');
 const results = {
   ...about,
   about: describeRun(about.versions),
@@ -158,7 +164,7 @@ const script = path.join(root, 'tools/bench/measure.mjs');
 const measureEngine = (args) => measure(process.execPath, [script, checkpoint, '--products', ...args]);
 line(`native ${values.dtype}`, measureEngine(['--dtype', values.dtype, '--seq', values.seq]));
 for (const { name, loads, details } of await probeBackends()) {
-  const backend = name.split(' ').at(-1);
+  const backend = /** @type {string} */ (name.split(' ').at(-1));
   if (!loads) {
     console.log(`${name.padEnd(24)}  not measured: ${details}`);
     continue;

@@ -40,14 +40,15 @@ try {
   await install();
   console.log(`${'installed from tarballs'.padEnd(36)}${seconds(begin)}`);
   // Two at a time: most of each is one thread.
-  const waiting = Object.keys(roles);
+  const waiting = /** @type {(keyof typeof roles)[]} */ (Object.keys(roles));
   const worker = async () => {
     for (let role = waiting.shift(); role !== undefined; role = waiting.shift()) await check(role);
   };
   await Promise.all([worker(), worker()]);
   await checkTypes();
   console.log(`${Object.keys(roles).length} roles: built, tested, used by name and as a value`);
-} catch (error) {
+} catch (thrown) {
+  const error = /** @type {Error} */ (thrown);
   // Without a registry and a full cache npm says so by a code of the network, or finds packages of no version.
   if (/npm error code (ENOTCACHED|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT)|Found: \S+@undefined/.test(error.message))
     console.log('skipped: no package registry can be reached, and npm has not all packages in its cache');

@@ -33,7 +33,11 @@ async function faultsOf({ name, filename, files }, folder) {
   const { messages, pkg } = await publint({ pack: { tarball: bytes }, strict: true });
   const analysis = await checkPackage(createPackageFromTarballData(new Uint8Array(bytes)));
   const types = analysis.types === false ? ['has no types'] : analysis.problems.filter(concernsUs).map(describeProblem);
-  return [...messages.map((message) => formatMessage(message, pkg)), ...types, ...ownFaults(pkgDir, files)];
+  return [
+    ...messages.map((message) => formatMessage(message, pkg) ?? message.code),
+    ...types,
+    ...ownFaults(pkgDir, files),
+  ];
 }
 
 /** @param {import('@arethetypeswrong/core').Problem} problem */

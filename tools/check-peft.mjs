@@ -4,7 +4,7 @@
 //
 // usage: node tools/check-peft.mjs VENV     (a Python environment made by tools/peer/setup.sh)
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { packTokens } from '@glulam/model';
@@ -12,7 +12,9 @@ import { openModel } from '@glulam/trainer';
 import { loadConfig } from 'glulam';
 
 const [venv] = process.argv.slice(2);
-if (venv === undefined) {
+const python = path.join(venv ?? '', 'bin/python');
+if (venv === undefined || !existsSync(python)) {
+  if (venv !== undefined) console.error(`${venv} has no bin/python`);
   console.error('usage: node tools/check-peft.mjs VENV   (made by tools/peer/setup.sh VENV)');
   process.exit(1);
 }
@@ -66,7 +68,6 @@ async function compare(run, adapter) {
   const [idsFile, out] = [path.join(run, 'ids.json'), path.join(run, 'logits.json')];
   writeFileSync(idsFile, JSON.stringify(ids));
   const script = path.join(import.meta.dirname, 'peer/check_adapter.py');
-  const python = path.join(venv, 'bin/python');
   execFileSync(python, [script, loaded.config.base, adapterFolder, idsFile, out], { stdio: 'inherit' });
   const theirs = JSON.parse(readFileSync(out, 'utf8')).flat();
   const largest = Math.max(...theirs.map(Math.abs));

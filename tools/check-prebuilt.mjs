@@ -31,9 +31,15 @@ function checkIn(folder, tarballs) {
   const build = path.join(home, 'node_modules/@glulam/engine-native/build');
   const compiled = path.join(build, 'glulam.node');
   writeFileSync(path.join(home, 'glulam.config.json'), JSON.stringify(config()));
+  /** @type {string[]} */
   const faults = [];
 
-  /** Runs glulam and looks at what it prints. */
+  /**
+   * Runs glulam and looks at what it prints.
+   *
+   * @param {string} what
+   * @param {{ compiler: boolean, args: string[], status?: number, has?: RegExp[], lacks?: RegExp[] }} options
+   */
   const expect = (what, { compiler, args, status = 0, has = [], lacks = [] }) => {
     const ran = glulam(home, args, compiler ? process.env.PATH : path.join(folder, 'empty'));
     const text = `${ran.stdout}\n${ran.stderr}`;
@@ -99,6 +105,7 @@ function config() {
 
 /** @param {string} home @param {string[]} args @param {string | undefined} PATH */
 function glulam(home, args, PATH) {
+  /** @type {NodeJS.ProcessEnv} */
   const env = { ...process.env, PATH, GLULAM_CACHE: path.join(home, '.cache') };
   delete env.CXX;
   const script = path.join(home, 'node_modules/glulam/bin/glulam.js');

@@ -368,9 +368,16 @@ function readQuestions(file) {
 
 /** @param {string[]} args */
 function main(args) {
-  const text = /** @type {const} */ ({ type: 'string' });
-  const options = { count: text, seed: text, out: text, avoid: text, help: /** @type {const} */ ({ type: 'boolean' }) };
-  const { values } = parseArgs({ args, options });
+  const { values } = parseArgs({
+    args,
+    options: {
+      count: { type: 'string' },
+      seed: { type: 'string' },
+      out: { type: 'string' },
+      avoid: { type: 'string' },
+      help: { type: 'boolean' },
+    },
+  });
   if (values.help) return console.log(usage);
   const count = wholeNumber('count', values.count, 1, 100_000);
   const seed = wholeNumber('seed', values.seed, 0, 2 ** 32 - 1);

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { prepare, root } from './prepare.mjs';
+import { memoryFaults } from './soak/verdict.mjs';
 
 prepare();
 const { run } = await import('glulam');
@@ -17,6 +18,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'glulam-soak-'));
 /** An evaluator that scores nothing but the process: it is handed the model, and is asked between steps. */
 const memory = definePlugin({
   name: 'soak',
+  contract: 1,
   register: (registry) =>
     registry.contribute(evaluators, {
       create: () => ({
@@ -33,6 +35,7 @@ const memory = definePlugin({
     }),
 });
 
+/** @type {import('./soak/verdict.mjs').MemoryRow[]} */
 const rows = [];
 const begun = performance.now();
 await run(
@@ -52,8 +55,8 @@ await run(
     folder: root,
     onEvent(event) {
       if (event.type !== 'evaluation.finished') return;
-      rows.push({ step: event.step, ...event.scores });
       const { tensors, bytes, anonymous } = event.scores;
+      rows.push({ step: event.step, tensors, bytes, anonymous });
       console.log(
         `step ${String(event.step).padStart(5)}  ${tensors} tensors  ${(bytes / 2 ** 20).toFixed(2)} MiB live  ${(anonymous / 2 ** 20).toFixed(1)} MiB anonymous`,
       );
@@ -63,20 +66,12 @@ await run(
 rmSync(folder, { recursive: true });
 console.log(`${steps} steps in ${((performance.now() - begun) / 1000).toFixed(0)} s`);
 
-// The first figure is from before training; caches and the heap fill during the first steps.
-const trained = rows.filter(({ step }) => step > 0);
-const leaked = trained.some(({ tensors, bytes }) => tensors !== trained[0].tensors || bytes !== trained[0].bytes);
-const half = trained.slice(Math.floor(trained.length / 2));
-const grown =
-  Math.max(...half.map((row) => row.anonymous)) -
-  Math.max(...trained.slice(0, -half.length).map((row) => row.anonymous));
-if (leaked) console.error('live tensors changed between steps');
-if (grown > 16 * 2 ** 20)
-  console.error(`anonymous memory grew by ${(grown / 2 ** 20).toFixed(1)} MiB in the second half`);
-process.exitCode = leaked || grown > 16 * 2 ** 20 ? 1 : 0;
+const faults = memoryFaults(rows);
+for (const fault of faults) console.error(fault);
+process.exitCode = faults.length > 0 ? 1 : 0;
 
 /** Memory of this process that no file backs (Linux); elsewhere what Node says of the resident set. */
 function anonymousBytes() {
   if (process.platform !== 'linux') return process.memoryUsage.rss();
-  return Number(/RssAnon:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
+  return Number(/RssAnon:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024;
 }

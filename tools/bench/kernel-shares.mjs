@@ -25,7 +25,7 @@ export function measureKernels(measureLimits, threads) {
   execFileSync(process.execPath, ['build.mjs', '--tests'], { cwd: engine, stdio: ['ignore', 'ignore', 'inherit'] });
   const program = path.join(engine, 'build/gemm_bench');
   const present = new Set(measureLimits(threads).units.map(({ unit }) => unit));
-  return Object.keys(unitOf).flatMap((isa) => {
+  return /** @type {(keyof typeof unitOf)[]} */ (Object.keys(unitOf)).flatMap((isa) => {
     if (!Object.values(unitOf[isa]).every(([unit]) => present.has(unit))) return [];
     const before = measureLimits(threads);
     const printed = execFileSync(program, [String(threads), isa], { encoding: 'utf8' });

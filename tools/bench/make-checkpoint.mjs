@@ -17,6 +17,7 @@ export const shapes = {
 }; // prettier-ignore
 
 /** Name and shape of each tensor. */
+/** @returns {Generator<[name: string, shape: number[]]>} */
 export function* tensorsOf(shape) {
   const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
   const keyValues = (hidden / shape.num_attention_heads) * shape.num_key_value_heads;
@@ -52,6 +53,7 @@ export async function makeCheckpoint(folder, shapeName, shardBytes = 500e6) {
   if (existsSync(folder)) return;
   const shape = shapes[shapeName];
   const pool = normals(1_000_003, [0, 0, 0, 0]).map((value) => value * 0.02);
+  /** @type {import('@glulam/tensors').SafetensorsInput[][]} */
   const shards = [[]];
   let filled = 0;
   let total = 0;
@@ -61,7 +63,7 @@ export async function makeCheckpoint(folder, shapeName, shardBytes = 500e6) {
       shards.push([]);
       filled = 0;
     }
-    shards.at(-1).push({ name, shape: dims, dtype: 'bfloat16', values: () => valuesOf(index, dims, pool) });
+    shards[shards.length - 1].push({ name, shape: dims, dtype: 'bfloat16', values: () => valuesOf(index, dims, pool) });
     filled += bytes;
     total += bytes;
   }
@@ -72,6 +74,7 @@ export async function makeCheckpoint(folder, shapeName, shardBytes = 500e6) {
   }; // prettier-ignore
   await writeFolderAtomic(folder, async (temporary) => {
     await writeFile(path.join(temporary, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+    /** @type {Record<string, string>} */
     const map = {};
     for (const [i, shard] of shards.entries()) {
       const count = String(shards.length).padStart(5, '0');

@@ -38,14 +38,17 @@ const [seq, steps, decode, prefill, threads] = [
 const seconds = (from) => (performance.now() - from) / 1000;
 const gigabytesOf = (name) => {
   const line = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'));
-  return (Number(line[1]) * 1024) / 1e9;
+  return (Number(line?.[1]) * 1024) / 1e9;
 };
 
 const begun = performance.now();
+const precision = /** @type {import('@glulam/tensors').Precision} */ (values.dtype);
 const engine =
   values.engine === 'native'
-    ? createNativeEngine({ precision: values.dtype, threads, isa: 'auto' })
-    : await (await import('@glulam/engine-tfjs')).openTfjsEngine({ backend: values.engine, precision: values.dtype });
+    ? createNativeEngine({ precision, threads, isa: 'auto' })
+    : await (
+        await import('@glulam/engine-tfjs')
+      ).openTfjsEngine({ backend: /** @type {any} */ (values.engine), precision });
 // What is mapped from here on is the base's.
 const mappedBefore = gigabytesOf('RssFile');
 const checkpoint = openCheckpoint(positionals[0], [mistralFamily]);
@@ -74,13 +77,14 @@ const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
 // measured in turn with the steps, so that whatever else the machine does slows both.
 const projection = engine.openWeight(checkpoint.files.source('model.layers.0.mlp.gate_proj.weight'));
 const [outputs, inputs] = projection.shape;
+/** @returns {{ rates: number[], run: () => { release(): void } }[]} */
 const ownProducts = () => {
   const operand = engine.cast(engine.random([seq, inputs], [0, 0, 0, 2]), engine.precision);
-  const plain = [engine.random([seq, inputs], [0, 0, 0, 3]), engine.random([inputs, outputs], [0, 0, 0, 4])];
+  const [left, right] = [engine.random([seq, inputs], [0, 0, 0, 3]), engine.random([inputs, outputs], [0, 0, 0, 4])];
   return [
     { rates: [], run: () => decoder.ops.frozenLinear(operand, projection, {}, engine.precision) },
     { rates: [], run: () => decoder.ops.frozenLinear(operand, projection, {}, 'float32') },
-    { rates: [], run: () => engine.matmul(...plain) },
+    { rates: [], run: () => engine.matmul(left, right) },
   ];
 };
 /** TensorFlow's own product of bfloat16 values, by the addon that the engine has loaded. */
@@ -97,7 +101,7 @@ const tensorflowProduct = () => {
     const [{ id }] = addon.executeOp('MatMul', attributes, operands, 1);
     return { release: () => addon.deleteTensor(id) };
   };
-  return { rates: [], run };
+  return { rates: /** @type {number[]} */ ([]), run };
 };
 const isTensorflow = values.engine.startsWith('node') && values.dtype === 'bfloat16';
 const products = values.products ? [...ownProducts(), ...(isTensorflow ? [tensorflowProduct()] : [])] : [];
@@ -155,7 +159,7 @@ if (decode > 0) {
   const prompt = randomIds(32);
   await generate(prompt, 2);
   const came = await generate(prompt, decode);
-  decodePerSecond = (came.length - 1) / ((came.at(-1) - came[0]) / 1000);
+  decodePerSecond = (came.length - 1) / ((came[came.length - 1] - came[0]) / 1000);
 }
 const prefillTimes = [];
 for (let round = 0; round < (prefill > 0 ? 3 : 0); round++) {

@@ -46,11 +46,13 @@ bfloat16 products, weights of bfloat16 are widened in registers and the limit is
 
 /** @param {import('./machine-limits.mjs').Limits[]} limits */
 function limitsTable(limits) {
+  /** @type {[string, string, number[]][]} */
   const rates = limits[0].units.map(({ unit, operands }, index) => [
     `${unit}, ${operands}`,
     'GFLOP/s',
     limits.map(({ units }) => units[index].gflops),
   ]);
+  /** @type {typeof rates} */
   const all = [...rates, ['reads', 'GB/s', limits.map(({ readGigabytesPerSecond }) => readGigabytesPerSecond)]];
   return markdownTable(
     ['limit', 'unit', 'median', 'least', 'most'],

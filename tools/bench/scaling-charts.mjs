@@ -32,7 +32,7 @@ export function scalingChart(name, points) {
     xAxis: panels.map((_, gridIndex) => ({
       type: 'category',
       gridIndex,
-      data: series[name].values.map(String),
+      data: shown.map((each) => String(each[name])),
       name: series[name].title,
       nameLocation: 'middle',
       nameGap: 32,

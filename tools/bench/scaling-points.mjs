@@ -31,11 +31,18 @@ export function scalingPoints() {
   return [...new Map(all.map((point) => [JSON.stringify(point), point])).values()];
 } // prettier-ignore
 
-/** The points of one series. @param {string} name @param {(Point & object)[]} measured */
-export const pointsOf = (name, measured) =>
-  series[name].values.map((value) =>
-    measured.find((point) => Object.entries({ ...middle, [name]: value }).every(([key, each]) => point[key] === each)),
+/** A few of them, for a check of the benchmark itself. */
+export const fewPoints = () =>
+  scalingPoints().filter(
+    ({ layers, tokens, batch, rank }) => layers === 12 && tokens <= 256 && batch === 1 && rank <= 8,
   );
+
+/** The points of one series that were measured. @param {string} name @param {(Point & object)[]} measured */
+export const pointsOf = (name, measured) =>
+  series[name].values.flatMap((value) => {
+    const wanted = Object.entries({ ...middle, [name]: value });
+    return measured.filter((point) => wanted.every(([key, each]) => point[key] === each)).slice(0, 1);
+  });
 
 /**
  * Intervals of `layers` virtual layers over `physical` ones: whole copies, or the map of the seed for 1.5 times as many.

@@ -21,6 +21,7 @@ function layersOf({ kind, options }) {
   const strategy = compose(preset())
     .all(strategies)
     .find((each) => each.kind === kind);
+  if (strategy === undefined) throw new Error(`there is no expansion ${kind}`);
   return strategy.expand(physicalLayers, strategy.schema.parse(options));
 }
 

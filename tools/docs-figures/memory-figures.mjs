@@ -37,6 +37,7 @@ export async function planRecipes() {
 const takenBy = ({ bytes }) => bytes.peak - bytes.process;
 const billions = (count) => `${(count / 1e9).toFixed(count >= 1e10 ? 1 : 2)} B`;
 
+/** @type {[string, (plan: any) => string | number][]} */
 const quantities = [
   ['products in', ({ engine }) => engine.precision],
   ['virtual layers', ({ layers }) => layers.length],

@@ -24,18 +24,30 @@ export async function bringInputs(
   }
 }
 
-/** The folder of an adapter that a source knows; undefined: none does. */
-export async function bringAdapter(
+/** A base or an adapter from elsewhere. */
+export interface BroughtModel {
+  readonly folder: string;
+  /** Its name with the commit. */
+  readonly pinned: string;
+  readonly isBase: boolean;
+}
+
+/** The base or adapter that a name stands for; undefined: no source knows such names. */
+export async function bringModel(
   name: string,
   composition: Composition,
   signal: AbortSignal,
-): Promise<string | undefined> {
-  const contribution = composition.all(sources).find((each) => each.claims(name, 'adapter'));
+  { weights = true }: InputOptions = {},
+): Promise<BroughtModel | undefined> {
+  const base = weights ? 'base' : 'base without weights';
+  const contribution = composition.all(sources).find((each) => each.claims(name, base));
   if (contribution === undefined) return undefined;
   const { context, clear } = sourceContext(signal);
   try {
     const source: Source = contribution.open(context);
-    return await source.fetch(await source.pin(name, 'adapter'), 'adapter');
+    const pinned = await source.pin(name, base);
+    const isBase = (await source.roleOf?.(pinned)) === 'base';
+    return { folder: await source.fetch(pinned, isBase ? base : 'adapter'), pinned, isBase };
   } finally {
     clear();
   }

@@ -5,6 +5,7 @@ export type TensorsErrorCode =
   | 'BAD_ARGUMENT'
   | 'DISPOSED'
   | 'SCOPE_ASYNC'
+  | 'COPIES_DIFFER'
   | 'NOT_DIFFERENTIABLE'
   | 'ENGINE_FAILED'
   | 'ENGINE_UNAVAILABLE'
@@ -12,6 +13,8 @@ export type TensorsErrorCode =
   | 'SAFETENSORS_INVALID'
   | 'SAFETENSORS_MISSING_TENSOR'
   | 'WRITE_FAILED';
+
+const brand = Symbol.for('glulam.TensorsError');
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class TensorsError extends Error {
@@ -21,5 +24,14 @@ export class TensorsError extends Error {
   constructor(code: TensorsErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
+  }
+
+  get [brand](): true {
+    return true;
+  }
+
+  /** Errors of another copy of this package count too. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && brand in value;
   }
 }

@@ -1,6 +1,32 @@
 import type { DType } from './dtype.js';
 import { TensorsError } from './errors.js';
 
+/** Raise it when copies of this file from before and after a change cannot work on the same tensors and scopes. */
+const protocol = 1;
+const brand = Symbol.for('glulam.Tensor');
+const stateKey = Symbol.for('glulam.tensors.state');
+
+interface ProcessState {
+  readonly protocol: number;
+  /** Of each open scope, the holds that it gives up at its end. */
+  readonly openScopes: Tensor[][];
+}
+
+/**
+ * Of the process, not of this file: where a plugin brings a copy of this package of its own, its tensors land in the scopes
+ * of the others. Without that all of them would leak.
+ */
+const { openScopes } = joinProcess(globalThis as { [stateKey]?: ProcessState });
+
+function joinProcess(process: { [stateKey]?: ProcessState }): ProcessState {
+  const state = (process[stateKey] ??= { protocol, openScopes: [] });
+  if (state.protocol === protocol) return state;
+  throw new TensorsError(
+    'COPIES_DIFFER',
+    `two copies of @glulam/tensors are loaded that cannot share tensors: got one of protocol ${state.protocol} and one of protocol ${protocol}, expected the same; npm ls @glulam/tensors shows which package brings its own: update it`,
+  );
+}
+
 /**
  * A handle on an array that an engine stores, row-major. Its values exist on the engine's side only; `engine.read` brings
  * them here. A tensor is counted: whoever keeps it beyond the scope it was made in retains it, and the engine frees the
@@ -21,6 +47,15 @@ export class Tensor {
     this.storage = storage;
     this.#free = free;
     openScopes.at(-1)?.push(this);
+  }
+
+  get [brand](): true {
+    return true;
+  }
+
+  /** Tensors of another copy of this package count too. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && brand in value;
   }
 
   /** Number of elements. */
@@ -62,9 +97,6 @@ export function sizeOf(shape: readonly number[]): number {
   for (const length of shape) size *= length;
   return size;
 }
-
-/** Of each open scope, the holds that it gives up at its end. */
-const openScopes: Tensor[][] = [];
 
 /**
  * Run `body` and release every tensor it made, but those found in its result (a tensor, or arrays and plain records of

@@ -83,15 +83,15 @@ export async function openInputs(
     if (contribution === undefined || (role === 'data' && !data)) continue;
     const source = opened.get(contribution.kind) ?? contribution.open(context);
     opened.set(contribution.kind, source);
-    elsewhere.set(key, { source, pinned: await source.pin(name, role), role });
+    const wanted = role === 'base' && !weights ? 'base without weights' : role;
+    elsewhere.set(key, { source, pinned: await source.pin(name, wanted), role: wanted });
   }
   const pinned = mapInputs(config, composition, (name, role) => elsewhere.get(keyOf(name, role))?.pinned ?? name);
   return {
     pinned,
     async fetch() {
       const here = new Map<string, string>();
-      for (const [key, { source, pinned: name, role }] of elsewhere)
-        here.set(key, await source.fetch(name, role === 'base' && !weights ? 'base without weights' : role));
+      for (const [key, { source, pinned: name, role }] of elsewhere) here.set(key, await source.fetch(name, role));
       return mapInputs(config, composition, (name, role) => here.get(keyOf(name, role)) ?? name);
     },
   };

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs'; // prettier-ignore
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { lockFolder, removeLeftovers, writeFileAtomic, type FolderLock } from '@glulam/tensors';
@@ -109,7 +109,8 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
   await removeLeftovers(folder);
   if (!existsSync(configFile)) await writeFileAtomic(configFile, `${JSON.stringify(config, null, 2)}\n`);
   const file = path.join(folder, 'events.jsonl');
-  const recorded = readEvents(file);
+  removePartialLine(file);
+  const recorded = readRunEvents(folder);
   const log = openSync(file, 'a');
   let failure: Error | undefined;
   const bestFile = path.join(folder, 'best.json');
@@ -133,7 +134,7 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
         ftruncateSync(log, before);
       }
     },
-    told: () => readEvents(file),
+    told: () => readRunEvents(folder),
     check() {
       if (failure === undefined) return;
       throw new TrainerError(
@@ -170,9 +171,6 @@ function readBest(file: string): BestCheckpoint {
   }
 }
 
-/** All events that a run has told, over all its sittings; none where there is no run yet. */
-export const readRunEvents = (folder: string): readonly RunEvent[] => readEvents(path.join(folder, 'events.jsonl'));
-
 /** JSON writes a score that is not finite as null. */
 function eventOf(line: string): RunEvent {
   const event = JSON.parse(line) as RunEvent;
@@ -183,17 +181,15 @@ function eventOf(line: string): RunEvent {
   };
 }
 
-/** The events of a run; a last line that a kill cut short is taken off the file. */
-function readEvents(file: string): RunEvent[] {
+/**
+ * All events that a run has told, in all its sessions; none where there is no run yet. Writes nothing: the run may be
+ * under way in another process, which is just writing the last line.
+ */
+export function readRunEvents(folder: string): readonly RunEvent[] {
+  const file = path.join(folder, 'events.jsonl');
   if (!existsSync(file)) return [];
-  const text = readFileSync(file, 'utf8');
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  if (whole.length < text.length) {
-    const handle = openSync(file, 'r+');
-    ftruncateSync(handle, Buffer.byteLength(whole));
-    closeSync(handle);
-  }
-  return whole
+  return wholeLines(readFileSync(file))
+    .toString()
     .split('\n')
     .filter((line) => line !== '')
     .map((line, index) => {
@@ -208,3 +204,13 @@ function readEvents(file: string): RunEvent[] {
       }
     });
 }
+
+/** Take a last line that a kill cut short off the file, so that the next event begins a line. The run alone does this. */
+function removePartialLine(file: string): void {
+  if (!existsSync(file)) return;
+  const bytes = readFileSync(file);
+  const whole = wholeLines(bytes);
+  if (whole.length < bytes.length) truncateSync(file, whole.length);
+}
+
+const wholeLines = (bytes: Buffer): Buffer => bytes.subarray(0, bytes.lastIndexOf(0x0a) + 1);

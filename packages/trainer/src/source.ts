@@ -21,6 +21,8 @@ export interface SourceContext {
 export interface Source {
   /** The name that says the same for ever: a branch becomes its commit. */
   pin(name: string, role: InputRole): Promise<string>;
+  /** Whether a name that stands alone, as of a command's word, is of a base or of an adapter; without this it is an adapter. */
+  roleOf?(pinned: string): Promise<'base' | 'adapter'>;
   /** The folder of a base or adapter, or the file, on this machine; `pinned` is what `pin` gave. */
   fetch(pinned: string, role: InputRole): Promise<string>;
 }

@@ -14,8 +14,12 @@ export class HubError extends Error {
   override readonly name = 'HubError';
   readonly code: HubErrorCode;
 
-  constructor(code: HubErrorCode, message: string, options?: ErrorOptions) {
+  /** The Hub knows the repository, and says that it has no such revision or file: what a cache has is no answer. */
+  readonly isFinal: boolean;
+
+  constructor(code: HubErrorCode, message: string, options?: ErrorOptions & { readonly isFinal?: boolean }) {
     super(message, options);
     this.code = code;
+    this.isFinal = options?.isFinal ?? false;
   }
 }

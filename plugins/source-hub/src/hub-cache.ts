@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rename, statfs, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
@@ -29,6 +29,14 @@ export interface HubCache {
   writeTree(commit: string, files: readonly HubFile[]): void;
   snapshot(commit: string): string;
   has(commit: string, file: string): boolean;
+  /** Whether a file is a link whose blob is gone. */
+  isBroken(commit: string, file: string): boolean;
+  /** Files at the root of a commit that are such links. */
+  brokenLinks(commit: string): readonly string[];
+  /** Whether Python noted that the repository has no such file at this commit (`.no_exist`). */
+  isAbsent(commit: string, file: string): boolean;
+  /** The commits of which files are here. */
+  commits(): readonly string[];
   /** Give a blob its name in a commit. */
   link(commit: string, file: HubFile): Promise<void>;
 }
@@ -40,18 +48,24 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
   const place = (commit: string, file: string): string => path.join(snapshot(commit), ...safeParts(file));
   const refFile = (revision: string): string => path.join(folder, 'refs', ...safeParts(revision));
   const treeFile = (commit: string): string => path.join(folder, 'trees', `${commit}.json`);
+  const isBroken = (commit: string, file: string): boolean => {
+    const at = place(commit, file);
+    return !existsSync(at) && namesIn(path.dirname(at)).includes(path.basename(at));
+  };
+  const readRef = (revision: string): string | undefined => {
+    const file = refFile(revision);
+    if (!existsSync(file) || !lstatSync(file).isFile()) return undefined;
+    const commit = readFileSync(file, 'utf8').trim();
+    return isCommit(commit) ? commit : undefined;
+  };
   return {
     blobs,
     snapshot,
-    readRef(revision) {
-      const file = refFile(revision);
-      if (!existsSync(file) || !lstatSync(file).isFile()) return undefined;
-      const commit = readFileSync(file, 'utf8').trim();
-      return isCommit(commit) ? commit : undefined;
-    },
+    readRef,
     writeRef(revision, commit) {
+      if (readRef(revision) === commit) return;
       // Python reads every file in this folder as a ref: no temporary name beside it.
-      writing(cache, () => {
+      ifWritable(() => {
         mkdirSync(path.dirname(refFile(revision)), { recursive: true });
         writeFileSync(refFile(revision), commit);
       });
@@ -61,12 +75,16 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
     },
     writeTree(commit, files) {
       const file = treeFile(commit);
-      writing(cache, () => {
+      ifWritable(() => {
         mkdirSync(path.dirname(file), { recursive: true });
         writeFileSync(file, printTree(files));
       });
     },
     has: (commit, file) => existsSync(place(commit, file)),
+    isBroken,
+    brokenLinks: (commit) => namesIn(snapshot(commit)).filter((file) => isBroken(commit, file)),
+    isAbsent: (commit, file) => existsSync(path.join(folder, '.no_exist', commit, ...safeParts(file))),
+    commits: () => namesIn(path.join(folder, 'snapshots')).filter(isCommit),
     async link(commit, file) {
       const at = place(commit, file.path);
       const blob = path.join(blobs, blobName(file));
@@ -99,6 +117,17 @@ export function unwritable(cache: string, cause: unknown): HubError {
     { cause },
   );
 }
+
+/** Refs and listings only save questions: a cache that is mounted read-only serves what it has without them. */
+function ifWritable(write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (typeof (error as NodeJS.ErrnoException).code !== 'string') throw error;
+  }
+}
+
+const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder).sort() : []);
 
 function writing(cache: string, write: () => void): void {
   try {

@@ -7,6 +7,10 @@ export interface HubFetchOptions {
   readonly signal: AbortSignal;
   /** Milliseconds before the second try; each further one waits twice as long. */
   readonly firstDelay?: number | undefined;
+  /** How often a question is asked; default 6. */
+  readonly tries?: number;
+  /** Milliseconds for the beginning of an answer; default a minute, five for what is sent. */
+  readonly patience?: number;
 }
 
 /** fetch as the Hub wants it. A response that is no success is an error. */
@@ -16,7 +20,6 @@ export interface HubFetch {
   wait(attempt: number, reason: HubError, retryAfter?: number): Promise<void>;
 }
 
-const tries = 6;
 const longestDelay = 30_000;
 /** Servers may ask for more patience than that, but not for ever. */
 const longestRetryAfter = 300_000;
@@ -30,7 +33,10 @@ export const silence = 60_000;
  *
  * @throws HubError OFFLINE, UNREACHABLE, ACCESS_DENIED, NOT_FOUND, REQUEST_REFUSED
  */
-export function createHubFetch(settings: HubSettings, { signal, firstDelay = 1000 }: HubFetchOptions): HubFetch {
+export function createHubFetch(
+  settings: HubSettings,
+  { signal, firstDelay = 1000, tries = 6, patience }: HubFetchOptions,
+): HubFetch {
   const { endpoint, token, offline } = settings;
   const { origin } = new URL(endpoint);
 
@@ -72,7 +78,7 @@ export function createHubFetch(settings: HubSettings, { signal, firstDelay = 100
       signal.throwIfAborted();
       let response: Response;
       try {
-        response = await send(url, init, method === 'GET' ? silence : 5 * silence);
+        response = await send(url, init, patience ?? (method === 'GET' ? silence : 5 * silence));
       } catch (cause) {
         signal.throwIfAborted();
         const mended = isCommitting ? 'the commit may have been made or not: look at the repository before trying again' : 'check the connection and try again: what was downloaded is kept'; // prettier-ignore

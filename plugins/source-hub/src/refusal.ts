@@ -24,8 +24,8 @@ export async function refusal(response: Response, url: URL, settings: HubSetting
   if (code === 'GatedRepo')
     return new HubError('ACCESS_DENIED', `${repository} is gated: ask for access on ${page}, then ${logIn} (${answer})`); // prettier-ignore
   if (code === 'RevisionNotFound')
-    return new HubError('NOT_FOUND', `${repository} has no such revision (${what}); its branches and tags are on ${page}`); // prettier-ignore
-  if (code === 'EntryNotFound') return new HubError('NOT_FOUND', `${repository} has no such file (${what})`);
+    return new HubError('NOT_FOUND', `${repository} has no such revision (${what}); its branches and tags are on ${page}`, { isFinal: true }); // prettier-ignore
+  if (code === 'EntryNotFound') return new HubError('NOT_FOUND', `${repository} has no such file (${what})`, { isFinal: true }); // prettier-ignore
   if (status === 401 && token !== undefined && /invalid (credentials|user token)|expired/i.test(said))
     return new HubError('ACCESS_DENIED', `the token in use (HF_TOKEN, or the file that "hf auth login" wrote) is not valid, or no longer: make another at ${endpoint}/settings/tokens (${answer})`); // prettier-ignore
   // Of a repository that one may not see the Hub says 401 to strangers, as of one that is not there.

@@ -3,10 +3,11 @@ import { HubError } from './errors.js';
 import type { HubFile } from './hub-cache.js';
 
 const described =
-  /^(config\.json|generation_config\.json|tokenizer\.(json|model)|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json)|README\.md|(LICENSE|NOTICE|USE_POLICY)[^/]*)$/;
+  /^(config\.json|generation_config\.json|tokenizer\.(json|model)|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json))$/;
+const documents = /^(README\.md|(LICENSE|NOTICE|USE_POLICY)[^/]*)$/;
 const ofAdapter = /^(adapter_config\.json|adapter_model\.safetensors|glulam\.json|README\.md)$/;
 export const indexName = 'model.safetensors.index.json';
-const single = 'model.safetensors';
+export const single = 'model.safetensors';
 
 /**
  * The files of a repository that Glulam reads: of a base its config, tokenizer, card and licence, and one of the forms in
@@ -24,8 +25,13 @@ export function wantedFiles(
   const missing = shards.filter((name) => !names.has(name));
   if (missing.length > 0)
     throw new HubError('NOT_FOUND', `${indexName} of ${repository} names ${missing.join(', ')}, which the repository does not have; choose another revision of it`); // prettier-ignore
-  return tree.filter(({ path }) => described.test(path) || (role === 'base' && weights.has(path)));
+  return tree.filter(
+    ({ path }) => described.test(path) || documents.test(path) || (role === 'base' && weights.has(path)),
+  );
 }
+
+/** Whether a file says how a base is to be computed or its text read: one that is missing changes results. */
+export const describesModel = (path: string): boolean => described.test(path);
 
 /** Whether the weights are in shards, so that the index has to be read first. */
 export const isSharded = (tree: readonly HubFile[]): boolean =>

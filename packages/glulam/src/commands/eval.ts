@@ -12,8 +12,8 @@ export const evalCommand: Command = {
   help: `glulam eval RUN|CONFIG|BASE [options]
 
 RUN is a run folder, whose adapter is scored, or one of its checkpoints (RUN/checkpoints/step-...). CONFIG is a config
-file: the model is scored as it is before training. BASE is a checkpoint, scored by what the options choose, such as
---evaluate.evaluators. Prints one JSON line an evaluator.
+file: the model is scored as it is before training. BASE is a checkpoint's folder or its name on the
+Hub, scored by what the options choose, such as --evaluate.evaluators. Prints one JSON line an evaluator.
 
   --limit N           only so many questions, or held-out examples, of each evaluator
   --samples FOLDER    keep every sample's prompt, output and scores as FOLDER/EVALUATOR.jsonl; what was interrupted

@@ -12,8 +12,9 @@ export const exportCommand: Command = {
   help: `glulam export RUN|ADAPTER|CHECKPOINT|CONFIG --gguf FILE [options]
 
 Writes one file that llama.cpp and its kin read: the merged model, its tokenizer and chat template. RUN, ADAPTER and CONFIG
-are as for glulam merge; CHECKPOINT is a folder of Hugging Face's, such as one that glulam merge wrote. Takes a few hundred
-megabytes of memory, whatever the model's size. FILE must not exist, and is there when it is whole.
+are as for glulam merge; CHECKPOINT is a folder of Hugging Face's, such as one that glulam merge wrote, or a
+name on the Hub. Takes a few hundred megabytes of memory, whatever the model's size. FILE must not exist, and is there when it
+is whole.
 
   --gguf FILE       where to write
   --type TYPE       f32, f16, bf16 or q8_0: of the matrices; norms and biases are float32 (default f16)

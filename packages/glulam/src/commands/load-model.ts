@@ -1,11 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { isAdapterFolder } from '@glulam/model';
+import { baseOfAdapter, isAdapterFolder } from '@glulam/model';
+import { compose } from '@glulam/plugin';
 import type { InputOptions } from '@glulam/trainer';
 import { overridesFrom, type Arguments } from '../arguments.js';
-import { bringInputs, type BroughtConfig } from '../bring-inputs.js';
-import { loadConfig } from '../load-config.js';
-import { loadRunOrConfig } from './command.js';
+import { bringInputs, bringModel, type BroughtConfig, type BroughtModel } from '../bring-inputs.js';
+import type { GlulamConfig } from '../define-config.js';
+import { GlulamError } from '../errors.js';
+import { loadConfig, type LoadedConfig } from '../load-config.js';
+import { preset } from '../preset.js';
 
 /** What a command's word names, its config's files on this machine. */
 export interface NamedModel {
@@ -16,18 +19,83 @@ export interface NamedModel {
   readonly isBase: boolean;
 }
 
-/** A run, one of its checkpoints, an adapter folder, a config file or a base checkpoint. */
+interface FoundModel {
+  readonly loaded: LoadedConfig;
+  readonly adapterFolder?: string;
+  readonly isBase?: boolean;
+  /** Of a base of the Hub, whose folder is one of the cache: the name that may be written down. */
+  readonly baseName?: string;
+}
+
+/**
+ * A run folder stands for its config and its adapter, one of its checkpoints for the config and the checkpoint's adapter,
+ * an adapter folder, here or on the Hub, for its base and itself, a checkpoint, here or on the Hub, for itself. What the
+ * config names is on this machine afterwards.
+ */
 export async function loadModel(
   name: string,
   options: Arguments['options'],
   signal: AbortSignal,
-  wanted: InputOptions,
+  wanted: InputOptions = {},
 ): Promise<NamedModel> {
   const overrides = overridesFrom(options);
-  if (!isCheckpointFolder(name)) return { ...(await loadRunOrConfig(name, overrides, signal, wanted)), isBase: false };
-  // Nothing is trained from here: the data that the config wants is not looked at.
-  const loaded = await loadConfig({ base: name, data: { train: 'none' } }, overrides);
-  return { loaded: await bringInputs(loaded, signal, wanted), adapterFolder: undefined, isBase: true };
+  const { loaded, adapterFolder, isBase = false, baseName } = await findModel(name, overrides, signal, wanted);
+  const brought = await bringInputs(loaded, signal, wanted);
+  return {
+    loaded: baseName === undefined ? brought : { ...brought, baseName },
+    adapterFolder,
+    isBase,
+  };
+}
+
+async function findModel(
+  name: string,
+  overrides: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+  wanted: InputOptions,
+): Promise<FoundModel> {
+  // Nothing is trained from a base or an adapter alone: the data that a config wants is not looked at.
+  const alone = (base: string): Promise<LoadedConfig> => {
+    const fields: GlulamConfig = { base, data: { train: 'none' } };
+    return loadConfig(fields, overrides);
+  };
+  if (isCheckpointFolder(name)) return { loaded: await alone(name), isBase: true };
+  const adapter = path.join(name, 'adapter');
+  const run = existsSync(path.join(name, 'state.json')) ? path.join(name, '../..') : name;
+  const config = path.join(run, 'config.json');
+  if (existsSync(config) && isAdapterFolder(adapter))
+    return { loaded: await loadConfig(config, overrides), adapterFolder: adapter };
+  const here = [name, adapter].find(isAdapterFolder);
+  const brought = here === undefined ? await fromElsewhere(name, signal, wanted) : undefined;
+  if (brought?.isBase === true) return { loaded: await alone(brought.folder), isBase: true, baseName: brought.pinned };
+  const adapterFolder = here ?? brought?.folder;
+  if (adapterFolder !== undefined) {
+    const base = overrides['base'] ?? baseOfAdapter(adapterFolder);
+    if (typeof base !== 'string')
+      throw new GlulamError('USAGE', `${adapterFolder} does not name its base checkpoint; name it: --base FOLDER`);
+    return { loaded: await alone(base), adapterFolder };
+  }
+  if (existsSync(config) && existsSync(path.join(run, 'events.jsonl'))) {
+    throw new GlulamError(
+      'RUN_NOT_FOUND',
+      `${name} is a run that has not ended, so it has no adapter yet; go on with it: glulam train ${name} --resume, or name one of its checkpoints: ${path.join(name, 'checkpoints/step-...')}`,
+    );
+  }
+  if (existsSync(name) && path.extname(name) !== '') return { loaded: await loadConfig(name, overrides) };
+  throw new GlulamError(
+    'RUN_NOT_FOUND',
+    `${name} is neither a run folder (with config.json and adapter/), nor an adapter folder, nor a checkpoint, nor a config file; train one: glulam train CONFIG. A base or an adapter of the Hub is named owner/name or hf://owner/name`,
+  );
+}
+
+/** A model of the Hub. What has the folder that it would lie in is a name of this machine, mistyped: nobody is asked. */
+async function fromElsewhere(
+  name: string,
+  signal: AbortSignal,
+  wanted: InputOptions,
+): Promise<BroughtModel | undefined> {
+  if (existsSync(name) || (!name.startsWith('hf://') && existsSync(path.dirname(name)))) return undefined;
+  return bringModel(name, compose(preset()), signal, wanted);
 }
 
 /** Whether a folder is a checkpoint of Hugging Face's, and neither a run nor an adapter. */

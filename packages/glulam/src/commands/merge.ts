@@ -14,8 +14,8 @@ export const mergeCommand: Command = {
 Writes a checkpoint that transformers, vLLM and the like read as any other: as many layers as there are virtual ones, each
 with weights of its own, adapters, gates and residual scales folded in; config.json, tokenizer, chat template and a model
 card beside them. RUN is a run folder or one of its checkpoints, ADAPTER an adapter folder, CHECKPOINT a folder of Hugging
-Face's, CONFIG a config file, whose layers are merged untrained. Takes a few hundred megabytes of memory, whatever the
-model's size.
+Face's or a name on the Hub, CONFIG a config file, whose layers are merged untrained. Takes a few hundred megabytes of
+memory, whatever the model's size.
 
 FOLDER must not exist. It is filled as .NAME.merging beside its place, and renamed when all is there: a merge that was
 stopped or killed goes on from its finished files when the same command is given again.

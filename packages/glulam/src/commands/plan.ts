@@ -1,34 +1,33 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { overridesFrom } from '../arguments.js';
 import { describePlan } from '../plan/describe-plan.js';
 import { planLoaded } from '../plan/plan.js';
-import { configHelp, loadRunOrConfig, onePositional, type Command } from './command.js';
+import { configHelp, onePositional, type Command } from './command.js';
+import { isCheckpointFolder, loadModel } from './load-model.js';
 
 export const planCommand: Command = {
   name: 'plan',
   summary: 'show what a run will be and take, before anything is loaded',
-  help: `glulam plan CONFIG|RUN|ADAPTER [options]
+  help: `glulam plan CONFIG|RUN|ADAPTER|BASE [options]
 
 Draws the virtual layers over the physical ones and says how many parameters are stored, effective and trained, what a
 training step takes of memory, part by part, and whether this machine has it. No weights are read: the base's
 config.json alone will do. Where the base's tokenizer and the data files are there, the largest batch is the data's own
 (tokenized as for training, once), else the largest that the config allows.
 
+BASE is a checkpoint's folder or its name on the Hub.
+
 Exits with 0 whether the run fits or not; glulam train refuses one that does not.
 
 ${configHelp}`,
   async run(args, signal) {
-    const name = onePositional(args, 'plan', 'CONFIG, RUN or ADAPTER');
+    const name = onePositional(args, 'plan', 'CONFIG, RUN, ADAPTER or BASE');
     // A run that has not ended is planned as its config says.
     const config = path.join(name, 'config.json');
-    const unfinished = existsSync(config) && !existsSync(path.join(name, 'adapter'));
-    const { loaded, adapterFolder } = await loadRunOrConfig(
-      unfinished ? config : name,
-      overridesFrom(args.options),
-      signal,
-      { weights: false },
-    );
+    const unfinished = existsSync(config) && !existsSync(path.join(name, 'adapter')) && !isCheckpointFolder(name);
+    const { loaded, adapterFolder } = await loadModel(unfinished ? config : name, args.options, signal, {
+      weights: false,
+    });
     const plan = await planLoaded(loaded, { signal, adapterFolder });
     for (const warning of [...loaded.composition.warnings, ...plan.warnings]) process.stderr.write(`${warning}\n`);
     process.stdout.write(`${describePlan(plan, process.stdout.columns)}\n`);
