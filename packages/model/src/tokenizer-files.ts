@@ -1,31 +1,27 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import {
+  addedTokensDecoder,
+  addedTokensFile,
+  readMoreTokens,
+  specialTokenFields,
+  specialTokensMap,
+  type MoreTokens,
+} from './added-token-files.js';
 import { ModelError } from './errors.js';
+import { readAddedTokens } from './tokenizers/added-vocabulary.js';
 
-const SPECIAL_TOKEN_NAMES = [
-  'bos_token',
-  'eos_token',
-  'unk_token',
-  'pad_token',
-  'sep_token',
-  'cls_token',
-  'mask_token',
-] as const;
-type SpecialTokenName = (typeof SPECIAL_TOKEN_NAMES)[number];
-
-// A token is written as its text or as an AddedToken record.
-const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
-const specialTokens = z.looseObject(
-  Object.fromEntries(SPECIAL_TOKEN_NAMES.map((name) => [name, tokenText.nullish()])) as Record<
-    SpecialTokenName,
-    z.ZodOptional<z.ZodNullable<typeof tokenText>>
-  >,
-);
-const tokenizerConfig = specialTokens.extend({
-  additional_special_tokens: z.array(tokenText).nullish(),
+const tokenizerConfig = specialTokenFields.extend({
+  added_tokens_decoder: addedTokensDecoder.nullish(),
+  split_special_tokens: z.boolean().nullish(),
+  clean_up_tokenization_spaces: z.boolean().nullish(),
+  tokenizer_class: z.string().nullish(),
   chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
 });
+const tokenizerFile = z.looseObject({ padding: z.looseObject({ pad_token: z.string() }).nullish() });
+// Whether config.json is right is for those to say who open the model.
+const modelConfig = z.looseObject({ model_type: z.unknown().optional(), tokenizer_class: z.unknown().optional() });
 const tokenId = z.number().int().nonnegative();
 const generationConfig = z.looseObject({ eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish() });
 
@@ -33,46 +29,64 @@ const generationConfig = z.looseObject({ eos_token_id: z.union([tokenId, z.array
 export interface TokenizerFiles {
   /** tokenizer.json, as parsed. */
   readonly tokenizer: object;
-  /** tokenizer_config.json, as parsed, or an empty record. */
-  readonly config: object;
-  /** Texts by name; names that no file gives are absent. */
-  readonly specialTokens: Readonly<Partial<Record<SpecialTokenName, string>>>;
-  readonly additionalSpecialTokens: readonly string[];
+  /** What other files add to tokenizer.json's tokens, and the tokens with a name. */
+  readonly tokens: MoreTokens;
+  readonly splitSpecialTokens: boolean;
+  readonly cleansUpSpaces: boolean;
+  /** The class that transformers would open, where a file names one, and config.json's model_type. */
+  readonly tokenizerClass: string | undefined;
+  readonly modelType: string | undefined;
   readonly chatTemplate: string | undefined;
   /** generation_config.json's end tokens. */
   readonly generationEosIds: readonly number[];
 }
 
 /**
- * Reads tokenizer.json and, where they are, tokenizer_config.json, special_tokens_map.json, chat_template.jinja and
- * generation_config.json. tokenizer_config.json's special tokens go before the map's, the template's own file before
- * the one in tokenizer_config.json.
+ * Reads tokenizer.json and, where they are, tokenizer_config.json, added_tokens.json, special_tokens_map.json,
+ * chat_template.jinja, generation_config.json and config.json. The template's own file takes precedence over the one in
+ * tokenizer_config.json.
  *
  * @throws ModelError TOKENIZER_INVALID naming the file
  */
 export function readTokenizerFiles(folder: string): TokenizerFiles {
-  const tokenizer = readJson(folder, 'tokenizer.json', z.looseObject({}));
+  const tokenizer = readJson(folder, 'tokenizer.json', tokenizerFile);
   if (tokenizer === undefined) throw missing(folder);
-  const config = readJson(folder, 'tokenizer_config.json', tokenizerConfig);
-  const map = readJson(folder, 'special_tokens_map.json', specialTokens);
+  const config = readJson(folder, 'tokenizer_config.json', tokenizerConfig) ?? {};
+  const decoder = config.added_tokens_decoder ?? undefined;
+  const tokens = readMoreTokens({
+    config,
+    decoder,
+    map: decoder === undefined ? readJson(folder, 'special_tokens_map.json', specialTokensMap) : undefined,
+    added: decoder === undefined ? readJson(folder, 'added_tokens.json', addedTokensFile) : undefined,
+    padToken: tokenizer.padding?.pad_token,
+    listed: aboutFile(folder, () => readAddedTokens(tokenizer)),
+  });
+  const model = readJson(folder, 'config.json', modelConfig);
   const eos = readJson(folder, 'generation_config.json', generationConfig)?.eos_token_id ?? [];
 
-  const named: Partial<Record<SpecialTokenName, string>> = {};
-  for (const name of SPECIAL_TOKEN_NAMES) {
-    const text = config?.[name] ?? map?.[name];
-    if (text !== undefined && text !== null) named[name] = text;
-  }
   // Older checkpoints keep several templates by name; 'default' is the one for plain conversations.
-  const template = config?.chat_template ?? undefined;
+  const template = config.chat_template ?? undefined;
   const inConfig = typeof template === 'string' ? template : template?.find(({ name }) => name === 'default')?.template;
   return {
     tokenizer,
-    config: config ?? {},
-    specialTokens: named,
-    additionalSpecialTokens: config?.additional_special_tokens ?? [],
+    tokens,
+    splitSpecialTokens: config.split_special_tokens ?? false,
+    cleansUpSpaces: config.clean_up_tokenization_spaces ?? false,
+    tokenizerClass: config.tokenizer_class ?? (typeof model?.tokenizer_class === 'string' ? model.tokenizer_class : undefined), // prettier-ignore
+    modelType: typeof model?.model_type === 'string' ? model.model_type : undefined,
     chatTemplate: readText(folder, 'chat_template.jinja') ?? inConfig,
     generationEosIds: typeof eos === 'number' ? [eos] : eos,
   };
+}
+
+/** Runs what reads tokenizer.json; its errors then name the file. */
+export function aboutFile<T>(folder: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    throw new ModelError(error.code, `${join(folder, 'tokenizer.json')} cannot be used: ${error.message}`, { cause: error }); // prettier-ignore
+  }
 }
 
 function missing(folder: string): ModelError {

@@ -1,4 +1,5 @@
-import { unsupported } from './component.js';
+import { z } from 'zod';
+import { invalid, unsupported } from './component.js';
 import type { Normalizer } from './normalizers.js';
 import type { TokenModel } from './token-model.js';
 import { createTrie } from './trie.js';
@@ -23,8 +24,39 @@ export interface AddedVocabulary {
   idOf(content: string): number | undefined;
   tokens(): ReadonlyMap<number, AddedToken>;
   isSpecial(content: string): boolean;
+  /** Whether a token is looked for in normalized text; one that was added again with other flags may be by its first. */
+  isNormalized(content: string): boolean;
   /** To be called after tokens were added. */
   finder(normalizer: Normalizer | undefined, splitsSpecial: boolean): AddedTokenFinder;
+}
+
+const listedSchema = z.looseObject({
+  added_tokens: z
+    .array(
+      z.looseObject({
+        id: z.unknown(),
+        content: z.string(),
+        single_word: z.boolean(),
+        lstrip: z.boolean(),
+        rstrip: z.boolean(),
+        normalized: z.boolean(),
+        special: z.boolean(),
+      }),
+    )
+    .nullish(),
+});
+
+/** The added tokens of a tokenizer.json, with the ids that it gives them. */
+export function readAddedTokens(file: object): { id: number; token: AddedToken }[] {
+  const parsed = listedSchema.safeParse(file);
+  if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
+  return (parsed.data.added_tokens ?? []).map(
+    ({ id, content, single_word: singleWord, lstrip, rstrip, normalized, special }) => {
+      if (!Number.isSafeInteger(id) || (id as number) < 0)
+      throw invalid(`it gives the token ${JSON.stringify(content)} the id ${JSON.stringify(id)}; expected a whole number of at least 0`); // prettier-ignore
+      return { id: id as number, token: { content, singleWord, lstrip, rstrip, normalized, special } };
+    },
+  );
 }
 
 /** A part of a text: an added token, or text between them. */
@@ -53,6 +85,8 @@ export function createAddedVocabulary(model: TokenModel): AddedVocabulary {
     idOf,
     tokens: () => byId,
     isSpecial: (content) => special.has(content),
+    isNormalized: (content) =>
+      [special.get(content), ...others].some((token) => token?.content === content && token.normalized),
     add(tokens) {
       for (const token of tokens)
         if (token.special && token.content !== '' && !special.has(token.content)) special.set(token.content, token);
@@ -84,7 +118,10 @@ export function createAddedVocabulary(model: TokenModel): AddedVocabulary {
           });
       };
       const passes = (id: number): boolean => splitsSpecial && special.has(byId.get(id)!.content);
-      return { inWritten: finderOf(patterns(false), byId, passes), inNormalized: finderOf(patterns(true), byId, passes) };
+      return {
+        inWritten: finderOf(patterns(false), byId, passes),
+        inNormalized: finderOf(patterns(true), byId, passes),
+      };
     },
   };
 }
@@ -116,7 +153,7 @@ function finderOf(
   return (text) => {
     const parts: FoundPart[] = [];
     let done = 0;
-    for (let at = 0; at < text.length; ) {
+    for (let at = 0; at < text.length;) {
       begin.lastIndex = at;
       const candidate = begin.exec(text)?.index;
       if (candidate === undefined) break;

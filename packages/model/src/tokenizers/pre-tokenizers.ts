@@ -123,7 +123,9 @@ function metaspace(options: z.output<typeof metaspaceOptions>): PreTokenizer {
   return (pieces) => {
     const spaced = pieces.map((piece) => {
       const replaced = { text: piece.text.replaceAll(' ', replacement), atStart: piece.atStart };
-      return prepends === 'always' || (prepends === 'first' && piece.atStart > 0) ? prefix(replaced, replacement) : replaced;
+      return prepends === 'always' || (prepends === 'first' && piece.atStart > 0)
+        ? prefix(replaced, replacement)
+        : replaced;
     });
     return divides ? split(spaced, delimiter, 'MergedWithNext') : spaced;
   };

@@ -55,7 +55,10 @@ export function createPrecompiled(base64: string): (text: string) => string {
   return (text) => {
     let result = '';
     // Below U+0300 only CR LF is a cluster of several characters: segmenting is needed around the others alone.
-    for (const [run, simple] of text.matchAll(/([\0-\t\v\f\x0e-\u02ff]+(?![\u0300-\u{10ffff}]))|[^]+?(?=[\0-\t\v\f\x0e-\u02ff]{2}|$)/gu)) { // prettier-ignore
+    for (const [run, simple] of text.matchAll(
+      /([\0-\t\v\f\x0e-\u02ff]+(?![\u0300-\u{10ffff}]))|[^]+?(?=[\0-\t\v\f\x0e-\u02ff]{2}|$)/gu,
+    )) {
+      // prettier-ignore
       if (simple === undefined) for (const { segment } of segmenter.segment(run)) result += normalizeCluster(segment);
       else for (const character of run) result += replacement(character) ?? character;
     }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { createAddedVocabulary, type AddedToken } from './added-vocabulary.js';
+import { createAddedVocabulary, readAddedTokens, type AddedToken } from './added-vocabulary.js';
 import { invalid } from './component.js';
 import { createDecoder } from './decoders.js';
 import { createNormalizer, type Normalizer } from './normalizers.js';
@@ -28,22 +28,12 @@ export interface PipelineOptions {
   readonly splitSpecialTokens?: boolean | undefined;
 }
 
-const addedToken = z.looseObject({
-  id: z.unknown(),
-  content: z.string(),
-  single_word: z.boolean(),
-  lstrip: z.boolean(),
-  rstrip: z.boolean(),
-  normalized: z.boolean(),
-  special: z.boolean(),
-});
 const fileSchema = z.looseObject({
-  added_tokens: z.array(addedToken).nullish(),
-  normalizer: z.unknown(),
-  pre_tokenizer: z.unknown(),
-  post_processor: z.unknown(),
-  decoder: z.unknown(),
-  model: z.unknown(),
+  normalizer: z.unknown().optional(),
+  pre_tokenizer: z.unknown().optional(),
+  post_processor: z.unknown().optional(),
+  decoder: z.unknown().optional(),
+  model: z.unknown().optional(),
 });
 
 /**
@@ -64,20 +54,15 @@ export function createPipeline(value: object, options: PipelineOptions = {}): To
   const around = readPostProcessor(file.post_processor);
 
   const added = createAddedVocabulary(model);
-  const listed = file.added_tokens ?? [];
-  added.add(listed.map(({ content, single_word: singleWord, lstrip, rstrip, normalized, special }) => ({ content, singleWord, lstrip, rstrip, normalized, special }))); // prettier-ignore
-  for (const { id, content } of listed) {
-    if (!Number.isSafeInteger(id) || (id as number) < 0)
-      throw invalid(`it gives the token ${JSON.stringify(content)} the id ${JSON.stringify(id)}; expected a whole number of at least 0`); // prettier-ignore
-  }
+  added.add(readAddedTokens(value).map(({ token }) => token));
   added.add(options.more ?? []);
   const finder = added.finder(normalizer, options.splitSpecialTokens ?? false);
 
   const tokens = new Map<number, string>();
   for (const [token, id] of model.vocabulary) tokens.set(id, token);
   // A token that is looked for in normalized text is shown as it stands there.
-  for (const [id, { content, normalized }] of added.tokens())
-    tokens.set(id, normalized && normalizer !== undefined ? normalizer(content) : content);
+  for (const [id, { content }] of added.tokens())
+    tokens.set(id, normalizer !== undefined && added.isNormalized(content) ? normalizer(content) : content);
   const vocabulary = new Map(model.vocabulary);
   for (const [id, { content }] of added.tokens()) vocabulary.set(content, id);
 

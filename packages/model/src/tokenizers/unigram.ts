@@ -59,7 +59,7 @@ export function createUnigram(component: Component): TokenModel {
   const tokenize = (text: string): number[] => {
     const { starts, ids } = best(text);
     const result: number[][] = [];
-    for (let end = text.length; end > 0; ) {
+    for (let end = text.length; end > 0;) {
       let start = starts[end]!;
       // Unknown characters beside each other are one.
       if (ids[end] === unknownId) while (start > 0 && ids[start] === unknownId) start = starts[start]!;

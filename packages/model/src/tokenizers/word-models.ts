@@ -25,7 +25,7 @@ export function createWordPiece(component: Component): TokenModel {
   const tokenize = (text: string): number[] => {
     if ([...text].length > spec.max_input_chars_per_word) return unknown();
     const ids: number[] = [];
-    for (let start = 0; start < text.length; ) {
+    for (let start = 0; start < text.length;) {
       let end = Math.min(text.length, start + longest);
       let id: number | undefined;
       for (; end > start; end--) {
