@@ -26,7 +26,6 @@ type WrittenToken = string | AddedToken;
 type TokenSchema = z.ZodType<WrittenToken>;
 
 const fieldsOf = (token: TokenSchema) =>
-  // eslint-disable-line @typescript-eslint/explicit-function-return-type -- inferred from the schema
   z.looseObject({
     ...(Object.fromEntries(NAMED.map((name) => [name, token.nullish()])) as Record<SpecialTokenName, z.ZodOptional<z.ZodNullable<TokenSchema>>>), // prettier-ignore
     additional_special_tokens: z.array(token).nullish(),

@@ -89,11 +89,17 @@ export function aboutFile<T>(folder: string, run: () => T): T {
   }
 }
 
+// What other tokenizers are kept in. transformers reads all of these and writes tokenizer.json.
+const OTHER_FILES = ['tokenizer.model', 'tekken.json', 'vocab.json', 'tiktoken.model'];
+
 function missing(folder: string): ModelError {
-  const found = existsSync(join(folder, 'tokenizer.model'))
-    ? 'The folder has tokenizer.model, but only tokenizer.json is read. Make one beside it in Python with ' +
-      `transformers.AutoTokenizer.from_pretrained("${folder}", use_fast=True).save_pretrained("${folder}").`
-    : "Copy the tokenizer's files from the checkpoint on the Hugging Face Hub, or check the path.";
+  const other = OTHER_FILES.find((name) => existsSync(join(folder, name)));
+  const found =
+    other === undefined
+      ? "Copy the tokenizer's files from the checkpoint on the Hugging Face Hub, or check the path."
+      : `The folder has ${other}, but only tokenizer.json is read. Make one with: python -c 'import transformers; ` +
+        `transformers.AutoTokenizer.from_pretrained("${folder}").save_pretrained("${folder}")' (it needs transformers, ` +
+        'sentencepiece, protobuf and tiktoken).';
   return new ModelError('TOKENIZER_INVALID', `${join(folder, 'tokenizer.json')}: there is no such file. ${found}`);
 }
 

@@ -78,6 +78,7 @@ export function createAddedVocabulary(model: TokenModel): AddedVocabulary {
   const byId = new Map<number, AddedToken>();
   const special = new Map<string, AddedToken>();
   const others: AddedToken[] = [];
+  const normalized = new Set<string>();
   let next = model.size;
   const idOf = (content: string): number | undefined => ids.get(content) ?? model.vocabulary.get(content);
 
@@ -85,11 +86,14 @@ export function createAddedVocabulary(model: TokenModel): AddedVocabulary {
     idOf,
     tokens: () => byId,
     isSpecial: (content) => special.has(content),
-    isNormalized: (content) =>
-      [special.get(content), ...others].some((token) => token?.content === content && token.normalized),
+    isNormalized: (content) => normalized.has(content),
     add(tokens) {
-      for (const token of tokens)
-        if (token.special && token.content !== '' && !special.has(token.content)) special.set(token.content, token);
+      const list = (token: AddedToken): void => {
+        if (token.special && !special.has(token.content)) special.set(token.content, token);
+        else others.push(token);
+        if (token.normalized) normalized.add(token.content);
+      };
+      for (const token of tokens) if (token.special && token.content !== '' && !special.has(token.content)) list(token);
       for (const token of tokens) {
         const { content } = token;
         const known = ids.get(content);
@@ -98,17 +102,17 @@ export function createAddedVocabulary(model: TokenModel): AddedVocabulary {
         next = Math.max(next, id + 1);
         ids.set(content, id);
         byId.set(id, token);
-        if (!special.has(content)) others.push(token);
+        if (!special.has(content)) list(token);
       }
     },
     finder(normalizer, splitsSpecial) {
       const all = [...special.values(), ...others];
-      const patterns = (normalized: boolean): [string, number][] => {
+      const patterns = (inNormalized: boolean): [string, number][] => {
         const found = new Map<string, string>();
         return all
-          .filter((token) => token.normalized === normalized)
+          .filter((token) => token.normalized === inNormalized)
           .map(({ content }) => {
-            const pattern = normalized && normalizer !== undefined ? normalizer(content) : content;
+            const pattern = inNormalized && normalizer !== undefined ? normalizer(content) : content;
             const other = found.get(pattern) ?? content;
             if (pattern === '') throw unsupported(`the added token ${JSON.stringify(content)}, which the normalizer makes empty`); // prettier-ignore
             // The library finds one or the other, by chance.

@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { invalid, readOptions, unsupported, type Component } from './component.js';
-import { createMerger, type Merge } from './merge-symbols.js';
+import { createMerger, type Merges } from './merge-symbols.js';
 import { withCache } from './piece-cache.js';
 import { byteTokens, missingUnknown, readVocabulary, toByteTokens } from './vocabulary.js';
 import type { TokenModel } from './token-model.js';
 
 const options = z.looseObject({
-  merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+  // Hundreds of thousands, which `readMerges` looks at one by one.
+  merges: z.custom<unknown[]>((value) => Array.isArray(value), 'expected a list of merges'),
   dropout: z.number().nullish(),
   unk_token: z.string().nullish(),
   continuing_subword_prefix: z.string().nullish(),
@@ -85,23 +86,32 @@ export function createBpe(component: Component): TokenModel {
 }
 
 function readMerges(
-  listed: readonly (string | [string, string])[],
+  listed: readonly unknown[],
   vocabulary: ReadonlyMap<string, number>,
   prefix: string,
-): { merges: Merge[]; crossesSpace: boolean } {
-  const merges: Merge[] = [];
+): { merges: Merges; crossesSpace: boolean } {
+  const given = listed.filter((entry) => typeof entry !== 'string' || !entry.startsWith('#version'));
+  const [lefts, rights, wholes] = [0, 1, 2].map(() => new Int32Array(given.length)) as [
+    Int32Array,
+    Int32Array,
+    Int32Array,
+  ];
   let crossesSpace = false;
-  for (const entry of listed) {
-    if (typeof entry === 'string' && entry.startsWith('#version')) continue;
-    const parts = typeof entry === 'string' ? entry.split(' ') : entry;
-    if (parts.length !== 2) throw invalid(`its model BPE has the merge ${JSON.stringify(entry)}; expected two tokens`);
-    const [left, right] = parts as [string, string];
-    const whole = left + right.slice(prefix.length);
-    const [a, b, joined] = [vocabulary.get(left), vocabulary.get(right), vocabulary.get(whole)];
-    for (const [token, id] of [[left, a], [right, b], [whole, joined]] as const) // prettier-ignore
-      if (id === undefined) throw invalid(`its model BPE has the merge ${JSON.stringify(entry)}, and ${JSON.stringify(token)} is not in its vocabulary`); // prettier-ignore
+  given.forEach((entry, rank) => {
+    const parts: readonly unknown[] = typeof entry === 'string' ? entry.split(' ') : Array.isArray(entry) ? entry : [];
+    const [left, right] = parts;
+    if (parts.length !== 2 || typeof left !== 'string' || typeof right !== 'string')
+      throw invalid(`its model BPE has the merge ${JSON.stringify(entry)}; expected two tokens`);
+    const idOf = (token: string): number => {
+      const id = vocabulary.get(token);
+      if (id === undefined)
+        throw invalid(`its model BPE has the merge ${JSON.stringify(entry)}, and ${JSON.stringify(token)} is not in its vocabulary`); // prettier-ignore
+      return id;
+    };
     crossesSpace ||= right.startsWith(SPACE) && !left.endsWith(SPACE);
-    merges.push({ left: a!, right: b!, id: joined! });
-  }
-  return { merges, crossesSpace };
+    lefts[rank] = idOf(left);
+    rights[rank] = idOf(right);
+    wholes[rank] = idOf(left + right.slice(prefix.length));
+  });
+  return { merges: { lefts, rights, wholes }, crossesSpace };
 }

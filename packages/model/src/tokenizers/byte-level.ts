@@ -18,7 +18,11 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 export function toByteCharacters(text: string): string {
   if (/^[!-~]*$/.test(text)) return text;
   let result = '';
-  for (const byte of encoder.encode(text)) result += characters[byte];
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    if (code < 0x80) result += characters[code];
+    else for (const byte of encoder.encode(character)) result += characters[byte];
+  }
   return result;
 }
 

@@ -1,8 +1,8 @@
-/** What two neighbours become: the rank of the merge, lowest first, and the id of the whole. */
-export interface Merge {
-  readonly left: number;
-  readonly right: number;
-  readonly id: number;
+/** Neighbours and the ids of their wholes, in the order of the merges. */
+export interface Merges {
+  readonly lefts: Int32Array;
+  readonly rights: Int32Array;
+  readonly wholes: Int32Array;
 }
 
 const FEW = 24;
@@ -14,14 +14,11 @@ const PLACES = 2 ** 27;
  * Joins neighbours, the earliest merge first and of equal ones the leftmost, until none can be joined. Works on the
  * array that it is given. Of merges with equal neighbours the last counts.
  */
-export function createMerger(merges: readonly Merge[]): (ids: number[]) => number[] {
+export function createMerger({ lefts, rights, wholes }: Merges): (ids: number[]) => number[] {
   // One hash table of whole numbers, from neighbours to the merge's rank.
   let capacity = 16;
-  while (capacity < merges.length * 2) capacity *= 2;
+  while (capacity < lefts.length * 2) capacity *= 2;
   const table = new Int32Array(capacity).fill(NONE);
-  const lefts = Int32Array.from(merges, ({ left }) => left);
-  const rights = Int32Array.from(merges, ({ right }) => right);
-  const wholes = Int32Array.from(merges, ({ id }) => id);
   const slot = (left: number, right: number): number => {
     let at = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
     at = (at ^ (at >>> 15)) & (capacity - 1);
@@ -31,7 +28,7 @@ export function createMerger(merges: readonly Merge[]): (ids: number[]) => numbe
     }
     return at;
   };
-  merges.forEach(({ left, right }, rank) => (table[slot(left, right)] = rank));
+  for (let rank = 0; rank < lefts.length; rank++) table[slot(lefts[rank]!, rights[rank]!)] = rank;
   const rankOf = (left: number, right: number): number => table[slot(left, right)]!;
   return (ids) => (ids.length <= FEW ? mergeFew(ids, rankOf, wholes) : mergeMany(ids, rankOf, wholes));
 }

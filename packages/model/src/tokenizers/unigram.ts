@@ -6,7 +6,8 @@ import { createTrie } from './trie.js';
 import { byteTokens, missingUnknown, toByteTokens } from './vocabulary.js';
 
 const options = z.looseObject({
-  vocab: z.array(z.tuple([z.string(), z.number()])),
+  // Hundreds of thousands, which are looked at one by one.
+  vocab: z.custom<unknown[]>((value) => Array.isArray(value), 'expected a list of tokens and scores'),
   unk_id: z.int().min(0).nullish(),
   byte_fallback: z.boolean().nullish(),
 });
@@ -20,8 +21,14 @@ export function createUnigram(component: Component): TokenModel {
   const unknownId = spec.unk_id ?? undefined;
   if (unknownId !== undefined && unknownId >= spec.vocab.length)
     throw invalid(`its model Unigram has unk_id ${unknownId} and ${spec.vocab.length} tokens`);
-  const vocabulary = new Map(spec.vocab.map(([token], id) => [token, id])); // of equal tokens the last
-  const scores = Float64Array.from(spec.vocab, ([, score]) => score);
+  const vocabulary = new Map<string, number>(); // of equal tokens the last
+  const scores = Float64Array.from(spec.vocab, (entry, id) => {
+    const [token, score] = Array.isArray(entry) ? (entry as unknown[]) : [];
+    if (typeof token !== 'string' || typeof score !== 'number')
+      throw invalid(`its model Unigram has the entry ${JSON.stringify(entry)}; expected a token and its score`);
+    vocabulary.set(token, id);
+    return score;
+  });
   const unknownScore = scores.reduce((least, score) => Math.min(least, score), Infinity) - UNKNOWN_PENALTY;
   const trie = createTrie(vocabulary);
   const bytes = spec.byte_fallback === true ? byteTokens(vocabulary) : undefined;
