@@ -17,6 +17,8 @@ const tokenizerConfig = specialTokenFields.extend({
   split_special_tokens: z.boolean().nullish(),
   clean_up_tokenization_spaces: z.boolean().nullish(),
   tokenizer_class: z.string().nullish(),
+  legacy: z.boolean().nullish(),
+  add_prefix_space: z.boolean().nullish(),
   chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
 });
 const tokenizerFile = z.looseObject({ padding: z.looseObject({ pad_token: z.string() }).nullish() });
@@ -36,6 +38,8 @@ export interface TokenizerFiles {
   /** The class that transformers would open, where a file names one, and config.json's model_type. */
   readonly tokenizerClass: string | undefined;
   readonly modelType: string | undefined;
+  /** Where that class, if it is Llama's, puts a space: legacy and add_prefix_space of tokenizer_config.json. */
+  readonly prefixSpace: 'first' | 'always' | 'never';
   readonly chatTemplate: string | undefined;
   /** generation_config.json's end tokens. */
   readonly generationEosIds: readonly number[];
@@ -74,6 +78,7 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
     cleansUpSpaces: config.clean_up_tokenization_spaces ?? false,
     tokenizerClass: config.tokenizer_class ?? (typeof model?.tokenizer_class === 'string' ? model.tokenizer_class : undefined), // prettier-ignore
     modelType: typeof model?.model_type === 'string' ? model.model_type : undefined,
+    prefixSpace: config.add_prefix_space === false ? 'never' : config.legacy === true ? 'always' : 'first',
     chatTemplate: readText(folder, 'chat_template.jinja') ?? inConfig,
     generationEosIds: typeof eos === 'number' ? [eos] : eos,
   };

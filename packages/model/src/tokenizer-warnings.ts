@@ -15,10 +15,13 @@ export function tokenizerWarnings(tokens: TokenizerPipeline, files: TokenizerFil
 
 /** New tokens get the next ids, as in the tokenizers library, whatever id a file gives them. */
 function idWarnings(tokens: TokenizerPipeline, { tokens: { ids } }: TokenizerFiles): string[] {
-  const others = ids.filter(({ content, id }) => tokens.idOf(content) !== id);
-  const [first] = others;
+  // Two files may give the same token the same id.
+  const others = new Map(
+    ids.filter(({ content, id }) => tokens.idOf(content) !== id).map((each) => [each.content, each]),
+  );
+  const [first] = others.values();
   if (first === undefined) return [];
-  const more = others.length === 1 ? '' : ` (and ${others.length - 1} more such tokens)`;
+  const more = others.size === 1 ? '' : ` (and ${others.size - 1} more such tokens)`;
   return [
     `${first.file} gives the token ${JSON.stringify(first.content)} the id ${first.id}, and the tokenizers library gives it ` +
       `${tokens.idOf(first.content)}${more}: the library is followed`,
@@ -32,8 +35,10 @@ const qwen2 =
 const metaspace = (scheme: string): object => ({ type: 'Metaspace', replacement: '▁', prepend_scheme: scheme, split: false }); // prettier-ignore
 
 // What these classes of transformers 5 make of the vocabulary of a tokenizer.json, in place of what it says.
-const rebuilt: Readonly<Record<string, { normalizer: object | null; pre_tokenizer: object }>> = {
-  LlamaTokenizer: { normalizer: null, pre_tokenizer: metaspace('first') },
+const rebuilt = (
+  prefixSpace: string,
+): Readonly<Record<string, { normalizer: object | null; pre_tokenizer: object }>> => ({
+  LlamaTokenizer: { normalizer: null, pre_tokenizer: metaspace(prefixSpace) },
   CodeLlamaTokenizer: { normalizer: null, pre_tokenizer: metaspace('first') },
   GPT2Tokenizer: { normalizer: null, pre_tokenizer: { ...byteLevel, use_regex: true } },
   GPTNeoXTokenizer: { normalizer: { type: 'NFC' }, pre_tokenizer: { ...byteLevel, use_regex: true } },
@@ -41,15 +46,15 @@ const rebuilt: Readonly<Record<string, { normalizer: object | null; pre_tokenize
     normalizer: { type: 'NFC' },
     pre_tokenizer: { type: 'Sequence', pretokenizers: [split(qwen2), { ...byteLevel, use_regex: false }] },
   },
-};
+});
 
 /**
  * transformers 5 opens a tokenizer by the class that tokenizer_config.json names, unless the model's type decides (it
  * does for mistral); some classes build a pipeline of their own.
  */
-function classWarning({ tokenizer, tokenizerClass, modelType }: TokenizerFiles): string[] {
+function classWarning({ tokenizer, tokenizerClass, modelType, prefixSpace }: TokenizerFiles): string[] {
   const name = tokenizerClass?.replace(/Fast$/, '');
-  const own = modelType === 'llama' && name !== undefined ? rebuilt[name] : undefined;
+  const own = modelType === 'llama' && name !== undefined ? rebuilt(prefixSpace)[name] : undefined;
   const { normalizer = null, pre_tokenizer: pre = null } = tokenizer as {
     normalizer?: unknown;
     pre_tokenizer?: unknown;

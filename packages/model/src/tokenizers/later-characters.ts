@@ -1,6 +1,6 @@
 // The tokenizers library has Unicode tables of several ages: its normal forms and marks are Unicode 9's, its punctuation and
 // controls Unicode 8's. JavaScript has today's. These are the characters that a newer table has and the library's has not,
-// found by comparing every code point (tools/peer/tokenizers/later-characters.py).
+// found by comparing every code point with tokenizers 0.23.2.
 
 /** Ranges of code points in hexadecimal as a part of a class in brackets. */
 const members = (ranges: string): string => ranges.replace(/[\da-f]+/g, '\\u{$&}').replaceAll(' ', '');
