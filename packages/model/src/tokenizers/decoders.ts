@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { fromByteCharacters } from './byte-level.js';
-import { componentOf, patternSchema, readOptions, unsupported, type Component } from './component.js';
+import { componentOf, invalid, patternSchema, readOptions, unsupported, type Component } from './component.js';
 import { createPattern } from './pattern.js';
 
 /** Turns the texts of tokens into texts that, joined, are the decoded text. */
@@ -28,7 +28,11 @@ function decoderOf(component: Component): TokenDecoder {
   const options = <T extends z.ZodType>(schema: T): z.output<T> => readOptions(schema, component, 'decoder');
   switch (component.type) {
     case 'Sequence': {
-      const steps = options(sequenceOptions).decoders.map((step) => decoderOf(componentOf(step, 'decoder')!));
+      const steps = options(sequenceOptions).decoders.map((step) => {
+        const each = componentOf(step, 'decoder');
+        if (each === undefined) throw invalid('its decoder Sequence has a step that is null');
+        return decoderOf(each);
+      });
       return (tokens) => steps.reduce((result, step) => step(result), tokens);
     }
     case 'ByteLevel':
