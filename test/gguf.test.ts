@@ -271,6 +271,7 @@ describe('metadata', () => {
     ['another pre-tokenizer', (t: object) => Object.assign(t, { pre_tokenizer: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true } }), /no name for its pre_tokenizer/],
     ['a normalizer', (t: object) => Object.assign(t, { normalizer: { type: 'NFC' } }), /it normalizes text/],
     ['words that skip the merges', (t: { model: object }) => Object.assign(t.model, { ignore_merges: true }), /ignore_merges true, and llama.cpp's starcoder has not/],
+    ['an added token of whole words', (t: object) => Object.assign((t as { added_tokens: object[] }).added_tokens.at(-1)!, { single_word: true }), /has single_word/],
     ['spaces in another way', (t: { model: object }) => Object.assign(t.model, { byte_fallback: true }), /not SentencePiece's way/],
   ] as const)('what llama.cpp would split otherwise is refused: %s', async (_, change, message) => {
     const base = edited(change);

@@ -169,7 +169,7 @@ test('tokenizer files and chat templates', hour, async () => {
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
     const { folder, damage } = damagedFile(from, name);
     await runFuzz(name, {
-      codes: ['TOKENIZER_INVALID', 'TOKENIZER_MISMATCH', 'CHAT_TEMPLATE_FAILED'],
+      codes: ['TOKENIZER_INVALID', 'TOKENIZER_UNSUPPORTED', 'TOKENIZER_MISMATCH', 'CHAT_TEMPLATE_FAILED'],
       attempt(random) {
         damage(random);
         const tokenizer = openTokenizer(folder, { vocabularySize: 1024 });

@@ -30,7 +30,8 @@ const REPLACEMENT = '\uFFFD';
  * the tokens that were certain before: what decoding does to the beginning of a text (a dropped space) then happens to
  * both and cancels out. It is the method of vLLM's `detokenize_incrementally` and of text-generation-inference, with
  * tokens that have no text left out first, since a window that begins with one would lose its space.
- * The work a token is constant, unless the model writes bytes that are no characters on and on.
+ * The work per token is constant, unless the model keeps writing bytes that are not characters. Of tokens that are bytes,
+ * `decode` replaces every one if they are not characters together, valid ones too: the stream has given those before.
  *
  * @throws ModelError GENERATION_INVALID if a stop string is empty
  */

@@ -1,45 +1,50 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import {
+  addedTokensDecoder,
+  addedTokensFile,
+  readMoreTokens,
+  specialTokenFields,
+  specialTokensMap,
+  type MoreTokens,
+} from './added-token-files.js';
 import { ModelError } from './errors.js';
+import { readAddedTokens } from './tokenizers/added-vocabulary.js';
 
-const SPECIAL_TOKEN_NAMES = [
-  'bos_token',
-  'eos_token',
-  'unk_token',
-  'pad_token',
-  'sep_token',
-  'cls_token',
-  'mask_token',
-] as const;
-type SpecialTokenName = (typeof SPECIAL_TOKEN_NAMES)[number];
-
-// A token is written as its text or as an AddedToken record.
-const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
-const specialTokens = z.looseObject(
-  Object.fromEntries(SPECIAL_TOKEN_NAMES.map((name) => [name, tokenText.nullish()])) as Record<
-    SpecialTokenName,
-    z.ZodOptional<z.ZodNullable<typeof tokenText>>
-  >,
-);
-const tokenizerConfig = specialTokens.extend({
-  additional_special_tokens: z.array(tokenText).nullish(),
+const tokenizerConfig = specialTokenFields.extend({
+  added_tokens_decoder: addedTokensDecoder.nullish(),
+  split_special_tokens: z.boolean().nullish(),
+  clean_up_tokenization_spaces: z.boolean().nullish(),
+  tokenizer_class: z.string().nullish(),
+  legacy: z.boolean().nullish(),
+  add_prefix_space: z.boolean().nullish(),
   chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
 });
+const tokenizerFile = z.looseObject({ padding: z.looseObject({ pad_token: z.string() }).nullish() });
 const tokenId = z.number().int().nonnegative();
 const generationConfig = z.looseObject({ eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish() });
-// A negative id, which some configs have, means none.
-const modelConfig = z.looseObject({ eos_token_id: z.union([z.int(), z.array(z.int())]).nullish() });
+// Whether the rest of config.json is right is for those to say who open the model.
+const modelConfig = z.looseObject({
+  model_type: z.unknown().optional(),
+  tokenizer_class: z.unknown().optional(),
+  // A negative id, which some configs have, means none.
+  eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
+});
 
 /** What a checkpoint's files say about its tokenizer. */
 export interface TokenizerFiles {
   /** tokenizer.json, as parsed. */
   readonly tokenizer: object;
-  /** tokenizer_config.json, as parsed, or an empty record. */
-  readonly config: object;
-  /** Texts by name; names that no file gives are absent. */
-  readonly specialTokens: Readonly<Partial<Record<SpecialTokenName, string>>>;
-  readonly additionalSpecialTokens: readonly string[];
+  /** What other files add to tokenizer.json's tokens, and the tokens with a name. */
+  readonly tokens: MoreTokens;
+  readonly splitSpecialTokens: boolean;
+  readonly cleansUpSpaces: boolean;
+  /** The class that transformers would open, where a file names one, and config.json's model_type. */
+  readonly tokenizerClass: string | undefined;
+  readonly modelType: string | undefined;
+  /** Where that class, if it is Llama's, puts a space: legacy and add_prefix_space of tokenizer_config.json. */
+  readonly prefixSpace: 'first' | 'always' | 'never';
   readonly chatTemplate: string | undefined;
   /** generation_config.json's end tokens. */
   readonly generationEosIds: readonly number[];
@@ -48,44 +53,67 @@ export interface TokenizerFiles {
 }
 
 /**
- * Reads tokenizer.json and, where they are, tokenizer_config.json, special_tokens_map.json, chat_template.jinja,
- * generation_config.json and config.json. tokenizer_config.json's special tokens go before the map's, the template's own file before
- * the one in tokenizer_config.json.
+ * Reads tokenizer.json and, where they are, tokenizer_config.json, added_tokens.json, special_tokens_map.json,
+ * chat_template.jinja, generation_config.json and config.json. The template's own file takes precedence over the one in
+ * tokenizer_config.json.
  *
  * @throws ModelError TOKENIZER_INVALID naming the file
  */
 export function readTokenizerFiles(folder: string): TokenizerFiles {
-  const tokenizer = readJson(folder, 'tokenizer.json', z.looseObject({}));
+  const tokenizer = readJson(folder, 'tokenizer.json', tokenizerFile);
   if (tokenizer === undefined) throw missing(folder);
-  const config = readJson(folder, 'tokenizer_config.json', tokenizerConfig);
-  const map = readJson(folder, 'special_tokens_map.json', specialTokens);
+  const config = readJson(folder, 'tokenizer_config.json', tokenizerConfig) ?? {};
+  const decoder = config.added_tokens_decoder ?? undefined;
+  const tokens = readMoreTokens({
+    config,
+    decoder,
+    map: decoder === undefined ? readJson(folder, 'special_tokens_map.json', specialTokensMap) : undefined,
+    added: decoder === undefined ? readJson(folder, 'added_tokens.json', addedTokensFile) : undefined,
+    padToken: tokenizer.padding?.pad_token,
+    listed: aboutFile(folder, () => readAddedTokens(tokenizer)),
+  });
+  const model = readJson(folder, 'config.json', modelConfig);
   const generationEos = readJson(folder, 'generation_config.json', generationConfig)?.eos_token_id ?? undefined;
-  const configEos = readJson(folder, 'config.json', modelConfig)?.eos_token_id ?? [];
+  const configEos = model?.eos_token_id ?? [];
 
-  const named: Partial<Record<SpecialTokenName, string>> = {};
-  for (const name of SPECIAL_TOKEN_NAMES) {
-    const text = config?.[name] ?? map?.[name];
-    if (text !== undefined && text !== null) named[name] = text;
-  }
   // Older checkpoints keep several templates by name; 'default' is the one for plain conversations.
-  const template = config?.chat_template ?? undefined;
+  const template = config.chat_template ?? undefined;
   const inConfig = typeof template === 'string' ? template : template?.find(({ name }) => name === 'default')?.template;
   return {
     tokenizer,
-    config: config ?? {},
-    specialTokens: named,
-    additionalSpecialTokens: config?.additional_special_tokens ?? [],
+    tokens,
+    splitSpecialTokens: config.split_special_tokens ?? false,
+    cleansUpSpaces: config.clean_up_tokenization_spaces ?? false,
+    tokenizerClass: config.tokenizer_class ?? (typeof model?.tokenizer_class === 'string' ? model.tokenizer_class : undefined), // prettier-ignore
+    modelType: typeof model?.model_type === 'string' ? model.model_type : undefined,
+    prefixSpace: config.add_prefix_space === false ? 'never' : config.legacy === true ? 'always' : 'first',
     chatTemplate: readText(folder, 'chat_template.jinja') ?? inConfig,
     generationEosIds: [generationEos ?? []].flat(),
     configEosIds: generationEos === undefined ? [configEos].flat().filter((id) => id >= 0) : [],
   };
 }
 
+/** Runs what reads tokenizer.json; its errors then name the file. */
+export function aboutFile<T>(folder: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    throw new ModelError(error.code, `${join(folder, 'tokenizer.json')} cannot be used: ${error.message}`, { cause: error }); // prettier-ignore
+  }
+}
+
+// What other tokenizers are kept in. transformers reads all of these and writes tokenizer.json.
+const OTHER_FILES = ['tokenizer.model', 'tekken.json', 'vocab.json', 'tiktoken.model'];
+
 function missing(folder: string): ModelError {
-  const found = existsSync(join(folder, 'tokenizer.model'))
-    ? 'The folder has tokenizer.model, but only tokenizer.json is read. Make one beside it in Python with ' +
-      `transformers.AutoTokenizer.from_pretrained("${folder}", use_fast=True).save_pretrained("${folder}").`
-    : "Copy the tokenizer's files from the checkpoint on the Hugging Face Hub, or check the path.";
+  const other = OTHER_FILES.find((name) => existsSync(join(folder, name)));
+  const found =
+    other === undefined
+      ? "Copy the tokenizer's files from the checkpoint on the Hugging Face Hub, or check the path."
+      : `The folder has ${other}, but only tokenizer.json is read. Make one with: python -c 'import transformers; ` +
+        `transformers.AutoTokenizer.from_pretrained("${folder}").save_pretrained("${folder}")' (it needs transformers, ` +
+        'sentencepiece, protobuf and tiktoken).';
   return new ModelError('TOKENIZER_INVALID', `${join(folder, 'tokenizer.json')}: there is no such file. ${found}`);
 }
 

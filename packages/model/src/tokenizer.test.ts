@@ -93,15 +93,16 @@ describe('the tiny model', () => {
 });
 
 describe('files', () => {
-  it('takes token records, the map behind the config, and generation_config.json', () => {
+  it('takes token records, the map before the config, and generation_config.json', () => {
     const tokenizer = openTokenizer(
       folderWith('records', {
         'tokenizer_config.json': { eos_token: { content: '</s>', lstrip: false }, pad_token: null },
-        'special_tokens_map.json': { bos_token: '<s>', eos_token: '<unk>' },
+        'special_tokens_map.json': { bos_token: '<s>', eos_token: '<|user|>' },
         'generation_config.json': { eos_token_id: [2, 5] },
       }),
     );
-    expect(tokenizer).toMatchObject({ bosId: 1, eosId: 2, padId: undefined, eosIds: [2, 5], chatTemplate: undefined });
+    expect(tokenizer).toMatchObject({ bosId: 1, eosId: 4, padId: undefined, eosIds: [4, 2, 5] });
+    expect(tokenizer.chatTemplate).toBeUndefined();
   });
 
   it.each<[string, object, number[]]>([
@@ -148,7 +149,9 @@ describe('files', () => {
     expect(fault.code).toBe('TOKENIZER_INVALID');
     expect(fault.message).toContain(`${join(folder, 'tokenizer.json')}: there is no such file`);
     expect(fault.message).toContain('only tokenizer.json is read');
-    expect(fault.message).toContain(`from_pretrained("${folder}", use_fast=True).save_pretrained`);
+    expect(fault.message).toContain(`AutoTokenizer.from_pretrained("${folder}").save_pretrained("${folder}")`);
+    const mistral = faultOf(() => openTokenizer(folderWith('tekken', { 'tokenizer.json': null, 'tekken.json': {} })));
+    expect(mistral.message).toContain('The folder has tekken.json, but only tokenizer.json is read');
     const bare = faultOf(() => openTokenizer(folderWith('bare', { 'tokenizer.json': null })));
     expect(bare.message).toContain('Hugging Face Hub');
   });
@@ -160,16 +163,54 @@ describe('files', () => {
     ['bad-token', { 'tokenizer_config.json': { eos_token: 7 } }, 'eos_token'],
     ['bad-model-eos', { 'config.json': { eos_token_id: '</s>' } }, 'eos_token_id'],
     ['bad-eos', { 'generation_config.json': { eos_token_id: '2' } }, 'eos_token_id'],
-    [
-      'unknown',
-      { 'tokenizer_config.json': { bos_token: '<x>', eos_token: '<y>' } },
-      'bos_token is "<x>", eos_token is "<y>"',
-    ],
   ])('refuses a folder that is %s, naming the fault', (name, files, words) => {
     const fault = faultOf(() => openTokenizer(folderWith(name, files)));
     expect(fault.code).toBe('TOKENIZER_INVALID');
     expect(fault.message).toContain(join(scratch, name));
     expect(fault.message).toContain(words);
+  });
+
+  it('adds named tokens that tokenizer.json does not hold, after its own', () => {
+    const folder = folderWith('named-new', { 'tokenizer_config.json': { bos_token: '<x>', eos_token: '</s>' } });
+    const tokenizer = openTokenizer(folder);
+    expect(tokenizer).toMatchObject({ bosId: 1536, eosId: 2, vocabularySize: 1537, warnings: [] });
+    expect(tokenizer.encode('<x>a', { addSpecialTokens: false })[0]).toBe(1536);
+    const fault = faultOf(() => openTokenizer(folder, { vocabularySize: 1536 }));
+    expect(fault.code).toBe('TOKENIZER_MISMATCH');
+    expect(fault.message).toContain('token "<x>" with id 1536');
+  });
+
+  it('reports ids that files give and the library does not', () => {
+    const files = { 'added_tokens.json': { '<x>': 1540, '<y>': 1541, '<z>': 1538 } };
+    expect(openTokenizer(folderWith('other-ids', files)).warnings).toEqual([
+      'added_tokens.json gives the token "<x>" the id 1540, and the tokenizers library gives it 1537 (and 2 more such tokens): the library is followed',
+    ]);
+  });
+
+  it('reports clean_up_tokenization_spaces where transformers would apply it', () => {
+    const config = { 'tokenizer_config.json': { clean_up_tokenization_spaces: true } };
+    expect(openTokenizer(folderWith('clean-bpe', config)).warnings).toEqual([]);
+    const model = { type: 'WordLevel', vocab: { a: 0 }, unk_token: 'a' };
+    const folder = folderWith('clean-words', { ...config, 'tokenizer.json': { model } });
+    expect(openTokenizer(folder).warnings).toEqual([
+      expect.stringContaining('clean_up_tokenization_spaces: it is not applied'),
+    ]);
+  });
+
+  it('reports a class for which transformers replaces what tokenizer.json says', () => {
+    const warningsOf = (name: string, type: string): readonly string[] =>
+      openTokenizer(
+        folderWith(`class-${name}-${type}`, {
+          'tokenizer_config.json': { tokenizer_class: name },
+          'config.json': { model_type: type },
+        }),
+      ).warnings;
+    // This one splits digits, which GPT-2's class does not.
+    expect(warningsOf('GPT2TokenizerFast', 'llama')).toEqual([
+      expect.stringContaining('names the class GPT2TokenizerFast'),
+    ]);
+    expect(warningsOf('PreTrainedTokenizerFast', 'llama')).toEqual([]);
+    expect(warningsOf('GPT2TokenizerFast', 'mistral')).toEqual([]);
   });
 
   it('refuses ids that are no whole numbers', () => {

@@ -1,10 +1,10 @@
-import * as library from '@huggingface/tokenizers';
 import { createChatTemplate, type ChatTemplate } from './chat-template.js';
 import { findEndOfTurn, type EndOfTurn } from './end-of-turn.js';
 import { ModelError } from './errors.js';
-import { quoteValue } from './quote-value.js';
 import { createTextStream, type TextStream } from './text-stream.js';
-import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
+import { aboutFile, readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
+import { tokenizerWarnings } from './tokenizer-warnings.js';
+import { createPipeline, type TokenizerPipeline } from './tokenizers/tokenizer-pipeline.js';
 
 export interface OpenTokenizerOptions {
   /** Rows of the model's embedding. They may outnumber the tokens (padding), never the other way round. */
@@ -30,12 +30,12 @@ export interface StreamOptions extends DecodeOptions {
 
 /** Text to token ids and back, by a checkpoint's own files. */
 export interface Tokenizer {
-  /** Special tokens written in the text (`</s>`) become their ids, as in transformers. */
+  /** Special tokens written in the text (`</s>`) become their ids, unless tokenizer_config.json has split_special_tokens. */
   encode(text: string, options?: EncodeOptions): number[];
   /**
    * The text of ids as it was tokenized; ids beyond the tokenizer's (padding of the embedding) have none.
    * `clean_up_tokenization_spaces` is not applied: it changes the spacing of code and prose, and of a text that is
-   * already on the screen.
+   * already on the screen. Where transformers would apply it, `warnings` says so.
    *
    * @throws ModelError BAD_ARGUMENT if an id is not a whole number of at least 0
    */
@@ -52,62 +52,47 @@ export interface Tokenizer {
   readonly chatTemplate: ChatTemplate | undefined;
   /** What ends an assistant's turn in the chat template, where `eosIds` does not have it already. Renders the template. */
   endOfTurn(): EndOfTurn | undefined;
-}
-
-// The part of the library's class that is used here. Its own types do not resolve in an ES module (their relative
-// imports have no file extension).
-interface LibraryTokenizer {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
-  token_to_id(token: string): number | undefined;
-  id_to_token(id: number): string | undefined;
-  get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
-  get_vocab(): Map<string | undefined, number>;
+  /** What files say and has no effect, or another than transformers gives it; a line each. */
+  readonly warnings: readonly string[];
 }
 
 /**
- * Opens the tokenizer in a checkpoint's folder: tokenizer.json, with what tokenizer_config.json,
- * special_tokens_map.json, chat_template.jinja, generation_config.json and config.json add. What `encode` adds to a text is
- * tokenizer.json's to say (its post-processor).
+ * Opens the tokenizer in a checkpoint's folder: tokenizer.json, with what tokenizer_config.json, added_tokens.json,
+ * special_tokens_map.json, chat_template.jinja, generation_config.json and config.json add. The post-processor of tokenizer.json
+ * decides what `encode` adds to a text.
  *
- * @throws ModelError TOKENIZER_INVALID if a file is missing or malformed, TOKENIZER_MISMATCH if a token's id does not fit
- *   the model's vocabulary
+ * @throws ModelError TOKENIZER_INVALID if a file is missing or malformed, TOKENIZER_UNSUPPORTED naming a feature that is
+ *   not followed, TOKENIZER_MISMATCH if a token's id does not fit the model's vocabulary
  */
 export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}): Tokenizer {
   const files = readTokenizerFiles(folder);
-  const tokens = load(folder, files);
+  const tokens = openPipeline(folder, files);
   const vocabularySize = measure(folder, tokens, files, options.vocabularySize);
-  const named = namedIds(folder, tokens, files);
+  const named = namedIds(tokens, files);
 
-  const special = new Set<number>(named.values());
-  for (const [id, token] of tokens.get_added_tokens_decoder()) {
-    if (token.special || files.additionalSpecialTokens.includes(token.content)) special.add(id);
-  }
   const counts = (id: number, skipSpecialTokens: boolean): boolean => {
     if (!Number.isSafeInteger(id) || id < 0) {
       throw new ModelError('BAD_ARGUMENT', `decode: got the token id ${id}, expected a whole number of at least 0.`);
     }
-    return tokens.id_to_token(id) !== undefined && !(skipSpecialTokens && special.has(id));
+    return tokens.tokenOf(id) !== undefined && !(skipSpecialTokens && tokens.isSpecial(id));
   };
-  // Of tokens that count, never none: the library refuses an empty list.
-  const decodeAll = (ids: readonly number[]): string =>
-    tokens.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
 
   const eosId = named.get('eos_token');
   const eosIds = [
     ...new Set([...(eosId === undefined ? [] : [eosId]), ...files.generationEosIds, ...files.configEosIds]),
   ];
   const source = options.chatTemplate ?? files.chatTemplate;
-  const chatTemplate = source === undefined ? undefined : createChatTemplate(source, files.specialTokens);
+  const chatTemplate = source === undefined ? undefined : createChatTemplate(source, files.tokens.named);
   return {
-    encode: (text, { addSpecialTokens = true } = {}) =>
-      tokens.encode(text, { add_special_tokens: addSpecialTokens }).ids,
-    decode(ids, { skipSpecialTokens = true } = {}) {
-      const counted = ids.filter((id) => counts(id, skipSpecialTokens));
-      return counted.length === 0 ? '' : decodeAll(counted);
-    },
+    encode: (text, { addSpecialTokens = true } = {}) => tokens.encode(text, addSpecialTokens),
+    decode: (ids, { skipSpecialTokens = true } = {}) =>
+      tokens.decode(ids.filter((id) => counts(id, skipSpecialTokens))),
     stream: ({ skipSpecialTokens = true, stop } = {}) =>
-      createTextStream({ decode: decodeAll, counts: (id) => counts(id, skipSpecialTokens), stop }),
+      createTextStream({
+        decode: tokens.decode,
+        counts: (id) => counts(id, skipSpecialTokens),
+        stop,
+      }),
     vocabularySize,
     bosId: named.get('bos_token'),
     eosId,
@@ -116,45 +101,25 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     chatTemplate,
     endOfTurn() {
       if (chatTemplate === undefined) return undefined;
-      const added = new Map([...tokens.get_added_tokens_decoder()].map(([id, { content }]) => [content, id]));
-      if (eosId !== undefined) added.set(files.specialTokens.eos_token!, eosId);
+      const added = new Map([...tokens.addedTokens].map(([id, { content }]) => [content, id]));
+      if (eosId !== undefined) added.set(files.tokens.named['eos_token']!, eosId);
       const end = findEndOfTurn(chatTemplate, added);
       return end?.id !== undefined && eosIds.includes(end.id) ? undefined : end;
     },
+    warnings: tokenizerWarnings(tokens, files),
   };
 }
 
-function load(folder: string, files: TokenizerFiles): LibraryTokenizer {
-  try {
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-call -- the library's types do not resolve in an ES module
-    const tokens = new library.Tokenizer(files.tokenizer, {
-      ...files.config,
-      additional_special_tokens: files.additionalSpecialTokens,
-    }) as LibraryTokenizer;
-    const added = tokens.encode('', { add_special_tokens: true }).ids;
-    if (added.includes(undefined as never)) throw new Error('its post-processor adds a token that it does not hold');
-    return tokens;
-  } catch (error) {
-    throw new ModelError(
-      'TOKENIZER_INVALID',
-      `${folder}: tokenizer.json cannot be used: ${(error as Error).message}. Expected the format of Hugging Face's ` +
-        'tokenizers library, with normalizer, pre_tokenizer, model, post_processor, decoder and added_tokens.',
-      { cause: error },
-    );
-  }
+/** tokenizer.json's pipeline with the tokens that other files add. */
+export function openPipeline(folder: string, files: TokenizerFiles): TokenizerPipeline {
+  const { tokens, splitSpecialTokens } = files;
+  return aboutFile(folder, () => createPipeline(files.tokenizer, { more: tokens.tokens, splitSpecialTokens }));
 }
 
-function measure(folder: string, tokens: LibraryTokenizer, files: TokenizerFiles, limit = Infinity): number {
+function measure(folder: string, tokens: TokenizerPipeline, files: TokenizerFiles, limit = Infinity): number {
   let size = 0;
   let offender: { token: string; id: number } | undefined;
-  const added = [...tokens.get_added_tokens_decoder()].map(([id, { content }]) => [content, id] as const);
-  for (const [token, id] of [...tokens.get_vocab(), ...added]) {
-    if (!Number.isSafeInteger(id) || id < 0)
-      throw new ModelError(
-        'TOKENIZER_INVALID',
-        `${folder}: tokenizer.json gives the token ${quoteValue(token)} the id ${quoteValue(id)}; expected a whole number of at least 0: fetch it again.`,
-      );
-    if (token === undefined) continue; // a gap in the numbering
+  for (const [token, id] of tokens.vocabulary) {
     size = Math.max(size, id + 1);
     if (id >= limit && id < (offender?.id ?? Infinity)) offender = { token, id };
   }
@@ -171,20 +136,7 @@ function measure(folder: string, tokens: LibraryTokenizer, files: TokenizerFiles
   return size;
 }
 
-function namedIds(folder: string, tokens: LibraryTokenizer, files: TokenizerFiles): Map<string, number> {
-  const ids = new Map<string, number>();
-  const faults: string[] = [];
-  for (const [name, text] of Object.entries(files.specialTokens)) {
-    const id = tokens.token_to_id(text);
-    if (id === undefined) faults.push(`${name} is ${JSON.stringify(text)}`);
-    else ids.set(name, id);
-  }
-  if (faults.length > 0) {
-    throw new ModelError(
-      'TOKENIZER_INVALID',
-      `${folder}: tokenizer_config.json or special_tokens_map.json names tokens that tokenizer.json does not hold: ` +
-        `${faults.join(', ')}. Correct the name, or add the token to tokenizer.json's added_tokens.`,
-    );
-  }
-  return ids;
+function namedIds(tokens: TokenizerPipeline, files: TokenizerFiles): Map<string, number> {
+  const ids = Object.entries(files.tokens.named).map(([name, text]) => [name, tokens.idOf(text)] as const);
+  return new Map(ids.filter((entry): entry is [string, number] => entry[1] !== undefined)); // an empty text is no token
 }

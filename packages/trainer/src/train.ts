@@ -130,6 +130,7 @@ async function trainOpening(
   const described = describeModel(config, composition, shape);
   for (const warning of [...warnings, ...described.warnings]) warn(warning);
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
+  tokenizer.warnings.forEach(warn);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
   const plan = await planRun(config, composition, { data, untrained });

@@ -25,9 +25,11 @@ export async function planLoaded(
   // A pattern is a name of files that are here: other sources have none.
   if (!wanted.every((file) => existsSync(file) || /[*?]/.test(file)))
     return { ...(await planRun(config, composition, { adapterFolder })), base: baseName };
-  const data = await openData(config, composition, openRunTokenizer(config), { signal });
+  const tokenizer = openRunTokenizer(config);
+  const data = await openData(config, composition, tokenizer, { signal });
   try {
-    return { ...(await planRun(config, composition, { data, adapterFolder })), base: baseName };
+    const planned = await planRun(config, composition, { data, adapterFolder });
+    return { ...planned, base: baseName, warnings: [...planned.warnings, ...tokenizer.warnings] };
   } finally {
     data.close();
   }

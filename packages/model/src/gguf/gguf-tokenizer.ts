@@ -3,7 +3,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
 import { readTokenizerFiles } from '../tokenizer-files.js';
-import { openTokenizer } from '../tokenizer.js';
+import { openPipeline, openTokenizer } from '../tokenizer.js';
+import type { AddedToken } from '../tokenizers/added-vocabulary.js';
 import { byteLevelPreTokenizer, sentencePieceScores, unsupported } from './gguf-vocabulary.js';
 import { bool, float32s, int32s, string, strings, uint32, type GgufValue } from './gguf-header.js';
 
@@ -20,7 +21,6 @@ const fileSchema = z.looseObject({
   normalizer: z.unknown(),
   pre_tokenizer: z.unknown(),
   model: bpeSchema,
-  added_tokens: z.array(z.looseObject({ id: z.int().min(0), content: z.string(), special: z.boolean().default(false) })).default([]), // prettier-ignore
 });
 export type BpeFile = z.output<typeof fileSchema>;
 
@@ -47,9 +47,11 @@ export function tokenizerMetadata(
   const parsed = fileSchema.safeParse(files.tokenizer);
   if (!parsed.success) throw new ModelError('TOKENIZER_INVALID', `${file}: ${z.prettifyError(parsed.error)}`);
   const data = parsed.data;
+  const added = openPipeline(folder, files).addedTokens;
+  for (const token of added.values()) checkAddedToken(token);
 
-  const unknown = files.specialTokens.unk_token ?? data.model.unk_token ?? undefined;
-  const { tokens, tokenTypes } = vocabularyOf(data, vocabularySize, unknown);
+  const unknown = files.tokens.named['unk_token'] ?? data.model.unk_token ?? undefined;
+  const { tokens, tokenTypes } = vocabularyOf(data, added, vocabularySize, unknown);
   const bytewise = !data.model.byte_fallback;
   const pre = bytewise ? byteLevelPreTokenizer(data) : 'default';
   const spaces = bytewise ? undefined : sentencePieceScores(data, tokens);
@@ -83,7 +85,8 @@ export function tokenizerMetadata(
 
 /** Each id's text and kind; ids of the embedding that no token has are unused. */
 function vocabularyOf(
-  { model, added_tokens: added }: BpeFile,
+  { model }: BpeFile,
+  added: ReadonlyMap<number, AddedToken>,
   size: number,
   unknown: string | undefined,
 ): { tokens: string[]; tokenTypes: number[] } {
@@ -95,10 +98,18 @@ function vocabularyOf(
   };
   for (const [text, id] of Object.entries(model.vocab))
     put(id, text, model.byte_fallback && /^<0x[0-9A-F]{2}>$/.test(text) ? kinds.byte : kinds.normal);
-  for (const { id, content, special } of added) put(id, content, special ? kinds.control : kinds.userDefined);
+  for (const [id, { content, special }] of added) put(id, content, special ? kinds.control : kinds.userDefined);
   const unknownId = unknown === undefined ? undefined : model.vocab[unknown];
   if (unknownId !== undefined) tokenTypes[unknownId] = kinds.unknown;
   return { tokens, tokenTypes };
+}
+
+/** llama.cpp looks for added tokens in the text as it is written, and takes no more of it than the token. */
+function checkAddedToken({ content, singleWord, lstrip, rstrip }: AddedToken): void {
+  const flags = Object.entries({ single_word: singleWord, lstrip, rstrip }).flatMap(([flag, set]) =>
+    set ? [flag] : [],
+  );
+  if (flags.length > 0) throw unsupported(`the added token ${JSON.stringify(content)} has ${flags.join(' and ')}`);
 }
 
 /** What the post-processor puts around a text, as seen from an empty one. */
