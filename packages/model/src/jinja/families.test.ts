@@ -28,8 +28,13 @@ const fixture = JSON.parse(
 describe('templates built as those of model families', () => {
   it.each(fixture.cases)('%s: %s', (name, conversation, expected) => {
     const template = createChatTemplate(fixture.templates[name]!, fixture.special);
-    const { messages, tools, documents, add_generation_prompt: addGenerationPrompt, ...variables } =
-      fixture.conversations[conversation]!;
+    const {
+      messages,
+      tools,
+      documents,
+      add_generation_prompt: addGenerationPrompt,
+      ...variables
+    } = fixture.conversations[conversation]!;
     const render = () => template.renderWithSpans(messages, { tools, documents, addGenerationPrompt, variables });
     if (expected.text === undefined) {
       expect(render).toThrow(ModelError);

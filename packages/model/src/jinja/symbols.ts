@@ -109,7 +109,7 @@ export class Symbols {
   /** The variables that are set here and around, by name: what a scoped block sees. */
   dumpStores(): Map<string, Variable> {
     const found = new Map<string, Variable>();
-    for (let at: Symbols | undefined = this as Symbols; at !== undefined; at = at.parent)
+    for (let at: Symbols | undefined = this; at !== undefined; at = at.parent)
       for (const name of at.stores) if (!found.has(name)) found.set(name, this.find(name)!);
     return found;
   }

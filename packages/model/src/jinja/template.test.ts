@@ -60,7 +60,14 @@ const render = (source: string, names: Record<string, unknown> = {}, now?: Date)
 
 describe('values of JavaScript', () => {
   it('keeps what JSON in JavaScript cannot say', () => {
-    const names = { float: new Float(1), big: 12345678901234567890n, map: new Map<string, unknown>([['b', 1], ['1', 2]]) };
+    const names = {
+      float: new Float(1),
+      big: 12345678901234567890n,
+      map: new Map<string, unknown>([
+        ['b', 1],
+        ['1', 2],
+      ]),
+    };
     expect(render('{{ float }} {{ big }} {{ map }} {{ map | tojson }}', names).text).toBe(
       '1.0 12345678901234567890 {\'b\': 1, \'1\': 2} {"b": 1, "1": 2}',
     );
@@ -71,7 +78,9 @@ describe('values of JavaScript', () => {
   });
 
   it('takes undefined for what is not there', () => {
-    expect(render('{{ m.a is defined }}{{ b is defined }}', { m: { a: undefined }, b: undefined }).text).toBe('FalseFalse');
+    expect(render('{{ m.a is defined }}{{ b is defined }}', { m: { a: undefined }, b: undefined }).text).toBe(
+      'FalseFalse',
+    );
   });
 });
 
@@ -86,7 +95,9 @@ describe('errors', () => {
     ['{% macro m() %}{% endmacro %}\n{{ m(1) }}', 'TEMPLATE_FAILED', 'line 2: TypeError: '],
   ])('%j is %s', (source, code, message) => {
     const run = (): unknown => render(source, { x: 1 });
-    expect(run).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message.replace('?', '.')) as string }));
+    expect(run).toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(message.replace('?', '.')) as string }),
+    );
   });
 });
 
