@@ -169,7 +169,13 @@ test('tokenizer files and chat templates', hour, async () => {
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
     const { folder, damage } = damagedFile(from, name);
     await runFuzz(name, {
-      codes: ['TOKENIZER_INVALID', 'TOKENIZER_UNSUPPORTED', 'TOKENIZER_MISMATCH', 'CHAT_TEMPLATE_FAILED'],
+      codes: [
+        'TOKENIZER_INVALID',
+        'TOKENIZER_UNSUPPORTED',
+        'TOKENIZER_MISMATCH',
+        'CHAT_TEMPLATE_FAILED',
+        'TEMPLATE_LIMIT',
+      ],
       attempt(random) {
         damage(random);
         const tokenizer = openTokenizer(folder, { vocabularySize: 1024 });
@@ -183,7 +189,7 @@ test('tokenizer files and chat templates', hour, async () => {
   const template = openTokenizer(from).chatTemplate!.source;
   const odd = ['{%', '%}', '{{', '}}', 'loop.index0', 'namespace(x=1)', 'messages', '| tojson', '| default', '[::-1]', 'range(10)', 'is defined', 'not', '"', '{#', 'raise_exception("x")', 'none', '- 1']; // prettier-ignore
   await runFuzz('chat template', {
-    codes: ['CHAT_TEMPLATE_FAILED'],
+    codes: ['CHAT_TEMPLATE_FAILED', 'TEMPLATE_LIMIT'],
     attempt(random) {
       const { chatTemplate } = openTokenizerOnce(from, mutateText(template, random, odd));
       expect(typeof chatTemplate!.render(messages)).toBe('string');

@@ -17,6 +17,8 @@ describe('templates', () => {
     ['{{ ["a", "b"][label] }}', { label: 1 }, 'b'],
     ['{% if hint is defined %}{{hint}}{% endif %}{{q}}', { q: 'x' }, 'x'],
     ['{{ hint | default("none") }}', {}, 'none'],
+    ["{{ q.strip('.') }}", { q: '...  Two and two?...' }, '  Two and two?'],
+    ['{{ a }} {{ [a, "b"] }}', { a: true }, "True [True, 'b']"],
   ])('%j of %j', (source, row, expected) => expect(read(source, row)).toEqual(expected));
 
   test.each<[string, Row, RegExp]>([
@@ -29,6 +31,11 @@ describe('templates', () => {
     ['{% if a %}{{b}}{% endif %}', { a: true }, /the column b is missing/],
     ['{{ question.split() }}', { question: 3 }, /doc_to_text: /],
   ])('%j of %j leaves the row out', (source, row, message) => expect(() => read(source, row)).toThrow(message));
+
+  test('a template without end stops the run, not a row', () => {
+    const loops = '{% for i in range(1000000) %}{% for j in range(1000000) %}{% endfor %}{% endfor %}{{ q }}';
+    expect(() => read(loops, { q: 'x' })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+  });
 
   test('texts are texts', () => {
     const field = createField('answer', 'doc_to_target');

@@ -249,9 +249,12 @@ export function compileFilter(
   captured?: Read,
 ): Read {
   const run = findFilter(node, frame);
-  const value = node.of === undefined ? captured! : node.of.kind === 'filter' && hasOpenEnd(node.of)
-    ? compileFilter(node.of, frame, captured)
-    : compileExpression(node.of, frame);
+  const value =
+    node.of === undefined
+      ? captured!
+      : node.of.kind === 'filter' && hasOpenEnd(node.of)
+        ? compileFilter(node.of, frame, captured)
+        : compileExpression(node.of, frame);
   const { positional, named } = compileArguments(node.args, frame);
   return (a) => {
     const input = value(a);

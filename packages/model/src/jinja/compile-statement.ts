@@ -20,7 +20,14 @@ import type { Expression, Signature, Statement, Target } from './nodes.js';
 import { isIterable } from './operators.js';
 import { spend } from './rendering.js';
 import { toText } from './repr.js';
-import { analyze, analyzeExpression, analyzeSignature, createFunctionScope, declareTarget, Symbols } from './symbols.js';
+import {
+  analyze,
+  analyzeExpression,
+  analyzeSignature,
+  createFunctionScope,
+  declareTarget,
+  Symbols,
+} from './symbols.js';
 import {
   Callable,
   iterable,
@@ -224,7 +231,8 @@ function compileTarget(target: Target, frame: Frame): Write {
       const read = reader(frame, frame.symbols.ref(target.name, target.line));
       return (a, value) => {
         const namespace = read(a);
-        if (!(namespace instanceof Namespace)) throw new LimitError('a block that sets an item of anything but a namespace');
+        if (!(namespace instanceof Namespace))
+          throw new LimitError('a block that sets an item of anything but a namespace');
         namespace.attributes.set(target.attribute, value);
       };
     }

@@ -54,7 +54,7 @@ export function formatText(text: string, args: readonly Value[], kwargs: Kwargs 
   const fill = (template: string, depth: number): string => {
     if (depth > 1) throw valueError('Max string recursion exceeded');
     let result = '';
-    for (let at = 0; at < template.length; ) {
+    for (let at = 0; at < template.length;) {
       const character = template[at]!;
       if (character !== '{' && character !== '}') {
         const next = template.slice(at).search(/[{}]/);
@@ -78,7 +78,7 @@ export function formatText(text: string, args: readonly Value[], kwargs: Kwargs 
   };
   const field = (body: string, depth: number): string => {
     const [, name, conversion, spec] = /^((?:\[[^\]]*\]|[^!:[])*)(?:!([^:]*))?(?::(.*))?$/s.exec(body) ?? [];
-    if (name === undefined) throw valueError('expected \':\' after conversion specifier');
+    if (name === undefined) throw valueError("expected ':' after conversion specifier");
     let value = valueOf(name);
     if (conversion !== undefined) {
       const convert = { s: toText, r: repr, a: asciiRepr }[conversion];
@@ -100,7 +100,9 @@ function fieldEnd(template: string, start: number): number {
     else if (character === '{') depth++;
     else if (character === '}' && --depth === 0) return at;
   }
-  throw valueError(start === template.length - 1 ? "Single '{' encountered in format string" : "expected '}' before end of string");
+  throw valueError(
+    start === template.length - 1 ? "Single '{' encountered in format string" : "expected '}' before end of string",
+  );
 }
 
 const specPattern = /^(?:([\s\S])?([<>=^]))?([-+ ])?(z)?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([\s\S])?$/u;
@@ -176,7 +178,8 @@ function formatNumber(value: number | bigint | PyFloat, spec: Spec): string {
   const isFloat = value instanceof PyFloat || (type !== undefined && floatTypes.includes(type));
   if (type === 'n') throw new LimitError('the format type n');
   const allowed = isFloat ? [undefined, ...floatTypes] : [undefined, 'b', 'c', 'd', 'o', 'x', 'X'];
-  if (!allowed.includes(type)) throw valueError(`Unknown format code '${type}' for object of type '${typeName(value)}'`);
+  if (!allowed.includes(type))
+    throw valueError(`Unknown format code '${type}' for object of type '${typeName(value)}'`);
   let digits: string;
   let prefix = '';
   let negative: boolean;
@@ -186,7 +189,7 @@ function formatNumber(value: number | bigint | PyFloat, spec: Spec): string {
     digits = floatDigits(float, { ...spec, type: type?.toLowerCase() ?? 'r' });
     if (type === 'E' || type === 'F' || type === 'G') digits = digits.toUpperCase();
   } else {
-    const int = value as number | bigint;
+    const int = value;
     if (spec.precision !== undefined) throw valueError('Precision not allowed in integer format specifier');
     if (type === 'c') {
       if (spec.sign !== undefined) throw valueError("Sign not allowed with integer format specifier 'c'");
@@ -194,7 +197,8 @@ function formatNumber(value: number | bigint | PyFloat, spec: Spec): string {
       if (int < 0 || int > 0x10ffff) throw new PythonError('OverflowError', '%c arg not in range(0x110000)');
       return align(String.fromCodePoint(Number(int)), spec, '>');
     }
-    if (spec.grouping === ',' && type !== undefined && type !== 'd') throw valueError(`Cannot specify ',' with '${type}'.`);
+    if (spec.grouping === ',' && type !== undefined && type !== 'd')
+      throw valueError(`Cannot specify ',' with '${type}'.`);
     negative = int < 0;
     ({ digits, prefix } = intDigits(int, type ?? 'd'));
     if (!spec.alternate) prefix = '';

@@ -45,7 +45,8 @@ function range(args: readonly Value[]): PyRange {
 function dict(args: readonly Value[], kwargs: Kwargs): PyDict {
   const [source] = args;
   if (args.length > 1) throw typeError(`dict expected at most 1 argument, got ${args.length}`);
-  const made = source === undefined ? new PyDict() : PyDict.of(source instanceof PyDict ? source.entries() : pairs(source));
+  const made =
+    source === undefined ? new PyDict() : PyDict.of(source instanceof PyDict ? source.entries() : pairs(source));
   for (const [name, value] of kwargs) made.set(name, value);
   return made;
 }
@@ -54,7 +55,8 @@ function* pairs(source: Value): Iterable<readonly [Value, Value]> {
   for (const pair of iterable(source)) {
     if (!isIterable(pair)) throw typeError('cannot convert dictionary update sequence element to a sequence');
     const items = [...iterable(pair)];
-    if (items.length !== 2) throw valueError(`dictionary update sequence element has length ${items.length}; 2 is required`);
+    if (items.length !== 2)
+      throw valueError(`dictionary update sequence element has length ${items.length}; 2 is required`);
     yield [items[0], items[1]];
   }
 }

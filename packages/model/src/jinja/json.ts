@@ -29,14 +29,27 @@ export function dumps(value: Value, options: JsonOptions): string {
     if (typeof each === 'number') return count(String(each));
     if (typeof each === 'bigint') return count(bigText(each));
     if (each instanceof PyFloat) return count(jsonFloat(each.value));
-    if (Array.isArray(each)) return block('[', ']', (each as Value[]).map((item) => write(item, level + 1)), level);
-    if (each instanceof PyTuple) return block('[', ']', each.items.map((item) => write(item, level + 1)), level);
+    if (Array.isArray(each))
+      return block(
+        '[',
+        ']',
+        (each as Value[]).map((item) => write(item, level + 1)),
+        level,
+      );
+    if (each instanceof PyTuple)
+      return block(
+        '[',
+        ']',
+        each.items.map((item) => write(item, level + 1)),
+        level,
+      );
     if (each instanceof PyDict) {
       let entries = [...each.entries()];
       if (options.sortKeys)
         entries = sorted(entries, (entry) => (entry as readonly [Value, Value])[0]) as (readonly [Value, Value])[];
       const members = entries.map(
-        ([key, item]) => `${count(quote(keyText(key), options.ensureAscii))}${options.separators[1]}${write(item, level + 1)}`,
+        ([key, item]) =>
+          `${count(quote(keyText(key), options.ensureAscii))}${options.separators[1]}${write(item, level + 1)}`,
       );
       return block('{', '}', members, level);
     }
@@ -82,7 +95,6 @@ const unit = (character: string): string =>
   short[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 function quote(text: string, ascii: boolean): string {
-  // eslint-disable-next-line no-control-regex -- JSON escapes control characters
   return `"${text.replace(ascii ? /["\\]|[^ -~]/g : /["\\\0-\x1f]/g, unit)}"`;
 }
 

@@ -76,7 +76,8 @@ function dictSort(value: Value, caseSensitive: Value = false, by: Value = 'key',
   if (by !== 'key' && by !== 'value')
     throw new PythonError('FilterArgumentError', 'You can only sort by either "key" or "value"');
   if (value instanceof Undefined) throw value.fail();
-  if (!(value instanceof PyDict)) throw new PythonError('AttributeError', `'${typeName(value)}' object has no attribute 'items'`);
+  if (!(value instanceof PyDict))
+    throw new PythonError('AttributeError', `'${typeName(value)}' object has no attribute 'items'`);
   const items = Array.from(value.entries(), (entry) => new PyTuple(entry));
   const key = (item: Value): Value => (item as PyTuple).items[by === 'key' ? 0 : 1];
   return sorted(items, (item) => (truth(caseSensitive) ? key(item) : ignoreCase(key(item))), indexOf(reverse) !== 0);
@@ -320,12 +321,16 @@ function toFloatFilter(value: Value, fallback: Value = new PyFloat(0)): Value {
 function round(value: Value, precision: Value = 0, method: Value = 'common'): Value {
   if (method !== 'common' && method !== 'ceil' && method !== 'floor')
     throw new PythonError('FilterArgumentError', 'method must be common, ceil or floor');
-  if (value instanceof Undefined) throw method === 'common' ? typeError("type Undefined doesn't define __round__ method") : value.fail();
+  if (value instanceof Undefined)
+    throw method === 'common' ? typeError("type Undefined doesn't define __round__ method") : value.fail();
   if (method === 'common') {
     const int = intOf(value);
-    if (int === undefined && !(value instanceof PyFloat)) throw typeError(`type ${typeName(value)} doesn't define __round__ method`);
+    if (int === undefined && !(value instanceof PyFloat))
+      throw typeError(`type ${typeName(value)} doesn't define __round__ method`);
     if (precision === null) throw new LimitError('round(none)');
-    return int === undefined ? new PyFloat(roundFloat((value as PyFloat).value, indexOf(precision))) : roundInt(int, indexOf(precision));
+    return int === undefined
+      ? new PyFloat(roundFloat((value as PyFloat).value, indexOf(precision)))
+      : roundInt(int, indexOf(precision));
   }
   const unit = binary('**', 10, precision);
   const scaled = binary('*', value, unit);
@@ -372,7 +377,10 @@ export const listFilters: Readonly<Record<string, Filter>> = {
   filesizeformat: filter(['binary?'], (value, binaryUnits = false) => {
     if (value instanceof Undefined) throw value.fail();
     const bytes = isText(value) ? parseFloatText(asciiNumber(textOf(value))) : floatOf(value);
-    if (bytes === undefined) throw isText(value) ? valueError('could not convert string to float') : typeError('float() argument must be a string or a real number');
+    if (bytes === undefined)
+      throw isText(value)
+        ? valueError('could not convert string to float')
+        : typeError('float() argument must be a string or a real number');
     return fileSize(bytes, truth(binaryUnits));
   }),
   first: filter([], first),

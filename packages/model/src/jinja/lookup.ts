@@ -60,7 +60,8 @@ export function getItem(value: Value, key: Value): Value {
 }
 
 function itemOf(value: Value, key: Value): Value {
-  if (value instanceof PyDict) return typeof key === 'string' ? value.getText(key) : isHashable(key) ? value.get(key) : MISSING;
+  if (value instanceof PyDict)
+    return typeof key === 'string' ? value.getText(key) : isHashable(key) ? value.get(key) : MISSING;
   if (value instanceof Undefined) throw value.fail();
   if (value instanceof PyObject) return value.object.item?.(key) ?? MISSING;
   const int = intOf(key);
@@ -199,7 +200,8 @@ function sequenceAttribute(items: readonly Value[], name: string): Value {
 }
 
 function tupleAttribute(tuple: PyTuple, name: string): Value {
-  if (tuple instanceof GroupTuple && (name === 'grouper' || name === 'list')) return tuple.items[name === 'list' ? 1 : 0];
+  if (tuple instanceof GroupTuple && (name === 'grouper' || name === 'list'))
+    return tuple.items[name === 'list' ? 1 : 0];
   return sequenceAttribute(tuple.items, name);
 }
 

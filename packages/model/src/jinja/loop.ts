@@ -20,7 +20,11 @@ export class Loop implements JinjaObject {
   readonly #recurse: ((items: Value, depth0: number) => string) | undefined;
 
   constructor(iterable: Value, depth0: number, recurse?: (items: Value, depth0: number) => string) {
-    this.#items = Array.isArray(iterable) ? (iterable as Value[]) : iterable instanceof PyTuple ? iterable.items : undefined;
+    this.#items = Array.isArray(iterable)
+      ? (iterable as Value[])
+      : iterable instanceof PyTuple
+        ? iterable.items
+        : undefined;
     if (this.#items === undefined) this.#rest = iterate(iterable);
     this.#size = iterable instanceof PyIterator ? undefined : sizeOf(iterable);
     this.#depth0 = depth0;

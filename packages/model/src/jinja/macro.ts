@@ -39,7 +39,9 @@ export class Macro implements JinjaObject {
     }
     if (readsCaller && !foundCaller) {
       const caller = take('caller');
-      all.push(caller === undefined || caller === null ? undefinedOf({ hint: 'No caller defined', key: 'caller' }) : caller);
+      all.push(
+        caller === undefined || caller === null ? undefinedOf({ hint: 'No caller defined', key: 'caller' }) : caller,
+      );
     }
     if (readsKwargs) all.push(PyDict.of(rest));
     else if (rest.has('caller'))

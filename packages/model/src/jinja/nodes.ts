@@ -18,9 +18,18 @@ export type Expression = { readonly line: number } & (
   | { readonly kind: 'filter'; readonly of: Expression | undefined; readonly name: string; readonly args: Arguments }
   | { readonly kind: 'test'; readonly of: Expression; readonly name: string; readonly args: Arguments }
   | { readonly kind: 'unary'; readonly operator: '-' | '+' | 'not'; readonly of: Expression }
-  | { readonly kind: 'binary'; readonly operator: BinaryOperator; readonly left: Expression; readonly right: Expression }
+  | {
+      readonly kind: 'binary';
+      readonly operator: BinaryOperator;
+      readonly left: Expression;
+      readonly right: Expression;
+    }
   | { readonly kind: 'concat'; readonly items: readonly Expression[] }
-  | { readonly kind: 'compare'; readonly first: Expression; readonly rest: readonly (readonly [CompareOperator, Expression])[] }
+  | {
+      readonly kind: 'compare';
+      readonly first: Expression;
+      readonly rest: readonly (readonly [CompareOperator, Expression])[];
+    }
   | {
       readonly kind: 'condition';
       readonly test: Expression;
@@ -70,7 +79,12 @@ export type Statement = { readonly line: number } & (
       readonly filter: Expression | undefined;
       readonly body: readonly Statement[];
     }
-  | { readonly kind: 'macro'; readonly name: string; readonly signature: Signature; readonly body: readonly Statement[] }
+  | {
+      readonly kind: 'macro';
+      readonly name: string;
+      readonly signature: Signature;
+      readonly body: readonly Statement[];
+    }
   | {
       readonly kind: 'call block';
       /** undefined: the block of `generation`. */

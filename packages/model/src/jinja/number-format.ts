@@ -33,7 +33,10 @@ export function floatDigits(value: number, { type, precision, alternate }: Float
 
 function exponential(size: number, places: number, alternate: boolean): string {
   const { digits, exponent } = rounded(size, places);
-  return withExponent(digits.length > 1 ? `${digits[0]}.${digits.slice(1)}` : digits + (alternate ? '.' : ''), exponent);
+  return withExponent(
+    digits.length > 1 ? `${digits[0]}.${digits.slice(1)}` : digits + (alternate ? '.' : ''),
+    exponent,
+  );
 }
 
 const withExponent = (mantissa: string, exponent: number): string =>

@@ -44,7 +44,9 @@ export function scaled(value: number, places: number): bigint {
 
 /** `'%.{places}f' % abs(value)` of a finite float. */
 export function fixed(value: number, places: number): string {
-  const digits = scaled(value, places).toString().padStart(places + 1, '0');
+  const digits = scaled(value, places)
+    .toString()
+    .padStart(places + 1, '0');
   return places === 0 ? digits : `${digits.slice(0, -places)}.${digits.slice(-places)}`;
 }
 
@@ -180,7 +182,8 @@ function ofFloats(operator: Operator, x: number, y: number): PyFloat {
       return new PyFloat(moduloFloat(x, y));
     case '**': {
       if (x === 0 && y < 0) throw zeroDivision('0.0 cannot be raised to a negative power');
-      if (x < 0 && Number.isFinite(x) && Number.isFinite(y) && !Number.isInteger(y)) throw new LimitError('complex numbers');
+      if (x < 0 && Number.isFinite(x) && Number.isFinite(y) && !Number.isInteger(y))
+        throw new LimitError('complex numbers');
       const power = powerOf(x, y);
       if (!Number.isFinite(power) && Number.isFinite(x) && Number.isFinite(y))
         throw new PythonError('OverflowError', 'Numerical result out of range');

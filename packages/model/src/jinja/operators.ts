@@ -38,7 +38,8 @@ export function binary(operator: Operator, left: Value, right: Value): Value {
   if (number !== undefined) return number;
   if (operator === '+') return add(left, right);
   if (operator === '*') return repeat(left, right) ?? repeat(right, left) ?? fail(unsupported('*', left, right));
-  if (left instanceof DictView || right instanceof DictView) throw new LimitError(`${operator} on a dict's keys or items`);
+  if (left instanceof DictView || right instanceof DictView)
+    throw new LimitError(`${operator} on a dict's keys or items`);
   throw unsupported(operator === '**' ? '** or pow()' : operator, left, right);
 }
 
@@ -98,7 +99,7 @@ export function equal(left: Value, right: Value): boolean {
     return left instanceof Undefined && right instanceof Undefined;
   }
   if (isText(left) || isText(right)) return isText(left) && isText(right) && textOf(left) === textOf(right);
-  if (isNumber(left) && isNumber(right)) return numeric(left) == numeric(right);
+  if (isNumber(left) && isNumber(right)) return equalNumbers(numeric(left), numeric(right));
   if (left === right) return true;
   if (Array.isArray(left)) return Array.isArray(right) && equalItems(left as Value[], right as Value[]);
   if (left instanceof PyTuple) return right instanceof PyTuple && equalItems(left.items, right.items);
@@ -118,6 +119,9 @@ const isNumber = (value: Value): value is number | bigint | boolean | PyFloat =>
 
 const numeric = (value: number | bigint | boolean | PyFloat): number | bigint =>
   value instanceof PyFloat ? value.value : typeof value === 'boolean' ? Number(value) : value;
+
+/** Of numbers and bigints alike; NaN equals nothing. */
+const equalNumbers = (left: number | bigint, right: number | bigint): boolean => left <= right && left >= right;
 
 /** Containers take items for equal that are the same object, even NaN. */
 const same = (left: Value, right: Value): boolean => left === right || equal(left, right);
@@ -156,9 +160,7 @@ export function compare(operator: Comparison, left: Value, right: Value): boolea
     return ordered(operator, a.length, b.length);
   }
   if (left instanceof DictView && right instanceof DictView) throw new LimitError('the comparison of two dict views');
-  throw typeError(
-    `'${operator}' not supported between instances of '${typeName(left)}' and '${typeName(right)}'`,
-  );
+  throw typeError(`'${operator}' not supported between instances of '${typeName(left)}' and '${typeName(right)}'`);
 }
 
 function ordered(operator: Comparison, left: number | bigint, right: number | bigint): boolean {

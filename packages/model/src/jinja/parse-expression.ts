@@ -103,7 +103,9 @@ export function parsePrimary(stream: TokenStream): Expression {
     case 'name': {
       stream.next();
       const constant = constants.get(token.text);
-      return constant === undefined ? { kind: 'name', name: token.text, line } : { kind: 'const', value: constant, line };
+      return constant === undefined
+        ? { kind: 'name', name: token.text, line }
+        : { kind: 'const', value: constant, line };
     }
     case 'string': {
       let text = '';
@@ -164,7 +166,12 @@ export function parseTuple(stream: TokenStream, options: TupleOptions = {}): Exp
   );
 }
 
-function tupleOf<T>(stream: TokenStream, options: TupleOptions, parse: () => T, make: (items: T[], line: number) => T): T {
+function tupleOf<T>(
+  stream: TokenStream,
+  options: TupleOptions,
+  parse: () => T,
+  make: (items: T[], line: number) => T,
+): T {
   let { line } = stream.current;
   const items: T[] = [];
   let isTuple = false;

@@ -59,7 +59,10 @@ function parseNodes(position: Position, ends: readonly string[] | undefined): St
 }
 
 function failUnclosed({ stream, openTags, ends }: Position, tag: string | undefined): never {
-  const wanted = ends.at(-1)?.map((end) => `'${end}'`).join(' or ');
+  const wanted = ends
+    .at(-1)
+    ?.map((end) => `'${end}'`)
+    .join(' or ');
   let message = tag === undefined ? 'Unexpected end of template.' : `Encountered unknown tag '${tag}'.`;
   if (wanted !== undefined)
     message +=

@@ -52,7 +52,8 @@ export function percentFormat(template: Value, values: Value): string {
       if (value === MISSING) throw new PythonError('KeyError', repr(key));
     }
     const size = width === '*' ? starred(take()) : Number(width ?? 0);
-    const places = precision === undefined ? undefined : precision === '*' ? Math.max(0, starred(take())) : Number(precision);
+    const places =
+      precision === undefined ? undefined : precision === '*' ? Math.max(0, starred(take())) : Number(precision);
     if (type === '%') {
       result += '%';
       continue;
@@ -80,7 +81,12 @@ function one(value: Value, type: string, flags: string, width: number, places: n
     case 'r':
     case 'a': {
       const text = { s: toText, r: repr, a: asciiRepr }[type](value);
-      return pad('', places === undefined ? text : Array.from(text).slice(0, places).join(''), flags.replace('0', ''), width);
+      return pad(
+        '',
+        places === undefined ? text : Array.from(text).slice(0, places).join(''),
+        flags.replace('0', ''),
+        width,
+      );
     }
     case 'c':
       return pad('', character(value), flags.replaceAll('0', ''), width);
@@ -103,7 +109,8 @@ function one(value: Value, type: string, flags: string, width: number, places: n
     case 'g':
     case 'G': {
       const float = value instanceof Undefined ? undefined : floatOf(value);
-      if (float === undefined) throw value instanceof Undefined ? value.fail() : typeError(`must be real number, not ${typeName(value)}`);
+      if (float === undefined)
+        throw value instanceof Undefined ? value.fail() : typeError(`must be real number, not ${typeName(value)}`);
       const style = { type: type.toLowerCase(), precision: places, alternate: flags.includes('#') };
       const digits = floatDigits(float, style);
       return pad(

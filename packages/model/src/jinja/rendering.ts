@@ -1,5 +1,5 @@
 import { dialects, type Dialect } from './dialect.js';
-import { BudgetError } from './failures.js';
+import { BudgetError, PythonError } from './failures.js';
 
 /** What one rendering may use. A published template needs some thousand steps and renders some thousand characters. */
 export const budgets = { steps: 10_000_000, characters: 16 * 1024 * 1024, items: 1_000_000, depth: 200 };
@@ -50,7 +50,7 @@ export function spendItems(length: number): void {
 
 /** One call deeper; Python stops at about 1,000 frames, of which a macro's call takes five. */
 export function nested<T>(run: () => T): T {
-  if (++depth > budgets.depth) throw new BudgetError(`its macros or loops call each other more than ${budgets.depth} deep`);
+  if (++depth > budgets.depth) throw new PythonError('RecursionError', 'maximum recursion depth exceeded');
   try {
     return run();
   } finally {

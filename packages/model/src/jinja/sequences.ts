@@ -1,6 +1,18 @@
 import { spendItems, spendText } from './rendering.js';
 import { typeError, valueError } from './failures.js';
-import { codePoints, indexOf, isText, isWide, Markup, PyRange, PyTuple, textOf, typeName, Undefined, type Value } from './values.js';
+import {
+  codePoints,
+  indexOf,
+  isText,
+  isWide,
+  Markup,
+  PyRange,
+  PyTuple,
+  textOf,
+  typeName,
+  Undefined,
+  type Value,
+} from './values.js';
 
 /** Where a slice begins and ends in a sequence, and how many items it has. */
 export interface SliceBounds {
@@ -77,7 +89,8 @@ export function find(text: string, part: string, start: Value, stop: Value, last
   const { start: from } = sliceBounds(length, start ?? null, null, null);
   if (start !== undefined && start !== null && indexOf(start) > length) return -1;
   const inner = sliceText(text, start ?? null, stop ?? null, null);
-  if (part === '' && stop !== undefined && stop !== null && sliceBounds(length, stop, null, null).start < from) return -1;
+  if (part === '' && stop !== undefined && stop !== null && sliceBounds(length, stop, null, null).start < from)
+    return -1;
   const at = last ? inner.lastIndexOf(part) : inner.indexOf(part);
   return at === -1 ? -1 : from + codePoints(inner.slice(0, at));
 }

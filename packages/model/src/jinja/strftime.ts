@@ -1,8 +1,7 @@
 import { LimitError } from './failures.js';
 
 const days = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
-const months =
-  'January February March April May June July August September October November December'.split(' ');
+const months = 'January February March April May June July August September October November December'.split(' ');
 
 /** `datetime.strftime` of a local time, in the C locale. */
 export function strftime(date: Date, format: string): string {

@@ -71,7 +71,8 @@ function splitting(fromEnd: boolean): Method {
   return named(['sep', 'maxsplit'], (text, separator = null, limit = -1) => {
     const most = indexOf(limit);
     spendText(text.length);
-    const parts = separator === null ? splitSpaces(text, most, fromEnd) : splitBy(text, textArgument(separator), most, fromEnd);
+    const parts =
+      separator === null ? splitSpaces(text, most, fromEnd) : splitBy(text, textArgument(separator), most, fromEnd);
     spendItems(parts.length);
     return parts;
   });
@@ -249,9 +250,11 @@ function zeroFill(text: string, width: Value): string {
 
 const plain = (run: (text: string) => Value): Method => method(0, 0, (text) => (spendText(text.length), run(text)));
 
-const missing = (name: string): Method => () => {
-  throw new LimitError(`the method ${name} of a text`);
-};
+const missing =
+  (name: string): Method =>
+  () => {
+    throw new LimitError(`the method ${name} of a text`);
+  };
 
 const methods: Readonly<Record<string, Method>> = {
   capitalize: plain(capitalize),
@@ -301,9 +304,20 @@ const methods: Readonly<Record<string, Method>> = {
   upper: plain((text) => text.toUpperCase()),
   zfill: method(1, 1, zeroFill),
   ...Object.fromEntries(
-    ['alnum', 'alpha', 'ascii', 'decimal', 'digit', 'identifier', 'lower', 'numeric', 'printable', 'space', 'title', 'upper'].map(
-      (kind) => [`is${kind}`, plain((text) => isKind(text, `is${kind}`))],
-    ),
+    [
+      'alnum',
+      'alpha',
+      'ascii',
+      'decimal',
+      'digit',
+      'identifier',
+      'lower',
+      'numeric',
+      'printable',
+      'space',
+      'title',
+      'upper',
+    ].map((kind) => [`is${kind}`, plain((text) => isKind(text, `is${kind}`))]),
   ),
 };
 

@@ -108,9 +108,8 @@ export class Symbols {
 
   /** The variables that are set here and around, by name: what a scoped block sees. */
   dumpStores(): Map<string, Variable> {
-    const found = new Map<string, Variable>();
-    for (let at: Symbols | undefined = this as Symbols; at !== undefined; at = at.parent)
-      for (const name of at.stores) if (!found.has(name)) found.set(name, this.find(name)!);
+    const found = this.parent?.dumpStores() ?? new Map<string, Variable>();
+    for (const name of this.stores) found.set(name, this.find(name)!);
     return found;
   }
 }

@@ -38,7 +38,9 @@ function isSequence(value: Value): boolean {
 }
 
 const isCallable = (value: Value): boolean =>
-  value instanceof Callable || value instanceof Undefined || (value instanceof PyObject && value.object.call !== undefined);
+  value instanceof Callable ||
+  value instanceof Undefined ||
+  (value instanceof PyObject && value.object.call !== undefined);
 
 function isNamed(names: ReadonlyMap<string, unknown>): Filter {
   return filter([], (value) => {

@@ -65,12 +65,19 @@ function boundedCount(width: Value): number {
   return count;
 }
 
-function truncate(value: Value, length: Value = 255, kill: Value = false, end: Value = '...', leeway: Value = null): Value {
+function truncate(
+  value: Value,
+  length: Value = 255,
+  kill: Value = false,
+  end: Value = '...',
+  leeway: Value = null,
+): Value {
   const most = indexOf(length);
   const slack = leeway === null ? 5 : indexOf(leeway);
   const mark = toText(end);
   const size = sizeOf(value);
-  if (most < codePoints(mark)) throw new PythonError('AssertionError', `expected length >= ${codePoints(mark)}, got ${most}`);
+  if (most < codePoints(mark))
+    throw new PythonError('AssertionError', `expected length >= ${codePoints(mark)}, got ${most}`);
   if (slack < 0) throw new PythonError('AssertionError', `expected leeway >= 0, got ${slack}`);
   if (size === undefined) throw typeError(`object of type '${typeName(value)}' has no len()`);
   if (size <= most + slack) return value;
@@ -133,7 +140,8 @@ function stripTags(text: string): string {
 
 function xmlAttributes(value: Value, autospace: Value = true): string {
   if (value instanceof Undefined) throw value.fail();
-  if (!(value instanceof PyDict)) throw new PythonError('AttributeError', `'${typeName(value)}' object has no attribute 'items'`);
+  if (!(value instanceof PyDict))
+    throw new PythonError('AttributeError', `'${typeName(value)}' object has no attribute 'items'`);
   const parts: string[] = [];
   for (const [key, item] of value.entries()) {
     if (item === null || item instanceof Undefined) continue;
@@ -221,10 +229,13 @@ export const textFilters: Readonly<Record<string, Filter>> = {
     ['width?', 'break_long_words?', 'wrapstring?', 'break_on_hyphens?'],
     (value, width = 79, breakLong = true, join = null, breakHyphens = true) => {
       if (value instanceof Undefined) throw value.fail();
-      if (!isText(value)) throw new PythonError('AttributeError', `'${typeName(value)}' object has no attribute 'splitlines'`);
+      if (!isText(value))
+        throw new PythonError('AttributeError', `'${typeName(value)}' object has no attribute 'splitlines'`);
       const options = { breakLongWords: truth(breakLong), breakOnHyphens: truth(breakHyphens) };
       const by = join === null ? '\n' : toText(join);
-      const text = splitLines(textOf(value)).map((line) => wrapText(line, { ...options, width: indexOf(width) }).join(by));
+      const text = splitLines(textOf(value)).map((line) =>
+        wrapText(line, { ...options, width: indexOf(width) }).join(by),
+      );
       return text.join(by);
     },
   ),

@@ -80,8 +80,7 @@ function isTitle(text: string): boolean {
   return any;
 }
 
-const isCased = (character: string): boolean =>
-  upper.test(character) || lower.test(character) || title.test(character);
+const isCased = (character: string): boolean => upper.test(character) || lower.test(character) || title.test(character);
 
 const digraphs = 'ǄǅǆǇǈǉǊǋǌǱǲǳ';
 

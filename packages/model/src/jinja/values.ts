@@ -283,7 +283,10 @@ export function intOf(value: Value): number | bigint | undefined {
 }
 
 /** A whole number that fits where a size, a count or an index is expected. */
-export function indexOf(value: Value, what = `'${typeName(value)}' object cannot be interpreted as an integer`): number {
+export function indexOf(
+  value: Value,
+  what = `'${typeName(value)}' object cannot be interpreted as an integer`,
+): number {
   const int = intOf(value);
   if (value instanceof Undefined) throw value.strict ? value.fail() : typeError(what);
   if (int === undefined) throw typeError(what);
