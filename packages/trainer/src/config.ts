@@ -89,7 +89,7 @@ export const runConfigSchema = z.strictObject({
         .refine((text) => promptNames(text).length > 0, 'expected the name of a column in braces, such as {question}')
         .optional()
         .describe(
-          'The text before an answer; `{question}` and any other `{column}` are replaced by those of the row, `{{` and `}}` are braces. ' +
+          'The text before an answer; `{question}` and any other `{column}` are replaced by those of the row, a doubled brace is a brace. ' +
             "Default: `Question: {question}`, a new line, `Answer:`; for alpaca rows Stanford Alpaca's text.",
         ),
       chatTemplate: z

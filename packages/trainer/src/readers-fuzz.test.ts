@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { createReferenceEngine } from '@glulam/tensors';
 import type { Decoder } from '@glulam/model';
 import { parquetWriteBuffer } from 'hyparquet-writer';
@@ -30,6 +31,20 @@ const parquet = Buffer.from(
 const texts = {
   '.jsonl': '{"a":"é 🙂","b":[1,2]}\r\n\n{"a":null}\n{"c":{"d":"\\u00e9"}}',
   '.json': '[{"a":"é 🙂","b":[1,2]}, {"a":null},\n{"c":{"d":"\\u00e9\\""}}]',
+  '.ndjson': '[{"a":"é 🙂"},\n{"a":null}]',
+  '.csv': 'a,b\n"é 🙂, ""x""\r\ny",1\n,2\n',
+  '.tsv': 'a\tb\n"é\t🙂"\t1\r\n\t\n',
+};
+const line = '{"a":"one two three one two three"}\n';
+const packed = {
+  '.jsonl.gz': gzipSync(line.repeat(20)),
+  '.csv.gz': gzipSync(texts['.csv']),
+  // By zstd 1.5: twenty such lines after one of `texts`.
+  '.jsonl.zst': Buffer.from(
+    'KLUv/QRYvQEAlAJ7ImEiOiLDqSDwn5mCIiwiYiI6WzEsMl19Cm9uZSB0d28gdGhyZWUgIgMAq46qhJhH2cMcAwxTb9c=',
+    'base64',
+  ),
+  '.json': Buffer.from(`\uFEFF[${line}]`, 'utf16le'),
 };
 
 describe('rows of data files', () => {
@@ -41,6 +56,15 @@ describe('rows of data files', () => {
       for await (const { number } of readRows(file)) expect(number).toBeGreaterThan(0);
     };
     await runFuzz(`rows of ${ending}`, { codes: ['DATA_INVALID', 'DATA_UNREADABLE'], attempt });
+  });
+
+  test.each(Object.entries(packed))('%s, compressed or in UTF-16', hour, async (ending, good) => {
+    const file = path.join(folder, `packed${ending}`);
+    const attempt = async (random: Random): Promise<void> => {
+      writeFileSync(file, mutateBytes(good, random));
+      for await (const { number } of readRows(file)) expect(number).toBeGreaterThan(0);
+    };
+    await runFuzz(`rows of packed ${ending}`, { codes: ['DATA_INVALID', 'DATA_UNREADABLE'], attempt });
   });
 
   // Each takes a thread of its own, which is ended where a damaged file asks for any number of values; see

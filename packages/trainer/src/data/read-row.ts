@@ -51,7 +51,9 @@ function fill(
     const fault = name === 'question' ? undefined : notPrintable(row, name);
     if (fault !== undefined) return { filled: { skip: `data.prompt names {${name}}, which ${fault}` }, used };
   }
-  const valueOf = (name: string): string => (name === 'question' ? question : String(row[name] ?? ''));
+  // `notPrintable` has refused lists and objects.
+  const printed = row as Readonly<Record<string, string | number | boolean | null>>;
+  const valueOf = (name: string): string => (name === 'question' ? question : String(printed[name] ?? ''));
   return { filled: { prompt: fillPrompt(wanted, valueOf), completion: ` ${answer}`, ...noted }, used };
 }
 
