@@ -1,12 +1,13 @@
 import * as library from '@huggingface/tokenizers';
 import { createChatTemplate, type ChatTemplate } from './chat-template.js';
+import { shortList } from './short-list.js';
 import { ModelError } from './errors.js';
 import { quoteValue } from './quote-value.js';
 import { createTextStream, type TextStream } from './text-stream.js';
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
 
 export interface OpenTokenizerOptions {
-  /** Rows of the model's embedding. They may outnumber the tokens (padding), never the other way round. */
+  /** Rows of the model's embedding. They may outnumber the tokens (padding); tokens beyond them are refused where a text has one. */
   readonly vocabularySize?: number | undefined;
   /** Jinja source of a chat template in place of the checkpoint's own. */
   readonly chatTemplate?: string | undefined;
@@ -29,7 +30,11 @@ export interface StreamOptions extends DecodeOptions {
 
 /** Text to token ids and back, by a checkpoint's own files. */
 export interface Tokenizer {
-  /** Special tokens written in the text (`</s>`) become their ids, as in transformers. */
+  /**
+   * Special tokens written in the text (`</s>`) become their ids, as in transformers.
+   *
+   * @throws ModelError TOKENIZER_MISMATCH if a token's id is beyond the model's embedding
+   */
   encode(text: string, options?: EncodeOptions): number[];
   /**
    * The text of ids as it was tokenized; ids beyond the tokenizer's (padding of the embedding) have none.
@@ -46,8 +51,12 @@ export interface Tokenizer {
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   readonly padId: number | undefined;
-  /** Every id that ends a generation: the tokenizer's and those of generation_config.json. */
+  /** Every id that ends a generation: the tokenizer's and those of generation_config.json, as far as the model has them. */
   readonly eosIds: readonly number[];
+  /** As `OpenTokenizerOptions.vocabularySize`; undefined: not known. */
+  readonly embeddingRows: number | undefined;
+  /** For users: tokens that the model has no embedding for. */
+  readonly warnings: readonly string[];
   readonly chatTemplate: ChatTemplate | undefined;
 }
 
@@ -67,13 +76,13 @@ interface LibraryTokenizer {
  * special_tokens_map.json, chat_template.jinja and generation_config.json add. What `encode` adds to a text is
  * tokenizer.json's to say (its post-processor).
  *
- * @throws ModelError TOKENIZER_INVALID if a file is missing or malformed, TOKENIZER_MISMATCH if a token's id does not fit
- *   the model's vocabulary
+ * @throws ModelError TOKENIZER_INVALID if a file is missing or malformed
  */
 export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}): Tokenizer {
   const files = readTokenizerFiles(folder);
   const tokens = load(folder, files);
-  const vocabularySize = measure(folder, tokens, files, options.vocabularySize);
+  const embeddingRows = options.vocabularySize;
+  const { vocabularySize, beyond } = measure(folder, tokens, embeddingRows);
   const named = namedIds(folder, tokens, files);
 
   const special = new Set<number>(named.values());
@@ -91,10 +100,16 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     tokens.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
 
   const eosId = named.get('eos_token');
+  const eosIds = new Set([...(eosId === undefined ? [] : [eosId]), ...files.generationEosIds]);
+  const checked = (text: string, ids: number[]): number[] => {
+    const id = ids.find((each) => each >= (embeddingRows ?? Infinity));
+    if (id === undefined) return ids;
+    throw beyondEmbedding(folder, `${JSON.stringify(tokens.id_to_token(id))} (id ${id})`, embeddingRows!, text);
+  };
   const template = options.chatTemplate ?? files.chatTemplate;
   return {
     encode: (text, { addSpecialTokens = true } = {}) =>
-      tokens.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+      checked(text, tokens.encode(text, { add_special_tokens: addSpecialTokens }).ids),
     decode(ids, { skipSpecialTokens = true } = {}) {
       const counted = ids.filter((id) => counts(id, skipSpecialTokens));
       return counted.length === 0 ? '' : decodeAll(counted);
@@ -105,7 +120,9 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     bosId: named.get('bos_token'),
     eosId,
     padId: named.get('pad_token'),
-    eosIds: [...new Set([...(eosId === undefined ? [] : [eosId]), ...files.generationEosIds])],
+    eosIds: [...eosIds].filter((id) => id < (embeddingRows ?? Infinity)),
+    embeddingRows,
+    warnings: describeBeyond(folder, beyond, [...eosIds], embeddingRows),
     chatTemplate: template === undefined ? undefined : createChatTemplate(template, files.specialTokens),
   };
 }
@@ -130,9 +147,14 @@ function load(folder: string, files: TokenizerFiles): LibraryTokenizer {
   }
 }
 
-function measure(folder: string, tokens: LibraryTokenizer, files: TokenizerFiles, limit = Infinity): number {
-  let size = 0;
-  let offender: { token: string; id: number } | undefined;
+/** The largest id and one, and the tokens whose ids are beyond the embedding's rows, in order. */
+function measure(
+  folder: string,
+  tokens: LibraryTokenizer,
+  rows = Infinity,
+): { readonly vocabularySize: number; readonly beyond: readonly string[] } {
+  const beyond = new Map<number, string>();
+  let vocabularySize = 0;
   const added = [...tokens.get_added_tokens_decoder()].map(([id, { content }]) => [content, id] as const);
   for (const [token, id] of [...tokens.get_vocab(), ...added]) {
     if (!Number.isSafeInteger(id) || id < 0)
@@ -141,20 +163,42 @@ function measure(folder: string, tokens: LibraryTokenizer, files: TokenizerFiles
         `${folder}: tokenizer.json gives the token ${quoteValue(token)} the id ${quoteValue(id)}; expected a whole number of at least 0: fetch it again.`,
       );
     if (token === undefined) continue; // a gap in the numbering
-    size = Math.max(size, id + 1);
-    if (id >= limit && id < (offender?.id ?? Infinity)) offender = { token, id };
+    vocabularySize = Math.max(vocabularySize, id + 1);
+    if (id >= rows) beyond.set(id, token);
   }
-  const mismatch = (what: string): ModelError =>
-    new ModelError(
-      'TOKENIZER_MISMATCH',
-      `${folder}: the tokenizer does not fit the model: the tokenizer has ${size} tokens, the model's vocabulary (vocab_size) ` +
-        `${limit}, and ${what} is beyond it. Use the tokenizer that belongs to this checkpoint; if tokens were added to ` +
-        'it, the embedding has to be enlarged and the checkpoint saved again.',
-    );
-  if (offender !== undefined) throw mismatch(`token ${JSON.stringify(offender.token)} with id ${offender.id}`);
-  const end = files.generationEosIds.find((id) => id >= limit);
-  if (end !== undefined) throw mismatch(`generation_config.json's eos_token_id ${end}`);
-  return size;
+  const ordered = [...beyond].sort(([a], [b]) => a - b);
+  return { vocabularySize, beyond: ordered.map(([id, token]) => `${JSON.stringify(token)} (id ${id})`) };
+}
+
+/** What a user should know of tokens that the model has no embedding for, in one line. */
+function describeBeyond(
+  folder: string,
+  beyond: readonly string[],
+  endIds: readonly number[],
+  rows = Infinity,
+): readonly string[] {
+  const ends = endIds.filter((id) => id >= rows);
+  if (beyond.length === 0 && ends.length === 0) return [];
+  const found =
+    beyond.length === 0
+      ? `generation_config.json names an end token (id ${ends.join(', ')}) beyond the model's embedding, which has ${rows} rows (vocab_size)`
+      : `the tokenizer has ${beyond.length === 1 ? 'a token' : `${beyond.length} tokens`} beyond the model's embedding, which has ${rows} rows (vocab_size): ${shortList(beyond)}`;
+  const effect = [
+    ...(beyond.length === 0 ? [] : ['a text that has one is refused']),
+    ...(ends.length === 0 ? [] : [`the model never ends a text with ${ends.length === 1 ? 'id' : 'ids'} ${ends.join(', ')}`]), // prettier-ignore
+  ];
+  return [`${folder}: ${found}; ${effect.join(', and ')}`];
+}
+
+/** The fault of a token (as a message names it) that a text needs and the model has no embedding for. */
+export function beyondEmbedding(folder: string, token: string, rows: number, text: string): ModelError {
+  const at = text === '' ? 'its post-processor adds it to every text' : `it is in the text ${quoteValue(text)}`;
+  return new ModelError(
+    'TOKENIZER_MISMATCH',
+    `${folder}: the token ${token} is beyond the model's embedding, which has ${rows} rows (vocab_size), and ${at}. ` +
+      'Leave the token out, use the tokenizer that belongs to this checkpoint, or enlarge the embedding ' +
+      '(resize_token_embeddings of transformers) and save the checkpoint again.',
+  );
 }
 
 function namedIds(folder: string, tokens: LibraryTokenizer, files: TokenizerFiles): Map<string, number> {

@@ -26,13 +26,14 @@ export function mergedConfig(
       `${config.file} has layer_types ${JSON.stringify(types)}; expected a list of ${shape.physicalLayers}, one a layer`,
     );
   }
-  // Today's files say dtype, published ones torch_dtype.
-  const field = config.fields['torch_dtype'] !== undefined ? 'torch_dtype' : 'dtype';
+  // Today's files say dtype, published ones torch_dtype, and some both.
+  const dtypeFields = ['dtype', 'torch_dtype'].filter((field) => config.fields[field] !== undefined);
+  const stored = (dtypeFields.length === 0 ? ['dtype'] : dtypeFields).map((field) => [field, dtype]);
   return {
     ...config.fields,
     num_hidden_layers: layers.length,
-    ...(shape.tiedHead && !tiedHead ? { tie_word_embeddings: false } : {}),
+    tie_word_embeddings: tiedHead,
     ...(hasTypes ? { layer_types: layers.map(({ physical }) => (types as unknown[])[physical]) } : {}),
-    ...(dtype === undefined ? {} : { [field]: dtype }),
+    ...(dtype === undefined ? {} : (Object.fromEntries(stored) as Record<string, unknown>)),
   };
 }
