@@ -81,6 +81,7 @@ export async function openAdapters(
     tokenizer,
     warnings: [
       ...checkpoint.warnings,
+      ...tokenizer.warnings,
       ...(expanded?.warnings ?? []),
       ...saved.flatMap(({ adapter }) => adapter.warnings),
     ],

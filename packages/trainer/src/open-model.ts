@@ -97,7 +97,7 @@ export async function openModel(
       decoder,
       tokenizer,
       adapterChoice: choice,
-      warnings: [...checkpoint.warnings, ...warnings],
+      warnings: [...checkpoint.warnings, ...tokenizer.warnings, ...warnings],
       async close() {
         decoder.close();
         await close();

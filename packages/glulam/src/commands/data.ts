@@ -26,6 +26,7 @@ ${configHelp}`,
     const loaded = await loadConfig(onePositional(args, 'data', 'CONFIG'), overridesFrom(overrides));
     const { config, composition } = await bringInputs(loaded, signal, { weights: false });
     const tokenizer = openRunTokenizer(config);
+    for (const warning of tokenizer.warnings) process.stderr.write(`${warning}\n`);
     const progress = progressLine(process.stderr);
     const data = await openData(config, composition, tokenizer, {
       signal,

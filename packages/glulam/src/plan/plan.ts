@@ -21,13 +21,16 @@ export async function planLoaded(
   { config, composition, baseName }: BroughtConfig,
   { signal, adapterFolder }: { readonly signal?: AbortSignal | undefined; readonly adapterFolder?: string | undefined },
 ): Promise<RunPlan> {
-  const wanted = [path.join(config.base, 'tokenizer.json'), ...dataFilesOf(config)];
-  if (!wanted.every((file) => existsSync(file)))
-    return { ...(await planRun(config, composition, { adapterFolder })), base: baseName };
-  const data = await openData(config, composition, openRunTokenizer(config), { signal });
+  const isThere = (file: string): boolean => existsSync(file);
+  const tokenizer = isThere(path.join(config.base, 'tokenizer.json')) ? openRunTokenizer(config) : undefined;
+  const data =
+    tokenizer !== undefined && dataFilesOf(config).every(isThere)
+      ? await openData(config, composition, tokenizer, { signal })
+      : undefined;
   try {
-    return { ...(await planRun(config, composition, { data, adapterFolder })), base: baseName };
+    const planned = await planRun(config, composition, { data, adapterFolder });
+    return { ...planned, base: baseName, warnings: [...planned.warnings, ...(tokenizer?.warnings ?? [])] };
   } finally {
-    data.close();
+    data?.close();
   }
 }

@@ -160,6 +160,9 @@ function keyOf(content: string, { file, format, settings, tokenizer, tokenizerFo
     format: [format.kind, format.options],
     files,
     settings: { ...settings, chatTemplate: tokenizer.chatTemplate?.source },
+    // Only where it decides whether a token is refused, so that other keys stay as they were.
+    embeddingRows:
+      tokenizer.vocabularySize > (tokenizer.embeddingRows ?? Infinity) ? tokenizer.embeddingRows : undefined,
   };
   return createHash('sha256').update(JSON.stringify(key)).digest('hex');
 }
