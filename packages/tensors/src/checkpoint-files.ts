@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import type { DType } from './dtype.js';
@@ -63,9 +63,13 @@ export function hasCheckpointFiles(folder: string): boolean {
 }
 
 /** The target of a link that leads nowhere; undefined for anything else. */
-function brokenLink(file: string): string | undefined {
-  const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
-  return isLink && !existsSync(file) ? readlinkSync(file) : undefined;
+export function brokenLink(file: string): string | undefined {
+  if (existsSync(file)) return undefined;
+  try {
+    return readlinkSync(file);
+  } catch {
+    return undefined; // there is nothing, or something else
+  }
 }
 
 /** Open one safetensors file, such as an adapter's. */

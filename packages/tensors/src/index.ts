@@ -43,7 +43,7 @@ export { adopt, detach, scope, sizeOf, Tensor } from './tensor.js';
 export type { WeightSource } from './weight-source.js';
 export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolderAtomic } from './atomic-file.js';
 export type { CheckpointFiles } from './checkpoint-files.js';
-export { hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
+export { brokenLink, hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
 export { equalValues } from './equal-values.js';
 export { readFloats, readInts } from './read-tensor.js';
 export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.js';

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { isAdapterFolder } from '@glulam/model';
+import { hasCheckpointFiles } from '@glulam/tensors';
 import type { InputOptions } from '@glulam/trainer';
 import { overridesFrom, type Arguments } from '../arguments.js';
 import { bringInputs, type BroughtConfig } from '../bring-inputs.js';
-import { loadConfig } from '../load-config.js';
+import { isBaseFolder, loadConfig } from '../load-config.js';
 import { loadRunOrConfig } from './command.js';
 
 /** What a command's word names, its config's files on this machine. */
@@ -30,15 +31,16 @@ export async function loadModel(
   return { loaded: await bringInputs(loaded, signal, wanted), adapterFolder: undefined, isBase: true };
 }
 
-/** Whether a folder is a checkpoint of Hugging Face's, and neither a run nor an adapter. */
+/** Whether a folder is a checkpoint of Hugging Face's, whole or damaged, and neither a run nor an adapter. */
 export function isCheckpointFolder(folder: string): boolean {
   const config = path.join(folder, 'config.json');
-  if (!existsSync(config) || isAdapterFolder(folder)) return false;
+  if (isAdapterFolder(folder)) return false;
+  if (!existsSync(config)) return hasCheckpointFiles(folder);
+  let fields: { model_type?: unknown; base?: unknown } | null;
   try {
-    return (
-      typeof (JSON.parse(readFileSync(config, 'utf8')) as { model_type?: unknown } | null)?.model_type === 'string'
-    );
+    fields = JSON.parse(readFileSync(config, 'utf8')) as typeof fields;
   } catch {
-    return false; // whoever reads it as a run's config says what is wrong with it
+    return isBaseFolder(folder); // openCheckpoint says what is wrong with its config.json
   }
+  return typeof fields?.model_type === 'string' || (fields?.base === undefined && isBaseFolder(folder));
 }

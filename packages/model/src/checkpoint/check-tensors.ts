@@ -31,11 +31,14 @@ export function checkTensors(
   }
   for (const [dtype, names] of byType) throw wrongType(files.folder, dtype, names);
   if (faults.length === 0) return;
-  const advice = missing.length === 0 ? undefined : missingAdvice(missing, context);
+  const advice =
+    missing.length === 0
+      ? 'The weights and config.json are of different models or revisions: download both again.'
+      : (missingAdvice(missing, context) ?? 'Download the checkpoint again, whole.');
   throw new ModelError(
     'CHECKPOINT_INVALID',
     `the weights in ${files.folder} do not fit its config.json:\n  ${faults.slice(0, 8).join('\n  ')}` +
-      `${faults.length > 8 ? `\n  and ${faults.length - 8} more` : ''}\n${advice ?? 'Download the checkpoint again, whole.'}`,
+      `${faults.length > 8 ? `\n  and ${faults.length - 8} more` : ''}\n${advice}`,
   );
 }
 
