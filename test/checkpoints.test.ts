@@ -136,7 +136,7 @@ async function changed(
     const dtype = dtypeOf(stored);
     if (dtype === 'float32') return [{ name, shape, dtype, values: readFloats({ ...source, shape }) }];
     const size = shape.reduce((product, length) => product * length, 1);
-    return [{ name, shape, dtype, data: new Uint8Array(size * (dtype === 'F64' ? 8 : 1)) } as SafetensorsInput];
+    return [{ name, shape, dtype, data: new Uint8Array(size * (dtype === 'F64' ? 8 : 1)) }];
   });
   await writeSafetensors(path.join(folder, 'model.safetensors'), tensors);
   return folder;

@@ -191,7 +191,7 @@ function describeBeyond(
 }
 
 /** The fault of a token (as a message names it) that a text needs and the model has no embedding for. */
-export function beyondEmbedding(folder: string, token: string, rows: number, text: string): ModelError {
+function beyondEmbedding(folder: string, token: string, rows: number, text: string): ModelError {
   const at = text === '' ? 'its post-processor adds it to every text' : `it is in the text ${quoteValue(text)}`;
   return new ModelError(
     'TOKENIZER_MISMATCH',
