@@ -64,8 +64,9 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
     );
   }
   const config = raw as Record<string, unknown>;
-  if (config['base'] === undefined && (ofBase || typeof config['model_type'] === 'string')) {
-    if (typeof config['model_type'] !== 'string') throw brokenBase(file, 'it names no model_type');
+  const isOurs = config['base'] !== undefined || config['data'] !== undefined;
+  if (ofBase && !isOurs && typeof config['model_type'] !== 'string') throw brokenBase(file, 'it names no model_type');
+  if (!isOurs && typeof config['model_type'] === 'string') {
     throw new GlulamError(
       'CONFIG_UNREADABLE',
       `${file} is the config.json of a base checkpoint (model_type ${JSON.stringify(config['model_type'])}), not a config of Glulam's; ` +

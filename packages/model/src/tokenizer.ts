@@ -104,7 +104,9 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
   const checked = (text: string, ids: number[]): number[] => {
     const id = ids.find((each) => each >= (embeddingRows ?? Infinity));
     if (id === undefined) return ids;
-    throw beyondEmbedding(folder, `${JSON.stringify(tokens.id_to_token(id))} (id ${id})`, embeddingRows!, text);
+    const isAdded = !tokens.encode(text, { add_special_tokens: false }).ids.includes(id);
+    const token = `${JSON.stringify(tokens.id_to_token(id))} (id ${id})`;
+    throw beyondEmbedding(folder, token, embeddingRows!, isAdded ? undefined : text);
   };
   const template = options.chatTemplate ?? files.chatTemplate;
   return {
@@ -190,9 +192,9 @@ function describeBeyond(
   return [`${folder}: ${found}; ${effect.join(', and ')}`];
 }
 
-/** The fault of a token (as a message names it) that a text needs and the model has no embedding for. */
-function beyondEmbedding(folder: string, token: string, rows: number, text: string): ModelError {
-  const at = text === '' ? 'its post-processor adds it to every text' : `it is in the text ${quoteValue(text)}`;
+/** The fault of a token (as a message names it) that a text has, or every text gets, and the model has no embedding for. */
+function beyondEmbedding(folder: string, token: string, rows: number, text: string | undefined): ModelError {
+  const at = text === undefined ? 'its post-processor adds it to every text' : `it is in the text ${quoteValue(text)}`;
   return new ModelError(
     'TOKENIZER_MISMATCH',
     `${folder}: the token ${token} is beyond the model's embedding, which has ${rows} rows (vocab_size), and ${at}. ` +

@@ -36,8 +36,8 @@ export interface GgufTokenizer {
 
 /**
  * The tokenizer of a checkpoint's folder as GGUF's metadata has it, and the chat template; a folder without any says so.
- * llama.cpp has as many tokens as the embedding has rows: added tokens beyond them are left out, since no text can have
- * them; other tokens beyond them would be made by merges, so they are refused.
+ * llama.cpp has as many tokens as the embedding has rows: added tokens beyond them are left out, since the model takes no
+ * text that has one; tokens of the vocabulary beyond them are refused, since merges make them of any text.
  *
  * @throws ModelError GGUF_UNSUPPORTED where llama.cpp would split text otherwise than tokenizer.json does
  */
@@ -62,7 +62,10 @@ export function tokenizerMetadata(
 
   const left = data.added_tokens.filter(({ id }) => id >= vocabularySize);
   const isAdded = new Set(left.map(({ content }) => content));
-  const merged = Object.entries(data.model.vocab).find(([text, id]) => id >= vocabularySize && !isAdded.has(text));
+  const isMade = new Set(data.model.merges.map(([a, b]) => a + b));
+  const merged = Object.entries(data.model.vocab).find(
+    ([text, id]) => id >= vocabularySize && (!isAdded.has(text) || isMade.has(text)),
+  );
   if (merged !== undefined)
     throw unsupported(
       `its token ${JSON.stringify(merged[0])} (id ${merged[1]}) is beyond the model's embedding, which has ${vocabularySize} rows (vocab_size)`,
@@ -123,7 +126,7 @@ function vocabularyOf(
     put(id, text, model.byte_fallback && /^<0x[0-9A-F]{2}>$/.test(text) ? kinds.byte : kinds.normal);
   for (const { id, content, special } of added) put(id, content, special ? kinds.control : kinds.userDefined);
   const unknownId = unknown === undefined ? undefined : model.vocab[unknown];
-  if (unknownId !== undefined) tokenTypes[unknownId] = kinds.unknown;
+  if (unknownId !== undefined && unknownId < size) tokenTypes[unknownId] = kinds.unknown;
   return { tokens, tokenTypes };
 }
 
