@@ -292,6 +292,26 @@ describe('reporters', () => {
   });
 });
 
+test('tokens beyond the embedding are reported, and refused in a prompt', async () => {
+  const padded = base('padded', (at) => {
+    const file = path.join(at, 'tokenizer.json');
+    const tokenizer = JSON.parse(readFileSync(file, 'utf8')) as { added_tokens: object[] };
+    const special = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+    tokenizer.added_tokens.push({ id: 1536, content: '<pad2>', ...special });
+    writeFileSync(file, JSON.stringify(tokenizer));
+  });
+  const line =
+    /^\S*padded: the tokenizer has a token beyond the model's embedding, .*"<pad2>" \(id 1536\); a text that has one is refused\n$/;
+  const generate = (prompt: string) => glulam('generate', padded, '--prompt', prompt, '--max-tokens', '2');
+  for (const { code, err } of [await generate('Question:'), await glulam('plan', quickstart, '--base', padded)]) {
+    expect(code).toBe(0);
+    expect(err).toMatch(line);
+  }
+  const refused = await generate('Question <pad2>');
+  expect(refused.code).toBe(1);
+  expect(refused.err).toMatch(/TOKENIZER_MISMATCH\]: .*the token "<pad2>" \(id 1536\) is beyond the model's embedding/);
+});
+
 test('data is shown without weights or an engine', async () => {
   const light = base('light', (at) => rmSync(path.join(at, 'model.safetensors')));
   const { code, out, err } = await glulam('data', quickstart, '--base', light, '--engine.kind', 'none', '--samples', '1'); // prettier-ignore
@@ -420,6 +440,11 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['missing weights', () => ['train', quickstart, '--base', base('gone', (at) => rmSync(path.join(at, 'model.safetensors')))], /has no weights; expected a Hugging Face checkpoint with model.safetensors/],
     ['a pickle', () => ['train', quickstart, '--base', base('pickle', (at) => (copyFileSync(path.join(at, 'model.safetensors'), path.join(at, 'pytorch_model.bin')), rmSync(path.join(at, 'model.safetensors'))))], /pickle file can run any code/],
     ['an unknown model type', () => ['train', quickstart, '--base', base('type', (at) => editConfig(at, { model_type: 'gemma' }))], /model_type "gemma"; installed families: llama, mistral/],
+    ['a base whose config.json is cut off', () => ['eval', base('cut-config', (at) => truncateSync(path.join(at, 'config.json'), 40))], /cut-config\/config\.json is not valid JSON \(.*\); download it again/],
+    ['a base whose config.json is a list', () => ['generate', base('list-config', (at) => writeFileSync(path.join(at, 'config.json'), '[]')), '--prompt', 'x'], /list-config\/config\.json holds no JSON object; expected a Hugging Face model config/],
+    ['a base without config.json', () => ['eval', base('no-config', (at) => rmSync(path.join(at, 'config.json')))], /no-config is not a base checkpoint: it has no config\.json/],
+    ["a base's config.json as the config, cut off", () => ['plan', path.join(base('cut-config-file', (at) => truncateSync(path.join(at, 'config.json'), 40)), 'config.json')], /is the config\.json of a base checkpoint, .* and it is damaged/],
+    ["a base's config.json as the config", () => ['train', path.join(tiny, 'config.json')], /is the config\.json of a base checkpoint \(model_type "mistral"\), not a config of Glulam's/],
     ['a quantized checkpoint', () => ['train', quickstart, '--base', base('quantized', (at) => editConfig(at, { quantization_config: { quant_method: 'awq' } }))], /quant_method: "awq"/],
     ['shapes that do not fit', () => ['train', quickstart, '--base', base('shape', (at) => editConfig(at, { hidden_size: 128 }))], /has shape \[1536, 192\]; config.json makes it \[1536, 128\]/],
     ['a file with bad rows', () => (writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'), ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]), /first row of .*bad.jsonl has the keys question; no installed format[\s\S]*question_answer: \{ question, answer \}/],

@@ -453,6 +453,26 @@ describe('workers', () => {
     expect(made[2]).toEqual(made[0]);
   });
 
+  test('a token that the model has no embedding for is refused in either, also where the cache has the rows for a larger model', async () => {
+    const folder = newFolder();
+    const cache = newFolder();
+    for (const name of ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'])
+      copyFileSync(path.join(base, name), path.join(folder, name));
+    const openWith = async (vocabularySize: number, workers: number) => {
+      writeFileSync(
+        path.join(folder, 'config.json'),
+        JSON.stringify({ model_type: 'mistral', vocab_size: vocabularySize }),
+      );
+      const { config, composition } = resolveConfig({ base: folder, data: { train: pairs(50), cache } }, [], work);
+      const data = await openData(config, composition, openRunTokenizer(config), { workers });
+      data.close();
+    };
+    await openWith(1536, 0);
+    const refused = expect.stringMatching(/is beyond the model's embedding, which has 300 rows/) as string;
+    await expect(openWith(300, 0)).rejects.toMatchObject({ code: 'TOKENIZER_MISMATCH', message: refused });
+    await expect(openWith(300, 2)).rejects.toMatchObject({ code: 'ENCODING_FAILED', message: refused });
+  });
+
   test('one that fails ends the run with its reason', async () => {
     // The tokenizer is there for this process and gone for its workers.
     const folder = newFolder();

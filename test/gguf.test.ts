@@ -281,6 +281,30 @@ describe('metadata', () => {
     expect(readdirSync(path.dirname(file))).toEqual([]);
   }); // prettier-ignore
 
+  test('added tokens beyond the embedding are left out with a note, tokens of the vocabulary refused', async () => {
+    const special = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+    const base = copy((files) => {
+      const tokenizer = files['tokenizer.json'] as unknown as { added_tokens: object[] };
+      tokenizer.added_tokens.push({ id: 1536, content: '<pad2>', ...special });
+      files['tokenizer_config.json']!['pad_token'] = '<pad2>';
+    });
+    const { metadata, notes } = await exported(base);
+    expect(metadata['tokenizer.ggml.tokens']).toHaveLength(1536);
+    expect(metadata['tokenizer.ggml.token_type']).toHaveLength(1536);
+    expect(metadata).toMatchObject({ 'tokenizer.ggml.eos_token_id': 2 });
+    expect(metadata).not.toHaveProperty('tokenizer.ggml.padding_token_id');
+    expect(notes).toContainEqual(expect.stringMatching(/beyond the model's embedding, which has 1536 rows, are left out of the file: "<pad2>" \(id 1536\)/)); // prettier-ignore
+    const made = copy((files) => {
+      const tokenizer = files['tokenizer.json'] as unknown as { added_tokens: object[]; model: { vocab: Record<string, number>; merges: unknown[] } }; // prettier-ignore
+      tokenizer.added_tokens.push({ id: 1536, content: 'qz', ...special });
+      tokenizer.model.vocab['qz'] = 1536;
+      tokenizer.model.merges.push(['q', 'z']);
+    });
+    await expect(exported(made)).rejects.toThrow(/its token "qz" \(id 1536\) is beyond/);
+    const regular = edited((t) => Object.assign(t.model['vocab'] as object, { odd: 1536 }));
+    await expect(exported(regular)).rejects.toThrow(/its token "odd" \(id 1536\) is beyond the model's embedding/);
+  });
+
   test('merges that are not SentencePiece’s are refused', async () => {
     const spaced = (merges: [string, string][]) => edited((t) => {
       const vocab = Object.fromEntries(['<unk>', '<s>', '</s>', 'a', 'b', 'c', 'ab', 'bc', 'abc', '▁'].map((token, id) => [token, id]));

@@ -177,7 +177,7 @@ describe('the files', () => {
     const source = sourceOf(tiny, gated, lora({ target_modules: ['q_proj'] }));
     const at = Object.fromEntries(['float32', 'bfloat16', 'float16'].map((dtype) => [dtype, path.join(freshFolder(), dtype)]));
     for (const dtype of ['float32', 'bfloat16', 'float16'] as const) await mergeCheckpoint(source, { out: at[dtype]!, dtype });
-    const [wide, bfloat16, float16] = Object.values(at).map(openCheckpointFiles);
+    const [wide, bfloat16, float16] = Object.values(at).map((folder) => openCheckpointFiles(folder));
     for (const name of ['model.layers.4.self_attn.q_proj.weight', 'model.layers.4.mlp.down_proj.weight', 'model.layers.4.mlp.up_proj.weight']) {
       const exact = readFloats(wide!.source(name));
       const bytes = (files: typeof wide) => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { DecoderShape } from '@glulam/model';
 import { describeModel } from '@glulam/trainer';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadConfig } from './load-config.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
@@ -25,6 +25,42 @@ test.each([
   await expect(loadConfig(file)).rejects.toMatchObject({
     code: 'CONFIG_UNREADABLE',
     message: expect.stringMatching(message) as string,
+  });
+});
+
+describe("a base checkpoint's config.json", () => {
+  const damaged = (fault: string): RegExp =>
+    new RegExp(
+      `config\\.json is the config\\.json of a base checkpoint, .* and it is damaged: ${fault}.*\\. Download it again`,
+    );
+  test.each([
+    ['', damaged('Unexpected end')],
+    ['{"model_type": "llama", "hidden', damaged('')],
+    ['[]', damaged('it holds a list, expected an object')],
+    ['null', damaged('it holds null, expected an object')],
+    ['{}', damaged('it names no model_type')],
+    ['{"model_type": "llama"}', /\(model_type "llama"\), not a config of Glulam's; write one with base: "/],
+  ])('%j is no config', async (text, message) => {
+    const base = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
+    writeFileSync(path.join(base, 'config.json'), text);
+    writeFileSync(path.join(base, 'tokenizer.json'), '{}');
+    await expect(loadConfig(path.join(base, 'config.json'))).rejects.toMatchObject({
+      code: 'CONFIG_UNREADABLE',
+      message: expect.stringMatching(message) as string,
+    });
+  });
+
+  test('is one by its model_type, whatever is beside it', async () => {
+    const file = path.join(folder, 'alone.json');
+    writeFileSync(file, '{"model_type": "mistral", "hidden_size": 8}');
+    await expect(loadConfig(file)).rejects.toThrow(/the config\.json of a base checkpoint \(model_type "mistral"\)/);
+  });
+
+  test("a config of Glulam's may be beside a base's files", async () => {
+    const base = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
+    writeFileSync(path.join(base, 'config.json'), '{"base": ".", "data": {"train": "a"}}');
+    writeFileSync(path.join(base, 'tokenizer.json'), '{}');
+    expect((await loadConfig(path.join(base, 'config.json'))).config.base).toBe(base);
   });
 });
 

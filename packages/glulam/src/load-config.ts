@@ -5,6 +5,7 @@ import { ablationSchema, searchSchema, type AblationSettings, type SearchSetting
 import { readYaml } from '@glulam/model';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
 import { configError, describeIssues, mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
+import { hasCheckpointFiles } from '@glulam/tensors';
 import { createJiti } from 'jiti';
 import type { GlulamConfig } from './define-config.js';
 import { GlulamError } from './errors.js';
@@ -63,15 +64,46 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
       `there is no config file ${file}; expected a .ts, .js, .json or .yaml file`,
     );
   }
-  const raw = await readConfigFile(absolute);
+  const ofBase = path.basename(absolute) === 'config.json' && isBaseFolder(path.dirname(absolute));
+  let raw: unknown;
+  try {
+    raw = await readConfigFile(absolute);
+  } catch (cause) {
+    // What the parser says, without the file's name again.
+    throw ofBase ? brokenBase(file, ((cause as Error).cause as Error).message, cause) : cause;
+  }
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
+    if (ofBase)
+      throw brokenBase(file, `it holds ${Array.isArray(raw) ? 'a list' : JSON.stringify(raw)}, expected an object`);
     throw new GlulamError(
       'CONFIG_UNREADABLE',
       `${file} gives no config object; a .ts or .js file exports one as its default: export default defineConfig({ ... })`,
     );
   }
-  return raw as Record<string, unknown>;
+  const config = raw as Record<string, unknown>;
+  const isOurs = config['base'] !== undefined || config['data'] !== undefined;
+  if (ofBase && !isOurs && typeof config['model_type'] !== 'string') throw brokenBase(file, 'it names no model_type');
+  if (!isOurs && typeof config['model_type'] === 'string') {
+    throw new GlulamError(
+      'CONFIG_UNREADABLE',
+      `${file} is the config.json of a base checkpoint (model_type ${JSON.stringify(config['model_type'])}), not a config of Glulam's; ` +
+        `write one with base: ${JSON.stringify(path.dirname(file))}. The commands that take a base by itself, such as generate and eval, want its folder`,
+    );
+  }
+  return config;
 }
+
+/** Whether a folder has files of a base checkpoint, whatever its config.json is. */
+export function isBaseFolder(folder: string): boolean {
+  return hasCheckpointFiles(folder) || existsSync(path.join(folder, 'tokenizer.json'));
+}
+
+const brokenBase = (file: string, fault: string, cause?: unknown): GlulamError =>
+  new GlulamError(
+    'CONFIG_UNREADABLE',
+    `${file} is the config.json of a base checkpoint, since the checkpoint's other files are beside it, and it is damaged: ${fault}. Download it again`,
+    { cause },
+  );
 
 async function composeConfig(
   { plugins: own = [], $schema: _, ...fields }: Record<string, unknown>,

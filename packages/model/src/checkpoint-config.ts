@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { brokenLink } from '@glulam/tensors';
 import { ModelError } from './errors.js';
 import { quoteValue } from './quote-value.js';
 
@@ -19,10 +20,12 @@ export function readCheckpointConfig(folder: string): CheckpointConfig {
     fields = JSON.parse(readFileSync(file, 'utf8'));
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    const target = brokenLink(file);
+    const found = target === undefined ? 'it has no config.json' : `its config.json is a link to ${target}, which does not exist`; // prettier-ignore
     throw new ModelError(
       missing ? 'CHECKPOINT_INVALID' : 'CONFIG_INVALID',
       missing
-        ? `${folder} is not a base checkpoint: it has no config.json; expected a Hugging Face folder (config.json, *.safetensors, tokenizer.json)`
+        ? `${folder} is not a base checkpoint: ${found}; expected a Hugging Face folder (config.json, *.safetensors, tokenizer.json)`
         : `${file} is not valid JSON (${(cause as Error).message}); download it again`,
       { cause },
     );

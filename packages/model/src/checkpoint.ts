@@ -1,13 +1,12 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
-import { bytesPerElement, openCheckpointFiles, sizeOf, type CheckpointFiles, type DType } from '@glulam/tensors';
+import { bytesPerElement, hasCheckpointFiles, sizeOf, type CheckpointFiles, type DType } from '@glulam/tensors';
 import { readCheckpointConfig, type CheckpointConfig } from './checkpoint-config.js';
 import { ModelError } from './errors.js';
 import { quoteValue } from './quote-value.js';
-import { baseTensors } from './base-tensors.js';
+import { expectedTensors } from './checkpoint/expected-tensors.js';
+import { settleTensors } from './checkpoint/settle-tensors.js';
 import type { DecoderShape, Family } from './family.js';
 import { followConfig } from './follow-config.js';
-import { unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
+import type { VirtualLayer } from './virtual-layer.js';
 
 /** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
 export interface Checkpoint {
@@ -24,9 +23,8 @@ export interface Checkpoint {
 
 export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
   const described = readConfig(folder, families);
-  const files = openCheckpointFiles(folder);
-  checkTensors(files, described.shape);
-  return { ...described, files };
+  const { warnings, ...settled } = settleTensors(folder, described.config, described.shape);
+  return { ...described, ...settled, warnings: [...described.warnings, ...warnings] };
 }
 
 /**
@@ -37,9 +35,7 @@ export function describeCheckpoint(
   folder: string,
   families: readonly Family[],
 ): { readonly checkpoint: Checkpoint; readonly hasWeights: boolean } {
-  const hasWeights = ['model.safetensors', 'model.safetensors.index.json'].some((name) =>
-    existsSync(path.join(folder, name)),
-  );
+  const hasWeights = hasCheckpointFiles(folder);
   if (hasWeights) return { checkpoint: openCheckpoint(folder, families), hasWeights };
   const described = readConfig(folder, families);
   return { checkpoint: { ...described, files: describedFiles(folder, described) }, hasWeights };
@@ -60,16 +56,7 @@ function readConfig(folder: string, families: readonly Family[]): Omit<Checkpoin
 }
 
 function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'files'>): CheckpointFiles {
-  const { dtype: today, torch_dtype: published } = config.fields;
-  const named = today ?? published ?? 'float32';
-  const dtypes: readonly DType[] = ['float32', 'bfloat16', 'float16'];
-  const dtype = dtypes.find((each) => each === named);
-  if (dtype === undefined) {
-    throw new ModelError(
-      'CONFIG_INVALID',
-      `${config.file} says dtype ${quoteValue(named)}; expected one of ${dtypes.join(', ')}`,
-    );
-  }
+  const dtype = describedDtype(config);
   const shapes = expectedTensors(shape);
   const notThere = (): never => {
     throw new ModelError('CHECKPOINT_INVALID', `${folder} has no weights; only its config.json was read`);
@@ -79,6 +66,7 @@ function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'fil
     files: [],
     totalBytes: parameterCount(shape) * bytesPerElement[dtype],
     metadata: {},
+    warnings: [],
     names: () => [...shapes.keys()],
     has: (name) => shapes.has(name),
     entry: notThere,
@@ -87,6 +75,21 @@ function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'fil
       return { name, shape: size, dtype, file: '', byteOffset: 0, byteLength: sizeOf(size) * bytesPerElement[dtype] };
     },
   };
+}
+
+/** PyTorch's names, which configs have with or without their module. */
+const dtypeNames: Readonly<Record<string, DType>> = {
+  float32: 'float32', float: 'float32', bfloat16: 'bfloat16', float16: 'float16', half: 'float16',
+}; // prettier-ignore
+
+function describedDtype({ file, fields }: CheckpointConfig): DType {
+  const named = fields['dtype'] ?? fields['torch_dtype'] ?? 'float32';
+  const plain = typeof named === 'string' ? named.replace(/^torch\./, '') : '';
+  if (Object.hasOwn(dtypeNames, plain)) return dtypeNames[plain]!;
+  throw new ModelError(
+    'CONFIG_INVALID',
+    `${file} says dtype ${quoteValue(named)}; expected float32, bfloat16 or float16`,
+  );
 }
 
 /** Parameters of a base, or of what these virtual layers make of it if each had weights of its own. */
@@ -98,32 +101,4 @@ export function parameterCount(shape: DecoderShape, layers?: readonly VirtualLay
     total += sizeOf(size);
   }
   return total + inLayers * ((layers?.length ?? shape.physicalLayers) - shape.physicalLayers);
-}
-
-/** Every tensor that the decoder will read, with the shape that `config.json` gives it. */
-function expectedTensors(shape: DecoderShape): Map<string, readonly number[]> {
-  const places = baseTensors(shape, unexpandedLayers(shape.physicalLayers));
-  return new Map(places.map(({ source, shape: size }) => [source, size]));
-}
-
-function checkTensors(files: CheckpointFiles, shape: DecoderShape): void {
-  const faults: string[] = [];
-  for (const [name, expected] of expectedTensors(shape)) {
-    if (!files.has(name)) {
-      faults.push(`${name} is missing`);
-      continue;
-    }
-    const source = files.source(name);
-    if (source.shape.join() !== expected.join()) {
-      faults.push(`${name} has shape [${source.shape.join(', ')}]; config.json makes it [${expected.join(', ')}]`);
-    }
-    if (source.dtype === 'int32') faults.push(`${name} is stored as integers; expected F32, F16 or BF16`);
-  }
-  if (faults.length === 0) return;
-  const shown = faults.slice(0, 8).join('\n  ');
-  const more = faults.length > 8 ? `\n  and ${faults.length - 8} more` : '';
-  throw new ModelError(
-    'CHECKPOINT_INVALID',
-    `the weights in ${files.folder} do not fit its config.json:\n  ${shown}${more}\nDownload the checkpoint again, whole.`,
-  );
 }

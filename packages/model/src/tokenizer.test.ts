@@ -224,18 +224,78 @@ describe('files', () => {
     }
   });
 
-  it('refuses a tokenizer that is larger than the model, and only that', () => {
-    const fault = faultOf(() => openTokenizer(tinyFolder, { vocabularySize: 1000 }));
-    expect(fault.code).toBe('TOKENIZER_MISMATCH');
-    const vocab = JSON.parse(readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8')).model.vocab as Record<
-      string,
-      number
-    >;
-    const first = Object.entries(vocab).find(([, id]) => id === 1000)![0];
-    expect(fault.message).toContain(`the tokenizer has 1536 tokens, the model's vocabulary (vocab_size) 1000`);
-    expect(fault.message).toContain(`token ${JSON.stringify(first)} with id 1000`);
-    expect(openTokenizer(tinyFolder, { vocabularySize: 1600 }).vocabularySize).toBe(1536);
-    const end = folderWith('end', { 'generation_config.json': { eos_token_id: [2, 1536] } });
-    expect(faultOf(() => openTokenizer(end, { vocabularySize: 1536 }))).toMatchObject({ code: 'TOKENIZER_MISMATCH' });
+  describe('tokens beyond the embedding', () => {
+    const special = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+    const withAdded = (name: string, files: Record<string, unknown> = {}): string => {
+      const tokenizer = JSON.parse(readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8')) as {
+        added_tokens: object[];
+      };
+      tokenizer.added_tokens.push({ id: 1536, content: '<more>', ...special });
+      return folderWith(name, { 'tokenizer.json': tokenizer, ...files });
+    };
+
+    it('are reported in one line, and refused where a text has one', () => {
+      const folder = withAdded('added');
+      const tokenizer = openTokenizer(folder, { vocabularySize: 1536 });
+      expect(tokenizer).toMatchObject({ vocabularySize: 1537, embeddingRows: 1536, eosIds: [2] });
+      expect(tokenizer.warnings).toEqual([
+        `${folder}: the tokenizer has a token beyond the model's embedding, which has 1536 rows (vocab_size): "<more>" (id 1536); a text that has one is refused`,
+      ]);
+      expect(tokenizer.encode('one more')).toEqual(tiny.encode('one more'));
+      const fault = faultOf(() => tokenizer.encode('one <more>'));
+      expect(fault.code).toBe('TOKENIZER_MISMATCH');
+      expect(fault.message).toContain(
+        'the token "<more>" (id 1536) is beyond the model\'s embedding, which has 1536 rows',
+      );
+      expect(fault.message).toContain('it is in the text "one <more>"');
+      expect(openTokenizer(folder, { vocabularySize: 1537 }).encode('<more>')).toContain(1536);
+      expect(openTokenizer(folder).warnings).toEqual([]);
+    });
+
+    it('are no fault of a model whose embedding is larger', () => {
+      expect(openTokenizer(tinyFolder, { vocabularySize: 1600 })).toMatchObject({ vocabularySize: 1536, warnings: [] });
+    });
+
+    it('are those of the vocabulary too, of which the first are named', () => {
+      const tokenizer = openTokenizer(tinyFolder, { vocabularySize: 1000 });
+      const { vocab } = (JSON.parse(readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8')) as { model: { vocab: object } }).model; // prettier-ignore
+      const [first] = Object.entries(vocab).find(([, id]) => id === 1000)!;
+      expect(tokenizer.warnings).toEqual([
+        expect.stringContaining(`the tokenizer has 536 tokens beyond the model's embedding, which has 1000 rows (vocab_size): ${JSON.stringify(first)} (id 1000), `),
+      ]); // prettier-ignore
+      expect(tokenizer.warnings[0]).toMatch(/ and 533 more; a text that has one is refused$/);
+      expect(faultOf(() => tokenizer.encode(`${tiny.decode([1000])} `))).toMatchObject({ code: 'TOKENIZER_MISMATCH' });
+    });
+
+    it('end no text', () => {
+      const end = withAdded('end', { 'generation_config.json': { eos_token_id: [2, 1536] } });
+      const tokenizer = openTokenizer(end, { vocabularySize: 1536 });
+      expect(tokenizer.eosIds).toEqual([2]);
+      expect(tokenizer.warnings).toEqual([expect.stringMatching(/; a text that has one is refused, and the model never ends a text with id 1536$/)]); // prettier-ignore
+      const alone = folderWith('end-alone', { 'generation_config.json': { eos_token_id: [2, 1536] } });
+      expect(openTokenizer(alone, { vocabularySize: 1536 }).warnings).toEqual([
+        expect.stringMatching(/generation_config\.json names an end token \(id 1536\) beyond the model's embedding, .*; the model never ends a text with id 1536$/),
+      ]); // prettier-ignore
+    });
+
+    it('are refused in every text where the post-processor adds one', () => {
+      const tokenizer = JSON.parse(readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8')) as Record<string, unknown>;
+      const folder = folderWith('post', {
+        'tokenizer.json': {
+          ...tokenizer,
+          added_tokens: [...(tokenizer['added_tokens'] as object[]), { id: 1536, content: '<more>', ...special }],
+          post_processor: {
+            type: 'TemplateProcessing',
+            single: [{ SpecialToken: { id: '<more>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+            pair: [],
+            special_tokens: { '<more>': { id: '<more>', ids: [1536], tokens: ['<more>'] } },
+          },
+        },
+      });
+      const opened = openTokenizer(folder, { vocabularySize: 1536 });
+      for (const text of ['', 'a'])
+        expect(faultOf(() => opened.encode(text)).message).toContain('its post-processor adds it to every text');
+      expect(opened.encode('a', { addSpecialTokens: false })).toEqual(tiny.encode('a', { addSpecialTokens: false }));
+    });
   });
 });

@@ -1,13 +1,15 @@
 import { createChatTemplate, type ChatTemplate } from './chat-template.js';
 import { findEndOfTurn, type EndOfTurn } from './end-of-turn.js';
+import { shortList } from './short-list.js';
 import { ModelError } from './errors.js';
+import { quoteValue } from './quote-value.js';
 import { createTextStream, type TextStream } from './text-stream.js';
 import { aboutFile, readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
 import { tokenizerWarnings } from './tokenizer-warnings.js';
 import { createPipeline, type TokenizerPipeline } from './tokenizers/tokenizer-pipeline.js';
 
 export interface OpenTokenizerOptions {
-  /** Rows of the model's embedding. They may outnumber the tokens (padding), never the other way round. */
+  /** Rows of the model's embedding. They may outnumber the tokens (padding); tokens beyond them are refused where a text has one. */
   readonly vocabularySize?: number | undefined;
   /** Jinja source of a chat template in place of the checkpoint's own. */
   readonly chatTemplate?: string | undefined;
@@ -30,7 +32,11 @@ export interface StreamOptions extends DecodeOptions {
 
 /** Text to token ids and back, by a checkpoint's own files. */
 export interface Tokenizer {
-  /** Special tokens written in the text (`</s>`) become their ids, unless tokenizer_config.json has split_special_tokens. */
+  /**
+   * Special tokens written in the text (`</s>`) become their ids, unless tokenizer_config.json has split_special_tokens.
+   *
+   * @throws ModelError TOKENIZER_MISMATCH if a token's id is beyond the model's embedding
+   */
   encode(text: string, options?: EncodeOptions): number[];
   /**
    * The text of ids as it was tokenized; ids beyond the tokenizer's (padding of the embedding) have none.
@@ -47,12 +53,17 @@ export interface Tokenizer {
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   readonly padId: number | undefined;
-  /** Every id that ends a generation: the tokenizer's, and those of generation_config.json or else of config.json. */
+  /**
+   * Every id that ends a generation, as far as the model has them: the tokenizer's, and those of generation_config.json
+   * or else of config.json.
+   */
   readonly eosIds: readonly number[];
+  /** As `OpenTokenizerOptions.vocabularySize`; undefined: not known. */
+  readonly embeddingRows: number | undefined;
   readonly chatTemplate: ChatTemplate | undefined;
   /** What ends an assistant's turn in the chat template, where `eosIds` does not have it already. Renders the template. */
   endOfTurn(): EndOfTurn | undefined;
-  /** What files say and has no effect, or another than transformers gives it; a line each. */
+  /** For users, a line each: what files say and has no effect, or another than transformers gives it, and tokens without an embedding. */
   readonly warnings: readonly string[];
 }
 
@@ -62,12 +73,13 @@ export interface Tokenizer {
  * decides what `encode` adds to a text.
  *
  * @throws ModelError TOKENIZER_INVALID if a file is missing or malformed, TOKENIZER_UNSUPPORTED naming a feature that is
- *   not followed, TOKENIZER_MISMATCH if a token's id does not fit the model's vocabulary
+ *   not followed
  */
 export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}): Tokenizer {
   const files = readTokenizerFiles(folder);
   const tokens = openPipeline(folder, files);
-  const vocabularySize = measure(folder, tokens, files, options.vocabularySize);
+  const embeddingRows = options.vocabularySize;
+  const { vocabularySize, beyond } = measure(tokens, embeddingRows);
   const named = namedIds(tokens, files);
 
   const counts = (id: number, skipSpecialTokens: boolean): boolean => {
@@ -78,13 +90,23 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
   };
 
   const eosId = named.get('eos_token');
-  const eosIds = [
-    ...new Set([...(eosId === undefined ? [] : [eosId]), ...files.generationEosIds, ...files.configEosIds]),
-  ];
+  const namedEnds = new Set([
+    ...(eosId === undefined ? [] : [eosId]),
+    ...files.generationEosIds,
+    ...files.configEosIds,
+  ]);
+  const eosIds = [...namedEnds].filter((id) => id < (embeddingRows ?? Infinity));
+  const checked = (text: string, ids: number[]): number[] => {
+    const id = embeddingRows === undefined ? undefined : ids.find((each) => each >= embeddingRows);
+    if (id === undefined) return ids;
+    const isAdded = !tokens.encode(text, false).includes(id);
+    const token = `${JSON.stringify(tokens.tokenOf(id))} (id ${id})`;
+    throw beyondEmbedding(folder, token, embeddingRows!, isAdded ? undefined : text);
+  };
   const source = options.chatTemplate ?? files.chatTemplate;
   const chatTemplate = source === undefined ? undefined : createChatTemplate(source, files.tokens.named);
   return {
-    encode: (text, { addSpecialTokens = true } = {}) => tokens.encode(text, addSpecialTokens),
+    encode: (text, { addSpecialTokens = true } = {}) => checked(text, tokens.encode(text, addSpecialTokens)),
     decode: (ids, { skipSpecialTokens = true } = {}) =>
       tokens.decode(ids.filter((id) => counts(id, skipSpecialTokens))),
     stream: ({ skipSpecialTokens = true, stop } = {}) =>
@@ -98,6 +120,7 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     eosId,
     padId: named.get('pad_token'),
     eosIds,
+    embeddingRows,
     chatTemplate,
     endOfTurn() {
       if (chatTemplate === undefined) return undefined;
@@ -106,7 +129,7 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
       const end = findEndOfTurn(chatTemplate, added);
       return end?.id !== undefined && eosIds.includes(end.id) ? undefined : end;
     },
-    warnings: tokenizerWarnings(tokens, files),
+    warnings: [...tokenizerWarnings(tokens, files), ...describeBeyond(folder, beyond, [...namedEnds], embeddingRows)],
   };
 }
 
@@ -116,24 +139,50 @@ export function openPipeline(folder: string, files: TokenizerFiles): TokenizerPi
   return aboutFile(folder, () => createPipeline(files.tokenizer, { more: tokens.tokens, splitSpecialTokens }));
 }
 
-function measure(folder: string, tokens: TokenizerPipeline, files: TokenizerFiles, limit = Infinity): number {
-  let size = 0;
-  let offender: { token: string; id: number } | undefined;
+/** The largest id and one, and the tokens whose ids are beyond the embedding's rows, in order. */
+function measure(
+  tokens: TokenizerPipeline,
+  rows = Infinity,
+): { readonly vocabularySize: number; readonly beyond: readonly string[] } {
+  const beyond = new Map<number, string>();
+  let vocabularySize = 0;
   for (const [token, id] of tokens.vocabulary) {
-    size = Math.max(size, id + 1);
-    if (id >= limit && id < (offender?.id ?? Infinity)) offender = { token, id };
+    vocabularySize = Math.max(vocabularySize, id + 1);
+    if (id >= rows) beyond.set(id, token);
   }
-  const mismatch = (what: string): ModelError =>
-    new ModelError(
-      'TOKENIZER_MISMATCH',
-      `${folder}: the tokenizer does not fit the model: the tokenizer has ${size} tokens, the model's vocabulary (vocab_size) ` +
-        `${limit}, and ${what} is beyond it. Use the tokenizer that belongs to this checkpoint; if tokens were added to ` +
-        'it, the embedding has to be enlarged and the checkpoint saved again.',
-    );
-  if (offender !== undefined) throw mismatch(`token ${JSON.stringify(offender.token)} with id ${offender.id}`);
-  const end = files.generationEosIds.find((id) => id >= limit);
-  if (end !== undefined) throw mismatch(`generation_config.json's eos_token_id ${end}`);
-  return size;
+  const ordered = [...beyond].sort(([a], [b]) => a - b);
+  return { vocabularySize, beyond: ordered.map(([id, token]) => `${JSON.stringify(token)} (id ${id})`) };
+}
+
+/** What a user should know of tokens that the model has no embedding for, in one line. */
+function describeBeyond(
+  folder: string,
+  beyond: readonly string[],
+  endIds: readonly number[],
+  rows = Infinity,
+): readonly string[] {
+  const ends = endIds.filter((id) => id >= rows);
+  if (beyond.length === 0 && ends.length === 0) return [];
+  const found =
+    beyond.length === 0
+      ? `generation_config.json names an end token (id ${ends.join(', ')}) beyond the model's embedding, which has ${rows} rows (vocab_size)`
+      : `the tokenizer has ${beyond.length === 1 ? 'a token' : `${beyond.length} tokens`} beyond the model's embedding, which has ${rows} rows (vocab_size): ${shortList(beyond)}`;
+  const effect = [
+    ...(beyond.length === 0 ? [] : ['a text that has one is refused']),
+    ...(ends.length === 0 ? [] : [`the model never ends a text with ${ends.length === 1 ? 'id' : 'ids'} ${ends.join(', ')}`]), // prettier-ignore
+  ];
+  return [`${folder}: ${found}; ${effect.join(', and ')}`];
+}
+
+/** The fault of a token (as a message names it) that a text has, or every text gets, and the model has no embedding for. */
+function beyondEmbedding(folder: string, token: string, rows: number, text: string | undefined): ModelError {
+  const at = text === undefined ? 'its post-processor adds it to every text' : `it is in the text ${quoteValue(text)}`;
+  return new ModelError(
+    'TOKENIZER_MISMATCH',
+    `${folder}: the token ${token} is beyond the model's embedding, which has ${rows} rows (vocab_size), and ${at}. ` +
+      'Leave the token out, use the tokenizer that belongs to this checkpoint, or enlarge the embedding ' +
+      '(resize_token_embeddings of transformers) and save the checkpoint again.',
+  );
 }
 
 function namedIds(tokens: TokenizerPipeline, files: TokenizerFiles): Map<string, number> {

@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
+import { hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
 import { readFloats } from './read-tensor.js';
 import { writeSafetensors, type SafetensorsInput } from './safetensors-writer.js';
 
@@ -82,6 +82,49 @@ describe('what is opened', () => {
       );
       expect(() => files.source(name)).toThrow(fault('DTYPE_MISMATCH', message));
     }
+  });
+});
+
+describe('what is wrong with the index and concerns no tensor that is needed', () => {
+  const openNeeding = async (needed: readonly string[], map: object) => {
+    const folder = await folderWith({
+      'x.safetensors': [tensor('a', 1), tensor('twice', 2)],
+      'y.safetensors': [tensor('c', 3), tensor('twice', 4)],
+      [indexName]: index(map),
+    });
+    return openCheckpointFiles(folder, (name) => needed.includes(name));
+  };
+  const whole = { a: 'x.safetensors', c: 'y.safetensors' };
+
+  test.each<[what: string, needed: string[], map: object, warnings: RegExp[]]>([
+    ['nothing', ['a', 'c'], whole, []],
+    ['a tensor that is nowhere', ['a', 'c'], { ...whole, old: 'x.safetensors' }, [/the tensors old are in no shard/]],
+    [
+      'a shard that is missing',
+      ['a', 'c'],
+      { ...whole, old: 'z.safetensors' },
+      [/the shards z\.safetensors are missing/],
+    ],
+    ['a tensor that is in another shard', ['c'], { ...whole, a: 'y.safetensors', twice: 'x.safetensors' }, []],
+  ])('%s', async (_, needed, map, warnings) => {
+    const files = await openNeeding(needed, map);
+    expect(files.warnings).toEqual(warnings.map((each) => expect.stringMatching(each) as string));
+    for (const warning of files.warnings)
+      expect(warning).toMatch(/index\.json is out of date: .*; nothing needs them$/);
+    for (const name of needed) expect(readFloats(files.source(name))).toHaveLength(1);
+  });
+
+  test.each<[needed: string, map: object, message: RegExp]>([
+    ['old', { ...whole, old: 'x.safetensors' }, /tensor old is in x\.safetensors; it is not/],
+    ['old', { ...whole, old: 'z.safetensors' }, /names the shard z\.safetensors, which is not in/],
+    [
+      'a',
+      { ...whole, a: 'y.safetensors', twice: 'x.safetensors' },
+      /tensor a is in y\.safetensors; it is not, it is in x/,
+    ],
+    ['twice', whole, /tensor twice is in two shards/],
+  ])('is refused where %s is needed', async (needed, map, message) => {
+    await expect(openNeeding([needed], map)).rejects.toThrow(fault('SAFETENSORS_INVALID', message));
   });
 });
 
@@ -197,6 +240,33 @@ describe('what is refused', () => {
       [indexName]: text,
     });
     expect(() => openCheckpointFiles(folder)).toThrow(fault('SAFETENSORS_INVALID', message));
+  });
+
+  test('a shard that is a link to nothing is named with what it leads to', async () => {
+    const folder = await folderWith({ [indexName]: index({ a: 'x.safetensors' }) });
+    symlinkSync('../blobs/gone', path.join(folder, 'x.safetensors'));
+    expect(hasCheckpointFiles(folder)).toBe(true);
+    expect(() => openCheckpointFiles(folder)).toThrow(
+      fault(
+        'SAFETENSORS_INVALID',
+        /the shard x\.safetensors, which is a link to \.\.\/blobs\/gone, which does not exist, in/,
+      ),
+    );
+  });
+
+  test('so is the one file', async () => {
+    const folder = await folderWith({});
+    expect(hasCheckpointFiles(folder)).toBe(false);
+    symlinkSync('../blobs/gone', path.join(folder, 'model.safetensors'));
+    expect(hasCheckpointFiles(folder)).toBe(true);
+    expect(() => openCheckpointFiles(folder)).toThrow(
+      fault('FILE_UNREADABLE', /has model\.safetensors as a link to \.\.\/blobs\/gone, which does not exist/),
+    );
+  });
+
+  test('a file in the place of the folder holds none', async () => {
+    const folder = await folderWith({ 'config.json': '{}' });
+    expect(hasCheckpointFiles(path.join(folder, 'config.json'))).toBe(false);
   });
 
   test('a shard that is broken is named', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import type { DType } from './dtype.js';
@@ -20,6 +20,8 @@ export interface CheckpointFiles {
   readonly totalBytes: number;
   /** Of all files together; the first file has the last word. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** For users: faults of the index that concern no tensor that is needed. */
+  readonly warnings: readonly string[];
   names(): readonly string[];
   has(name: string): boolean;
   /** A tensor of whatever type, as its file describes it. Throws SAFETENSORS_MISSING_TENSOR with names that come close. */
@@ -35,17 +37,39 @@ const weightDtypes: Readonly<Partial<Record<FileDtype, DType>>> = {
   I32: 'int32',
 };
 
+const singleName = 'model.safetensors';
+const indexName = 'model.safetensors.index.json';
+
 /**
- * Open `model.safetensors`, or else the shards that `model.safetensors.index.json` names (transformers' order too).
+ * Open `model.safetensors`, or else the shards that `model.safetensors.index.json` names (transformers' order too). Faults
+ * of the index that concern only tensors for which `isNeeded` is false become warnings; by default all are needed.
  *
  * Throws FILE_UNREADABLE where there is neither, with a reason and a remedy for other layouts; SAFETENSORS_INVALID.
  */
-export function openCheckpointFiles(folder: string): CheckpointFiles {
-  const single = path.join(folder, 'model.safetensors');
-  const index = path.join(folder, 'model.safetensors.index.json');
+export function openCheckpointFiles(folder: string, isNeeded: (name: string) => boolean = () => true): CheckpointFiles {
+  const single = path.join(folder, singleName);
+  const index = path.join(folder, indexName);
   if (existsSync(single)) return gather(folder, [readSafetensorsHeader(single)]);
-  if (existsSync(index)) return openShards(folder, index);
+  if (existsSync(index)) return openShards(folder, index, isNeeded);
   throw noWeights(folder);
+}
+
+/** Whether `openCheckpointFiles` has something to open; a link to a file that is missing counts, so that it is reported. */
+export function hasCheckpointFiles(folder: string): boolean {
+  return [singleName, indexName].some((name) => {
+    const file = path.join(folder, name);
+    return existsSync(file) || brokenLink(file) !== undefined;
+  });
+}
+
+/** The target of a link that leads nowhere; undefined for anything else. */
+export function brokenLink(file: string): string | undefined {
+  if (existsSync(file)) return undefined;
+  try {
+    return readlinkSync(file);
+  } catch {
+    return undefined; // there is nothing, or something else
+  }
 }
 
 /** Open one safetensors file, such as an adapter's. */
@@ -53,31 +77,49 @@ export function openSafetensors(file: string): CheckpointFiles {
   return gather(path.dirname(file), [readSafetensorsHeader(file)]);
 }
 
-function openShards(folder: string, index: string): CheckpointFiles {
+function openShards(folder: string, index: string, isNeeded: (name: string) => boolean): CheckpointFiles {
   const invalid = (message: string, cause?: unknown): TensorsError =>
     new TensorsError('SAFETENSORS_INVALID', `${index}: ${message}; download it again`, { cause });
   const shardOf = readWeightMap(index, invalid);
+  const neededShards = new Set([...shardOf].flatMap(([name, shard]) => (isNeeded(name) ? [shard] : [])));
+  const missing: string[] = [];
   const headers = new Map<string, SafetensorsHeader>();
   for (const shard of new Set(shardOf.values())) {
     const file = path.join(folder, shard);
-    if (!existsSync(file)) throw invalid(`it names the shard ${shard}, which is not in ${folder}`);
-    headers.set(shard, readSafetensorsHeader(file));
+    if (existsSync(file)) headers.set(shard, readSafetensorsHeader(file));
+    else if (!neededShards.has(shard)) missing.push(shard);
+    else {
+      const target = brokenLink(file);
+      const found = target === undefined ? 'not' : `a link to ${target}, which does not exist,`;
+      throw invalid(`it names the shard ${shard}, which is ${found} in ${folder}`);
+    }
   }
   const foundIn = new Map<string, string>();
+  const stale: string[] = [];
   for (const [shard, { tensors }] of headers) {
     for (const name of tensors.keys()) {
       const other = foundIn.get(name);
-      if (other !== undefined) throw invalid(`tensor ${name} is in two shards, ${other} and ${shard}`);
+      if (other !== undefined && isNeeded(name))
+        throw invalid(`tensor ${name} is in two shards, ${other} and ${shard}`);
       foundIn.set(name, shard);
     }
   }
   for (const [name, shard] of shardOf) {
     const found = foundIn.get(name);
     if (found === shard) continue;
-    throw invalid(`it says that tensor ${name} is in ${shard}; it is not, it is in ${found ?? 'none of the shards'}`);
+    if (isNeeded(name))
+      throw invalid(`it says that tensor ${name} is in ${shard}; it is not, it is in ${found ?? 'none of the shards'}`);
+    if (found === undefined && headers.has(shard)) stale.push(name);
   }
-  return gather(folder, [...headers.values()]);
+  const warnings = [
+    ...(missing.length === 0 ? [] : [`the shards ${shorten(missing)} are missing`]),
+    ...(stale.length === 0 ? [] : [`the tensors ${shorten(stale)} are in no shard`]),
+  ].map((fault) => `${index} is out of date: ${fault}; nothing needs them`);
+  return gather(folder, [...headers.values()], warnings);
 }
+
+const shorten = (names: readonly string[]): string =>
+  names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
 
 /** The shard of each tensor. */
 function readWeightMap(
@@ -113,7 +155,11 @@ function readWeightMap(
   return new Map(entries as [string, string][]);
 }
 
-function gather(folder: string, headers: readonly SafetensorsHeader[]): CheckpointFiles {
+function gather(
+  folder: string,
+  headers: readonly SafetensorsHeader[],
+  warnings: readonly string[] = [],
+): CheckpointFiles {
   const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
   const files = headers.map(({ file }) => file);
   const where = files.length === 1 ? files[0]! : folder;
@@ -137,6 +183,7 @@ function gather(folder: string, headers: readonly SafetensorsHeader[]): Checkpoi
     files,
     totalBytes: [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
     metadata: Object.assign({}, ...headers.map(({ metadata }) => metadata).reverse()) as Record<string, string>,
+    warnings,
     names: () => [...tensors.keys()],
     has: (name) => tensors.has(name),
     entry,
@@ -163,7 +210,12 @@ function noWeights(folder: string): TensorsError {
     });
   }
   const fault = (message: string): TensorsError => new TensorsError('FILE_UNREADABLE', `${folder} ${message}`);
-  const expected = 'model.safetensors or model.safetensors.index.json';
+  const expected = `${singleName} or ${indexName}`;
+  for (const name of [singleName, indexName]) {
+    const target = brokenLink(path.join(folder, name));
+    if (target !== undefined)
+      return fault(`has ${name} as a link to ${target}, which does not exist: download the file again`);
+  }
   const safe = names.filter((name) => name.endsWith('.safetensors')).sort();
   if (safe.some((name) => name.startsWith('consolidated'))) {
     return fault(

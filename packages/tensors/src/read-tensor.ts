@@ -51,7 +51,8 @@ export function readInts({ name, dtype, file, byteOffset, byteLength }: Safetens
   });
 }
 
-function readBytes(file: string, offset: number, length: number): Uint8Array<ArrayBuffer> {
+/** Throws FILE_UNREADABLE. */
+export function readBytes(file: string, offset: number, length: number): Uint8Array<ArrayBuffer> {
   let handle: number | undefined;
   try {
     handle = openSync(file, 'r');

@@ -128,9 +128,8 @@ async function trainOpening(
   const { shape, warnings } = openCheckpoint(config.base, composition.all(families));
   // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
   const described = describeModel(config, composition, shape);
-  for (const warning of [...warnings, ...described.warnings]) warn(warning);
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
-  tokenizer.warnings.forEach(warn);
+  for (const warning of [...warnings, ...described.warnings, ...tokenizer.warnings]) warn(warning);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
   const plan = await planRun(config, composition, { data, untrained });

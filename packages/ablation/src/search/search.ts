@@ -79,9 +79,10 @@ export async function search(
   const scoring = { ...given, evaluate: { ...given.evaluate, evaluators: [settings.score] } };
   const inputs = await openInputs(scoring, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const { expansion: _, ...here } = await inputs.fetch();
-  const { shape } = openCheckpoint(here.base, composition.all(families));
+  const { shape, warnings } = openCheckpoint(here.base, composition.all(families));
   const candidates = candidateMaps(settings.maps, shape.physicalLayers);
   const tokenizer = openRunTokenizer(here, shape.vocabularySize);
+  for (const warning of [...warnings, ...tokenizer.warnings]) warn(warning);
   const heldOut = needsHeldOut ? await readHeldOut(here, composition, tokenizer, signal) : [];
   const chosen = chooseProbe(scoreOf(here), here, composition);
   const { limit } = settings;

@@ -2,12 +2,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { baseOfAdapter, isAdapterFolder } from '@glulam/model';
 import { compose } from '@glulam/plugin';
+import { hasCheckpointFiles } from '@glulam/tensors';
 import type { InputOptions } from '@glulam/trainer';
 import { overridesFrom, type Arguments } from '../arguments.js';
 import { bringInputs, bringModel, type BroughtConfig, type BroughtModel } from '../bring-inputs.js';
 import type { GlulamConfig } from '../define-config.js';
 import { GlulamError } from '../errors.js';
-import { loadConfig, type LoadedConfig } from '../load-config.js';
+import { isBaseFolder, loadConfig, type LoadedConfig } from '../load-config.js';
 import { preset } from '../preset.js';
 
 /** What a command's word names, its config's files on this machine. */
@@ -98,15 +99,16 @@ async function fromElsewhere(
   return bringModel(name, compose(preset()), signal, wanted);
 }
 
-/** Whether a folder is a checkpoint of Hugging Face's, and neither a run nor an adapter. */
+/** Whether a folder is a checkpoint of Hugging Face's, whole or damaged, and neither a run nor an adapter. */
 export function isCheckpointFolder(folder: string): boolean {
   const config = path.join(folder, 'config.json');
-  if (!existsSync(config) || isAdapterFolder(folder)) return false;
+  if (isAdapterFolder(folder)) return false;
+  if (!existsSync(config)) return hasCheckpointFiles(folder);
+  let fields: { model_type?: unknown; base?: unknown } | null;
   try {
-    return (
-      typeof (JSON.parse(readFileSync(config, 'utf8')) as { model_type?: unknown } | null)?.model_type === 'string'
-    );
+    fields = JSON.parse(readFileSync(config, 'utf8')) as typeof fields;
   } catch {
-    return false; // whoever reads it as a run's config says what is wrong with it
+    return isBaseFolder(folder); // openCheckpoint says what is wrong with its config.json
   }
+  return typeof fields?.model_type === 'string' || (fields?.base === undefined && isBaseFolder(folder));
 }

@@ -21,16 +21,17 @@ export async function planLoaded(
   { config, composition, baseName }: BroughtConfig,
   { signal, adapterFolder }: { readonly signal?: AbortSignal | undefined; readonly adapterFolder?: string | undefined },
 ): Promise<RunPlan> {
-  const wanted = [path.join(config.base, 'tokenizer.json'), ...dataFilesOf(config)];
   // A pattern is a name of files that are here: other sources have none.
-  if (!wanted.every((file) => existsSync(file) || /[*?]/.test(file)))
-    return { ...(await planRun(config, composition, { adapterFolder })), base: baseName };
-  const tokenizer = openRunTokenizer(config);
-  const data = await openData(config, composition, tokenizer, { signal });
+  const isThere = (file: string): boolean => existsSync(file) || /[*?]/.test(file);
+  const tokenizer = existsSync(path.join(config.base, 'tokenizer.json')) ? openRunTokenizer(config) : undefined;
+  const data =
+    tokenizer !== undefined && dataFilesOf(config).every(isThere)
+      ? await openData(config, composition, tokenizer, { signal })
+      : undefined;
   try {
     const planned = await planRun(config, composition, { data, adapterFolder });
-    return { ...planned, base: baseName, warnings: [...planned.warnings, ...tokenizer.warnings] };
+    return { ...planned, base: baseName, warnings: [...planned.warnings, ...(tokenizer?.warnings ?? [])] };
   } finally {
-    data.close();
+    data?.close();
   }
 }

@@ -46,7 +46,7 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
     offset += padded(ggmlBytes(tensor.type, sizeOf(tensor.shape)));
     return info;
   });
-  const header = encodeGgufHeader(new Map([...modelMetadata(model, type), ...tokenizer]), infos);
+  const header = encodeGgufHeader(new Map([...modelMetadata(model, type), ...tokenizer.metadata]), infos);
   const bytes = header.length + offset;
   await checkRoom(path.dirname(file), bytes);
   try {
@@ -71,9 +71,7 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
     const cause = error instanceof TensorsError ? error.cause : undefined;
     throw cause instanceof ModelError || signal?.aborted ? cause : error;
   }
-  const notes: string[] = [];
-  if (tokenizer.get('tokenizer.ggml.model')!.value === 'none')
-    notes.push('the base has no tokenizer, so the file has none: it takes token ids only');
+  const notes = [...tokenizer.notes];
   const windows = [shape.slidingWindow].flat().filter((window) => window > 0 && window < shape.maxPositions);
   if (windows.length > 0)
     notes.push(

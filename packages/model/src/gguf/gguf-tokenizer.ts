@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
+import { shortList } from '../short-list.js';
 import { readTokenizerFiles } from '../tokenizer-files.js';
 import { openPipeline, openTokenizer } from '../tokenizer.js';
 import type { AddedToken } from '../tokenizers/added-vocabulary.js';
@@ -27,8 +28,16 @@ export type BpeFile = z.output<typeof fileSchema>;
 /** llama.cpp's kinds of tokens (`llama_token_type`). */
 const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 
+export interface GgufTokenizer {
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** What the file's tokenizer lacks of the checkpoint's. */
+  readonly notes: readonly string[];
+}
+
 /**
  * The tokenizer of a checkpoint's folder as GGUF's metadata has it, and the chat template; a folder without any says so.
+ * llama.cpp has as many tokens as the embedding has rows: added tokens beyond them are left out, since the model takes no
+ * text that has one; tokens of the vocabulary beyond them are refused, since merges make them of any text.
  *
  * @throws ModelError GGUF_UNSUPPORTED where llama.cpp would split text otherwise than tokenizer.json does
  */
@@ -36,10 +45,13 @@ export function tokenizerMetadata(
   folder: string,
   vocabularySize: number,
   chatTemplate: string | undefined,
-): Map<string, GgufValue> {
+): GgufTokenizer {
   const file = path.join(folder, 'tokenizer.json');
   if (!existsSync(file) && !existsSync(path.join(folder, 'tokenizer.model')))
-    return new Map([['tokenizer.ggml.model', string('none')]]);
+    return {
+      metadata: new Map([['tokenizer.ggml.model', string('none')]]),
+      notes: ['the base has no tokenizer, so the file has none: it takes token ids only'],
+    };
   const tokenizer = openTokenizer(folder, { vocabularySize });
   const files = readTokenizerFiles(folder);
   const { model } = files.tokenizer as { model?: { type?: unknown } };
@@ -50,6 +62,16 @@ export function tokenizerMetadata(
   const added = openPipeline(folder, files).addedTokens;
   for (const token of added.values()) checkAddedToken(token);
 
+  const left = [...added].filter(([id]) => id >= vocabularySize).map(([id, { content }]) => ({ id, content }));
+  const isAdded = new Set(left.map(({ content }) => content));
+  const isMade = new Set(data.model.merges.map(([a, b]) => a + b));
+  const merged = Object.entries(data.model.vocab).find(
+    ([text, id]) => id >= vocabularySize && (!isAdded.has(text) || isMade.has(text)),
+  );
+  if (merged !== undefined)
+    throw unsupported(
+      `its token ${JSON.stringify(merged[0])} (id ${merged[1]}) is beyond the model's embedding, which has ${vocabularySize} rows (vocab_size)`,
+    );
   const unknown = files.tokens.named['unk_token'] ?? data.model.unk_token ?? undefined;
   const { tokens, tokenTypes } = vocabularyOf(data, added, vocabularySize, unknown);
   const bytewise = !data.model.byte_fallback;
@@ -63,7 +85,7 @@ export function tokenizerMetadata(
   ] as const;
   const { addsBos, addsEos } = addedAround(tokenizer.encode(''), tokenizer.bosId, tokenizer.eosId);
   const template = chatTemplate ?? files.chatTemplate;
-  return new Map<string, GgufValue>([
+  const metadata = new Map<string, GgufValue>([
     ['tokenizer.ggml.model', string(bytewise ? 'gpt2' : 'llama')],
     ['tokenizer.ggml.pre', string(pre)],
     ['tokenizer.ggml.tokens', strings(tokens)],
@@ -75,12 +97,18 @@ export function tokenizerMetadata(
           ['tokenizer.ggml.add_space_prefix', bool(spaces.prefix)],
         ] as const)),
     ...ids.flatMap(([name, id]) =>
-      id === undefined ? [] : [[`tokenizer.ggml.${name}_token_id`, uint32(id)] as const],
+      id === undefined || id >= vocabularySize ? [] : [[`tokenizer.ggml.${name}_token_id`, uint32(id)] as const],
     ),
     ['tokenizer.ggml.add_bos_token', bool(addsBos)],
     ['tokenizer.ggml.add_eos_token', bool(addsEos)],
     ...(template === undefined ? [] : [['tokenizer.chat_template', string(template)] as const]),
   ]);
+  const names = left.map(({ content, id }) => `${JSON.stringify(content)} (id ${id})`);
+  const notes =
+    names.length === 0
+      ? []
+      : [`tokens beyond the model's embedding, which has ${vocabularySize} rows, are left out of the file: ${shortList(names)}`]; // prettier-ignore
+  return { metadata, notes };
 }
 
 /** Each id's text and kind; ids of the embedding that no token has are unused. */
@@ -93,6 +121,7 @@ function vocabularyOf(
   const tokens = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
   const tokenTypes = new Array<number>(size).fill(kinds.unused);
   const put = (id: number, text: string, kind: number): void => {
+    if (id >= size) return; // see `tokenizerMetadata`
     tokens[id] = text;
     tokenTypes[id] = kind;
   };
@@ -100,7 +129,7 @@ function vocabularyOf(
     put(id, text, model.byte_fallback && /^<0x[0-9A-F]{2}>$/.test(text) ? kinds.byte : kinds.normal);
   for (const [id, { content, special }] of added) put(id, content, special ? kinds.control : kinds.userDefined);
   const unknownId = unknown === undefined ? undefined : model.vocab[unknown];
-  if (unknownId !== undefined) tokenTypes[unknownId] = kinds.unknown;
+  if (unknownId !== undefined && unknownId < size) tokenTypes[unknownId] = kinds.unknown;
   return { tokens, tokenTypes };
 }
 

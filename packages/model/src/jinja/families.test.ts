@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createChatTemplate, type SpecialTokens, type TemplateMessage } from '../chat-template.js';
+import { createChatTemplate, type SpecialTokens, type ChatMessage } from '../chat-template.js';
 import { ModelError } from '../errors.js';
 
 interface Given {
-  readonly messages: readonly TemplateMessage[];
+  readonly messages: readonly ChatMessage[];
   readonly tools?: readonly unknown[];
   readonly documents?: readonly unknown[];
   readonly add_generation_prompt?: boolean;

@@ -33,16 +33,17 @@ export function mergedConfig(
     ...(mixed ? ['max_window_layers'] : []),
   ]);
   const kept = Object.entries(config.fields).filter(([key]) => !left.has(key));
-  // Today's files say dtype, published ones torch_dtype.
-  const field = config.fields['torch_dtype'] !== undefined ? 'torch_dtype' : 'dtype';
+  // Today's files say dtype, published ones torch_dtype, and some both.
+  const dtypeFields = ['dtype', 'torch_dtype'].filter((field) => config.fields[field] !== undefined);
+  const stored = (dtypeFields.length === 0 ? ['dtype'] : dtypeFields).map((field) => [field, dtype]);
   return {
     ...Object.fromEntries(kept.map(([key, value]) => [key, isPerLayer(key, value) ? perLayer(value) : value])),
     ...mergedRope(config.fields, shape.rope),
     ...(mixed && left.has('layer_types') ? { layer_types: perLayer(layerTypes(shape)) } : {}),
     ...architectures(config.fields['architectures']),
     num_hidden_layers: layers.length,
-    ...(shape.tiedHead && !tiedHead ? { tie_word_embeddings: false } : {}),
-    ...(dtype === undefined ? {} : { [field]: dtype }),
+    tie_word_embeddings: tiedHead,
+    ...(dtype === undefined ? {} : (Object.fromEntries(stored) as Record<string, unknown>)),
   };
 }
 

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { openTokenizer, type Tokenizer } from '@glulam/model';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { openTokenizer, readCheckpointConfig, type Tokenizer } from '@glulam/model';
 import { configError } from '../choices.js';
 import type { RunConfig } from '../config.js';
 
@@ -17,12 +18,23 @@ export function isTemplateFile(choice: string): boolean {
   return choice !== 'plain' && !/\{[{%]/.test(choice);
 }
 
+/** What a base's config.json says, if it is there: data is read before the model, and without it. */
+function vocabularySizeOf(base: string): number | undefined {
+  if (!existsSync(path.join(base, 'config.json'))) return undefined;
+  const size = readCheckpointConfig(base).fields['vocab_size'];
+  return Number.isSafeInteger(size) ? (size as number) : undefined;
+}
+
 /**
  * The tokenizer of a run: the base's, with the chat template that the config chooses.
  *
+ * @param vocabularySize rows of the model's embedding, where the model has been described; default: as config.json says
  * @throws TrainerError CONFIG_INVALID where the template cannot be used; ModelError as `openTokenizer`
  */
-export function openRunTokenizer({ base, data }: RunConfig, vocabularySize?: number): Tokenizer {
+export function openRunTokenizer(
+  { base, data }: RunConfig,
+  vocabularySize: number | undefined = vocabularySizeOf(base),
+): Tokenizer {
   const choice = data.chatTemplate;
   if (choice === undefined) return openTokenizer(base, { vocabularySize });
   const tokenizer = openTokenizer(base, { vocabularySize, chatTemplate: readTemplate(choice) });

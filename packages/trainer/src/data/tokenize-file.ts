@@ -168,6 +168,9 @@ function keyOf(
     files,
     prompt,
     settings: { ...settings, chatTemplate: tokenizer.chatTemplate?.source },
+    // Only where it decides whether a token is refused, so that other keys stay as they were.
+    embeddingRows:
+      tokenizer.vocabularySize > (tokenizer.embeddingRows ?? Infinity) ? tokenizer.embeddingRows : undefined,
   };
   return createHash('sha256').update(JSON.stringify(key)).digest('hex');
 }

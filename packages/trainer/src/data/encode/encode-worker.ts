@@ -9,12 +9,15 @@ import { createRowEncoder } from './row-encoder.js';
 export interface WorkerSettings {
   readonly folder: string;
   readonly settings: EncodeSettings;
+  /** See `OpenTokenizerOptions`. */
+  readonly vocabularySize: number | undefined;
 }
 
 // `parentPort` is null where this is not a worker: nothing else starts it.
 const port = parentPort!;
-const { folder, settings } = workerData as WorkerSettings;
-const encode = createRowEncoder(openTokenizer(folder, { chatTemplate: settings.chatTemplate }), settings);
+const { folder, settings, vocabularySize } = workerData as WorkerSettings;
+const tokenizer = openTokenizer(folder, { chatTemplate: settings.chatTemplate, vocabularySize });
+const encode = createRowEncoder(tokenizer, settings);
 port.on('message', (rows: RowBatch) => {
   const batch: EncodedBatch = encodeBatch(encode, rows);
   port.postMessage(batch, [batch.ids.buffer, batch.trained.buffer, batch.examples.buffer]);

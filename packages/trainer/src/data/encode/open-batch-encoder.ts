@@ -25,7 +25,7 @@ export interface BatchEncoderOptions {
 }
 
 export function openBatchEncoder({ tokenizer, folder, settings, workers }: BatchEncoderOptions): BatchEncoder {
-  if (workers > 0) return openWorkers({ folder, settings }, workers);
+  if (workers > 0) return openWorkers({ folder, settings, vocabularySize: tokenizer.embeddingRows }, workers);
   const encode = createRowEncoder(tokenizer, settings);
   return {
     capacity: 1,

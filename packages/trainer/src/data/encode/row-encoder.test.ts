@@ -35,6 +35,16 @@ describe('pairs', () => {
     expect(notes).toEqual([]);
   });
 
+  test('an end token that the model has no embedding for is refused', () => {
+    const tokenizer = { ...tiny, embeddingRows: tiny.eosId! };
+    const row = { prompt: 'One?', completion: ' Two.' };
+    expect(() => encode(row, { tokenizer })).toThrow(
+      expect.objectContaining({ code: 'TOKENIZER_MISMATCH', message: expect.stringMatching(/end with eos_token \(id 2\).* has 2 rows/) as string }) as Error,
+    ); // prettier-ignore
+    const { examples } = examplesOf(row, { tokenizer: { ...tiny, embeddingRows: tiny.eosId! + 1 } });
+    expect(examples[0]!.ids.at(-1)).toBe(tiny.eosId);
+  });
+
   test('a prompt with its completion, as they are; with loss "all" everything behind the first token is learnt', () => {
     const pair = { prompt: 'One, two,', completion: ' three, four' };
     const [example] = examplesOf(pair).examples;

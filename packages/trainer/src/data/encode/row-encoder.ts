@@ -1,4 +1,4 @@
-import { encodeSpans, type TextSpan, type Tokenizer } from '@glulam/model';
+import { encodeSpans, ModelError, type TextSpan, type Tokenizer } from '@glulam/model';
 import type { Example } from '../../batches.js';
 import type { FilledText } from '../read-row.js';
 import { createConversationEncoder } from './conversation-encoder.js';
@@ -10,10 +10,16 @@ export function createRowEncoder(tokenizer: Tokenizer, settings: EncodeSettings)
   const { loss, maxTokens } = settings;
   const encodeConversation = createConversationEncoder(tokenizer, settings);
   // The end of what is written is learnt as well, or the model would never stop.
-  const withEnd = ({ ids, trained }: Tokens): Tokens =>
-    tokenizer.eosId === undefined || ids.at(-1) === tokenizer.eosId
-      ? { ids, trained }
-      : { ids: [...ids, tokenizer.eosId], trained: [...trained, true] };
+  const withEnd = ({ ids, trained }: Tokens): Tokens => {
+    const { eosId, embeddingRows = Infinity } = tokenizer;
+    if (eosId === undefined || ids.at(-1) === eosId) return { ids, trained };
+    if (eosId < embeddingRows) return { ids: [...ids, eosId], trained: [...trained, true] };
+    throw new ModelError(
+      'TOKENIZER_MISMATCH',
+      `examples end with eos_token (id ${eosId}), which is beyond the model's embedding: that has ${embeddingRows} rows (vocab_size). ` +
+        'Name another eos_token in tokenizer_config.json, or enlarge the embedding and save the checkpoint again.',
+    );
+  };
 
   const encodePair = (spans: readonly TextSpan[]): EncodedRow => {
     const tokens = withEnd(encodeSpans(tokenizer, spans));
