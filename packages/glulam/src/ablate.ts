@@ -3,7 +3,7 @@ import { events, type RunEvent, type RunEvents } from '@glulam/trainer';
 import { tap } from 'rxjs';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
-import { trustPlugins } from './trusted-runs.js';
+import { trustOwnRun } from './trusted-runs.js';
 
 export interface AblateConfigOptions extends AblateOptions {
   /** Paths of a config given as a record are relative to this folder; default: the working folder. */
@@ -18,7 +18,7 @@ export async function ablate(
   { folder, onEvent, ...options }: AblateConfigOptions = {},
 ): Promise<AblationResult> {
   const loaded = await loadConfig(config, {}, folder);
-  if (loaded.config.plugins !== undefined) await trustPlugins(loaded.config.out, loaded.config.plugins);
+  await trustOwnRun(loaded.config);
   const stream = loaded.composition.get(events);
   if (onEvent !== undefined)
     stream.listen('onEvent', (all) => all.pipe(tap((event) => onEvent(event, stream.request))));

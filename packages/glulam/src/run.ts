@@ -2,7 +2,7 @@ import { events, train, type RunEvent, type RunEvents, type TrainResult } from '
 import { tap } from 'rxjs';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
-import { trustPlugins } from './trusted-runs.js';
+import { trustOwnRun } from './trusted-runs.js';
 
 export interface RunOptions {
   /** Aborting ends the run after the step it is in, with a checkpoint. */
@@ -19,7 +19,7 @@ export interface RunOptions {
 export async function run(config: GlulamConfig | string, options: RunOptions = {}): Promise<TrainResult> {
   const { signal, resume, folder, onEvent } = options;
   const loaded = await loadConfig(config, {}, folder);
-  if (loaded.config.plugins !== undefined) await trustPlugins(loaded.config.out, loaded.config.plugins);
+  await trustOwnRun(loaded.config);
   const stream = loaded.composition.get(events);
   if (onEvent !== undefined)
     stream.listen('onEvent', (all) => all.pipe(tap((event) => onEvent(event, stream.request))));

@@ -1,7 +1,7 @@
 import { search as searchLoaded, type SearchOptions, type SearchResult } from '@glulam/ablation';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
-import { trustPlugins } from './trusted-runs.js';
+import { trustOwnRun } from './trusted-runs.js';
 
 export interface SearchConfigOptions extends SearchOptions {
   /** Paths of a config given as a record are relative to this folder; default: the working folder. */
@@ -14,6 +14,6 @@ export async function search(
   { folder, ...options }: SearchConfigOptions = {},
 ): Promise<SearchResult> {
   const loaded = await loadConfig(config, {}, folder);
-  if (loaded.config.plugins !== undefined) await trustPlugins(loaded.config.out, loaded.config.plugins);
+  await trustOwnRun(loaded.config);
   return searchLoaded(loaded.config, loaded.search, loaded.composition, options);
 }

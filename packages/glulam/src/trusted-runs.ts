@@ -27,6 +27,27 @@ export async function trustPlugins(folder: string, plugins: readonly string[]): 
   await writeFileAtomic(file, `${JSON.stringify({ ...known, [place]: all }, null, 2)}\n`);
 }
 
+/**
+ * Remember the plugins of a run that the user trains. Where nothing can be written to the user's configuration the run
+ * goes on without: later commands then ask for an agreement.
+ */
+export async function trustOwnRun({
+  out,
+  plugins,
+}: {
+  readonly out: string;
+  readonly plugins?: readonly string[] | undefined;
+}): Promise<void> {
+  if (plugins === undefined) return;
+  try {
+    await trustPlugins(out, plugins);
+  } catch (error) {
+    process.stderr.write(
+      `${trustFile()} cannot be written (${(error as Error).message}): later commands will ask before they load the plugins of ${out}\n`,
+    );
+  }
+}
+
 /** @throws GlulamError PLUGINS_UNTRUSTED with everything that would have run */
 export function checkTrusted(folder: string, plugins: readonly string[]): void {
   const place = realPlace(folder);

@@ -4,7 +4,7 @@ import { overridesFrom, type Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { article } from '../kinds/describe-options.js';
 import { loadConfig, type LoadedConfig } from '../load-config.js';
-import { trustPlugins } from '../trusted-runs.js';
+import { trustOwnRun } from '../trusted-runs.js';
 import { onePositional } from './command.js';
 
 /**
@@ -29,7 +29,7 @@ export async function loadResumable(
     throw new GlulamError('USAGE', `${name} holds ${article(what)}; go on with it by --resume, or name a config file`);
   const overrides = { ...overridesFrom(options), ...(isFolder ? { out: name } : {}) };
   const loaded = await loadConfig(isFolder ? own : name, overrides);
-  if (loaded.config.plugins !== undefined) await trustPlugins(loaded.config.out, loaded.config.plugins);
+  await trustOwnRun(loaded.config);
   for (const warning of loaded.composition.warnings) process.stderr.write(`${warning}\n`);
   return { ...loaded, resume };
 }

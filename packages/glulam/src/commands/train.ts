@@ -4,7 +4,7 @@ import { train } from '@glulam/trainer';
 import { overridesFrom } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig } from '../load-config.js';
-import { trustPlugins } from '../trusted-runs.js';
+import { trustOwnRun } from '../trusted-runs.js';
 import { configHelp, onePositional, type Command } from './command.js';
 
 export const trainCommand: Command = {
@@ -32,7 +32,7 @@ ${configHelp}`,
     const overrides = { ...overridesFrom(options), ...(isRun ? { out: name } : {}) };
     const { config, composition } = await loadConfig(isRun ? runConfig : name, overrides);
     // Whoever names plugins for a run agrees to them.
-    if (config.plugins !== undefined) await trustPlugins(config.out, config.plugins);
+    await trustOwnRun(config);
     for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
     await train(config, composition, { signal, resume });
   },
