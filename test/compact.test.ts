@@ -255,6 +255,7 @@ describe('the compact form', () => {
     ['another base', { ...good, shape: { ...good.shape, hiddenSize: 64 } }, /another base .*hiddenSize is 64, here 192/],
     ['an adapter that is not installed', { ...good, shape: dimensions(), adapter: { kind: 'x', options: {} } }, /kind "x"; installed adapters: lora/],
     ['options of no use', { ...good, shape: dimensions(), adapter: { kind: 'lora', options: { r: -1 } } }, /lora cannot follow/],
+    ['300,000 layers', { ...good, layers: Array.from({ length: 300_000 }, () => ({ physical: -1 })) }, /has 300000 layers; expected at most 4096/],
     ['no tensors', { ...good, shape: dimensions() }, /has no adapter_model.safetensors/],
   ])('refuses %s', (_, value, message) => expect(() => readJson(value)).toThrow(message)); // prettier-ignore
 

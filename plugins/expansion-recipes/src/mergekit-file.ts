@@ -1,4 +1,4 @@
-import { ModelError, readPythonYaml, type VirtualLayer } from '@glulam/model';
+import { ModelError, mostLayers, readPythonYaml, type VirtualLayer } from '@glulam/model';
 import { z } from 'zod';
 import { modelSchema, nameOf, type MergekitModel } from './mergekit-model.js';
 import { checkUnscaled, readScale, scaledLayer, type ScaleSetting } from './mergekit-scale.js';
@@ -43,9 +43,6 @@ const fileSchema = z.looseObject({
 type File = z.infer<typeof fileSchema>;
 type Output = z.infer<typeof outputSchema>;
 type Parameters = z.infer<typeof parametersSchema>;
-
-/** More layers than any model has: a damaged file must not fill the memory with records. */
-const mostLayers = 4096;
 
 /** One slice of the output. */
 interface Slice {
