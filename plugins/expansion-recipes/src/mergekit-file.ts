@@ -6,9 +6,15 @@ import { refused } from './refused.js';
 
 // mergekit's models (mergekit/config.py) ignore keys that they do not have: these keep them, to report them.
 const parametersSchema = z.record(z.string(), z.unknown()).nullish();
+/** A whole number, or what pydantic makes one of: `"8"`, `"8.0"`, `true`. */
+const layerIndex = z.preprocess((value) => {
+  if (typeof value === 'boolean') return Number(value);
+  const [, digits] = (typeof value === 'string' && /^\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*$/.exec(value)) || [];
+  return digits === undefined ? value : Number(digits.replaceAll('_', ''));
+}, z.int());
 const sourceSchema = z.looseObject({
   model: modelSchema,
-  layer_range: z.tuple([z.int(), z.int()]),
+  layer_range: z.tuple([layerIndex, layerIndex]),
   parameters: parametersSchema,
 });
 const sliceSchema = z.looseObject({
