@@ -4,6 +4,7 @@ import path from 'node:path';
 import { createLora, loraContribution } from '@glulam/adapter-lora';
 import { mistralFamily } from '@glulam/family-mistral';
 import {
+  adapters,
   createDecoder,
   families,
   layerMap,
@@ -143,6 +144,9 @@ describe('ranks', () => {
     // 16 of the 48 virtual layers are repeats: the whole budget on them is three times the rank.
     expect(resolve({ matchTrainable: 31_457_280, r: { first: 0, repeats: 1 } }).r).toEqual({ first: 0, repeats: 24 });
     expect(resolve({ matchTrainable: 31_457_280, r: { first: 4, repeats: 1 } }).r).toEqual({ first: 4, repeats: 16 });
+    const biased = { lora_bias: true, target_modules: ['q_proj'] };
+    expect(resolve({ ...biased, matchTrainable: 48 * (8192 * 3 + 4096) }).r).toBe(3);
+    expect(resolve({ ...biased, matchTrainable: 48 * (8192 * 3 + 4096) - 1 }).r).toBe(2);
     expect(() => resolve({ matchTrainable: 1000 })).toThrow(/rank 1 makes 3932160/);
     expect(() => createLora(loraContribution.schema.parse({ matchTrainable: 9 }))).toThrow(/through `resolve` first/);
   });
@@ -205,6 +209,22 @@ describe('the compact form', () => {
     await again.close();
   });
 
+  test('a residual scale of 0, which hides adapters, is reported', async () => {
+    const { config, composition } = tinyRun({ ...everything, adapter: { kind: 'lora', r: 2 } });
+    const model = await openModel(config, composition);
+    const folder = fresh();
+    await writeAdapter(model.decoder, folder, { base: config.base, adapter: model.adapterChoice });
+    const { shape } = model.decoder;
+    await model.close();
+    const file = path.join(folder, 'glulam.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll('"residualScale": 0.7', '"residualScale": 0'));
+    expect(readAdapter(folder, composition.all(adapters), shape).warnings).toEqual([
+      expect.stringMatching(
+        /^residualScale is 0 in the virtual layers 4, 5, 8, 9: they and their adapters have no effect/,
+      ),
+    ]);
+  });
+
   test('of what PEFT can say is PEFT’s form as well', async () => {
     const { config, composition } = tinyRun();
     const model = await openModel(config, composition);
@@ -255,6 +275,7 @@ describe('the compact form', () => {
     ['another base', { ...good, shape: { ...good.shape, hiddenSize: 64 } }, /another base .*hiddenSize is 64, here 192/],
     ['an adapter that is not installed', { ...good, shape: dimensions(), adapter: { kind: 'x', options: {} } }, /kind "x"; installed adapters: lora/],
     ['options of no use', { ...good, shape: dimensions(), adapter: { kind: 'lora', options: { r: -1 } } }, /lora cannot follow/],
+    ['300,000 layers', { ...good, layers: Array.from({ length: 300_000 }, () => ({ physical: -1 })) }, /has 300000 layers; expected at most 4096/],
     ['no tensors', { ...good, shape: dimensions() }, /has no adapter_model.safetensors/],
   ])('refuses %s', (_, value, message) => expect(() => readJson(value)).toThrow(message)); // prettier-ignore
 

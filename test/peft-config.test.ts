@@ -55,7 +55,6 @@ describe('fields of adapter_config.json', () => {
   });
 
   test.each([
-    ['lora_bias', true],
     ['trainable_token_indices', [1, 2]],
     ['target_parameters', ['mlp.experts.gate_up_proj']],
     ['kasa_config', {}],
@@ -75,7 +74,6 @@ describe('fields of adapter_config.json', () => {
     ['init_lora_weights', 'olora'],
     ['init_lora_weights', 'corda'],
     ['init_lora_weights', 'loftq'],
-    ['init_lora_weights', 'lora_ga'],
     ['init_lora_weights', 'a new one'],
     ['use_something_of_2027', true],
     ['something_of_2027', { rank: 3 }],
@@ -85,6 +83,40 @@ describe('fields of adapter_config.json', () => {
     expect(() => readPeftAdapter(folder, kinds)).toThrow(
       expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringContaining(`${field} is ${JSON.stringify(value)}`) }), // prettier-ignore
     );
+  });
+
+  test('lora_bias is kept, and refused where PEFT refuses it', () => {
+    const lora = loraContribution.fromPeft({ ...defaults, lora_bias: true, init_lora_weights: false })!;
+    expect(lora.lora_bias).toBe(true);
+    expect(loraContribution.create(lora).peftConfig([])).toMatchObject({ lora_bias: true });
+    expect(loraContribution.fromPeft({ ...defaults, lora_bias: null })).toMatchObject({ lora_bias: false });
+    expect(() => loraContribution.fromPeft({ ...defaults, lora_bias: true, init_lora_weights: 'gaussian' })).toThrow(
+      /lora_bias needs init_lora_weights true or false, as in PEFT; it is "gaussian"/,
+    );
+    expect(() => loraContribution.create({ ...lora, init_lora_weights: 'pissa' })).toThrow(/lora_bias needs init_lora_weights true/); // prettier-ignore
+    expect(() => doraContribution.fromPeft({ ...defaults, lora_bias: true, use_dora: true })).toThrow(/lora_bias: expected false: DoRA/); // prettier-ignore
+  });
+
+  test('options that have no effect on this base are reported', () => {
+    const { shape } = checkpoint;
+    const sites = linearSites(shape, [{ physical: 0 }]);
+    const warned = (fields: object, other: Partial<typeof shape> = {}) =>
+      loraContribution.warnings!(loraContribution.schema.parse({ target_modules: ['q_proj'], ...fields }), sites, {
+        ...shape,
+        ...other,
+      });
+    expect(warned({ bias: 'all' })).toEqual(['bias "all" has no effect: the base has no biases']);
+    expect(warned({ bias: 'lora_only' }, { biased: ['mlp.up_proj'] })).toEqual([
+      'bias "lora_only" has no effect: no linear layer with an adapter has a bias',
+    ]);
+    expect(warned({ bias: 'all' }, { biased: ['mlp.up_proj'] })).toEqual([]);
+    expect(warned({ bias: 'lora_only' }, { biased: ['self_attn.q_proj'] })).toEqual([]);
+    const tying = { ensure_weight_tying: true, modules_to_save: ['lm_head'] };
+    expect(warned(tying, { tiedHead: false })).toEqual([expect.stringMatching(/^ensure_weight_tying has no effect: the output head .* is not tied/)]); // prettier-ignore
+    expect(warned(tying, { tiedHead: true })).toEqual([]);
+    expect(warned({ ...tying, modules_to_save: null }, { tiedHead: true })).toEqual([
+      'ensure_weight_tying has no effect: modules_to_save names neither the embedding nor the output head',
+    ]);
   });
 
   test('of a value of any depth or length the beginning is quoted', () => {
@@ -198,11 +230,16 @@ describe('files that do not fit', () => {
 
   test('a map beyond the base', () => {
     expect(() => open(withFields({ layer_replication: [[0, 4], [2, 6], [4, 11]] }))).toThrow(expect.objectContaining({ code: 'EXPANSION_INVALID', message: expect.stringMatching(/virtual layer 12 names physical layer 8; the base has layers 0 to 7/) })); // prettier-ignore
-    for (const layer_replication of [[[3, 3]], [[-1, 2]], [[0.5, 2]], ['0-4'], 7, [[0]], [[0, 2, 4]], [[0, 1e9]]])
+    for (const layer_replication of [[[3, 3]], [[-1, 2]], [[0.5, 2]], ['0-4'], 7, [[0]], [[0, 2, 4]]])
       refused(
         () => open(withFields({ layer_replication })),
-        /layer_replication .*; expected a list of \[start, end\] with 0 <= start < end <= 10000/,
+        /layer_replication .*; expected a list of \[start, end\] with 0 <= start < end$/,
       );
+  });
+
+  test('a map of more layers than any model has, before it is laid out', () => {
+    for (const layer_replication of [[[0, 1e300]], [[0, 1e9]], Array.from({ length: 50_000 }, () => [0, 8])])
+      refused(() => open(withFields({ layer_replication })), /layer_replication .*, which makes \S+ layers; expected at most 4096$/); // prettier-ignore
   });
 
   test('another base', () => {
@@ -228,15 +265,20 @@ describe('files that do not fit', () => {
       ['null', /holds null; expected an object/],
       ['[1]', /holds \[1\]; expected an object/],
       ['{"peft_type":"LOHA"}', /says peft_type "LOHA"; installed adapters: lora, dora/],
-      ['{"peft_type":"LORA"}', /has no adapter_model\.safetensors; adapters in pickle files/],
+      ['{"peft_type":"LORA"}', /has no adapter_model\.safetensors$/],
     ] as const) {
       writeFileSync(config, text);
       refused(() => readPeftAdapter(folder, kinds), message);
     }
+    writeFileSync(path.join(folder, 'adapter_model.bin'), '');
+    refused(() => readPeftAdapter(folder, kinds), /its adapter_model\.bin is a pickle file, .*save_pretrained/i);
     await writeSafetensors(path.join(folder, 'adapter_model.safetensors'), [
       { name: 'transformer.h.0.lora_A', shape: [1], dtype: 'float32', values: new Float32Array(1) },
     ]);
-    refused(() => readPeftAdapter(folder, kinds), /has the tensor transformer\.h\.0\.lora_A; PEFT's names begin with/);
+    refused(
+      () => readPeftAdapter(folder, kinds),
+      /the names of 1 of its 1 tensors do not begin with base_model\.model\. \(transformer\.h\.0\.lora_A\)/,
+    );
   });
 
   /** The plain adapter's file with other tensors: their shapes by name, undefined for none. */

@@ -1,6 +1,7 @@
 import { readFloats, sizeOf, type WeightSource } from '@glulam/tensors';
 import { ModelError } from './errors.js';
 import { explainNames } from './peft-names.js';
+import { shortLines } from './short-list.js';
 import type { TrainedTensors } from './trained-tensors.js';
 
 /** Values of one trained tensor, row-major. */
@@ -25,6 +26,7 @@ export function trainedRows(trained: TrainedValues, start: number, end: number):
 /** Throws a ModelError ADAPTER_INVALID that names the tensors that are missing, too many, or of another shape. */
 export function checkAdapterValues(values: AdapterValues, { shapes, copies }: TrainedTensors): void {
   const faults: string[] = [];
+  const missing = [...shapes.keys()].filter((name) => !values.has(name));
   const checkShape = (name: string, shape: readonly number[]): void => {
     const given = values.get(name)?.shape;
     if (given !== undefined && given.join() !== shape.join())
@@ -32,11 +34,7 @@ export function checkAdapterValues(values: AdapterValues, { shapes, copies }: Tr
         `${name} has shape [${given.join(', ')}]; this model needs [${shape.join(', ')}]${explainShape(name, given, shape)}`,
       );
   };
-  const missing = [...shapes.keys()].filter((name) => !values.has(name));
-  for (const [name, shape] of shapes) {
-    if (!values.has(name)) faults.push(`${name} is missing`);
-    checkShape(name, shape);
-  }
+  for (const [name, shape] of shapes) checkShape(name, shape);
   const sharedWith = new Map(copies.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name] as const)));
   const unknown: string[] = [];
   for (const name of values.keys()) {
@@ -48,12 +46,12 @@ export function checkAdapterValues(values: AdapterValues, { shapes, copies }: Tr
     } else if (!isEqual(values.get(name)!, values.get(first)))
       faults.push(`${name} differs from ${first}; these are one tensor, which the virtual layers share`);
   }
+  faults.push(...missing.map((name) => `${name} is missing`));
   if (faults.length === 0) return;
   const why = explainNames(unknown) ?? (missing.length === faults.length ? onlyMissing : undefined);
-  const more = faults.length > 8 ? `\n  and ${faults.length - 8} more` : '';
   throw new ModelError(
     'ADAPTER_INVALID',
-    `the adapter is not for this base and expansion:${why === undefined ? '' : ` ${why}`}\n  ${faults.slice(0, 8).join('\n  ')}${more}`,
+    `the adapter is not for this base and expansion:${why === undefined ? '' : ` ${why}`}\n  ${shortLines(faults)}`,
   );
 }
 

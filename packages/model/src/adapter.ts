@@ -2,7 +2,7 @@ import { point } from '@glulam/plugin';
 import type { Engine, LinearForm, Operations, RandomKey, Tensor } from '@glulam/tensors';
 import type { z } from 'zod';
 import type { BaseTensor } from './base-tensors.js';
-import type { LinearName } from './family.js';
+import type { DecoderShape, LinearName } from './family.js';
 import type { PrincipalParts } from './low-rank/principal-parts.js';
 
 /** A frozen linear layer of one virtual layer: where an adapter may sit. */
@@ -142,8 +142,8 @@ export interface AdapterContribution<Options = unknown> {
   readonly schema: z.ZodType<Options>;
   /** Options that follow from the model, such as a rank that makes a number of parameters; before `create`. Pure. */
   resolve?(options: Options, sites: readonly LinearSite[]): Options;
-  /** For users: what the options say that has no effect on these sites. */
-  warnings?(options: Options, sites: readonly LinearSite[]): readonly string[];
+  /** For users: what the options say that has no effect on these sites of a base of this shape. */
+  warnings?(options: Options, sites: readonly LinearSite[], shape: DecoderShape): readonly string[];
   create(options: Options): Adapter;
   /** Options for an `adapter_config.json` of this kind, undefined for one of another; throws on what it cannot follow. */
   fromPeft(config: Readonly<Record<string, unknown>>): Options | undefined;

@@ -18,7 +18,7 @@ import {
   writePeftConfig,
   type SavedAdapter,
 } from './peft-files.js';
-import { unexpandedLayers } from './virtual-layer.js';
+import { mostLayers, silentLayers, unexpandedLayers } from './virtual-layer.js';
 
 const fileName = 'glulam.json';
 const peftName = 'adapter_config.json';
@@ -94,13 +94,13 @@ export function readAdapter(folder: string, kinds: readonly AdapterContribution[
   const { choice, layers = unexpandedLayers(shape.physicalLayers) } = saved;
   const warnings = kinds
     .find(({ kind }) => kind === choice.kind)
-    ?.warnings?.(choice.options, linearSites(shape, layers));
-  return { ...saved, warnings: [...saved.warnings, ...(warnings ?? [])] };
+    ?.warnings?.(choice.options, linearSites(shape, layers), shape);
+  return { ...saved, warnings: [...saved.warnings, ...(warnings ?? []), ...silentLayers(layers)] };
 }
 
 function readEither(folder: string, kinds: readonly AdapterContribution[], shape: DecoderShape): SavedAdapter {
   const file = path.join(folder, fileName);
-  if (!existsSync(file)) return readPeftAdapter(folder, kinds);
+  if (!existsSync(file)) return readPeftAdapter(folder, kinds, shape);
   const compact = readCompact(file);
   const [got, expected] = [compact.shape, dimensionsOf(shape)];
   const other = Object.keys(expected) as (keyof typeof expected)[];
@@ -156,6 +156,10 @@ function readCompact(file: string): Compact {
       `${file} is of version ${version}; this Glulam reads version 1: update Glulam`,
     );
   }
+  const { layers } = (json ?? {}) as { layers?: unknown };
+  // Before a fault of each of them is made out.
+  if (Array.isArray(layers) && layers.length > mostLayers)
+    throw new ModelError('ADAPTER_INVALID', `${file} has ${layers.length} layers; expected at most ${mostLayers}`);
   const parsed = compactSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   throw new ModelError('ADAPTER_INVALID', `${file} is no compact form: ${z.prettifyError(parsed.error)}`);

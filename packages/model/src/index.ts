@@ -66,7 +66,17 @@ export { inverseFrequencies, ropeTables } from './rope.js';
 export type { ExpansionStrategy } from './strategy.js';
 export { strategies } from './strategy.js';
 export type { VirtualLayer } from './virtual-layer.js';
-export { checkVirtualLayers, layerMap, markRepeats, repeatOptions, unexpandedLayers, visits } from './virtual-layer.js';
+export {
+  checkVirtualLayers,
+  layerMap,
+  layersOfMap,
+  markRepeats,
+  mostLayers,
+  repeatOptions,
+  silentLayers,
+  unexpandedLayers,
+  visits,
+} from './virtual-layer.js';
 export type { SavedAdapter } from './peft-files.js';
 export { readPeftAdapter, writePeftAdapter } from './peft-files.js';
 export type {

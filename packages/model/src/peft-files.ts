@@ -6,11 +6,12 @@ import type { Adapter, AdapterChoice, AdapterContribution } from './adapter.js';
 import type { AdapterValues, TrainedValues } from './adapter-values.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
+import type { DecoderShape } from './family.js';
 import { keepPeftFields } from './peft-fields.js';
-import { nameInFile, peftPrefix } from './peft-names.js';
+import { checkPrefix, nameInFile, peftPrefix } from './peft-names.js';
 import { readAsPeft } from './peft-reading.js';
 import { quoteValue } from './quote-value.js';
-import { layerMap, mostLayers, type VirtualLayer } from './virtual-layer.js';
+import { layerMap, layersOfMap, mostLayers, type VirtualLayer } from './virtual-layer.js';
 
 /** An adapter as read: what it is, the virtual layers it was trained on, and its tensors by name. */
 export interface SavedAdapter {
@@ -25,8 +26,16 @@ export interface SavedAdapter {
   readonly warnings: readonly string[];
 }
 
-/** Read `adapter_config.json` and `adapter_model.safetensors`. */
-export function readPeftAdapter(folder: string, kinds: readonly AdapterContribution[]): SavedAdapter {
+/**
+ * Read `adapter_config.json` and `adapter_model.safetensors`.
+ *
+ * @param shape the base, if it is known
+ */
+export function readPeftAdapter(
+  folder: string,
+  kinds: readonly AdapterContribution[],
+  shape?: Pick<DecoderShape, 'tiedHead'>,
+): SavedAdapter {
   const file = path.join(folder, 'adapter_config.json');
   if (!existsSync(file)) {
     throw new ModelError(
@@ -37,7 +46,7 @@ export function readPeftAdapter(folder: string, kinds: readonly AdapterContribut
   const fields = readPeftConfig(folder);
   const { config, values, warnings } =
     fields['peft_type'] === 'LORA'
-      ? readAsPeft(fields, readAdapterTensors(folder))
+      ? readAsPeft(fields, readAdapterTensors(folder), shape)
       : { config: fields, values: undefined, warnings: [] };
   const adapter = kinds
     .map((kind) => ({ kind, options: kind.fromPeft(config) }))
@@ -78,15 +87,16 @@ export function readPeftConfig(folder: string): Readonly<Record<string, unknown>
 export function readAdapterTensors(folder: string): AdapterValues {
   const weights = path.join(folder, 'adapter_model.safetensors');
   if (!existsSync(weights)) {
-    throw new ModelError(
-      'ADAPTER_INVALID',
-      `${folder} has no adapter_model.safetensors; adapters in pickle files (.bin) are not read: save it with safe_serialization`,
-    );
+    const pickle = existsSync(path.join(folder, 'adapter_model.bin'))
+      ? '. Its adapter_model.bin is a pickle file, which can run code and is not read. Convert it in Python: PeftModel.from_pretrained(base, folder).save_pretrained(new_folder)'
+      : '';
+    throw new ModelError('ADAPTER_INVALID', `${folder} has no adapter_model.safetensors${pickle}`);
   }
   const tensors = openSafetensors(weights);
   const values = new Map<string, TrainedValues>();
+  checkPrefix(tensors.names(), weights);
   for (const name of tensors.names()) {
-    const inModel = nameInFile(name, weights);
+    const inModel = nameInFile(name);
     if (inModel === undefined) continue;
     if (values.has(inModel))
       throw new ModelError(
@@ -110,17 +120,24 @@ function readReplication(value: unknown, file: string): readonly VirtualLayer[] 
   // PEFT takes an empty list for none.
   if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return undefined;
   const intervals = Array.isArray(value) ? (value as unknown[]) : [undefined];
-  return intervals.flatMap((interval) => {
+  const whole = intervals.map((interval): [number, number] => {
     const [start, end, ...more] = Array.isArray(interval) ? (interval as unknown[]) : [];
-    const whole = Number.isInteger(start) && Number.isInteger(end) && more.length === 0;
-    if (!whole || (start as number) < 0 || (start as number) >= (end as number) || (end as number) > mostLayers) {
-      throw new ModelError(
-        'ADAPTER_INVALID',
-        `${file} has layer_replication ${quoteValue(value)}; expected a list of [start, end] with 0 <= start < end <= ${mostLayers}`,
-      );
+    if (Number.isInteger(start) && Number.isInteger(end) && more.length === 0) {
+      const [from, to] = [start as number, end as number];
+      if (from >= 0 && from < to) return [from, to];
     }
-    return Array.from({ length: (end as number) - (start as number) }, (_, i) => ({ physical: (start as number) + i }));
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      `${file} has layer_replication ${quoteValue(value)}; expected a list of [start, end] with 0 <= start < end`,
+    );
   });
+  const total = whole.reduce((sum, [start, end]) => sum + end - start, 0);
+  if (total > mostLayers)
+    throw new ModelError(
+      'ADAPTER_INVALID',
+      `${file} has layer_replication ${quoteValue(value)}, which makes ${total} layers; expected at most ${mostLayers}`,
+    );
+  return layersOfMap(whole);
 }
 
 /** What of a decoder PEFT's files cannot say; undefined: they can say all. */

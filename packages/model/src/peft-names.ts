@@ -1,19 +1,24 @@
 import { ModelError } from './errors.js';
+import { shortList } from './short-list.js';
 
 export const peftPrefix = 'base_model.model.';
+
+/** @throws ModelError ADAPTER_INVALID for names that PEFT does not load */
+export function checkPrefix(names: readonly string[], file: string): void {
+  const others = names.filter((name) => !name.startsWith(peftPrefix));
+  if (others.length === 0) return;
+  throw new ModelError(
+    'ADAPTER_INVALID',
+    `${file}: the names of ${others.length} of its ${names.length} tensors do not begin with ${peftPrefix} (${shortList(others)}). ` +
+      'PEFT ignores such tensors: save the adapter with save_pretrained of the PeftModel, or add the prefix',
+  );
+}
 
 /**
  * A tensor's name in an adapter's file without PEFT's prefix and without `default`, the adapter name that a raw state dict
  * has; undefined for what PEFT does not use. By PEFT's rules of loading: anything else would not be loaded there either.
- *
- * @throws ModelError ADAPTER_INVALID
  */
-export function nameInFile(name: string, file: string): string | undefined {
-  if (!name.startsWith(peftPrefix))
-    throw new ModelError(
-      'ADAPTER_INVALID',
-      `${file} has the tensor ${name}; PEFT's names begin with ${peftPrefix}, and PEFT passes over all others: save the adapter with save_pretrained of the PeftModel, or add the prefix`,
-    );
+export function nameInFile(name: string): string | undefined {
   // With bias 'all' PEFT saves the biases of a module to save two times more, by its own names for the copies.
   if (/\.(original_module|modules_to_save)\./.test(name)) return undefined;
   return name

@@ -1,5 +1,5 @@
 import type { AdapterValues } from './adapter-values.js';
-import { linearNames } from './family.js';
+import { linearNames, type DecoderShape } from './family.js';
 import { isEmpty } from './peft-fields.js';
 import { quoteValue } from './quote-value.js';
 
@@ -13,10 +13,10 @@ interface PeftFile {
 }
 
 /** What PEFT's loading makes of a LoRA file beyond its config: each step may change the config or the tensors, and says so. */
-export function readAsPeft(config: Fields, values: AdapterValues): PeftFile {
+export function readAsPeft(config: Fields, values: AdapterValues, shape?: Pick<DecoderShape, 'tiedHead'>): PeftFile {
   const start: PeftFile = { config, values, warnings: [] };
   return [withoutOtherHeads, withWholeEmbeddings, withoutUnknownTargets, notedFields].reduce((file, step) => {
-    const next = step(file);
+    const next = step(file, shape);
     return { ...file, ...next, warnings: [...file.warnings, ...(next.warnings ?? [])] };
   }, start);
 }
@@ -47,7 +47,10 @@ function withoutOtherHeads({ config, values }: PeftFile): Partial<PeftFile> {
 }
 
 /** PEFT's `save_embedding_layers`: loading puts them in place of the base's. */
-function withWholeEmbeddings({ config, values }: PeftFile): Partial<PeftFile> {
+function withWholeEmbeddings(
+  { config, values }: PeftFile,
+  shape: Pick<DecoderShape, 'tiedHead'> | undefined,
+): Partial<PeftFile> {
   const saved = names(config['modules_to_save']);
   const whole = [...values.keys()]
     .flatMap((name) => /^((?:.*\.)?(?:embed_tokens|lm_head))\.weight$/.exec(name)?.[1] ?? [])
@@ -60,7 +63,7 @@ function withWholeEmbeddings({ config, values }: PeftFile): Partial<PeftFile> {
       ...config,
       modules_to_save: [...saved, ...whole],
       // Of a tied pair both are one parameter, which PEFT loads into.
-      ...(saved.length === 0 && { ensure_weight_tying: true }),
+      ...(saved.length === 0 && shape?.tiedHead !== false && { ensure_weight_tying: true }),
     },
     warnings: [
       `adapter_model.safetensors has ${list(whole)} whole (PEFT's save_embedding_layers), in place of the base's; they are kept as modules_to_save`,
@@ -89,10 +92,16 @@ function withoutUnknownTargets({ config }: PeftFile): Partial<PeftFile> {
 /** What changes nothing in PEFT either. */
 function notedFields({ config }: PeftFile): Partial<PeftFile> {
   const { fan_in_fan_out: transposed, layers_pattern: pattern, layers_to_transform: layers } = config;
+  const start = config['init_lora_weights'];
   const lonely = !isEmpty(pattern) && (layers ?? null) === null;
   return {
     config: { ...config, ...(lonely && { layers_pattern: null }) },
     warnings: [
+      ...(typeof start === 'string' && start.toLowerCase() === 'lora_ga'
+        ? [
+            'init_lora_weights is "lora_ga": training began on a changed base, and PEFT puts the adapter on the base as it is, as is done here; one saved with path_initial_model_for_weight_conversion has true here',
+          ]
+        : []),
       ...(transposed === true
         ? ['fan_in_fan_out is true, which PEFT turns off for linear layers; it is not kept']
         : []),

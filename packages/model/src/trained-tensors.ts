@@ -55,6 +55,8 @@ export function describeTrained(
   const copyAt = new Map<string, TrainedCopy>();
   const shared = new Map<string, (typeof copies)[number]>();
   const following: BaseTensor[] = [];
+  // What begins apart is not shared.
+  const keyOf = (place: BaseTensor): string => `${startScaleOf(place, layers)} ${place.source}`;
   for (const [place, choice] of choose(baseTensors(shape, layers), layers, adapter)) {
     const { name, source, kind, site } = place;
     if (kind === 'weight' && site !== undefined && adaptedPaths.has(site.path))
@@ -68,8 +70,7 @@ export function describeTrained(
     }
     const saved = savedName(place, adaptedPaths);
     const startScale = startScaleOf(place, layers);
-    // What begins apart is not shared.
-    const key = `${startScale} ${source}`;
+    const key = keyOf(place);
     const known = choice === 'shared' ? shared.get(key) : undefined;
     if (known !== undefined) {
       known.aliases.push(saved);
@@ -81,11 +82,12 @@ export function describeTrained(
     copyAt.set(name, copy);
     if (choice === 'shared') shared.set(key, copy);
   }
-  for (const { name, source } of following) {
-    const copy = shared.get(source);
-    if (copy === undefined)
+  for (const place of following) {
+    const { name, source } = place;
+    const copy = shared.get(keyOf(place));
+    if (copy !== undefined) copyAt.set(name, copy);
+    else if (![...shared.values()].some((each) => each.source === source))
       throw new ModelError('BAD_ARGUMENT', `${name} is to follow a shared copy of ${source}, and no place shares one`);
-    copyAt.set(name, copy);
   }
   const shapes = new Map<string, readonly number[]>([
     ...adapted.flatMap(({ site, adapter: each }) =>

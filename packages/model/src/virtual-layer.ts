@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ModelError } from './errors.js';
 import { linearNames, type LinearName } from './family.js';
+import { shortLines, shortList } from './short-list.js';
 
 /**
  * One visit to a physical layer in the expanded model. Every expansion strategy yields a list of these, and everything
@@ -24,8 +25,31 @@ export interface VirtualLayer {
   readonly gate?: 'learned';
 }
 
+/** No model has so many layers; more, in a damaged file or a mistaken config, would fill the memory with records. */
+export const mostLayers = 4096;
+
+/**
+ * Asked before the records of an expansion are made.
+ *
+ * @throws ModelError EXPANSION_INVALID
+ */
+export function checkLayerCount(count: number): void {
+  if (count <= mostLayers) return;
+  throw new ModelError(
+    'EXPANSION_INVALID',
+    `the expansion has ${count} virtual layers; expected at most ${mostLayers}`,
+  );
+}
+
+/** The layers of half-open intervals `[start, end)`, in order. The intervals are within the base. */
+export function layersOfMap(intervals: readonly (readonly [number, number])[]): VirtualLayer[] {
+  checkLayerCount(intervals.reduce((sum, [start, end]) => sum + end - start, 0));
+  return intervals.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => ({ physical: start + i })));
+}
+
 /** A list of virtual layers that fits a base of `physicalLayers` layers, or a ModelError that names every fault. */
 export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLayers: number): readonly VirtualLayer[] {
+  checkLayerCount(layers.length);
   const faults = layers.flatMap((layer, index) => {
     const { physical, residualScale } = layer;
     const messages = [];
@@ -51,16 +75,23 @@ export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLaye
   });
   if (layers.length === 0) faults.push('the expansion yields no layers at all');
   if (faults.length > 0)
-    throw new ModelError('EXPANSION_INVALID', `the expansion does not fit the base:\n  ${faults.join('\n  ')}`);
+    throw new ModelError('EXPANSION_INVALID', `the expansion does not fit the base:\n  ${shortLines(faults)}`);
   return layers;
+}
+
+/** For people: layers whose adapters a residual scale of 0 hides. */
+export function silentLayers(layers: readonly VirtualLayer[]): string[] {
+  const silent = layers.flatMap(({ residualScale }, virtual) => (residualScale === 0 ? [String(virtual)] : []));
+  return silent.length === 0
+    ? []
+    : [
+        `residualScale is 0 in the virtual layers ${shortList(silent, 8)}: they and their adapters have no effect, and the adapters cannot learn`,
+      ];
 }
 
 /** What the base's weight and bias of a linear layer are multiplied by. */
 export const linearScaleOf = ({ linearScales }: VirtualLayer, linear: LinearName): number =>
   linearScales?.[linear] ?? 1;
-
-/** No model has so many layers; a number beyond it, in a damaged file, would fill the memory with records. */
-export const mostLayers = 10_000;
 
 /** The base as it is: each physical layer once. */
 export const unexpandedLayers = (physicalLayers: number): VirtualLayer[] =>

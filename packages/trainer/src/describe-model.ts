@@ -1,6 +1,8 @@
 import {
   adapters,
+  checkVirtualLayers,
   linearSites,
+  silentLayers,
   strategies,
   unexpandedLayers,
   type Adapter,
@@ -26,14 +28,18 @@ export interface ModelDescription {
 export function describeModel(config: RunConfig, composition: Composition, shape: DecoderShape): ModelDescription {
   const { physicalLayers } = shape;
   const expansion = config.expansion && choose(composition, strategies, 'expansion', config.expansion);
-  const layers = expansion?.contribution.expand(physicalLayers, expansion.options) ?? unexpandedLayers(physicalLayers);
+  const layers = checkVirtualLayers(
+    expansion?.contribution.expand(physicalLayers, expansion.options) ?? unexpandedLayers(physicalLayers),
+    physicalLayers,
+  );
   const { contribution, options } = choose(composition, adapters, 'adapter', config.adapter);
   const sites = linearSites(shape, layers);
   const resolved = contribution.resolve?.(options, sites) ?? options;
   const choice = { kind: contribution.kind, options: resolved };
   const warnings = [
     ...(expansion?.contribution.warnings?.(physicalLayers, expansion.options) ?? []),
-    ...(contribution.warnings?.(resolved, sites) ?? []),
+    ...(contribution.warnings?.(resolved, sites, shape) ?? []),
+    ...silentLayers(layers),
   ];
   return { layers, adapter: contribution.create(resolved), choice, warnings };
 }

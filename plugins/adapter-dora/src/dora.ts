@@ -14,6 +14,10 @@ import { scope, type LinearForm, type Tensor } from '@glulam/tensors';
 import { z } from 'zod';
 
 export const doraSchema = lowRankSchema.extend({
+  lora_bias: z
+    .literal(false, 'expected false: DoRA has no form with a bias of B, in PEFT either')
+    .default(false)
+    .describe('As in PEFT, only `false`.'),
   on: z
     .enum(['all', 'repeats'])
     .default('all')

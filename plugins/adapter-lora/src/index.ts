@@ -16,7 +16,7 @@ export { createLora } from './lora.js';
 export const loraContribution: AdapterContribution<LowRankOptions> = {
   kind: 'lora',
   schema: lowRankSchema,
-  resolve: (options, sites) => matchRank(options, sites),
+  resolve: (options, sites) => matchRank(options, sites, (site) => (options.lora_bias ? site.outFeatures : 0)),
   warnings: lowRankWarnings,
   create: createLora,
   fromPeft: (config) => lowRankFromPeft(config, lowRankSchema, false),

@@ -23,12 +23,17 @@ testAdapter(loraContribution, {
     { init_lora_weights: 'pissa', r: { first: 2, repeats: 5 }, exclude_modules: ['q_proj', 'layers.5.mlp.up_proj'] },
     { target_modules: ['v_proj'], layers_to_transform: [5, 7] },
     { modules_to_save: ['embed_tokens', 'norm', 'layers.5.self_attn'], bias: 'all' },
+    { lora_bias: true, lora_alpha: 24, lora_dropout: 0.1, bias: 'lora_only', target_modules: ['k_proj', 'up_proj'] },
     { target_modules: ['up_proj'], bias: 'lora_only', modules_to_save: ['lm_head'], ensure_weight_tying: true },
   ],
   foreign: [{ peft_type: 'IA3' }, { peft_type: 'LORA', use_dora: true }],
   refused: [
     { config: { peft_type: 'LORA', bias: 'boft_only' }, message: /bias:/ },
     { config: { peft_type: 'LORA', target_parameters: ['lm_head'] }, message: /target_parameters/ },
+    {
+      config: { peft_type: 'LORA', lora_bias: true, init_lora_weights: 'eva' },
+      message: /lora_bias needs init_lora_weights/,
+    },
     { config: { peft_type: 'LORA', r: 0 }, message: /r:/ },
   ],
 });

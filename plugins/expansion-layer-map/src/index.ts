@@ -1,4 +1,4 @@
-import { markRepeats, ModelError, repeatOptions, strategies, type ExpansionStrategy } from '@glulam/model';
+import { layersOfMap, markRepeats, ModelError, repeatOptions, strategies, type ExpansionStrategy } from '@glulam/model';
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { z } from 'zod';
 
@@ -26,12 +26,13 @@ export const layerMapStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
       }
       return [];
     });
+    const more = faults.length > 8 ? [`and ${faults.length - 8} more`] : [];
     if (faults.length > 0)
-      throw new ModelError('EXPANSION_INVALID', `the layer_map does not fit the base:\n  ${faults.join('\n  ')}`);
-    const layers = intervals.flatMap(([start, end]) =>
-      Array.from({ length: end - start }, (_, i) => ({ physical: start + i })),
-    );
-    return markRepeats(layers, repeats);
+      throw new ModelError(
+        'EXPANSION_INVALID',
+        `the layer_map does not fit the base:\n  ${[...faults.slice(0, 8), ...more].join('\n  ')}`,
+      );
+    return markRepeats(layersOfMap(intervals), repeats);
   },
 };
 

@@ -20,6 +20,16 @@ testStrategy(layerMapStrategy, {
     },
     { physicalLayers: 8, options: { layer_map: [[0, 4], [4, 4]] }, message: /interval 1 \[4, 4\) is empty/ }, // prettier-ignore
     { physicalLayers: 8, options: { layer_map: [[-1, 4]] }, message: /leaves the base/ },
+    {
+      physicalLayers: 8,
+      options: { layer_map: Array.from({ length: 100_000 }, () => [0, 8]) },
+      message: /^the expansion has 800000 virtual layers; expected at most 4096$/,
+    },
+    {
+      physicalLayers: 8,
+      options: { layer_map: Array.from({ length: 100_000 }, () => [0, 9]) },
+      message: /interval 7 \[0, 9\) leaves .*\n {2}and 99992 more$/,
+    },
     { physicalLayers: 8, options: { layer_map: [] }, message: /layer_map/ },
     { physicalLayers: 8, options: { layer_map: [[0, 1.5]] }, message: /int/ },
     { physicalLayers: 8, options: { layermap: [[0, 1]] }, message: /layermap/ },

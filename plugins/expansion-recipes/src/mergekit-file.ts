@@ -1,4 +1,4 @@
-import { ModelError, readPythonYaml, type VirtualLayer } from '@glulam/model';
+import { ModelError, mostLayers, readPythonYaml, type VirtualLayer } from '@glulam/model';
 import { z } from 'zod';
 import { modelSchema, nameOf, type MergekitModel } from './mergekit-model.js';
 import { checkUnscaled, readScale, scaledLayer, type ScaleSetting } from './mergekit-scale.js';
@@ -6,9 +6,15 @@ import { refused } from './refused.js';
 
 // mergekit's models (mergekit/config.py) ignore keys that they do not have: these keep them, to report them.
 const parametersSchema = z.record(z.string(), z.unknown()).nullish();
+/** A whole number, or what pydantic makes one of: `"8"`, `"8.0"`, `true`. */
+const layerIndex = z.preprocess((value) => {
+  if (typeof value === 'boolean') return Number(value);
+  const [, digits] = (typeof value === 'string' && /^\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*$/.exec(value)) || [];
+  return digits === undefined ? value : Number(digits.replaceAll('_', ''));
+}, z.int());
 const sourceSchema = z.looseObject({
   model: modelSchema,
-  layer_range: z.tuple([z.int(), z.int()]),
+  layer_range: z.tuple([layerIndex, layerIndex]),
   parameters: parametersSchema,
 });
 const sliceSchema = z.looseObject({
@@ -43,9 +49,6 @@ const fileSchema = z.looseObject({
 type File = z.infer<typeof fileSchema>;
 type Output = z.infer<typeof outputSchema>;
 type Parameters = z.infer<typeof parametersSchema>;
-
-/** More layers than any model has: a damaged file must not fill the memory with records. */
-const mostLayers = 4096;
 
 /** One slice of the output. */
 interface Slice {

@@ -38,7 +38,9 @@ function describe(value: unknown): string {
   if (typeof value === 'number') return String(value);
   const said = JSON.stringify(value)?.slice(0, 80) ?? 'missing';
   if (typeof value !== 'string' || value.trim() === '' || !Number.isFinite(Number(value))) return said;
-  return `the text ${said} (in YAML 1.1, which mergekit reads, a number with an exponent has a point and a sign: 1.0e-3)`;
+  return /e/i.test(value)
+    ? `the text ${said} (in YAML 1.1, which mergekit reads, a number with an exponent has a point and a sign: 1.0e-3)`
+    : `the text ${said} (a number has no quotes)`;
 }
 
 /** `t` goes from 0 at a slice's first layer to 1 at its last. */

@@ -280,7 +280,9 @@ describe('files', () => {
     ['a range below the model', yaml([slice(-2, 2)]), /layer_range \[-2, 2\]; expected layers from 0 on/],
     ['a range beyond it', yaml([slice(2, 9)]), /layer_range \[2, 9\], which names physical layer 8/],
     ['half a layer', yaml([slice(0, 2.5)]), /layer_range/],
-    ['a text as a layer', yaml([slice(0, '2')]), /layer_range/],
+    ['a text that is no whole number as a layer', yaml([slice(0, '2.5')]), /layer_range/],
+    ['an exponent as a layer', yaml([slice(0, '1e0')]), /layer_range/],
+    ['a number in quotes as a scale', yaml([slice(0, 2)], { parameters: { scale: [{ filter: 'o_proj', value: '0.5' }, { value: 1 }] } }), /is the text "0\.5" \(a number has no quotes\)/],
     ['a range as a text', yaml([{ sources: [{ model: 'm', layer_range: '0-4' }] }]), /layer_range/],
     ['three numbers', yaml([{ sources: [{ model: 'm', layer_range: [0, 4, 1] }] }]), /layer_range/],
     ['no range', yaml([{ sources: [{ model: 'm' }] }]), /layer_range/],
@@ -300,6 +302,11 @@ describe('files', () => {
     expect(attempt).toThrow(ModelError);
     expect(attempt).toThrow(message);
   }); // prettier-ignore
+
+  test('a layer_range in other forms, as pydantic converts them', () => {
+    for (const text of ['["0", "4"]', '[0.0, 4.0]', '["+0", " 4.0 "]', '[no, "0_4"]', '["-0", "4.00"]', '\n      - "0"\n      - 4'])
+      expect(readMergekitLayers(`slices:\n- sources:\n  - model: m\n    layer_range: ${text}\nmerge_method: passthrough`, 'f', 8)).toEqual(layersOf([0, 4])); // prettier-ignore
+  });
 
   test('any map comes back as it was written', () => {
     const interval = fc.tuple(fc.nat(30), fc.integer({ min: 1, max: 8 })).map(([start, size]): [number, number] => [start, start + size]); // prettier-ignore

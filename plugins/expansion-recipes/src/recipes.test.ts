@@ -25,6 +25,11 @@ testStrategy(repeatYourselfStrategy, {
 testStrategy(wholeStackStrategy, {
   valid: [{ physicalLayers: 2, options: { times: 3, residualScale: 0.5 }, physical: [0, 1, 0, 1, 0, 1] }],
   invalid: [
+    {
+      physicalLayers: 4096,
+      options: { times: 64 },
+      message: /^the expansion has 262144 virtual layers; expected at most 4096$/,
+    },
     { physicalLayers: 2, options: { times: 0 }, message: /times/ },
     {
       physicalLayers: 2,
@@ -39,6 +44,7 @@ testStrategy(slidingWindowsStrategy, {
     { physicalLayers: 4, options: { window: 4, step: 1 }, physical: [0, 1, 2, 3] },
   ],
   invalid: [
+    { physicalLayers: 4096, options: { window: 2048, step: 1 }, message: /has 4196352 virtual layers/ },
     { physicalLayers: 8, options: { window: 9, step: 1 }, message: /window is 9, the base has 8/ },
     { physicalLayers: 8, options: { window: 2, step: 3 }, message: /layers would be left out/ },
     { physicalLayers: 8, options: { window: 4, step: 3 }, message: /the last window would not end with layer 7/ },

@@ -1,10 +1,14 @@
-import { markRepeats, ModelError, repeatOptions, type ExpansionStrategy, type VirtualLayer } from '@glulam/model';
+import {
+  layersOfMap,
+  markRepeats,
+  ModelError,
+  repeatOptions,
+  type ExpansionStrategy,
+  type VirtualLayer,
+} from '@glulam/model';
 import { z } from 'zod';
 
 type Interval = readonly [start: number, end: number];
-
-const layersOf = (intervals: readonly Interval[]): VirtualLayer[] =>
-  intervals.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => ({ physical: start + i })));
 
 const refuse = (recipe: string, message: string): never => {
   throw new ModelError('EXPANSION_INVALID', `${recipe} does not fit the base: ${message}`);
@@ -26,7 +30,7 @@ export const depthUpStrategy: ExpansionStrategy<z.infer<typeof depthUpSchema>> =
   expand(n, { m, ...repeats }) {
     if (m >= n)
       refuse('depth_up', `m is ${m} of ${n} layers, so nothing is left of either copy; expected 0 to ${n - 1}`);
-    return markRepeats(layersOf([[0, n - m], [m, n]]), repeats); // prettier-ignore
+    return markRepeats(layersOfMap([[0, n - m], [m, n]]), repeats); // prettier-ignore
   },
 };
 
@@ -43,7 +47,7 @@ export const repeatYourselfStrategy: ExpansionStrategy<z.infer<typeof repeatSche
   schema: repeatSchema,
   expand(n, { i, j, ...repeats }) {
     if (i >= j || j > n) refuse('repeat_yourself', `i is ${i} and j is ${j}; expected i < j, and j of at most ${n}`);
-    return markRepeats(layersOf([[0, j], [i, n]]), repeats); // prettier-ignore
+    return markRepeats(layersOfMap([[0, j], [i, n]]), repeats); // prettier-ignore
   },
 };
 
@@ -55,7 +59,7 @@ export const wholeStackStrategy: ExpansionStrategy<z.infer<typeof wholeSchema>> 
   kind: 'whole_stack',
   schema: wholeSchema,
   expand: (n, { times, ...repeats }) =>
-    markRepeats(layersOf(Array.from({ length: times }, (): Interval => [0, n])), repeats),
+    markRepeats(layersOfMap(Array.from({ length: times }, (): Interval => [0, n])), repeats),
 };
 
 const windowsSchema = z.strictObject({
@@ -79,7 +83,7 @@ export const slidingWindowsStrategy: ExpansionStrategy<z.infer<typeof windowsSch
     if ((n - window) % step !== 0)
       refuse('sliding_windows', `the last window would not end with layer ${n - 1}; expected ${n} - window to be a multiple of step`); // prettier-ignore
     const windows = Array.from({ length: (n - window) / step + 1 }, (_, k): Interval => [k * step, k * step + window]);
-    return markRepeats(layersOf(windows), repeats);
+    return markRepeats(layersOfMap(windows), repeats);
   },
 };
 
@@ -103,7 +107,7 @@ export const llamaProStrategy: ExpansionStrategy<z.infer<typeof llamaProSchema>>
       refuse('llama_pro', `layers is ${layers}, and ${n} layers take in copies at equal distances if there are ${possible.map((count) => n + count).join(', ')}`); // prettier-ignore
     }
     const every = n / added;
-    return layersOf([[0, n]]).flatMap((layer): VirtualLayer[] =>
+    return layersOfMap([[0, n]]).flatMap((layer): VirtualLayer[] =>
       (layer.physical + 1) % every === 0 ? [layer, { ...layer, weights: 'own', start: 'zero' }] : [layer],
     );
   },

@@ -20,7 +20,7 @@ test('maps that do not fit are told together', () => {
     /search\.maps\.0: \[0, 9\) leaves the base, which has 8 layers: \[0, 8\)\n {2}search\.maps\.2: \[3, 3\) is empty/,
   );
   expect(() => candidateMaps([Array.from({ length: 2000 }, () => [0, 8] as const)], 8)).toThrow(
-    /search\.maps\.0 lays out 16000 layers; expected 10000 at most/,
+    /search\.maps\.0 lays out 16000 layers; expected 4096 at most/,
   );
 });
 

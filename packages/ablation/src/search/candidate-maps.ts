@@ -1,4 +1,4 @@
-import { layerMap } from '@glulam/model';
+import { layerMap, mostLayers } from '@glulam/model';
 import { AblationError } from '../errors.js';
 
 /** Half-open intervals `[start, end)` of physical layers, in order. */
@@ -11,9 +11,6 @@ export interface Candidate {
   /** Physical layers in order. */
   readonly layers: readonly number[];
 }
-
-/** No map is longer: virtual layers of a base of hundreds, many times over. */
-const longest = 10_000;
 
 /**
  * The base as it is, and behind it the maps that are listed or, without a list, every run of layers laid out twice.
@@ -32,8 +29,8 @@ export function candidateMaps(maps: readonly LayerMap[] | undefined, physicalLay
       return [];
     });
     const length = map.reduce((sum, [start, end]) => sum + end - start, 0);
-    if (outside.length > 0 || length <= longest) return outside;
-    return [`search.maps.${index} lays out ${length} layers; expected ${longest} at most`];
+    if (outside.length > 0 || length <= mostLayers) return outside;
+    return [`search.maps.${index} lays out ${length} layers; expected ${mostLayers} at most`];
   });
   if (faults.length > 0)
     throw new AblationError('SEARCH_INVALID', `maps do not fit the base:\n  ${faults.join('\n  ')}`);

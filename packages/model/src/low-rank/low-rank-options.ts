@@ -1,5 +1,5 @@
 import type { LinearSite } from '../adapter.js';
-import { linearNames } from '../family.js';
+import { linearNames, type DecoderShape } from '../family.js';
 import { z } from 'zod';
 import { isSavedModule, savedPattern } from './low-rank-copies.js';
 import { pythonRegex, pythonRegexFault } from './python-regex.js';
@@ -71,6 +71,10 @@ export const lowRankSchema = z.strictObject({
     .enum(['none', 'all', 'lora_only'])
     .default('none')
     .describe('Biases that are trained as well: all of the model, or those of linear layers with an adapter.'),
+  lora_bias: z
+    .boolean()
+    .default(false)
+    .describe('B has a bias, which is scaled like B A and begins as zero. It needs `init_lora_weights: true`.'),
   modules_to_save: z
     .array(z.string().min(1))
     .nullable()
@@ -108,6 +112,8 @@ export function lowRankFaults(options: LowRankOptions): string[] {
       'layers_to_transform and layers_pattern work with a list of target_modules only: name the layers in the regular expression',
     );
   }
+  if (options.lora_bias && options.init_lora_weights !== true)
+    faults.push(`lora_bias needs init_lora_weights true, as in PEFT; it is "${options.init_lora_weights}"`);
   if (layerPatterns.length > 0 && layers === null)
     faults.push('layers_pattern works with layers_to_transform only: give both, or none');
   if (layerPatterns.some((pattern) => pattern.includes('|')))
@@ -137,7 +143,11 @@ export function lowRankFaults(options: LowRankOptions): string[] {
 }
 
 /** What the options say that has no effect on these sites. */
-export function lowRankWarnings(options: LowRankOptions, sites: readonly LinearSite[]): string[] {
+export function lowRankWarnings(
+  options: LowRankOptions,
+  sites: readonly LinearSite[],
+  shape?: Pick<DecoderShape, 'biased' | 'tiedHead'>,
+): string[] {
   const { target_modules: targets, exclude_modules: excluded, layers_to_transform: layers } = options;
   const adapted = sites.filter((site) => isAdapted(options, site));
   const warnings: string[] = [];
@@ -157,6 +167,17 @@ export function lowRankWarnings(options: LowRankOptions, sites: readonly LinearS
   }
   if (excluded !== null && excluded.length > 0 && !sites.some(({ path }) => matches(path, excluded)))
     warnings.push(`exclude_modules ${JSON.stringify(excluded)} excludes no linear layer`);
+  if (shape === undefined) return warnings;
+  const hasBias = (options.bias === 'all' ? sites : adapted).some(({ linear }) => shape.biased.includes(linear));
+  if (options.bias !== 'none' && !hasBias)
+    warnings.push(
+      `bias "${options.bias}" has no effect: ${options.bias === 'all' ? 'the base has no biases' : 'no linear layer with an adapter has a bias'}`,
+    );
+  if (options.ensure_weight_tying && !shape.tiedHead)
+    warnings.push('ensure_weight_tying has no effect: the output head of the base is not tied to its embedding');
+  const isPair = (name: string): boolean => /(embed_tokens|lm_head)$/.test(name);
+  if (options.ensure_weight_tying && shape.tiedHead && !(options.modules_to_save ?? []).some(isPair))
+    warnings.push('ensure_weight_tying has no effect: modules_to_save names neither the embedding nor the output head');
   return warnings;
 }
 

@@ -13,7 +13,6 @@ import { isAdapted, isAllLinear, matches, modulesAround } from './targets.js';
  * anything else cannot be followed here. PEFT makes a config of an empty record, whose defaults count: `{}` is not plain.
  */
 const plainValues: Readonly<Record<string, readonly unknown[]>> = {
-  lora_bias: [false, null],
   use_qalora: [false, null],
   target_parameters: [null, []],
   trainable_token_indices: [null],
@@ -38,9 +37,11 @@ const harmless: ReadonlySet<string> = new Set([
 ]);
 
 /** First values for which PEFT changes no weight of the base, in lower case. */
-const plainStarts: readonly unknown[] = [undefined, null, true, false, 'gaussian', 'eva', 'orthogonal', 'mica'];
-/** Those for which it does, by their first letters. */
-const changedStarts = ['pissa', 'olora', 'corda', 'loftq', 'lora_ga'];
+const plainStarts: readonly unknown[] = [undefined, null, true, false, '', 'gaussian', 'eva', 'orthogonal', 'mica', 'lora_ga']; // prettier-ignore
+/** Those for which it does, when a saved adapter is loaded too, by their first letters. */
+const changedStarts = ['pissa', 'olora', 'corda', 'loftq'];
+/** PEFT takes null for false here. */
+const switches: readonly string[] = ['use_rslora', 'lora_bias', 'ensure_weight_tying'];
 
 /** What PEFT targets in a model of the families here where the file does not say it. */
 const unsaidTargets = ['q_proj', 'v_proj'];
@@ -80,8 +81,13 @@ export function lowRankFromPeft<Options extends LowRankOptions>(
     faults.push(
       `init_lora_weights is ${quoteValue(start)}, which this version does not know; expected true, false, "gaussian", "eva", "orthogonal" or "mica"`,
     );
+  else if (config['lora_bias'] === true && start !== undefined && typeof start !== 'boolean')
+    faults.push(`lora_bias needs init_lora_weights true or false, as in PEFT; it is ${quoteValue(start)}`);
   const known = Object.keys(schema.shape).filter(
-    (field) => field !== 'init_lora_weights' && config[field] !== undefined,
+    (field) =>
+      field !== 'init_lora_weights' &&
+      config[field] !== undefined &&
+      !(config[field] === null && switches.includes(field)),
   );
   const said = Object.fromEntries(known.map((field) => [field, config[field]]));
   const parsed = schema.safeParse({ ...said, target_modules: said['target_modules'] ?? unsaidTargets });
@@ -101,14 +107,15 @@ export function lowRankToPeft(
   useDora: boolean,
 ): Record<string, unknown> {
   // PEFT takes LoRA+'s ratio where it makes the optimizer, and its files have no place for it.
-  const { matchTrainable: _, loraplus_lr_ratio: __, ensure_weight_tying, ...trained } = options;
+  const { matchTrainable: _, loraplus_lr_ratio: __, ensure_weight_tying, lora_bias, ...trained } = options;
   const plain = usesPrincipal(options) ? doubled(trained) : trained;
   const fields = {
     ...plain,
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
-    // Older versions of PEFT do not know the field.
+    // Older versions of PEFT do not know these fields.
     ...(ensure_weight_tying ? { ensure_weight_tying } : {}),
+    ...(lora_bias ? { lora_bias } : {}),
     use_dora: useDora,
     fan_in_fan_out: false,
   };

@@ -6,16 +6,20 @@ import type { PrincipalParts } from './principal-parts.js';
 import { rankAt } from './ranks.js';
 import { fromPattern, isAdapted } from './targets.js';
 
+const biasName = 'lora_B.bias';
+
 /** The low-rank part of an adapter at one site: B A, scaled, with its dropout (Hu et al. 2021). */
 export interface LowRankSite {
   readonly rank: number;
   /** alpha / r, or alpha / sqrt(r) with `use_rslora` (Kalajdzievski 2023). */
   readonly scale: number;
-  /** A [r, in], B [out, r]; with PiSSA A0 and -B0 stand behind them. */
+  /** A [r, in], B [out, r], with PiSSA A0 and -B0 at their ends; with `lora_bias` B's bias [out]. */
   readonly parameters: readonly AdapterParameter[];
   readonly firstValues?: SiteAdapter['firstValues'];
   /** B A, with PiSSA B A - B0 A0. */
   lowRank(tensors: Readonly<Record<string, Tensor>>, context: FormContext): NonNullable<LinearForm['lowRank']>;
+  /** With `lora_bias`: what B's bias adds to the output, scaled. */
+  bias(tensors: Readonly<Record<string, Tensor>>, context: FormContext): Tensor | undefined;
   /** The frozen layer without the adapter: with PiSSA W - s B0 A0. */
   frozen(tensors: Readonly<Record<string, Tensor>>, context: FormContext): LinearForm;
   /** The trained part of A and B. */
@@ -85,6 +89,16 @@ export function lowRankSites(kind: string, options: LowRankOptions): (site: Line
           learningRateFactor: options.loraplus_lr_ratio,
           fixed: fixed(1),
         },
+        ...(options.lora_bias
+          ? [
+              {
+                name: biasName,
+                shape: [outFeatures],
+                initial: () => new Float32Array(outFeatures),
+                learningRateFactor: options.loraplus_lr_ratio,
+              },
+            ]
+          : []),
       ],
       firstValues: principal
         ? async ({ frozen }) => principalValues(await frozen.principal(rank, iterations), site, scale)
@@ -95,6 +109,7 @@ export function lowRankSites(kind: string, options: LowRankOptions): (site: Line
         scale,
         dropout: training && rate > 0 ? { rate, key } : undefined,
       }),
+      bias: (tensors, { ops }) => (options.lora_bias ? ops.affine(tensors[biasName]!, scale, 0) : undefined),
       frozen: (tensors, { ops }) => (principal ? { lowRank: { ...part(ops, tensors, 1), scale } } : {}),
       trained: (tensors, { ops }) => part(ops, tensors, 0),
     };

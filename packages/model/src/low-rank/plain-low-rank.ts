@@ -1,12 +1,12 @@
 import type { SiteAdapter } from '../adapter.js';
 import type { LowRankSite } from './low-rank-site.js';
 
-/** The low-rank part alone, which is LoRA: y = F x + s B A dropout(x), F the frozen layer, with PiSSA less s B0 A0. */
+/** The low-rank part alone, which is LoRA: y = F x + s (B A dropout(x) + b), F the frozen layer, with PiSSA less s B0 A0. */
 export function plainLowRank(low: LowRankSite): SiteAdapter {
   return {
     parameters: low.parameters,
     firstValues: low.firstValues,
-    form: (tensors, context) => ({ lowRank: low.lowRank(tensors, context) }),
+    form: (tensors, context) => ({ lowRank: low.lowRank(tensors, context), bias: low.bias(tensors, context) }),
     // A form has one dropout for all that is of low rank, and B0 A0 sees the whole x.
     apply(x, tensors, context) {
       const { dropout } = low.lowRank(tensors, context);
