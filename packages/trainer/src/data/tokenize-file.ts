@@ -167,7 +167,7 @@ function keyOf(
     format: [format.kind, format.options],
     files,
     prompt,
-    settings: { ...settings, chatTemplate: tokenizer.chatTemplate?.source },
+    settings,
     // Only where it decides whether a token is refused, so that other keys stay as they were.
     embeddingRows:
       tokenizer.vocabularySize > (tokenizer.embeddingRows ?? Infinity) ? tokenizer.embeddingRows : undefined,
