@@ -87,7 +87,6 @@ test('a conversation that the assistant begins, whose generation prompt the temp
   };
   expect(learntTurns([assistant('Welcome')], { render, isTrained: () => true, eos: '</s>' })).toEqual([
     {
-      isMarked: false,
       spans: [
         { text: 'S\nA:', trained: false },
         { text: 'Welcome</s>', trained: true },
@@ -119,7 +118,6 @@ describe('a template that marks what the assistant writes', () => {
   test('decides for itself', () => {
     expect(spansOf(turns, () => true)).toEqual([
       {
-        isMarked: true,
         spans: [
           { text: 'hi ', trained: false },
           { text: 'hello', trained: true },

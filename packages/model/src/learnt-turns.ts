@@ -16,8 +16,6 @@ export interface LearntTurnsOptions {
 /** One text of a conversation, in pieces. */
 export interface LearntText {
   readonly spans: readonly TextSpan[];
-  /** The template marks what the assistant writes, so the mask is the template's own. */
-  readonly isMarked: boolean;
 }
 
 /**
@@ -37,7 +35,7 @@ export function learntTurns(messages: readonly ChatMessage[], options: LearntTur
   const whole = render(messages, false);
   const learnt = messages.map(({ role }, index) => role === 'assistant' && isTrained(index));
   if (whole.unplacedGenerations > 0) throw unplaced(whole.unplacedGenerations);
-  if (whole.generation.length > 0) return [{ spans: marked(messages, learnt, whole), isMarked: true }];
+  if (whole.generation.length > 0) return [{ spans: marked(messages, learnt, whole) }];
 
   const texts: { readonly text: string; readonly turns: GenerationSpan[] }[] = [];
   const open = (text: string) => {
@@ -56,7 +54,7 @@ export function learntTurns(messages: readonly ChatMessage[], options: LearntTur
   });
   // Messages after the last learnt turn are context that nothing answers: they stay where they fit.
   if (texts.length === 0 || whole.text.startsWith(texts.at(-1)!.text)) open(whole.text);
-  return texts.map(({ text, turns }) => ({ spans: cut(text, turns), isMarked: false }));
+  return texts.map(({ text, turns }) => ({ spans: cut(text, turns) }));
 }
 
 /** Each marked part is a turn of the assistant's, or all are: only then can single turns be left out. */
