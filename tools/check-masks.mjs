@@ -9,6 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { compareMasks } from './peer/compare-masks.mjs';
 
 const [venv, ...rest] = process.argv.slice(2);
@@ -30,7 +31,7 @@ if (!isMade) {
 const cases = JSON.parse(readFileSync(path.join(work, 'cases.json'), 'utf8'));
 let wrong = 0;
 for (const name of cases.tokenizers) {
-  const outcomes = readFileSync(path.join(work, `${name}.jsonl`), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line)); // prettier-ignore
+  const outcomes = gunzipSync(readFileSync(path.join(work, `${name}.jsonl.gz`))).toString().trimEnd().split('\n').map((line) => JSON.parse(line)); // prettier-ignore
   const { compared, ids, masks, first } = compareMasks(path.join(work, name), cases, outcomes);
   console.log(`${name}: ${compared} texts compared, ${ids} with other ids, ${masks} with another mask`);
   if (first !== undefined) console.log(first);

@@ -3,7 +3,7 @@
 usage: python make_masks.py KINDS.json.gz OUT COUNT [TOKENIZERS]     (fixtures/tokenizers/kinds/kinds.json.gz; a folder)
 
 OUT gets cases.json (conversations and templates), a folder with the files of each tokenizer, and for each tokenizer a file of
-JSON lines, one for each conversation and template: ids, and the mask as the ranges [from, to) of tokens.
+JSON lines (gzip), one for each conversation and template: ids, and the mask as the ranges [from, to) of tokens.
 
 A mask is what `apply_chat_template(..., return_assistant_tokens_mask=True)` means: each token that has a character of a
 {% generation %} block. transformers 5.18 finds tokens by `char_to_token`, which goes wrong at some places:
@@ -19,6 +19,7 @@ import gzip
 import json
 import random
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -170,10 +171,12 @@ def main():
         folder_of(name, kind, data["charsmaps"], OUT / "untrimmed" / name, False)
         tokenizer = AutoTokenizer.from_pretrained(OUT / name)
         offsets = AutoTokenizer.from_pretrained(OUT / "untrimmed" / name)
-        with (OUT / f"{name}.jsonl").open("w") as lines:
+        with gzip.GzipFile(OUT / f"{name}.jsonl.gz", "w", mtime=0) as lines:
             for template in templates.values():
                 for each in conversations:
-                    lines.write(json.dumps(outcome(tokenizer, offsets, template, each), separators=(",", ":")) + "\n")
+                    row = outcome(tokenizer, offsets, template, each)
+                    lines.write((json.dumps(row, separators=(",", ":")) + "\n").encode())
+    shutil.rmtree(OUT / "untrimmed")
     for reason, count in faults.items():
         print(f"transformers' own mask differs {count} times: {reason}")
 
