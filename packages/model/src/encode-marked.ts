@@ -57,12 +57,16 @@ function endsOf(tokenizer: Pick<Tokenizer, 'stream'>, ids: readonly number[], te
   const stream = tokenizer.stream({ skipSpecialTokens: false });
   const ends: number[] = [];
   let decoded = '';
+  let complete = 0; // tokens whose text is there
   for (const id of ids) {
-    decoded += stream.push(id);
+    const piece = stream.push(id);
+    decoded += piece;
     ends.push(decoded.length);
+    if (piece !== '') complete = ends.length;
   }
   decoded += stream.finish();
   if (decoded !== text) return undefined;
+  ends.fill(decoded.length, complete);
   // A token that completes nothing ends where the next that does ends.
   for (let token = ids.length - 2; token >= 0; token--)
     if (ends[token] === (ends[token - 1] ?? 0)) ends[token] = ends[token + 1]!;

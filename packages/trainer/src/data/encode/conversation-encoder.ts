@@ -47,16 +47,16 @@ export function createConversationEncoder(
       );
       return rewrittenTurns === 'each' ? texts : texts.slice(-1);
     }
-    const whole = [{ text: template.render(messages, { tools }), trained: true }];
-    if (!messages.some((_, index) => isContext(index))) return [{ spans: whole }];
-    const [first, ...others] = template.renderLearnt(messages, { tools, isTrained: isContext });
-    if (others.length > 0) {
+    const text = template.render(messages, { tools });
+    if (!messages.some((_, index) => isContext(index))) return [{ spans: [{ text, trained: true }] }];
+    const [first] = template.renderLearnt(messages, { tools, isTrained: isContext });
+    if (first!.spans.map((span) => span.text).join('') !== text) {
       throw new ModelError(
         'CHAT_TEMPLATE_FAILED',
         "with data.loss 'all' a turn that is context only has to stand in the text of the whole conversation, and the template rewrites it",
       );
     }
-    return [{ spans: first!.spans.map(({ text, trained }) => ({ text, trained: !trained })) }];
+    return [{ spans: first!.spans.map((span) => ({ ...span, trained: !span.trained })) }];
   };
 
   /** The examples of a conversation, whatever their length. */
