@@ -111,6 +111,7 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens,
     learntTurns(messages, {
       render: (turns, addGenerationPrompt) => renderWithSpans(turns, { ...options, addGenerationPrompt }),
       isTrained,
+      hasMarks: /\{%[-+]?\s*generation\b/.test(source),
       eos: specialTokens['eos_token'],
     });
 

@@ -9,6 +9,8 @@ export interface LearntTurnsOptions {
   render(messages: readonly ChatMessage[], addGenerationPrompt: boolean): RenderedTurns;
   /** Whether a message of the assistant is learnt, by its index; the others are context. */
   isTrained(index: number): boolean;
+  /** The template marks what the assistant writes. What it leaves unmarked, of any conversation, is not learnt. */
+  readonly hasMarks: boolean;
   /** The text of the end-of-text token. */
   readonly eos: string | undefined;
 }
@@ -31,11 +33,11 @@ export interface LearntText {
  *   of the assistant
  */
 export function learntTurns(messages: readonly ChatMessage[], options: LearntTurnsOptions): LearntText[] {
-  const { render, isTrained } = options;
+  const { render, isTrained, hasMarks } = options;
   const whole = render(messages, false);
   const learnt = messages.map(({ role }, index) => role === 'assistant' && isTrained(index));
   if (whole.unplacedGenerations > 0) throw unplaced(whole.unplacedGenerations);
-  if (whole.generation.length > 0) return [{ spans: marked(messages, learnt, whole) }];
+  if (hasMarks) return [{ spans: marked(messages, learnt, whole) }];
 
   const texts: { readonly text: string; readonly turns: GenerationSpan[] }[] = [];
   const open = (text: string) => {
@@ -65,6 +67,7 @@ function marked(
 ): TextSpan[] {
   const assistants = messages.flatMap(({ role }, index) => (role === 'assistant' ? [learnt[index]!] : []));
   const parts = outermost(generation);
+  if (!assistants.includes(true)) return cut(text, []);
   if (assistants.every((flag) => flag)) return cut(text, parts);
   if (assistants.length !== parts.length) {
     throw new ModelError(

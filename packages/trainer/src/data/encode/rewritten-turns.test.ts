@@ -130,6 +130,15 @@ test('of a template with marks, a turn that is context only is not learnt', () =
   expect(examples).toMatchObject([{ tokens: 50, count: 4, learnt: ' Four.</s>' }]);
 });
 
+test('a row of which a template with marks marks nothing is left out, with that reason', () => {
+  const calls = "{{ bos_token }}{% for m in messages %}{% if m.tool_calls %}<call>{{ m.tool_calls | tojson }}{% elif m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}\n{% endfor %}"; // prettier-ignore
+  const tool_calls = [{ type: 'function', function: { name: 'x', arguments: {} } }];
+  const call = { role: 'assistant', content: '', tool_calls };
+  expect(() => encode(calls, { messages: [user('Hi'), call] })).toThrow(/marks .* none of what the assistant says/);
+  const { examples } = encode(calls, { messages: [user('Hi'), call, assistant('Hello')] });
+  expect(examples).toMatchObject([{ learnt: 'Hello' }]);
+});
+
 test.each([
   ['\n56</s>', user('7 times 8?'), assistant('<think>\nseven eights\n</think>\n56')],
   ['6</s>', user('2 times 3?'), assistant('6')],
