@@ -132,7 +132,7 @@ describe('a run', () => {
     const told = eventsOf(run.config.out).filter(({ type }) => type === 'warning');
     expect(told).toMatchObject([{ message: expect.stringMatching(/shows the date.*2026-11-30/) as string }]);
     // By its folder, and its tokenizer, as eval, generate and chat open it.
-    const own = resolveConfig(recorded(run.config.out) as Record<string, unknown>, [], work);
+    const own = resolveConfig(recorded(run.config.out), [], work);
     expect((await textsOf(own)).texts[0]).toContain('\n30 Nov 2026 00:00\n');
   });
 

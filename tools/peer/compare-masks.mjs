@@ -24,7 +24,8 @@ export function compareMasks(folder, { templates, conversations }, outcomes) {
         [marked, [whole]],
         [plain, rewrites ? texts : [whole]],
       ])) {
-        const got = tokenizer.chatTemplate.renderLearnt(messages, { tools }).map(({ spans }) => encodeMarked(tokenizer, spans)); // prettier-ignore
+        const learnt = tokenizer.chatTemplate?.renderLearnt(messages, { tools }) ?? [];
+        const got = learnt.map(({ spans }) => encodeMarked(tokenizer, spans));
         counts.compared += expected.length;
         const fault = differenceOf(got, expected);
         if (fault === undefined) continue;
