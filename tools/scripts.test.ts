@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test, vi } from 'vitest';
@@ -109,6 +109,41 @@ test('check-peft says which environment it needs before it trains', () => {
   expect(run('check-peft.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage: .*VENV/) });
   const none = path.join(work, 'none');
   expect(run('check-peft.mjs', none)).toMatchObject({ status: 1, stderr: expect.stringContaining(`${none} has no bin/python`) }); // prettier-ignore
+});
+
+describe('check-masks', () => {
+  const made = path.join(root, 'fixtures/masks');
+
+  test('says which environment it needs', () => {
+    expect(run('check-masks.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage: .*VENV/) });
+    const none = path.join(work, 'none');
+    expect(run('check-masks.mjs', none)).toMatchObject({ status: 1, stderr: expect.stringContaining(`${none} has no bin/python`) }); // prettier-ignore
+  });
+
+  test('finds the tokens and masks of transformers in conversations', () => {
+    const { status, stdout } = run('check-masks.mjs', '--made', made);
+    const line = (name: string) => `${name}: 334 texts compared, 0 with other ids, 0 with another mask\n`;
+    expect(stdout).toBe(['gpt2', 'llama2', 'unigram-bytes', 'qwen2'].map(line).join(''));
+    expect(status).toBe(0);
+  });
+
+  test('ends with 1 where they differ, and shows the first', () => {
+    const changed = path.join(work, 'masks');
+    cpSync(made, changed, { recursive: true });
+    const file = path.join(changed, 'cases.json');
+    const cases = JSON.parse(readFileSync(file, 'utf8')) as { tokenizers: string[]; templates: Record<string, { source: string }> }; // prettier-ignore
+    cases.tokenizers = ['gpt2'];
+    // The mark moves over the end of the turn.
+    const { trimmed } = cases.templates;
+    trimmed!.source = trimmed!.source.replace(
+      '{{ eos_token }}{% endgeneration %}',
+      '{% endgeneration %}{{ eos_token }}',
+    );
+    writeFileSync(file, JSON.stringify(cases));
+    const { status, stdout } = run('check-masks.mjs', '--made', changed);
+    expect(stdout).toMatch(/^gpt2: 334 texts compared, 0 with other ids, 24 with another mask\n {2}trimmed, with marks\n {2}ours: /); // prettier-ignore
+    expect(status).toBe(1);
+  });
 });
 
 test('compare-lm-eval ends with 1 where samples differ, and names them', () => {

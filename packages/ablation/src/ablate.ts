@@ -12,8 +12,11 @@ import {
   openEvaluators,
   openInputs,
   openRunTokenizer,
+  noteDate,
   planRun,
   readRunEvents,
+  recordDate,
+  takeOverDate,
   train,
   type FetchProgress,
   type OpenBase,
@@ -70,11 +73,12 @@ export interface AblationResult {
  * @throws AblationError, and what `train` throws
  */
 export async function ablate(
-  given: RunConfig,
+  asked: RunConfig,
   settings: AblationSettings,
   composition: Composition,
   { signal = new AbortController().signal, resume = false, onRun, onFetch }: AblateOptions = {},
 ): Promise<AblationResult> {
+  const given = resume ? takeOverDate(asked) : asked;
   const { out: folder } = given;
   checkScores(given, composition);
   checkAblationFolder(folder, resume);
@@ -83,11 +87,15 @@ export async function ablate(
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const here = await inputs.fetch();
   const { shape } = openCheckpoint(here.base, composition.all(families));
-  const variants = resolveVariants(inputs.pinned, settings.variants, composition, shape);
+  const tokenizer = openRunTokenizer(here, shape.vocabularySize);
+  // All runs show the same date, whenever they are trained.
+  const pinned = recordDate(inputs.pinned, tokenizer);
+  const dateNote = noteDate(given, tokenizer);
+  if (dateNote !== undefined) warn(dateNote);
+  const variants = resolveVariants(pinned, settings.variants, composition, shape);
   const seeds = settings.seeds ?? [given.seed];
   // An adapter or expansion that does not fit is told before the data is tokenized, which may take long.
   checkModels(variants, composition, shape);
-  const tokenizer = openRunTokenizer(here, shape.vocabularySize);
   const data = await openData({ ...here, seed: seeds[0]! }, composition, tokenizer, { signal });
   let planned: PlannedVariant[];
   try {
@@ -96,7 +104,7 @@ export async function ablate(
     data.close();
   }
   signal.throwIfAborted();
-  const whole = { ...inputs.pinned, ablation: { variants: variants.map((each) => each.settings), seeds } };
+  const whole = { ...pinned, ablation: { variants: variants.map((each) => each.settings), seeds } };
   await openAblationFolder(whole);
 
   const runs = listRuns(planned, seeds, whole);

@@ -142,7 +142,6 @@ describe('renderLearnt', () => {
     );
     expect(marking.renderLearnt(turns)).toEqual([
       {
-        isMarked: true,
         spans: [
           { text: 'hi|', trained: false },
           { text: 'hello', trained: true },

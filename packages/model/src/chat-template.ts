@@ -31,7 +31,7 @@ export interface ChatRenderOptions {
   readonly documents?: readonly unknown[] | undefined;
   /** More names that the template reads, such as `enable_thinking`; they take precedence over the special tokens. */
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
-  /** What `strftime_now` takes for now, in local time; default the clock. */
+  /** What `strftime_now` takes for now, in local time; default: the template's own `now`. */
   readonly now?: Date | undefined;
 }
 
@@ -43,6 +43,10 @@ export interface LearntOptions extends Omit<ChatRenderOptions, 'addGenerationPro
 export interface ChatTemplate {
   /** The Jinja source. */
   readonly source: string;
+  /** Whether the template may show the date: it names `strftime_now`. */
+  readonly readsClock: boolean;
+  /** What `strftime_now` takes for now, in local time; undefined: the clock. */
+  readonly now: Date | undefined;
   /**
    * Parses the template, which else waits for its first use.
    *
@@ -76,8 +80,10 @@ export interface ChatTemplate {
 /**
  * A Hugging Face chat template, rendered as `transformers.apply_chat_template` renders it. It is parsed when first
  * used: a model whose template cannot be read still runs on plain text.
+ *
+ * @param now what `strftime_now` takes for now, in local time; default the clock, at each rendering
  */
-export function createChatTemplate(source: string, specialTokens: SpecialTokens): ChatTemplate {
+export function createChatTemplate(source: string, specialTokens: SpecialTokens, now?: Date): ChatTemplate {
   let template: JinjaTemplate | undefined;
 
   const parsed = (): JinjaTemplate => {
@@ -89,11 +95,11 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens)
   };
 
   const renderWithSpans: ChatTemplate['renderWithSpans'] = (messages, options = {}) => {
-    const { addGenerationPrompt = false, tools = null, documents = null, variables, now } = options;
+    const { addGenerationPrompt = false, tools = null, documents = null, variables } = options;
     const parsedTemplate = parsed();
     try {
       const names = { ...specialTokens, ...variables, messages, tools, documents };
-      return parsedTemplate.render({ ...names, add_generation_prompt: addGenerationPrompt }, now);
+      return parsedTemplate.render({ ...names, add_generation_prompt: addGenerationPrompt }, options.now ?? now);
     } catch (error) {
       const refuses = error instanceof ModelError && error.code === 'TEMPLATE_REFUSED';
       throw failed(`${refuses ? 'refuses' : 'fails on'} a conversation of the roles ${roles(messages)}`, error);
@@ -105,10 +111,12 @@ export function createChatTemplate(source: string, specialTokens: SpecialTokens)
     learntTurns(messages, {
       render: (turns, addGenerationPrompt) => renderWithSpans(turns, { ...options, addGenerationPrompt }),
       isTrained,
+      hasMarks: /\{%[-+]?\s*generation\b/.test(source),
       eos: specialTokens['eos_token'],
     });
 
-  return { source, check: () => void parsed(), render, renderWithSpans, renderLearnt };
+  const readsClock = source.includes('strftime_now');
+  return { source, readsClock, now, check: () => void parsed(), render, renderWithSpans, renderLearnt };
 }
 
 function failed(what: string, cause: unknown): ModelError {

@@ -1,13 +1,13 @@
 import type { TextSpan } from './chat-template.js';
-import { encodeSpans, type EncodedSpans } from './encode-spans.js';
+import type { EncodedSpans } from './encode-spans.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /**
- * Tokenizes a text whose template marks the trained parts, as `apply_chat_template(..., return_assistant_tokens_mask=True)`
- * of transformers does: the ids are those of the whole text, and a token is trained if any of its characters is.
+ * Tokenizes a conversation of which parts are trained, as `apply_chat_template(..., return_assistant_tokens_mask=True)` of
+ * transformers does: the ids are those of the whole text, and a token is trained if any of its characters is.
  *
- * Where decoding does not give the text back (a normalizer changed it), the places of tokens are not known, and the text
- * is parted at the marks as `encodeSpans` does.
+ * transformers asks its tokenizer where a token stands. Here decoding gives the places. A tokenizer that does not give the
+ * text back (it changes case or accents) is asked for the ids of what stands before and after each mark instead.
  */
 export function encodeMarked(
   tokenizer: Pick<Tokenizer, 'encode' | 'stream'>,
@@ -16,19 +16,40 @@ export function encodeMarked(
   const text = spans.map((span) => span.text).join('');
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   const ends = endsOf(tokenizer, ids, text);
-  if (ends === undefined) return encodeSpans(tokenizer, spans, { addSpecialTokens: false });
-
+  const find = ends === undefined ? findByIds(tokenizer, text, ids) : findByEnds(ends);
   const trained = ids.map(() => false);
-  let at = 0; // the first token that may reach into the span
   let end = 0;
   for (const span of spans) {
     const start = end;
     end += span.text.length;
-    while (at < ids.length && ends[at]! <= start) at++;
-    if (!span.trained) continue;
-    for (let token = at; token < ids.length && startOf(ends, token) < end; token++) trained[token] = true;
+    if (span.trained && end > start) trained.fill(true, find.first(start), find.behind(end));
   }
   return { ids, trained };
+}
+
+interface FindTokens {
+  /** The token that has the character at a place of the text. */
+  first(start: number): number;
+  /** The token after the one that has the character before a place of the text. */
+  behind(end: number): number;
+}
+
+function findByEnds(ends: readonly number[]): FindTokens {
+  const count = (isBefore: (end: number, token: number) => boolean): number => {
+    let low = 0;
+    for (let high = ends.length; low < high;) {
+      const middle = (low + high) >>> 1;
+      if (isBefore(ends[middle]!, middle)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  const starts: number[] = [];
+  ends.forEach((end, token) => starts.push(end === ends[token - 1] ? starts[token - 1]! : (ends[token - 1] ?? 0)));
+  return {
+    first: (start) => count((end) => end <= start),
+    behind: (end) => count((_, token) => starts[token]! < end),
+  };
 }
 
 /** Where each token's text ends; of tokens that are bytes of one character, all end with it. */
@@ -36,21 +57,52 @@ function endsOf(tokenizer: Pick<Tokenizer, 'stream'>, ids: readonly number[], te
   const stream = tokenizer.stream({ skipSpecialTokens: false });
   const ends: number[] = [];
   let decoded = '';
+  let complete = 0; // tokens whose text is there
   for (const id of ids) {
-    decoded += stream.push(id);
+    const piece = stream.push(id);
+    decoded += piece;
     ends.push(decoded.length);
+    if (piece !== '') complete = ends.length;
   }
   decoded += stream.finish();
   if (decoded !== text) return undefined;
+  ends.fill(decoded.length, complete);
   // A token that completes nothing ends where the next that does ends.
   for (let token = ids.length - 2; token >= 0; token--)
     if (ends[token] === (ends[token - 1] ?? 0)) ends[token] = ends[token + 1]!;
   return ends;
 }
 
-/** A byte's token begins where its character does. */
-function startOf(ends: readonly number[], token: number): number {
-  let before = token - 1;
-  while (before >= 0 && ends[before] === ends[token]) before--;
-  return before < 0 ? 0 : ends[before]!;
+const beginnings = ['a', '.', '\uE000', '1'];
+
+/** A place lies after the ids that the text before it has by itself, and before those that the text after it has. */
+function findByIds(tokenizer: Pick<Tokenizer, 'encode'>, text: string, ids: readonly number[]): FindTokens {
+  const equal = (others: readonly number[], at: (index: number, length: number) => number): number => {
+    const most = Math.min(ids.length, others.length);
+    let length = 0;
+    while (length < most && ids[at(length, ids.length)] === others[at(length, others.length)]) length++;
+    return length;
+  };
+  const encode = (part: string): number[] => tokenizer.encode(part, { addSpecialTokens: false });
+  const before = (place: number): { readonly count: number; readonly isWhole: boolean } => {
+    const own = encode(text.slice(0, place));
+    const count = equal(own, (index) => index);
+    return { count, isWhole: count === own.length };
+  };
+  const encodeAll = (place: number): number[] =>
+    beginnings.map((next) => equal(encode(text.slice(0, place) + next), (index) => index));
+  return {
+    first(start) {
+      const { count, isWhole } = before(start);
+      if (isWhole && !/\s$/.test(text.slice(0, start))) return count;
+      // Some normalizers strip white space at the end of a text, so something follows it here. At most one of these
+      // continues as the text does, and is equal for longer than it should be.
+      return Math.max(count, encodeAll(start).sort((a, b) => b - a)[1]!);
+    },
+    behind(end) {
+      const { count, isWhole } = before(end);
+      if (isWhole) return count;
+      return Math.max(count, ids.length - equal(encode(text.slice(end)), (index, length) => length - 1 - index));
+    },
+  };
 }

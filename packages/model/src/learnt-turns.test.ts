@@ -22,7 +22,7 @@ function learn(
     generation: [],
     unplacedGenerations: 0,
   });
-  return learntTurns(messages, { render, isTrained, eos: '</s>' }).map(({ spans }) =>
+  return learntTurns(messages, { render, isTrained, hasMarks: false, eos: '</s>' }).map(({ spans }) =>
     spans.map(({ text, trained }) => (trained ? `[${text}]` : text)).join(''),
   );
 }
@@ -85,9 +85,8 @@ test('a conversation that the assistant begins, whose generation prompt the temp
     const text = messages.map((message) => named(message, false)).join('') + (addGenerationPrompt ? 'A:' : '');
     return { text: `S\n${text}`, generation: [], unplacedGenerations: 0 };
   };
-  expect(learntTurns([assistant('Welcome')], { render, isTrained: () => true, eos: '</s>' })).toEqual([
+  expect(learntTurns([assistant('Welcome')], { render, isTrained: () => true, hasMarks: false, eos: '</s>' })).toEqual([
     {
-      isMarked: false,
       spans: [
         { text: 'S\nA:', trained: false },
         { text: 'Welcome</s>', trained: true },
@@ -101,7 +100,9 @@ test('other errors of a rendering are not taken for a refusal', () => {
   const render = (): never => {
     throw new TypeError('a fault of ours');
   };
-  expect(() => learntTurns(turns, { render, isTrained: () => true, eos: undefined })).toThrow(TypeError);
+  expect(() => learntTurns(turns, { render, isTrained: () => true, hasMarks: true, eos: undefined })).toThrow(
+    TypeError,
+  );
 });
 
 describe('a template that marks what the assistant writes', () => {
@@ -114,12 +115,11 @@ describe('a template that marks what the assistant writes', () => {
     ],
   });
   const spansOf = (messages: readonly ChatMessage[], isTrained: LearntTurnsOptions['isTrained']) =>
-    learntTurns(messages, { render, isTrained, eos: '</s>' });
+    learntTurns(messages, { render, isTrained, hasMarks: true, eos: '</s>' });
 
   test('decides for itself', () => {
     expect(spansOf(turns, () => true)).toEqual([
       {
-        isMarked: true,
         spans: [
           { text: 'hi ', trained: false },
           { text: 'hello', trained: true },
@@ -138,11 +138,25 @@ describe('a template that marks what the assistant writes', () => {
     ]);
     expect(() => spansOf([...turns, assistant('again')], isTrained)).toThrow(/marks 2 parts .* for 3 messages/);
   });
+
+  test('a conversation of which nothing is to be learnt is refused for nothing', () => {
+    const whole = [{ spans: [{ text: 'hi hello bye so long', trained: false }] }];
+    expect(spansOf(turns.slice(0, 2), () => false)).toEqual(whole);
+    expect(spansOf(turns, () => false)).toEqual(whole);
+  });
+
+  test('what it leaves unmarked is not learnt, of a conversation without any mark too', () => {
+    const unmarked: LearntTurnsOptions['render'] = () => ({ text: 'hi hello', unplacedGenerations: 0, generation: [] });
+    const options = { render: unmarked, isTrained: () => true, hasMarks: true, eos: '</s>' };
+    expect(learntTurns(turns, options)).toEqual([{ spans: [{ text: 'hi hello', trained: false }] }]);
+  });
 });
 
 test('marks inside of macros and captured blocks, whose place is not known, are refused', () => {
   const render: LearntTurnsOptions['render'] = () => ({ text: 'x', generation: [], unplacedGenerations: 2 });
-  expect(() => learntTurns(turns, { render, isTrained: () => true, eos: undefined })).toThrow(/macro.*\(2 times\)/);
+  expect(() => learntTurns(turns, { render, isTrained: () => true, hasMarks: true, eos: undefined })).toThrow(
+    /macro.*\(2 times\)/,
+  );
 });
 
 test('blocks inside of others add nothing', () => {
@@ -151,6 +165,6 @@ test('blocks inside of others add nothing', () => {
     { start: 2, end: 8 },
   ];
   const render: LearntTurnsOptions['render'] = () => ({ text: '0123456789', generation, unplacedGenerations: 0 });
-  const [text] = learntTurns(turns, { render, isTrained: () => true, eos: undefined });
+  const [text] = learntTurns(turns, { render, isTrained: () => true, hasMarks: true, eos: undefined });
   expect(text!.spans.map(({ text: piece, trained }) => (trained ? `[${piece}]` : piece)).join('')).toBe('01[234567]89');
 });

@@ -9,6 +9,8 @@ export interface LearntTurnsOptions {
   render(messages: readonly ChatMessage[], addGenerationPrompt: boolean): RenderedTurns;
   /** Whether a message of the assistant is learnt, by its index; the others are context. */
   isTrained(index: number): boolean;
+  /** The template marks what the assistant writes. What it leaves unmarked, of any conversation, is not learnt. */
+  readonly hasMarks: boolean;
   /** The text of the end-of-text token. */
   readonly eos: string | undefined;
 }
@@ -16,8 +18,6 @@ export interface LearntTurnsOptions {
 /** One text of a conversation, in pieces. */
 export interface LearntText {
   readonly spans: readonly TextSpan[];
-  /** The template marks what the assistant writes, so the mask is the template's own. */
-  readonly isMarked: boolean;
 }
 
 /**
@@ -33,11 +33,11 @@ export interface LearntText {
  *   of the assistant
  */
 export function learntTurns(messages: readonly ChatMessage[], options: LearntTurnsOptions): LearntText[] {
-  const { render, isTrained } = options;
+  const { render, isTrained, hasMarks } = options;
   const whole = render(messages, false);
   const learnt = messages.map(({ role }, index) => role === 'assistant' && isTrained(index));
   if (whole.unplacedGenerations > 0) throw unplaced(whole.unplacedGenerations);
-  if (whole.generation.length > 0) return [{ spans: marked(messages, learnt, whole), isMarked: true }];
+  if (hasMarks) return [{ spans: marked(messages, learnt, whole) }];
 
   const texts: { readonly text: string; readonly turns: GenerationSpan[] }[] = [];
   const open = (text: string) => {
@@ -56,7 +56,7 @@ export function learntTurns(messages: readonly ChatMessage[], options: LearntTur
   });
   // Messages after the last learnt turn are context that nothing answers: they stay where they fit.
   if (texts.length === 0 || whole.text.startsWith(texts.at(-1)!.text)) open(whole.text);
-  return texts.map(({ text, turns }) => ({ spans: cut(text, turns), isMarked: false }));
+  return texts.map(({ text, turns }) => ({ spans: cut(text, turns) }));
 }
 
 /** Each marked part is a turn of the assistant's, or all are: only then can single turns be left out. */
@@ -67,6 +67,7 @@ function marked(
 ): TextSpan[] {
   const assistants = messages.flatMap(({ role }, index) => (role === 'assistant' ? [learnt[index]!] : []));
   const parts = outermost(generation);
+  if (!assistants.includes(true)) return cut(text, []);
   if (assistants.every((flag) => flag)) return cut(text, parts);
   if (assistants.length !== parts.length) {
     throw new ModelError(

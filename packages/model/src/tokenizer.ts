@@ -13,6 +13,8 @@ export interface OpenTokenizerOptions {
   readonly vocabularySize?: number | undefined;
   /** Jinja source of a chat template in place of the checkpoint's own. */
   readonly chatTemplate?: string | undefined;
+  /** What the chat template takes for now, in local time; default the clock, at each rendering. */
+  readonly now?: Date | undefined;
 }
 
 export interface EncodeOptions {
@@ -104,7 +106,7 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     throw beyondEmbedding(folder, token, embeddingRows!, isAdded ? undefined : text);
   };
   const source = options.chatTemplate ?? files.chatTemplate;
-  const chatTemplate = source === undefined ? undefined : createChatTemplate(source, files.tokens.named);
+  const chatTemplate = source === undefined ? undefined : createChatTemplate(source, files.tokens.named, options.now);
   return {
     encode: (text, { addSpecialTokens = true } = {}) => checked(text, tokens.encode(text, addSpecialTokens)),
     decode: (ids, { skipSpecialTokens = true } = {}) =>

@@ -3,6 +3,7 @@ import { engines } from '@glulam/tensors';
 import { z } from 'zod';
 import { dataFormats } from './data/data-format.js';
 import { promptNames } from './data/prompt-text.js';
+import { parseDate } from './data/run-date.js';
 import { evaluators } from './evaluator.js';
 import { reporters } from './reporter.js';
 
@@ -97,6 +98,16 @@ export const runConfigSchema = z.strictObject({
         .min(1)
         .optional()
         .describe("Jinja source, the name of a file of it, or `plain`; default: the base checkpoint's own."),
+      date: z
+        .string()
+        .refine(
+          (text) => parseDate(text) !== undefined,
+          'expected a local date such as 2026-11-30, or with a time 2026-11-30T09:30:00',
+        )
+        .optional()
+        .describe(
+          'What a chat template that shows the date (`strftime_now`) takes for now: a local date or date-time, such as `2026-11-30` or `2026-11-30T09:30:00`; default: today, which a run records here.',
+        ),
       loss: z
         .enum(['assistant', 'all'])
         .default('assistant')

@@ -80,6 +80,7 @@ export type { BaseLicence } from './card/base-card.js';
 export { readBaseLicence } from './card/base-card.js';
 export type { RunStory } from './card/run-story.js';
 export { tellStory } from './card/run-story.js';
+export { noteDate, recordDate, takeOverDate } from './data/run-date.js';
 export { configDifference } from './config-difference.js';
 export { readRunEvents } from './run-folder.js';
 export { mergedCard } from './card/model-card.js';

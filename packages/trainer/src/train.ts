@@ -11,6 +11,7 @@ import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
 import { dataFilesOf, openData, runSteps } from './data/open-data.js';
+import { recordDate, shownDate, takeOverDate } from './data/run-date.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
@@ -84,12 +85,13 @@ type Closer = () => void | Promise<void>;
 
 /** The run itself; what it opens goes into `closers`. */
 async function trainOpening(
-  given: RunConfig,
+  asked: RunConfig,
   composition: Composition,
   { signal = new AbortController().signal, resume = false, base, untrained = false }: TrainOptions,
   closers: Closer[],
 ): Promise<TrainResult> {
   const started = Date.now();
+  const given = resume ? takeOverDate(asked) : asked;
   const { out: folder, train: settings, evaluate: evaluation, seed } = given;
   const events = composition.get(eventsToken);
   const adapterFolder = path.join(folder, 'adapter');
@@ -113,8 +115,7 @@ async function trainOpening(
   }
   // What is written down repeats the run; what is opened is on this machine.
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: tellFetching(events) });
-  const { pinned } = inputs;
-  if (resume) checkRunFolder(pinned, resume);
+  if (resume) checkRunFolder(inputs.pinned, resume);
   const lock = async (): Promise<void> => {
     const { release } = await lockRunFolder(folder);
     closers.push(release);
@@ -129,6 +130,8 @@ async function trainOpening(
   // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
   const described = describeModel(config, composition, shape);
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
+  // A template that shows the date shows the same one whenever the run is resumed.
+  const pinned = recordDate(inputs.pinned, tokenizer);
   for (const warning of [...warnings, ...described.warnings, ...tokenizer.warnings]) warn(warning);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
@@ -146,7 +149,8 @@ async function trainOpening(
     sha256: data.sha256,
   };
   const progress = checkpoint?.progress ?? { step: 0, drawn: 0, engine, data: dataSize };
-  checkProgress(progress, engine, dataSize, warn);
+  const date = given.data.date === undefined ? shownDate(tokenizer) : undefined;
+  checkProgress(progress, engine, dataSize, warn, date);
   signal.throwIfAborted();
 
   if (!isLocked) {
@@ -365,12 +369,17 @@ function checkProgress(
   engine: string,
   data: RunProgress['data'],
   warn: (message: string) => void,
+  unrecordedDate: string | undefined,
 ): void {
   if (before.data.sha256 !== data.sha256) {
+    const date =
+      unrecordedDate === undefined
+        ? ''
+        : `. The chat template shows the date, now ${unrecordedDate}, and the run recorded none: write the day on which it was begun into its config.json as data.date`;
     throw new TrainerError(
       'RUN_CHANGED',
       `the data changed since the run was begun: it had ${before.data.examples} training examples and ${before.data.tokens} tokens ` +
-        `in all, now ${data.examples} and ${data.tokens}; bring the files back, or begin a new run with --out`,
+        `in all, now ${data.examples} and ${data.tokens}; bring the files back, or begin a new run with --out${date}`,
     );
   }
   if (before.engine !== engine)

@@ -11,6 +11,8 @@ import {
   openInputs,
   openModel,
   openRunTokenizer,
+  recordDate,
+  takeOverDate,
   type Example,
   type FetchProgress,
   type ProbeSet,
@@ -65,11 +67,12 @@ export interface SearchResult {
  * @throws AblationError, and what opening base and data throws
  */
 export async function search(
-  given: RunConfig,
+  asked: RunConfig,
   settings: SearchSettings,
   composition: Composition,
   { signal = new AbortController().signal, resume = false, onMap, onFetch }: SearchOptions = {},
 ): Promise<SearchResult> {
+  const given = resume ? takeOverDate(asked) : asked;
   const { out: folder } = given;
   const { needsHeldOut } = chooseProbe(settings.score, given, composition);
   checkSearchFolder(folder, resume);
@@ -99,7 +102,7 @@ export async function search(
     const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
     const fingerprint = fingerprintSearch(await fingerprintModel(decoder, tokenizer), measure, probe);
     const repeatable = {
-      ...inputs.pinned,
+      ...recordDate(inputs.pinned, tokenizer),
       evaluate: given.evaluate,
       search: { ...settings, score: scoreOf(inputs.pinned) },
     };

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { openTokenizer, readCheckpointConfig, type Tokenizer } from '@glulam/model';
 import { configError } from '../choices.js';
 import type { RunConfig } from '../config.js';
+import { noteDate, parseDate, today } from './run-date.js';
 
 /**
  * `data.chatTemplate: 'plain'`: a line a turn, headed by its role, as base models have met in their training text. Only
@@ -26,24 +27,27 @@ function vocabularySizeOf(base: string): number | undefined {
 }
 
 /**
- * The tokenizer of a run: the base's, with the chat template that the config chooses.
+ * The tokenizer of a run: the base's, with the chat template that the config chooses. A template that shows the date
+ * shows that of the config, or today's with a warning that says so.
  *
  * @param vocabularySize rows of the model's embedding, where the model has been described; default: as config.json says
  * @throws TrainerError CONFIG_INVALID where the template cannot be used; ModelError as `openTokenizer`
  */
 export function openRunTokenizer(
-  { base, data }: RunConfig,
-  vocabularySize: number | undefined = vocabularySizeOf(base),
+  config: RunConfig,
+  vocabularySize: number | undefined = vocabularySizeOf(config.base),
 ): Tokenizer {
-  const choice = data.chatTemplate;
-  if (choice === undefined) return openTokenizer(base, { vocabularySize });
-  const tokenizer = openTokenizer(base, { vocabularySize, chatTemplate: readTemplate(choice) });
+  const { chatTemplate: choice, date } = config.data;
+  const now = (date === undefined ? undefined : parseDate(date)) ?? today();
+  const chatTemplate = choice === undefined ? undefined : readTemplate(choice);
+  const tokenizer = openTokenizer(config.base, { vocabularySize, chatTemplate, now });
   try {
-    tokenizer.chatTemplate!.check();
+    if (choice !== undefined) tokenizer.chatTemplate!.check();
   } catch (error) {
     throw configError([`data.chatTemplate: ${(error as Error).message}`]);
   }
-  return tokenizer;
+  const note = noteDate(config, tokenizer);
+  return note === undefined ? tokenizer : { ...tokenizer, warnings: [...tokenizer.warnings, note] };
 }
 
 function readTemplate(choice: string): string {

@@ -12,6 +12,7 @@ import type { DataReport } from './data-report.js';
 import { createDraws, type Draw } from './draws.js';
 import { splitView, viewOf, type FileView, type OpenFile } from './file-view.js';
 import { splitHeldOut } from './held-out.js';
+import { shownDate } from './run-date.js';
 import { expandFiles } from './rows/expand-files.js';
 import type { TokenStore } from './token-store.js';
 import { tokenizeFile } from './tokenize-file.js';
@@ -70,7 +71,8 @@ export async function openData(
 ): Promise<TrainingData> {
   const { signal, only, workers, onProgress } = options;
   const { train, heldOut, prompt, loss, maxTokens, rewrittenTurns, cache } = config.data;
-  const settings = { loss, maxTokens, rewrittenTurns, chatTemplate: tokenizer.chatTemplate?.source };
+  const chatTemplate = tokenizer.chatTemplate?.source;
+  const settings = { loss, maxTokens, rewrittenTurns, chatTemplate, date: shownDate(tokenizer) };
   const stores: TokenStore[] = [];
   const openAll = async (sources: DataSources): Promise<OpenFile[]> => {
     const opened: OpenFile[] = [];

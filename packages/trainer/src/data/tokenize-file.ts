@@ -18,7 +18,7 @@ import { openTokenStore, type StoredReport, type TokenStore } from './token-stor
 import { writeTokenStore, type TokenStoreWriter } from './write-token-store.js';
 
 /** Goes up when the same rows come to other tokens or the store's file to another layout. */
-const cacheVersion = 2;
+const cacheVersion = 3;
 
 // Below this a file is encoded before a worker has opened its tokenizer.
 const bytesPerWorker = 2 ** 20;
@@ -167,7 +167,7 @@ function keyOf(
     format: [format.kind, format.options],
     files,
     prompt,
-    settings: { ...settings, chatTemplate: tokenizer.chatTemplate?.source },
+    settings,
     // Only where it decides whether a token is refused, so that other keys stay as they were.
     embeddingRows:
       tokenizer.vocabularySize > (tokenizer.embeddingRows ?? Infinity) ? tokenizer.embeddingRows : undefined,

@@ -1,6 +1,5 @@
 import {
   encodeMarked,
-  encodeSpans,
   ModelError,
   type ChatMessage,
   type EncodedSpans,
@@ -48,24 +47,21 @@ export function createConversationEncoder(
       );
       return rewrittenTurns === 'each' ? texts : texts.slice(-1);
     }
-    const whole = [{ text: template.render(messages, { tools }), trained: true }];
-    if (!messages.some((_, index) => isContext(index))) return [{ spans: whole, isMarked: false }];
-    const [first, ...others] = template.renderLearnt(messages, { tools, isTrained: isContext });
-    if (others.length > 0) {
+    const text = template.render(messages, { tools });
+    if (!messages.some((_, index) => isContext(index))) return [{ spans: [{ text, trained: true }] }];
+    const [first] = template.renderLearnt(messages, { tools, isTrained: isContext });
+    if (first!.spans.map((span) => span.text).join('') !== text) {
       throw new ModelError(
         'CHAT_TEMPLATE_FAILED',
         "with data.loss 'all' a turn that is context only has to stand in the text of the whole conversation, and the template rewrites it",
       );
     }
-    return [{ ...first!, spans: first!.spans.map(({ text, trained }) => ({ text, trained: !trained })) }];
+    return [{ spans: first!.spans.map((span) => ({ ...span, trained: !span.trained })) }];
   };
 
   /** The examples of a conversation, whatever their length. */
   const encode = (conversation: Conversation): EncodedSpans[] =>
-    learntTexts(conversation).map(({ spans, isMarked }) =>
-      // Templates write the beginning-of-text token themselves.
-      isMarked ? encodeMarked(tokenizer, spans) : encodeSpans(tokenizer, spans, { addSpecialTokens: false }),
-    );
+    learntTexts(conversation).map(({ spans }) => encodeMarked(tokenizer, spans));
   const fits = (all: readonly EncodedSpans[]): boolean => all.every(({ ids }) => ids.length <= maxTokens);
 
   const split = ({ messages, ...beside }: Conversation): readonly Example[] => {

@@ -4,4 +4,6 @@ import type { RunConfig } from '../../config.js';
 export interface EncodeSettings extends Pick<RunConfig['data'], 'loss' | 'maxTokens' | 'rewrittenTurns'> {
   /** Jinja source in place of the tokenizer's own template. */
   readonly chatTemplate: string | undefined;
+  /** The local date that the template shows, as `data.date` has it; undefined: it shows none. */
+  readonly date: string | undefined;
 }

@@ -1,6 +1,7 @@
 // What a worker thread runs: it opens the tokenizer from its folder and answers every batch of rows with its tokens.
 import { parentPort, workerData } from 'node:worker_threads';
 import { openTokenizer } from '@glulam/model';
+import { parseDate } from '../run-date.js';
 import { encodeBatch, type EncodedBatch, type RowBatch } from './encode-batch.js';
 import type { EncodeSettings } from './encode-settings.js';
 import { createRowEncoder } from './row-encoder.js';
@@ -16,7 +17,9 @@ export interface WorkerSettings {
 // `parentPort` is null where this is not a worker: nothing else starts it.
 const port = parentPort!;
 const { folder, settings, vocabularySize } = workerData as WorkerSettings;
-const tokenizer = openTokenizer(folder, { chatTemplate: settings.chatTemplate, vocabularySize });
+const { chatTemplate, date } = settings;
+const now = date === undefined ? undefined : parseDate(date);
+const tokenizer = openTokenizer(folder, { chatTemplate, vocabularySize, now });
 const encode = createRowEncoder(tokenizer, settings);
 port.on('message', (rows: RowBatch) => {
   const batch: EncodedBatch = encodeBatch(encode, rows);

@@ -16,7 +16,7 @@ function encode(
 ) {
   const { tokenizer = tiny, maxTokens = 2048, loss = 'assistant', rewrittenTurns = 'each' } = changes;
   const chatTemplate = tokenizer.chatTemplate?.source;
-  return createRowEncoder(tokenizer, { loss, maxTokens, rewrittenTurns, chatTemplate })(text);
+  return createRowEncoder(tokenizer, { loss, maxTokens, rewrittenTurns, chatTemplate, date: undefined })(text);
 }
 function examplesOf(...args: Parameters<typeof encode>) {
   const row = encode(...args);
