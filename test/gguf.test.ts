@@ -192,14 +192,14 @@ describe('metadata', () => {
     });
     const { metadata, notes } = await exported(base);
     expect(metadata).toMatchObject({ 'tokenizer.ggml.eos_token_id': expected });
-    expect(notes).toEqual([]);
+    expect(notes.join()).not.toMatch(/end token/);
   });
 
   test('names one end token, and a note has the others', async () => {
     const base = copy((files) => (files['generation_config.json'] = { eos_token_id: [2, 5, 0] }));
     const { metadata, notes } = await exported(base, turns);
     expect(metadata).toMatchObject({ 'tokenizer.ggml.eos_token_id': 2, 'tokenizer.ggml.eot_token_id': 0 });
-    expect(notes).toEqual([expect.stringMatching(/one end token, 2, and one that ends a turn; .* also ends at 5$/)]);
+    expect(notes[0]).toMatch(/one end token, 2, and one that ends a turn; .* also ends at 5$/);
   });
 
   test('of the model, and of a byte-level tokenizer', async () => {
