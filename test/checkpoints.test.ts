@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gguf } from '@huggingface/gguf';
 import { loraContribution } from '@glulam/adapter-lora';
@@ -53,7 +53,12 @@ const differ = [
 const warnings: Readonly<Record<string, readonly unknown[]>> = {
   'tied-differ': differ,
   'tied-close-other-dtype': differ,
-  'classifier-tied': [expect.stringMatching(/hold a tensor .* nothing reads it: score\.weight$/)],
+  ...Object.fromEntries(
+    ['no-prefix-tied', 'no-prefix-only-head', 'no-prefix-own-head'].map((name) => [name, [expect.stringMatching(/architectures names LlamaModel, which is no causal language model; it is read as one, by its model_type "llama"$/)]]), // prettier-ignore
+  ),
+  'classifier-tied': [
+    expect.stringMatching(/LlamaForSequenceClassification, which is no causal .* any other head is not read$/),
+  ],
   'more-than-the-model': [
     expect.stringMatching(/hold 2 tensors .* nothing reads them: model\.layers\.0\.self_attn\.q_proj\.bias, model\.layers\.2\.input_layernorm\.weight$/), // prettier-ignore
   ],
@@ -118,6 +123,15 @@ describe('a head that is stored apart from the embedding', () => {
   });
 });
 
+test('an adapter beside the weights is reported', () => {
+  const folder = path.join(freshFolder(), 'both');
+  cpSync(path.join(fixtures, 'no-tie-field'), folder, { recursive: true });
+  writeFileSync(path.join(folder, 'adapter_config.json'), '{}');
+  expect(openCheckpoint(folder, families).warnings).toEqual([
+    expect.stringMatching(/both holds an adapter beside the weights, which from_pretrained of transformers adds/),
+  ]);
+});
+
 /** The whole checkpoint of the fixtures with other names, types or fields, in a folder of its own. */
 async function changed(
   rename: (name: string) => string | undefined,
@@ -151,6 +165,7 @@ describe('what is no whole language model is refused with advice', () => {
     ['LlamaModel', (name) => noHead(name)?.replace(/^model\./, ''), /lm_head\.weight is missing\n.*\(architectures: "LlamaModel"\) was saved without one/, { architectures: ['LlamaModel'] }],
     ['a classifier', (name) => (name === 'lm_head.weight' ? 'score.weight' : name), /has another head, score\.weight, and no language-model head, so it predicts no tokens/],
     ['a classifier by its architecture', noHead, /\(architectures: "LlamaForSequenceClassification"\) has another head and no language-model head/, { architectures: ['LlamaForSequenceClassification'] }],
+    ['biases in config.json alone', (name) => name, /says that there are biases \(attention_bias\), and the files lack 8 of them\. transformers takes the missing ones as zeros: .*write false/, { attention_bias: true }],
     ['torch.compile', (name) => `_orig_mod.${name}`, /have "_orig_mod\." in them, from torch\.compile: .* Instead, save model\._orig_mod, or remove "_orig_mod\."/],
     ['compiled layers', (name) => name.replace(/(layers\.\d+\.)/, '$1_orig_mod.'), /is stored as model\.layers\.\d\._orig_mod\..*torch|from torch\.compile/],
     ['DDP', (name) => `module.${name}`, /have "module\." in them, from DataParallel, .* save model\.module/],
@@ -170,6 +185,21 @@ describe('what is no whole language model is refused with advice', () => {
         message: expect.stringMatching(message) as string,
       }) as Error,
     );
+  });
+
+  test('config.json that is no JSON', () => {
+    const written = (change: (text: string) => string): string => {
+      const folder = freshFolder();
+      const text = readFileSync(path.join(fixtures, 'no-tie-field/config.json'), 'utf8');
+      writeFileSync(path.join(folder, 'config.json'), change(text));
+      return folder;
+    };
+    const refused = (change: (text: string) => string, message: RegExp): void =>
+      expect(() => openCheckpoint(written(change), families)).toThrow(message);
+    refused((text) => `\uFEFF${text}`, /begins with a byte order mark, which transformers refuses too/);
+    refused((text) => text.replace('{', '{"a": NaN,'), /; NaN is no number of JSON: write null or a finite number/);
+    refused((text) => text.replace('{', '{"a": [1, -Infinity],'), /; -Infinity is no number of JSON/);
+    refused((text) => text.slice(0, 20), /; download it again/);
   });
 
   test('a tensor under two names', async () => {

@@ -79,6 +79,21 @@ describe('train, eval, generate', () => {
     );
   });
 
+  test('a folder with weights and an adapter stands for both, whatever base the adapter names', async () => {
+    const both = path.join(work, 'both');
+    for (const from of [tiny, path.join(run, 'adapter')]) cpSync(from, both, { recursive: true });
+    for (const [name, field] of [['glulam.json', 'base'], ['adapter_config.json', 'base_model_name_or_path']] as const) {
+      const file = path.join(both, name);
+      if (!existsSync(file)) continue;
+      const fields = JSON.parse(readFileSync(file, 'utf8')) as object;
+      writeFileSync(file, JSON.stringify({ ...fields, [field]: 'nowhere/else' }));
+    } // prettier-ignore
+    const args = ['--prompt', 'Question: What is 2 + 2?\\nAnswer:', '--max-tokens', '8'];
+    const beside = await glulam('generate', both, ...args);
+    expect(beside).toMatchObject({ code: 0, out: (await glulam('generate', run, ...args)).out });
+    expect(beside.err).toMatch(/both holds an adapter beside the weights/);
+  });
+
   test('eval scores the run as training did, and generate goes on from a prompt', async () => {
     const events = readFileSync(path.join(run, 'events.jsonl'), 'utf8')
       .trim()

@@ -57,7 +57,8 @@ function attempt(fields: Fields): FollowedConfig | undefined {
 }
 const tokensOfSweep = 24;
 /** What the numbers of a text of so many tokens follow from. */
-const arithmetic = ({ maxPositions: _, names: __, slidingWindow, ...rest }: DecoderShape): object => ({
+// A padding row counts in training alone.
+const arithmetic = ({ maxPositions: _, names: __, paddingRow: ___, slidingWindow, ...rest }: DecoderShape): object => ({
   ...rest,
   windows: [slidingWindow].flat().map((window) => (window > tokensOfSweep ? 0 : window)),
 });
@@ -159,7 +160,6 @@ test('a plan shows the parameters of a published config, or why it cannot be fol
     'yarn-mistral-128k': /rope type "yarn" is not known/,
     // transformers fails as well.
     'rope-scaling-none-type': /rope type null is not known/,
-    'torchdtype-prefixed': /dtype "torch.bfloat16"/,
   };
   for (const [name, fields] of Object.entries(configs)) {
     const base = path.join(folder, name);
@@ -168,7 +168,8 @@ test('a plan shows the parameters of a published config, or why it cannot be fol
     const describeIt = () => describeCheckpoint(base, families).checkpoint;
     const refusal = refusals[name];
     if (refusal !== undefined) expect(describeIt, name).toThrow(refusal);
-    else expect(parameterCount(describeIt().shape), name).toBe(expectedParameters[name]);
+    // transformers does not read the dtype's name; otherwise the config is that of tinyllama.
+    else expect(parameterCount(describeIt().shape), name).toBe(expectedParameters[name === 'torchdtype-prefixed' ? 'tinyllama' : name]); // prettier-ignore
   }
   expect(Object.keys(configs)).toHaveLength(42);
   expect(follow(configs['seqcls']!).warnings.join()).toMatch(/LlamaForSequenceClassification, which is no causal/);

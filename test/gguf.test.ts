@@ -170,6 +170,38 @@ describe('metadata', () => {
     return folder;
   };
 
+  // <unk> stands for a token such as <|im_end|>.
+  const turns = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<unk>{% endfor %}";
+  test('of a chat template whose turns end at a token of their own', async () => {
+    expect((await exported(tiny, turns)).metadata).toMatchObject({
+      'tokenizer.ggml.eos_token_id': 2,
+      'tokenizer.ggml.eot_token_id': 0,
+    });
+    const same = await exported(tiny, turns.replace('<unk>', '</s>'));
+    expect(same.metadata).not.toHaveProperty(['tokenizer.ggml.eot_token_id']);
+  });
+
+  test.each([
+    ['generation_config.json', 5, 7, 5],
+    ['config.json', undefined, 7, 7],
+  ])('of an end token that only %s names', async (_, generation, config, expected) => {
+    const base = copy((files) => {
+      delete files['tokenizer_config.json']!['eos_token'];
+      files['generation_config.json'] = { eos_token_id: generation };
+      files['config.json']!['eos_token_id'] = config;
+    });
+    const { metadata, notes } = await exported(base);
+    expect(metadata).toMatchObject({ 'tokenizer.ggml.eos_token_id': expected });
+    expect(notes.join()).not.toMatch(/end token/);
+  });
+
+  test('names one end token, and a note has the others', async () => {
+    const base = copy((files) => (files['generation_config.json'] = { eos_token_id: [2, 5, 0] }));
+    const { metadata, notes } = await exported(base, turns);
+    expect(metadata).toMatchObject({ 'tokenizer.ggml.eos_token_id': 2, 'tokenizer.ggml.eot_token_id': 0 });
+    expect(notes[0]).toMatch(/one end token, 2, and one that ends a turn; .* also ends at 5$/);
+  });
+
   test('of the model, and of a byte-level tokenizer', async () => {
     const { metadata, notes } = await exported(tiny);
     expect(metadata).toMatchObject({

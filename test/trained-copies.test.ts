@@ -39,7 +39,7 @@ import { tfjsEngines } from './tfjs-engines.js';
 // says how; tolerances are those of fixtures/golden/README.md.
 const fixtures = path.join(root, 'fixtures/trained');
 const adapters = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
-const peftCases = ['untied-modules', 'tied-apart', 'tied-together', 'biases-of-some', 'all-biases'];
+const peftCases = ['untied-modules', 'padding', 'tied-apart', 'tied-together', 'biases-of-some', 'all-biases'];
 const full = fullContribution.create({});
 const peftPrefix = 'base_model.model.';
 
@@ -59,7 +59,7 @@ describe.each(engines)('%s computes what transformers and PEFT do', (_, open) =>
   beforeAll(async () => void (engine = await open()));
   afterAll(() => engine.close());
 
-  test.each(['full', 'full-tied', ...peftCases])('%s', async (name) => {
+  test.each(['full', 'full-tied', 'padding-tied', ...peftCases])('%s', async (name) => {
     const golden = openGolden(path.join(fixtures, name));
     const batch = { ...golden.batch, labels: golden.labels };
     const decoder = openCase(golden, engine);

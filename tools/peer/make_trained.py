@@ -38,6 +38,8 @@ def run(out, name, kind, lora=None, dora=False):
             p.copy_(1 + 0.1 * torch.randn(p.shape) if "norm" in key else 0.15 * torch.randn(p.shape))
     model.save_pretrained(os.path.join(folder, "base"))
     ids = torch.randint(3, fields["vocab_size"], (2, 14))
+    if fields.get("pad_token_id") is not None:
+        ids[:, 3::5] = 7
     mask, labels = torch.ones_like(ids), ids.clone()
     labels[1, :4] = -100
     if lora is not None:
@@ -97,6 +99,10 @@ if __name__ == "__main__":
     run(out, "tied-together", LLAMA, dict(
         target_modules=["q_proj", "down_proj"], layer_replication=MAP, bias="all",
         modules_to_save=["lm_head"], ensure_weight_tying=True), dora=True)
+    # Token 7 is padding: the embedding's row gets no gradient from the tokens of a text, and a tied head gives it one.
+    run(out, "padding", (*MISTRAL[:2], dict(MISTRAL[2], pad_token_id=7)), dict(
+        target_modules=["q_proj"], layer_replication=MAP, modules_to_save=["embed_tokens"]))
+    run(out, "padding-tied", (*LLAMA[:2], dict(LLAMA[2], pad_token_id=7)))
     # One of the two virtual layers of physical layer 1 has adapters; the biases are one parameter for both.
     run(out, "biases-of-some", LLAMA, dict(
         target_modules=["q_proj", "down_proj"], layer_replication=MAP, bias="lora_only", layers_to_transform=[2]))

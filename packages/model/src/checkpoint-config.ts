@@ -26,7 +26,7 @@ export function readCheckpointConfig(folder: string): CheckpointConfig {
       missing ? 'CHECKPOINT_INVALID' : 'CONFIG_INVALID',
       missing
         ? `${folder} is not a base checkpoint: ${found}; expected a Hugging Face folder (config.json, *.safetensors, tokenizer.json)`
-        : `${file} is not valid JSON (${(cause as Error).message}); download it again`,
+        : `${file} is not valid JSON (${(cause as Error).message}); ${jsonAdvice(file)}`,
       { cause },
     );
   }
@@ -45,6 +45,15 @@ export function readCheckpointConfig(folder: string): CheckpointConfig {
     throw new ModelError('CONFIG_INVALID', `${file} names no model_type; expected for example "mistral" or "llama"`);
   }
   return { file, modelType: record['model_type'], fields: record };
+}
+
+/** Python writes and reads NaN and Infinity, which are no JSON. */
+function jsonAdvice(file: string): string {
+  const text = readFileSync(file, 'utf8');
+  if (text.startsWith('\uFEFF'))
+    return 'it begins with a byte order mark, which transformers refuses too: save it without';
+  const number = /[:[,]\s*(NaN|-?Infinity)\b/.exec(text)?.[1];
+  return number === undefined ? 'download it again' : `${number} is no number of JSON: write null or a finite number`;
 }
 
 /** Reads fields and collects what is wrong with them, so that a config reports all its faults together. */

@@ -1,4 +1,5 @@
 import { bytesPerElement, hasCheckpointFiles, sizeOf, type CheckpointFiles, type DType } from '@glulam/tensors';
+import { isAdapterFolder } from './adapter-folder.js';
 import { readCheckpointConfig, type CheckpointConfig } from './checkpoint-config.js';
 import { ModelError } from './errors.js';
 import { quoteValue } from './quote-value.js';
@@ -24,7 +25,14 @@ export interface Checkpoint {
 export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
   const described = readConfig(folder, families);
   const { warnings, ...settled } = settleTensors(folder, described.config, described.shape);
-  return { ...described, ...settled, warnings: [...described.warnings, ...warnings] };
+  return { ...described, ...settled, warnings: [...described.warnings, ...warnings, ...adapterBeside(folder)] };
+}
+
+function adapterBeside(folder: string): readonly string[] {
+  if (!isAdapterFolder(folder)) return [];
+  return [
+    `${folder} holds an adapter beside the weights, which from_pretrained of transformers adds to them. As a base the folder stands for its weights alone`,
+  ];
 }
 
 /**

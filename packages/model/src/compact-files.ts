@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFolderAtomic } from '@glulam/tensors';
 import { z } from 'zod';
+import { compactName, peftName } from './adapter-folder.js';
 import type { AdapterChoice, AdapterContribution } from './adapter.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
@@ -19,9 +20,6 @@ import {
   type SavedAdapter,
 } from './peft-files.js';
 import { mostLayers, silentLayers, unexpandedLayers } from './virtual-layer.js';
-
-const fileName = 'glulam.json';
-const peftName = 'adapter_config.json';
 
 const dimension = z.int().positive();
 const layerSchema = z.strictObject({
@@ -72,15 +70,10 @@ export async function writeAdapter(
     adapter: { kind: adapter.kind, options: adapter.options },
   };
   await writeFolderAtomic(folder, async (temporary) => {
-    await writeFile(path.join(temporary, fileName), `${JSON.stringify(compact, null, 2)}\n`);
+    await writeFile(path.join(temporary, compactName), `${JSON.stringify(compact, null, 2)}\n`);
     if (notPeft(decoder) === undefined) await writePeftConfig(decoder, temporary, base);
     await writeAdapterTensors(decoder, temporary);
   });
-}
-
-/** Whether a folder holds an adapter, in the compact form or PEFT's. */
-export function isAdapterFolder(folder: string): boolean {
-  return [fileName, peftName].some((name) => existsSync(path.join(folder, name)));
 }
 
 /**
@@ -99,7 +92,7 @@ export function readAdapter(folder: string, kinds: readonly AdapterContribution[
 }
 
 function readEither(folder: string, kinds: readonly AdapterContribution[], shape: DecoderShape): SavedAdapter {
-  const file = path.join(folder, fileName);
+  const file = path.join(folder, compactName);
   if (!existsSync(file)) return readPeftAdapter(folder, kinds, shape);
   const compact = readCompact(file);
   const [got, expected] = [compact.shape, dimensionsOf(shape)];
@@ -140,7 +133,7 @@ function readEither(folder: string, kinds: readonly AdapterContribution[], shape
 
 /** The name of the base that an adapter folder was trained on, if it says one. */
 export function baseOfAdapter(folder: string): string | undefined {
-  const file = path.join(folder, fileName);
+  const file = path.join(folder, compactName);
   if (existsSync(file)) return readCompact(file).base;
   const { base_model_name_or_path: base, revision } = readPeftConfig(folder);
   if (typeof base !== 'string') return undefined;

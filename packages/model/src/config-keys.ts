@@ -151,7 +151,7 @@ const reported: ReadonlyMap<string, Report> = new Map(
       const plain = modelType.toLowerCase().replace(/[^a-z0-9]/g, '');
       return names.flatMap((name) => {
         if (!/ForCausalLM$|LMHeadModel$/.test(name))
-        return [`architectures names ${name}, which is no causal language model; it is read as one, by its model_type "${modelType}"`]; // prettier-ignore
+        return [`architectures names ${name}, which is no causal language model; it is read as one, by its model_type "${modelType}"${/For[A-Z]/.test(name) ? ', and any other head is not read' : ''}`]; // prettier-ignore
         if (!name.toLowerCase().startsWith(plain))
           return [`architectures names ${name}; model_type "${modelType}" says what is computed`];
         return [];

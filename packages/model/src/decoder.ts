@@ -340,7 +340,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const rope = ropeTables(engine, frequencies, batch.positions);
       const recorded = <T>(body: () => T): T => (tape === undefined ? body() : ops.recording(tape, body));
       if (tape !== undefined) for (const parameter of parameters.values()) tape.watch(parameter);
-      let x = recorded(() => ops.embedding(base.embedding, batch.ids));
+      let x = recorded(() => ops.embedding(base.embedding, batch.ids, shape.paddingRow));
       const next = (body: (x: Tensor) => Tensor): void => {
         const y = scope(() => recorded(() => body(x)));
         x.release();

@@ -28,6 +28,8 @@ export interface DecoderShape {
   readonly rope: RopeSettings;
   /** How many last tokens a token sees, itself included; 0 means all before it. A list has one a physical layer. */
   readonly slidingWindow: number | readonly number[];
+  /** The row of the embedding that gets no gradient from the tokens of a text; a tied head still gives it one. */
+  readonly paddingRow?: number | undefined;
   /** The output head is the embedding. */
   readonly tiedHead: boolean;
   /** Linear layers with a bias in the checkpoint. */

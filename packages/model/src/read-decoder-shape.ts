@@ -27,7 +27,7 @@ export function readDecoderShape(
   const hiddenSize = fields.integer('hidden_size');
   const missing = fields.raw('num_key_value_heads') === undefined;
   const keyValueHeads = fields.integer('num_key_value_heads', (missing ? defaults.keyValueHeads : undefined) ?? heads);
-  const headSize = fields.integer('head_dim', hiddenSize / heads);
+  const headSize = fields.integer('head_dim', Math.floor(hiddenSize / heads));
   const physicalLayers = fields.integer('num_hidden_layers');
   if (physicalLayers > mostLayers)
     fields.fault(`num_hidden_layers is ${physicalLayers}; no model has more than ${mostLayers}`);
@@ -39,6 +39,7 @@ export function readDecoderShape(
     fields.fault(`num_attention_heads ${heads} is no multiple of num_key_value_heads ${keyValueHeads}`);
   }
   if (headSize % 2 !== 0) fields.fault(`head_dim is ${headSize}; rotary embedding expects an even number`);
+  const vocabularySize = fields.integer('vocab_size');
   const own = traits(fields);
   const { ignoresPartialRotary } = defaults;
   const shape: DecoderShape = {
@@ -48,7 +49,8 @@ export function readDecoderShape(
     heads,
     keyValueHeads,
     headSize,
-    vocabularySize: fields.integer('vocab_size'),
+    vocabularySize,
+    paddingRow: readPaddingRow(fields, vocabularySize),
     normEpsilon: fields.number('rms_norm_eps', 1e-6),
     rope: readRope(fields, { maxPositions: own.maxPositions, ignoresPartialRotary }),
     tiedHead: fields.boolean('tie_word_embeddings', false),
@@ -64,4 +66,18 @@ export function readDecoderShape(
   };
   fields.finish();
   return shape;
+}
+
+/** PyTorch's `padding_idx`: a negative one counts from the end. */
+function readPaddingRow(fields: FieldReader, rows: number): number | undefined {
+  const id = fields.raw('pad_token_id') ?? undefined;
+  if (id === undefined) return undefined;
+  if (!Number.isSafeInteger(id)) {
+    fields.fault(`pad_token_id is ${quoteValue(id)}; expected a whole number or null`);
+    return undefined;
+  }
+  const row = (id as number) < 0 ? (id as number) + rows : (id as number);
+  if (row >= 0 && row < rows) return row;
+  fields.ignored(`pad_token_id is ${String(id)}, which has no effect: the embedding has ${rows} rows`);
+  return undefined;
 }

@@ -83,8 +83,11 @@ export interface Operations {
   linear(x: Tensor, weight: Tensor, bias: Tensor | undefined, type: DType): Tensor;
   /** As `FusedOperations.tokenLosses`; the head may be a trained tensor. */
   tokenLosses(x: Tensor, options: { readonly weight: FrozenWeight | Tensor; readonly labels: Int32Array }): Tensor;
-  /** Rows of an embedding, frozen or trained, as float32. */
-  embedding(weight: FrozenWeight | Tensor, ids: Int32Array): Tensor;
+  /**
+   * Rows of an embedding, frozen or trained, as float32. No gradient reaches the row `withoutGradient`, as PyTorch's
+   * `nn.Embedding` has it with `padding_idx`.
+   */
+  embedding(weight: FrozenWeight | Tensor, ids: Int32Array, withoutGradient?: number): Tensor;
   adamW: FusedOperations['adamW'];
   sumOfSquares: FusedOperations['sumOfSquares'];
 }
@@ -312,12 +315,15 @@ export function createOperations(engine: Engine, { composed = false }: { compose
       const options: TokenLossesOptions = { weight, labels };
       return dispatch('tokenLosses', { x }, options, () => compositions.tokenLosses(operations, x, options));
     },
-    embedding: (weight, ids) =>
-      scope(() =>
-        weight instanceof Tensor
-          ? operations.gather(weight, engine.upload(ids, [ids.length]))
-          : (fused.embedding ?? compositions.embedding(engine))(weight, ids),
-      ),
+    embedding: (weight, ids, withoutGradient) =>
+      scope(() => {
+        if (!(weight instanceof Tensor)) return (fused.embedding ?? compositions.embedding(engine))(weight, ids);
+        const rows = operations.gather(weight, engine.upload(ids, [ids.length]));
+        if (withoutGradient === undefined || !ids.includes(withoutGradient)) return rows;
+        const mask = Float32Array.from(ids, (id) => (id === withoutGradient ? 0 : 1));
+        const keeps = engine.upload(mask, [ids.length, 1]);
+        return unary(rows, engine.affine(rows, 1, 0), [keeps], (dy, keeps) => engine.binary('mul', dy, keeps));
+      }),
     adamW: (updates, options) => scope(() => (fused.adamW ?? compositions.adamW(engine))(updates, options)),
     sumOfSquares: (tensors) => scope(() => (fused.sumOfSquares ?? compositions.sumOfSquares(engine))(tensors)),
   };

@@ -10,6 +10,10 @@ testFamily(llamaFamily, {
       fields: { ...base, tie_word_embeddings: true },
       shape: { tiedHead: true, headSize: 64, slidingWindow: 0, biased: [] },
     },
+    // PyTorch's padding_idx.
+    { fields: { ...base, pad_token_id: 7 }, shape: { paddingRow: 7 } },
+    { fields: { ...base, pad_token_id: -1 }, shape: { paddingRow: 128255 } },
+    { fields: { ...base, pad_token_id: 128256 }, shape: { paddingRow: undefined } },
     { fields: { ...base, mlp_bias: true }, shape: { biased: ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'] } },
   ],
   alike: [
@@ -32,6 +36,10 @@ testFamily(llamaFamily, {
     [base, { ...base, hidden_act: 'swish' }, { ...base, partial_rotary_factor: 0.5, sliding_window: 64 }],
   ],
   invalid: [
+    {
+      fields: { ...base, pad_token_id: '<pad>' },
+      messages: [/pad_token_id is "<pad>"; expected a whole number or null/],
+    },
     {
       fields: { ...base, rope_scaling: { rope_type: 'llama3', factor: 8 } },
       messages: [/low_freq_factor is missing/, /high_freq_factor is missing/],

@@ -19,6 +19,10 @@ testFamily(mistralFamily, {
       fields: { ...base, head_dim: 64, sliding_window: null, rope_theta: 1e6 },
       shape: { headSize: 64, slidingWindow: 0, rope: { type: 'default', theta: 1e6 } },
     },
+    {
+      fields: { ...base, hidden_size: 18, num_attention_heads: 4, num_key_value_heads: 2 },
+      shape: { headSize: 4 },
+    },
     // The defaults of transformers' MistralConfig.
     { fields: { ...base, num_key_value_heads: undefined }, shape: { keyValueHeads: 8, slidingWindow: 4096 } },
     { fields: { ...base, num_key_value_heads: null }, shape: { keyValueHeads: 32 } },

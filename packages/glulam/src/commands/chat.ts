@@ -1,6 +1,7 @@
 import { createConversation } from '@glulam/model';
 import { chatHelp, createChatCommands } from '../chat/chat-commands.js';
 import { noteEndOfTurn } from '../chat/note-end-of-turn.js';
+import { noteGenerationDefaults } from '../chat/note-generation-defaults.js';
 import { runChat } from '../chat/run-chat.js';
 import { GlulamError } from '../errors.js';
 import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
@@ -43,6 +44,7 @@ ${chatHelp.replace(/^/gm, '  ')}`,
         const commands = createChatCommands(model, conversation, system);
         const { stdin: input, stdout: output, stderr: notes } = process;
         const terminal = input.isTTY && output.isTTY;
+        noteGenerationDefaults(decoder.checkpoint.folder, options, notes);
         noteEndOfTurn(tokenizer, notes);
         if (terminal) notes.write('/help lists commands; Ctrl-D ends\n');
         await runChat({ input, output, notes, terminal }, { conversation, commands, generate, signal });

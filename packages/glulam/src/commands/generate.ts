@@ -1,5 +1,6 @@
 import { endingTurns, generateText } from '@glulam/model';
 import { noteEndOfTurn } from '../chat/note-end-of-turn.js';
+import { noteGenerationDefaults } from '../chat/note-generation-defaults.js';
 import { GlulamError } from '../errors.js';
 import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
 import type { Command } from './command.js';
@@ -38,6 +39,7 @@ ${adapterHelp}`,
             )
           : tokenizer.encode(text);
       const plain = { ...samplingOptions(options, maxTokens), stop: typeof stop === 'string' ? [stop] : [], signal };
+      noteGenerationDefaults(decoder.checkpoint.folder, options, process.stderr);
       if (chat === true) noteEndOfTurn(tokenizer, process.stderr);
       const pieces = generateText(decoder, tokenizer, ids, chat === true ? endingTurns(tokenizer, plain) : plain);
       for await (const piece of pieces) process.stdout.write(piece);

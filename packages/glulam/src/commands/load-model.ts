@@ -71,7 +71,9 @@ async function findModel(
   if (brought?.isBase === true) return { loaded: await alone(brought.folder), isBase: true, baseName: brought.pinned };
   const adapterFolder = here ?? brought?.folder;
   if (adapterFolder !== undefined) {
-    const base = overrides['base'] ?? baseOfAdapter(adapterFolder);
+    // As in transformers, an adapter beside the weights of a model belongs to these, whatever base it names.
+    const besideBase = hasCheckpointFiles(adapterFolder) && existsSync(path.join(adapterFolder, 'config.json'));
+    const base = overrides['base'] ?? (besideBase ? adapterFolder : baseOfAdapter(adapterFolder));
     if (typeof base !== 'string')
       throw new GlulamError('USAGE', `${adapterFolder} does not name its base checkpoint; name it: --base FOLDER`);
     return { loaded: await alone(base), adapterFolder };

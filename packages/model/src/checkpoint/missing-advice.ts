@@ -23,13 +23,29 @@ const wrappers: readonly { readonly part: RegExp; readonly name: string; readonl
   { part: /(?<=^|\.)language_model\./g, name: 'language_model.', by: 'a multi-modal model', save: 'its language model alone, with a config.json of its own' },
 ]; // prettier-ignore
 
-const otherHeads = /^(score|classifier|qa_outputs|v_head|value_head|reward_head|regression_head)\./;
+export const otherHeads = /^(score|classifier|qa_outputs|v_head|value_head|reward_head|regression_head)\./;
+
+/** Whether `architectures` names a head other than a language model's. */
+export function namesOtherHead({ fields }: CheckpointConfig): boolean {
+  const architectures = fields['architectures'];
+  return Array.isArray(architectures) && architectures.some((name) => typeof name === 'string' && /For(?!CausalLM$)\w+$/.test(name)); // prettier-ignore
+}
 
 /** What to do where tensors are missing; undefined where only another download can help. */
 export function missingAdvice(missing: readonly string[], context: AdviceContext): string | undefined {
   const { head } = context.shape.names;
   if (missing.length === 1 && missing[0] === head) return headAdvice(context);
-  return wrapperAdvice(missing, context);
+  return wrapperAdvice(missing, context) ?? biasAdvice(missing, context);
+}
+
+/** transformers makes such biases zeros, with a warning. */
+function biasAdvice(missing: readonly string[], { config }: AdviceContext): string | undefined {
+  if (!missing.every((name) => name.endsWith('.bias'))) return undefined;
+  const keys = ['attention_bias', 'mlp_bias'].filter((key) => config.fields[key] === true);
+  return (
+    `config.json says that there are biases (${keys.join(', ')}), and the files lack ${missing.length} of them. transformers takes the missing ones as zeros: ` +
+    'if that is right, save the model with it (from_pretrained, then save_pretrained), or write false into config.json where the files have no biases at all.'
+  );
 }
 
 function headAdvice({ config, shape, unread }: AdviceContext): string {

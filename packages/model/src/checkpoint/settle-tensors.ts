@@ -3,6 +3,7 @@ import type { CheckpointConfig } from '../checkpoint-config.js';
 import { ModelError } from '../errors.js';
 import type { DecoderShape } from '../family.js';
 import { checkTensors } from './check-tensors.js';
+import { namesOtherHead, otherHeads } from './missing-advice.js';
 import { expectedTensors } from './expected-tensors.js';
 import { shortList } from '../short-list.js';
 
@@ -57,7 +58,9 @@ export function settleTensors(folder: string, config: CheckpointConfig, describe
   checkTensors(files, expected, { config, shape: described, unread, nameOf });
 
   const tiedHead = described.tiedHead && (!files.has(head) || equalValues(files.source(embedding), files.source(head)));
-  const counted = unread.filter((name) => !derived.test(name));
+  // `architectures` has been reported already where it names such a head.
+  const isReported = namesOtherHead(config) ? otherHeads : undefined;
+  const counted = unread.filter((name) => !derived.test(name) && isReported?.test(name) !== true);
   const warnings = [
     ...stored.warnings,
     ...(described.tiedHead && !tiedHead

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { findEndOfTurn } from '../end-of-turn.js';
 import { ModelError } from '../errors.js';
 import { shortList } from '../short-list.js';
 import { readTokenizerFiles } from '../tokenizer-files.js';
-import { openPipeline, openTokenizer } from '../tokenizer.js';
+import { openPipeline, openTokenizer, type Tokenizer } from '../tokenizer.js';
 import type { AddedToken } from '../tokenizers/added-vocabulary.js';
 import { byteLevelPreTokenizer, sentencePieceScores, unsupported } from './gguf-vocabulary.js';
 import { bool, float32s, int32s, string, strings, uint32, type GgufValue } from './gguf-header.js';
@@ -52,7 +53,7 @@ export function tokenizerMetadata(
       metadata: new Map([['tokenizer.ggml.model', string('none')]]),
       notes: ['the base has no tokenizer, so the file has none: it takes token ids only'],
     };
-  const tokenizer = openTokenizer(folder, { vocabularySize });
+  const tokenizer = openTokenizer(folder, { vocabularySize, chatTemplate });
   const files = readTokenizerFiles(folder);
   const { model } = files.tokenizer as { model?: { type?: unknown } };
   if (model?.type !== 'BPE') throw unsupported(`its model is ${JSON.stringify(model?.type)}; expected "BPE"`);
@@ -77,13 +78,17 @@ export function tokenizerMetadata(
   const bytewise = !data.model.byte_fallback;
   const pre = bytewise ? byteLevelPreTokenizer(data) : 'default';
   const spaces = bytewise ? undefined : sentencePieceScores(data, tokens);
+  // Where the tokenizer names no end token, generation_config.json or config.json does.
+  const eosId = tokenizer.eosIds[0];
+  const eotId = endOfTurnId(tokenizer, added, files.tokens.named['eos_token']);
   const ids = [
     ['bos', tokenizer.bosId],
-    ['eos', tokenizer.eosId],
+    ['eos', eosId],
+    ['eot', eotId === eosId ? undefined : eotId],
     ['unknown', unknown === undefined ? undefined : data.model.vocab[unknown]],
     ['padding', tokenizer.padId],
   ] as const;
-  const { addsBos, addsEos } = addedAround(tokenizer.encode(''), tokenizer.bosId, tokenizer.eosId);
+  const { addsBos, addsEos } = addedAround(tokenizer.encode(''), tokenizer.bosId, eosId);
   const template = chatTemplate ?? files.chatTemplate;
   const metadata = new Map<string, GgufValue>([
     ['tokenizer.ggml.model', string(bytewise ? 'gpt2' : 'llama')],
@@ -104,11 +109,28 @@ export function tokenizerMetadata(
     ...(template === undefined ? [] : [['tokenizer.chat_template', string(template)] as const]),
   ]);
   const names = left.map(({ content, id }) => `${JSON.stringify(content)} (id ${id})`);
-  const notes =
-    names.length === 0
-      ? []
-      : [`tokens beyond the model's embedding, which has ${vocabularySize} rows, are left out of the file: ${shortList(names)}`]; // prettier-ignore
+  const otherEnds = tokenizer.eosIds.filter((id) => id !== eosId && id !== eotId);
+  const notes = [
+    ...(names.length > 0
+      ? [`tokens beyond the model's embedding, which has ${vocabularySize} rows, are left out of the file: ${shortList(names)}`] // prettier-ignore
+      : []),
+    ...(otherEnds.length > 0
+      ? [`the file names one end token, ${eosId}, and one that ends a turn; the model also ends at ${otherEnds.join(', ')}`] // prettier-ignore
+      : []),
+  ];
   return { metadata, notes };
+}
+
+/** The token that ends an assistant's turn in the chat template. */
+function endOfTurnId(
+  { chatTemplate, eosId }: Tokenizer,
+  added: ReadonlyMap<number, AddedToken>,
+  eosText: string | undefined,
+): number | undefined {
+  if (chatTemplate === undefined) return undefined;
+  const ids = new Map([...added].map(([id, { content }]) => [content, id]));
+  if (eosId !== undefined && eosText !== undefined) ids.set(eosText, eosId);
+  return findEndOfTurn(chatTemplate, ids)?.id;
 }
 
 /** Each id's text and kind; ids of the embedding that no token has are unused. */
