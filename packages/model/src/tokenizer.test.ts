@@ -175,9 +175,9 @@ describe('files', () => {
     const tokenizer = openTokenizer(folder);
     expect(tokenizer).toMatchObject({ bosId: 1536, eosId: 2, vocabularySize: 1537, warnings: [] });
     expect(tokenizer.encode('<x>a', { addSpecialTokens: false })[0]).toBe(1536);
-    const fault = faultOf(() => openTokenizer(folder, { vocabularySize: 1536 }));
-    expect(fault.code).toBe('TOKENIZER_MISMATCH');
-    expect(fault.message).toContain('token "<x>" with id 1536');
+    expect(openTokenizer(folder, { vocabularySize: 1536 }).warnings).toEqual([
+      expect.stringContaining('"<x>" (id 1536)'),
+    ]);
   });
 
   it('reports ids that files give and the library does not', () => {
@@ -195,22 +195,6 @@ describe('files', () => {
     expect(openTokenizer(folder).warnings).toEqual([
       expect.stringContaining('clean_up_tokenization_spaces: it is not applied'),
     ]);
-  });
-
-  it('reports a class for which transformers replaces what tokenizer.json says', () => {
-    const warningsOf = (name: string, type: string): readonly string[] =>
-      openTokenizer(
-        folderWith(`class-${name}-${type}`, {
-          'tokenizer_config.json': { tokenizer_class: name },
-          'config.json': { model_type: type },
-        }),
-      ).warnings;
-    // This one splits digits, which GPT-2's class does not.
-    expect(warningsOf('GPT2TokenizerFast', 'llama')).toEqual([
-      expect.stringContaining('names the class GPT2TokenizerFast'),
-    ]);
-    expect(warningsOf('PreTrainedTokenizerFast', 'llama')).toEqual([]);
-    expect(warningsOf('GPT2TokenizerFast', 'mistral')).toEqual([]);
   });
 
   it('refuses ids that are no whole numbers', () => {
