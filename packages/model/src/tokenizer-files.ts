@@ -19,6 +19,8 @@ const tokenizerConfig = specialTokenFields.extend({
   tokenizer_class: z.string().nullish(),
   legacy: z.boolean().nullish(),
   add_prefix_space: z.boolean().nullish(),
+  fix_mistral_regex: z.boolean().nullish(),
+  auto_map: z.unknown().optional(),
   chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
 });
 const tokenizerFile = z.looseObject({ padding: z.looseObject({ pad_token: z.string() }).nullish() });
@@ -40,6 +42,10 @@ export interface TokenizerFiles {
   readonly tokens: MoreTokens;
   readonly splitSpecialTokens: boolean;
   readonly cleansUpSpaces: boolean;
+  /** tokenizer_config.json's fix_mistral_regex. */
+  readonly fixesMistralRegex: boolean;
+  /** Whether tokenizer_config.json names code that comes with the checkpoint. */
+  readonly hasOwnCode: boolean;
   /** The class that transformers would open, where a file names one, and config.json's model_type. */
   readonly tokenizerClass: string | undefined;
   readonly modelType: string | undefined;
@@ -92,6 +98,8 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
     tokens,
     splitSpecialTokens: config.split_special_tokens ?? false,
     cleansUpSpaces: config.clean_up_tokenization_spaces ?? false,
+    fixesMistralRegex: config.fix_mistral_regex ?? false,
+    hasOwnCode: config.auto_map !== undefined && config.auto_map !== null,
     tokenizerClass: config.tokenizer_class ?? (typeof model?.tokenizer_class === 'string' ? model.tokenizer_class : undefined), // prettier-ignore
     modelType: typeof model?.model_type === 'string' ? model.model_type : undefined,
     classOptions: {

@@ -9,6 +9,13 @@ export function tokenizerWarnings(tokens: TokenizerPipeline, files: TokenizerFil
     ...(files.cleansUpSpaces && tokens.modelType !== 'BPE'
       ? ['tokenizer_config.json has clean_up_tokenization_spaces: it is not applied, so decoded text keeps the spaces before punctuation']
       : []), // prettier-ignore
+    // Smaller vocabularies are left alone there.
+    ...(files.fixesMistralRegex && tokens.vocabulary.size > 100_000
+      ? ['tokenizer_config.json has fix_mistral_regex, for which transformers replaces the pre_tokenizer of tokenizer.json: tokenizer.json is followed, so token ids can differ']
+      : []), // prettier-ignore
+    ...(files.hasOwnCode
+      ? ['tokenizer_config.json names code that comes with the checkpoint (auto_map): it is not run, and tokenizer.json is followed']
+      : []), // prettier-ignore
     ...classWarnings(tokens, files),
   ];
 }

@@ -197,6 +197,22 @@ describe('files', () => {
     ]);
   });
 
+  it('reports fix_mistral_regex where transformers follows it, and code of the checkpoint', () => {
+    const tokenizer = JSON.parse(readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8')) as {
+      model: { vocab: Record<string, number> };
+    };
+    const fix = { 'tokenizer_config.json': { fix_mistral_regex: true } };
+    expect(openTokenizer(folderWith('small-regex', fix)).warnings).toEqual([]);
+    for (let id = 1536; id <= 100_000; id++) tokenizer.model.vocab[`<${id}>`] = id;
+    expect(openTokenizer(folderWith('large-regex', { ...fix, 'tokenizer.json': tokenizer })).warnings).toEqual([
+      expect.stringContaining('fix_mistral_regex, for which transformers replaces the pre_tokenizer'),
+    ]);
+    const code = { 'tokenizer_config.json': { auto_map: { AutoTokenizer: ['a.B', null] } } };
+    expect(openTokenizer(folderWith('own-code', code)).warnings).toEqual([
+      expect.stringContaining('names code that comes with the checkpoint (auto_map): it is not run'),
+    ]);
+  });
+
   it('refuses ids that are no whole numbers', () => {
     const good = readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8');
     for (const id of ['"two"', '1.5', '-1']) {
