@@ -10,7 +10,6 @@ import { sliceText } from './sequences.js';
 import { padText, replaceText, splitLines, stringMethods } from './string-methods.js';
 import { capitalize, spaces, strip, whiteSpace, wordCharacters } from './unicode.js';
 import {
-  codePoints,
   indexOf,
   isText,
   iterable,
