@@ -304,6 +304,7 @@ describe('metadata', () => {
     ['a normalizer', (t: object) => Object.assign(t, { normalizer: { type: 'NFC' } }), /it normalizes text/],
     ['words that skip the merges', (t: { model: object }) => Object.assign(t.model, { ignore_merges: true }), /ignore_merges true, and llama.cpp's starcoder has not/],
     ['an added token of whole words', (t: object) => Object.assign((t as { added_tokens: object[] }).added_tokens.at(-1)!, { single_word: true }), /has single_word/],
+    ['an added token of normalized text', (t: object) => Object.assign(t, { normalizer: { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '▁' }, { type: 'Replace', pattern: { String: ' ' }, content: '▁' }] }, pre_tokenizer: null, added_tokens: (t as { added_tokens: object[] }).added_tokens.map((each) => ({ ...each, normalized: true })) }), /has normalized: it is found where normalized text has "▁/],
     ['spaces in another way', (t: { model: object }) => Object.assign(t.model, { byte_fallback: true }), /not SentencePiece's way/],
   ] as const)('what llama.cpp would split otherwise is refused: %s', async (_, change, message) => {
     const base = edited(change);

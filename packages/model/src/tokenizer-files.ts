@@ -19,6 +19,8 @@ const tokenizerConfig = specialTokenFields.extend({
   tokenizer_class: z.string().nullish(),
   legacy: z.boolean().nullish(),
   add_prefix_space: z.boolean().nullish(),
+  fix_mistral_regex: z.boolean().nullish(),
+  auto_map: z.unknown().optional(),
   chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
 });
 const tokenizerFile = z.looseObject({ padding: z.looseObject({ pad_token: z.string() }).nullish() });
@@ -40,11 +42,22 @@ export interface TokenizerFiles {
   readonly tokens: MoreTokens;
   readonly splitSpecialTokens: boolean;
   readonly cleansUpSpaces: boolean;
+  /** tokenizer_config.json's fix_mistral_regex. */
+  readonly fixesMistralRegex: boolean;
+  /** Whether tokenizer_config.json names code that comes with the checkpoint. */
+  readonly hasOwnCode: boolean;
   /** The class that transformers would open, where a file names one, and config.json's model_type. */
   readonly tokenizerClass: string | undefined;
   readonly modelType: string | undefined;
-  /** Where that class, if it is Llama's, puts a space: legacy and add_prefix_space of tokenizer_config.json. */
-  readonly prefixSpace: 'first' | 'always' | 'never';
+  /** What the constructors of transformers' classes are given. */
+  readonly classOptions: {
+    readonly legacy: boolean;
+    readonly addPrefixSpace: boolean | undefined;
+    /** The fields of tokenizer_config.json, and of special_tokens_map.json where it has a part. */
+    readonly given: ReadonlySet<string>;
+    /** Whether tokenizer_config.json lists all added tokens (added_tokens_decoder). */
+    readonly replacesAddedTokens: boolean;
+  };
   readonly chatTemplate: string | undefined;
   /** generation_config.json's end tokens. */
   readonly generationEosIds: readonly number[];
@@ -64,10 +77,11 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
   if (tokenizer === undefined) throw missing(folder);
   const config = readJson(folder, 'tokenizer_config.json', tokenizerConfig) ?? {};
   const decoder = config.added_tokens_decoder ?? undefined;
+  const map = decoder === undefined ? readJson(folder, 'special_tokens_map.json', specialTokensMap) : undefined;
   const tokens = readMoreTokens({
     config,
     decoder,
-    map: decoder === undefined ? readJson(folder, 'special_tokens_map.json', specialTokensMap) : undefined,
+    map,
     added: decoder === undefined ? readJson(folder, 'added_tokens.json', addedTokensFile) : undefined,
     padToken: tokenizer.padding?.pad_token,
     listed: aboutFile(folder, () => readAddedTokens(tokenizer)),
@@ -84,9 +98,16 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
     tokens,
     splitSpecialTokens: config.split_special_tokens ?? false,
     cleansUpSpaces: config.clean_up_tokenization_spaces ?? false,
+    fixesMistralRegex: config.fix_mistral_regex ?? false,
+    hasOwnCode: config.auto_map !== undefined && config.auto_map !== null,
     tokenizerClass: config.tokenizer_class ?? (typeof model?.tokenizer_class === 'string' ? model.tokenizer_class : undefined), // prettier-ignore
     modelType: typeof model?.model_type === 'string' ? model.model_type : undefined,
-    prefixSpace: config.add_prefix_space === false ? 'never' : config.legacy === true ? 'always' : 'first',
+    classOptions: {
+      legacy: config.legacy ?? false,
+      addPrefixSpace: config.add_prefix_space ?? undefined,
+      given: new Set([...Object.keys(config), ...Object.keys(map ?? {})]),
+      replacesAddedTokens: decoder !== undefined,
+    },
     chatTemplate: readText(folder, 'chat_template.jinja') ?? inConfig,
     generationEosIds: [generationEos ?? []].flat(),
     configEosIds: generationEos === undefined ? [configEos].flat().filter((id) => id >= 0) : [],

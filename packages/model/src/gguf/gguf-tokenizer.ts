@@ -7,6 +7,7 @@ import { shortList } from '../short-list.js';
 import { readTokenizerFiles } from '../tokenizer-files.js';
 import { openPipeline, openTokenizer, type Tokenizer } from '../tokenizer.js';
 import type { AddedToken } from '../tokenizers/added-vocabulary.js';
+import { createNormalizer, type Normalizer } from '../tokenizers/normalizers.js';
 import { byteLevelPreTokenizer, sentencePieceScores, unsupported } from './gguf-vocabulary.js';
 import { bool, float32s, int32s, string, strings, uint32, type GgufValue } from './gguf-header.js';
 
@@ -61,7 +62,8 @@ export function tokenizerMetadata(
   if (!parsed.success) throw new ModelError('TOKENIZER_INVALID', `${file}: ${z.prettifyError(parsed.error)}`);
   const data = parsed.data;
   const added = openPipeline(folder, files).addedTokens;
-  for (const token of added.values()) checkAddedToken(token);
+  const normalizer = createNormalizer(data.normalizer);
+  for (const token of added.values()) checkAddedToken(token, normalizer);
 
   const left = [...added].filter(([id]) => id >= vocabularySize).map(([id, { content }]) => ({ id, content }));
   const isAdded = new Set(left.map(({ content }) => content));
@@ -156,11 +158,17 @@ function vocabularyOf(
 }
 
 /** llama.cpp looks for added tokens in the text as it is written, and takes no more of it than the token. */
-function checkAddedToken({ content, singleWord, lstrip, rstrip }: AddedToken): void {
+function checkAddedToken(token: AddedToken, normalizer: Normalizer | undefined): void {
+  const { content, singleWord, lstrip, rstrip, normalized } = token;
   const flags = Object.entries({ single_word: singleWord, lstrip, rstrip }).flatMap(([flag, set]) =>
     set ? [flag] : [],
   );
   if (flags.length > 0) throw unsupported(`the added token ${JSON.stringify(content)} has ${flags.join(' and ')}`);
+  const looked = normalized && normalizer !== undefined ? normalizer(content) : content;
+  if (looked !== content)
+    throw unsupported(
+      `the added token ${JSON.stringify(content)} has normalized: it is found where normalized text has ${JSON.stringify(looked)}`,
+    );
 }
 
 /** What the post-processor puts around a text, as seen from an empty one. */

@@ -1,4 +1,5 @@
 import { resolve, type Activation, type Output } from './activation.js';
+import type { Statement } from './nodes.js';
 import { Symbols, type FunctionScope, type Load, type Variable } from './symbols.js';
 import type { Value } from './values.js';
 
@@ -92,5 +93,24 @@ export function leaving(frame: Frame): (activation: Activation) => void {
   const slots = [...frame.symbols.loads.keys()];
   return (activation) => {
     for (const slot of slots) activation.slots[slot] = undefined;
+  };
+}
+
+/** What a statement leaves behind: 'break' and 'continue' end the statements around it up to the loop. */
+export type Signal = undefined | 'break' | 'continue';
+/** A statement as a function. */
+export type Run = (activation: Activation, output: Output) => Signal;
+/** Statements, one after the other. */
+export type CompileBody = (body: readonly Statement[], frame: Frame) => Run;
+
+/** Runs statements with the variables of their frame. */
+export function within(frame: Frame, run: Run): Run {
+  const enter = entering(frame);
+  const leave = leaving(frame);
+  return (a, output) => {
+    enter(a);
+    const signal = run(a, output);
+    leave(a);
+    return signal;
   };
 }

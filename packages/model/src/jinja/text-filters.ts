@@ -10,7 +10,6 @@ import { sliceText } from './sequences.js';
 import { padText, replaceText, splitLines, stringMethods } from './string-methods.js';
 import { capitalize, spaces, strip, whiteSpace, wordCharacters } from './unicode.js';
 import {
-  codePoints,
   indexOf,
   isText,
   iterable,
@@ -74,15 +73,17 @@ function truncate(
 ): Value {
   const most = indexOf(length);
   const slack = leeway === null ? 5 : indexOf(leeway);
-  const mark = toText(end);
+  const markSize = sizeOf(end);
+  if (markSize === undefined) throw typeError(`object of type '${typeName(end)}' has no len()`);
   const size = sizeOf(value);
-  if (most < codePoints(mark))
-    throw new PythonError('AssertionError', `expected length >= ${codePoints(mark)}, got ${most}`);
+  if (most < markSize) throw new PythonError('AssertionError', `expected length >= ${markSize}, got ${most}`);
   if (slack < 0) throw new PythonError('AssertionError', `expected leeway >= 0, got ${slack}`);
   if (size === undefined) throw typeError(`object of type '${typeName(value)}' has no len()`);
   if (size <= most + slack) return value;
   if (!isText(value)) throw new LimitError(`the filter truncate on a ${typeName(value)}`);
-  const cut = sliceText(textOf(value), 0, most - codePoints(mark), null);
+  if (!isText(end)) throw typeError(`can only concatenate str (not "${typeName(end)}") to str`);
+  const mark = toText(end);
+  const cut = sliceText(textOf(value), 0, most - markSize, null);
   const space = truth(kill) ? -1 : cut.lastIndexOf(' ');
   const text = (space === -1 ? cut : cut.slice(0, space)) + mark;
   return value instanceof Markup ? new Markup(text) : text;

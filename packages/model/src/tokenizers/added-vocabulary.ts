@@ -179,8 +179,9 @@ function finderOf(
         end = spaceAtStart.lastIndex;
       }
       if (done < start) parts.push({ start: done, end: start, id: undefined });
-      parts.push({ start, end, id });
-      done = end;
+      // A token of spaces may be part of those that the token before it took.
+      if (start < end) parts.push({ start, end, id });
+      done = Math.max(done, end);
     }
     if (done !== text.length) parts.push({ start: done, end: text.length, id: undefined });
     return parts;

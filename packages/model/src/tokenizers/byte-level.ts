@@ -3,6 +3,8 @@ const isVisible = (byte: number): boolean =>
   (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 
 const characters: string[] = [];
+/** By byte. */
+export const byteCharacters: readonly string[] = characters;
 const bytes = new Map<string, number>();
 let others = 0;
 for (let byte = 0; byte < 256; byte++) {

@@ -60,7 +60,10 @@ function preTokenizerOf(component: Component): PreTokenizer {
       return (pieces) => {
         const prefixed = adds ? pieces.map((piece) => prefix(piece, ' ')) : pieces;
         const divided = divides ? split(prefixed, gpt2, 'Isolated') : prefixed;
-        return divided.map(({ text, atStart }) => ({ text: toByteCharacters(text), atStart }));
+        return divided.map(({ text, atStart }) => ({
+          text: toByteCharacters(text),
+          atStart: toByteCharacters(text.slice(0, atStart)).length,
+        }));
       };
     }
     case 'Metaspace':

@@ -106,8 +106,8 @@ export function createPipeline(value: object, options: PipelineOptions = {}): To
 
 /** How many units of normalized text come from the first character: none if the normalizer takes it away. */
 function startOf(written: string, normal: string, normalizer: Normalizer | undefined): number {
-  if (normalizer === undefined || normal === written) return 1;
   const first = String.fromCodePoint(written.codePointAt(0)!);
+  if (normalizer === undefined || normal === written) return first.length;
   const made = normalizer(first);
   return normal.startsWith(made) ? made.length : 1;
 }
