@@ -68,6 +68,7 @@ export type { TrainOptions, TrainResult } from './train.js';
 export { train } from './train.js';
 export type { DataFormat, RowText, SkippedRow } from './data/data-format.js';
 export { dataFormats } from './data/data-format.js';
+export { distinctText, numberText, parseJson } from './data/rows/parse-json.js';
 export type { DataReport } from './data/data-report.js';
 export type { ModelDescription } from './describe-model.js';
 export { describeModel, resolvePrecision } from './describe-model.js';

@@ -1,5 +1,5 @@
 import { createJinjaTemplate, ModelError, type JinjaTemplate } from '@glulam/model';
-import { TrainerError } from '@glulam/trainer';
+import { numberText, TrainerError } from '@glulam/trainer';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -62,11 +62,13 @@ function unusable(name: string, cause: unknown): TrainerError {
   return new TrainerError('CONFIG_INVALID', `${name} ${what}: ${(cause as Error).message}`, { cause });
 }
 
-/** A field's value as a text. */
+/** A field's value as a text, as Python prints it. */
 export function textOf(field: Field, row: Row, name: string): string {
   const value = field.read(row);
   if (typeof value === 'string') return value;
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  const number = numberText(value);
+  if (number !== undefined) return number;
   throw new UnusableRow(`${name}: expected a text, got ${Array.isArray(value) ? 'a list' : `an ${typeof value}`}`);
 }
 
