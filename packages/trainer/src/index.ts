@@ -81,7 +81,7 @@ export type { BaseLicence } from './card/base-card.js';
 export { readBaseLicence } from './card/base-card.js';
 export type { RunStory } from './card/run-story.js';
 export { tellStory } from './card/run-story.js';
-export { configDifference } from './config-difference.js';
+export { configDifference, inTodaysWords } from './config-difference.js';
 export { readRunEvents } from './run-folder.js';
 export { mergedCard } from './card/model-card.js';
 export { drawLayers } from './plan/draw-layers.js';
