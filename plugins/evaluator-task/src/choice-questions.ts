@@ -66,7 +66,8 @@ function listOf(value: unknown): string[] {
 
 /** A number counts choices; a text is one of them, or a number where a template wrote it. */
 function indexOf(target: unknown, choices: readonly string[], digitsCount: boolean): number {
-  const isNumber = numberText(target) !== undefined || (digitsCount && typeof target === 'string' && /^\d+$/.test(target));
+  const isNumber =
+    numberText(target) !== undefined || (digitsCount && typeof target === 'string' && /^\d+$/.test(target));
   const index = isNumber ? Number(target) : choices.indexOf(String(target));
   if (Number.isInteger(index) && index >= 0 && index < choices.length) return index;
   throw new UnusableRow('doc_to_target: expected the number of a choice, from 0, or its text');

@@ -75,5 +75,6 @@ export function textOf(field: Field, row: Row, name: string): string {
 /** Jinja would write nothing in the place of what is not there, and the model be asked half a question. */
 function check(row: Row, columns: Iterable<string>): void {
   for (const column of columns)
-    if (row[column] === undefined || row[column] === null) throw new UnusableRow(`the column ${column} is missing`);
+    if (row[column] === undefined || row[column] === null)
+      throw new UnusableRow(`the column ${column} is ${row[column] === null ? 'null' : 'missing'}`);
 }

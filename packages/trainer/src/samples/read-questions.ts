@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { createDataTally, describeSkipped } from '../data/data-tally.js';
+import { expandFiles } from '../data/rows/expand-files.js';
 import { toPlain } from '../data/rows/parse-json.js';
 import { readRows } from '../data/rows/read-rows.js';
 import { TrainerError } from '../errors.js';
@@ -13,7 +14,7 @@ export interface Questions<T> {
 }
 
 /**
- * The rows of a data file, of any kind that runs take, that are what a schema expects, or that a reader makes questions of.
+ * The rows of a data file, folder or pattern, as runs take them, that are what a schema expects, or that a reader makes questions of.
  * Others are left out and told with the reason; a file that is broken as such is an error.
  *
  * @param read gives what a row says, or why it cannot be used: `{ skip }`
@@ -26,11 +27,13 @@ export async function readQuestions<T>(
 ): Promise<Questions<T>> {
   const rows: T[] = [];
   const tally = createDataTally();
-  for await (const { value, number } of readRows(file, signal)) {
-    tally.row();
-    const result = read(value);
-    if ('row' in result) rows.push(result.row);
-    else tally.skip(result.skip, number);
+  for (const each of expandFiles(file)) {
+    for await (const { value, number } of readRows(each, signal)) {
+      tally.row();
+      const result = read(value);
+      if ('row' in result) rows.push(result.row);
+      else tally.skip(result.skip, number);
+    }
   }
   const report = tally.report();
   const reasons = describeSkipped(report.skipped).map((line) => `\n  ${line}`).join(''); // prettier-ignore
