@@ -75,6 +75,33 @@ describe('a run', () => {
     },
   );
 
+  // One row is fifty times as long as another: a mean over batches would not be that over tokens.
+  test('losses are of tokens, however a step is divided into batches', async () => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-rows-')), 'rows.jsonl');
+    const rows = [1, 50, 2, 40, 1, 30, 3, 20].map((count, i) => ({ question: `Case ${i}?`, answer: 'very '.repeat(count) })); // prettier-ignore
+    writeFileSync(file, rows.map((row) => JSON.stringify(row)).join('\n'));
+    const losses: number[][] = [];
+    for (const [batch, accumulate] of [
+      [4, 1],
+      [2, 2],
+      [1, 4],
+    ]) {
+      // prettier-ignore
+      const { out, config, composition } = tinyRun({
+        adapter: { kind: 'lora', r: 4 },
+        precision: 'float32',
+        data: { train: file, heldOut: file },
+        train: { steps: 4, learningRate: 1e-3, batch: batch!, accumulate: accumulate! },
+      });
+      await train(config, composition);
+      const scores = eventsOf(out).flatMap((event) => (event.type === 'evaluation.finished' ? [event.scores['loss']!] : [])); // prettier-ignore
+      losses.push([...lossesOf(out), ...scores]);
+    }
+    expect(losses[0]).toHaveLength(6);
+    for (const others of losses.slice(1))
+      others.forEach((loss, i) => expect(Math.abs(loss - losses[0]![i]!)).toBeLessThan(1e-5));
+  });
+
   test('that would train nothing is refused before anything is written', async () => {
     const { out, config, composition } = tinyRun({ adapter: { kind: 'none' } });
     await expect(train(config, composition)).rejects.toMatchObject({

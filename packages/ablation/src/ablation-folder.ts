@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { removeLeftovers, writeFileAtomic } from '@glulam/tensors';
-import { configDifference, type RunConfig } from '@glulam/trainer';
+import { configDifference, inTodaysWords, type RunConfig } from '@glulam/trainer';
 import { AblationError } from './errors.js';
 import type { VariantSettings } from './settings.js';
 
@@ -74,5 +74,5 @@ function readConfig(file: string): WholeConfig {
 /** Variants by name, so that a difference names the variant; and as it would be read back: without undefined keys. */
 function byName({ ablation, ...rest }: WholeConfig): unknown {
   const variants = Object.fromEntries((ablation?.variants ?? []).map(({ name, ...each }) => [name, each]));
-  return JSON.parse(JSON.stringify({ ...rest, ablation: { ...ablation, variants } }));
+  return JSON.parse(JSON.stringify({ ...(inTodaysWords(rest) as object), ablation: { ...ablation, variants } }));
 }

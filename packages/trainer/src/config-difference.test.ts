@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { configDifference } from './config-difference.js';
+import { runConfigSchema } from './config.js';
+import { configDifference, inTodaysWords } from './config-difference.js';
+import { defaultPrompt } from './data/prompt-text.js';
 
 test('names every value that changed, by its path', () => {
   const before = {
@@ -28,4 +30,18 @@ test('lets pass what has no say in the numbers, and nothing beside it', () => {
   const before = { out: 'a', reporters: [], checkpoint: { every: 1 }, data: { cache: 'x', train: 'f' } };
   const now = { out: 'b', reporters: [{ kind: 'jsonl' }], checkpoint: { every: 2 }, data: { train: 'g' } };
   expect(configDifference(before, now)).toEqual(['data.train: was "f", is "g"']);
+});
+
+test('a config of an older version is compared as it is read today', () => {
+  const now = JSON.parse(JSON.stringify(runConfigSchema.parse({ base: 'b', data: { train: 'f' }, out: 'o' }))) as { data: Record<string, unknown> }; // prettier-ignore
+  const { rewrittenTurns, ...data } = now.data;
+  expect(rewrittenTurns).toBe('each');
+  const older = { ...now, data: { ...data, prompt: defaultPrompt } };
+  expect(configDifference(inTodaysWords(older), inTodaysWords(now))).toEqual([]);
+  const others = { ...older, data: { ...older.data, prompt: '{question}', rewrittenTurns: 'last' } };
+  expect(configDifference(inTodaysWords(others), inTodaysWords(now))).toEqual([
+    'data.prompt: was "{question}", is not set',
+    'data.rewrittenTurns: was "last", is "each"',
+  ]);
+  expect(inTodaysWords({ unknown: 1 })).toEqual({ unknown: 1 });
 });

@@ -1,5 +1,21 @@
+import { runConfigSchema } from './config.js';
+import { defaultPrompt } from './data/prompt-text.js';
+
 /** What may change between a run and its resumption: it has no say in the numbers. */
 const free = new Set(['out', 'reporters', 'checkpoint', 'data.cache', 'plugins']);
+
+/**
+ * A config as its file has it, in the words of today: with the defaults that came since, and without those that no longer
+ * stand in a config. A run that was begun by an older version goes on with it; that its rows come to the same tokens is
+ * checked by itself.
+ */
+export function inTodaysWords(config: unknown): unknown {
+  const parsed = runConfigSchema.safeParse(config);
+  const known: unknown = parsed.success ? JSON.parse(JSON.stringify(parsed.data)) : config;
+  if (!isRecord(known) || !isRecord(known['data']) || known['data']['prompt'] !== defaultPrompt) return known;
+  const { prompt: _, ...data } = known['data'];
+  return { ...known, data };
+}
 
 /** The differences of two configs as lines for people: `train.batch: was 8, is 16`. */
 export function configDifference(before: unknown, now: unknown, place = ''): string[] {

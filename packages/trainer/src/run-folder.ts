@@ -4,7 +4,7 @@ import path from 'node:path';
 import { lockFolder, removeLeftovers, writeFileAtomic, type FolderLock } from '@glulam/tensors';
 import { z } from 'zod';
 import type { RunConfig } from './config.js';
-import { configDifference } from './config-difference.js';
+import { configDifference, inTodaysWords } from './config-difference.js';
 import { TrainerError } from './errors.js';
 import type { RunEvent } from './events.js';
 
@@ -63,7 +63,7 @@ export function checkRunFolder(config: RunConfig, resume: boolean): void {
     );
   }
   // As it would be read back: keys that are undefined are not there.
-  const difference = configDifference(before, JSON.parse(JSON.stringify(config)));
+  const difference = configDifference(inTodaysWords(before), inTodaysWords(JSON.parse(JSON.stringify(config))));
   if (difference.length > 0) {
     throw new TrainerError(
       'RUN_CHANGED',

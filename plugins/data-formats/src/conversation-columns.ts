@@ -1,5 +1,5 @@
 import type { ChatMessage } from '@glulam/model';
-import { firstKey, isRecord, isText, kindOf, listIn, type Row } from './row-parts.js';
+import { isObject, isText, kindOf, listIn, type Row } from './row-parts.js';
 
 /** Columns beside a conversation that hold its system message. */
 export const systemColumns: readonly string[] = ['system', 'system_prompt', 'system_message'];
@@ -12,16 +12,18 @@ export interface Beside {
 
 /** Read what belongs to a conversation and stands in columns of its own. */
 export function readBeside(row: Row): Beside | { readonly skip: string } {
-  const key = firstKey(row, systemColumns);
-  const system = key === undefined ? undefined : row[key];
-  if (system !== undefined && typeof system !== 'string') return { skip: `"${key}" is ${kindOf(system)}, not a text` };
+  const systems = systemColumns.filter((key) => row[key] !== undefined && row[key] !== null && row[key] !== '');
+  const odd = systems.find((key) => typeof row[key] !== 'string');
+  if (odd !== undefined) return { skip: `"${odd}" is ${kindOf(row[odd])}, not a text` };
+  const [system, ...others] = new Set(systems.map((key) => row[key]));
+  if (others.length > 0) return { skip: `its columns ${systems.map((key) => `"${key}"`).join(' and ')} differ` };
   const given = row['tools'];
   const none = given === undefined || given === null || (typeof given === 'string' && given.trim() === '');
   const tools = none ? undefined : listIn(given);
   if (!none && tools === undefined)
     return { skip: `"tools" is ${kindOf(given)}; expected a list, or the JSON text of one` };
-  if (tools !== undefined && !tools.every(isRecord))
-    return { skip: `"tools" holds ${kindOf(tools.find((tool) => !isRecord(tool)))}; expected objects` };
+  if (tools !== undefined && !tools.every(isObject))
+    return { skip: `"tools" holds ${kindOf(tools.find((tool) => !isObject(tool)))}; expected objects` };
   return {
     ...(isText(system) ? { system: { role: 'system', content: system } } : {}),
     ...(tools === undefined ? {} : { tools }),

@@ -102,6 +102,20 @@ testDataFormat(messagesFormat, {
       row: { messages: [user('a'), assistant('b', { weight: 1, train: true }), { ...user('c'), weight: null }] },
       text: { messages: [user('a'), assistant('b'), user('c')] },
     },
+    // As `parseJson` has numbers that are written with a point.
+    {
+      row: { messages: [user('a'), assistant('b', { weight: Object(0) }), user('c'), assistant('d', { weight: Object(1) })] }, // prettier-ignore
+      text: { messages: [user('a'), assistant('b'), user('c'), assistant('d')], contextOnly: [1] },
+    },
+    {
+      row: { system: '', system_prompt: 'S', system_message: 'S', messages: [user('a'), assistant('b')] },
+      text: { messages: [system('S'), user('a'), assistant('b')] },
+    },
+    // OpenAI's, whose text stands elsewhere: it is the template's to show.
+    ...[{ refusal: 'No.' }, { audio: { id: 'x' } }].map((key) => ({
+      row: { messages: [user('a'), assistant(null, key)] },
+      text: { messages: [user('a'), assistant(null, key)] },
+    })),
     // A turn without text is no end token to be learnt.
     ...['', ' \n', null, [{ type: 'text', text: ' ' }]].map((nothing) => ({
       row: { messages: [user('a'), assistant('b', { weight: 0 }), user('c'), assistant(nothing, { tool_calls: [] })] },
@@ -144,6 +158,8 @@ testDataFormat(messagesFormat, {
     { row: { ...rows.messages, tools: { a: 1 } }, reason: /"tools" is an object; expected a list/ },
     { row: { ...rows.messages, tools: 'x' }, reason: /"tools" is a text; expected a list, or the JSON/ },
     { row: { ...rows.messages, tools: ['x'] }, reason: /"tools" holds a text; expected objects/ },
+    { row: { ...rows.messages, system: Object(5) }, reason: /"system" is a number, not a text/ },
+    { row: { ...rows.messages, system: 'A', system_prompt: 'B' }, reason: /"system" and "system_prompt" differ/ },
     { row: { ...rows.messages, system: 5 }, reason: /"system" is a number, not a text/ },
     { row: { system: 'A', messages: [system('B'), user('a'), assistant('b')] }, reason: /its system turn differ/ },
     { row: rows.messages, options: { column: 'turns' }, reason: /"turns" is missing/ },
@@ -253,6 +269,11 @@ testDataFormat(orcaChatFormat, {
       row: { instruction: null, conversation: [{ input: '', output: 'b' }] },
       text: { messages: [user(''), assistant('b')], notes: [] },
     },
+    // XTuner's.
+    {
+      row: { conversation: [{ system: 'S', input: 'a', output: 'b' }, { system: 'S', input: 'c', output: 'd' }] }, // prettier-ignore
+      text: { messages: [system('S'), user('a'), assistant('b'), user('c'), assistant('d')], notes: [] },
+    },
     {
       row: { instruction: 'S', conversation: [{ input: 'a', output: 'b', weight: 0 }, { input: 'c', output: 'd', mood: 'x' }] }, // prettier-ignore
       text: {
@@ -271,6 +292,9 @@ testDataFormat(orcaChatFormat, {
       row: { instruction: 'x', conversation: [{ input: 'a', output: 'b', weight: 3 }] },
       reason: /"weight" is neither/,
     },
+    { row: { instruction: 'S', conversation: [{ system: 'T', input: 'a', output: 'b' }] }, reason: /"system" of its first exchange differ/ }, // prettier-ignore
+    { row: { conversation: [{ input: 'a', output: 'b' }, { system: 'S', input: 'a', output: 'b' }] }, reason: /after the first has a "system"/ }, // prettier-ignore
+    { row: { conversation: [{ system: 5, input: 'a', output: 'b' }] }, reason: /"system" of an exchange is a number/ },
     { row: { instruction: 5, conversation: [{ input: 'a', output: 'b' }] }, reason: /"instruction" is a number/ },
     { row: { instruction: 'x', conversation: 'y' }, reason: /"conversation" is a text, and not/ },
   ],
@@ -378,10 +402,19 @@ testDataFormat(promptCompletionFormat, {
       row: { prompt: [user('a'), assistant('b'), user('c')], completion: [assistant('d')], tools: [tool] },
       text: { messages: [user('a'), assistant('b'), user('c'), assistant('d')], contextOnly: [1], tools: [tool] },
     },
+    // As texts of JSON, in a CSV file.
+    {
+      row: { prompt: JSON.stringify([user('a')]), completion: JSON.stringify([assistant('b')]), system: 'S' },
+      text: { messages: [system('S'), user('a'), assistant('b')] },
+    },
+    { row: { prompt: '[1]', completion: '[2]' }, text: { prompt: '[1]', completion: '[2]' } },
   ],
   skipped: [
     { row: { prompt: 'a', completion: '' }, reason: /the completion is empty/ },
-    { row: { prompt: 'a', completion: [assistant('b')] }, reason: /^"completion" is a list, not a text$/ },
+    {
+      row: { prompt: 'a', completion: [assistant('b')] },
+      reason: /^of "prompt" and "completion" one is a list; expected two texts, or two lists of messages$/,
+    },
     { row: { prompt: [user('a')], completion: [{ role: 'assistant' }] }, reason: /the keys role; expected/ },
   ],
   others: othersOf('prompt_completion'),
@@ -411,6 +444,47 @@ test('a row that fits several formats is read by the one that says most', () => 
   expect(first({ conversations: [user('Hi')] })).toBe('messages');
   expect(first({ messages: [] })).toBe('messages');
   expect(first({ conversations: [] })).toBe('sharegpt');
+});
+
+test('numbers and keys of JSON in a text are kept as they are written', () => {
+  const tools = [new Map<string, unknown>([['b', Object(1)], ['1', 9007199254740993n]])]; // prettier-ignore
+  expect(messagesFormat.read({ ...rows.messages, tools: '[{"b":1.0,"1":9007199254740993}]' }, {})).toEqual({ messages: rows.messages.messages, tools }); // prettier-ignore
+  const value = '{"name":"f","arguments":{"x":1.0}}';
+  const called = shareGptFormat.read({ conversations: [human('a'), { from: 'function_call', value }] }, {});
+  expect(called).toMatchObject({ messages: [{}, { tool_calls: [{ function: { arguments: { x: Object(1) as unknown } } }] }] }); // prettier-ignore
+});
+
+describe('answers that are not wanted are not learnt', () => {
+  const formats = compose([dataFormats()]).all(point);
+  const read = (row: Record<string, unknown>) => {
+    const format = formats.find((each) => each.matches(row))!;
+    return format.read(row, format.schema.parse({}));
+  };
+  const verdict = (key: string) => ({ skip: `its "${key}" is false: an answer that is not wanted is not learnt` });
+
+  test('rows of KTO', () => {
+    for (const row of [rows.prompt_completion, rows.messages, rows.sharegpt]) {
+      expect(read({ ...row, label: false })).toEqual(verdict('label'));
+      expect(read({ ...row, label: true })).toEqual(read(row));
+      expect(read({ ...row, kto_tag: false })).toEqual(verdict('kto_tag'));
+    }
+    expect(read({ ...rows.alpaca, kto_tag: false })).toEqual(verdict('kto_tag'));
+  });
+
+  test('a label beside a text or a question says something else', () => {
+    for (const row of [rows.text, rows.question_answer]) expect(read({ ...row, label: false })).toEqual(read(row));
+  });
+
+  test('a conversation that waits for one of two answers', () => {
+    const pair = { chosen: gpt('x'), rejected: gpt('y') };
+    const turns = rows.sharegpt.conversations;
+    expect(read({ conversations: [...turns, human('More?')], ...pair })).toEqual({
+      skip: 'its answers are "chosen" and "rejected": pairs are not trained on; put the chosen one after the conversation',
+    });
+    expect(read({ conversations: [...turns, human('More?')], chosen: null, rejected: null })).toMatchObject({ messages: { length: 3 } }); // prettier-ignore
+    // Whole conversations with pairs made of them.
+    expect(read({ conversations: turns, ...pair })).toEqual(read({ conversations: turns }));
+  });
 });
 
 describe('columns that a row is read from', () => {

@@ -3,6 +3,7 @@ import { dataFormats as point, type DataFormat } from '@glulam/trainer';
 import { alpacaFormat, type AlpacaOptions } from './alpaca.js';
 import { messagesFormat, type MessagesOptions } from './messages.js';
 import { orcaChatFormat, type OrcaChatOptions } from './orca-chat.js';
+import { withoutUnwanted } from './preference.js';
 import { promptCompletionFormat, type PromptCompletionOptions } from './prompt-completion.js';
 import { questionAnswerFormat, type QuestionAnswerOptions } from './question-answer.js';
 import { shareGptFormat, type ShareGptOptions } from './sharegpt.js';
@@ -44,6 +45,6 @@ export const dataFormats = (): Plugin<Offers> =>
     name: '@glulam/data-formats',
     contract: 1,
     register(registry) {
-      for (const format of formats) registry.contribute(point, { create: () => format });
+      for (const format of formats) registry.contribute(point, { create: () => withoutUnwanted(format) });
     },
   });

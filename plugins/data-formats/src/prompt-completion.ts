@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { systemColumns } from './conversation-columns.js';
 import { messagesFormat } from './messages.js';
 import { roleOfName } from './roles.js';
-import { isRecord, notTexts, type Row } from './row-parts.js';
+import { isRecord, listIn, notTexts, type Row } from './row-parts.js';
 
 const schema = z.strictObject({
   prompt: z.string().default('prompt').describe('The key of the prompt.'),
@@ -24,12 +24,16 @@ export const promptCompletionFormat: DataFormat<z.infer<typeof schema>> = {
   columns: (row, options) => [
     options.prompt,
     options.completion,
-    ...(isConversation(row, options) ? ['tools', ...systemColumns] : []),
+    ...(turnsIn(row, options) !== undefined ? ['tools', ...systemColumns] : []),
   ],
   read(row, options) {
-    const prompt = row[options.prompt];
-    const completion = row[options.completion];
-    if (isConversation(row, options)) return readConversation(row, prompt as unknown[], completion as unknown[]);
+    const [prompt, completion] = [row[options.prompt], row[options.completion]];
+    const turns = turnsIn(row, options);
+    if (turns !== undefined) return readConversation(row, ...turns);
+    if (Array.isArray(prompt) !== Array.isArray(completion))
+      return {
+        skip: `of "${options.prompt}" and "${options.completion}" one is a list; expected two texts, or two lists of messages`,
+      };
     const fault = notTexts(row, [options.prompt, options.completion]);
     if (fault !== undefined) return { skip: fault };
     return completion === ''
@@ -38,8 +42,18 @@ export const promptCompletionFormat: DataFormat<z.infer<typeof schema>> = {
   },
 };
 
-const isConversation = (row: Row, options: z.infer<typeof schema>): boolean =>
-  Array.isArray(row[options.prompt]) && Array.isArray(row[options.completion]);
+/** The messages of both, where they are lists, or texts that are JSON of turns, as columns of CSV and Parquet hold them. */
+function turnsIn(
+  row: Row,
+  options: z.infer<typeof schema>,
+): [prompt: readonly unknown[], completion: readonly unknown[]] | undefined {
+  const [prompt, completion] = [row[options.prompt], row[options.completion]];
+  if (Array.isArray(prompt) && Array.isArray(completion)) return [prompt, completion];
+  const [before, after] = [listIn(prompt), listIn(completion)];
+  const areTurns = (list: readonly unknown[]): boolean =>
+    list.length > 0 && list.every((turn) => isRecord(turn) && 'role' in turn && 'content' in turn);
+  return before && after && areTurns(before) && areTurns(after) ? [before, after] : undefined;
+}
 
 /** The turns of the prompt are context only. */
 function readConversation(row: Row, prompt: readonly unknown[], completion: readonly unknown[]) {

@@ -1,17 +1,25 @@
+import { numberText, parseJson } from '@glulam/trainer';
+
 /** A row as formats see it. */
 export type Row = Readonly<Record<string, unknown>>;
 
 /** A text with something in it. */
 export const isText = (value: unknown): value is string => typeof value === 'string' && value.trim() !== '';
 
+/** An object with keys; Maps and numbers that are objects (see `parseJson`) are none. */
 export const isRecord = (value: unknown): value is Row =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+  isObject(value) && !(value instanceof Map) && !(value instanceof Number);
+
+/** An object of JSON, whose keys may be in a Map. */
+export const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Number);
 
 /** What kind of value a row has where another was expected. */
 export function kindOf(value: unknown): string {
   if (value === undefined) return 'missing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'a list';
+  if (numberText(value) !== undefined) return 'a number';
   return typeof value === 'object' ? 'an object' : typeof value === 'string' ? 'a text' : `a ${typeof value}`;
 }
 
@@ -36,7 +44,7 @@ export function listIn(value: unknown): readonly unknown[] | undefined {
   if (Array.isArray(value)) return value as unknown[];
   if (typeof value !== 'string' || !value.trimStart().startsWith('[')) return undefined;
   try {
-    return JSON.parse(value) as unknown[];
+    return parseJson(value) as unknown[];
   } catch {
     return undefined;
   }

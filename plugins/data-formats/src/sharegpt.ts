@@ -1,4 +1,4 @@
-import type { DataFormat } from '@glulam/trainer';
+import { parseJson, type DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
 import { readBeside, systemColumns } from './conversation-columns.js';
 import { conversationOf } from './messages.js';
@@ -76,7 +76,7 @@ function readShareGptTurn(value: unknown): Turn | { readonly skip: string } {
 function callsIn(content: unknown): readonly unknown[] | undefined {
   if (typeof content !== 'string') return undefined;
   try {
-    const parsed = JSON.parse(content) as unknown;
+    const parsed = parseJson(content);
     const calls = Array.isArray(parsed) ? (parsed as unknown[]) : [parsed];
     return calls.length > 0 && calls.every((call) => isRecord(call) && typeof call['name'] === 'string')
       ? calls.map((call) => ({ type: 'function', function: call }))

@@ -13,6 +13,9 @@ export const wordlessKeys: readonly string[] = [
   'reasoning_content',
   'reasoning',
   'thinking',
+  // OpenAI's: what the assistant said stands there.
+  'refusal',
+  'audio',
 ];
 
 /** A turn as the template is to have it, and whether it is learnt. */
@@ -86,6 +89,9 @@ function contentFault(content: unknown, role: string): string | undefined {
 /** Roles that answer a call. */
 export const toolRoles: ReadonlySet<string> = new Set(['tool', 'function', 'observation', 'ipython', 'tool_response']);
 
+/** Of 1.0 as of 1. */
+const valueOf = (value: unknown): unknown => (value instanceof Number ? value.valueOf() : value);
+
 /** Whether a turn is learnt: the assistant's are unless the turn itself says no. */
 export function readLearnt(turn: Row, role: string): boolean | Skip {
   const given = learnKeys.filter((key) => turn[key] !== undefined && turn[key] !== null);
@@ -94,7 +100,7 @@ export function readLearnt(turn: Row, role: string): boolean | Skip {
       return { skip: `a turn has "${key}", which is not followed: turns are learnt whole or not at all` };
   const values = new Set<boolean>();
   for (const key of given) {
-    const value = turn[key];
+    const value = valueOf(turn[key]);
     if (value !== 0 && value !== 1 && typeof value !== 'boolean')
       return { skip: `a turn's "${key}" is neither 0 or false (context only) nor 1 or true (learnt)` };
     if (Boolean(value) && role !== 'assistant')

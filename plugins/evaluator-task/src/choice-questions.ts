@@ -1,4 +1,4 @@
-import type { ChoiceQuestion, ProbeChoices } from '@glulam/trainer';
+import { numberText, type ChoiceQuestion, type ProbeChoices } from '@glulam/trainer';
 import { createField, textOf, UnusableRow, type Row } from './template.js';
 import type { ChoiceTask } from './task-file.js';
 
@@ -57,7 +57,8 @@ function listOf(value: unknown): string[] {
   }
   if (!Array.isArray(list) || list.length < 2) throw new UnusableRow('doc_to_choice: expected a list of two or more');
   return list.map((choice: unknown) => {
-    if (typeof choice === 'number') return String(choice);
+    const number = numberText(choice);
+    if (number !== undefined) return number;
     if (typeof choice === 'string' && choice !== '') return choice;
     throw new UnusableRow('doc_to_choice: expected texts that are not empty');
   });
@@ -65,7 +66,8 @@ function listOf(value: unknown): string[] {
 
 /** A number counts choices; a text is one of them, or a number where a template wrote it. */
 function indexOf(target: unknown, choices: readonly string[], digitsCount: boolean): number {
-  const isNumber = typeof target === 'number' || (digitsCount && typeof target === 'string' && /^\d+$/.test(target));
+  const isNumber =
+    numberText(target) !== undefined || (digitsCount && typeof target === 'string' && /^\d+$/.test(target));
   const index = isNumber ? Number(target) : choices.indexOf(String(target));
   if (Number.isInteger(index) && index >= 0 && index < choices.length) return index;
   throw new UnusableRow('doc_to_target: expected the number of a choice, from 0, or its text');

@@ -1,6 +1,7 @@
 import {
   answerProbeSet,
   choiceProbeSet,
+  distinctText,
   generateAnswers,
   readQuestions,
   scoreChoices,
@@ -112,11 +113,11 @@ async function readTask<Question>(
   const pool = excludesOwn || task.num_fewshot === 0 ? rows : await readExamples(task.examples!, asked, context);
   const { description, fewshot_delimiter: between, target_delimiter: delimiter } = task;
   const examples = pool.map(({ row, asked: { text, answer } }): Example => {
-    return { text: `${text}${delimiter}${answer}${between}`, key: JSON.stringify(row) };
+    return { text: `${text}${delimiter}${answer}${between}`, key: distinctText(row) };
   });
   const examplesOf = createSampler(task, examples, { excludesOwn });
   const questions = rows.slice(0, limit).map(({ row, asked: { text, question } }) => {
-    const drawn = examplesOf({ key: JSON.stringify(row) }).map((example) => example.text);
+    const drawn = examplesOf({ key: distinctText(row) }).map((example) => example.text);
     return question(description + drawn.join('') + text);
   });
   return { questions, skipped };

@@ -24,7 +24,7 @@ describe('templates', () => {
   test.each<[string, Row, RegExp]>([
     ['question', {}, /the column question is missing/],
     ['Q: {{question}}', { other: 1 }, /the column question is missing/],
-    ['Q: {{question}}', { question: null }, /the column question is missing/],
+    ['Q: {{question}}', { question: null }, /the column question is null/],
     ['{{ list[at] }}', { list: [1] }, /the column at is missing/],
     ['{% for each in list %}{{each}}{% endfor %}', {}, /the column list is missing/],
     ['{{ question | join(glue) }}', { question: ['a'] }, /the column glue is missing/],

@@ -1,5 +1,5 @@
 import { createJinjaTemplate, ModelError, type JinjaTemplate } from '@glulam/model';
-import { TrainerError } from '@glulam/trainer';
+import { numberText, TrainerError } from '@glulam/trainer';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -62,16 +62,19 @@ function unusable(name: string, cause: unknown): TrainerError {
   return new TrainerError('CONFIG_INVALID', `${name} ${what}: ${(cause as Error).message}`, { cause });
 }
 
-/** A field's value as a text. */
+/** A field's value as a text, as Python prints it. */
 export function textOf(field: Field, row: Row, name: string): string {
   const value = field.read(row);
   if (typeof value === 'string') return value;
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  const number = numberText(value);
+  if (number !== undefined) return number;
   throw new UnusableRow(`${name}: expected a text, got ${Array.isArray(value) ? 'a list' : `an ${typeof value}`}`);
 }
 
 /** Jinja would write nothing in the place of what is not there, and the model be asked half a question. */
 function check(row: Row, columns: Iterable<string>): void {
   for (const column of columns)
-    if (row[column] === undefined || row[column] === null) throw new UnusableRow(`the column ${column} is missing`);
+    if (row[column] === undefined || row[column] === null)
+      throw new UnusableRow(`the column ${column} is ${row[column] === null ? 'null' : 'missing'}`);
 }

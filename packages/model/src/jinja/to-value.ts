@@ -11,7 +11,8 @@ export class Float {
 
 /**
  * A value of JavaScript as Python has it after `json.loads`: whole numbers are ints, others floats; bigints, Maps (dicts
- * with their keys in order) and `Float` say what JSON in JavaScript cannot.
+ * with their keys in order), `Float` and `Number` objects (floats, which keep through a structured clone) say what JSON in
+ * JavaScript cannot.
  *
  * @returns undefined for undefined, which stands for a name or a key that is not there
  */
@@ -33,6 +34,7 @@ export function toValue(value: unknown): Value {
   if (value === null) return null;
   if (Array.isArray(value)) return value.map((item) => toValue(item) ?? null);
   if (value instanceof Float) return new PyFloat(value.value);
+  if (value instanceof Number) return new PyFloat(value.valueOf());
   if (value instanceof PyDict || value instanceof PyTuple) return value;
   const dict = new PyDict();
   for (const [key, item] of value instanceof Map ? value : Object.entries(value)) {

@@ -39,7 +39,7 @@ export async function chooseFormat(
       row === undefined
         ? `is ${describe(value)}; expected an object`
         : `has ${describeRow(row)}; no installed format reads such rows`;
-    const advice = row && adviceFor(row);
+    const advice = row && (renamingFor(row, formats) ?? adviceFor(row));
     throw new TrainerError(
       'DATA_INVALID',
       `the first row of ${file} ${got}. Formats and their rows:\n` +
@@ -69,6 +69,16 @@ function chosen(format: DataFormat, options: unknown): ChosenFormat {
       }
     },
   };
+}
+
+/** Where a row would be read if its columns were named in lower case and without spaces around. */
+function renamingFor(row: Record<string, unknown>, formats: readonly DataFormat[]): string | undefined {
+  const nameOf = (key: string): string => key.trim().toLowerCase();
+  const renamed = Object.fromEntries(Object.entries(row).map(([key, value]) => [nameOf(key), value]));
+  const format = formats.find((each) => each.matches(renamed));
+  if (format === undefined) return undefined;
+  const names = Object.keys(row).filter((key) => nameOf(key) !== key);
+  return `Names of columns are taken as they are: with ${names.map((key) => `"${key}" as "${nameOf(key)}"`).join(', ')} it would be read as "${format.kind}".`;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -47,7 +47,10 @@ export interface DataFormat<Options = unknown> {
    * is reported.
    */
   columns?(row: Readonly<Record<string, unknown>>, options: Options): readonly string[];
-  /** Pure; a row that cannot be used is skipped with the reason and never throws. */
+  /**
+   * Pure; a row that cannot be used is skipped with the reason and never throws. Numbers of a row that JavaScript cannot
+   * keep are `Number` objects (1.0) or bigints, objects whose keys it would put into another order Maps.
+   */
   read(row: Readonly<Record<string, unknown>>, options: Options): RowText | SkippedRow;
 }
 

@@ -51,7 +51,10 @@ function describeColumn(value: unknown): string {
   return `a list of ${items.length} with the keys ${keysIn(records)}${names}`;
 }
 
-const describeText = (text: string): string => (/^\s*[[{]/.test(text) ? 'a text that may be JSON' : 'a text');
+function describeText(text: string): string {
+  if (/^\s*(?:\[\s*)?\{\s*'/.test(text)) return "a text in Python's notation, with quotes ('): write JSON";
+  return /^\s*[[{]/.test(text) ? 'a text that may be JSON' : 'a text';
+}
 
 const isName = (value: unknown): value is string => typeof value === 'string' && /^[\w-]{1,24}$/.test(value);
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ChosenFormat } from './choose-format.js';
 import type { RowText } from './data-format.js';
 import { createRowReader } from './read-row.js';
+import { parseJson } from './rows/parse-json.js';
 
 type Row = Record<string, unknown>;
 const formatOf = (read: (row: Row) => RowText, columns?: readonly string[]): ChosenFormat => ({
@@ -20,12 +21,16 @@ const whole = formatOf(
 
 describe('data.prompt', () => {
   const row = { q: 'Q', a: 'A', input: 'I', n: 5, ok: true, none: null, empty: '', list: [1] };
+  const numbers = parseJson('{"float":1.0,"int":9007199254740993}') as Row;
   test.each([
     [undefined, 'Question: Q\nAnswer:', ' A', ['input', 'n', 'ok', 'list']],
     ['{question} {input}:', 'Q I:', ' A', ['n', 'ok', 'list']],
+    ['{float} {int}', '1.0 9007199254740993', ' A', ['input', 'n', 'ok', 'list']],
     ['{q} {n} {ok} [{none}{empty}] {{input}}', 'Q 5 true [] {input}', ' A', ['input', 'list']],
   ])('%j names any column; others are reported', (prompt, text, completion, unused) => {
-    expect(readRow(questions, row, prompt)).toEqual({ text: { prompt: text, completion }, unused });
+    const { text: read, unused: rest } = readRow(questions, { ...row, ...numbers }, prompt);
+    expect(read).toEqual({ prompt: text, completion });
+    expect(rest.filter((key) => !(key in numbers))).toEqual(unused);
   });
 
   test('takes the place of the text that a format has for it, whose columns are then not shown', () => {

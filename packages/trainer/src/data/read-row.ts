@@ -1,5 +1,6 @@
 import type { ChosenFormat } from './choose-format.js';
 import type { RowText, SkippedRow } from './data-format.js';
+import { numberText } from './rows/parse-json.js';
 import { defaultPrompt, fillPrompt, promptNames } from './prompt-text.js';
 
 /** What a row says with its prompt written out: all that the tokenizer needs of it. */
@@ -20,7 +21,7 @@ export function createRowReader(
     const text = format.read(value, where);
     if ('skip' in text) return { text, unused: [] };
     if (hasHalfCharacter(text))
-      return { text: { skip: 'its text holds half of a surrogate pair (such as \\ud83d alone), which is no character' }, unused: [] }; // prettier-ignore
+      return { text: { skip: 'its text holds half of a surrogate pair (such as \\ud83d alone), which is no character, or bytes that are not UTF-8' }, unused: [] }; // prettier-ignore
     const row = value as Readonly<Record<string, unknown>>;
     const { filled, used } = fill(text, row, prompt, format.columns?.(row));
     const unused = used === undefined || 'skip' in filled ? [] : Object.keys(row).filter((key) => !used.includes(key));
@@ -52,25 +53,31 @@ function fill(
     if (fault !== undefined) return { filled: { skip: `data.prompt names {${name}}, which ${fault}` }, used };
   }
   // `notPrintable` has refused lists and objects.
-  const printed = row as Readonly<Record<string, string | number | boolean | null>>;
-  const valueOf = (name: string): string => (name === 'question' ? question : String(printed[name] ?? ''));
+  const printed = row as Readonly<Record<string, string | number | bigint | boolean | null>>;
+  const valueOf = (name: string): string =>
+    name === 'question' ? question : (numberText(row[name]) ?? String(printed[name] ?? ''));
   return { filled: { prompt: fillPrompt(wanted, valueOf), completion: ` ${answer}`, ...noted }, used };
 }
 
 function notPrintable(row: Readonly<Record<string, unknown>>, name: string): string | undefined {
   if (!Object.hasOwn(row, name)) return 'the row does not have; braces that are text are doubled ({{ and }})';
-  return typeof row[name] === 'object' && row[name] !== null ? 'is a list or an object, not a text' : undefined;
+  const value = row[name];
+  const isPrinted = typeof value !== 'object' || value === null || value instanceof Number;
+  return isPrinted ? undefined : 'is a list or an object, not a text';
 }
 
 const isNothing = (value: unknown): boolean =>
   value === undefined ||
   value === null ||
   value === '' ||
-  (typeof value === 'object' && Object.keys(value).length === 0);
+  (typeof value === 'object' && !(value instanceof Number) && entriesOf(value).length === 0);
+
+const entriesOf = (value: object): [key: string, value: unknown][] =>
+  value instanceof Map ? [...(value as Map<string, unknown>)] : Object.entries(value);
 
 /** A tokenizer would put U+FFFD in its place, and the model would learn that. */
 function hasHalfCharacter(value: unknown): boolean {
   if (typeof value === 'string') return /\p{Surrogate}/u.test(value);
   if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(value).some(([key, each]) => hasHalfCharacter(key) || hasHalfCharacter(each));
+  return entriesOf(value).some(([key, each]) => hasHalfCharacter(key) || hasHalfCharacter(each));
 }

@@ -12,6 +12,7 @@ import type { EncodeSettings } from './encode/encode-settings.js';
 import { openBatchEncoder, type BatchEncoder } from './encode/open-batch-encoder.js';
 import { checkChatTemplate } from './encode/conversation-encoder.js';
 import { createRowReader, type FilledText } from './read-row.js';
+import { distinctText } from './rows/parse-json.js';
 import { readRaw } from './rows/read-chunks.js';
 import { dataEnding, readRows } from './rows/read-rows.js';
 import { openTokenStore, type StoredReport, type TokenStore } from './token-store.js';
@@ -137,7 +138,7 @@ async function encodeRows(
 }
 
 function sizeOf(text: FilledText | SkippedRow): number {
-  if ('messages' in text) return JSON.stringify(text).length;
+  if ('messages' in text) return distinctText(text).length;
   if ('prompt' in text) return text.prompt.length + text.completion.length;
   return 'text' in text ? text.text.length : 0;
 }

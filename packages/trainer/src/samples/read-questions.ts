@@ -1,5 +1,7 @@
 import type { z } from 'zod';
 import { createDataTally, describeSkipped } from '../data/data-tally.js';
+import { expandFiles } from '../data/rows/expand-files.js';
+import { toPlain } from '../data/rows/parse-json.js';
 import { readRows } from '../data/rows/read-rows.js';
 import { TrainerError } from '../errors.js';
 import type { EvaluationContext } from '../evaluator.js';
@@ -12,7 +14,7 @@ export interface Questions<T> {
 }
 
 /**
- * The rows of a data file (JSONL, JSON or Parquet) that are what a schema expects, or that a reader makes questions of.
+ * The rows of a data file, folder or pattern, as runs take them, that are what a schema expects, or that a reader makes questions of.
  * Others are left out and told with the reason; a file that is broken as such is an error.
  *
  * @param read gives what a row says, or why it cannot be used: `{ skip }`
@@ -25,11 +27,13 @@ export async function readQuestions<T>(
 ): Promise<Questions<T>> {
   const rows: T[] = [];
   const tally = createDataTally();
-  for await (const { value, number } of readRows(file, signal)) {
-    tally.row();
-    const result = read(value);
-    if ('row' in result) rows.push(result.row);
-    else tally.skip(result.skip, number);
+  for (const each of expandFiles(file)) {
+    for await (const { value, number } of readRows(each, signal)) {
+      tally.row();
+      const result = read(value);
+      if ('row' in result) rows.push(result.row);
+      else tally.skip(result.skip, number);
+    }
   }
   const report = tally.report();
   const reasons = describeSkipped(report.skipped).map((line) => `\n  ${line}`).join(''); // prettier-ignore
@@ -44,7 +48,7 @@ export async function readQuestions<T>(
 export const rowsOf =
   <T>(schema: z.ZodType<T>) =>
   (row: unknown): { readonly row: T } | { readonly skip: string } => {
-    const parsed = schema.safeParse(row);
+    const parsed = schema.safeParse(toPlain(row));
     if (parsed.success) return { row: parsed.data };
     const [{ path, message }] = parsed.error.issues as [z.core.$ZodIssue];
     return { skip: path.length === 0 ? message : `${path.join('.')}: ${message}` };

@@ -9,6 +9,7 @@ import {
 import type { Example } from '../../batches.js';
 import { TrainerError } from '../../errors.js';
 import type { FilledText } from '../read-row.js';
+import { distinctText } from '../rows/parse-json.js';
 import { createShownCheck } from './check-shown.js';
 import type { EncodeSettings } from './encode-settings.js';
 import { exampleOf, type EncodedRow } from './encoded-row.js';
@@ -67,8 +68,7 @@ export function createConversationEncoder(
   const split = ({ messages, ...beside }: Conversation): readonly Example[] => {
     const { system, exchanges } = partsOf(messages);
     // How many fit is guessed from their contents' tokens, then tried: the template's own tokens count too.
-    const textOf = (content: unknown): string =>
-      typeof content === 'string' ? content : JSON.stringify(content ?? '');
+    const textOf = (content: unknown): string => (typeof content === 'string' ? content : distinctText(content ?? ''));
     const lengthOf = (turns: readonly ChatMessage[]): number =>
       turns.reduce(
         (sum, { content }) => sum + tokenizer.encode(textOf(content), { addSpecialTokens: false }).length,

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Example } from '../../batches.js';
 import type { FilledText } from '../read-row.js';
+import { parseJson } from '../rows/parse-json.js';
 import type { EncodeSettings } from './encode-settings.js';
 import { createRowEncoder } from './row-encoder.js';
 
@@ -341,4 +342,30 @@ test('text that begins with the beginning-of-text token, or ends with the end, h
   // Parts of a long one begin with it as well.
   const { examples } = examplesOf({ text: `<s>${'word '.repeat(60)}` }, { maxTokens: 20 });
   for (const { ids } of examples) expect([ids[0], ids[1] === tiny.bosId]).toEqual([tiny.bosId, false]);
+});
+
+// The text is transformers' 5.18 of json.loads of the row: apply_chat_template(messages, tools=tools).
+test('numbers and the order of keys are those of the row, in a worker too', () => {
+  const source =
+    "{{ tools | tojson }}|{{ tools }}\n{% for m in messages %}{% if m.role == 'assistant' %}{{ m.tool_calls[0].function.arguments }}|" +
+    '{{ m.tool_calls[0].function.arguments | tojson }}</s>{% else %}[{{ m.content }}]{% endif %}{% endfor %}';
+  const tokenizer = openTokenizer(path.join(root, 'examples/models/tiny-mistral-gsm8k'), { chatTemplate: source });
+  const row = parseJson(
+    '{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"","tool_calls":[{"function":{"arguments":' +
+      '{"a":1.0,"b":9007199254740993,"10":1,"9":[2.0,-0.0,-0,1e3,1e22,1E400,0.00001,0.1,123456789012345678901234567890],"c":{"2":"x","1":1.5}}}}]}],' +
+      '"tools":[{"x":{"default":1.0,"maximum":9007199254740993},"1":{"k":1},"0":{"k":2}}]}',
+  ) as FilledText;
+  const text =
+    '[{"x": {"default": 1.0, "maximum": 9007199254740993}, "1": {"k": 1}, "0": {"k": 2}}]|' +
+    "[{'x': {'default': 1.0, 'maximum': 9007199254740993}, '1': {'k': 1}, '0': {'k': 2}}]\n[Hi]" +
+    "{'a': 1.0, 'b': 9007199254740993, '10': 1, '9': [2.0, -0.0, 0, 1000.0, 1e+22, inf, 1e-05, 0.1, 123456789012345678901234567890], 'c': {'2': 'x', '1': 1.5}}|" +
+    '{"a": 1.0, "b": 9007199254740993, "10": 1, "9": [2.0, -0.0, 0, 1000.0, 1e+22, Infinity, 1e-05, 0.1, 123456789012345678901234567890], "c": {"2": "x", "1": 1.5}}</s>';
+  for (const each of [row, structuredClone(row)]) {
+    const { examples } = examplesOf(each, { tokenizer });
+    expect([...examples[0]!.ids]).toEqual([...tiny.encode(text, { addSpecialTokens: false })]);
+  }
+  // Nor does cutting it stumble over them.
+  expect(encode(row, { tokenizer, maxTokens: 20 })).toEqual({
+    skip: 'every exchange is longer than data.maxTokens (20)',
+  });
 });

@@ -1,9 +1,11 @@
 import { TrainerError } from '../../errors.js';
+import { parseJson } from './parse-json.js';
 
 /** A row of a data file as it stands there. */
 export interface DataRow {
   /** From 1; in JSONL the line. */
   readonly number: number;
+  /** As `parseJson` gives it. */
   readonly value: unknown;
 }
 
@@ -33,8 +35,12 @@ export function parseRow(bytes: Uint8Array, place: string): unknown {
     throw new TrainerError('DATA_INVALID', `${place} is not UTF-8 text; save the file as UTF-8`, { cause });
   }
   try {
-    return JSON.parse(text) as unknown;
+    const value = parseJson(text);
+    // Columns are looked up by their names, in whatever order they come.
+    return value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value;
   } catch (cause) {
+    if (cause instanceof RangeError)
+      throw new TrainerError('DATA_INVALID', `${place} cannot be read: ${cause.message}`, { cause });
     throw new TrainerError('DATA_INVALID', `${place} is not JSON: ${whyNotJson(text) ?? (cause as Error).message}`, {
       cause,
     });

@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, statSync, type Stats } from 'node:fs';
 import path from 'node:path';
 import { TrainerError } from '../../errors.js';
 import { isDataFile } from './read-rows.js';
@@ -11,7 +11,7 @@ import { unreadable } from './read-chunks.js';
  * @throws TrainerError DATA_UNREADABLE where there are none
  */
 export function expandFiles(name: string): string[] {
-  const stats = statSync(name, { throwIfNoEntry: false });
+  const stats = statsOf(name);
   if (stats?.isDirectory() === true) {
     const files = entriesOf(name)
       .filter((file) => isDataFile(file) && isFile(file))
@@ -34,7 +34,10 @@ export function expandFiles(name: string): string[] {
 function matches(folder: string, [part, ...rest]: readonly string[]): string[] {
   const entries = entriesOf(folder);
   if (part === '**') {
-    const below = entries.filter(isFolder).flatMap((entry) => matches(entry, ['**', ...rest]));
+    // A link to a folder above would give the files in it again and again.
+    const isAbove = (entry: string): boolean => `${realpathSync(folder)}${path.sep}`.startsWith(`${realpathSync(entry)}${path.sep}`); // prettier-ignore
+    const folders = entries.filter((entry) => isFolder(entry) && !isAbove(entry));
+    const below = folders.flatMap((entry) => matches(entry, ['**', ...rest]));
     return [...(rest.length === 0 ? entries.filter(isFile) : matches(folder, rest)), ...below];
   }
   const wanted = patternOf(part!);
@@ -61,5 +64,14 @@ function entriesOf(folder: string): string[] {
   }
 }
 
-const isFile = (name: string): boolean => statSync(name, { throwIfNoEntry: false })?.isFile() === true;
-const isFolder = (name: string): boolean => statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
+/** A link to nothing counts as a file: it is named as data, and reading it says what is wrong. */
+const isFile = (name: string): boolean => statsOf(name)?.isFile() ?? true;
+const isFolder = (name: string): boolean => statsOf(name)?.isDirectory() === true;
+
+function statsOf(name: string): Stats | undefined {
+  try {
+    return statSync(name, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw unreadable(name, cause as Error);
+  }
+}

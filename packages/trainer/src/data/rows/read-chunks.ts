@@ -86,6 +86,7 @@ function otherContent(head: Buffer): string | undefined {
   const kinds: readonly (readonly [string, string])[] = [
     ['PAR1', 'Parquet: name it .parquet'],
     ['PK\u0003\u0004', 'a zip archive: unpack it'],
+    ['\u001f\u008b', 'gzip within gzip: unpack it'],
     ['BZh', 'bzip2: unpack it'],
     ['\u00fd7zXZ', 'xz: unpack it'],
     ['ARROW1', 'Arrow: save it as Parquet'],

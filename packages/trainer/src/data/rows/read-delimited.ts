@@ -11,6 +11,8 @@ import { readChunks } from './read-chunks.js';
 export async function* readDelimited(file: string, delimiter: string, signal?: AbortSignal): AsyncGenerator<DataRow> {
   const parser = parse({
     delimiter,
+    // Not what the first line ends with: another line may end otherwise.
+    record_delimiter: ['\r\n', '\n', '\r'],
     columns: (header: string[]) => checkHeader(header, delimiter, file),
     skip_empty_lines: true,
     max_record_size: longestRow,

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { TrainerError } from '../../errors.js';
 import type { DataRow } from './data-row.js';
+import { parseJson } from './parse-json.js';
 import { expandFiles } from './expand-files.js';
 import { readRows } from './read-rows.js';
 
@@ -89,7 +90,7 @@ describe('JSON', () => {
     expect(await valuesOf('.json', ` ${bom.slice(1)}\r\n[ ] \n`)).toEqual([]);
     const text = '[{"a":[{"b":"]}"}], "c":"\\"[{\\\\"}\n,\t[], 1.5e3 ,"x,]",null, true]\n';
     expect(await allOf(fileOf('.json', bom + text))).toEqual(
-      (JSON.parse(text) as unknown[]).map((value, i) => ({ number: i + 1, value })),
+      (parseJson(text) as unknown[]).map((value, i) => ({ number: i + 1, value })),
     );
   });
 
@@ -129,12 +130,12 @@ describe('JSON', () => {
       fc.asyncProperty(fc.array(fc.jsonValue(), { maxLength: 8 }), fc.nat(3), async (rows, indent) => {
         // Rows longer than a chunk of reading, so that their ends fall anywhere.
         const long = ['y'.repeat(262_140), ...rows, { z: 'ü"\\'.repeat(70_000) }, ...rows];
-        expect(await valuesOf('.json', JSON.stringify(long, null, indent))).toEqual(JSON.parse(JSON.stringify(long)));
+        expect(await valuesOf('.json', JSON.stringify(long, null, indent))).toEqual(parseJson(JSON.stringify(long)));
         const lines = long.map((row) => JSON.stringify(row)).join('\n');
-        expect(await valuesOf('.jsonl', lines)).toEqual(JSON.parse(JSON.stringify(long)));
+        expect(await valuesOf('.jsonl', lines)).toEqual(parseJson(JSON.stringify(long)));
         const objects = long.map((row) => ({ row }));
         const values = objects.map((row) => JSON.stringify(row, null, indent)).join('\n');
-        expect(await valuesOf('.json', values)).toEqual(JSON.parse(JSON.stringify(objects)));
+        expect(await valuesOf('.json', values)).toEqual(parseJson(JSON.stringify(objects)));
       }),
       { numRuns: 30, seed: 1 },
     );
@@ -162,10 +163,39 @@ describe('Parquet', () => {
         { question: 'one', id: 1, messages: [{ role: 'user' }] },
         { question: 'two', id: 2, messages: [] },
         { question: 'drei 🙂', id: 3, messages: null },
-        { question: '', id: '1152921504606846976', messages: [{ role: 'a' }, { role: 'b' }] },
+        { question: '', id: 2n ** 60n, messages: [{ role: 'a' }, { role: 'b' }] },
         { question: 'five', id: 5, messages: [1] },
       ]);
     }
+  });
+
+  test('floats that are whole are floats, wherever they stand; bytes that are no text are no character', async () => {
+    const float = { type: 'DOUBLE', repetition_type: 'OPTIONAL' } as const;
+    const bytes = parquetWriteBuffer({
+      schema: [
+        { name: 'root', num_children: 4 },
+        { name: 'score', ...float },
+        { name: 'scores', repetition_type: 'OPTIONAL', converted_type: 'LIST', num_children: 1 },
+        { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+        { name: 'element', repetition_type: 'OPTIONAL', num_children: 2 },
+        { name: 'float', ...float },
+        { name: 'int', type: 'INT32', repetition_type: 'OPTIONAL' },
+        { name: 'json', type: 'BYTE_ARRAY', converted_type: 'JSON', repetition_type: 'OPTIONAL' },
+        { name: 'text', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' },
+      ],
+      columnData: [
+        { name: 'score', data: [2, 0.5, null] },
+        { name: 'scores', data: [[{ float: 1, int: 1 }], [], [{ float: 0.5, int: null }]] },
+        { name: 'json', data: [1, { a: [1] }, null] },
+        { name: 'text', data: [Uint8Array.of(0x61), Uint8Array.of(0xff), null] },
+      ],
+    });
+    const number = (value: number): unknown => Object(value);
+    expect(await valuesOf('.parquet', new Uint8Array(bytes))).toEqual([
+      { score: number(2), scores: [{ float: number(1), int: 1 }], json: 1, text: 'a' },
+      { score: 0.5, scores: [], json: { a: [1] }, text: '\ud800' },
+      { score: null, scores: [{ float: 0.5, int: null }], json: null, text: null },
+    ]);
   });
 
   test('conversations as lists of records, as data sets on the Hub have them', async () => {
@@ -215,6 +245,11 @@ describe('CSV and TSV', () => {
     expect(await valuesOf('.csv', 'text\n')).toEqual([]);
     expect(await valuesOf('.csv', '')).toEqual([]);
     expect(await valuesOf('.csv', ',text\n0,a\n')).toEqual([{ '': '0', text: 'a' }]); // pandas' index
+  });
+
+  test('lines may end in different ways, whatever the first does', async () => {
+    for (const [first, second] of [['\r\n', '\n'], ['\n', '\r\n'], ['\r', '\r\n']] as const) // prettier-ignore
+      expect(await valuesOf('.csv', `text${first}"a${second}b"${second}c${first}d`)).toEqual([{ text: `a${second}b` }, { text: 'c' }, { text: 'd' }]); // prettier-ignore
   });
 
   const broken: [string, string | Uint8Array, RegExp][] = [
@@ -277,6 +312,7 @@ describe('encodings and compression', () => {
     damaged[damaged.length - 6]! ^= 1;
     await expect(valuesOf('.jsonl.gz', damaged)).rejects.toThrow(/cannot be decompressed as gzip/);
     await expect(valuesOf('.jsonl.zst', zstd.subarray(0, -6))).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(/cannot be decompressed as Zstandard/) }); // prettier-ignore
+    await expect(valuesOf('.jsonl.gz', gzipSync(gzipSync(line)))).rejects.toThrow(/holds gzip within gzip: unpack it/);
     const kinds: [Buffer, RegExp][] = [
       [Buffer.from('PK\u0003\u0004rest'), /holds a zip archive: unpack it/],
       [Buffer.from('BZh9rest'), /holds bzip2/],
@@ -316,6 +352,20 @@ test('the files of a folder or pattern, by their names; hidden ones and other en
   expect(() => expandFiles(at('none', '*.jsonl'))).toThrow(/ENOENT/);
   mkdirSync(at('empty'));
   expect(() => expandFiles(at('empty'))).toThrow(/holds no data file/);
+});
+
+test('a link to nothing is read, and so refused; one to a folder above is passed over', async () => {
+  const at = (...names: string[]) => path.join(folder, 'links', ...names);
+  mkdirSync(at('below'), { recursive: true });
+  writeFileSync(at('a.jsonl'), '1');
+  symlinkSync('..', at('below', 'up'));
+  expect(expandFiles(at('**', '*.jsonl'))).toEqual([at('a.jsonl')]);
+  symlinkSync('nowhere', at('b.jsonl'));
+  for (const name of [at(), at('*.jsonl')]) expect(expandFiles(name)).toEqual([at('a.jsonl'), at('b.jsonl')]);
+  await expect(allOf(at('b.jsonl'))).rejects.toMatchObject({ code: 'DATA_UNREADABLE' });
+  symlinkSync('c.jsonl', at('c.jsonl'));
+  for (const name of [at(), at('*.jsonl'), at('c.jsonl')])
+    expect(() => expandFiles(name)).toThrow(expect.objectContaining({ code: 'DATA_UNREADABLE' }));
 });
 
 test('a file that is missing, a folder, or of another ending is told apart', async () => {
