@@ -78,6 +78,6 @@ function readPaddingRow(fields: FieldReader, rows: number): number | undefined {
   }
   const row = (id as number) < 0 ? (id as number) + rows : (id as number);
   if (row >= 0 && row < rows) return row;
-  fields.ignored(`pad_token_id is ${String(id)}, which has no effect: the embedding has ${rows} rows`);
+  fields.ignored(`pad_token_id is ${quoteValue(id)}, which has no effect: the embedding has ${rows} rows`);
   return undefined;
 }
