@@ -155,11 +155,11 @@ describe('files', () => {
   });
 
   test('columns that are not used are one line of the report, however many rows have them', async () => {
-    const row = (i: number) => ({ context: 'C', question: `${i}?`, answer: 'a', ...(i % 2 ? { source: 'x' } : { id: i }) }); // prettier-ignore
+    const row = (i: number) => ({ topic: 'C', question: `${i}?`, answer: 'a', ...(i % 2 ? { source: 'x' } : { id: i }) }); // prettier-ignore
     const data = await open({ train: jsonl([0, 1, 2, 3].map(row)) });
-    expect(data.reports[0]!.notes).toEqual([{ note: 'columns that are not used: context, id, source', count: 4 }]);
+    expect(data.reports[0]!.notes).toEqual([{ note: 'columns that are not used: topic, id, source', count: 4 }]);
     data.close();
-    const named = await open({ train: jsonl([row(1)]), prompt: '{context} {source} {question}' });
+    const named = await open({ train: jsonl([row(1)]), prompt: '{topic} {source} {question}' });
     expect(named.reports[0]!.notes).toEqual([]);
     named.close();
   });

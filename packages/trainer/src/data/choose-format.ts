@@ -9,6 +9,8 @@ import { readRows } from './rows/read-rows.js';
 export interface ChosenFormat {
   readonly kind: string;
   readonly options: unknown;
+  /** The config names it; otherwise it was recognized by the file's first row. */
+  readonly isNamed?: boolean | undefined;
   /** The columns that a row is read from, where the format says so. */
   columns?(row: Readonly<Record<string, unknown>>): readonly string[];
   /** `where`: file and row, for the message of a format that breaks its contract. */
@@ -28,7 +30,7 @@ export async function chooseFormat(
 ): Promise<ChosenFormat> {
   if (choice !== undefined) {
     const { contribution, options } = choose(composition, dataFormats, `the format of ${file}`, choice);
-    return chosen(contribution, options);
+    return { ...chosen(contribution, options), isNamed: true };
   }
   const formats = composition.all(dataFormats);
   for await (const { value } of readRows(file, signal)) {

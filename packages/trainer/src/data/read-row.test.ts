@@ -85,3 +85,32 @@ test('columns are reported where a format names those that it reads', () => {
     ).unused,
   ).toEqual([]);
 });
+
+describe('context and system beside a question or a prompt', () => {
+  const row = { q: 'Q', a: 'A', context: 'C', id: 7 };
+  const reason = (place: string) =>
+    `its "context" is not in the prompt: ${place}, or name the file's format in the config, which then leaves it out`;
+  const pairs = formatOf(({ q, a }) => ({ prompt: q as string, completion: a as string }), ['q', 'a']);
+
+  test('are not left out silently', () => {
+    expect(readRow(questions, row)).toEqual({ text: { skip: reason('name {context} in data.prompt') }, unused: [] });
+    expect(readRow(pairs, row)).toEqual({ text: { skip: reason('write it into the prompt') }, unused: [] });
+    expect(readRow(questions, { ...row, context: '' }).text).toEqual({
+      prompt: 'Question: Q\nAnswer:',
+      completion: ' A',
+    });
+    expect(readRow(questions, { q: 'Q', a: 'A', system: 'S' }).text).toMatchObject({
+      skip: expect.stringMatching(/its "system" is not/) as string,
+    });
+  });
+
+  test('are in a prompt that names them, and reported where the config names the format', () => {
+    expect(readRow(questions, row, '{context} {question}')).toEqual({ text: { prompt: 'C Q', completion: ' A' }, unused: ['id'] }); // prettier-ignore
+    expect(readRow({ ...questions, isNamed: true }, row).unused).toEqual(['context', 'id']);
+  });
+
+  test('belong to the template beside a conversation', () => {
+    const chat = formatOf(() => ({ messages: [{ role: 'user', content: 'Hi' }] }), ['q']);
+    expect(readRow(chat, row).unused).toEqual(['a', 'context', 'id']);
+  });
+});

@@ -24,10 +24,20 @@ export function createRowReader(
       return { text: { skip: 'its text holds half of a surrogate pair (such as \\ud83d alone), which is no character, or bytes that are not UTF-8' }, unused: [] }; // prettier-ignore
     const row = value as Readonly<Record<string, unknown>>;
     const { filled, used } = fill(text, row, prompt, format.columns?.(row));
-    const unused = used === undefined || 'skip' in filled ? [] : Object.keys(row).filter((key) => !used.includes(key));
-    return { text: filled, unused: unused.filter((key) => !isNothing(row[key])) };
+    if (used === undefined || 'skip' in filled) return { text: filled, unused: [] };
+    const unused = Object.keys(row).filter((key) => !used.includes(key) && !isNothing(row[key]));
+    const left = 'messages' in text || format.isNamed ? undefined : unused.find((key) => partsOfPrompts.includes(key));
+    if (left === undefined) return { text: filled, unused };
+    const place = 'question' in text ? `name {${left}} in data.prompt` : 'write it into the prompt';
+    return {
+      text: { skip: `its "${left}" is not in the prompt: ${place}, or name the file's format in the config, which then leaves it out` }, // prettier-ignore
+      unused: [],
+    };
   };
 }
+
+/** Columns whose texts belong before a question or a prompt: without them a model would learn to answer from nothing. */
+const partsOfPrompts: readonly string[] = ['context', 'system', 'system_prompt', 'system_message'];
 
 interface Filled {
   readonly filled: FilledText | SkippedRow;

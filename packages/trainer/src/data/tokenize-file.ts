@@ -165,7 +165,7 @@ function keyOf(
     version: cacheVersion,
     content,
     ending: dataEnding(file),
-    format: [format.kind, format.options],
+    format: [format.kind, format.options, format.isNamed ?? false],
     files,
     prompt,
     settings,
