@@ -61,7 +61,10 @@ test.each(['tied', 'windows', 'expanded'])('%s: merged it is the checkpoint that
     expect(distance, tensor).toBeLessThan(1e-6 * norm);
   }
   // It counts the base's layers. Where only some have a window, layer_types says which, and it is left out.
-  const { max_window_layers: theirWindows, ...expected } = json(folder, 'merged/config.json') as Record<string, unknown>;
+  const { max_window_layers: theirWindows, ...expected } = json(folder, 'merged/config.json') as Record<
+    string,
+    unknown
+  >;
   const { max_window_layers: windows, ...written } = json(out, 'config.json') as Record<string, unknown>;
   expect(written).toEqual(expected);
   expect(windows).toBe(name === 'tied' ? theirWindows : undefined);
