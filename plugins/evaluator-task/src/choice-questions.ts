@@ -1,4 +1,5 @@
 import { numberText, type ChoiceQuestion, type ProbeChoices } from '@glulam/trainer';
+import { parsePythonList } from './python-list.js';
 import { createField, textOf, UnusableRow, type Row } from './template.js';
 import type { ChoiceTask } from './task-file.js';
 
@@ -47,14 +48,9 @@ export function choiceReader(task: ChoiceTask): (row: Row) => Asked<ChoiceQuesti
 const likeliest = (values: readonly number[]): number => values.indexOf(Math.max(...values));
 
 function listOf(value: unknown): string[] {
-  let list = value;
-  if (typeof value === 'string') {
-    try {
-      list = JSON.parse(value); // a template's list
-    } catch {
-      throw new UnusableRow('doc_to_choice: expected a list, got a text');
-    }
-  }
+  // A template's list is printed as Python prints it.
+  const list = typeof value === 'string' ? parsePythonList(value) : value;
+  if (list === undefined) throw new UnusableRow('doc_to_choice: expected a list, got a text');
   if (!Array.isArray(list) || list.length < 2) throw new UnusableRow('doc_to_choice: expected a list of two or more');
   return list.map((choice: unknown) => {
     const number = numberText(choice);
