@@ -29,7 +29,7 @@ export async function trustPlugins(folder: string, plugins: readonly string[]): 
 
 /**
  * Remember the plugins of a run that the user trains. Where nothing can be written to the user's configuration the run
- * goes on without: later commands then ask for an agreement.
+ * trains all the same, and later commands ask for an agreement.
  */
 export async function trustOwnRun({
   out,

@@ -58,7 +58,7 @@ function render(template: ChatTemplate, messages: readonly ChatMessage[]): strin
   try {
     return template.render(messages);
   } catch (error) {
-    // It refuses this conversation. What it says of the user's own is told when that is rendered.
+    // It refuses this conversation. What it says about the user's own is reported when that one is rendered.
     if (error instanceof ModelError && error.code === 'CHAT_TEMPLATE_FAILED') return '';
     throw error;
   }
