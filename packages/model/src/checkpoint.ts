@@ -77,6 +77,7 @@ function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'fil
     warnings: [],
     names: () => [...shapes.keys()],
     has: (name) => shapes.has(name),
+    checkUnchanged: () => {},
     entry: notThere,
     source(name) {
       const size = shapes.get(name) ?? notThere();

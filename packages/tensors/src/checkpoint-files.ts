@@ -4,6 +4,7 @@ import { distance } from 'fastest-levenshtein';
 import type { DType } from './dtype.js';
 import { duplicateKey } from './duplicate-key.js';
 import { TensorsError } from './errors.js';
+import { checkStamps } from './file-stamp.js';
 import {
   readSafetensorsHeader,
   type FileDtype,
@@ -28,6 +29,11 @@ export interface CheckpointFiles {
   entry(name: string): SafetensorsEntry;
   /** A tensor to open as a weight: like `entry`, and throws DTYPE_MISMATCH for a type that no engine reads. */
   source(name: string): WeightSource;
+  /**
+   * Throws FILE_CHANGED where a file is no longer as it was when it was opened. Whoever keeps or shows something that
+   * was computed from tensors calls this first; see `whileUnchanged`.
+   */
+  checkUnchanged(): void;
 }
 
 const weightDtypes: Readonly<Partial<Record<FileDtype, DType>>> = {
@@ -162,6 +168,7 @@ function gather(
 ): CheckpointFiles {
   const tensors = new Map(headers.flatMap((header) => [...header.tensors]));
   const files = headers.map(({ file }) => file);
+  const stamps = headers.map(({ stamp }) => stamp);
   const where = files.length === 1 ? files[0]! : folder;
   const entry = (name: string): SafetensorsEntry => {
     const found = tensors.get(name);
@@ -186,6 +193,7 @@ function gather(
     warnings,
     names: () => [...tensors.keys()],
     has: (name) => tensors.has(name),
+    checkUnchanged: () => checkStamps(stamps),
     entry,
     source(name) {
       const { dtype, shape, file, byteOffset, byteLength } = entry(name);

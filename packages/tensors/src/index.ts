@@ -15,6 +15,8 @@ export type {
   UnaryOperation,
 } from './engine.js';
 export { engines } from './engine.js';
+export { afterAChange, whileUnchanged } from './file-stamp.js';
+export type { FileStamp } from './file-stamp.js';
 export { encodeFloats } from './encode-floats.js';
 export type { TensorsErrorCode } from './errors.js';
 export { TensorsError } from './errors.js';

@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { duplicateKey } from './duplicate-key.js';
 import { TensorsError } from './errors.js';
+import { stampOf, type FileStamp } from './file-stamp.js';
 import { readFully } from './read-fully.js';
 import { formatShape } from './shapes.js';
 
@@ -27,6 +28,8 @@ export interface SafetensorsEntry {
 export interface SafetensorsHeader {
   readonly file: string;
   readonly fileSize: number;
+  /** The file as it was when the header was read. */
+  readonly stamp: FileStamp;
   /** Where the data begins. */
   readonly dataOffset: number;
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
@@ -47,7 +50,7 @@ type Fault = (message: string, cause?: unknown) => TensorsError;
  * Throws FILE_UNREADABLE or SAFETENSORS_INVALID.
  */
 export function readSafetensorsHeader(file: string): SafetensorsHeader {
-  const { text, fileSize, dataOffset } = readHeaderText(file);
+  const { text, fileSize, stamp, dataOffset } = readHeaderText(file);
   const invalid: Fault = (message, cause) =>
     new TensorsError('SAFETENSORS_INVALID', `${file}: ${message}; download or write the file again`, { cause });
   let json: unknown;
@@ -68,6 +71,7 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
   return {
     file,
     fileSize,
+    stamp,
     dataOffset,
     metadata: metadata as Record<string, string>,
     tensors: new Map(entries.map((entry) => [entry.name, entry])),
@@ -125,7 +129,7 @@ function checkRanges(entries: readonly SafetensorsEntry[], dataOffset: number, f
     throw invalid(`${fileSize - position} bytes at the end belong to no tensor, after ${before}`);
 }
 
-function readHeaderText(file: string): { text: string; fileSize: number; dataOffset: number } {
+function readHeaderText(file: string): Pick<SafetensorsHeader, 'fileSize' | 'stamp' | 'dataOffset'> & { text: string } {
   const invalid: Fault = (message, cause) =>
     new TensorsError('SAFETENSORS_INVALID', `${file}: ${message}; expected a safetensors file: download it again`, {
       cause,
@@ -135,7 +139,8 @@ function readHeaderText(file: string): { text: string; fileSize: number; dataOff
     // Before opening: opening a pipe would wait for a writer.
     if (!statSync(file).isFile()) throw new Error('it is not a file');
     handle = openSync(file, 'r');
-    const fileSize = fstatSync(handle).size;
+    const stamp = stampOf(file, handle);
+    const fileSize = Number(stamp.bytes);
     if (fileSize < 8) throw invalid(`it has ${fileSize} bytes, too few for a header`);
     const prefix = Buffer.from(readFully(handle, 8, 0).buffer);
     if (prefix.toString('latin1') === 'version ') {
@@ -155,7 +160,8 @@ function readHeaderText(file: string): { text: string; fileSize: number; dataOff
     }
     const bytes = readFully(handle, Number(length), 8);
     try {
-      return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes), fileSize, dataOffset };
+      const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+      return { text, fileSize, stamp, dataOffset };
     } catch (cause) {
       throw invalid('its header is not UTF-8 text', cause);
     }
