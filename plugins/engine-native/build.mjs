@@ -49,7 +49,9 @@ const isaFlags = {
   ],
 };
 const staticRuntime = process.platform === 'darwin' ? [] : ['-static-libstdc++', '-static-libgcc'];
-const addonFlags = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
+// It has a signal handler, which must not go when the last thread of JavaScript that loaded it ends: nodelete.
+const addonFlags =
+  process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-Wl,-z,nodelete'];
 
 async function main() {
   if (process.platform === 'win32') {

@@ -6,9 +6,10 @@
 //   submit(handle, operation, words: Float64Array, frees, ids, params, payload?: TypedArray)
 //                                 `words` begins with so many tensors to free first, so many that the operation takes and
 //                                 makes, and so many parameters; it and the payload are copied
-//   read(handle, id, destination: TypedArray) -> Promise<string | undefined>   the failure, if there was one
-//   drain(handle) -> Promise<string | undefined>
-//   close(handle) -> Promise<string | undefined>   finishes the queue and frees everything
+//   read(handle, id, destination: TypedArray) -> Promise<Failure | undefined>   the failure, if there was one
+//   drain(handle) -> Promise<Failure | undefined>
+//   close(handle) -> Promise<Failure | undefined>   finishes the queue and frees everything
+//                                 Failure: { message, file?, offset? }, the last two where a part of a mapped file is gone
 //   mapFile(handle, path) -> [file, bytes]
 //   stats(handle) -> { liveBytes, peakBytes, heldBytes, heldPeakBytes, mappedBytes }
 //
@@ -44,8 +45,7 @@ struct Request {
   napi_deferred deferred;
   napi_ref destination = nullptr;  // keeps what a read writes to alive
   bool closes = false;
-  bool failed = false;
-  std::string failure;
+  std::unique_ptr<Failure> failure;
 };
 
 void stop(napi_env env, Session* session);
@@ -66,6 +66,24 @@ void forget(napi_env env, void* data, void*) {
   delete session;
 }
 
+void setNumber(napi_env env, napi_value object, const char* name, size_t value) {
+  napi_value number;
+  napi_create_double(env, double(value), &number);
+  napi_set_named_property(env, object, name, number);
+}
+
+napi_value describe(napi_env env, const Failure& failure) {
+  napi_value result, message;
+  napi_create_object(env, &result);
+  napi_create_string_utf8(env, failure.message.data(), failure.message.size(), &message);
+  napi_set_named_property(env, result, "message", message);
+  if (failure.isLoss) {
+    setNumber(env, result, "file", failure.file);
+    setNumber(env, result, "offset", failure.offset);
+  }
+  return result;
+}
+
 // On JavaScript's thread: settles a promise.
 void report(napi_env env, napi_value, void*, void* data) {
   const std::unique_ptr<Request> request(static_cast<Request*>(data));
@@ -78,8 +96,8 @@ void report(napi_env env, napi_value, void*, void* data) {
     napi_reference_unref(env, session->handle, nullptr);
   }
   napi_value result;
-  if (request->failed) {
-    napi_create_string_utf8(env, request->failure.data(), request->failure.size(), &result);
+  if (request->failure) {
+    result = describe(env, *request->failure);
   } else {
     napi_get_undefined(env, &result);
   }
@@ -177,11 +195,8 @@ napi_value request(const Arguments& given, Session* session, Command command, na
     napi_ref_threadsafe_function(env, session->reports);
     napi_reference_ref(env, session->handle, nullptr);
   }
-  command.done = [to = pending.release(), reports = session->reports](const std::string* failure) {
-    if (failure) {
-      to->failed = true;
-      to->failure = *failure;
-    }
+  command.done = [to = pending.release(), reports = session->reports](const Failure* failure) {
+    if (failure) to->failure = std::make_unique<Failure>(*failure);
     napi_call_threadsafe_function(reports, to, napi_tsfn_blocking);
   };
   session->queue->push(std::move(command));
@@ -277,11 +292,7 @@ napi_value stats(const Arguments& given) {
   Session* session = given.session();
   napi_value result;
   check(napi_create_object(given.env, &result), "make an object");
-  const auto put = [&](const char* name, size_t value) {
-    napi_value number;
-    napi_create_double(given.env, double(value), &number);
-    napi_set_named_property(given.env, result, name, number);
-  };
+  const auto put = [&](const char* name, size_t value) { setNumber(given.env, result, name, value); };
   put("liveBytes", session->queue->memory().live());
   put("peakBytes", session->queue->memory().peak());
   put("heldBytes", session->queue->memory().held());

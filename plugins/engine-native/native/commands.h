@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "mapped_files.h"
 #include "memory.h"
 #include "pool.h"
 #include "types.h"

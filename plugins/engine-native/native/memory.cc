@@ -1,17 +1,14 @@
 #include "memory.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <iterator>
 #include <stdexcept>
+#include <string>
 
 namespace glulam {
 namespace {
@@ -216,50 +213,6 @@ bool Memory::giveBackOne() {
   std::free(takeKept(bucket));
   held_ -= bucket;
   return true;
-}
-
-MappedFile::MappedFile(const std::string& path) {
-  const auto refuse = [&](const char* what) {
-    throw std::runtime_error(std::string("cannot ") + what + " " + path + ": " + std::strerror(errno));
-  };
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) refuse("open");
-  struct stat status;
-  const bool known = fstat(file, &status) == 0;
-  bytes_ = known ? size_t(status.st_size) : 0;
-  void* data = nullptr;
-  if (bytes_ > 0) data = mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, file, 0);
-  const int error = errno;
-  close(file);
-  errno = error;
-  if (!known) refuse("stat");
-  if (data == MAP_FAILED) refuse("map");
-  data_ = static_cast<const char*>(data);
-}
-
-MappedFile::~MappedFile() {
-  if (data_) munmap(const_cast<char*>(data_), bytes_);
-}
-
-size_t MappedFiles::open(const std::string& path) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const auto known = byPath_.find(path);
-  if (known != byPath_.end()) return known->second;
-  files_.push_back(std::make_unique<MappedFile>(path));
-  byPath_[path] = files_.size() - 1;
-  return files_.size() - 1;
-}
-
-const MappedFile& MappedFiles::at(size_t file) const {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return *files_.at(file);
-}
-
-size_t MappedFiles::bytes() const {
-  std::lock_guard<std::mutex> lock(mutex_);
-  size_t sum = 0;
-  for (const auto& file : files_) sum += file->bytes();
-  return sum;
 }
 
 }  // namespace glulam

@@ -1,11 +1,8 @@
-// Where tensors live: memory of the process, taken and given back by the worker, and files mapped for reading.
+// Where tensors live: memory of the process, taken and given back by the worker.
 #pragma once
 #include <atomic>
 #include <cstddef>
 #include <map>
-#include <memory>
-#include <mutex>
-#include <string>
 #include <vector>
 
 namespace glulam {
@@ -58,36 +55,6 @@ class Memory {
   std::map<char*, Page> pages_;                // of slabs, as far as blocks were taken from them
   std::map<size_t, char*> idle_;               // by number, held pages without live blocks
   std::atomic<size_t> live_{0}, peak_{0}, held_{0}, heldPeak_{0};
-};
-
-// A file mapped whole, read-only: its pages belong to the system's cache and are shared with every process that reads it.
-class MappedFile {
- public:
-  // Throws std::runtime_error when it cannot be opened or mapped.
-  explicit MappedFile(const std::string& path);
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-  ~MappedFile();
-
-  const char* data() const { return data_; }
-  size_t bytes() const { return bytes_; }
-
- private:
-  const char* data_ = nullptr;
-  size_t bytes_ = 0;
-};
-
-// Files by number; each path is mapped once. For any thread.
-class MappedFiles {
- public:
-  size_t open(const std::string& path);
-  const MappedFile& at(size_t file) const;
-  size_t bytes() const;
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<std::unique_ptr<MappedFile>> files_;
-  std::map<std::string, size_t> byPath_;
 };
 
 }  // namespace glulam

@@ -52,16 +52,21 @@ void Queue::work() {
 
 void Queue::execute(Command& command) {
   for (const uint32_t id : command.frees) store_.free(id);
-  if (command.operation && failure_.empty()) {
+  if (command.operation && !failure_) {
+    const std::string name = command.operation->name;
     try {
       command.operation->run({store_, pool_, isa_, command.ids, command.params, command.payload, command.destination});
+      // It may have gone on with zeros in place of a part of a file that is gone.
+      files_.checkIntact();
+    } catch (const FileLost& error) {
+      failure_.reset(new Failure{name + ": " + error.what(), true, error.file, error.offset});
     } catch (const std::exception& error) {
-      failure_ = std::string(command.operation->name) + ": " + error.what();
+      failure_.reset(new Failure{name + ": " + error.what()});
     } catch (...) {
-      failure_ = std::string(command.operation->name) + ": an unknown failure";
+      failure_.reset(new Failure{name + ": an unknown failure"});
     }
   }
-  if (command.done) command.done(failure_.empty() ? nullptr : &failure_);
+  if (command.done) command.done(failure_.get());
 }
 
 }  // namespace glulam

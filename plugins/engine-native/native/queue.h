@@ -4,17 +4,26 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "commands.h"
+#include "mapped_files.h"
 #include "memory.h"
 #include "pool.h"
 #include "types.h"
 
 namespace glulam {
+
+struct Failure {
+  std::string message;
+  // Where a part of a mapped file could not be read: the file's number and the byte.
+  bool isLoss = false;
+  size_t file = 0, offset = 0;
+};
 
 struct Command {
   const Operation* operation = nullptr;  // none: only free and report
@@ -24,7 +33,7 @@ struct Command {
   std::vector<char> payload;
   void* destination = nullptr;  // of a read
   // Told, on the worker's thread, why the queue failed at or before this command, or nullptr.
-  std::function<void(const std::string*)> done;
+  std::function<void(const Failure*)> done;
 };
 
 class Queue {
@@ -48,7 +57,8 @@ class Queue {
   Store store_{memory_, files_};
   Pool pool_;
   const Isa isa_;
-  std::string failure_;  // the first one; nothing runs after it, since what it left undone others would read
+  // The first one; nothing runs after it, since what it left undone others would read.
+  std::unique_ptr<Failure> failure_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

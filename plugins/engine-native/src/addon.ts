@@ -34,11 +34,19 @@ export interface Addon {
     payload?: Payload,
   ): void;
   /** Resolves with the failure of the queue, if there was one. */
-  read(handle: Handle, id: number, destination: Payload): Promise<string | undefined>;
-  drain(handle: Handle): Promise<string | undefined>;
-  close(handle: Handle): Promise<string | undefined>;
+  read(handle: Handle, id: number, destination: Payload): Promise<NativeFailure | undefined>;
+  drain(handle: Handle): Promise<NativeFailure | undefined>;
+  close(handle: Handle): Promise<NativeFailure | undefined>;
   mapFile(handle: Handle, path: string): [file: number, bytes: number];
   stats(handle: Handle): NativeStats;
+}
+
+/** Why the queue failed: the operation, and what happened to it. */
+export interface NativeFailure {
+  readonly message: string;
+  /** Where a part of a mapped file could not be read: the file's number, and the byte that was asked for. */
+  readonly file?: number;
+  readonly offset?: number;
 }
 
 /** Bytes on the native side, as they are now, and the most they ever were. */

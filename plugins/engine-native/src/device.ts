@@ -1,4 +1,5 @@
 import {
+  afterAChange,
   bytesPerElement,
   checkSize,
   checkTensor,
@@ -11,7 +12,7 @@ import {
   type Precision,
   type WeightSource,
 } from '@glulam/tensors';
-import type { Addon, Isa, NativeStats } from './addon.js';
+import type { Addon, Isa, NativeFailure, NativeStats } from './addon.js';
 
 /** What a tensor is here: a number that the worker knows it by, shared by all reshaped views of it. */
 interface Storage {
@@ -71,6 +72,8 @@ export function createDevice(
   let freed: number[] = [];
   let flushing = false;
   let words = new Float64Array(256);
+  /** Every weight, with the number of its file. */
+  const opened: { readonly at: number; readonly source: WeightSource }[] = [];
 
   // A number may be given again at once: the command that makes it anew frees it first.
   const takeNumber = (): number => freeNumbers.pop() ?? nextNumber++;
@@ -133,14 +136,21 @@ export function createDevice(
   };
   const make = (shape: readonly number[], dtype: DType = 'float32'): Tensor =>
     view(shape, dtype, { id: takeNumber(), views: 0 });
-  const settle = async (failure: Promise<string | undefined>): Promise<void> => {
-    const message = await failure;
-    if (message === undefined) return;
+  const settle = async (reported: Promise<NativeFailure | undefined>): Promise<void> => {
+    const failure = await reported;
+    if (failure === undefined) return;
     told = true;
-    throw new TensorsError(
-      'ENGINE_FAILED',
-      `engine-native failed in ${message}. What was asked for after it was not computed: open a new engine to go on.`,
+    const { message, file, offset } = failure;
+    if (file === undefined || offset === undefined)
+      throw new TensorsError(
+        'ENGINE_FAILED',
+        `engine-native failed in ${message}. What was asked for after it was not computed: open a new engine to go on.`,
+      );
+    const lost = opened.find(
+      ({ at, source }) => at === file && source.byteOffset <= offset && offset < source.byteOffset + source.byteLength,
     );
+    const tensor = lost === undefined ? '' : `, within the tensor ${lost.source.name}`;
+    throw new TensorsError('FILE_CHANGED', `engine-native failed in ${message}${tensor}. ${afterAChange}`);
   };
   const checkOpen = (what: string): void => {
     if (closed) throw new TensorsError('ENGINE_FAILED', `${what} was asked of an engine that is closed; open another`);
@@ -178,6 +188,7 @@ export function createDevice(
       const storage: Storage = { id: takeNumber(), views: 1 };
       const weight = { name, shape, dtype, storage };
       submit('weight', [weight], [dtypeNumber[dtype], elements, file, byteOffset]);
+      opened.push({ at: file, source });
       return weight;
     },
     async read(tensor) {

@@ -1,9 +1,19 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeSync, closeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createOperations, scope, toBfloat16Bits, type WeightSource } from '@glulam/tensors';
+import { promisify } from 'node:util';
+import {
+  createOperations,
+  scope,
+  TensorsError,
+  toBfloat16Bits,
+  type FrozenWeight,
+  type Tensor,
+  type WeightSource,
+} from '@glulam/tensors';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createNativeEngine } from './native-engine.js';
+import { createNativeEngine, type NativeEngine } from './native-engine.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'glulam-weights-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -86,5 +96,103 @@ describe('frozen weights', () => {
     expect(after.file - before.file).toBeLessThan(70);
     expect(after.anonymous - before.anonymous).toBeLessThan(24);
     await engine.close();
+  });
+});
+
+/** Bodies of JavaScript on the built package, each in a process that a bus error would end. */
+const runChild = (body: string) =>
+  promisify(execFile)(process.execPath, ['--input-type=module', '-e', body], {
+    cwd: import.meta.dirname,
+    timeout: 60_000,
+  });
+const built = JSON.stringify(new URL('../dist/index.js', import.meta.url).href);
+
+describe.runIf(process.platform === 'linux')('files that are cut short while they are mapped', () => {
+  it('fail the engine with their name and the tensor’s, and no other engine', async () => {
+    const source = writeWeight('cut', 512, 1024, 24);
+    const other = writeWeight('beside', 512, 1024, 0);
+    const engine = createNativeEngine({ threads: 2 });
+    const beside = createNativeEngine({ threads: 2 });
+    // Two tensors of one file: what is lost is within the second.
+    const half = { shape: [256, 1024], byteLength: source.byteLength / 2 };
+    const first = engine.openWeight({ ...source, ...half, name: 'first' });
+    const second = engine.openWeight({ ...source, ...half, name: 'second', byteOffset: 24 + half.byteLength });
+    const sound = beside.openWeight(other);
+    const product = (on: typeof engine, weight: typeof first) =>
+      createOperations(on).frozenLinear(on.full([64, 1024], 1), weight, {}, 'float32');
+    await engine.read(product(engine, second));
+    truncateSync(source.file, 24 + half.byteLength + 40_000);
+    // What is left gives what it gave.
+    expect((await engine.read(product(engine, first)))[3]).toBe((3 / 8) * 1024);
+    const lost = engine.read(product(engine, second));
+    await expect(lost).rejects.toBeInstanceOf(TensorsError);
+    await expect(lost).rejects.toMatchObject({
+      code: 'FILE_CHANGED',
+      message: expect.stringMatching(
+        /^engine-native failed in \w+: .*\/cut became shorter .* 564312 bytes, expected the 1048600 .* the tensor second\. .*Restore/s,
+      ) as string,
+    });
+    await expect(engine.drain()).rejects.toMatchObject({ code: 'FILE_CHANGED' });
+    await expect(engine.read(product(engine, first))).rejects.toMatchObject({ code: 'FILE_CHANGED' });
+    expect((await beside.read(product(beside, sound)))[3]).toBe((3 / 8) * 1024);
+    await engine.close();
+    await beside.close();
+  });
+
+  it('in all ways of reading them, and where nobody asked for the result', async () => {
+    for (const [name, read] of [
+      ['readWeight', (engine, weight) => engine.readWeight(weight, 250, 256)],
+      ['embedding', (engine, weight) => engine.fused.embedding!(weight, Int32Array.of(255, 0))],
+      ['adaptedLinear', (engine, weight) => createOperations(engine).frozenLinear(engine.full([1, 1024], 1), weight, {}, 'float32')], // prettier-ignore
+      ['tokenLosses', (engine, weight) => createOperations(engine).tokenLosses(engine.full([2, 1024], 1), { weight, labels: Int32Array.of(1, 2) })], // prettier-ignore
+    ] as readonly [string, (engine: NativeEngine, weight: FrozenWeight) => Tensor][]) {
+      for (const precision of ['float32', 'bfloat16'] as const) {
+        const source = writeWeight('ways', 256, 1024, 0);
+        const engine = createNativeEngine({ threads: 2, precision });
+        const weight = engine.openWeight(source);
+        truncateSync(source.file, 100_000);
+        read(engine, weight).release();
+        const failed = expect.stringMatching(
+          new RegExp(`^engine-native failed in ${name}: .*/ways became shorter`, 's'),
+        );
+        await expect(engine.drain()).rejects.toMatchObject({ code: 'FILE_CHANGED', message: failed });
+        await engine.close();
+      }
+    }
+  });
+
+  it('do so in every thread of JavaScript, also after one that loaded the engine first has ended', async () => {
+    const source = JSON.stringify(writeWeight('threads', 1024, 1024, 0));
+    const worker = `
+      const { createNativeEngine } = await import(${built});
+      const { parentPort } = await import('node:worker_threads');
+      const source = ${source};
+      const engine = createNativeEngine({ threads: 3 });
+      const weight = engine.openWeight(source);
+      await engine.drain();
+      parentPort.postMessage('open');
+      await new Promise((resolve) => parentPort.once('message', resolve));
+      const failure = await engine.read(engine.readWeight(weight, 0, 1024)).then(() => undefined, (error) => error);
+      await engine.close();
+      parentPort.postMessage(failure?.code ?? 'none');
+      parentPort.unref();`;
+    const { stdout, stderr } = await runChild(`
+      import { once } from 'node:events';
+      import { truncateSync } from 'node:fs';
+      import { Worker } from 'node:worker_threads';
+      const body = ${JSON.stringify(worker)};
+      const start = async () => {
+        const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(body)));
+        await once(worker, 'message');
+        return worker;
+      };
+      const first = await start();
+      await first.terminate();
+      const workers = [await start(), await start()];
+      truncateSync(${source}.file, 4096 * 3);
+      for (const worker of workers) worker.postMessage('go');
+      console.log(...(await Promise.all(workers.map(async (worker) => (await once(worker, 'message'))[0]))));
+    `);
+    expect([stdout, stderr]).toEqual(['FILE_CHANGED FILE_CHANGED\n', '']);
   });
 });
