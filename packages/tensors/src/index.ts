@@ -48,7 +48,9 @@ export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolder
 export type { CheckpointFiles } from './checkpoint-files.js';
 export { brokenLink, hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
 export { equalValues } from './equal-values.js';
-export { readFloats, readInts } from './read-tensor.js';
+export type { NotFinite } from './not-finite.js';
+export { findNotFinite, notFiniteIn } from './not-finite.js';
+export { readBytes, readFloats, readInts } from './read-tensor.js';
 export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.js';
 export { readSafetensorsHeader } from './safetensors-header.js';
 export type { SafetensorsInput } from './safetensors-writer.js';

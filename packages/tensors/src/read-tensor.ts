@@ -51,7 +51,7 @@ export function readInts({ name, dtype, file, byteOffset, byteLength }: Safetens
   });
 }
 
-/** Throws FILE_UNREADABLE. */
+/** `length` bytes of a file from `offset` on. Throws FILE_UNREADABLE. */
 export function readBytes(file: string, offset: number, length: number): Uint8Array<ArrayBuffer> {
   let handle: number | undefined;
   try {

@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { copyFileSync, createReadStream, readdirSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { readSafetensorsHeader, sizeOf, writeSafetensors, TensorsError } from '@glulam/tensors';
+import { readSafetensorsHeader, sizeOf, TensorsError, whileUnchanged, writeSafetensors } from '@glulam/tensors';
 import { ModelError } from '../errors.js';
 import { trainedRows } from '../adapter-values.js';
 import { encodeTensor, rowBlocks, storedDtype } from './encode-rows.js';
@@ -60,7 +60,7 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
     const missing = shards.filter((shard) => !done.has(shard));
     await checkRoom(work.content, missing.reduce((sum, { bytes }) => sum + bytes, 0)); // prettier-ignore
     for (const shard of shards) {
-      if (!done.has(shard)) await writeShard(work, shard, dtype, signal);
+      if (!done.has(shard)) await whileUnchanged(checkpoint.files, () => writeShard(work, shard, dtype, signal));
       onShard?.({ file: shard.file, bytes: shard.bytes, kept: done.has(shard) });
     }
     await writeRest(work.content, checkpoint.folder, config, shards, options.chatTemplate);
