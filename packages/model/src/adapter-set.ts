@@ -132,7 +132,7 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
       try {
         added.set(name, createDecoder({ ...common, layers, adapter, adapterValues: values, firstValues }));
       } catch (cause) {
-        if (!(cause instanceof ModelError)) throw cause;
+        if (!(cause instanceof ModelError) || cause.code === 'WEIGHT_NOT_FINITE') throw cause;
         throw new ModelError(cause.code, `${from} does not fit ${checkpoint.folder}: ${cause.message}`, { cause });
       }
     },

@@ -1,4 +1,4 @@
-import { readFloats, sizeOf, type WeightSource } from '@glulam/tensors';
+import { sizeOf } from '@glulam/tensors';
 import { ModelError } from './errors.js';
 import { explainNames } from './peft-names.js';
 import { shortLines } from './short-list.js';
@@ -9,8 +9,8 @@ export interface TrainedValues {
   readonly shape: readonly number[];
   /** Those of a file are read each time that they are asked for. */
   readonly values: Float32Array;
-  /** The file's tensor, for who wants only some rows of it. */
-  readonly source?: WeightSource | undefined;
+  /** Rows `[start, end)` along the first axis, for who wants only some of a file's tensor; in memory of their own. */
+  readonly readRows?: ((start: number, end: number) => Float32Array) | undefined;
 }
 
 /** Values of trained tensors by name, see `describeTrained`; a copy that several places share may be there for each. */
@@ -18,7 +18,7 @@ export type AdapterValues = ReadonlyMap<string, TrainedValues>;
 
 /** Rows `[start, end)` along the first axis, in memory of their own. */
 export function trainedRows(trained: TrainedValues, start: number, end: number): Float32Array {
-  if (trained.source !== undefined) return readFloats(trained.source, start, end);
+  if (trained.readRows !== undefined) return trained.readRows(start, end);
   const width = sizeOf(trained.shape.slice(1));
   return trained.values.slice(start * width, end * width);
 }

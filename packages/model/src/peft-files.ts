@@ -4,6 +4,7 @@ import { openSafetensors, readFloats, writeFolderAtomic, writeSafetensors } from
 import { writeFile } from 'node:fs/promises';
 import type { Adapter, AdapterChoice, AdapterContribution } from './adapter.js';
 import type { AdapterValues, TrainedValues } from './adapter-values.js';
+import { checkFiniteRows } from './check-finite.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import type { DecoderShape } from './family.js';
@@ -83,7 +84,10 @@ export function readPeftConfig(folder: string): Readonly<Record<string, unknown>
   return config as Readonly<Record<string, unknown>>;
 }
 
-/** The tensors of an adapter folder, by `Decoder.parameters`' names. */
+const brokenAdapter =
+  'it was trained to divergence or the file is damaged; take an earlier checkpoint, or get the file again';
+
+/** The tensors of an adapter folder, by `Decoder.parameters`' names. Reading one throws WEIGHT_NOT_FINITE or FILE_CHANGED. */
 export function readAdapterTensors(folder: string): AdapterValues {
   const weights = path.join(folder, 'adapter_model.safetensors');
   if (!existsSync(weights)) {
@@ -104,12 +108,17 @@ export function readAdapterTensors(folder: string): AdapterValues {
         `${weights} has ${name} and another tensor that stands for ${inModel} too`,
       );
     const source = tensors.source(name);
+    const readRows = (start: number, end: number): Float32Array => {
+      const rows = readFloats(source, start, end);
+      tensors.checkUnchanged();
+      return checkFiniteRows(source, rows, start, brokenAdapter);
+    };
     values.set(inModel, {
       shape: source.shape,
-      source,
+      readRows,
       // Copies of the base's tensors may be as large as the base: not all at once.
       get values() {
-        return readFloats(source);
+        return readRows(0, source.shape[0] ?? 1);
       },
     });
   }

@@ -1,5 +1,7 @@
+import { whileUnchanged } from '@glulam/tensors';
 import type { TokenBatch } from './batch.js';
 import { packTokens } from './batch.js';
+import { checkOutputs } from './check-finite.js';
 import type { Decoder } from './decoder.js';
 import { createKeyValueCache, type KeyValueCache } from './key-value-cache.js';
 
@@ -27,26 +29,30 @@ export function packParts(cache: KeyValueCache, parts: readonly Omit<SequencePar
  *
  * @param parts each with at least one token
  * @returns the logits that were wanted, [vocabulary] each, in the order of the parts
+ * @throws TensorsError FILE_CHANGED, ModelError WEIGHT_NOT_FINITE
  */
 export async function runSequences(
   decoder: Decoder,
   cache: KeyValueCache,
   parts: readonly SequencePart[],
 ): Promise<Float32Array[]> {
-  const { engine } = decoder;
-  const batch = packParts(cache, parts);
-  const hidden = await decoder.forward(batch, { cache: cache.pass(parts.map(({ sequence }) => sequence)) });
-  const rows = batch.segments.flatMap(({ queryStart, queryLength }, i) =>
-    parts[i]!.wanted ? [queryStart + queryLength - 1] : [],
-  );
-  if (rows.length === 0) {
+  return whileUnchanged(decoder.checkpoint.files, async () => {
+    const { engine } = decoder;
+    const batch = packParts(cache, parts);
+    const hidden = await decoder.forward(batch, { cache: cache.pass(parts.map(({ sequence }) => sequence)) });
+    const rows = batch.segments.flatMap(({ queryStart, queryLength }, i) =>
+      parts[i]!.wanted ? [queryStart + queryLength - 1] : [],
+    );
+    if (rows.length === 0) {
+      hidden.release();
+      return [];
+    }
+    const logits = decoder.logits(hidden, rows);
     hidden.release();
-    return [];
-  }
-  const logits = decoder.logits(hidden, rows);
-  hidden.release();
-  const values = (await engine.read(logits)) as Float32Array;
-  logits.release();
-  const size = values.length / rows.length;
-  return rows.map((_, i) => values.subarray(i * size, (i + 1) * size));
+    const values = (await engine.read(logits)) as Float32Array;
+    logits.release();
+    await checkOutputs(decoder, values);
+    const size = values.length / rows.length;
+    return rows.map((_, i) => values.subarray(i * size, (i + 1) * size));
+  });
 }

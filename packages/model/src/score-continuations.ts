@@ -1,4 +1,5 @@
-import { scope } from '@glulam/tensors';
+import { scope, whileUnchanged } from '@glulam/tensors';
+import { checkOutputs } from './check-finite.js';
 import { tokensPerPass } from './continuation.js';
 import type { Decoder } from './decoder.js';
 import { cacheOf, packParts, runSequences } from './run-sequences.js';
@@ -41,7 +42,8 @@ export async function scoreContinuations(
       signal?.throwIfAborted();
       const together = sequences.slice(first, end);
       const forks = cache.fork(common, shared, together.map(({ length }) => length)); // prettier-ignore
-      scores.push(...(await scoreTogether(decoder, cache, forks, together, { shared, start })));
+      const score = () => scoreTogether(decoder, cache, forks, together, { shared, start });
+      scores.push(...(await whileUnchanged(decoder.checkpoint.files, score)));
       for (const fork of forks) cache.remove(fork);
       first = end;
     }
@@ -81,6 +83,7 @@ async function scoreTogether(
   hidden.release();
   const values = await decoder.engine.read(losses);
   losses.release();
+  await checkOutputs(decoder, values);
   let at = 0;
   return parts.map(({ ids: { length } }) => {
     let sum = 0;

@@ -1,10 +1,17 @@
-import type { Decoder } from '@glulam/model';
+import { findBrokenWeight, isOfLayer, type Decoder } from '@glulam/model';
 import type { Tensor } from '@glulam/tensors';
 import type { LabelledBatch } from './batches.js';
 
+/** Where a number first stopped being finite, for people. */
+export interface NotFiniteSource {
+  readonly where: string;
+  /** The weight of the base that is to blame: its tensor, file and place; undefined where they are all finite. */
+  readonly weight: string | undefined;
+}
+
 /**
- * Where a number first stopped being finite, for people: the first virtual layer whose output is not in a forward pass
- * over the batches (with the draws of `training`), else the one whose gradient is not, in the order of backward.
+ * The first virtual layer whose output is not finite in a forward pass over the batches (with the draws of `training`),
+ * else the one whose gradient is not, in the order of backward. Of the base only tensors are read that may be to blame.
  */
 export async function firstNotFinite(
   decoder: Decoder,
@@ -13,7 +20,9 @@ export async function firstNotFinite(
     readonly training: { readonly seed: number; readonly step: number };
   }[],
   gradients: ReadonlyMap<string, Tensor>,
-): Promise<string> {
+): Promise<NotFiniteSource> {
+  const { shape, checkpoint } = decoder;
+  const { names } = shape;
   const finite = async (tensor: Tensor): Promise<boolean> =>
     (await decoder.engine.read(tensor)).every((value) => Number.isFinite(value));
   const name = (virtual: number): string =>
@@ -27,9 +36,19 @@ export async function firstNotFinite(
     const hidden = await decoder.forward(batch, { training, onLayer });
     const last = await finite(hidden);
     hidden.release();
-    if (first !== undefined)
-      return `the first values that are not finite come out of ${name(first)} in the forward pass`;
-    if (!last) return 'the first values that are not finite come out of the last norm in the forward pass';
+    if (first !== undefined) {
+      const isOf = isOfLayer(shape, decoder.layers[first]!.physical);
+      const isInput = (tensor: string): boolean => first === 0 && tensor === names.embedding;
+      return {
+        where: `the first values that are not finite come out of ${name(first)} in the forward pass`,
+        weight: await findBrokenWeight(checkpoint, (tensor) => isInput(tensor) || isOf(tensor)),
+      };
+    }
+    if (!last)
+      return {
+        where: 'the first values that are not finite come out of the last norm in the forward pass',
+        weight: await findBrokenWeight(checkpoint, (tensor) => tensor === names.finalNorm),
+      };
   }
 
   const broken = new Set<number>();
@@ -37,13 +56,18 @@ export async function firstNotFinite(
     const virtual = virtualOf(decoder, parameter);
     if (virtual !== undefined && !broken.has(virtual) && !(await finite(gradient))) broken.add(virtual);
   }
-  if (broken.size === 0) {
-    for (const [parameter, gradient] of gradients)
-      if (!(await finite(gradient)))
-        return `every virtual layer gave finite values; the gradient of ${parameter} is not`;
-    return 'every virtual layer gave finite values: what is not finite comes from the output head, or is a norm too large';
+  const head = shape.tiedHead ? names.embedding : names.head;
+  const weight = await findBrokenWeight(checkpoint, (tensor) => tensor === head);
+  if (broken.size > 0) {
+    const where = `the forward pass is finite; going back, the first gradient that is not is of ${name(Math.max(...broken))}`;
+    return { where, weight };
   }
-  return `the forward pass is finite; going back, the first gradient that is not is of ${name(Math.max(...broken))}`;
+  for (const [parameter, gradient] of gradients)
+    if (!(await finite(gradient)))
+      return { where: `every virtual layer gave finite values; the gradient of ${parameter} is not`, weight };
+  const where =
+    'every virtual layer gave finite values: what is not finite comes from the output head, or is a norm too large';
+  return { where, weight };
 }
 
 function virtualOf({ layers, shape }: Decoder, parameter: string): number | undefined {

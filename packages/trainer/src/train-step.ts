@@ -82,11 +82,14 @@ export async function trainStep(
         batch,
         training: { seed, step: step * batches.length + index },
       }));
+      const { where, weight } = await firstNotFinite(decoder, passes, gradients);
       throw new TrainerError(
         'LOSS_NOT_FINITE',
-        `step ${step + 1} gave loss ${loss} and gradient norm ${gradientNorm}: ${await firstNotFinite(decoder, passes, gradients)}. ` +
+        `step ${step + 1} gave loss ${loss} and gradient norm ${gradientNorm}: ${where}. ` +
           'The adapter was left as it was before the step, and checkpoints as they are. ' +
-          'Lower train.learningRate, lengthen train.warmupSteps, or look for broken rows in the data.',
+          (weight === undefined
+            ? 'Lower train.learningRate, lengthen train.warmupSteps, or look for broken rows in the data.'
+            : `The reason is in the base: ${weight}. Get this file again, or choose another base.`),
       );
     }
 

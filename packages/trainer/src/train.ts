@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { families, openCheckpoint, writeAdapter as saveAdapter } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
+import { whileUnchanged } from '@glulam/tensors';
 import { tap } from 'rxjs';
 import { labelBatch } from './batches.js';
 import { readBaseLicence } from './card/base-card.js';
@@ -142,6 +143,8 @@ async function trainOpening(
   const model = await openModel(config, composition, { tokenizer, base, adapterFolder: checkpoint?.adapterFolder });
   closers.push(() => model.close());
   const { decoder } = model;
+  // Nothing that a base gave which changed meanwhile is reported or kept.
+  const baseFiles = decoder.checkpoint.files;
   const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
   const dataSize = {
     examples: data.examples,
@@ -221,6 +224,7 @@ async function trainOpening(
   let savedAt = checkpoint === undefined ? -1 : step;
   const save = async (best: boolean): Promise<void> => {
     if (savedAt === step && !best) return;
+    baseFiles.checkUnchanged();
     const to = checkpointFolder(folder, step);
     if (savedAt !== step) {
       const saved = { step, drawn: batches.drawn, engine, data: dataSize };
@@ -241,13 +245,9 @@ async function trainOpening(
     const learningRate = learningRateAt({ kind, peak, warmupSteps, steps }, step);
     const micro = Array.from({ length: settings.accumulate }, () => labelBatch(batches.next()));
     const { maxGradientNorm, recompute } = settings;
-    const result = await trainStep(decoder, optimizer, micro, {
-      step,
-      seed,
-      learningRate,
-      maxGradientNorm,
-      recompute,
-    });
+    const result = await whileUnchanged(baseFiles, () =>
+      trainStep(decoder, optimizer, micro, { step, seed, learningRate, maxGradientNorm, recompute }),
+    );
     const { loss, gradientNorm, tokens } = result;
     step += 1;
     events.emit({
@@ -276,6 +276,7 @@ async function trainOpening(
     await save(false);
     events.emit({ type: 'run.stopped', time: Date.now(), step, reason: stopped });
   }
+  baseFiles.checkUnchanged();
   await writeAdapter(adapterFolder);
   events.emit({ type: 'adapter.saved', time: Date.now(), step, folder: adapterFolder });
   const seconds = (Date.now() - started) / 1000;

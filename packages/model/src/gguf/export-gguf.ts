@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { sizeOf, TensorsError, writeFileAtomic } from '@glulam/tensors';
-import { ModelError } from '../errors.js';
+import { sizeOf, whileUnchanged, writeFileAtomic } from '@glulam/tensors';
+import { faultOfWriting } from '../merge/fault-of-writing.js';
 import { describeMerged, type MergeSource } from '../merge/merged-model.js';
 import { checkFree, checkRoom } from '../merge/work-folder.js';
 import { ggmlBytes } from './ggml-encode.js';
@@ -30,14 +30,15 @@ export interface GgufResult {
  * Write an expanded model, merged, as one GGUF file for llama.cpp and its kin. Goes by blocks of rows; the file stands under
  * its name when it is whole.
  *
- * @throws ModelError GGUF_UNSUPPORTED, MERGE_IMPOSSIBLE, OUTPUT_UNUSABLE, ADAPTER_INVALID; TensorsError WRITE_FAILED
+ * @throws ModelError GGUF_UNSUPPORTED, MERGE_IMPOSSIBLE, WEIGHT_NOT_FINITE, OUTPUT_UNUSABLE, ADAPTER_INVALID;
+ *   TensorsError WRITE_FAILED, FILE_CHANGED
  */
 export async function exportGguf(source: MergeSource, options: GgufOptions): Promise<GgufResult> {
   const { type, signal, chatTemplate } = options;
   const file = path.resolve(options.file);
   checkFree(file);
   const model = describeMerged(source);
-  const { shape, folder } = source.checkpoint;
+  const { shape, folder, files } = source.checkpoint;
   const tokenizer = tokenizerMetadata(folder, shape.vocabularySize, chatTemplate);
   const tensors = ggufTensors(model, type);
   let offset = 0;
@@ -52,24 +53,23 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
   try {
     await writeFileAtomic(
       file,
-      async (handle) => {
-        await handle.writeFile(header);
-        for (const tensor of tensors) {
-          let written = 0;
-          for await (const piece of tensor.bytes()) {
-            signal?.throwIfAborted();
-            await handle.writeFile(piece);
-            written += piece.length;
+      (handle) =>
+        whileUnchanged(files, async () => {
+          await handle.writeFile(header);
+          for (const tensor of tensors) {
+            let written = 0;
+            for await (const piece of tensor.bytes()) {
+              signal?.throwIfAborted();
+              await handle.writeFile(piece);
+              written += piece.length;
+            }
+            await handle.writeFile(new Uint8Array(padded(written) - written));
           }
-          await handle.writeFile(new Uint8Array(padded(written) - written));
-        }
-      },
+        }),
       { bytes },
     );
   } catch (error) {
-    // The writer says of any fault that the file was not written; what is wrong with the model is told as it is.
-    const cause = error instanceof TensorsError ? error.cause : undefined;
-    throw cause instanceof ModelError || signal?.aborted ? cause : error;
+    throw faultOfWriting(error, signal);
   }
   const notes = [...tokenizer.notes];
   const windows = [shape.slidingWindow].flat().filter((window) => window > 0 && window < shape.maxPositions);

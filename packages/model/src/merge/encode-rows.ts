@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync } from 'node:fs';
-import { bytesPerElement, encodeFloats, sizeOf, TensorsError, type WeightSource } from '@glulam/tensors';
+import { bytesPerElement, encodeFloats, notFiniteIn, readBytes, sizeOf, type WeightSource } from '@glulam/tensors';
+import { brokenBase, describeNotFinite, weightNotFinite } from '../check-finite.js';
 import { ModelError } from '../errors.js';
 import type { MergedDtype } from './merged-config.js';
 import type { MergedTensor } from './merged-model.js';
@@ -47,19 +47,13 @@ export function checkFloat16(name: string, values: Float32Array): void {
   }
 }
 
-function* copyBytes({ name, file, byteOffset, byteLength }: WeightSource): Generator<Uint8Array> {
+function* copyBytes(source: WeightSource): Generator<Uint8Array> {
+  const { file, dtype, byteOffset, byteLength } = source;
   const step = blockValues * bytesPerElement.float32;
-  const handle = openSync(file, 'r');
-  try {
-    for (let done = 0; done < byteLength;) {
-      const bytes = new Uint8Array(Math.min(step, byteLength - done));
-      const count = readSync(handle, bytes, 0, bytes.length, byteOffset + done);
-      if (count === 0)
-        throw new TensorsError('FILE_UNREADABLE', `${file} ends within the tensor ${name}; was it changed?`);
-      done += count;
-      yield bytes.subarray(0, count);
-    }
-  } finally {
-    closeSync(handle);
+  for (let done = 0; done < byteLength; done += step) {
+    const bytes = readBytes(file, byteOffset + done, Math.min(step, byteLength - done));
+    const broken = notFiniteIn(source, bytes, done / bytesPerElement[dtype]);
+    if (broken !== undefined) throw weightNotFinite(`${describeNotFinite(source, broken)}: ${brokenBase}`);
+    yield bytes;
   }
 }

@@ -3,9 +3,11 @@ import { copyFileSync, createReadStream, readdirSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { readSafetensorsHeader, sizeOf, TensorsError, whileUnchanged, writeSafetensors } from '@glulam/tensors';
+import type { Checkpoint } from '../checkpoint.js';
 import { ModelError } from '../errors.js';
 import { trainedRows } from '../adapter-values.js';
 import { encodeTensor, rowBlocks, storedDtype } from './encode-rows.js';
+import { faultOfWriting } from './fault-of-writing.js';
 import { mergedConfig, type MergedDtype } from './merged-config.js';
 import { describeMerged, type MergeSource } from './merged-model.js';
 import { planShards, shardIndex, type Shard } from './shards.js';
@@ -44,7 +46,8 @@ const kept =
  * size. A merge that was killed goes on from the files it had finished, which are verified; under `out` there is nothing
  * or all of it.
  *
- * @throws ModelError MERGE_IMPOSSIBLE, OUTPUT_UNUSABLE, ADAPTER_INVALID; TensorsError WRITE_FAILED
+ * @throws ModelError MERGE_IMPOSSIBLE, WEIGHT_NOT_FINITE, OUTPUT_UNUSABLE, ADAPTER_INVALID; TensorsError WRITE_FAILED,
+ *   FILE_CHANGED
  */
 export async function mergeCheckpoint(source: MergeSource, options: MergeOptions): Promise<MergeResult> {
   const { dtype, shardBytes = 5e9, signal, onShard } = options;
@@ -60,7 +63,7 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
     const missing = shards.filter((shard) => !done.has(shard));
     await checkRoom(work.content, missing.reduce((sum, { bytes }) => sum + bytes, 0)); // prettier-ignore
     for (const shard of shards) {
-      if (!done.has(shard)) await whileUnchanged(checkpoint.files, () => writeShard(work, shard, dtype, signal));
+      if (!done.has(shard)) await writeShard(work, checkpoint, shard, dtype, signal);
       onShard?.({ file: shard.file, bytes: shard.bytes, kept: done.has(shard) });
     }
     await writeRest(work.content, checkpoint.folder, config, shards, options.chatTemplate);
@@ -103,23 +106,22 @@ function fingerprintOf({ checkpoint, layers, saved }: MergeSource, options: Merg
 
 async function writeShard(
   work: WorkFolder,
+  { files }: Checkpoint,
   { file, tensors }: Shard,
   dtype: MergedDtype | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const hash = createHash('sha256');
-  await writeSafetensors(
-    path.join(work.content, file),
-    tensors.map((tensor) => {
-      const stored = storedDtype(tensor, dtype);
-      // Tensors are asked for in the order in which they lie in the file.
-      return { name: tensor.name, shape: tensor.shape, dtype: stored, data: () => hashed(encodeTensor(tensor, stored), hash, signal) }; // prettier-ignore
-    }),
-  ).catch((error: unknown) => {
-    // The writer says of any fault that the file was not written; what is wrong with the model is told as it is.
-    const cause = error instanceof TensorsError ? error.cause : undefined;
-    throw cause instanceof ModelError || signal?.aborted ? cause : error;
+  const inputs = tensors.map((tensor) => {
+    const stored = storedDtype(tensor, dtype);
+    // Tensors are asked for in the order in which they lie in the file.
+    return { name: tensor.name, shape: tensor.shape, dtype: stored, data: () => hashed(encodeTensor(tensor, stored), hash, signal) }; // prettier-ignore
   });
+  try {
+    await whileUnchanged(files, () => writeSafetensors(path.join(work.content, file), inputs));
+  } catch (error) {
+    throw faultOfWriting(error, signal);
+  }
   await work.finish(file, hash.digest('hex'));
 }
 

@@ -1,6 +1,7 @@
 import { readFloats, sizeOf, type WeightSource } from '@glulam/tensors';
 import { checkAdapterValues, trainedRows, type AdapterValues, type TrainedValues } from '../adapter-values.js';
 import { baseTensors, type BaseTensor } from '../base-tensors.js';
+import { brokenBase, checkFiniteRows } from '../check-finite.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { ModelError } from '../errors.js';
 import type { SavedAdapter } from '../peft-files.js';
@@ -111,7 +112,7 @@ export function describeMerged({ checkpoint, layers, saved }: MergeSource): Merg
 const ofBase =
   (source: WeightSource): RowReader =>
   (start, end) =>
-    readFloats(source, start, end);
+    checkFiniteRows(source, readFloats(source, start, end), start, brokenBase);
 
 /** Of a trained copy, or of what it begins as. Rows are the reader's own to change. */
 function ofCopy({ startScale }: TrainedCopy, base: WeightSource, trained: TrainedValues | undefined): RowReader {
@@ -119,7 +120,8 @@ function ofCopy({ startScale }: TrainedCopy, base: WeightSource, trained: Traine
   if (startScale === 1) return ofBase(base);
   const width = sizeOf(base.shape.slice(1));
   if (startScale === 0) return (start, end) => new Float32Array((end - start) * width);
-  return (start, end) => readFloats(base, start, end).map((value) => startScale * value);
+  const read = ofBase(base);
+  return (start, end) => read(start, end).map((value) => startScale * value);
 }
 
 /** Residual scale and gate multiply what a sub-block adds to the residual stream: the output of its last linear layer. */
@@ -132,7 +134,7 @@ function checkFinite(name: string, values: Float32Array): Float32Array {
     if (Number.isFinite(values[i])) continue;
     throw new ModelError(
       'MERGE_IMPOSSIBLE',
-      `${name} would hold ${values[i]} when merged; look for an adapter that was trained to divergence, or a damaged base`,
+      `${name} would hold ${values[i]} when merged, though base and adapter are finite: the adapter was trained to divergence; take an earlier checkpoint`,
     );
   }
   return values;

@@ -38,7 +38,7 @@ export function sumSaved(
     try {
       checkAdapterValues(saved.values, trained);
     } catch (cause) {
-      if (!(cause instanceof ModelError)) throw cause;
+      if (!(cause instanceof ModelError) || cause.code === 'WEIGHT_NOT_FINITE') throw cause;
       throw new ModelError(cause.code, `the adapter "${name}" does not fit ${folder}: ${cause.message}`, { cause });
     }
     // A part of weight 0 is none, with tensors of no use.

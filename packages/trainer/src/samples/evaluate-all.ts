@@ -1,4 +1,6 @@
 import path from 'node:path';
+import { checkOutputs } from '@glulam/model';
+import { whileUnchanged } from '@glulam/tensors';
 import type { EvaluationContext } from '../evaluator.js';
 import type { OpenEvaluator } from '../open-evaluators.js';
 import { fingerprintModel } from './fingerprint-model.js';
@@ -14,30 +16,36 @@ export interface EvaluateOptions {
 /**
  * Score a model by evaluators, one after another. With `samples` an evaluation that was cut goes on where it stopped, as
  * long as model, options and data are the same, and gives the scores that it would have given.
+ *
+ * @throws TensorsError FILE_CHANGED, ModelError WEIGHT_NOT_FINITE in place of scores that mean nothing
  */
 export async function* evaluateAll(
   chosen: readonly OpenEvaluator[],
   context: Omit<EvaluationContext, 'openSamples'>,
   { samples, onOther = 'refuse' }: EvaluateOptions = {},
 ): AsyncGenerator<{ readonly name: string; readonly scores: Readonly<Record<string, number>> }, void> {
+  const { decoder } = context;
   let model: string | undefined;
   for (const { name, kind, options, evaluator } of chosen) {
     const warn = context.warn && ((message: string): void => context.warn!(`${name}: ${message}`));
     let file: SampleFile | undefined;
     const openSamples = async (): Promise<SampleFile> => {
       if (file !== undefined) return file;
-      model ??= await fingerprintModel(context.decoder, context.tokenizer);
+      model ??= await fingerprintModel(decoder, context.tokenizer);
       const place = path.join(samples!, `${name}.jsonl`);
       file = openSampleLog(place, { evaluator: name, kind, options, model }, { onOther });
       if (file.size > 0) warn?.(`goes on from the ${file.size} samples in ${place}`);
       return file;
     };
     try {
-      const scores = await evaluator.evaluate({
-        ...context,
-        ...(warn === undefined ? {} : { warn }),
-        ...(samples === undefined ? {} : { openSamples }),
-      });
+      const evaluate = () =>
+        evaluator.evaluate({
+          ...context,
+          ...(warn === undefined ? {} : { warn }),
+          ...(samples === undefined ? {} : { openSamples }),
+        });
+      const scores = await whileUnchanged(decoder.checkpoint.files, evaluate);
+      await checkOutputs(decoder, Object.values(scores));
       await file?.finish();
       yield { name, scores };
     } finally {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { packTokens, type Decoder, type Tokenizer } from '@glulam/model';
-import { scope } from '@glulam/tensors';
+import { checkOutputs, packTokens, type Decoder, type Tokenizer } from '@glulam/model';
+import { scope, whileUnchanged } from '@glulam/tensors';
 
 const text =
   'Question: Olga has 3 boxes of 12 pencils each and gives 7 pencils to Émile. How many are left?\n' +
@@ -18,10 +18,14 @@ export async function fingerprintModel(decoder: Decoder, tokenizer: Tokenizer): 
   const others = Array.from({ length: spread }, (_, i) => Math.floor((i * vocabularySize) / spread));
   const ids = [...tokenizer.encode(text), ...others].slice(0, maxPositions);
   const hash = createHash('sha256').update(JSON.stringify({ ids, maxPositions, layers: decoder.layers }));
-  const hidden = await decoder.forward(packTokens([ids]));
-  const logits = scope(() => decoder.logits(hidden, [...ids.keys()]));
-  hidden.release();
-  const values = await decoder.engine.read(logits);
-  logits.release();
+  const values = await whileUnchanged(decoder.checkpoint.files, async () => {
+    const hidden = await decoder.forward(packTokens([ids]));
+    const logits = scope(() => decoder.logits(hidden, [...ids.keys()]));
+    hidden.release();
+    const read = await decoder.engine.read(logits);
+    logits.release();
+    await checkOutputs(decoder, read);
+    return read;
+  });
   return hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)).digest('hex');
 }

@@ -1,0 +1,12 @@
+import { TensorsError } from '@glulam/tensors';
+import { ModelError } from '../errors.js';
+
+/**
+ * Why a file of a merged model was not written: a writer says of any fault that the file was not written; what is wrong
+ * with the model or its files is reported as it is.
+ */
+export function faultOfWriting(error: unknown, signal: AbortSignal | undefined): unknown {
+  const cause = error instanceof TensorsError ? error.cause : undefined;
+  const isOfFiles = cause instanceof TensorsError && cause.code === 'FILE_CHANGED';
+  return cause instanceof ModelError || isOfFiles || signal?.aborted === true ? cause : error;
+}
