@@ -203,7 +203,9 @@ describe('values that are not finite', () => {
       ['model.layers.11.mlp.up_proj.lora_A.weight', gradient(1)],
     ]);
     const passes = [{ batch, training: { seed: 0, step: 0 } }];
-    expect(await firstNotFinite(decoder, passes, gradients)).toMatch(/is of virtual layer 10 \(physical layer 6\)/);
+    const { where, weight } = await firstNotFinite(decoder, passes, gradients);
+    expect(where).toMatch(/is of virtual layer 10 \(physical layer 6\)/);
+    expect(weight).toBeUndefined();
     for (const each of gradients.values()) each.release();
     await close();
   });
