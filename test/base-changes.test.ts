@@ -113,8 +113,13 @@ describe('training while the base is', () => {
     expect(eventsOf(out).at(-1)).toMatchObject({ type: 'run.failed', code: 'FILE_CHANGED' });
     expect([...lossesByStep(out).keys()]).toEqual([1, 2, 3]);
 
-    base.restore();
     const { config, composition } = tinyRun({ ...settings, base: base.folder, out });
+    if (change === 'overwritten in place' || change === 'replaced')
+      await expect(train(config, composition, { resume: true })).rejects.toMatchObject({
+        code: 'RUN_CHANGED',
+        message: expect.stringMatching(/^the weights in .*\/base are not those .*restore its files/) as string,
+      });
+    base.restore();
     await train(config, composition, { resume: true });
     expect(lossesByStep(out)).toEqual(await undisturbed);
     expect(existsSync(path.join(out, 'adapter/adapter_model.safetensors'))).toBe(true);

@@ -47,6 +47,7 @@ export { lockFolder, type FolderLock } from './folder-lock.js';
 export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolderAtomic } from './atomic-file.js';
 export type { CheckpointFiles } from './checkpoint-files.js';
 export { brokenLink, hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
+export { sampleHash } from './sample-hash.js';
 export { equalValues } from './equal-values.js';
 export type { NotFinite } from './not-finite.js';
 export { findNotFinite, notFiniteIn } from './not-finite.js';

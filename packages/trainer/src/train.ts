@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { families, openCheckpoint, writeAdapter as saveAdapter } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { whileUnchanged } from '@glulam/tensors';
+import { sampleHash, whileUnchanged } from '@glulam/tensors';
 import { tap } from 'rxjs';
 import { labelBatch } from './batches.js';
 import { readBaseLicence } from './card/base-card.js';
@@ -151,7 +151,9 @@ async function trainOpening(
     tokens: data.reports.reduce((sum, { tokens }) => sum + tokens, 0),
     sha256: data.sha256,
   };
-  const progress = checkpoint?.progress ?? { step: 0, drawn: 0, engine, data: dataSize };
+  const baseHash = sampleHash(baseFiles.files);
+  const progress = checkpoint?.progress ?? { step: 0, drawn: 0, engine, data: dataSize, base: baseHash };
+  checkSameBase(progress, baseHash, config.base);
   const date = given.data.date === undefined ? shownDate(tokenizer) : undefined;
   checkProgress(progress, engine, dataSize, warn, date);
   signal.throwIfAborted();
@@ -227,7 +229,7 @@ async function trainOpening(
     baseFiles.checkUnchanged();
     const to = checkpointFolder(folder, step);
     if (savedAt !== step) {
-      const saved = { step, drawn: batches.drawn, engine, data: dataSize };
+      const saved = { step, drawn: batches.drawn, engine, data: dataSize, base: baseHash };
       await writeCheckpoint(to, decoder, optimizer, saved, writeAdapter);
       savedAt = step;
     }
@@ -362,6 +364,15 @@ function checkScores(
   const fault = `evaluate.watch.score is "${watch.score}"; the evaluator ${name} gives ${Object.keys(scores).join(', ')}`;
   if (!isEnd) throw configError([fault]);
   warn(`${fault}: no best checkpoint was kept`);
+}
+
+/** Other weights under the same name would give other losses without a word. */
+function checkSameBase({ base }: RunProgress, now: string, folder: string): void {
+  if (base === undefined || base === now) return;
+  throw new TrainerError(
+    'RUN_CHANGED',
+    `the weights in ${folder} are not those that the run was begun with; restore its files as they were, or begin a new run with --out`,
+  );
 }
 
 /** Other data would give other losses without a word; another engine gives them with one. */

@@ -115,6 +115,7 @@ export async function search(
         states,
         signal,
         onScored(each) {
+          decoder.checkpoint.files.checkUnchanged();
           results.append(each);
           scored.set(JSON.stringify(each.map), each);
           const { map, score } = each;

@@ -134,7 +134,7 @@ function checkFinite(name: string, values: Float32Array): Float32Array {
     if (Number.isFinite(values[i])) continue;
     throw new ModelError(
       'MERGE_IMPOSSIBLE',
-      `${name} would hold ${values[i]} when merged, though base and adapter are finite: the adapter was trained to divergence; take an earlier checkpoint`,
+      `${name} would hold ${values[i]} when merged, though the base is finite; look for an adapter that was trained to divergence`,
     );
   }
   return values;
