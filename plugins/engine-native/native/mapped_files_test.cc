@@ -68,6 +68,8 @@ std::string lossOf(MappedFiles& files, size_t number = 0, size_t* offset = nullp
   }
 }
 
+#ifdef __linux__
+
 // How a process ends that runs `body`, which returns an exit code.
 template <class Body>
 int statusOf(const Body& body) {
@@ -84,8 +86,6 @@ int statusOf(const Body& body) {
 }
 
 bool exitedWith(int status, int code) { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
-
-#ifdef __linux__
 
 // A mapping that is not ours, with nothing behind it.
 const char* mapNothing(const TestFile& file) {
