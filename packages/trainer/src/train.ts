@@ -139,7 +139,10 @@ async function trainOpening(
   checkMemory(plan, warn);
   const memory = watchAnonymousMemory();
   closers.push(() => memory.stop());
-  const model = await openModel(config, composition, { tokenizer, base, adapterFolder: checkpoint?.adapterFolder });
+  const model = await openModel(config, composition, {
+    ...{ tokenizer, base, adapterFolder: checkpoint?.adapterFolder },
+    engineChoice: checkpoint?.progress.choice,
+  });
   closers.push(() => model.close());
   const { decoder } = model;
   const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
@@ -223,7 +226,8 @@ async function trainOpening(
     if (savedAt === step && !best) return;
     const to = checkpointFolder(folder, step);
     if (savedAt !== step) {
-      const saved = { step, drawn: batches.drawn, engine, data: dataSize };
+      const { choice } = decoder.engine;
+      const saved = { step, drawn: batches.drawn, engine, choice, data: dataSize };
       await writeCheckpoint(to, decoder, optimizer, saved, writeAdapter);
       savedAt = step;
     }
@@ -384,7 +388,7 @@ function checkProgress(
   }
   if (before.engine !== engine)
     warn(
-      `the run was begun on the engine ${before.engine} and goes on on ${engine}: losses may differ in the last digits`,
+      `the run was begun on the engine ${before.engine} and continues on ${engine}: losses may differ in the last digits`,
     );
 }
 

@@ -21,9 +21,7 @@ GLULAM_INLINE __m256i firstMask(size_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < 8 ? int(n) : 8), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-// With Rounded, operands are rounded to bfloat16 as they are read: the products are those of vdpbf16ps.
-template <bool Rounded>
-struct Avx2 : FloatCells<Avx2<Rounded>, Rounded> {
+struct Avx2 : FloatCells<Avx2> {
   using Cells = __m256;
   using Sums = __m256;
   static constexpr size_t lanes = 8;
@@ -62,7 +60,6 @@ struct Avx2 : FloatCells<Avx2<Rounded>, Rounded> {
     std::memcpy(part, at, n * 2);
     return widen<T>(part);
   }
-  GLULAM_INLINE __m256 toBfloat16(__m256 value) { return _mm256_castsi256_ps(roundBits(value)); }
 
   GLULAM_INLINE void transpose(__m256 (&r)[8]) {
     __m256 t[8];
@@ -116,9 +113,9 @@ struct Avx2 : FloatCells<Avx2<Rounded>, Rounded> {
 
 }  // namespace
 
-const GemmKernels& avx2Kernels(bool bf16Operands) {
-  static const GemmKernels exact = makeKernels<Avx2<false>>(), rounded = makeKernels<Avx2<true>>();
-  return bf16Operands ? rounded : exact;
+const GemmKernels& avx2Kernels() {
+  static const GemmKernels kernels = makeKernels<Avx2>();
+  return kernels;
 }
 
 }  // namespace glulam

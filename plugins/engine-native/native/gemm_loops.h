@@ -28,32 +28,27 @@
 namespace glulam {
 namespace {
 
-// What cells of one float32 have in common. V says how elements are read, widen<type>(at) and widenPart<type>(at, n), and
-// how a register of floats is rounded to bfloat16; with Rounded, operands are rounded so as they are read.
-template <class V, bool Rounded>
+// What cells of one float32 have in common. V says how elements are read: widen<type>(at) and widenPart<type>(at, n).
+template <class V>
 struct FloatCells {
   using Cell = float;
   static constexpr size_t step = 1;
 
   template <DType T>
   GLULAM_INLINE auto fetch(const char* at) {
-    const auto value = V::template widen<T>(at);
-    if constexpr (Rounded && T != DType::bf16) return V::toBfloat16(value);
-    else return value;
+    return V::template widen<T>(at);
   }
   template <DType T>
   GLULAM_INLINE auto fetchPart(const char* at, size_t n) {
-    const auto value = V::template widenPart<T>(at, n);
-    if constexpr (Rounded && T != DType::bf16) return V::toBfloat16(value);
-    else return value;
+    return V::template widenPart<T>(at, n);
   }
   template <DType T>
   GLULAM_INLINE auto weave(const char* even, const char*) {
-    return fetch<T>(even);
+    return V::template widen<T>(even);
   }
   template <DType T>
   GLULAM_INLINE auto weavePart(const char* even, const char*, size_t n) {
-    return fetchPart<T>(even, n);
+    return V::template widenPart<T>(even, n);
   }
 };
 

@@ -1,4 +1,4 @@
-// Products against naive loops in double precision: `gemm_test [plain|avx2|avx512|neon [SHARE]]`, by default all the machine
+// Products against naive loops in double precision: `gemm_test [ISA [SHARE]]`, by default all the machine
 // has. With a share only one random shape in so many is tried, for emulators and sanitizers.
 // What must not be read (padding between rows, C where beta = 0) holds NaN; what must not be written is checked.
 #include <atomic>
@@ -181,12 +181,13 @@ class Tester {
       }
     }
     bool near = true;
+    const bool rounded = c.bf16 && hasBfloat16Unit(isa_);
     const size_t elements = c.m * c.n, checks = std::min<size_t>(elements, 200 + 4000000 / (c.k + 1));
     for (size_t i = 0; i < checks && near; i++) {
       const size_t e = checks == elements ? i : random_.below(elements), row = e / c.n, col = e % c.n;
       double sum = 0, magnitude = 0;
       for (size_t k = 0; k < c.k; k++) {
-        const double product = a.value(row, k, c.bf16) * b.value(k, col, c.bf16);
+        const double product = a.value(row, k, rounded) * b.value(k, col, rounded);
         sum += product;
         magnitude += std::fabs(product);
       }
@@ -269,7 +270,7 @@ class Tester {
   void testFinish(size_t m, size_t n, size_t k) {
     const DType operands[] = {DType::f32, DType::bf16, DType::f16}, results[] = {DType::f32, DType::bf16};
     const size_t ranks[] = {0, 1, 3, 4, 8, 13}, paddings[] = {0, 0, 3};
-    const bool rounded = random_.below(2), turnedLow = random_.below(2);
+    const bool bf16 = random_.below(2), rounded = bf16 && hasBfloat16Unit(isa_), turnedLow = random_.below(2);
     const size_t rank = random_.pick(ranks);
     Operand a(random_, m, k, random_.pick(operands), random_.below(2), 0, 0);
     Operand b(random_, k, n, random_.pick(operands), random_.below(2), 2, 1);
@@ -291,7 +292,7 @@ class Tester {
     bool repeats = true, near = true;
     for (auto& pool : pools_) {
       c.reset(), z.reset();
-      gemm(*pool, isa_, a.matrix, b.matrix, c.out, finish, rounded);
+      gemm(*pool, isa_, a.matrix, b.matrix, c.out, finish, bf16);
       std::vector<char> both = c.bytes;
       both.insert(both.end(), z.bytes.begin(), z.bytes.end());
       if (first.empty()) first = both;
@@ -402,6 +403,25 @@ class Tester {
   std::vector<std::unique_ptr<Pool>> pools_;
 };
 
+void testChoice() {
+  Choice choice;
+  size_t number = 0;
+  for (auto& precision : choice.products)
+    for (auto& pass : precision)
+      for (Isa& isa : pass) isa = Isa(number++ % 7);
+  const auto chosen = [&](size_t m, size_t n, bool forward, bool bf16) {
+    const Matrix a{nullptr, DType::f32, m, 64, 64, 1}, b{nullptr, DType::f32, 64, n, forward ? 1 : n, forward ? size_t(64) : 1};
+    return size_t(choice.of(a, b, bf16));
+  };
+  expect(chosen(1, 500, true, false) == 0, "one row forward");
+  expect(chosen(2, 500, true, false) == 1, "few rows forward");
+  expect(chosen(40, 500, true, false) == 1, "as many rows as are few");
+  expect(chosen(41, 500, true, false) == 2, "many rows forward");
+  expect(chosen(500, 8, true, false) == 1, "few columns");
+  expect(chosen(500, 500, false, false) == 5, "an input gradient");
+  expect(chosen(1, 500, true, true) == 6, "bfloat16");
+}
+
 void testPool() {
   for (int threads : {1, 2, 3, 5}) {
     const std::string name = "pool of " + std::to_string(threads);
@@ -455,10 +475,13 @@ int main(int argc, char** argv) {
   }
   const int share = argc > 2 ? std::atoi(argv[2]) : 1;
   if (!known || share < 1 || argc > 3) {
-    std::printf("usage: gemm_test [plain|avx2|avx512|neon [SHARE]]\n");
+    std::printf("usage: gemm_test [ISA [SHARE]]; ISA is one of");
+    for (Isa isa : allIsas) std::printf(" %s", isaName(isa));
+    std::printf("\n");
     return 2;
   }
   testPool();
+  testChoice();
   for (Isa isa : chosen) {
     const int before = passed + failed;
     Tester tester(isa, 20240 + uint64_t(isa), share);

@@ -12,7 +12,7 @@ constexpr auto spinTime = std::chrono::microseconds(50);
 
 }  // namespace
 
-Queue::Queue(int threads, Isa isa) : pool_(threads), isa_(isa), thread_([this] { work(); }) {}
+Queue::Queue(int threads, const Choice& choice) : pool_(threads), choice_(choice), thread_([this] { work(); }) {}
 
 Queue::~Queue() {
   {
@@ -54,7 +54,7 @@ void Queue::execute(Command& command) {
   for (const uint32_t id : command.frees) store_.free(id);
   if (command.operation && failure_.empty()) {
     try {
-      command.operation->run({store_, pool_, isa_, command.ids, command.params, command.payload, command.destination});
+      command.operation->run({store_, pool_, choice_, command.ids, command.params, command.payload, command.destination});
     } catch (const std::exception& error) {
       failure_ = std::string(command.operation->name) + ": " + error.what();
     } catch (...) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "gemm.h"
 #include "memory.h"
 #include "pool.h"
 #include "types.h"
@@ -29,7 +30,7 @@ struct Command {
 
 class Queue {
  public:
-  Queue(int threads, Isa isa);
+  Queue(int threads, const Choice& choice);
   // Waits for the command that runs and drops those behind it, without telling anyone.
   ~Queue();
   Queue(const Queue&) = delete;
@@ -47,7 +48,7 @@ class Queue {
   Memory memory_;
   Store store_{memory_, files_};
   Pool pool_;
-  const Isa isa_;
+  const Choice choice_;
   std::string failure_;  // the first one; nothing runs after it, since what it left undone others would read
 
   std::mutex mutex_;
