@@ -20,17 +20,17 @@ namespace {
 const GemmKernels& kernelsOf(Isa isa, bool bfloat16) {
   switch (isa) {
 #if defined(__x86_64__)
-    case Isa::avx512bf16: return bfloat16 ? avx512Bfloat16Kernels() : avx512Kernels();
-    case Isa::avx512: return avx512Kernels();
-    case Isa::avx2: return avx2Kernels();
+    case Isa::avx512bf16: return bfloat16 ? avx512Bfloat16Kernels() : avx512Kernels(false);
+    case Isa::avx512: return avx512Kernels(bfloat16);
+    case Isa::avx2: return avx2Kernels(bfloat16);
 #elif defined(__aarch64__)
 #if defined(GLULAM_ARM_BF16)
-    case Isa::bfmmla: return bfloat16 ? bfmmlaKernels() : neonKernels();
-    case Isa::bfdot: return bfloat16 ? bfdotKernels() : neonKernels();
+    case Isa::bfmmla: return bfloat16 ? bfmmlaKernels() : neonKernels(false);
+    case Isa::bfdot: return bfloat16 ? bfdotKernels() : neonKernels(false);
 #endif
-    case Isa::neon: return neonKernels();
+    case Isa::neon: return neonKernels(bfloat16);
 #endif
-    default: (void)bfloat16; return plainKernels();
+    default: return plainKernels(bfloat16);
   }
 }
 
@@ -192,8 +192,6 @@ bool supported(Isa isa) {
 #endif
   return isa == Isa::plain;
 }
-
-bool hasBfloat16Unit(Isa isa) { return isa == Isa::avx512bf16 || isa == Isa::bfdot || isa == Isa::bfmmla; }
 
 Isa bestIsa() {
   for (const Isa isa : allIsas) {

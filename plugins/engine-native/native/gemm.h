@@ -26,9 +26,8 @@ struct Finish {
 };
 
 // C[M,N] = alpha * A[M,K] B[K,N] + beta * C. A and B are f32, bf16 or f16, each with one stride of 1, at any byte
-// address. They are widened to float32, or, where `bfloat16` allows it and `isa` has a unit for it, both are rounded to
-// bfloat16 (to nearest even). Sums are float32 either way, over all of K, and a bfloat16 C is rounded once. With beta = 0,
-// C is not read.
+// address. With `bfloat16` both are rounded to bfloat16 (to nearest even), else both are widened to float32; sums are float32
+// either way, over all of K, and a bfloat16 C is rounded once. With beta = 0, C is not read.
 //
 // An element's sum runs in an order that the shapes, types and `isa` fix: not the pool's threads, nor who ran what. So
 // runs repeat bit for bit. To multiply inside a job of a pool, give a Pool(1): that starts no threads.
@@ -42,7 +41,6 @@ void gemm(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const MatrixOut
 
 Isa bestIsa();  // the first of allIsas that this machine has
 bool supported(Isa isa);
-bool hasBfloat16Unit(Isa isa);
 const char* isaName(Isa isa);  // "avx512-bf16", say
 
 // Classes of products, for each of which one instruction set may be faster than another.

@@ -21,7 +21,9 @@ GLULAM_INLINE __m256i firstMask(size_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < 8 ? int(n) : 8), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-struct Avx2 : FloatCells<Avx2> {
+// With Rounded, operands are rounded to bfloat16 as they are read: what is multiplied is what a unit for bfloat16 multiplies.
+template <bool Rounded>
+struct Avx2 : FloatCells<Avx2<Rounded>, Rounded> {
   using Cells = __m256;
   using Sums = __m256;
   static constexpr size_t lanes = 8;
@@ -60,6 +62,7 @@ struct Avx2 : FloatCells<Avx2> {
     std::memcpy(part, at, n * 2);
     return widen<T>(part);
   }
+  GLULAM_INLINE __m256 toBfloat16(__m256 value) { return _mm256_castsi256_ps(roundBits(value)); }
 
   GLULAM_INLINE void transpose(__m256 (&r)[8]) {
     __m256 t[8];
@@ -113,9 +116,9 @@ struct Avx2 : FloatCells<Avx2> {
 
 }  // namespace
 
-const GemmKernels& avx2Kernels() {
-  static const GemmKernels kernels = makeKernels<Avx2>();
-  return kernels;
+const GemmKernels& avx2Kernels(bool bfloat16) {
+  static const GemmKernels exact = makeKernels<Avx2<false>>(), rounded = makeKernels<Avx2<true>>();
+  return bfloat16 ? rounded : exact;
 }
 
 }  // namespace glulam

@@ -13,8 +13,12 @@
 namespace glulam {
 namespace {
 
-struct Float32 : Sums512, FloatCells<Float32> {
+// bfloat16 is widened in registers. With Rounded, other operands are rounded to it as they are read: what is multiplied is what
+// the unit for bfloat16 multiplies, in float32.
+template <bool Rounded>
+struct Float32 : Sums512, FloatCells<Float32<Rounded>, Rounded> {
   using Cells = __m512;
+
   GLULAM_INLINE void keep(__m512& cells) { __asm__("" : "+v"(cells)); }
   GLULAM_INLINE __m512 zero() { return _mm512_setzero_ps(); }
   GLULAM_INLINE __m512 load(const float* at) { return _mm512_loadu_ps(at); }
@@ -36,6 +40,9 @@ struct Float32 : Sums512, FloatCells<Float32> {
   GLULAM_INLINE __m512 widenPart(const char* at, size_t n) {
     return glulam::widenPart<T>(at, n);
   }
+  GLULAM_INLINE __m512 toBfloat16(__m512 value) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(roundToBfloat16s(value)), 16));
+  }
   GLULAM_INLINE void transpose(__m512 (&block)[16]) {
     __m512i bits[16];
 #pragma GCC unroll 16
@@ -48,9 +55,9 @@ struct Float32 : Sums512, FloatCells<Float32> {
 
 }  // namespace
 
-const GemmKernels& avx512Kernels() {
-  static const GemmKernels kernels = makeKernels<Float32>();
-  return kernels;
+const GemmKernels& avx512Kernels(bool bfloat16) {
+  static const GemmKernels exact = makeKernels<Float32<false>>(), rounded = makeKernels<Float32<true>>();
+  return bfloat16 ? rounded : exact;
 }
 
 }  // namespace glulam

@@ -46,13 +46,13 @@ struct GemmKernels {
   void (*scaleColumns)(float* sums, size_t n, const float* scale, const float* bias);
 };
 
-const GemmKernels& plainKernels();
+const GemmKernels& plainKernels(bool bfloat16);
 #if defined(__x86_64__)
-const GemmKernels& avx2Kernels();
-const GemmKernels& avx512Kernels();
+const GemmKernels& avx2Kernels(bool bfloat16);
+const GemmKernels& avx512Kernels(bool bfloat16);
 const GemmKernels& avx512Bfloat16Kernels();
 #elif defined(__aarch64__)
-const GemmKernels& neonKernels();
+const GemmKernels& neonKernels(bool bfloat16);
 // Clang before 16 cannot compile single functions for a processor with FEAT_BF16.
 #if !defined(__clang__) || __clang_major__ >= 16
 #define GLULAM_ARM_BF16

@@ -28,27 +28,32 @@
 namespace glulam {
 namespace {
 
-// What cells of one float32 have in common. V says how elements are read: widen<type>(at) and widenPart<type>(at, n).
-template <class V>
+// What cells of one float32 have in common. V says how elements are read, widen<type>(at) and widenPart<type>(at, n), and
+// how a register of floats is rounded to bfloat16; with Rounded, operands are rounded so as they are read.
+template <class V, bool Rounded>
 struct FloatCells {
   using Cell = float;
   static constexpr size_t step = 1;
 
   template <DType T>
   GLULAM_INLINE auto fetch(const char* at) {
-    return V::template widen<T>(at);
+    const auto value = V::template widen<T>(at);
+    if constexpr (Rounded && T != DType::bf16) return V::toBfloat16(value);
+    else return value;
   }
   template <DType T>
   GLULAM_INLINE auto fetchPart(const char* at, size_t n) {
-    return V::template widenPart<T>(at, n);
+    const auto value = V::template widenPart<T>(at, n);
+    if constexpr (Rounded && T != DType::bf16) return V::toBfloat16(value);
+    else return value;
   }
   template <DType T>
   GLULAM_INLINE auto weave(const char* even, const char*) {
-    return V::template widen<T>(even);
+    return fetch<T>(even);
   }
   template <DType T>
   GLULAM_INLINE auto weavePart(const char* even, const char*, size_t n) {
-    return V::template widenPart<T>(even, n);
+    return fetchPart<T>(even, n);
   }
 };
 

@@ -9,7 +9,8 @@ namespace glulam {
 namespace {
 
 // Baseline ARMv8: bfloat16 is widened in registers, two shifts for four elements.
-struct Neon : NeonSums, FloatCells<Neon> {
+template <bool Rounded>
+struct Neon : NeonSums, FloatCells<Neon<Rounded>, Rounded> {
   using Cells = float32x4_t;
 
   GLULAM_INLINE void keep(float32x4_t& cells) { __asm__("" : "+w"(cells)); }
@@ -28,13 +29,14 @@ struct Neon : NeonSums, FloatCells<Neon> {
   GLULAM_INLINE float32x4_t widenPart(const char* at, size_t n) {
     return glulam::widenPart<T>(at, n);
   }
+  GLULAM_INLINE float32x4_t toBfloat16(float32x4_t value) { return vreinterpretq_f32_u32(roundBits(value)); }
 };
 
 }  // namespace
 
-const GemmKernels& neonKernels() {
-  static const GemmKernels kernels = makeKernels<Neon>();
-  return kernels;
+const GemmKernels& neonKernels(bool bfloat16) {
+  static const GemmKernels exact = makeKernels<Neon<false>>(), rounded = makeKernels<Neon<true>>();
+  return bfloat16 ? rounded : exact;
 }
 
 }  // namespace glulam

@@ -7,7 +7,8 @@ namespace {
 
 typedef float Four __attribute__((vector_size(16)));
 
-struct Plain : FloatCells<Plain> {
+template <bool Rounded>
+struct Plain : FloatCells<Plain<Rounded>, Rounded> {
   using Cells = Four;
   using Sums = Four;
   static constexpr size_t lanes = 4;
@@ -54,6 +55,10 @@ struct Plain : FloatCells<Plain> {
     for (size_t i = 0; i < n; i++) value[i] = readElement(at + i * bytesOf(T), T);
     return value;
   }
+  GLULAM_INLINE Four toBfloat16(Four value) {
+    for (size_t i = 0; i < lanes; i++) value[i] = widenBfloat16(roundToBfloat16(value[i]));
+    return value;
+  }
 
   GLULAM_INLINE void transpose(Four (&r)[4]) {
     const Four a = r[0], b = r[1], c = r[2], d = r[3];
@@ -75,9 +80,9 @@ struct Plain : FloatCells<Plain> {
 
 }  // namespace
 
-const GemmKernels& plainKernels() {
-  static const GemmKernels kernels = makeKernels<Plain>();
-  return kernels;
+const GemmKernels& plainKernels(bool bfloat16) {
+  static const GemmKernels exact = makeKernels<Plain<false>>(), rounded = makeKernels<Plain<true>>();
+  return bfloat16 ? rounded : exact;
 }
 
 }  // namespace glulam

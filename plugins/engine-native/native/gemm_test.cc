@@ -181,13 +181,12 @@ class Tester {
       }
     }
     bool near = true;
-    const bool rounded = c.bf16 && hasBfloat16Unit(isa_);
     const size_t elements = c.m * c.n, checks = std::min<size_t>(elements, 200 + 4000000 / (c.k + 1));
     for (size_t i = 0; i < checks && near; i++) {
       const size_t e = checks == elements ? i : random_.below(elements), row = e / c.n, col = e % c.n;
       double sum = 0, magnitude = 0;
       for (size_t k = 0; k < c.k; k++) {
-        const double product = a.value(row, k, rounded) * b.value(k, col, rounded);
+        const double product = a.value(row, k, c.bf16) * b.value(k, col, c.bf16);
         sum += product;
         magnitude += std::fabs(product);
       }
@@ -270,7 +269,7 @@ class Tester {
   void testFinish(size_t m, size_t n, size_t k) {
     const DType operands[] = {DType::f32, DType::bf16, DType::f16}, results[] = {DType::f32, DType::bf16};
     const size_t ranks[] = {0, 1, 3, 4, 8, 13}, paddings[] = {0, 0, 3};
-    const bool bf16 = random_.below(2), rounded = bf16 && hasBfloat16Unit(isa_), turnedLow = random_.below(2);
+    const bool rounded = random_.below(2), turnedLow = random_.below(2);
     const size_t rank = random_.pick(ranks);
     Operand a(random_, m, k, random_.pick(operands), random_.below(2), 0, 0);
     Operand b(random_, k, n, random_.pick(operands), random_.below(2), 2, 1);
@@ -292,7 +291,7 @@ class Tester {
     bool repeats = true, near = true;
     for (auto& pool : pools_) {
       c.reset(), z.reset();
-      gemm(*pool, isa_, a.matrix, b.matrix, c.out, finish, bf16);
+      gemm(*pool, isa_, a.matrix, b.matrix, c.out, finish, rounded);
       std::vector<char> both = c.bytes;
       both.insert(both.end(), z.bytes.begin(), z.bytes.end());
       if (first.empty()) first = both;

@@ -11,10 +11,10 @@ inline size_t bytesOf(DType type) { return type == DType::f32 || type == DType::
 
 // The instruction sets that kernels are compiled for; `plain` is portable C++. avx512: F, BW, DQ and VL; neon: baseline
 // ARMv8. Those with a bfloat16 unit multiply bfloat16 operands by it: avx512bf16 by vdpbf16ps, bfdot and bfmmla by the
-// instructions of these names (FEAT_BF16). The others widen bfloat16 operands in registers.
+// instructions of these names (FEAT_BF16). The others widen such operands in registers and multiply in float32.
 enum class Isa : uint8_t { plain, avx2, avx512, avx512bf16, neon, bfdot, bfmmla };
 
-// Widest first, and of equals the one whose products are more exact.
+// Widest first. A unit for bfloat16 comes after the set that it extends: it takes subnormals for zero.
 constexpr Isa allIsas[] = {Isa::avx512, Isa::avx512bf16, Isa::avx2, Isa::neon, Isa::bfmmla, Isa::bfdot, Isa::plain};
 
 // A strided matrix; strides count elements, one of them is 1. Data may lie in a mapped file, at any byte address.

@@ -9,7 +9,7 @@ export const isaNames = ['avx512', 'avx512-bf16', 'avx2', 'neon', 'neon-bfmmla',
 
 /**
  * An instruction set that the kernels are compiled for. `avx512` is F, BW, DQ and VL, `neon` baseline ARMv8; those named
- * after a unit for bfloat16 multiply bfloat16 operands by it, the others widen them in registers.
+ * after a unit for bfloat16 multiply bfloat16 operands by it, the others widen them in registers and multiply in float32.
  */
 export type Isa = (typeof isaNames)[number];
 
@@ -23,7 +23,7 @@ type Payload = Float32Array | Int32Array;
 
 /** What the addon exports: see native/addon.cc. */
 export interface Addon {
-  /** Those that this machine has, widest first, and of equals the more exact ones. */
+  /** Those that this machine has, in the order of preference: widest first. */
   readonly isas: readonly Isa[];
   /** A command's number is its place here. */
   readonly operations: readonly string[];

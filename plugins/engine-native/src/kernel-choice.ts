@@ -32,7 +32,7 @@ const gain = 1.1;
 /** One instruction set for everything. */
 export const onlyOn = (isa: Isa): KernelChoice => ({ others: isa, products: productClasses.map(() => isa) });
 
-/** Those worth measuring for a class, in the order of preference: of equals, the more exact ones are first. */
+/** Those worth measuring for a class, in the order of preference. */
 export function candidatesOf(isas: readonly Isa[], precision: ProductClass['precision']): readonly Isa[] {
   const vector = isas.filter((isa) => isa !== 'plain');
   const useful = precision === 'bfloat16' ? vector : vector.filter((isa) => withoutUnit(isa) === isa);
