@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // `npm run bench:scaling`: tokens a second and peak memory of training against sequence length, virtual layers, batch and
 // rank, each beside what a model of cost and the plan say, and the same two for models that are too large to be measured here.
-// Writes bench/scaling.md and its charts. About fifteen minutes; needs 2.4 GB of disk. `--check FOLDER` writes there, of a few
+// Writes bench/scaling/PROCESSOR.md and its charts. About fifteen minutes; needs 2.4 GB of disk. `--check FOLDER` writes there, of a few
 // points on the tiny model of the examples: seconds, for a look at whether all of this still works.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -31,6 +31,7 @@ const { project } = await import('./bench/projections.mjs');
 const { scalingPage } = await import('./bench/scaling-page.mjs');
 const { scalingChart } = await import('./bench/scaling-charts.mjs');
 const { describeRun } = await import('./bench/describe-run.mjs');
+const { processorName } = await import('./bench/processor.mjs');
 
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-scaling-'));
 
@@ -79,10 +80,11 @@ const results = {
   about: `${isCheck ? 'A check of the benchmark, on the tiny model of the examples: its figures say nothing. ' : ''}${describeRun(['engine native'])}`,
 };
 
-const folder = isCheck ? checkFolder : path.join(root, 'bench');
+const folder = isCheck ? checkFolder : path.join(root, 'bench/scaling');
+const processor = isCheck ? 'check' : processorName();
 mkdirSync(folder, { recursive: true });
-writeFileSync(path.join(folder, 'scaling.md'), scalingPage(results));
+writeFileSync(path.join(folder, `${processor}.md`), scalingPage(results, processor));
 for (const name of /** @type {(keyof typeof series)[]} */ (Object.keys(series)))
-  writeFileSync(path.join(folder, `scaling-${name}.svg`), scalingChart(name, points));
+  writeFileSync(path.join(folder, `${processor}-${name}.svg`), scalingChart(name, points));
 rmSync(work, { recursive: true });
-console.log(`written: ${path.join(folder, 'scaling.md')} and its charts`);
+console.log(`written: ${path.join(folder, `${processor}.md`)} and its charts`);

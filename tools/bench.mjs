@@ -20,7 +20,7 @@ const usage = `usage: npm run bench -- [--shape bench|small] [--rows ${rowNames.
   --peer    a Python environment made by tools/peer/setup.sh VENV: PEFT is measured in turn with Glulam
   --dtype, --seq   of the rows engines alone: one line an engine, on the small shape
 
-All parts of the shape bench with --peer make bench/results.md; anything else is written to bench/work/results.md.
+All parts of the shape bench with --peer make bench/results/PROCESSOR.md; anything else is written to bench/work/results.md.
 `;
 
 const fail = (message) => {
@@ -68,6 +68,8 @@ const { resultsTable, tableRows } = await import('./bench/results-table.mjs');
 const { resultsPage } = await import('./bench/results-page.mjs');
 const { measureKernels } = await import('./bench/kernel-shares.mjs');
 const { describeRun } = await import('./bench/describe-run.mjs');
+const { processorName } = await import('./bench/processor.mjs');
+const { median } = await import('./bench/median.mjs');
 
 const work = path.join(root, 'bench/work');
 const threads = availableParallelism();
@@ -82,6 +84,32 @@ const openCheckpoint = async (shape) => {
   await makeCheckpoint(folder, shape);
   return folder;
 };
+
+/**
+ * The precision in which PEFT trains faster on this machine, by steps of the shape small in turn: processors differ in how
+ * fast they multiply bfloat16, and it is PEFT at its best that we compare with.
+ *
+ * @param {string[]} peft command and script
+ */
+async function betterPrecision([command, script]) {
+  const checkpoint = await openCheckpoint('small');
+  /** @type {Record<string, number[]>} */
+  const seconds = { bfloat16: [], float32: [] };
+  for (let round = 0; round < 2; round++) {
+    for (const [dtype, all] of Object.entries(seconds)) {
+      const args = ['--threads', String(threads), '--steps', '4', '--dtype', dtype];
+      all.push(median(measure(command, [script, checkpoint, ...args]).step_times.slice(1)));
+    }
+  }
+  const [bfloat16, float32] = [median(seconds.bfloat16), median(seconds.float32)];
+  const better = bfloat16 <= float32 ? 'bfloat16' : 'float32';
+  const ratio = Math.max(bfloat16, float32) / Math.min(bfloat16, float32);
+  const words =
+    ` PEFT trains in ${better} here, with the base in that precision: on the shape \`small\` it took ${ratio.toFixed(2)} times as ` +
+    `long in ${better === 'bfloat16' ? 'float32' : 'bfloat16'}.`;
+  console.log(words.trim());
+  return { args: ['--dtype', better], words };
+}
 
 // The table: in each round, for each work, the limits, then Glulam, then PEFT.
 const rows = [];
@@ -98,6 +126,7 @@ if (workNames.some((name) => chosen.includes(name))) {
   /** @type {Record<string, string[]>} */
   const sides = { glulam: [process.execPath, path.join(root, 'tools/bench/measure.mjs')] };
   if (python) sides.peft = [python, path.join(root, 'tools/peer/peft_bench.py')];
+  const peerArgs = python ? await betterPrecision(sides.peft) : { args: [], words: '' };
   /** @type {Record<string, any[]>} */
   const measured = Object.fromEntries(workNames.filter((name) => chosen.includes(name)).map((name) => [name, []]));
   for (let round = 0; round < Number(values.rounds); round++) {
@@ -107,7 +136,8 @@ if (workNames.some((name) => chosen.includes(name))) {
       const result = { limits: measureLimits(threads) };
       for (const [side, [command, script]] of Object.entries(sides)) {
         const started = Date.now() / 1000;
-        const printed = measure(command, [script, checkpoint, '--threads', String(threads), ...args]);
+        const own = side === 'peft' && !args.includes('--dtype') ? peerArgs.args : [];
+        const printed = measure(command, [script, checkpoint, '--threads', String(threads), ...args, ...own]);
         result[side] = { ...printed, started_at: started };
         console.log(`round ${round + 1}, ${name}, ${side}: ${(Date.now() / 1000 - started).toFixed(0)} s`);
       }
@@ -123,7 +153,7 @@ if (workNames.some((name) => chosen.includes(name))) {
     versions: [`engine ${glulam.engine}`, ...(peft ? [peft.versions] : [])],
     shape:
       `The shape \`${values.shape}\`: random weights, ${config.num_hidden_layers} layers as ${layers} virtual layers, r=8 on seven ` +
-      `projections (${glulam.trainable.toLocaleString('en-US')} trainable), batch 1, 512 tokens unless said, ${threads} threads.`,
+      `projections (${glulam.trainable.toLocaleString('en-US')} trainable), batch 1, 512 tokens unless said, ${threads} threads.${peerArgs.words}`,
   };
   console.log(`\n${about.shape}\n\n${resultsTable(rows)}\n`);
 }
@@ -131,7 +161,9 @@ if (workNames.some((name) => chosen.includes(name))) {
 const kernels = chosen.includes('kernels') ? measureKernels(measureLimits, threads) : undefined;
 if (allLimits.length === 0) allLimits.push(measureLimits(threads));
 const isWhole = values.shape === 'bench' && python && [...workNames, 'kernels'].every((name) => chosen.includes(name));
-const page = path.join(isWhole ? path.join(root, 'bench') : work, values.shape === 'tiny' ? 'tiny.md' : 'results.md');
+const page = isWhole
+  ? path.join(root, 'bench/results', `${processorName()}.md`)
+  : path.join(work, values.shape === 'tiny' ? 'tiny.md' : 'results.md');
 const results = {
   ...about,
   about: describeRun(about.versions),

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test, vi } from 'vitest';
@@ -89,15 +89,29 @@ describe('bench', () => {
     expect(readFileSync(path.join(root, 'bench/work/tiny.md'), 'utf8')).toContain('The shape `tiny`');
   });
 
+  test('of Mistral measures on a tiny shape, prints, and removes its checkpoint', () => {
+    const { status, stdout, stderr } = run('bench-mistral.mjs', '--shape', 'tiny', '--steps', '2');
+    expect(status, stderr).toBe(0);
+    expect(stdout).toMatch(/4 layers as 6 virtual layers/);
+    expect(stdout).toMatch(
+      /\| a step \| [\d.]+ s \|\n\| peak memory \| [\d.]+ GB \|\n\| beyond the weights \| [\d.]+ GB \|/,
+    );
+    expect(existsSync(path.join(root, 'bench/work/tiny-48-layers'))).toBe(false);
+  });
+
+  test('of Mistral refuses fewer steps than two', () => {
+    expect(run('bench-mistral.mjs', '--steps', '1')).toMatchObject({ status: 1, stderr: expect.stringContaining('--steps is 1; expected') }); // prettier-ignore
+  });
+
   test('of scaling measures, fits, projects and draws', (context) => {
     if (process.platform !== 'linux') context.skip('memory is read from /proc');
     const folder = path.join(work, 'scaling');
     const { status, stderr } = run('bench-scaling.mjs', '--check', folder);
     expect(status, stderr).toBe(0);
-    const page = readFileSync(path.join(folder, 'scaling.md'), 'utf8');
+    const page = readFileSync(path.join(folder, 'check.md'), 'utf8');
     expect(page).toMatch(/\| 128 \| [\d.,]+ \| [\d.,]+ \| \d+ \| \d+ \|/);
     expect(page).toMatch(/\| Llama 2 70B \| 140 \| 2048 \| yes \|/);
-    expect(readFileSync(path.join(folder, 'scaling-tokens.svg'), 'utf8')).toMatch(/^<svg[\s\S]*>128<[\s\S]*>256</);
+    expect(readFileSync(path.join(folder, 'check-tokens.svg'), 'utf8')).toMatch(/^<svg[\s\S]*>128<[\s\S]*>256</);
   });
 
   test('of scaling refuses other options', () => {

@@ -41,12 +41,15 @@ const commonFlags = [
   '-Wextra',
   '-DNAPI_VERSION=8',
 ];
+const avx2Flags = ['-mavx2', '-mfma', '-mf16c'];
+const avx512Flags = [
+  ...avx2Flags,
+  ...['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mprefer-vector-width=512'],
+];
 const isaFlags = {
-  'kernels_avx2.cc': ['-mavx2', '-mfma', '-mf16c'],
-  'kernels_avx512.cc': [
-    ...['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mavx512bf16'],
-    ...['-mavx2', '-mfma', '-mf16c', '-mprefer-vector-width=512'],
-  ],
+  'kernels_avx2.cc': avx2Flags,
+  'kernels_avx512.cc': avx512Flags,
+  'kernels_avx512bf16.cc': [...avx512Flags, '-mavx512bf16'],
 };
 const staticRuntime = process.platform === 'darwin' ? [] : ['-static-libstdc++', '-static-libgcc'];
 // It has a signal handler, which must not go when the last thread of JavaScript that loaded it ends: nodelete.

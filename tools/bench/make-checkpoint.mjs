@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Writes a Mistral-shaped checkpoint of seeded random bfloat16 weights, for measurements of speed and memory.
 //
-// usage: node tools/bench/make-checkpoint.mjs FOLDER [--shape small|bench]
+// usage: node tools/bench/make-checkpoint.mjs FOLDER [--shape small|bench|mistral]
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,11 +9,12 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { normals, writeFolderAtomic, writeSafetensors } from '@glulam/tensors';
 
-/** `bench`: 1.0 B parameters, 2.0 GB; `small`: 130 M; `tiny` is for tests. */
+/** `mistral`: Mistral 7B's, 14.5 GB; `bench`: 1.0 B parameters, 2.0 GB; `small`: 130 M; `tiny` is for tests. */
 export const shapes = {
   tiny: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 4, num_attention_heads: 4, num_key_value_heads: 2, vocab_size: 128 },
   small: { hidden_size: 768, intermediate_size: 2688, num_hidden_layers: 8, num_attention_heads: 12, num_key_value_heads: 4, vocab_size: 32000 },
   bench: { hidden_size: 2048, intermediate_size: 7168, num_hidden_layers: 16, num_attention_heads: 16, num_key_value_heads: 4, vocab_size: 32000 },
+  mistral: { hidden_size: 4096, intermediate_size: 14336, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, vocab_size: 32000 },
 }; // prettier-ignore
 
 /** Name and shape of each tensor. */

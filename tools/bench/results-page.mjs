@@ -32,8 +32,8 @@ export function resultsPage({ about, shape, rounds, rows, limits, kernels }) {
   ].join('\n\n') + '\n'; // prettier-ignore
 }
 
-const counting = `Share of the limit: the model's floating-point operations over what the machine's fastest unit for the base's precision
-does in that time, by the median of the limits measured beside the work. Counted are, a multiply-add as two: products with
+const counting = `Share of the limit: the model's floating-point operations over what the machine's fastest unit that could compute them
+does in that time: for a bfloat16 base, one for bfloat16 or, where that is faster, for float32, by the median of the limits measured beside the work. Counted are, a multiply-add as two: products with
 frozen weights forward and for the gradients of their inputs (4 x tokens x weights, the head's included; 6 with recomputation,
 the head's still 4), the low-rank products (6 x tokens x rank x (inputs + outputs), 8 with recomputation), attention over the pairs that
 are visible (12 x width x pairs, 16 with recomputation). Of a prompt the forward products alone, the head for its last token.

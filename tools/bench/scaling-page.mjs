@@ -9,8 +9,9 @@ const percent = (share) => `${(100 * share).toFixed(0)}%`;
 
 /**
  * @param {{ about: string, points: object[], wide: object[], cost: ReturnType<typeof import('./cost-fit.mjs').fitCost>, limit: number, check: object, projections: object[] }} results
+ * @param {string} processor its charts' names begin with it
  */
-export function scalingPage({ about, points, wide, cost, limit, check, projections }) {
+export function scalingPage({ about, points, wide, cost, limit, check, projections }, processor) {
   const all = [...points, ...wide, check];
   const foretold = all.filter(isForetold).length;
   return [
@@ -22,14 +23,14 @@ export function scalingPage({ about, points, wide, cost, limit, check, projectio
       `At ${foretold} of ${all.length} points the plan is within 10% or 50 MB.`,
     ...Object.entries(series).flatMap(([name, { title }]) => [
       `## By ${title}`,
-      `![Speed and memory by ${title}](scaling-${name}.svg)`,
+      `![Speed and memory by ${title}](${processor}-${name}.svg)`,
       pointTable(title, pointsOf(name, points), name),
     ]),
     '## A model of cost',
     `The seconds of a step are a sum of terms, whose rates were fitted to the points above and to ${wide.length} of the shape \`bench\`, which is ` +
       `2.7 times as wide (the largest error is ${percent(cost.worst)}):`,
     rateTable(cost),
-    'Products, low rank and attention are counted as in [results.md](results.md). Each pass, forward and backward, visits the weights of every ' +
+    `Products, low rank and attention are counted as in [the results](../results/${processor}.md). Each pass, forward and backward, visits the weights of every ` +
       'virtual layer and of the head, however many tokens there are, and reads and writes the activations of the linear layers. ' +
       `No rate of products was tried beyond the machine's limit of ${digits(limit)} GFLOP/s. ` +
       'The 1.0 B of `bench`, the last line not fitted to:',

@@ -61,6 +61,8 @@ export interface Engine {
   /** For people: instruction set, threads, backend. */
   readonly description: string;
   readonly precision: Precision;
+  /** What the engine chose for this machine by itself, where sums depend on it: runs record it, and resume with it. */
+  readonly choice?: string | undefined;
   /** Overrides of named operations; what is missing runs as its composition of the operations below. */
   readonly fused: Partial<FusedOperations>;
 
@@ -120,7 +122,11 @@ export interface EngineProbe {
 export interface EngineContribution<Options = unknown> {
   readonly kind: string;
   readonly schema: z.ZodType<Options>;
-  open(options: Options, context: { readonly precision: Precision }): Promise<Engine>;
+  /** `choice`: the one of an earlier engine whose numbers this one is to repeat, if it can. */
+  open(
+    options: Options,
+    context: { readonly precision: Precision; readonly choice?: string | undefined },
+  ): Promise<Engine>;
   /** The same engine to plan with, without a look at the machine; without it, `createPlanningEngine` stands in. */
   plan?(options: Options, context: { readonly precision: Precision }): PlanningEngine;
   /** Look at this machine, for `glulam doctor`; what does not load is told, not thrown. */

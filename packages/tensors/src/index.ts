@@ -1,5 +1,6 @@
 import { noteLoaded } from '@glulam/plugin';
 
+export { cacheFolder } from './cache-folder.js';
 export type { DType } from './dtype.js';
 export { bytesPerElement, fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from './dtype.js';
 export type {

@@ -1,6 +1,5 @@
 import { noteLoaded } from '@glulam/plugin';
 
-export { cacheFolder } from './cache-folder.js';
 export type { Example, LabelledBatch } from './batches.js';
 export { labelBatch } from './batches.js';
 export type { TrainerErrorCode } from './errors.js';

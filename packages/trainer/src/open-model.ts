@@ -38,9 +38,10 @@ export interface OpenBase {
   close(): Promise<void>;
 }
 
-export async function openBase(config: RunConfig, composition: Composition): Promise<OpenBase> {
+/** @param engineChoice an earlier engine's `choice`, to compute as that one did */
+export async function openBase(config: RunConfig, composition: Composition, engineChoice?: string): Promise<OpenBase> {
   const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const engine = await openEngine(config, composition, checkpoint);
+  const engine = await openEngine(config, composition, checkpoint, engineChoice);
   const weights = createBaseWeights(engine);
   return {
     checkpoint,
@@ -60,6 +61,8 @@ export interface OpenModelOptions {
   readonly tokenizer?: Tokenizer | undefined;
   /** A base that is open already, of the same config but for what is made of it, and stays open; default: one of its own. */
   readonly base?: OpenBase | undefined;
+  /** An earlier engine's `choice`, to compute as that one did; without effect on a base that is open already. */
+  readonly engineChoice?: string | undefined;
 }
 
 /**
@@ -69,7 +72,7 @@ export interface OpenModelOptions {
 export async function openModel(
   config: RunConfig,
   composition: Composition,
-  { adapterFolder, tokenizer: opened, base: shared }: OpenModelOptions = {},
+  { adapterFolder, tokenizer: opened, base: shared, engineChoice }: OpenModelOptions = {},
 ): Promise<OpenModel> {
   const checkpoint = shared?.checkpoint ?? openCheckpoint(config.base, composition.all(families));
   const tokenizer = opened ?? openRunTokenizer(config, checkpoint.shape.vocabularySize);
@@ -77,7 +80,7 @@ export async function openModel(
     adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
   const { layers, adapter, choice, warnings } = saved ?? describeModel(config, composition, checkpoint.shape);
 
-  const base = shared ?? (await openBase(config, composition));
+  const base = shared ?? (await openBase(config, composition, engineChoice));
   const close = async (): Promise<void> => {
     if (shared === undefined) await base.close();
   };
@@ -114,8 +117,9 @@ export async function openEngine(
   config: RunConfig,
   composition: Composition,
   { files, shape }: Checkpoint,
+  choice?: string,
 ): Promise<Engine> {
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
   const precision = resolvePrecision(config.precision, files.source(shape.names.embedding).dtype);
-  return contribution.open(options, { precision });
+  return contribution.open(options, { precision, choice });
 }

@@ -21,6 +21,8 @@ const progressSchema = z.strictObject({
   drawn: z.int().min(0),
   /** Engine, instruction set and threads: the same losses, bit for bit, follow only on the same ones. */
   engine: z.string(),
+  /** What the engine chose for its machine by itself: it is asked for the same again. */
+  choice: z.string().optional(),
   /** What the data came to, so that other data under the same name is noticed; `sha256` of its tokens. */
   data: z.strictObject({ examples: z.int(), tokens: z.int(), sha256: z.string() }),
   /** `sampleHash` of the base's files; checkpoints of older versions have none. */

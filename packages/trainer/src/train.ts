@@ -140,7 +140,10 @@ async function trainOpening(
   checkMemory(plan, warn);
   const memory = watchAnonymousMemory();
   closers.push(() => memory.stop());
-  const model = await openModel(config, composition, { tokenizer, base, adapterFolder: checkpoint?.adapterFolder });
+  const model = await openModel(config, composition, {
+    ...{ tokenizer, base, adapterFolder: checkpoint?.adapterFolder },
+    engineChoice: checkpoint?.progress.choice,
+  });
   closers.push(() => model.close());
   const { decoder } = model;
   // Nothing that a base gave which changed meanwhile is reported or kept.
@@ -229,7 +232,8 @@ async function trainOpening(
     baseFiles.checkUnchanged();
     const to = checkpointFolder(folder, step);
     if (savedAt !== step) {
-      const saved = { step, drawn: batches.drawn, engine, data: dataSize, base: baseHash };
+      const { choice } = decoder.engine;
+      const saved = { step, drawn: batches.drawn, engine, choice, data: dataSize, base: baseHash };
       await writeCheckpoint(to, decoder, optimizer, saved, writeAdapter);
       savedAt = step;
     }
@@ -396,7 +400,7 @@ function checkProgress(
   }
   if (before.engine !== engine)
     warn(
-      `the run was begun on the engine ${before.engine} and goes on on ${engine}: losses may differ in the last digits`,
+      `the run was begun on the engine ${before.engine} and continues on ${engine}: losses may differ in the last digits`,
     );
 }
 

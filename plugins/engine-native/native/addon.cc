@@ -2,7 +2,9 @@
 //
 //   isas: string[]                widest first
 //   operations: string[]          an operation's number is its place here
-//   create(threads, isa) -> handle
+//   create(threads, choice) -> handle   names of instruction sets between spaces: that of all that is no product, then
+//                                 those of products, in the order of gemm.h's Choice
+//   productRate(isa, pass, rows, bfloat16) -> GFLOP/s of one product; numbers as in gemm.h
 //   submit(handle, operation, words: Float64Array, frees, ids, params, payload?: TypedArray)
 //                                 `words` begins with so many tensors to free first, so many that the operation takes and
 //                                 makes, and so many parameters; it and the payload are copied
@@ -17,11 +19,13 @@
 #include <node_api.h>
 
 #include <memory>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "gemm.h"
+#include "gemm_rate.h"
 #include "queue.h"
 
 namespace glulam {
@@ -203,15 +207,38 @@ napi_value request(const Arguments& given, Session* session, Command command, na
   return promise;
 }
 
+Isa isaNamed(const std::string& name) {
+  for (const Isa isa : allIsas) {
+    if (name == isaName(isa) && supported(isa)) return isa;
+  }
+  throw std::runtime_error(name + " is not supported here");
+}
+
+napi_value productRate(const Arguments& given) {
+  const size_t pass = given.size(1), rows = given.size(2);
+  if (pass >= passes || rows >= rowClasses) throw std::runtime_error("there is no such class of products");
+  const double rate = productRate(isaNamed(given.text(0)), Pass(pass), Rows(rows), given.size(3) != 0);
+  napi_value number;
+  check(napi_create_double(given.env, rate, &number), "make a number");
+  return number;
+}
+
 napi_value create(const Arguments& given) {
   napi_env env = given.env;
   const int threads = int(given.number(0));
-  const std::string name = given.text(1);
-  Isa isa = Isa::plain;
-  for (const Isa each : allIsas) {
-    if (name == isaName(each)) isa = each;
+  Choice choice;
+  std::istringstream names(given.text(1));
+  const auto next = [&] {
+    std::string name;
+    if (!(names >> name)) throw std::runtime_error("a choice of instruction sets names too few");
+    return isaNamed(name);
+  };
+  choice.others = next();
+  for (auto& precision : choice.products) {
+    for (auto& pass : precision) {
+      for (Isa& isa : pass) isa = next();
+    }
   }
-  if (name != isaName(isa) || !supported(isa)) throw std::runtime_error(name + " is not supported here");
 
   auto session = std::make_unique<Session>();
   napi_value what, handle;
@@ -221,7 +248,7 @@ napi_value create(const Arguments& given) {
         "make a way back from the worker");
   napi_unref_threadsafe_function(env, session->reports);
   try {
-    session->queue = std::make_unique<Queue>(threads, isa);
+    session->queue = std::make_unique<Queue>(threads, choice);
     check(napi_create_external(env, session.get(), forget, nullptr, &handle), "make a handle");
   } catch (...) {
     napi_release_threadsafe_function(session->reports, napi_tsfn_release);
@@ -339,6 +366,7 @@ void exportAll(napi_env env, napi_value exports) {
   }
   defineNames(env, exports, "operations", names);
   defineNames(env, exports, "isas", isas);
+  define<productRate>(env, exports, "productRate");
   define<create>(env, exports, "create");
   define<submit>(env, exports, "submit");
   define<read>(env, exports, "read");

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "gemm.h"
 #include "kernels.h"
 #include "mapped_files.h"
 #include "memory.h"
@@ -50,14 +51,14 @@ class Store {
 // One command as its function sees it. The accessors throw on what is missing or does not fit.
 class Call {
  public:
-  Call(Store& store_, Pool& pool_, Isa isa_, const std::vector<uint32_t>& ids, const std::vector<double>& params,
+  Call(Store& store_, Pool& pool_, const Choice& choice_, const std::vector<uint32_t>& ids, const std::vector<double>& params,
        const std::vector<char>& payload_, void* destination_)
-      : store(store_), pool(pool_), isa(isa_), kernels(glulam::kernels(isa_)), payload(payload_),
+      : store(store_), pool(pool_), choice(choice_), kernels(glulam::kernels(choice_.others)), payload(payload_),
         destination(destination_), ids_(ids), params_(params) {}
 
   Store& store;
   Pool& pool;
-  const Isa isa;
+  const Choice& choice;
   const Kernels& kernels;
   const std::vector<char>& payload;
   void* const destination;

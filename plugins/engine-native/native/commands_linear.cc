@@ -36,6 +36,11 @@ void eachRows(Pool& pool, size_t rows, size_t columns, const std::function<void(
   pool.forEach(rows, std::max<size_t>(1, pieceElements / std::max<size_t>(1, columns)), body);
 }
 
+void multiply(const Call& call, const Matrix& a, const Matrix& b, const MatrixOut& c, float alpha, float beta,
+              bool bfloat16) {
+  gemm(call.pool, call.choice.of(a, b, bfloat16), a, b, c, alpha, beta, bfloat16);
+}
+
 // [c, a, b] [batch, m, n, k, transposeA, transposeB, alpha, beta, bf16, type, exists, offset, elements]
 void product(const Call& call) {
   const size_t batch = call.size(0), m = call.size(1), n = call.size(2), k = call.size(3);
@@ -48,7 +53,7 @@ void product(const Call& call) {
     const Matrix left{a.as<char>() + i * m * k * bytesOf(a.type), a.type, m, k, turnA ? 1 : k, turnA ? m : 1};
     const Matrix right{b.as<char>() + i * k * n * bytesOf(b.type), b.type, k, n, turnB ? 1 : n, turnB ? k : 1};
     const MatrixOut out{c.as<char>() + (offset + i * m * n) * bytesOf(c.type), c.type, m, n, n};
-    gemm(call.pool, call.isa, left, right, out, float(call.number(6)), float(call.number(7)), call.flag(8));
+    multiply(call, left, right, out, float(call.number(6)), float(call.number(7)), call.flag(8));
   }
 }
 
@@ -62,8 +67,8 @@ void adaptedLinear(const Call& call) {
   if (call.has(9)) {
     const Tensor v = call.in(8, m * k), a = call.in(9, rank * k);
     const Tensor u = call.make(4, DType::f32, m * rank);
-    gemm(call.pool, call.isa, {v.data, v.type, m, k, k, 1}, {a.data, a.type, k, rank, 1, k},
-         {u.data, u.type, m, rank, rank}, 1, 0, false);
+    multiply(call, {v.data, v.type, m, k, k, 1}, {a.data, a.type, k, rank, 1, k}, {u.data, u.type, m, rank, rank}, 1, 0,
+             false);
   }
   Finish finish;
   if (call.has(4)) {
@@ -83,7 +88,8 @@ void adaptedLinear(const Call& call) {
     finish.unscaled = &unscaled;
   }
   const Matrix left{x.data, x.type, m, k, k, 1}, right{w.data, w.type, k, n, forward ? 1 : n, forward ? k : 1};
-  gemm(call.pool, call.isa, left, right, {y.data, y.type, m, n, n}, finish, call.flag(6));
+  const bool bfloat16 = call.flag(6);
+  gemm(call.pool, call.choice.of(left, right, bfloat16), left, right, {y.data, y.type, m, n, n}, finish, bfloat16);
 }
 
 // [y, x, scale?, bias?] [rows, columns, type]: y = x * scale + bias

@@ -1,9 +1,14 @@
 #include "gemm.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 #include "gemm_convert.h"
@@ -12,18 +17,21 @@
 namespace glulam {
 namespace {
 
-// Slim operands of up to this many rows are multiplied by dot products; with more, packing the other one pays.
-constexpr size_t slimRows = 40;
-
-const GemmKernels& kernelsOf(Isa isa, bool bf16Operands) {
+const GemmKernels& kernelsOf(Isa isa, bool bfloat16) {
+  switch (isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::avx512) return avx512Kernels(bf16Operands);
-  if (isa == Isa::avx2) return avx2Kernels(bf16Operands);
+    case Isa::avx512bf16: return bfloat16 ? avx512Bfloat16Kernels() : avx512Kernels(false);
+    case Isa::avx512: return avx512Kernels(bfloat16);
+    case Isa::avx2: return avx2Kernels(bfloat16);
 #elif defined(__aarch64__)
-  if (isa == Isa::neon) return neonKernels(bf16Operands);
+#if defined(GLULAM_ARM_BF16)
+    case Isa::bfmmla: return bfloat16 ? bfmmlaKernels() : neonKernels(false);
+    case Isa::bfdot: return bfloat16 ? bfdotKernels() : neonKernels(false);
 #endif
-  (void)isa;
-  return plainKernels(bf16Operands);
+    case Isa::neon: return neonKernels(bfloat16);
+#endif
+    default: return plainKernels(bfloat16);
+  }
 }
 
 [[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument("gemm: " + why); }
@@ -76,9 +84,9 @@ void checkFinish(const MatrixOut& c, const Finish& finish) {
 }
 
 void multiply(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const MatrixOut& c, float alpha, float beta,
-              const Finish* finish, bool bf16Operands) {
+              const Finish* finish, bool bfloat16) {
   const size_t m = c.rows, n = c.cols, k = a.cols;
-  const GemmKernels& kernels = kernelsOf(isa, bf16Operands);
+  const GemmKernels& kernels = kernelsOf(isa, bfloat16);
   const Target straight{c, false, alpha, beta, finish}, turned{c, true, alpha, beta, nullptr};
   const Strip left = rowsOf(a), right = columnsOf(b);
   // Short sums along k are not worth dot products: most of the time would go into adding up lanes.
@@ -98,22 +106,22 @@ void multiply(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const Matri
 }  // namespace
 
 void gemm(Pool& pool, Isa isa, const Matrix& givenA, const Matrix& givenB, const MatrixOut& c, float alpha, float beta,
-          bool bf16Operands) {
+          bool bfloat16) {
   const Matrix a = checked("A", givenA), b = checked("B", givenB);
   check(isa, a, b, c);
   if (c.rows == 0 || c.cols == 0) return;
   if (a.cols == 0) return scale(c, beta);
-  multiply(pool, isa, a, b, c, alpha, beta, nullptr, bf16Operands);
+  multiply(pool, isa, a, b, c, alpha, beta, nullptr, bfloat16);
 }
 
 void gemm(Pool& pool, Isa isa, const Matrix& givenA, const Matrix& givenB, const MatrixOut& c, const Finish& finish,
-          bool bf16Operands) {
+          bool bfloat16) {
   const Matrix a = checked("A", givenA), b = checked("B", givenB);
   check(isa, a, b, c);
   checkFinish(c, finish);
   if (a.cols == 0) refuse("a product with a finish needs at least one element to sum");
   if (c.rows == 0 || c.cols == 0) return;
-  multiply(pool, isa, a, b, c, 1, 0, &finish, bf16Operands);
+  multiply(pool, isa, a, b, c, 1, 0, &finish, bfloat16);
 }
 
 FinishColumns::FinishColumns(const Finish& finish, size_t n, size_t column, size_t columns, float* room)
@@ -147,6 +155,23 @@ static bool hasF16c() {
 }
 #endif
 
+#if defined(__aarch64__)
+static bool hasArmBf16() {
+#if !defined(GLULAM_ARM_BF16)
+  return false;
+#elif defined(__linux__)
+  constexpr unsigned long bf16 = 1ul << 14;  // HWCAP2_BF16, which older headers lack
+  return getauxval(AT_HWCAP2) & bf16;
+#elif defined(__APPLE__)
+  int value = 0;
+  size_t size = sizeof value;
+  return sysctlbyname("hw.optional.arm.FEAT_BF16", &value, &size, nullptr, 0) == 0 && value;
+#else
+  return false;
+#endif
+}
+#endif
+
 bool supported(Isa isa) {
 #if defined(__x86_64__)
   // Asked once: a virtual machine takes longer to answer `cpuid` than a small product takes.
@@ -155,12 +180,15 @@ bool supported(Isa isa) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && hasF16c();
   }();
   static const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                             __builtin_cpu_supports("avx512bf16");
+                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  static const bool avx512bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
   if (isa == Isa::avx2) return avx2;
   if (isa == Isa::avx512) return avx512;
+  if (isa == Isa::avx512bf16) return avx512bf16;
 #elif defined(__aarch64__)
+  static const bool bf16 = hasArmBf16();
   if (isa == Isa::neon) return true;
+  if (isa == Isa::bfdot || isa == Isa::bfmmla) return bf16;
 #endif
   return isa == Isa::plain;
 }
@@ -174,11 +202,21 @@ Isa bestIsa() {
 
 const char* isaName(Isa isa) {
   switch (isa) {
+    case Isa::avx512bf16: return "avx512-bf16";
     case Isa::avx512: return "avx512";
     case Isa::avx2: return "avx2";
+    case Isa::bfmmla: return "neon-bfmmla";
+    case Isa::bfdot: return "neon-bfdot";
     case Isa::neon: return "neon";
     default: return "plain";
   }
+}
+
+Isa Choice::of(const Matrix& a, const Matrix& b, bool bfloat16) const {
+  const size_t rows = std::min(a.rows, b.cols);
+  const Rows few = rows == 1 ? Rows::one : rows <= slimRows ? Rows::few : Rows::many;
+  const Pass pass = b.rowStride == 1 ? Pass::forward : Pass::inputGradient;
+  return products[bfloat16][size_t(pass)][size_t(few)];
 }
 
 }  // namespace glulam

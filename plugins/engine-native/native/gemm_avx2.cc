@@ -21,7 +21,7 @@ GLULAM_INLINE __m256i firstMask(size_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < 8 ? int(n) : 8), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-// With Rounded, operands are rounded to bfloat16 as they are read: the products are those of vdpbf16ps.
+// With Rounded, operands are rounded to bfloat16 as they are read: what is multiplied is what a unit for bfloat16 multiplies.
 template <bool Rounded>
 struct Avx2 : FloatCells<Avx2<Rounded>, Rounded> {
   using Cells = __m256;
@@ -116,9 +116,9 @@ struct Avx2 : FloatCells<Avx2<Rounded>, Rounded> {
 
 }  // namespace
 
-const GemmKernels& avx2Kernels(bool bf16Operands) {
+const GemmKernels& avx2Kernels(bool bfloat16) {
   static const GemmKernels exact = makeKernels<Avx2<false>>(), rounded = makeKernels<Avx2<true>>();
-  return bf16Operands ? rounded : exact;
+  return bfloat16 ? rounded : exact;
 }
 
 }  // namespace glulam

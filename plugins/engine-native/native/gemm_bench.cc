@@ -1,4 +1,4 @@
-// A developer's tool: how near to the machine's limits products run. `gemm_bench [threads] [plain|avx2|avx512]`.
+// A developer's tool: how near to the machine's limits products run. `gemm_bench [THREADS [ISA]]`.
 // Speeds are shares of a loop of multiply-adds on registers alone, timed in the same run on as many threads.
 #include <algorithm>
 #include <chrono>
@@ -100,7 +100,8 @@ double peakPlain() {
 double peakOf(Pool& pool, Isa isa, bool bf16) {
   double (*loop)() = peakPlain;
 #if defined(__x86_64__)
-  if (isa == Isa::avx512) loop = bf16 ? peakBfloat16 : peak512;
+  if (isa == Isa::avx512) loop = peak512;
+  if (isa == Isa::avx512bf16) loop = bf16 ? peakBfloat16 : peak512;
   if (isa == Isa::avx2) loop = peak256;
 #endif
   (void)isa, (void)bf16;

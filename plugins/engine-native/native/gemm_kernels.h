@@ -46,12 +46,19 @@ struct GemmKernels {
   void (*scaleColumns)(float* sums, size_t n, const float* scale, const float* bias);
 };
 
-const GemmKernels& plainKernels(bool bf16Operands);
+const GemmKernels& plainKernels(bool bfloat16);
 #if defined(__x86_64__)
-const GemmKernels& avx2Kernels(bool bf16Operands);
-const GemmKernels& avx512Kernels(bool bf16Operands);
+const GemmKernels& avx2Kernels(bool bfloat16);
+const GemmKernels& avx512Kernels(bool bfloat16);
+const GemmKernels& avx512Bfloat16Kernels();
 #elif defined(__aarch64__)
-const GemmKernels& neonKernels(bool bf16Operands);
+const GemmKernels& neonKernels(bool bfloat16);
+// Clang before 16 cannot compile single functions for a processor with FEAT_BF16.
+#if !defined(__clang__) || __clang_major__ >= 16
+#define GLULAM_ARM_BF16
+const GemmKernels& bfdotKernels();
+const GemmKernels& bfmmlaKernels();
+#endif
 #endif
 
 // Where a product goes: C, or with `transposed` the transpose of C.

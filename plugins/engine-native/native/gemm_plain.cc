@@ -80,9 +80,9 @@ struct Plain : FloatCells<Plain<Rounded>, Rounded> {
 
 }  // namespace
 
-const GemmKernels& plainKernels(bool bf16Operands) {
+const GemmKernels& plainKernels(bool bfloat16) {
   static const GemmKernels exact = makeKernels<Plain<false>>(), rounded = makeKernels<Plain<true>>();
-  return bf16Operands ? rounded : exact;
+  return bfloat16 ? rounded : exact;
 }
 
 }  // namespace glulam

@@ -1,4 +1,4 @@
-// Products against naive loops in double precision: `gemm_test [plain|avx2|avx512|neon [SHARE]]`, by default all the machine
+// Products against naive loops in double precision: `gemm_test [ISA [SHARE]]`, by default all the machine
 // has. With a share only one random shape in so many is tried, for emulators and sanitizers.
 // What must not be read (padding between rows, C where beta = 0) holds NaN; what must not be written is checked.
 #include <atomic>
@@ -402,6 +402,25 @@ class Tester {
   std::vector<std::unique_ptr<Pool>> pools_;
 };
 
+void testChoice() {
+  Choice choice;
+  size_t number = 0;
+  for (auto& precision : choice.products)
+    for (auto& pass : precision)
+      for (Isa& isa : pass) isa = Isa(number++ % 7);
+  const auto chosen = [&](size_t m, size_t n, bool forward, bool bf16) {
+    const Matrix a{nullptr, DType::f32, m, 64, 64, 1}, b{nullptr, DType::f32, 64, n, forward ? 1 : n, forward ? size_t(64) : 1};
+    return size_t(choice.of(a, b, bf16));
+  };
+  expect(chosen(1, 500, true, false) == 0, "one row forward");
+  expect(chosen(2, 500, true, false) == 1, "few rows forward");
+  expect(chosen(40, 500, true, false) == 1, "as many rows as are few");
+  expect(chosen(41, 500, true, false) == 2, "many rows forward");
+  expect(chosen(500, 8, true, false) == 1, "few columns");
+  expect(chosen(500, 500, false, false) == 5, "an input gradient");
+  expect(chosen(1, 500, true, true) == 6, "bfloat16");
+}
+
 void testPool() {
   for (int threads : {1, 2, 3, 5}) {
     const std::string name = "pool of " + std::to_string(threads);
@@ -455,10 +474,13 @@ int main(int argc, char** argv) {
   }
   const int share = argc > 2 ? std::atoi(argv[2]) : 1;
   if (!known || share < 1 || argc > 3) {
-    std::printf("usage: gemm_test [plain|avx2|avx512|neon [SHARE]]\n");
+    std::printf("usage: gemm_test [ISA [SHARE]]; ISA is one of");
+    for (Isa isa : allIsas) std::printf(" %s", isaName(isa));
+    std::printf("\n");
     return 2;
   }
   testPool();
+  testChoice();
   for (Isa isa : chosen) {
     const int before = passed + failed;
     Tester tester(isa, 20240 + uint64_t(isa), share);

@@ -14,10 +14,12 @@ namespace plain { const Kernels& table(); }
 #if defined(__x86_64__)
 namespace avx2 { const Kernels& table(); }
 namespace avx512 { const Kernels& table(); }
+namespace avx512bf16 { const Kernels& table(); }
 #endif
 
 const Kernels& kernels(Isa isa) {
 #if defined(__x86_64__)
+  if (isa == Isa::avx512bf16) return avx512bf16::table();
   if (isa == Isa::avx512) return avx512::table();
   if (isa == Isa::avx2) return avx2::table();
 #endif

@@ -1,4 +1,4 @@
-// Kernels against naive loops in double precision: `kernels_test [plain|avx2|avx512|neon]`, by default all the machine has.
+// Kernels against naive loops in double precision: `kernels_test [ISA]`, by default all the machine has.
 // Each call runs on 1, 2 and 3 threads and must give the same bits; outputs hold poison before and lie between guards.
 // The tolerance of each comparison stands with it.
 #include "kernels_test_attention.h"
@@ -28,7 +28,9 @@ int main(int argc, char** argv) {
     testAttention(bench);
   }
   if (!known) {
-    std::printf("unknown instruction set %s; there are plain, avx2, avx512 and neon\n", only.c_str());
+    std::printf("unknown instruction set %s; there are", only.c_str());
+    for (const Isa isa : allIsas) std::printf(" %s", isaName(isa));
+    std::printf("\n");
     return 2;
   }
   std::printf("%d passed, %d failed\n", passed, failed);

@@ -12,7 +12,7 @@ constexpr auto spinTime = std::chrono::microseconds(50);
 
 }  // namespace
 
-Queue::Queue(int threads, Isa isa) : pool_(threads), isa_(isa), thread_([this] { work(); }) {}
+Queue::Queue(int threads, const Choice& choice) : pool_(threads), choice_(choice), thread_([this] { work(); }) {}
 
 Queue::~Queue() {
   {
@@ -55,7 +55,7 @@ void Queue::execute(Command& command) {
   if (command.operation && !failure_) {
     const std::string name = command.operation->name;
     try {
-      command.operation->run({store_, pool_, isa_, command.ids, command.params, command.payload, command.destination});
+      command.operation->run({store_, pool_, choice_, command.ids, command.params, command.payload, command.destination});
       // It may have gone on with zeros in place of a part of a file that is gone.
       files_.checkIntact();
     } catch (const FileLost& error) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "gemm.h"
 #include "mapped_files.h"
 #include "memory.h"
 #include "pool.h"
@@ -38,7 +39,7 @@ struct Command {
 
 class Queue {
  public:
-  Queue(int threads, Isa isa);
+  Queue(int threads, const Choice& choice);
   // Waits for the command that runs and drops those behind it, without telling anyone.
   ~Queue();
   Queue(const Queue&) = delete;
@@ -56,7 +57,7 @@ class Queue {
   Memory memory_;
   Store store_{memory_, files_};
   Pool pool_;
-  const Isa isa_;
+  const Choice choice_;
   // The first one; nothing runs after it, since what it left undone others would read.
   std::unique_ptr<Failure> failure_;
 

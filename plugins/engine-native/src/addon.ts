@@ -5,8 +5,13 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TensorsError } from '@glulam/tensors';
 
-/** An instruction set that the kernels are compiled for. */
-export type Isa = 'avx512' | 'avx2' | 'neon' | 'plain';
+export const isaNames = ['avx512', 'avx512-bf16', 'avx2', 'neon', 'neon-bfmmla', 'neon-bfdot', 'plain'] as const;
+
+/**
+ * An instruction set that the kernels are compiled for. `avx512` is F, BW, DQ and VL, `neon` baseline ARMv8; those named
+ * after a unit for bfloat16 multiply bfloat16 operands by it, the others widen them in registers and multiply in float32.
+ */
+export type Isa = (typeof isaNames)[number];
 
 declare const handle: unique symbol;
 /** The worker and its memory, on the native side. */
@@ -18,11 +23,14 @@ type Payload = Float32Array | Int32Array;
 
 /** What the addon exports: see native/addon.cc. */
 export interface Addon {
-  /** Those that this machine has, widest first. */
+  /** Those that this machine has, in the order of preference: widest first. */
   readonly isas: readonly Isa[];
   /** A command's number is its place here. */
   readonly operations: readonly string[];
-  create(threads: number, isa: Isa): Handle;
+  /** `choice` as `choiceText` gives it. */
+  create(threads: number, choice: string): Handle;
+  /** GFLOP/s of one product on one thread; `pass`, `rows` and `bfloat16` are numbers as in native/gemm.h. */
+  productRate(isa: Isa, pass: number, rows: number, bfloat16: number): number;
   /** `words`: numbers of tensors to free, then of those that the operation takes and makes, then parameters. */
   submit(
     handle: Handle,
@@ -60,9 +68,10 @@ export interface NativeStats {
   readonly mappedBytes: number;
 }
 
-/** A loaded addon, and in words where it came from. */
+/** A loaded addon, the version of its package, and in words where it came from. */
 export interface LoadedAddon {
   readonly addon: Addon;
+  readonly version: string;
   readonly origin: string;
 }
 
@@ -79,6 +88,13 @@ export function loadAddon(folder = packageFolder): Addon {
 }
 
 /**
+ * The instruction sets of this machine that there are kernels for, widest first.
+ *
+ * @throws TensorsError ENGINE_UNAVAILABLE as `findAddon` does
+ */
+export const instructionSets = (): readonly Isa[] => loadAddon().isas;
+
+/**
  * Takes the first that loads of: what was compiled in this package's folder, the binary of this platform's package, and
  * what compiling the sources gives, now. Installing runs no scripts, so the last waits until it is needed.
  *
@@ -87,10 +103,11 @@ export function loadAddon(folder = packageFolder): Addon {
 export function findAddon(folder = packageFolder): LoadedAddon {
   const file = path.join(folder, 'build/glulam.node');
   const script = path.join(folder, 'build.mjs');
+  const { version } = readManifest(path.join(folder, 'package.json'));
   const failures: Failure[] = [];
   const attempt = (from: string, origin: string): LoadedAddon | undefined => {
     try {
-      return { addon: requireFrom(folder)(from) as Addon, origin: `${origin}: ${from}` };
+      return { addon: requireFrom(folder)(from) as Addon, version, origin: `${origin}: ${from}` };
     } catch (cause) {
       failures.push({ what: `${from} does not load here: ${firstLine(cause)}`, cause });
       return undefined;
@@ -161,13 +178,3 @@ const readManifest = (file: string): Manifest => JSON.parse(readFileSync(file, '
 const requireFrom = (folder: string): NodeJS.Require => createRequire(path.join(folder, 'package.json'));
 
 const firstLine = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
-
-/** The one asked for, or for `auto` the widest. */
-export function chooseIsa(addon: Addon, wanted: Isa | 'auto'): Isa {
-  if (wanted === 'auto') return addon.isas[0]!;
-  if (addon.isas.includes(wanted)) return wanted;
-  throw new TensorsError(
-    'ENGINE_UNAVAILABLE',
-    `engine-native was asked for the instruction set ${wanted}; this machine has ${addon.isas.join(', ')}: choose one of these, or auto`,
-  );
-}

@@ -12,7 +12,8 @@ import {
   type Precision,
   type WeightSource,
 } from '@glulam/tensors';
-import type { Addon, Isa, NativeFailure, NativeStats } from './addon.js';
+import type { Addon, NativeFailure, NativeStats } from './addon.js';
+import { choiceText, type KernelChoice } from './kernel-choice.js';
 
 /** What a tensor is here: a number that the worker knows it by, shared by all reshaped views of it. */
 interface Storage {
@@ -55,11 +56,11 @@ export const typeNumber = (dtype: DType): number => dtypeNumber[dtype];
 
 export function createDevice(
   addon: Addon,
-  isa: Isa,
+  choice: KernelChoice,
   threads: number,
   precision: Precision,
 ): Device & { readonly stats: () => NativeStats } {
-  const handle = addon.create(threads, isa);
+  const handle = addon.create(threads, choiceText(choice));
   const numbers = new Map(addon.operations.map((name, number) => [name, number]));
   const freeNumbers: number[] = [];
   let nextNumber = 0;

@@ -1,4 +1,5 @@
 export type { Isa, NativeStats } from './addon.js';
+export { instructionSets } from './addon.js';
 export type { NativeEngine, NativeEngineOptions } from './native-engine.js';
 export { createNativeEngine } from './native-engine.js';
 export { planNativeEngine } from './planning-device.js';

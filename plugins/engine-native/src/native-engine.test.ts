@@ -1,10 +1,10 @@
 import { testEngine } from '@glulam/testing';
 import { it } from 'vitest';
-import { loadAddon } from './addon.js';
+import { isaNames, loadAddon } from './addon.js';
 import { createNativeEngine } from './native-engine.js';
 
 const { isas } = loadAddon();
-for (const isa of ['plain', 'avx2', 'avx512', 'neon'] as const) {
+for (const isa of isaNames) {
   if (!isas.includes(isa)) {
     it(`engine native on ${isa}`, ({ skip }) => skip(`this machine has only ${isas.join(', ')}`));
     continue;

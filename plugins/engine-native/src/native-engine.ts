@@ -27,9 +27,11 @@ import {
   type Tensor,
   type UnaryOperation,
 } from '@glulam/tensors';
-import { chooseIsa, loadAddon, type Isa, type NativeStats } from './addon.js';
+import { findAddon, type Isa, type NativeStats } from './addon.js';
 import { createDevice, typeNumber, type Device } from './device.js';
 import { createFused } from './fused/fused.js';
+import { checkIsa, choiceText, describeChoice, onlyOn, readChoice } from './kernel-choice.js';
+import { machineChoice } from './machine-choice.js';
 import { product } from './product.js';
 
 // In the order of native/kernels.h.
@@ -41,7 +43,10 @@ export interface NativeEngineOptions {
   readonly precision?: Precision | undefined;
   /** Threads that compute; default: as many as the machine has for this process. */
   readonly threads?: number | undefined;
+  /** One instruction set for everything; `auto` (default): for each kind of work the one that is fastest here. */
   readonly isa?: Isa | 'auto' | undefined;
+  /** An earlier engine's `choice`, which `auto` takes if this machine can, so that sums are the same bit for bit. */
+  readonly choice?: string | undefined;
 }
 
 export interface NativeEngine extends Engine {
@@ -56,15 +61,15 @@ export interface NativeEngine extends Engine {
  * @throws TensorsError ENGINE_UNAVAILABLE when the addon cannot be built or the machine lacks `isa`.
  */
 export function createNativeEngine(options: NativeEngineOptions = {}): NativeEngine {
-  const { precision = 'float32', threads = availableParallelism(), isa: wanted = 'auto' } = options;
-  const addon = loadAddon();
-  const isa = chooseIsa(addon, wanted);
-  const device = createDevice(addon, isa, threads, precision);
-  return { ...engineOn(device, describe(isa, threads)), stats: device.stats };
+  const { precision = 'float32', threads = availableParallelism(), isa = 'auto', choice: earlier } = options;
+  const { addon, version } = findAddon();
+  const recorded = earlier === undefined ? undefined : readChoice(earlier, addon.isas);
+  const choice =
+    isa === 'auto' ? (recorded ?? machineChoice(addon, version).choice) : onlyOn(checkIsa(isa, addon.isas));
+  const device = createDevice(addon, choice, threads, precision);
+  const description = `native, ${describeChoice(choice)}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  return { ...engineOn(device, description), choice: choiceText(choice), stats: device.stats };
 }
-
-const describe = (isa: string, threads: number): string =>
-  `native, ${isa}, ${threads} thread${threads === 1 ? '' : 's'}`;
 
 /** The engine's operations as commands of a device: the worker, or one that only counts. */
 export function engineOn(device: Device, description: string): Engine {

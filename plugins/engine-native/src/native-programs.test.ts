@@ -47,7 +47,7 @@ describe('the C++ test programs', () => {
   it.each(programs)('%s', { timeout: 300_000 }, (program) => passes(`${root}/build/${program}`, []));
 });
 
-// On the widest instruction set: products of one random shape in ten.
+// On the widest instruction set, and on a unit for bfloat16 where there is one: products of one random shape in ten.
 describe.each([
   { name: 'address', flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-O1', '-g1'] },
   { name: 'thread', flags: ['-fsanitize=thread', '-O1', '-g1'] },
@@ -57,13 +57,16 @@ describe.each([
     it('not run', ({ skip }) => skip(`${compiler} ${flags[0]}: ${why}`));
     return;
   }
-  const isa = loadAddon().isas[0]!;
+  const { isas } = loadAddon();
+  const tried = isas.filter((isa, i) => i === 0 || isa === 'avx512-bf16');
   beforeAll(() => build(name, flags), 600_000);
 
   // Memory is for one thread.
   const found = programs.filter((program) => name !== 'thread' || program !== 'memory_test');
-  it.each(found)('%s', { timeout: 300_000 }, (program) =>
-    passes(`${root}/build/${name}/${program}`, program === 'gemm_test' ? [isa, '10'] : [isa]),
+  it.each(found.flatMap((program) => tried.map((isa) => [program, isa] as const)))(
+    '%s on %s',
+    { timeout: 300_000 },
+    (program, isa) => passes(`${root}/build/${name}/${program}`, program === 'gemm_test' ? [isa, '10'] : [isa]),
   );
 });
 
@@ -77,5 +80,7 @@ describe('NEON kernels, cross-compiled, under an emulator', () => {
   }
   beforeAll(() => build('aarch64', ['-static'], cross), 600_000);
 
-  it('gemm_test', { timeout: 300_000 }, () => passes(emulator, [`${root}/build/aarch64/gemm_test`, 'neon', '10']));
+  it.each(['neon', 'neon-bfdot', 'neon-bfmmla'])('gemm_test on %s', { timeout: 300_000 }, (isa) =>
+    passes(emulator, ['-cpu', 'max', `${root}/build/aarch64/gemm_test`, isa, '10']),
+  );
 });

@@ -1,7 +1,7 @@
-import { engines, TensorsError } from '@glulam/tensors';
+import { engines } from '@glulam/tensors';
 import { compose } from '@glulam/plugin';
 import { afterEach, describe, expect, it } from 'vitest';
-import { chooseIsa, loadAddon } from './addon.js';
+import { findAddon } from './addon.js';
 import { engineNative } from './plugin.js';
 
 afterEach(() => void delete process.env['GLULAM_ISA']);
@@ -35,10 +35,26 @@ describe('engineNative', () => {
     });
   });
 
-  it('lists the instruction sets that a machine has when asked for another', () => {
-    const addon = { ...loadAddon(), isas: ['plain'] as const };
-    expect(() => chooseIsa(addon, 'avx512')).toThrow(TensorsError);
-    expect(() => chooseIsa(addon, 'avx512')).toThrow(/avx512; this machine has plain/);
-    expect(chooseIsa(addon, 'auto')).toBe('plain');
+  it('forces one instruction set for everything', async () => {
+    const native = contribution();
+    const engine = await native.open(native.schema.parse({ isa: 'plain' }), { precision: 'float32' });
+    expect(engine.choice).toBe(Array<string>(13).fill('plain').join(' '));
+    await engine.close();
+  });
+
+  it('takes an earlier choice again', async () => {
+    const native = contribution();
+    const earlier = `plain ${Array<string>(12).fill(findAddon().addon.isas[0]!).join(' ')}`;
+    const engine = await native.open(native.schema.parse({}), { precision: 'float32', choice: earlier });
+    expect(engine.choice).toBe(earlier);
+    await engine.close();
+  });
+
+  it('makes its own choice where the machine lacks the earlier one', async () => {
+    const native = contribution();
+    const open = (choice?: string) => native.open(native.schema.parse({}), { precision: 'float32', choice });
+    const [own, other] = await Promise.all([open(), open(Array<string>(13).fill('sse9').join(' '))]);
+    expect(other.choice).toBe(own.choice);
+    await Promise.all([own.close(), other.close()]);
   });
 });

@@ -2,11 +2,13 @@ import { availableParallelism } from 'node:os';
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { engines, TensorsError, type EngineContribution } from '@glulam/tensors';
 import { z } from 'zod';
-import { findAddon } from './addon.js';
+import { findAddon, isaNames } from './addon.js';
+import { checkIsa, describeChoice, onlyOn } from './kernel-choice.js';
+import { machineChoice } from './machine-choice.js';
 import { createNativeEngine } from './native-engine.js';
 import { planNativeEngine } from './planning-device.js';
 
-const isaSchema = z.enum(['auto', 'avx512', 'avx2', 'neon', 'plain']);
+const isaSchema = z.enum(['auto', ...isaNames]);
 
 const schema = z.strictObject({
   threads: z
@@ -16,7 +18,10 @@ const schema = z.strictObject({
     .describe('Threads that compute; default: as many as the machine has for this process.'),
   isa: isaSchema
     .default('auto')
-    .describe('Instruction set; `auto` takes the widest, or what the variable GLULAM_ISA names.'),
+    .describe(
+      'Instruction set of all kernels; `auto` takes what the variable GLULAM_ISA names, or else for each kind of work the ' +
+        'fastest, by a measurement that is made once and kept in the cache folder.',
+    ),
 });
 export type EngineNativeOptions = z.input<typeof schema>;
 
@@ -32,14 +37,21 @@ export function engineNative(): Plugin<Offer<'engine', 'native', EngineNativeOpt
 const contribution: EngineContribution<z.output<typeof schema>> = {
   kind: 'native',
   schema,
-  async open({ threads, isa }, { precision }) {
-    return createNativeEngine({ threads, isa: isa === 'auto' ? isaOfEnvironment() : isa, precision });
+  async open({ threads, isa }, { precision, choice }) {
+    return createNativeEngine({ threads, isa: isa === 'auto' ? isaOfEnvironment() : isa, precision, choice });
   },
   async probe() {
     try {
-      const { addon, origin } = findAddon();
+      const { addon, version, origin } = findAddon();
       const threads = availableParallelism();
-      const details = `${addon.isas.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}; ${origin}`;
+      const named = isaOfEnvironment();
+      const kernels =
+        named === 'auto'
+          ? machineChoice(addon, version)
+          : { choice: onlyOn(checkIsa(named, addon.isas)), origin: 'the variable GLULAM_ISA' };
+      const details =
+        `${addon.isas.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}; ${origin}; ` +
+        `kernels: ${describeChoice(kernels.choice)} (${kernels.origin})`;
       return [{ name: 'native', loads: true, details }];
     } catch (error) {
       if (!(error instanceof TensorsError)) throw error;

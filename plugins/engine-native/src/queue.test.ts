@@ -11,7 +11,7 @@ const addonFile = fileURLToPath(new URL('../build/glulam.node', import.meta.url)
 /** Plain JavaScript on the bare addon: `busy(count)` queues products of about 20 ms each. */
 const prelude = `
 const addon = require(${JSON.stringify(addonFile)});
-const handle = addon.create(2, addon.isas[0]);
+const handle = addon.create(2, Array(13).fill(addon.isas[0]).join(' '));
 const submit = (name, ids, params) =>
   addon.submit(handle, addon.operations.indexOf(name), Float64Array.of(...ids, ...params), 0, ids.length, params.length);
 const free = (id) => addon.submit(handle, addon.operations.indexOf('free'), Float64Array.of(id), 1, 0, 0);

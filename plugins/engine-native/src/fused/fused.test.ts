@@ -16,7 +16,7 @@ import {
   type Tensor,
 } from '@glulam/tensors';
 import { afterAll, describe, expect, it } from 'vitest';
-import { loadAddon, type Isa } from '../addon.js';
+import { isaNames, loadAddon } from '../addon.js';
 import { createNativeEngine } from '../native-engine.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'glulam-fused-'));
@@ -155,7 +155,7 @@ function distance(a: Float32Array, b: Float32Array): number {
 const tolerance: Readonly<Record<Precision, number>> = { float32: 2e-6, bfloat16: 2 ** -7 };
 
 const { isas } = loadAddon();
-for (const isa of ['plain', 'avx2', 'avx512'] as const satisfies readonly Isa[]) {
+for (const isa of isaNames) {
   if (!isas.includes(isa)) {
     it(`overrides on ${isa}`, ({ skip }) => skip(`this machine has only ${isas.join(', ')}`));
     continue;
