@@ -60,6 +60,8 @@ export { createKeyValueCache } from './key-value-cache.js';
 export { scoreContinuations, tokenizeContinuations } from './score-continuations.js';
 export type { FamilyTraits } from './read-decoder-shape.js';
 export { readYaml } from './read-yaml.js';
+// For plugins that read a file of their own.
+export { readTextFile } from '@glulam/tensors';
 export { readPythonYaml } from './read-python-yaml.js';
 export { readDecoderShape } from './read-decoder-shape.js';
 export type { RopeSettings } from './rope.js';

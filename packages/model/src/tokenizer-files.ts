@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { readTextFile } from '@glulam/tensors';
 import { z } from 'zod';
 import {
   addedTokensDecoder,
@@ -141,7 +142,7 @@ function missing(folder: string): ModelError {
 function readText(folder: string, name: string): string | undefined {
   const path = join(folder, name);
   try {
-    return readFileSync(path, 'utf8');
+    return readTextFile(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;

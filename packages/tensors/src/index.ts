@@ -47,6 +47,7 @@ export type { CheckpointFiles } from './checkpoint-files.js';
 export { brokenLink, hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
 export { equalValues } from './equal-values.js';
 export { readFloats, readInts } from './read-tensor.js';
+export { checkRegular, openRegularFile, readRegularFile, readTextFile, readTextStart } from './regular-file.js';
 export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.js';
 export { readSafetensorsHeader } from './safetensors-header.js';
 export type { SafetensorsInput } from './safetensors-writer.js';

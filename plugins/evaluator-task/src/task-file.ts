@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { readYaml } from '@glulam/model';
+import { readTextFile } from '@glulam/tensors';
 import { describeIssues, TrainerError } from '@glulam/trainer';
 import { z } from 'zod';
 
@@ -98,6 +98,9 @@ export type TextTask = z.output<typeof textSchema>;
 export type Task = (ChoiceTask | TextTask) & { readonly data: string };
 const schemas = { multiple_choice: choiceSchema, generate_until: textSchema };
 
+/** YAML takes far longer to read than JSON. */
+const mostYaml = 10_000_000;
+
 /**
  * A task file, YAML or JSON, with the names of its files made absolute.
  *
@@ -110,7 +113,7 @@ export function readTaskFile(
 ): Task {
   let content: unknown;
   try {
-    content = readYaml(readFileSync(file, 'utf8'));
+    content = readYaml(readTextFile(file, mostYaml));
   } catch (cause) {
     throw new TrainerError('DATA_UNREADABLE', `the task file ${file} cannot be read: ${(cause as Error).message}`, {
       cause,

@@ -1,7 +1,7 @@
-import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs';
+import { appendFileSync, existsSync, truncateSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { removeLeftovers, writeFileAtomic } from '@glulam/tensors';
+import { readRegularFile, removeLeftovers, writeFileAtomic } from '@glulam/tensors';
 import { AblationError } from '../errors.js';
 import type { LayerMap } from './candidate-maps.js';
 
@@ -72,7 +72,7 @@ export async function openSearchFolder(folder: string, config: object, fingerpri
 }
 
 function readResults(file: string, fingerprint: string): ScoredMap[] {
-  const bytes = readFileSync(file);
+  const bytes = readRegularFile(file);
   // A line cut short by a kill is no result; the next one is not to be written behind it.
   const whole = bytes.lastIndexOf('\n') + 1;
   let lines: unknown[];

@@ -1,5 +1,12 @@
-import { closeSync, openSync, readSync } from 'node:fs';
-import { bytesPerElement, encodeFloats, sizeOf, TensorsError, type WeightSource } from '@glulam/tensors';
+import { closeSync, readSync } from 'node:fs';
+import {
+  bytesPerElement,
+  encodeFloats,
+  openRegularFile,
+  sizeOf,
+  TensorsError,
+  type WeightSource,
+} from '@glulam/tensors';
 import { ModelError } from '../errors.js';
 import type { MergedDtype } from './merged-config.js';
 import type { MergedTensor } from './merged-model.js';
@@ -49,7 +56,7 @@ export function checkFloat16(name: string, values: Float32Array): void {
 
 function* copyBytes({ name, file, byteOffset, byteLength }: WeightSource): Generator<Uint8Array> {
   const step = blockValues * bytesPerElement.float32;
-  const handle = openSync(file, 'r');
+  const handle = openRegularFile(file);
   try {
     for (let done = 0; done < byteLength;) {
       const bytes = new Uint8Array(Math.min(step, byteLength - done));

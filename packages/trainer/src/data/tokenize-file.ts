@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
+import { readRegularFile } from '@glulam/tensors';
 import { TrainerError } from '../errors.js';
 import type { ChosenFormat } from './choose-format.js';
 import { createDataTally, describeSkipped } from './data-tally.js';
@@ -159,7 +160,7 @@ function keyOf(
 ): string {
   const files = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
     const place = path.join(tokenizerFolder, name);
-    return existsSync(place) ? createHash('sha256').update(readFileSync(place)).digest('hex') : null;
+    return existsSync(place) ? createHash('sha256').update(readRegularFile(place)).digest('hex') : null;
   });
   const key = {
     version: cacheVersion,
