@@ -119,6 +119,7 @@ export { isAdapterFolder } from './adapter-folder.js';
 export { baseOfAdapter, readAdapter, writeAdapter } from './compact-files.js';
 export type { MergeOptions, MergeResult } from './merge/merge-checkpoint.js';
 export { mergeCheckpoint } from './merge/merge-checkpoint.js';
+export { checkCopied } from './merge/side-files.js';
 export type { MergedDtype } from './merge/merged-config.js';
 export type { MergedModel, MergedTensor, MergeSource } from './merge/merged-model.js';
 export { describeMerged } from './merge/merged-model.js';

@@ -45,6 +45,7 @@ export { lockFolder, type FolderLock } from './folder-lock.js';
 export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolderAtomic } from './atomic-file.js';
 export type { CheckpointFiles } from './checkpoint-files.js';
 export { brokenLink, hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
+export { linkOut } from './links-out.js';
 export { equalValues } from './equal-values.js';
 export { readFloats, readInts } from './read-tensor.js';
 export { checkRegular, openRegularFile, readRegularFile, readTextFile, readTextStart } from './regular-file.js';

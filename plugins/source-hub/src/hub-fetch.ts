@@ -102,8 +102,8 @@ export function createHubFetch(
         if (response.ok) return await finish(response);
       } catch (cause) {
         signal.throwIfAborted();
-        if (cause instanceof BodyTooLarge)
-          throw new HubError('REQUEST_REFUSED', `${what} cannot be used: ${cause.message}. If HF_ENDPOINT is set, check that it leads to a Hub`, { cause }); // prettier-ignore
+        if (cause instanceof BodyTooLarge || isNoHub(cause))
+          throw new HubError('REQUEST_REFUSED', `${what} cannot be used: ${reasonOf(cause)}. If HF_ENDPOINT is set, check that it leads to a Hub`, { cause, isFinal: true }); // prettier-ignore
         const mended = isCommitting ? 'the commit may have been made or not: look at the repository before trying again' : 'check the connection and try again: what was downloaded is kept'; // prettier-ignore
         const reason = new HubError('UNREACHABLE', `${what} cannot be reached (${reasonOf(cause)}); ${mended}`, {
           cause,
@@ -124,6 +124,9 @@ export function createHubFetch(
     asking(input, init, (response) => response);
   return Object.assign(hubFetch, { stream, wait, silence });
 }
+
+/** Node's fetch has no codes for redirections that it does not follow; to ask again would not help. */
+const isNoHub = (cause: unknown): boolean => /redirect count exceeded|URL scheme must be/.test(reasonOf(cause));
 
 /** fetch says "fetch failed"; why is in its cause. */
 export function reasonOf(error: unknown): string {

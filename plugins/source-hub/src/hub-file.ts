@@ -46,5 +46,6 @@ function wrong(listing: string, what: string, field: string, value: unknown, exp
   return new HubError(
     'REQUEST_REFUSED',
     `${listing} lists ${what} with the ${field} ${shown}, expected ${expected}; nothing was written. If HF_ENDPOINT is set, check that it leads to a Hub`,
+    { isFinal: true },
   );
 }

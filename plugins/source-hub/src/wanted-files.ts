@@ -41,7 +41,7 @@ const mostBytes = 100_000_000;
 function bounded(files: readonly HubFile[], repository: string): readonly HubFile[] {
   const large = files.find(({ path, size }) => !path.endsWith('.safetensors') && size > mostBytes);
   if (large === undefined) return files;
-  throw new HubError('REQUEST_REFUSED', `${large.path} of ${repository} has ${large.size} bytes, expected at most ${mostBytes} for a file of its kind; nothing of it was downloaded`); // prettier-ignore
+  throw new HubError('REQUEST_REFUSED', `${large.path} of ${repository} has ${large.size} bytes, expected at most ${mostBytes} for a file of its kind; nothing of it was downloaded`, { isFinal: true }); // prettier-ignore
 }
 
 /** For messages: an index may name a million files. */
