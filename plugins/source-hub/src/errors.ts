@@ -15,8 +15,8 @@ export class HubError extends Error {
   readonly code: HubErrorCode;
 
   /**
-   * The Hub knows the repository, and says that it has no such revision or file: what a cache has is no answer. Or what it
-   * says cannot be used, and to ask again or otherwise would not help.
+   * The Hub knows the repository, and says that it has no such revision or file: what a cache has is no answer. Or its listing
+   * cannot be used, which asking again does not help.
    */
   readonly isFinal: boolean;
 

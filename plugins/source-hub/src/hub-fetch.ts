@@ -103,7 +103,7 @@ export function createHubFetch(
       } catch (cause) {
         signal.throwIfAborted();
         if (cause instanceof BodyTooLarge || isNoHub(cause))
-          throw new HubError('REQUEST_REFUSED', `${what} cannot be used: ${reasonOf(cause)}. If HF_ENDPOINT is set, check that it leads to a Hub`, { cause, isFinal: true }); // prettier-ignore
+          throw new HubError('REQUEST_REFUSED', `${what} cannot be used: ${reasonOf(cause)}. If HF_ENDPOINT is set, check that it leads to a Hub`, { cause }); // prettier-ignore
         const mended = isCommitting ? 'the commit may have been made or not: look at the repository before trying again' : 'check the connection and try again: what was downloaded is kept'; // prettier-ignore
         const reason = new HubError('UNREACHABLE', `${what} cannot be reached (${reasonOf(cause)}); ${mended}`, {
           cause,
