@@ -63,7 +63,7 @@ describe('neither waited for nor read', { timeout: 120_000 }, () => {
   test.each(['config.json', 'tokenizer.json', 'chat_template.jinja'])('a %s of 7 GB', async (name) => {
     const { folder } = base((copy) => huge(path.join(copy, name)));
     const { code, err } = await glulam('generate', folder, '--prompt', 'a', '--max-tokens', '1');
-    expect(err).toContain('has 7000000000 bytes, expected at most 100000000');
+    expect(err).toMatch(/has 7000000000 bytes, expected at most (10|64)000000/);
     expect(code).toBe(1);
   });
 

@@ -172,14 +172,11 @@ export function resolveConfig(
   };
 }
 
-/** YAML takes far longer to read than JSON. */
-const mostYaml = 10_000_000;
-
 async function readConfigFile(file: string): Promise<unknown> {
   const extension = path.extname(file);
   try {
     if (extension === '.json') return JSON.parse(readTextFile(file));
-    if (extension === '.yaml' || extension === '.yml') return readYaml(readTextFile(file, mostYaml));
+    if (extension === '.yaml' || extension === '.yml') return readYaml(readTextFile(file));
     if (['.ts', '.mts', '.js', '.mjs'].includes(extension)) {
       checkRegular(statSync(file));
       return await createJiti(import.meta.url).import(file, { default: true });

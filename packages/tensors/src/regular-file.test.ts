@@ -47,7 +47,7 @@ test('a file beyond the bound is refused by its size, before any of it is read',
   writeFileSync(at('huge'), '');
   truncateSync(at('huge'), 7e9);
   const started = performance.now();
-  expect(() => readTextFile(at('huge'))).toThrow('it has 7000000000 bytes, expected at most 100000000');
+  expect(() => readTextFile(at('huge'))).toThrow('it has 7000000000 bytes, expected at most 10000000');
   expect(performance.now() - started).toBeLessThan(1000);
   writeFileSync(at('eleven'), '12345678901');
   expect(() => readTextFile(at('eleven'), 10)).toThrow('it has 11 bytes, expected at most 10');

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from 'node:fs';
 
-/** The most that a config, tokenizer, index or the like may have: several times the largest ones in use. */
-const mostBytes = 100_000_000;
+/** The most that a config, a template or the like may have: several times the largest ones in use. */
+const mostBytes = 10_000_000;
 
 /**
  * Open a file to read. Opening a pipe waits for a writer and reading a device may never end, so neither is opened. The

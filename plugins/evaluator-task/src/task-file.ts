@@ -98,9 +98,6 @@ export type TextTask = z.output<typeof textSchema>;
 export type Task = (ChoiceTask | TextTask) & { readonly data: string };
 const schemas = { multiple_choice: choiceSchema, generate_until: textSchema };
 
-/** YAML takes far longer to read than JSON. */
-const mostYaml = 10_000_000;
-
 /**
  * A task file, YAML or JSON, with the names of its files made absolute.
  *
@@ -113,7 +110,7 @@ export function readTaskFile(
 ): Task {
   let content: unknown;
   try {
-    content = readYaml(readTextFile(file, mostYaml));
+    content = readYaml(readTextFile(file));
   } catch (cause) {
     throw new TrainerError('DATA_UNREADABLE', `the task file ${file} cannot be read: ${(cause as Error).message}`, {
       cause,

@@ -173,10 +173,13 @@ function printTree(files: readonly HubFile[]): string {
   return JSON.stringify({ format_version: 1, files: Object.fromEntries(entries) }, null, 1);
 }
 
+/** A listing of all the files that there may be. */
+const mostListingBytes = 100_000_000;
+
 /** undefined: of another version, cut short, or damaged; it is asked for again. */
 function parseTree(file: string): readonly HubFile[] | undefined {
   try {
-    const { format_version, files } = JSON.parse(readTextFile(file)) as {
+    const { format_version, files } = JSON.parse(readTextFile(file, mostListingBytes)) as {
       format_version: unknown;
       files: Record<string, unknown>;
     };

@@ -36,7 +36,7 @@ export function wantedFiles(
 }
 
 /** What is read at once is refused here where it would be refused then. */
-const mostBytes = 100_000_000;
+const mostBytes = 64_000_000;
 
 function bounded(files: readonly HubFile[], repository: string): readonly HubFile[] {
   const large = files.find(({ path, size }) => !path.endsWith('.safetensors') && size > mostBytes);
@@ -58,7 +58,7 @@ export const isSharded = (tree: readonly HubFile[]): boolean =>
 /** The shards that an index file names; what is wrong with one is told where the checkpoint is opened. */
 export function shardsIn(index: string): string[] {
   try {
-    const { weight_map } = JSON.parse(readTextFile(index)) as { weight_map: Record<string, unknown> };
+    const { weight_map } = JSON.parse(readTextFile(index, mostBytes)) as { weight_map: Record<string, unknown> };
     return [...new Set(Object.values(weight_map))].filter((name) => typeof name === 'string');
   } catch {
     return [];

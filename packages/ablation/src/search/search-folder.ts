@@ -21,6 +21,9 @@ export interface ResultsFile {
   append(scored: ScoredMap): void;
 }
 
+/** A million maps. */
+const mostResultBytes = 500_000_000;
+
 const nameOf = (folder: string): string => path.join(folder, 'results.jsonl');
 
 /**
@@ -72,7 +75,7 @@ export async function openSearchFolder(folder: string, config: object, fingerpri
 }
 
 function readResults(file: string, fingerprint: string): ScoredMap[] {
-  const bytes = readRegularFile(file);
+  const bytes = readRegularFile(file, mostResultBytes);
   // A line cut short by a kill is no result; the next one is not to be written behind it.
   const whole = bytes.lastIndexOf('\n') + 1;
   let lines: unknown[];

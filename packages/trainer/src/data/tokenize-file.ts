@@ -153,6 +153,9 @@ function checkReport(file: string, { format, rows, examples, skipped }: StoredRe
   );
 }
 
+/** As `openTokenizer` bounds tokenizer.json. */
+const mostTokenizerBytes = 64_000_000;
+
 /** Everything that decides what is in a store. */
 function keyOf(
   content: string,
@@ -160,7 +163,9 @@ function keyOf(
 ): string {
   const files = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
     const place = path.join(tokenizerFolder, name);
-    return existsSync(place) ? createHash('sha256').update(readRegularFile(place)).digest('hex') : null;
+    return existsSync(place)
+      ? createHash('sha256').update(readRegularFile(place, mostTokenizerBytes)).digest('hex')
+      : null;
   });
   const key = {
     version: cacheVersion,
