@@ -1,11 +1,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
+import { ablate, search } from '@glulam/ablation';
 import { events, train } from '@glulam/trainer';
+import { resolveConfig } from 'glulam';
 import { filter, firstValueFrom, Subject } from 'rxjs';
 import { tap } from 'rxjs/operators';
 import { expect, test } from 'vitest';
-import { eventsOf, lossesByStep, tinyRun } from './tiny.js';
+import { eventsOf, lossesByStep, smallHeldOut, tinyRun } from './tiny.js';
 
 const settings = { train: { steps: 6, batch: 2 }, checkpoint: { every: 2 } };
 
@@ -57,3 +59,51 @@ test('a place that cannot be a run folder is refused as such', async () => {
     train({ ...run.config, out: path.join(path.dirname(run.out), 'file/run') }, run.composition),
   ).rejects.toMatchObject({ code: 'RUN_WRITE_FAILED', message: expect.stringContaining('choose another one with --out') as string }); // prettier-ignore
 });
+
+const heldOut = smallHeldOut();
+
+/** An ablation or a search of the tiny base, in the same folder every time. */
+function tinyOf(out: string, fields: Record<string, unknown>) {
+  const { config } = tinyRun({ train: { steps: 2, batch: 1 } });
+  const data = { train: config.data.train, heldOut };
+  return resolveConfig({ ...config, data, ...fields, out }, [], '/');
+}
+
+const heldFolders = {
+  ablation: (out: string, resume: boolean, onBegun?: () => void) => {
+    const { config, ablation, composition } = tinyOf(out, { ablation: { variants: [{ name: 'base', expansion: 'none', adapter: { kind: 'none' } }] } }); // prettier-ignore
+    return ablate(config, ablation, composition, { resume, onRun: onBegun });
+  },
+  search: (out: string, resume: boolean, onBegun?: () => void) => {
+    const { config, search: settings, composition } = tinyOf(out, { search: { limit: 1, maps: [[[0, 6], [4, 8]], [[0, 6], [2, 8]]] } }); // prettier-ignore
+    return search(config, settings, composition, { resume, onMap: onBegun });
+  },
+};
+
+test.each(Object.entries(heldFolders))(
+  'a second %s in one folder is refused, begun anew or resumed, and the first is whole',
+  { timeout: 120_000 },
+  async (_, begin) => {
+    const { out } = tinyRun();
+    let again: Promise<PromiseSettledResult<unknown>[]> | undefined;
+    const first = await begin(out, false, () => void (again ??= Promise.allSettled([begin(out, true), begin(out, false)]))); // prettier-ignore
+    expect(first.stopped).toBe(false);
+    const [resumed, anew] = await again!;
+    expect(resumed).toMatchObject({ reason: { code: 'FOLDER_BUSY', message: expect.stringMatching(new RegExp(`^process ${process.pid} runs glulam .*--out`)) as string } }); // prettier-ignore
+    expect(anew).toMatchObject({ reason: { code: 'FOLDER_UNUSABLE' } });
+    expect(readFileSync(path.join(out, 'lock.1'), 'utf8')).toBe('null');
+    await expect(begin(out, true)).resolves.toMatchObject({ stopped: false });
+  },
+);
+
+test.each(Object.entries(heldFolders))(
+  'of two of one %s that begin at once in a folder that is not there yet one goes on',
+  { timeout: 120_000 },
+  async (_, begin) => {
+    const { out } = tinyRun();
+    const ended = await Promise.allSettled([begin(out, false), begin(out, false)]);
+    expect(ended.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const [refused] = ended.flatMap((each) => (each.status === 'rejected' ? [each.reason as { code: string }] : []));
+    expect(['FOLDER_BUSY', 'FOLDER_UNUSABLE']).toContain(refused!.code);
+  },
+);

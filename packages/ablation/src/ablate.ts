@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { families, openCheckpoint, type DecoderShape } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
+import type { FolderLock } from '@glulam/tensors';
 import {
   checkMemory,
   configError,
@@ -26,6 +27,7 @@ import {
 } from '@glulam/trainer';
 import { checkAblationFolder, openAblationFolder, runFolder } from './ablation-folder.js';
 import { AblationError } from './errors.js';
+import { lockAblationFolder } from './lock-ablation-folder.js';
 import { repeatableConfig } from './report/repeatable-config.js';
 import { writeReport } from './report/write-report.js';
 import { readOutcomes, type Outcome, type PlannedVariant } from './results/outcomes.js';
@@ -76,12 +78,28 @@ export async function ablate(
   asked: RunConfig,
   settings: AblationSettings,
   composition: Composition,
-  { signal = new AbortController().signal, resume = false, onRun, onFetch }: AblateOptions = {},
+  options: AblateOptions = {},
+): Promise<AblationResult> {
+  const locks: FolderLock[] = [];
+  try {
+    return await ablateLocking(asked, settings, composition, options, locks);
+  } finally {
+    for (const { release } of locks) await release();
+  }
+}
+
+async function ablateLocking(
+  asked: RunConfig,
+  settings: AblationSettings,
+  composition: Composition,
+  { signal = new AbortController().signal, resume = false, onRun, onFetch }: AblateOptions,
+  locks: FolderLock[],
 ): Promise<AblationResult> {
   const given = resume ? takeOverDate(asked) : asked;
   const { out: folder } = given;
   checkScores(given, composition);
   checkAblationFolder(folder, resume);
+  if (resume && existsSync(folder)) locks.push(await lockAblationFolder(folder, 'ablate'));
   const events = composition.get(eventsToken);
   const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
@@ -105,6 +123,11 @@ export async function ablate(
   }
   signal.throwIfAborted();
   const whole = { ...pinned, ablation: { variants: variants.map((each) => each.settings), seeds } };
+  if (locks.length === 0) {
+    locks.push(await lockAblationFolder(folder, 'ablate'));
+    // Another process may have begun and ended here meanwhile.
+    checkAblationFolder(folder, resume);
+  }
   await openAblationFolder(whole);
 
   const runs = listRuns(planned, seeds, whole);

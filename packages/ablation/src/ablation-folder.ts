@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { removeLeftovers, writeFileAtomic } from '@glulam/tensors';
+import { readTextFile, removeLeftovers, writeFileAtomic } from '@glulam/tensors';
 import { configDifference, inTodaysWords, type RunConfig } from '@glulam/trainer';
 import { AblationError } from './errors.js';
 import type { VariantSettings } from './settings.js';
@@ -61,7 +61,7 @@ export async function openAblationFolder(config: WholeConfig): Promise<void> {
 
 function readConfig(file: string): WholeConfig {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as WholeConfig;
+    return JSON.parse(readTextFile(file)) as WholeConfig;
   } catch (cause) {
     throw new AblationError(
       'FOLDER_UNUSABLE',

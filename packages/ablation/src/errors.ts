@@ -1,6 +1,6 @@
 /** What went wrong in `@glulam/ablation`; see docs/errors.md. */
 export type AblationErrorCode =
-  'VARIANTS_INVALID' | 'FOLDER_UNUSABLE' | 'CONFIG_CHANGED' | 'DATA_CHANGED' | 'SEARCH_INVALID';
+  'VARIANTS_INVALID' | 'FOLDER_UNUSABLE' | 'FOLDER_BUSY' | 'CONFIG_CHANGED' | 'DATA_CHANGED' | 'SEARCH_INVALID';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class AblationError extends Error {

@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { ablationSchema, searchSchema, type AblationSettings, type SearchSettings } from '@glulam/ablation';
 import { readYaml } from '@glulam/model';
 import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
 import { configError, describeIssues, mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
-import { hasCheckpointFiles } from '@glulam/tensors';
+import { checkRegular, hasCheckpointFiles, readTextFile } from '@glulam/tensors';
 import { createJiti } from 'jiti';
 import type { GlulamConfig } from './define-config.js';
 import { GlulamError } from './errors.js';
@@ -176,10 +175,12 @@ export function resolveConfig(
 async function readConfigFile(file: string): Promise<unknown> {
   const extension = path.extname(file);
   try {
-    if (extension === '.json') return JSON.parse(await readFile(file, 'utf8'));
-    if (extension === '.yaml' || extension === '.yml') return readYaml(await readFile(file, 'utf8'));
-    if (['.ts', '.mts', '.js', '.mjs'].includes(extension))
+    if (extension === '.json') return JSON.parse(readTextFile(file));
+    if (extension === '.yaml' || extension === '.yml') return readYaml(readTextFile(file));
+    if (['.ts', '.mts', '.js', '.mjs'].includes(extension)) {
+      checkRegular(statSync(file));
       return await createJiti(import.meta.url).import(file, { default: true });
+    }
   } catch (cause) {
     throw new GlulamError('CONFIG_UNREADABLE', `${file} cannot be read: ${(cause as Error).message}`, { cause });
   }

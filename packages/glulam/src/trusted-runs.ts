@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { writeFileAtomic } from '@glulam/tensors';
+import { readTextFile, writeFileAtomic } from '@glulam/tensors';
 import { z } from 'zod';
 import { GlulamError } from './errors.js';
 
@@ -69,7 +69,7 @@ function readTrust(): z.infer<typeof trustSchema> {
   const file = trustFile();
   if (!existsSync(file)) return {};
   try {
-    return trustSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return trustSchema.parse(JSON.parse(readTextFile(file)));
   } catch (cause) {
     throw new GlulamError(
       'CONFIG_UNREADABLE',

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { brokenLink } from '@glulam/tensors';
+import { brokenLink, readTextFile } from '@glulam/tensors';
 import { ModelError } from './errors.js';
 import { quoteValue } from './quote-value.js';
 
@@ -15,9 +14,9 @@ export interface CheckpointConfig {
 
 export function readCheckpointConfig(folder: string): CheckpointConfig {
   const file = path.join(folder, 'config.json');
-  let fields: unknown;
+  let text: string;
   try {
-    fields = JSON.parse(readFileSync(file, 'utf8'));
+    text = readTextFile(file);
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     const target = brokenLink(file);
@@ -26,7 +25,17 @@ export function readCheckpointConfig(folder: string): CheckpointConfig {
       missing ? 'CHECKPOINT_INVALID' : 'CONFIG_INVALID',
       missing
         ? `${folder} is not a base checkpoint: ${found}; expected a Hugging Face folder (config.json, *.safetensors, tokenizer.json)`
-        : `${file} is not valid JSON (${(cause as Error).message}); ${jsonAdvice(file)}`,
+        : `${file} cannot be read: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  let fields: unknown;
+  try {
+    fields = JSON.parse(text);
+  } catch (cause) {
+    throw new ModelError(
+      'CONFIG_INVALID',
+      `${file} is not valid JSON (${(cause as Error).message}); ${jsonAdvice(text)}`,
       { cause },
     );
   }
@@ -48,8 +57,7 @@ export function readCheckpointConfig(folder: string): CheckpointConfig {
 }
 
 /** Python writes and reads NaN and Infinity, which are no JSON. */
-function jsonAdvice(file: string): string {
-  const text = readFileSync(file, 'utf8');
+function jsonAdvice(text: string): string {
   if (text.startsWith('\uFEFF'))
     return 'it begins with a byte order mark, which transformers refuses too: save it without';
   const number = /[:[,]\s*(NaN|-?Infinity)\b/.exec(text)?.[1];

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFolderAtomic } from '@glulam/tensors';
+import { readTextFile, writeFolderAtomic } from '@glulam/tensors';
 import { z } from 'zod';
 import { compactName, peftName } from './adapter-folder.js';
 import type { AdapterChoice, AdapterContribution } from './adapter.js';
@@ -160,7 +160,7 @@ function readCompact(file: string): Compact {
 
 function readJson(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(readTextFile(file));
   } catch (cause) {
     throw new ModelError('ADAPTER_INVALID', `${file} cannot be read as JSON: ${(cause as Error).message}`, { cause });
   }

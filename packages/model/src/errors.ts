@@ -21,6 +21,7 @@ export type ModelErrorCode =
   | 'WEIGHT_NOT_FINITE'
   | 'MERGE_IMPOSSIBLE'
   | 'OUTPUT_UNUSABLE'
+  | 'LINK_OUTSIDE'
   | 'GGUF_UNSUPPORTED'
   | 'YAML_INVALID'
   | 'BAD_ARGUMENT';

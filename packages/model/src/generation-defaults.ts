@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { readTextFile } from '@glulam/tensors';
 import { quoteValue } from './quote-value.js';
 
 /** What transformers' `generate` does where a field has one of these values, or null: the same as without the field. */
@@ -51,7 +52,7 @@ const drawn: Readonly<Record<string, readonly unknown[]>> = {
 export function describeGenerationDefaults(folder: string, given: readonly string[] = []): string | undefined {
   const file = ['generation_config.json', 'config.json'].map((name) => path.join(folder, name)).find(existsSync);
   if (file === undefined) return undefined;
-  const fields = JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, unknown>>;
+  const fields = JSON.parse(readTextFile(file)) as Readonly<Record<string, unknown>>;
   const counted = { ...neutral, ...(fields['do_sample'] === true ? drawn : {}) };
   const isEmpty = (value: unknown): boolean =>
     value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0);

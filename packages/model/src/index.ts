@@ -61,6 +61,8 @@ export { createKeyValueCache } from './key-value-cache.js';
 export { scoreContinuations, tokenizeContinuations } from './score-continuations.js';
 export type { FamilyTraits } from './read-decoder-shape.js';
 export { readYaml } from './read-yaml.js';
+// For plugins that read a file of their own.
+export { readTextFile } from '@glulam/tensors';
 export { readPythonYaml } from './read-python-yaml.js';
 export { readDecoderShape } from './read-decoder-shape.js';
 export type { RopeSettings } from './rope.js';
@@ -118,6 +120,7 @@ export { isAdapterFolder } from './adapter-folder.js';
 export { baseOfAdapter, readAdapter, writeAdapter } from './compact-files.js';
 export type { MergeOptions, MergeResult } from './merge/merge-checkpoint.js';
 export { mergeCheckpoint } from './merge/merge-checkpoint.js';
+export { checkCopied } from './merge/side-files.js';
 export type { MergedDtype } from './merge/merged-config.js';
 export type { MergedModel, MergedTensor, MergeSource } from './merge/merged-model.js';
 export { describeMerged } from './merge/merged-model.js';

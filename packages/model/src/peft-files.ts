@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { openSafetensors, readFloats, writeFolderAtomic, writeSafetensors } from '@glulam/tensors';
+import { openSafetensors, readFloats, readTextFile, writeFolderAtomic, writeSafetensors } from '@glulam/tensors';
 import { writeFile } from 'node:fs/promises';
 import type { Adapter, AdapterChoice, AdapterContribution } from './adapter.js';
 import type { AdapterValues, TrainedValues } from './adapter-values.js';
@@ -75,7 +75,7 @@ export function readPeftConfig(folder: string): Readonly<Record<string, unknown>
   const file = path.join(folder, 'adapter_config.json');
   let config: unknown;
   try {
-    config = JSON.parse(readFileSync(file, 'utf8'));
+    config = JSON.parse(readTextFile(file));
   } catch (cause) {
     throw new ModelError('ADAPTER_INVALID', `${file} cannot be read as JSON: ${(cause as Error).message}`, { cause });
   }

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { readTextFile } from '@glulam/tensors';
 import { z } from 'zod';
 import {
   addedTokensDecoder,
@@ -141,7 +142,7 @@ function missing(folder: string): ModelError {
 function readText(folder: string, name: string): string | undefined {
   const path = join(folder, name);
   try {
-    return readFileSync(path, 'utf8');
+    return readTextFile(path, mostBytes);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
@@ -149,10 +150,29 @@ function readText(folder: string, name: string): string | undefined {
   }
 }
 
+/** Twice the largest tokenizer.json in use. */
+const mostBytes = 64_000_000;
+/** Twice as many as it has. A fault of each takes a hundred times the memory of the value, and all of them are collected. */
+const mostValues = 3_000_000;
+
+function countCommas(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf(','); at >= 0; at = text.indexOf(',', at + 1)) count++;
+  return count;
+}
+
+/** A file with a million faults is not understood better by the last of them. */
+const firstFaults = ({ issues }: z.ZodError): z.ZodError => new z.ZodError(issues.slice(0, 20));
+
 function readJson<T extends z.ZodType>(folder: string, name: string, schema: T): z.output<T> | undefined {
   const text = readText(folder, name);
   if (text === undefined) return undefined;
   const path = join(folder, name);
+  if (countCommas(text) > mostValues)
+    throw new ModelError(
+      'TOKENIZER_INVALID',
+      `${path}: it has more than ${mostValues} values, expected fewer than that`,
+    );
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -165,7 +185,7 @@ function readJson<T extends z.ZodType>(folder: string, name: string, schema: T):
   }
   const result = schema.safeParse(value);
   if (!result.success) {
-    throw new ModelError('TOKENIZER_INVALID', `${path}: ${z.prettifyError(result.error)}`, { cause: result.error });
+    throw new ModelError('TOKENIZER_INVALID', `${path}: ${z.prettifyError(firstFaults(result.error))}`);
   }
   return result.data;
 }

@@ -1,11 +1,13 @@
-import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import type { DType } from './dtype.js';
 import { duplicateKey } from './duplicate-key.js';
 import { TensorsError } from './errors.js';
 import { checkStamps } from './file-stamp.js';
+import { readTextFile } from './regular-file.js';
 import {
+  maxHeaderBytes,
   readSafetensorsHeader,
   type FileDtype,
   type SafetensorsEntry,
@@ -134,7 +136,7 @@ function readWeightMap(
 ): Map<string, string> {
   let text: string;
   try {
-    text = readFileSync(index, 'utf8');
+    text = readTextFile(index, maxHeaderBytes);
   } catch (cause) {
     throw new TensorsError('FILE_UNREADABLE', `cannot read ${index}: ${(cause as Error).message}`, { cause });
   }

@@ -11,9 +11,14 @@ export function duplicateKey(text: string): string | undefined {
     else if (character === '}') objects.pop();
     else if (character === '"') {
       const start = i;
-      for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === '\\') i++;
+      let isEscaped = false;
+      for (i++; i < text.length && text[i] !== '"'; i++) {
+        if (text[i] !== '\\') continue;
+        isEscaped = true;
+        i++;
+      }
       if (!isKey(text, i + 1)) continue;
-      const key = JSON.parse(text.slice(start, i + 1)) as string;
+      const key = isEscaped ? (JSON.parse(text.slice(start, i + 1)) as string) : text.slice(start + 1, i);
       const keys = objects.at(-1)!;
       if (keys.has(key)) return key;
       keys.add(key);

@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -50,4 +51,33 @@ test('a folder that was removed in the meantime has nothing to release', async (
   const lock = await lockFolder(folder, busy);
   rmSync(folder, { recursive: true });
   await expect(lock.release()).resolves.toBeUndefined();
+});
+
+const foreign: Record<string, (file: string) => void> = {
+  'a file of another program': (file) => writeFileSync(file, 'held by make'),
+  'a large file': (file) => writeFileSync(file, `{"pid":${' '.repeat(2000)}1}`),
+  'a folder': (file) => mkdirSync(file),
+  'a named pipe': (file) => execFileSync('mkfifo', [file]),
+};
+
+test.each(Object.entries(foreign))('%s with the name of a lock is an error, and stays', async (_, make) => {
+  const folder = folderWith();
+  make(path.join(folder, 'lock.1'));
+  await expect(lockFolder(folder, busy)).rejects.toThrow(/lock|named pipe|folder|bytes/);
+  expect(readdirSync(folder)).toEqual(['lock.1']);
+});
+
+test('files whose names only look like locks, or that are none, stay', async () => {
+  const folder = folderWith('mine');
+  for (const name of ['lock.json', 'lock.', 'lock.01', 'lock.1e3']) writeFileSync(path.join(folder, name), 'mine');
+  writeFileSync(path.join(folder, 'lock.2'), 'null');
+  const lock = await lockFolder(folder, busy);
+  expect(readdirSync(folder).sort()).toEqual(['lock.', 'lock.01', 'lock.1', 'lock.1e3', 'lock.3', 'lock.json']);
+  await lock.release();
+});
+
+test('a number without a successor is no lock', async () => {
+  const folder = folderWith();
+  writeFileSync(path.join(folder, 'lock.9007199254740993'), 'null');
+  await expect(lockFolder(folder, busy)).rejects.toThrow("is no lock of Glulam's");
 });

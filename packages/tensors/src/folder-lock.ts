@@ -1,12 +1,15 @@
 import { readFileSync, statSync } from 'node:fs';
-import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { ignoreMissing, isRunning } from './atomic-file.js';
+import { readTextFile } from './regular-file.js';
 
 const prefix = 'lock.';
+/** Others may have files whose names begin like this. */
+const form = /^lock\.([1-9]\d*)$/;
 
 /** A folder that belongs to this process until it is released. */
 export interface FolderLock {
@@ -25,11 +28,15 @@ const staleAfter = 10 * renewedEvery;
  * Take a folder for this process. Locks are numbered: whoever finds the last one without an owner makes the next, which
  * only one process can, so nobody ever removes a lock that another has just taken. A process that was killed owns nothing.
  *
+ * Throws a plain Error where something else has the name of a lock.
+ *
  * @param busy the error to throw where another process has the folder; `owner` says which
  */
 export async function lockFolder(folder: string, busy: (owner: string) => Error): Promise<FolderLock> {
   for (;;) {
     const last = (await numbersIn(folder)).at(-1) ?? 0;
+    // A larger number has no successor.
+    if (!Number.isSafeInteger(last + 1)) throw foreign(lockAt(folder, last));
     const owner = last === 0 ? undefined : await ownerOf(lockAt(folder, last));
     if (owner !== undefined && isAlive(owner, lockAt(folder, last))) throw busy(describe(owner));
     const mine = lockAt(folder, last + 1);
@@ -43,7 +50,7 @@ export async function lockFolder(folder: string, busy: (owner: string) => Error)
     const all = await numbersIn(folder);
     // Whoever waited too long for this process to write its name has made a lock of their own.
     if (all.at(-1) !== last + 1) continue;
-    for (const number of all.slice(0, -1)) await rm(lockAt(folder, number), { force: true });
+    for (const number of all.slice(0, -1)) await removeLock(lockAt(folder, number));
     // The folder may be removed while its owner works; that is for the owner to notice.
     const renewing = setInterval(
       () => void utimes(mine, new Date(), new Date()).catch(ignoreMissing),
@@ -60,6 +67,8 @@ export async function lockFolder(folder: string, busy: (owner: string) => Error)
 
 /** What a lock says that nobody holds any more. */
 const released = 'null';
+/** A file of such a name that is longer is no lock. */
+const mostBytes = 1000;
 
 const lockAt = (folder: string, number: number): string => path.join(folder, `${prefix}${number}`);
 
@@ -67,15 +76,16 @@ const describe = ({ pid, host }: Owner): string =>
   host === hostname() ? `process ${pid}` : `process ${pid} on ${host}`;
 
 async function numbersIn(folder: string): Promise<number[]> {
-  const names = (await readdir(folder)).filter((name) => name.startsWith(prefix));
-  return names.map((name) => Number(name.slice(prefix.length))).sort((a, b) => a - b);
+  const numbers = (await readdir(folder)).flatMap((name) => form.exec(name)?.[1] ?? []);
+  return numbers.map(Number).sort((a, b) => a - b);
 }
 
 /** undefined: nobody. A lock is empty for the moment between being made and being written, or for ever after a kill then. */
 async function ownerOf(lock: string): Promise<Owner | undefined> {
   for (let tries = 0; tries < 20; tries++) {
     try {
-      const text = await readFile(lock, 'utf8');
+      const text = readTextFile(lock, mostBytes);
+      if (!isLock(text)) throw foreign(lock);
       if (text !== '') return parseOwner(text);
     } catch (error) {
       // A later lock took its place.
@@ -85,6 +95,22 @@ async function ownerOf(lock: string): Promise<Owner | undefined> {
     await setTimeout(50);
   }
   return undefined;
+}
+
+const opening = '{"pid":';
+/** What this wrote, whole or cut short: nothing else is removed. */
+const isLock = (text: string): boolean => text === released || text.startsWith(opening) || opening.startsWith(text);
+
+const foreign = (lock: string): Error =>
+  new Error(`${lock} is in the way: it is no lock of Glulam's; move it elsewhere`);
+
+async function removeLock(lock: string): Promise<void> {
+  try {
+    if (!isLock(readTextFile(lock, mostBytes))) return;
+  } catch {
+    return; // gone, or something else of that name
+  }
+  await rm(lock, { force: true });
 }
 
 function parseOwner(text: string): Owner | undefined {

@@ -1,7 +1,8 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { bytesPerElement, fromBfloat16Bits, fromFloat16Bits } from './dtype.js';
 import { TensorsError } from './errors.js';
 import { readFully } from './read-fully.js';
+import { openRegularFile } from './regular-file.js';
 import type { SafetensorsEntry } from './safetensors-header.js';
 import type { WeightSource } from './weight-source.js';
 
@@ -55,7 +56,7 @@ export function readInts({ name, dtype, file, byteOffset, byteLength }: Safetens
 export function readBytes(file: string, offset: number, length: number): Uint8Array<ArrayBuffer> {
   let handle: number | undefined;
   try {
-    handle = openSync(file, 'r');
+    handle = openRegularFile(file);
     return readFully(handle, length, offset);
   } catch (cause) {
     throw new TensorsError(

@@ -1,8 +1,9 @@
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { duplicateKey } from './duplicate-key.js';
 import { TensorsError } from './errors.js';
 import { stampOf, type FileStamp } from './file-stamp.js';
 import { readFully } from './read-fully.js';
+import { openRegularFile } from './regular-file.js';
 import { formatShape } from './shapes.js';
 
 /** Bits of an element by the format's names of its types (safetensors 0.8), in the order in which the reference writes. */
@@ -36,8 +37,11 @@ export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The format's own limit on the header's length. */
-const maxHeaderBytes = 100_000_000;
+/**
+ * A header is parsed at once, so its length bounds time and memory: this much takes a few seconds and half a gigabyte. It
+ * holds 200,000 tensors, more than known models have in all their files together; the format allows 100 MB.
+ */
+export const maxHeaderBytes = 25_000_000;
 
 type Fault = (message: string, cause?: unknown) => TensorsError;
 
@@ -79,25 +83,23 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
 }
 
 function readEntry(file: string, dataOffset: number, name: string, entry: unknown, invalid: Fault): SafetensorsEntry {
-  const tensor = showTensor(name);
-  if (!isRecord(entry)) throw invalid(`${tensor} is described by ${show(entry)}, expected an object`);
+  const fault = (message: string): TensorsError => invalid(`${showTensor(name)} ${message}`);
+  if (!isRecord(entry)) throw fault(`is described by ${show(entry)}, expected an object`);
   const { dtype, shape, data_offsets: range } = entry;
   if (!isFileDtype(dtype)) {
-    throw invalid(`${tensor} has dtype ${show(dtype)}, expected one of ${Object.keys(fileDtypes).join(', ')}`);
+    throw fault(`has dtype ${show(dtype)}, expected one of ${Object.keys(fileDtypes).join(', ')}`);
   }
-  if (!isCounts(shape)) throw invalid(`${tensor} has shape ${show(shape)}, expected an array of whole numbers from 0`);
+  if (!isCounts(shape)) throw fault(`has shape ${show(shape)}, expected an array of whole numbers from 0`);
   if (!isCounts(range) || range.length !== 2 || range[0]! > range[1]!) {
-    throw invalid(`${tensor} has data_offsets ${show(range)}, expected [begin, end] in bytes with begin <= end`);
+    throw fault(`has data_offsets ${show(range)}, expected [begin, end] in bytes with begin <= end`);
   }
-  if (!Number.isSafeInteger(dataOffset + range[1]!))
-    throw invalid(`${tensor} has data_offsets ${show(range)}, beyond any file`);
+  if (!Number.isSafeInteger(dataOffset + range[1]!)) throw fault(`has data_offsets ${show(range)}, beyond any file`);
   const begin = range[0]!;
   const byteLength = range[1]! - begin;
   const bits = shape.reduce<number>(multiply, fileDtypes[dtype]);
-  if (Number.isNaN(bits))
-    throw invalid(`${tensor} has shape ${show(shape)}, which needs more bytes than a file can hold`);
+  if (Number.isNaN(bits)) throw fault(`has shape ${show(shape)}, which needs more bytes than a file can hold`);
   if (byteLength !== bits / 8) {
-    throw invalid(`${tensor} takes ${byteLength} bytes, but ${dtype} ${formatShape(shape)} needs ${bits / 8}`);
+    throw fault(`takes ${byteLength} bytes, but ${dtype} ${formatShape(shape)} needs ${bits / 8}`);
   }
   return { name, dtype, shape, file, byteOffset: dataOffset + begin, byteLength };
 }
@@ -113,20 +115,23 @@ function checkRanges(entries: readonly SafetensorsEntry[], dataOffset: number, f
         `the header promises a file of ${needed} bytes, this one has ${fileSize}: it was cut short or its header is wrong`,
     );
   }
+  const shown = (entry: SafetensorsEntry | undefined): string =>
+    entry === undefined ? 'the header' : showTensor(entry.name);
   let position = dataOffset;
-  let before = 'the header';
+  let before: SafetensorsEntry | undefined;
   for (const entry of ordered) {
-    const tensor = showTensor(entry.name);
     if (entry.byteOffset < position)
-      throw invalid(`${tensor} overlaps ${before} by ${position - entry.byteOffset} bytes`);
+      throw invalid(`${shown(entry)} overlaps ${shown(before)} by ${position - entry.byteOffset} bytes`);
     if (entry.byteOffset > position) {
-      throw invalid(`${entry.byteOffset - position} bytes between ${before} and ${tensor} belong to no tensor`);
+      throw invalid(
+        `${entry.byteOffset - position} bytes between ${shown(before)} and ${shown(entry)} belong to no tensor`,
+      );
     }
     position = endOf(entry);
-    before = tensor;
+    before = entry;
   }
   if (position !== fileSize)
-    throw invalid(`${fileSize - position} bytes at the end belong to no tensor, after ${before}`);
+    throw invalid(`${fileSize - position} bytes at the end belong to no tensor, after ${shown(before)}`);
 }
 
 function readHeaderText(file: string): Pick<SafetensorsHeader, 'fileSize' | 'stamp' | 'dataOffset'> & { text: string } {
@@ -136,9 +141,7 @@ function readHeaderText(file: string): Pick<SafetensorsHeader, 'fileSize' | 'sta
     });
   let handle: number | undefined;
   try {
-    // Before opening: opening a pipe would wait for a writer.
-    if (!statSync(file).isFile()) throw new Error('it is not a file');
-    handle = openSync(file, 'r');
+    handle = openRegularFile(file);
     const stamp = stampOf(file, handle);
     const fileSize = Number(stamp.bytes);
     if (fileSize < 8) throw invalid(`it has ${fileSize} bytes, too few for a header`);
@@ -149,7 +152,7 @@ function readHeaderText(file: string): Pick<SafetensorsHeader, 'fileSize' | 'sta
     const length = prefix.readBigUInt64LE();
     if (length > maxHeaderBytes) {
       throw invalid(
-        `its first 8 bytes promise a header of ${length} bytes, more than the format's limit, ${maxHeaderBytes}`,
+        `its first 8 bytes promise a header of ${length} bytes, more than the ${maxHeaderBytes} that Glulam reads, enough for 200,000 tensors; save the tensors in several files`,
       );
     }
     const dataOffset = 8 + Number(length);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -28,6 +29,12 @@ describe('report file', () => {
     const attempt = (): unknown => openReportFile(path.join(file, 'below'));
     expect(attempt).toThrow(expect.objectContaining({ code: 'REPORT_UNWRITABLE' }) as Error);
     expect(attempt).toThrow(/file\/below cannot be written \(.+\); the run goes on without this reporter/);
+  });
+
+  test('a pipe that nothing reads is not waited for', () => {
+    const file = path.join(folder, 'pipe');
+    execFileSync('mkfifo', [file]);
+    expect(() => openReportFile(file)).toThrow(/pipe cannot be written \(it is a named pipe that nothing reads\)/);
   });
 
   test('no room: the record is refused with the reason', ({ skip }) => {

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { TrainerError } from './errors.js';
 
@@ -28,6 +28,7 @@ export function openReportFile(file: string): ReportFile {
   let sizeBefore: number;
   try {
     mkdirSync(path.dirname(file), { recursive: true });
+    checkReader(file);
     handle = openSync(file, 'a');
     sizeBefore = fstatSync(handle).size;
   } catch (cause) {
@@ -51,4 +52,15 @@ export function openReportFile(file: string): ReportFile {
       handle = undefined;
     },
   };
+}
+
+/** Opening a pipe to write waits for a reader, which may never come. */
+function checkReader(file: string): void {
+  if (statSync(file, { throwIfNoEntry: false })?.isFIFO() !== true) return;
+  try {
+    closeSync(openSync(file, constants.O_WRONLY | constants.O_NONBLOCK));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENXIO') throw cause;
+    throw new Error('it is a named pipe that nothing reads', { cause });
+  }
 }

@@ -1,10 +1,17 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Decoder } from '@glulam/model';
-import { openSafetensors, readFloats, removeLeftovers, writeFolderAtomic, writeSafetensors } from '@glulam/tensors';
+import {
+  openSafetensors,
+  readFloats,
+  readTextFile,
+  removeLeftovers,
+  writeFolderAtomic,
+  writeSafetensors,
+} from '@glulam/tensors';
 import { z } from 'zod';
 import { TrainerError } from './errors.js';
 import type { Averages, Optimizer, OptimizerState } from './optimizer.js';
@@ -106,7 +113,7 @@ export async function findCheckpoint(
 export async function readCheckpoint(folder: string): Promise<RunCheckpoint | string> {
   let json: unknown;
   try {
-    json = JSON.parse(readFileSync(path.join(folder, 'state.json'), 'utf8'));
+    json = JSON.parse(readTextFile(path.join(folder, 'state.json')));
   } catch (error) {
     return `state.json cannot be read (${(error as Error).message})`;
   }

@@ -1,12 +1,22 @@
-import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs'; // prettier-ignore
+import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, truncateSync, writeSync } from 'node:fs'; // prettier-ignore
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { lockFolder, removeLeftovers, writeFileAtomic, type FolderLock } from '@glulam/tensors';
+import {
+  lockFolder,
+  readRegularFile,
+  readTextFile,
+  removeLeftovers,
+  writeFileAtomic,
+  type FolderLock,
+} from '@glulam/tensors';
 import { z } from 'zod';
 import type { RunConfig } from './config.js';
 import { configDifference, inTodaysWords } from './config-difference.js';
 import { TrainerError } from './errors.js';
 import type { RunEvent } from './events.js';
+
+/** JavaScript's strings hold little more; a run of a million steps writes half of it. */
+const mostEventBytes = 500_000_000;
 
 const bestSchema = z.object({
   step: z.int(),
@@ -44,7 +54,15 @@ export interface RunFolder {
 export function checkRunFolder(config: RunConfig, resume: boolean): void {
   const { out } = config;
   const hasRun = existsSync(path.join(out, 'config.json')) || existsSync(path.join(out, 'events.jsonl'));
-  if (!hasRun) return;
+  if (!hasRun) {
+    // A run replaces its adapter whole and removes old checkpoints.
+    const taken = ['adapter', 'checkpoints'].find((name) => existsSync(path.join(out, name)));
+    if (taken === undefined) return;
+    throw new TrainerError(
+      'RUN_INVALID',
+      `${out} holds ${taken}/, and no run that wrote it; a run would replace it: choose another folder with --out`,
+    );
+  }
   if (!resume) {
     throw new TrainerError(
       'RUN_INVALID',
@@ -54,7 +72,7 @@ export function checkRunFolder(config: RunConfig, resume: boolean): void {
   const file = path.join(out, 'config.json');
   let before: unknown;
   try {
-    before = JSON.parse(readFileSync(file, 'utf8'));
+    before = JSON.parse(readTextFile(file));
   } catch (cause) {
     throw new TrainerError(
       'RUN_INVALID',
@@ -159,7 +177,7 @@ function lineOf(event: RunEvent): string {
 }
 
 function readBest(file: string): BestCheckpoint {
-  const text = readFileSync(file, 'utf8');
+  const text = readTextFile(file);
   try {
     return bestSchema.parse(JSON.parse(text));
   } catch (cause) {
@@ -188,7 +206,7 @@ function eventOf(line: string): RunEvent {
 export function readRunEvents(folder: string): readonly RunEvent[] {
   const file = path.join(folder, 'events.jsonl');
   if (!existsSync(file)) return [];
-  return wholeLines(readFileSync(file))
+  return wholeLines(readRegularFile(file, mostEventBytes))
     .toString()
     .split('\n')
     .filter((line) => line !== '')
@@ -208,7 +226,7 @@ export function readRunEvents(folder: string): readonly RunEvent[] {
 /** Take a last line that a kill cut short off the file, so that the next event begins a line. The run alone does this. */
 function removePartialLine(file: string): void {
   if (!existsSync(file)) return;
-  const bytes = readFileSync(file);
+  const bytes = readRegularFile(file, mostEventBytes);
   const whole = wholeLines(bytes);
   if (whole.length < bytes.length) truncateSync(file, whole.length);
 }

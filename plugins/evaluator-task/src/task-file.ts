@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { readYaml } from '@glulam/model';
+import { readTextFile } from '@glulam/tensors';
 import { describeIssues, TrainerError } from '@glulam/trainer';
 import { z } from 'zod';
 
@@ -110,7 +110,7 @@ export function readTaskFile(
 ): Task {
   let content: unknown;
   try {
-    content = readYaml(readFileSync(file, 'utf8'));
+    content = readYaml(readTextFile(file));
   } catch (cause) {
     throw new TrainerError('DATA_UNREADABLE', `the task file ${file} cannot be read: ${(cause as Error).message}`, {
       cause,

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { checkVirtualLayers, type ExpansionStrategy } from '@glulam/model';
+import { checkVirtualLayers, readTextFile, type ExpansionStrategy } from '@glulam/model';
 import { z } from 'zod';
 import { readMergekitFile, type MergekitFile } from './mergekit-file.js';
 import { refused } from './refused.js';
@@ -23,10 +22,12 @@ export const mergekitStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
   warnings: (_, { file }) => open(file).warnings,
 };
 
+const mostYaml = 1_000_000;
+
 function open(file: string): MergekitFile {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readTextFile(file, mostYaml);
   } catch (cause) {
     throw refused(`${file} cannot be read: ${(cause as Error).message}; expected a mergekit file`, cause);
   }

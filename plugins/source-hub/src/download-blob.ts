@@ -4,8 +4,10 @@ import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs
 import path from 'node:path';
 import { isRunning } from '@glulam/tensors';
 import { HubError } from './errors.js';
-import { blobName, unwritable, type HubFile } from './hub-cache.js';
-import { reasonOf, silence, type HubFetch } from './hub-fetch.js';
+import { unwritable } from './hub-cache.js';
+import { blobName, type HubFile } from './hub-file.js';
+import { reasonOf, type HubFetch } from './hub-fetch.js';
+import { piecesOf } from './read-body.js';
 
 export interface BlobDownload {
   readonly file: HubFile;
@@ -94,12 +96,15 @@ async function fill(handle: FileHandle, name: string, download: BlobDownload): P
     have = 0;
   }
   let hash = newHash(file);
-  for await (const chunk of createReadStream(name, { highWaterMark: 2 ** 20 })) hash.update(chunk as Buffer);
+  for await (const chunk of createReadStream(name, { highWaterMark: 2 ** 20 })) {
+    signal.throwIfAborted();
+    hash.update(chunk as Buffer);
+  }
   onBytes(have);
 
   for (let attempt = 1; have < file.size;) {
     const before = have;
-    const response = await fetch(url, have === 0 ? {} : { headers: { range: `bytes=${have}-` } });
+    const response = await fetch.stream(url, have === 0 ? {} : { headers: { range: `bytes=${have}-` } });
     if (have > 0 && !continuesAt(response, have)) {
       // The server gave all of it again.
       await handle.truncate(0);
@@ -107,7 +112,7 @@ async function fill(handle: FileHandle, name: string, download: BlobDownload): P
       have = 0;
     }
     try {
-      for await (const chunk of chunksOf(response, signal)) {
+      for await (const chunk of fastEnough(response, fetch.silence, signal)) {
         if (have + chunk.length > file.size) throw tooLong(download);
         await writeAll(handle, chunk).catch((error: unknown) => {
           throw unwritable(cache, error);
@@ -123,8 +128,8 @@ async function fill(handle: FileHandle, name: string, download: BlobDownload): P
         if (cause.code === 'CONTENT_DAMAGED') await rm(name, { force: true });
         throw cause;
       }
-      // As long as each try brings something there is no reason to give up.
-      attempt = have > before ? 1 : attempt + 1;
+      // As long as each try brings enough there is no reason to give up.
+      attempt = have - before >= leastBytes ? 1 : attempt + 1;
       const reason = `the download of ${file.path} of ${download.repository} was cut (${reasonOf(cause)}) with ${have} of ${file.size} bytes here; they are kept: check the connection and give the same command again`;
       await fetch.wait(attempt, new HubError('UNREACHABLE', reason, { cause }));
     }
@@ -141,33 +146,17 @@ function continuesAt(response: Response, have: number): boolean {
   return response.status === 206 && new RegExp(`^bytes ${have}-`).test(response.headers.get('content-range') ?? '');
 }
 
-async function* chunksOf(response: Response, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-  try {
-    for (;;) {
-      const { done, value } = await beforeSilence(reader.read(), signal);
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    // What is not read to its end is not wanted: a reader that failed has nothing to cancel.
-    await reader.cancel().catch(() => {});
-  }
-}
+/** A server that gives less in the time of a silence is as good as gone, and so is a try that brings less. */
+const leastBytes = 16_384;
 
-async function beforeSilence<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  let stop = (): void => {};
-  const ended = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`nothing came for ${silence / 1000} s`)), silence);
-    stop = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', stop);
-  });
-  try {
-    return await Promise.race([promise, ended]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', stop);
+async function* fastEnough(response: Response, silence: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  let [since, bytes] = [performance.now(), 0];
+  for await (const piece of piecesOf(response, signal, () => silence)) {
+    yield piece;
+    bytes += piece.length;
+    if (performance.now() - since < silence) continue;
+    if (bytes < leastBytes) throw new Error(`only ${bytes} bytes came in ${silence / 1000} s`);
+    [since, bytes] = [performance.now(), 0];
   }
 }
 

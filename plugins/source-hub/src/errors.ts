@@ -14,7 +14,10 @@ export class HubError extends Error {
   override readonly name = 'HubError';
   readonly code: HubErrorCode;
 
-  /** The Hub knows the repository, and says that it has no such revision or file: what a cache has is no answer. */
+  /**
+   * The Hub knows the repository, and says that it has no such revision or file: what a cache has is no answer. Or its listing
+   * cannot be used, which asking again does not help.
+   */
   readonly isFinal: boolean;
 
   constructor(code: HubErrorCode, message: string, options?: ErrorOptions & { readonly isFinal?: boolean }) {

@@ -1,19 +1,11 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { rename, statfs, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { readTextFile } from '@glulam/tensors';
 import { HubError } from './errors.js';
+import { blobName, readHubFile, type HubFile } from './hub-file.js';
 import { isCommit, type HubName } from './hub-name.js';
-
-/** A file of a repository at a commit, as the Hub lists it. */
-export interface HubFile {
-  readonly path: string;
-  readonly size: number;
-  /** sha1 of the git blob; of a file in LFS that of its pointer. */
-  readonly oid: string;
-  /** sha256 of a file in LFS. */
-  readonly sha256?: string | undefined;
-}
 
 /**
  * One repository's part of the cache, laid out as huggingface_hub does (blobs by hash, a folder of links for each commit,
@@ -44,18 +36,20 @@ export interface HubCache {
 export function openHubCache(cache: string, { type, repository }: Pick<HubName, 'type' | 'repository'>): HubCache {
   const folder = path.join(cache, `${type}s--${repository.replace('/', '--')}`);
   const blobs = path.join(folder, 'blobs');
-  const snapshot = (commit: string): string => path.join(folder, 'snapshots', commit);
+  const snapshot = (commit: string): string => path.join(folder, 'snapshots', checkCommit(commit));
   const place = (commit: string, file: string): string => path.join(snapshot(commit), ...safeParts(file));
   const refFile = (revision: string): string => path.join(folder, 'refs', ...safeParts(revision));
-  const treeFile = (commit: string): string => path.join(folder, 'trees', `${commit}.json`);
+  const treeFile = (commit: string): string => path.join(folder, 'trees', `${checkCommit(commit)}.json`);
   const isBroken = (commit: string, file: string): boolean => {
     const at = place(commit, file);
     return !existsSync(at) && namesIn(path.dirname(at)).includes(path.basename(at));
   };
   const readRef = (revision: string): string | undefined => {
     const file = refFile(revision);
-    if (!existsSync(file) || !lstatSync(file).isFile()) return undefined;
-    const commit = readFileSync(file, 'utf8').trim();
+    const size = kindOf(file) === 'file' ? lstatSync(file).size : 0;
+    // A commit and a line feed.
+    if (size < 40 || size > 42) return undefined;
+    const commit = readTextFile(file).trim();
     return isCommit(commit) ? commit : undefined;
   };
   return {
@@ -63,7 +57,7 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
     snapshot,
     readRef,
     writeRef(revision, commit) {
-      if (readRef(revision) === commit) return;
+      if (readRef(revision) === commit || kindOf(refFile(revision)) === 'other') return;
       // Python reads every file in this folder as a ref: no temporary name beside it.
       ifWritable(() => {
         mkdirSync(path.dirname(refFile(revision)), { recursive: true });
@@ -71,10 +65,11 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
       });
     },
     readTree(commit) {
-      return existsSync(treeFile(commit)) ? parseTree(readFileSync(treeFile(commit), 'utf8')) : undefined;
+      return kindOf(treeFile(commit)) === 'file' ? parseTree(treeFile(commit)) : undefined;
     },
     writeTree(commit, files) {
       const file = treeFile(commit);
+      if (kindOf(file) === 'other') return;
       ifWritable(() => {
         mkdirSync(path.dirname(file), { recursive: true });
         writeFileSync(file, printTree(files));
@@ -83,7 +78,7 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
     has: (commit, file) => existsSync(place(commit, file)),
     isBroken,
     brokenLinks: (commit) => namesIn(snapshot(commit)).filter((file) => isBroken(commit, file)),
-    isAbsent: (commit, file) => existsSync(path.join(folder, '.no_exist', commit, ...safeParts(file))),
+    isAbsent: (commit, file) => existsSync(path.join(folder, '.no_exist', checkCommit(commit), ...safeParts(file))),
     commits: () => namesIn(path.join(folder, 'snapshots')).filter(isCommit),
     async link(commit, file) {
       const at = place(commit, file.path);
@@ -103,9 +98,6 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
   };
 }
 
-/** The hash under which a file's content is kept. */
-export const blobName = ({ oid, sha256 }: HubFile): string => sha256 ?? oid;
-
 export function unwritable(cache: string, cause: unknown): HubError {
   const { code, message } = cause as NodeJS.ErrnoException;
   const full = code === 'ENOSPC' || code === 'EDQUOT';
@@ -116,6 +108,20 @@ export function unwritable(cache: string, cause: unknown): HubError {
       : `the Hub's cache ${cache} cannot be written (${message}); name a folder that can by HF_HOME or HF_HUB_CACHE`,
     { cause },
   );
+}
+
+/** What stands under a name. A link may lead out of the cache and a pipe keeps its reader waiting: neither is used. */
+function kindOf(file: string): 'nothing' | 'file' | 'other' {
+  try {
+    return lstatSync(file).isFile() ? 'file' : 'other';
+  } catch {
+    return 'nothing'; // or a place where nothing can be: writing there says so
+  }
+}
+
+function checkCommit(commit: string): string {
+  if (isCommit(commit)) return commit;
+  throw new HubError('NAME_INVALID', `${JSON.stringify(commit)} is no commit; expected 40 hexadecimal digits`);
 }
 
 /** Refs and listings only save questions: a cache that is mounted read-only serves what it has without them. */
@@ -167,21 +173,21 @@ function printTree(files: readonly HubFile[]): string {
   return JSON.stringify({ format_version: 1, files: Object.fromEntries(entries) }, null, 1);
 }
 
-/** undefined: of another version, or cut short; it is asked for again. */
-function parseTree(text: string): readonly HubFile[] | undefined {
+/** A listing of all the files that there may be. */
+const mostListingBytes = 100_000_000;
+
+/** undefined: of another version, cut short, or damaged; it is asked for again. */
+function parseTree(file: string): readonly HubFile[] | undefined {
   try {
-    const { format_version, files } = JSON.parse(text) as { format_version: unknown; files: Record<string, unknown> };
+    const { format_version, files } = JSON.parse(readTextFile(file, mostListingBytes)) as {
+      format_version: unknown;
+      files: Record<string, unknown>;
+    };
     if (format_version !== 1) return undefined;
     return Object.entries(files).map(([name, entry]) => {
-      const { size, blob_id, lfs_sha256, lfs_size } = entry as Record<string, unknown>;
-      if (typeof size !== 'number' || typeof blob_id !== 'string') throw new Error(`${name} has no size or blob_id`);
-      const inLfs = typeof lfs_sha256 === 'string';
-      return {
-        path: name,
-        size: inLfs && typeof lfs_size === 'number' ? lfs_size : size,
-        oid: blob_id,
-        ...(inLfs ? { sha256: lfs_sha256 } : {}),
-      };
+      const { size, blob_id: oid, lfs_sha256, lfs_size } = entry as Record<string, unknown>;
+      if (typeof lfs_sha256 !== 'string') return readHubFile({ path: name, size, oid }, file);
+      return readHubFile({ path: name, size: lfs_size ?? size, oid, sha256: lfs_sha256 }, file);
     });
   } catch {
     return undefined;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HubError } from './errors.js';
 import type { HubSettings } from './hub-settings.js';
+import { BodyTooLarge, readBody } from './read-body.js';
 import { refusal } from './refusal.js';
 
 export interface HubFetchOptions {
@@ -9,13 +10,19 @@ export interface HubFetchOptions {
   readonly firstDelay?: number | undefined;
   /** How often a question is asked; default 6. */
   readonly tries?: number;
-  /** Milliseconds for the beginning of an answer; default a minute, five for what is sent. */
+  /** Milliseconds for the beginning of an answer, and for the rest of it; default a minute, five for what is sent. */
   readonly patience?: number;
+  /** See `HubFetch`; default a minute. */
+  readonly silence?: number | undefined;
 }
 
-/** fetch as the Hub wants it. A response that is no success is an error. */
+/** fetch as the Hub wants it. A response that is no success is an error; the whole answer is here when it returns. */
 export interface HubFetch {
   (input: string | URL | Request, init?: RequestInit): Promise<Response>;
+  /** The same for a file: its body comes as it is read, and is the caller's to bound. */
+  stream(input: string | URL, init?: RequestInit): Promise<Response>;
+  /** Milliseconds after which a server that says nothing is taken for gone. */
+  readonly silence: number;
   /** Wait before try number `attempt` (from 1); throws `reason` where there were enough of them. */
   wait(attempt: number, reason: HubError, retryAfter?: number): Promise<void>;
 }
@@ -23,8 +30,9 @@ export interface HubFetch {
 const longestDelay = 30_000;
 /** Servers may ask for more patience than that, but not for ever. */
 const longestRetryAfter = 300_000;
-/** A server that says nothing for so long is taken for gone. */
-export const silence = 60_000;
+const defaultSilence = 60_000;
+/** An answer of the Hub's API has a page of a listing at most, some hundred kilobytes. */
+const mostAnswerBytes = 16_000_000;
 
 /**
  * The token goes to the endpoint's origin and nowhere else: files lie on other hosts, whose addresses are signed, and
@@ -35,7 +43,7 @@ export const silence = 60_000;
  */
 export function createHubFetch(
   settings: HubSettings,
-  { signal, firstDelay = 1000, tries = 6, patience }: HubFetchOptions,
+  { signal, firstDelay = 1000, tries = 6, patience, silence = defaultSilence }: HubFetchOptions,
 ): HubFetch {
   const { endpoint, token, offline } = settings;
   const { origin } = new URL(endpoint);
@@ -66,7 +74,19 @@ export function createHubFetch(
     }
   };
 
-  const hubFetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+  /** The answer with its body read. */
+  const whole = async (response: Response): Promise<Response> => {
+    if (response.body === null) return response;
+    const { status, statusText, headers } = response;
+    const body = await readBody(response, { bytes: mostAnswerBytes, time: patience ?? 5 * silence, signal });
+    return new Response(body, { status, statusText, headers });
+  };
+
+  const asking = async (
+    input: string | URL | Request,
+    init: RequestInit,
+    finish: (response: Response) => Response | Promise<Response>,
+  ): Promise<Response> => {
     const url = new URL(input instanceof Request ? input.url : input);
     const what = `${url.origin}${url.pathname}`;
     if (offline)
@@ -79,8 +99,11 @@ export function createHubFetch(
       let response: Response;
       try {
         response = await send(url, init, patience ?? (method === 'GET' ? silence : 5 * silence));
+        if (response.ok) return await finish(response);
       } catch (cause) {
         signal.throwIfAborted();
+        if (cause instanceof BodyTooLarge || isNoHub(cause))
+          throw new HubError('REQUEST_REFUSED', `${what} cannot be used: ${reasonOf(cause)}. If HF_ENDPOINT is set, check that it leads to a Hub`, { cause }); // prettier-ignore
         const mended = isCommitting ? 'the commit may have been made or not: look at the repository before trying again' : 'check the connection and try again: what was downloaded is kept'; // prettier-ignore
         const reason = new HubError('UNREACHABLE', `${what} cannot be reached (${reasonOf(cause)}); ${mended}`, {
           cause,
@@ -89,14 +112,21 @@ export function createHubFetch(
         await wait(attempt, reason);
         continue;
       }
-      if (response.ok) return response;
-      const error = await refusal(response, url, settings);
+      const error = await refusal(response, url, settings, signal);
+      signal.throwIfAborted();
       if (error.code !== 'UNREACHABLE' || (isCommitting && ![429, 503].includes(response.status))) throw error;
       await wait(attempt, error, readRetryAfter(response.headers.get('retry-after')));
     }
   };
-  return Object.assign(hubFetch, { wait });
+  const hubFetch = (input: string | URL | Request, init: RequestInit = {}): Promise<Response> =>
+    asking(input, init, whole);
+  const stream = (input: string | URL, init: RequestInit = {}): Promise<Response> =>
+    asking(input, init, (response) => response);
+  return Object.assign(hubFetch, { stream, wait, silence });
 }
+
+/** Node's fetch has no codes for redirections that it does not follow; to ask again would not help. */
+const isNoHub = (cause: unknown): boolean => /redirect count exceeded|URL scheme must be/.test(reasonOf(cause));
 
 /** fetch says "fetch failed"; why is in its cause. */
 export function reasonOf(error: unknown): string {

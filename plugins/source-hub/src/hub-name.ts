@@ -20,7 +20,9 @@ const expected =
   'expected owner/name or owner/name@revision of a model, or for a file hf://datasets/owner/name@revision/path (hf://owner/name@revision/path in a model)';
 
 export const isAddress = (name: string): boolean => name.startsWith('hf://');
-export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
+/** A commit names a folder of the cache, so nothing else may pass for one. */
+export const isCommit = (revision: unknown): boolean =>
+  typeof revision === 'string' && revision.length === 40 && /^[0-9a-f]+$/.test(revision);
 
 /** undefined: it is no name of the Hub's. */
 export function parseHubName(name: string): HubName | undefined {
@@ -61,4 +63,4 @@ function decode(revision: string): string {
 
 /** Python refuses these too: `--` parts owner and name in the cache's folders. */
 const isReserved = (repository: string): boolean =>
-  /--|\.\.|\.git$/.test(repository) || /^(datasets|models|spaces)\//.test(repository);
+  repository.length > 96 || /--|\.\.|\.git$/.test(repository) || /^(datasets|models|spaces)\//.test(repository);

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { readTextFile } from '@glulam/tensors';
 import { HubError } from './errors.js';
 
 /** Where the Hub is, where its files are kept, and who asks. */
@@ -43,7 +43,7 @@ export function hubSettings(env: NodeJS.ProcessEnv = process.env): HubSettings {
 
 function readToken(file: string): string | undefined {
   try {
-    return clean(readFileSync(file, 'utf8'));
+    return clean(readTextFile(file));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new HubError('ACCESS_DENIED', `the token in ${file} cannot be read: ${(cause as Error).message}`, { cause });

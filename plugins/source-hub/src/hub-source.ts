@@ -1,15 +1,17 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { InputRole, Source, SourceContext } from '@glulam/trainer';
-import { datasetInfo, listFiles, modelInfo, pathsInfo } from '@huggingface/hub';
+import { datasetInfo, modelInfo, pathsInfo } from '@huggingface/hub';
 import { downloadBlob } from './download-blob.js';
 import { HubError } from './errors.js';
-import { blobName, checkRoom, openHubCache, type HubCache, type HubFile } from './hub-cache.js';
+import { checkRoom, openHubCache, type HubCache } from './hub-cache.js';
+import { blobName, readHubFile, type HubFile } from './hub-file.js';
 import { createHubFetch, type HubFetch, type HubFetchOptions } from './hub-fetch.js';
 import { formatHubName, isCommit, readHubName, type HubName } from './hub-name.js';
 import { hubSettings } from './hub-settings.js';
+import { listAll } from './list-all.js';
 import { missingFiles, type MissingFiles } from './missing-files.js';
-import { indexName, isSharded, shardsIn, wantedFiles } from './wanted-files.js';
+import { indexName, isSharded, shardsIn, shortList, wantedFiles } from './wanted-files.js';
 
 /**
  * Bases, adapters and data files of the Hub, kept in the cache that Python's huggingface_hub uses too. Where the Hub cannot
@@ -18,13 +20,13 @@ import { indexName, isSharded, shardsIn, wantedFiles } from './wanted-files.js';
  */
 export function openHubSource(
   { signal, onProgress, warn }: SourceContext,
-  { firstDelay }: Pick<HubFetchOptions, 'firstDelay'> = {},
+  { firstDelay, silence }: Pick<HubFetchOptions, 'firstDelay' | 'silence'> = {},
 ): Source {
   const settings = hubSettings();
   const { endpoint: hubUrl, cache: cacheFolder, offline, patience } = settings;
-  const fetchPatiently = createHubFetch(settings, { signal, firstDelay });
+  const fetchPatiently = createHubFetch(settings, { signal, firstDelay, silence });
   /** Where the cache can do without an answer, nobody waits half a minute for a machine without a network. */
-  const fetchOnce = createHubFetch(settings, { signal, tries: 1, patience });
+  const fetchOnce = createHubFetch(settings, { signal, tries: 1, patience, silence });
   /** Why the Hub cannot be reached: found out once. */
   let unreachable: HubError | undefined = offline ? offlineError() : undefined;
   /** Warnings of the same repository are one. */
@@ -76,14 +78,14 @@ export function openHubSource(
     const { needed } = missingOf(name, commit, role);
     if (needed.length === 0 || reason.isFinal) return reason;
     const isLink = needed.filter((file) => cache.isBroken(commit, file));
-    const links = isLink.length === 0 ? '' : ` (${isLink.join(', ')}: a link whose blob is gone)`;
+    const links = isLink.length === 0 ? '' : ` (${shortList(isLink)}: a link whose blob is gone)`;
     const others = cache.commits().filter((other) => other !== commit && isHere(name, other, role));
     const whole = others.length === 0 ? '' : ` The cache has it at ${others.map((other) => formatHubName({ ...name, revision: other })).join(', ')}.`; // prettier-ignore
     const type = name.type === 'dataset' ? ' --repo-type dataset' : '';
     return new HubError(
       reason.code,
-      `${needed.join(', ')} of ${name.repository} at commit ${commit} ${needed.length === 1 ? 'is' : 'are'} not in the cache ${cacheFolder}${links}.${whole} ` +
-        `Download ${needed.length === 1 ? 'it' : 'them'} where the Hub can be reached, by the same command or by: hf download${type} ${name.repository} ${needed.join(' ')} --revision ${commit} (${reason.code === 'OFFLINE' ? 'HF_HUB_OFFLINE is set' : reason.message})`,
+      `${shortList(needed)} of ${name.repository} at commit ${commit} ${needed.length === 1 ? 'is' : 'are'} not in the cache ${cacheFolder}${links}.${whole} ` +
+        `Download ${needed.length === 1 ? 'it' : 'them'} where the Hub can be reached, by the same command or by: hf download${type} ${name.repository} ${needed.length > 5 ? '' : `${needed.join(' ')} `}--revision ${commit} (${reason.code === 'OFFLINE' ? 'HF_HUB_OFFLINE is set' : reason.message})`,
       { cause: reason },
     );
   };
@@ -117,16 +119,7 @@ export function openHubSource(
     const cache = openHubCache(cacheFolder, name);
     const known = cache.readTree(commit);
     if (known !== undefined) return known;
-    const files: HubFile[] = [];
-    for await (const { type, path: file, size, oid, lfs } of listFiles({
-      repo: repo(name),
-      revision: commit,
-      recursive: true,
-      hubUrl,
-      fetch,
-    }))
-      // prettier-ignore
-      if (type === 'file') files.push({ path: file, size: lfs?.size ?? size, oid: oid!, ...(lfs && { sha256: lfs.oid }) });
+    const files = await listAll(name, commit, hubUrl, fetch);
     cache.writeTree(commit, files);
     return files;
   };
@@ -160,7 +153,7 @@ export function openHubSource(
     let shards: readonly string[] = [];
     if (role === 'base' && isSharded(tree)) {
       await download(name, commit, tree.filter(({ path: file }) => file === indexName), fetch); // prettier-ignore
-      shards = shardsIn(readFileSync(path.join(cache.snapshot(commit), indexName), 'utf8'));
+      shards = shardsIn(path.join(cache.snapshot(commit), indexName));
     }
     await download(name, commit, wantedFiles(tree, role, repository, shards), fetch);
     if (!existsSync(cache.snapshot(commit)))
@@ -198,7 +191,7 @@ export function openHubSource(
       if (found?.type !== 'file')
         throw new HubError('NOT_FOUND', `${repository} has no file ${file} at ${commit}; its files are on ${hubUrl}/${name.type === 'dataset' ? 'datasets/' : ''}${repository}/tree/${commit}`, { isFinal: true }); // prettier-ignore
       const { size, oid, lfs } = found;
-      const entry = { path: file!, size: lfs?.size ?? size, oid: oid!, ...(lfs && { sha256: lfs.oid }) };
+      const entry = readHubFile({ path: file!, size: lfs?.size ?? size, oid, sha256: lfs?.oid }, hubUrl);
       await download(name, commit, [entry], fetchPatiently);
     });
     if (reason === undefined) return place;

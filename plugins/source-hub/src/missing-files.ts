@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { InputRole } from '@glulam/trainer';
 import type { HubCache } from './hub-cache.js';
@@ -34,7 +33,7 @@ export function missingFiles(cache: HubCache, commit: string, role: Exclude<Inpu
     const broken = [single, indexName].filter((file) => cache.isBroken(commit, file));
     if (has(single) || broken.length > 0) return has(single) ? [] : broken.slice(0, 1);
     if (has(indexName)) {
-      const shards = shardsIn(readFileSync(path.join(cache.snapshot(commit), indexName), 'utf8'));
+      const shards = shardsIn(path.join(cache.snapshot(commit), indexName));
       return shards.filter((shard) => !has(shard));
     }
     return [single, indexName].filter(lacks).slice(0, 1);

@@ -1,12 +1,20 @@
 import { HubError } from './errors.js';
 import type { HubSettings } from './hub-settings.js';
+import { readBody } from './read-body.js';
 
 /** What a response that is no success means, for people. The Hub says more in X-Error-Code (huggingface_hub, _http.py). */
-export async function refusal(response: Response, url: URL, settings: HubSettings): Promise<HubError> {
+export async function refusal(
+  response: Response,
+  url: URL,
+  settings: HubSettings,
+  signal: AbortSignal,
+): Promise<HubError> {
   const { endpoint, token } = settings;
   const { status, headers } = response;
   const code = headers.get('x-error-code');
-  const said = quote(headers.get('x-error-message') ?? (await bodyMessage(response)), token);
+  const said = quote(headers.get('x-error-message') ?? (await bodyMessage(response, signal)), token);
+  // Whoever waits for the rest of it may wait for ever.
+  response.body?.cancel().catch(() => {});
   const what = `${url.origin}${url.pathname}`;
   const { repository, page } = repositoryOf(url, endpoint);
   const logIn =
@@ -44,14 +52,14 @@ function repositoryOf(url: URL, endpoint: string): { readonly repository: string
   };
 }
 
-async function bodyMessage(response: Response): Promise<string> {
-  const text = await response.text().catch(() => ''); // cut short: the status says enough
+async function bodyMessage(response: Response, signal: AbortSignal): Promise<string> {
   if (!response.headers.get('content-type')?.includes('json')) return '';
   try {
+    const text = Buffer.from(await readBody(response, { bytes: 100_000, time: 10_000, signal })).toString();
     const { error, message } = JSON.parse(text) as { error?: unknown; message?: unknown };
     return [error, message].find((each) => typeof each === 'string') ?? '';
   } catch {
-    return ''; // not JSON after all: the status says enough
+    return ''; // cut short, endless or not JSON after all: the status says enough
   }
 }
 

@@ -1,7 +1,7 @@
-import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs';
+import { appendFileSync, existsSync, truncateSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { removeLeftovers, writeFileAtomic } from '@glulam/tensors';
+import { readRegularFile, removeLeftovers, writeFileAtomic } from '@glulam/tensors';
 import { AblationError } from '../errors.js';
 import type { LayerMap } from './candidate-maps.js';
 
@@ -20,6 +20,9 @@ export interface ResultsFile {
   readonly known: readonly ScoredMap[];
   append(scored: ScoredMap): void;
 }
+
+/** A million maps. */
+const mostResultBytes = 500_000_000;
 
 const nameOf = (folder: string): string => path.join(folder, 'results.jsonl');
 
@@ -72,7 +75,7 @@ export async function openSearchFolder(folder: string, config: object, fingerpri
 }
 
 function readResults(file: string, fingerprint: string): ScoredMap[] {
-  const bytes = readFileSync(file);
+  const bytes = readRegularFile(file, mostResultBytes);
   // A line cut short by a kill is no result; the next one is not to be written behind it.
   const whole = bytes.lastIndexOf('\n') + 1;
   let lines: unknown[];

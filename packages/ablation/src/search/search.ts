@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { families, openCheckpoint, type Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { writeFileAtomic } from '@glulam/tensors';
+import { writeFileAtomic, type FolderLock } from '@glulam/tensors';
 import {
   events as eventsToken,
   fingerprintModel,
@@ -19,6 +20,7 @@ import {
   type RunConfig,
 } from '@glulam/trainer';
 import { AblationError } from '../errors.js';
+import { lockAblationFolder } from '../lock-ablation-folder.js';
 import { candidateMaps, type Candidate, type LayerMap } from './candidate-maps.js';
 import { chooseProbe } from './open-probe.js';
 import { rankMaps, type Ranking, type SearchMeasure } from './rank-maps.js';
@@ -70,12 +72,28 @@ export async function search(
   asked: RunConfig,
   settings: SearchSettings,
   composition: Composition,
-  { signal = new AbortController().signal, resume = false, onMap, onFetch }: SearchOptions = {},
+  options: SearchOptions = {},
+): Promise<SearchResult> {
+  const locks: FolderLock[] = [];
+  try {
+    return await searchLocking(asked, settings, composition, options, locks);
+  } finally {
+    for (const { release } of locks) await release();
+  }
+}
+
+async function searchLocking(
+  asked: RunConfig,
+  settings: SearchSettings,
+  composition: Composition,
+  { signal = new AbortController().signal, resume = false, onMap, onFetch }: SearchOptions,
+  locks: FolderLock[],
 ): Promise<SearchResult> {
   const given = resume ? takeOverDate(asked) : asked;
   const { out: folder } = given;
   const { needsHeldOut } = chooseProbe(settings.score, given, composition);
   checkSearchFolder(folder, resume);
+  if (resume && existsSync(folder)) locks.push(await lockAblationFolder(folder, 'search'));
   const events = composition.get(eventsToken);
   const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
   // Where its files come from elsewhere they are fetched like those of a run's evaluators.
@@ -106,6 +124,11 @@ export async function search(
       evaluate: given.evaluate,
       search: { ...settings, score: scoreOf(inputs.pinned) },
     };
+    if (locks.length === 0) {
+      locks.push(await lockAblationFolder(folder, 'search'));
+      // Another process may have begun and ended here meanwhile.
+      checkSearchFolder(folder, resume);
+    }
     const results = await openSearchFolder(folder, repeatable, fingerprint);
     const scored = new Map(results.known.map((each) => [JSON.stringify(each.map), each]));
     const isScored = ({ map }: Candidate): boolean => scored.has(JSON.stringify(map));

@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { baseOfAdapter, isAdapterFolder } from '@glulam/model';
 import { compose } from '@glulam/plugin';
-import { hasCheckpointFiles } from '@glulam/tensors';
+import { hasCheckpointFiles, readTextFile } from '@glulam/tensors';
 import type { InputOptions } from '@glulam/trainer';
 import { overridesFrom, type Arguments } from '../arguments.js';
 import { bringInputs, bringModel, type BroughtConfig, type BroughtModel } from '../bring-inputs.js';
@@ -108,7 +108,7 @@ export function isCheckpointFolder(folder: string): boolean {
   if (!existsSync(config)) return hasCheckpointFiles(folder);
   let fields: { model_type?: unknown; base?: unknown } | null;
   try {
-    fields = JSON.parse(readFileSync(config, 'utf8')) as typeof fields;
+    fields = JSON.parse(readTextFile(config)) as typeof fields;
   } catch {
     return isBaseFolder(folder); // openCheckpoint says what is wrong with its config.json
   }

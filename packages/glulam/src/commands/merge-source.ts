@@ -13,6 +13,7 @@ import { describeModel, openRunTokenizer } from '@glulam/trainer';
 import type { Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { namedAdapter, parseChoice } from './adapter-choice.js';
+import { describeLinkedWeights } from './linked-weights.js';
 import { loadModel } from './load-model.js';
 
 /** A model to merge or export, with the chat template that it was trained with where that is not the base's. */
@@ -53,6 +54,9 @@ export async function openMergeSource(
   const described = rules === undefined ? describeModel(config, composition, shape) : undefined;
   const layers = described?.layers ?? rules?.layers ?? unexpandedLayers(shape.physicalLayers);
   const warnings = [...composition.warnings, ...checkpoint.warnings, ...(described?.warnings ?? []), ...told];
+  const adapterFolders = parts.length > 0 ? parts.map((part) => namedAdapter(part.name).folder) : [adapterFolder ?? []];
+  const linked = describeLinkedWeights(checkpoint.folder, checkpoint.files.files, adapterFolders.flat());
+  if (linked !== undefined) warnings.push(linked);
   for (const warning of warnings) process.stderr.write(`${warning}\n`);
   const template = config.data.chatTemplate;
   return {

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { baseOfAdapter, isAdapterFolder } from '@glulam/model';
+import { baseOfAdapter, checkCopied, isAdapterFolder } from '@glulam/model';
 import { pushFiles } from '@glulam/source-hub';
 import { formatBytes } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
@@ -64,7 +64,11 @@ function describePush(name: string): Push {
   const inner = path.join(name, 'adapter');
   if (isAdapterFolder(inner)) {
     const card = ['README.md', 'loss.svg'].filter((file) => existsSync(path.join(name, file)));
-    const files = new Map([...filesOf(inner), ...card.map((file): [string, string] => [file, path.join(name, file)])]);
+    checkCopied(name, card);
+    const files = new Map([
+      ...filesOf(name, 'adapter'),
+      ...card.map((file): [string, string] => [file, path.join(name, file)]),
+    ]);
     return { files, title: 'Adapter trained with Glulam', base: baseOfAdapter(inner) };
   }
   if (isAdapterFolder(name))
@@ -76,10 +80,16 @@ function describePush(name: string): Push {
   );
 }
 
-/** The files of a folder but hidden ones, which are nobody's model. */
-function filesOf(folder: string): Map<string, string> {
+/**
+ * The files of a folder but hidden ones, which are nobody's model.
+ *
+ * @param below a folder in it, whose files they are
+ */
+function filesOf(named: string, below = '.'): Map<string, string> {
+  const folder = path.join(named, below);
   const names = readdirSync(folder, { withFileTypes: true })
     .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'))
     .map((entry) => entry.name);
+  checkCopied(named, names.map((file) => path.join(below, file))); // prettier-ignore
   return new Map(names.sort().map((file) => [file, path.resolve(folder, file)]));
 }

@@ -3,6 +3,7 @@ import { sizeOf, whileUnchanged, writeFileAtomic } from '@glulam/tensors';
 import { faultOfWriting } from '../merge/fault-of-writing.js';
 import { describeMerged, type MergeSource } from '../merge/merged-model.js';
 import { checkFree, checkRoom } from '../merge/work-folder.js';
+import { sideFiles } from '../merge/side-files.js';
 import { ggmlBytes } from './ggml-encode.js';
 import { encodeGgufHeader, padded, type GgufTensorInfo } from './gguf-header.js';
 import { modelMetadata } from './gguf-metadata.js';
@@ -30,7 +31,7 @@ export interface GgufResult {
  * Write an expanded model, merged, as one GGUF file for llama.cpp and its kin. Goes by blocks of rows; the file stands under
  * its name when it is whole.
  *
- * @throws ModelError GGUF_UNSUPPORTED, MERGE_IMPOSSIBLE, WEIGHT_NOT_FINITE, OUTPUT_UNUSABLE, ADAPTER_INVALID;
+ * @throws ModelError GGUF_UNSUPPORTED, MERGE_IMPOSSIBLE, WEIGHT_NOT_FINITE, OUTPUT_UNUSABLE, ADAPTER_INVALID, LINK_OUTSIDE;
  *   TensorsError WRITE_FAILED, FILE_CHANGED
  */
 export async function exportGguf(source: MergeSource, options: GgufOptions): Promise<GgufResult> {
@@ -39,6 +40,7 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
   checkFree(file);
   const model = describeMerged(source);
   const { shape, folder, files } = source.checkpoint;
+  sideFiles(folder);
   const tokenizer = tokenizerMetadata(folder, shape.vocabularySize, chatTemplate);
   const tensors = ggufTensors(model, type);
   let offset = 0;

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { copyFileSync, createReadStream, readdirSync, statSync } from 'node:fs';
+import { copyFileSync, createReadStream, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { readSafetensorsHeader, sizeOf, TensorsError, whileUnchanged, writeSafetensors } from '@glulam/tensors';
@@ -10,6 +10,7 @@ import { encodeTensor, rowBlocks, storedDtype } from './encode-rows.js';
 import { faultOfWriting } from './fault-of-writing.js';
 import { mergedConfig, type MergedDtype } from './merged-config.js';
 import { describeMerged, type MergeSource } from './merged-model.js';
+import { sideFiles } from './side-files.js';
 import { planShards, shardIndex, type Shard } from './shards.js';
 import { checkRoom, openWorkFolder, type WorkFolder } from './work-folder.js';
 
@@ -36,23 +37,21 @@ export interface MergeResult {
   readonly bytes: number;
 }
 
-/** All that goes beside the weights as it is; the base's README.md tells of the base, so it stays there. */
-const kept =
-  /^(tokenizer\.json|tokenizer\.model|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.json|merges\.txt|chat_template\.(jinja|json)|generation_config\.json|(LICENSE|NOTICE|USE_POLICY).*)$/;
-
 /**
  * Fold an expanded model's adapters, gates and residual scales into separate weights and write them as a plain checkpoint,
  * which transformers and Glulam read like any other. Goes by blocks of rows: a few dozen megabytes, whatever the model's
  * size. A merge that was killed goes on from the files it had finished, which are verified; under `out` there is nothing
  * or all of it.
  *
- * @throws ModelError MERGE_IMPOSSIBLE, WEIGHT_NOT_FINITE, OUTPUT_UNUSABLE, ADAPTER_INVALID; TensorsError WRITE_FAILED,
- *   FILE_CHANGED
+ * @throws ModelError MERGE_IMPOSSIBLE, WEIGHT_NOT_FINITE, OUTPUT_UNUSABLE, ADAPTER_INVALID, LINK_OUTSIDE; TensorsError
+ *   WRITE_FAILED, FILE_CHANGED
  */
 export async function mergeCheckpoint(source: MergeSource, options: MergeOptions): Promise<MergeResult> {
   const { dtype, shardBytes = 5e9, signal, onShard } = options;
   const out = path.resolve(options.out);
   const { checkpoint } = source;
+  // Before hours of writing weights.
+  sideFiles(checkpoint.folder);
   const model = describeMerged(source);
   const config = mergedConfig(model, dtype);
   const shards = planShards(model.tensors, dtype, shardBytes);
@@ -167,8 +166,7 @@ async function writeRest(
 ): Promise<void> {
   const json = (name: string, value: unknown): Promise<void> =>
     writeFile(path.join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
-  for (const name of readdirSync(base))
-    if (kept.test(name)) copyFileSync(path.join(base, name), path.join(folder, name));
+  for (const name of sideFiles(base)) copyFileSync(path.join(base, name), path.join(folder, name));
   await json('config.json', config);
   const index = shardIndex(shards);
   if (index !== undefined) await json('model.safetensors.index.json', index);

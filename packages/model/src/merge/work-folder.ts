@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { lockFolder, publishFolder, writeFileAtomic } from '@glulam/tensors';
+import { lockFolder, publishFolder, readTextFile, writeFileAtomic } from '@glulam/tensors';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
 
@@ -43,6 +43,14 @@ export async function openWorkFolder(target: string, fingerprint: string): Promi
       ),
   );
   const noted = readProgress(progress);
+  // A merge notes its progress before it writes anything.
+  if (noted === undefined && (await readdir(content)).length > 0) {
+    await lock.release();
+    throw new ModelError(
+      'OUTPUT_UNUSABLE',
+      `${folder} holds files, and no progress.json of a merge that wrote them; move it elsewhere, or name another place with --out`,
+    );
+  }
   const finished = new Map(noted?.fingerprint === fingerprint ? Object.entries(noted.finished) : []);
   for (const name of await readdir(content))
     if (!finished.has(name)) await rm(path.join(content, name), { recursive: true, force: true });
@@ -94,7 +102,7 @@ function readProgress(file: string): z.infer<typeof progressSchema> | undefined 
   if (!existsSync(file)) return undefined;
   let json: unknown;
   try {
-    json = JSON.parse(readFileSync(file, 'utf8'));
+    json = JSON.parse(readTextFile(file));
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

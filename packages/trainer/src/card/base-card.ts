@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { readYaml } from '@glulam/model';
+import { readTextStart } from '@glulam/tensors';
 
 /** What the card of a base says of its licence; all undefined where it has none, or it says nothing. */
 export interface BaseLicence {
@@ -11,10 +12,13 @@ export interface BaseLicence {
   readonly link?: string | undefined;
 }
 
+/** Some cards have megabytes of results in front of the licence. */
+const mostFrontMatter = 10_000_000;
+
 export function readBaseLicence(folder: string): BaseLicence {
   const file = path.join(folder, 'README.md');
-  if (!existsSync(file)) return { hasCard: false };
-  const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readFileSync(file, 'utf8'))?.[1];
+  if (!existsSync(file) || !statSync(file).isFile()) return { hasCard: false };
+  const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readTextStart(file, mostFrontMatter))?.[1];
   // Some cards have megabytes of results besides, which are not looked at.
   const licence = front?.match(/^license(?:_name|_link)?:.*(?:\r?\n[ \t]+.*)*/gm)?.join('\n') ?? '';
   let fields: unknown;

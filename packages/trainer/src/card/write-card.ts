@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { writeFileAtomic } from '@glulam/tensors';
+import { readTextFile, writeFileAtomic } from '@glulam/tensors';
 import { lossChart } from './loss-chart.js';
 import { chartName, modelCard, type CardFacts } from './model-card.js';
 
@@ -18,7 +18,7 @@ export async function writeCard(folder: string, facts: CardFacts): Promise<boole
     await writeFileAtomic(path.join(folder, chartName), lossChart(steps, heldOut));
   }
   const file = path.join(folder, 'README.md');
-  if (existsSync(file) && !isOurs(readFileSync(file, 'utf8'))) return false;
+  if (existsSync(file) && !isOurs(readTextFile(file))) return false;
   await writeFileAtomic(file, sign(modelCard(facts)));
   return true;
 }

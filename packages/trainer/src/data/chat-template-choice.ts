@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { openTokenizer, readCheckpointConfig, type Tokenizer } from '@glulam/model';
+import { readTextFile } from '@glulam/tensors';
 import { configError } from '../choices.js';
 import type { RunConfig } from '../config.js';
 import { noteDate, parseDate, today } from './run-date.js';
@@ -54,7 +55,7 @@ function readTemplate(choice: string): string {
   if (choice === 'plain') return plain;
   if (!isTemplateFile(choice)) return choice;
   try {
-    return readFileSync(choice, 'utf8');
+    return readTextFile(choice);
   } catch (error) {
     throw configError([
       `data.chatTemplate is read as the name of a file, for it holds no {{ or {%: ${(error as Error).message}; expected Jinja source, a file of it, or plain`,

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
+import { readTextFile } from '@glulam/tensors';
 import type { RunConfig } from '../config.js';
 
 /**
@@ -51,7 +52,7 @@ export function takeOverDate(config: RunConfig): RunConfig {
   if (config.data.date !== undefined || !existsSync(file)) return config;
   let date: unknown;
   try {
-    date = (JSON.parse(readFileSync(file, 'utf8')) as { data?: { date?: unknown } } | null)?.data?.date;
+    date = (JSON.parse(readTextFile(file)) as { data?: { date?: unknown } } | null)?.data?.date;
   } catch {
     return config;
   }

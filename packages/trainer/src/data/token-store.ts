@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, createReadStream, fstatSync, readSync } from 'node:fs';
+import { openRegularFile } from '@glulam/tensors';
 import type { Example } from '../batches.js';
 import { TrainerError } from '../errors.js';
 import type { RowReport } from './data-tally.js';
@@ -43,7 +44,7 @@ const digestBytes = 32;
 export async function openTokenStore(file: string): Promise<TokenStore | undefined> {
   let handle: number;
   try {
-    handle = openSync(file, 'r');
+    handle = openRegularFile(file);
   } catch {
     return undefined; // it is made then, and where that fails, this is told
   }

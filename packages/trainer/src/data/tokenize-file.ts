@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
+import { readRegularFile } from '@glulam/tensors';
 import { TrainerError } from '../errors.js';
 import type { ChosenFormat } from './choose-format.js';
 import { createDataTally, describeSkipped } from './data-tally.js';
@@ -152,6 +153,9 @@ function checkReport(file: string, { format, rows, examples, skipped }: StoredRe
   );
 }
 
+/** As `openTokenizer` bounds tokenizer.json. */
+const mostTokenizerBytes = 64_000_000;
+
 /** Everything that decides what is in a store. */
 function keyOf(
   content: string,
@@ -159,7 +163,9 @@ function keyOf(
 ): string {
   const files = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
     const place = path.join(tokenizerFolder, name);
-    return existsSync(place) ? createHash('sha256').update(readFileSync(place)).digest('hex') : null;
+    return existsSync(place)
+      ? createHash('sha256').update(readRegularFile(place, mostTokenizerBytes)).digest('hex')
+      : null;
   });
   const key = {
     version: cacheVersion,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdir, rm, stat, type FileHandle } from 'node:fs/promises';
+import { lstat, readdir, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { TensorsError, writeFileAtomic } from '@glulam/tensors';
 import { TrainerError } from '../errors.js';
@@ -84,15 +84,18 @@ function cacheFailed(file: string, cause: Error): TrainerError {
   );
 }
 
+/** The temporary name of a store, as `tokenizeFile` and `writeFileAtomic` make it. The folder may hold files of others. */
+const temporary = /^\.[0-9a-f]{64}\.tokens\.\d+-[0-9a-f]{8}\.tmp$/;
+
 /**
- * What killed processes left behind. By age, not by process: on a shared disk the writer may be on another machine.
+ * Stores that killed processes left unfinished. By age, not by process: on a shared disk the writer may be on another machine.
  */
 async function removeAbandoned(folder: string): Promise<void> {
   const day = 24 * 60 * 60 * 1000;
   for (const name of await readdir(folder)) {
-    if (!name.endsWith('.tmp')) continue;
+    if (!temporary.test(name)) continue;
     const file = path.join(folder, name);
-    const written = await stat(file).catch(() => undefined); // gone: its writer was faster
-    if (written !== undefined && Date.now() - written.mtimeMs > day) await rm(file, { force: true });
+    const written = await lstat(file).catch(() => undefined); // gone: its writer was faster
+    if (written?.isFile() === true && Date.now() - written.mtimeMs > day) await rm(file, { force: true });
   }
 }

@@ -1,9 +1,12 @@
-import { existsSync, readFileSync, rmSync, truncateSync } from 'node:fs';
-import { writeFileAtomic } from '@glulam/tensors';
+import { existsSync, rmSync, truncateSync } from 'node:fs';
+import { readTextFile, writeFileAtomic } from '@glulam/tensors';
 import { configDifference } from '../config-difference.js';
 import { TrainerError } from '../errors.js';
 import { openReportFile } from '../report-file.js';
 import type { AskedSample, Sample, SampleLog } from './sample.js';
+
+/** JavaScript's strings hold little more. */
+const mostBytes = 500_000_000;
 
 /** What decides an evaluation's samples: those of a file with another one are not gone on with. */
 export interface EvaluationIdentity {
@@ -37,7 +40,7 @@ export function openSampleLog(
   { onOther }: { readonly onOther: 'refuse' | 'replace' },
 ): SampleFile {
   const header = `${JSON.stringify({ evaluation })}\n`;
-  const text = existsSync(file) ? guarded(file, () => readFileSync(file, 'utf8')) : '';
+  const text = existsSync(file) ? guarded(file, () => readTextFile(file, mostBytes)) : '';
   const [first, ...lines] = wholeLines(text);
   const isNew = header.startsWith(text); // nothing, or a header that a kill cut short
   const difference = isNew || first === header ? [] : differenceOf(first ?? text, header);

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { TextDecoder } from 'node:util';
+import { openRegularFile } from '@glulam/tensors';
 import { TrainerError } from '../../errors.js';
 import { compressionOf, decompress } from './decompress.js';
 
@@ -9,8 +10,14 @@ import { compressionOf, decompress } from './decompress.js';
  * @throws TrainerError DATA_UNREADABLE; the signal's reason when it is aborted
  */
 export async function* readRaw(file: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  let fd: number;
   try {
-    for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 18 }) as AsyncIterable<Buffer>) {
+    fd = openRegularFile(file);
+  } catch (cause) {
+    throw unreadable(file, cause as Error);
+  }
+  try {
+    for await (const chunk of createReadStream('', { fd, highWaterMark: 2 ** 18 }) as AsyncIterable<Buffer>) {
       signal?.throwIfAborted();
       yield chunk;
     }

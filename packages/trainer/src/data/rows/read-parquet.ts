@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { closeSync, fstatSync } from 'node:fs';
+import { openRegularFile } from '@glulam/tensors';
 import { TrainerError } from '../../errors.js';
 import { openWorkerLane } from '../worker-lane.js';
 import type { DataRow } from './data-row.js';
@@ -14,7 +15,7 @@ import { unreadable } from './read-chunks.js';
  * @param seconds how long a row group may take; default: far longer than one of the file's size needs
  */
 export async function* readParquet(file: string, signal?: AbortSignal, seconds?: number): AsyncGenerator<DataRow> {
-  const mebibytes = await sizeOf(file);
+  const mebibytes = sizeOf(file);
   const lane = openWorkerLane<'next', ParquetAnswer>('parquet-worker', {
     workerData: file,
     resourceLimits: { maxOldGenerationSizeMb: 1024 + 16 * mebibytes },
@@ -60,13 +61,13 @@ async function within(asked: Promise<ParquetAnswer>, seconds: number, signal?: A
 }
 
 /** In mebibytes; that the file can be opened is seen here as well. */
-async function sizeOf(file: string): Promise<number> {
+function sizeOf(file: string): number {
   try {
-    const handle = await open(file);
+    const handle = openRegularFile(file);
     try {
-      return Math.ceil((await handle.stat()).size / 2 ** 20);
+      return Math.ceil(fstatSync(handle).size / 2 ** 20);
     } finally {
-      await handle.close();
+      closeSync(handle);
     }
   } catch (cause) {
     throw unreadable(file, cause as Error);
