@@ -2,6 +2,7 @@ import type { TokenBatch } from './batch.js';
 import { packTokens } from './batch.js';
 import type { Decoder } from './decoder.js';
 import { createKeyValueCache, type KeyValueCache } from './key-value-cache.js';
+import type { TokenIds } from './token-ids.js';
 
 /** A cache for a decoder's keys and values. */
 export const cacheOf = ({ engine, shape, layers }: Decoder): KeyValueCache =>
@@ -10,7 +11,7 @@ export const cacheOf = ({ engine, shape, layers }: Decoder): KeyValueCache =>
 /** The next tokens of a sequence in a cache. */
 export interface SequencePart {
   readonly sequence: number;
-  readonly ids: readonly number[];
+  readonly ids: TokenIds;
   /** Whether the logits behind the last of them are wanted. */
   readonly wanted: boolean;
 }

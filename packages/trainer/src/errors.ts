@@ -11,6 +11,7 @@ export type TrainerErrorCode =
   | 'CACHE_WRITE_FAILED'
   | 'LOSS_NOT_FINITE'
   | 'RUN_INVALID'
+  | 'GIVEN_IN_CODE'
   | 'RUN_BUSY'
   | 'RUN_CHANGED'
   | 'RUN_WRITE_FAILED'

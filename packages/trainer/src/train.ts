@@ -16,6 +16,7 @@ import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
+import { checkGiven, givenInCode, givenSchedule } from './given-in-code.js';
 import { openInputs } from './inputs.js';
 import { openModel, type OpenBase } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
@@ -33,7 +34,7 @@ import {
 } from './run-checkpoint.js';
 import { checkRunFolder, lockRunFolder, openRunFolder, samplesFolder } from './run-folder.js';
 import { evaluateAll } from './samples/evaluate-all.js';
-import { learningRateAt } from './schedule.js';
+import { learningRateAt, recordSchedule, tabulateSchedule, takeOverSchedule, type Schedule } from './schedule.js';
 import type { FetchProgress } from './source.js';
 import { trainStep } from './train-step.js';
 import { watchScores } from './watch-scores.js';
@@ -91,7 +92,7 @@ async function trainOpening(
   closers: Closer[],
 ): Promise<TrainResult> {
   const started = Date.now();
-  const given = resume ? takeOverDate(asked) : asked;
+  const given = resume ? takeOverSchedule(takeOverDate(asked)) : asked;
   const { out: folder, train: settings, evaluate: evaluation, seed } = given;
   const events = composition.get(eventsToken);
   const adapterFolder = path.join(folder, 'adapter');
@@ -109,10 +110,12 @@ async function trainOpening(
     openEvaluators(given, composition).map(({ name }) => name),
   );
   if (!resume) checkRunFolder(given, resume);
-  for (const choice of given.reporters) {
+  checkGiven(given, composition);
+  for (const choice of composition.get(givenInCode).reporters ?? given.reporters) {
     const { contribution, options } = choose(composition, reporters, 'reporters', choice);
     closers.push(contribution.open(options, events));
   }
+  for (const warning of composition.warnings) warn(warning);
   // What is written down repeats the run; what is opened is on this machine.
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: tellFetching(events) });
   if (resume) checkRunFolder(inputs.pinned, resume);
@@ -131,10 +134,11 @@ async function trainOpening(
   const described = describeModel(config, composition, shape);
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
   // A template that shows the date shows the same one whenever the run is resumed.
-  const pinned = recordDate(inputs.pinned, tokenizer);
+  const dated = recordDate(inputs.pinned, tokenizer);
   for (const warning of [...warnings, ...described.warnings, ...tokenizer.warnings]) warn(warning);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
+  const { schedule, config: pinned } = openSchedule(dated, composition, runSteps(config, data));
   const plan = await planRun(config, composition, { data, untrained });
   checkMemory(plan, warn);
   const memory = watchAnonymousMemory();
@@ -165,7 +169,7 @@ async function trainOpening(
   });
   record = (event) => run.write(event);
   early.forEach(record);
-  const { beta1, beta2, epsilon, weightDecay, learningRate: peak, warmupSteps, schedule: kind } = settings;
+  const { beta1, beta2, epsilon, weightDecay } = settings;
   const optimizer = createOptimizer(
     decoder.ops,
     decoder.parameters,
@@ -238,7 +242,7 @@ async function trainOpening(
   let stopped = signal.aborted ? 'interrupted' : events.takeRequests().get('stop');
   while (step < steps && stopped === undefined) {
     const begun = performance.now();
-    const learningRate = learningRateAt({ kind, peak, warmupSteps, steps }, step);
+    const learningRate = learningRateAt(schedule, step);
     const micro = Array.from({ length: settings.accumulate }, () => labelBatch(batches.next()));
     const { maxGradientNorm, recompute } = settings;
     const result = await trainStep(decoder, optimizer, micro, {
@@ -297,6 +301,21 @@ async function trainOpening(
   events.emit(finished);
   run.check();
   return { folder, adapterFolder, steps: step, stopped, scores };
+}
+
+/** The run's schedule, and the config with the hash of one that was passed in code. */
+function openSchedule(
+  config: RunConfig,
+  composition: Composition,
+  steps: number,
+): { readonly schedule: Schedule; readonly config: RunConfig } {
+  const { schedule: kind, learningRate: peak, warmupSteps } = config.train;
+  if (typeof kind === 'string') return { schedule: { kind, peak, warmupSteps, steps }, config };
+  const table = tabulateSchedule(givenSchedule(composition), { steps, warmupSteps, learningRate: peak });
+  return {
+    schedule: { kind: table.schedule, peak, warmupSteps, steps },
+    config: recordSchedule(config, table.sha256),
+  };
 }
 
 /** Close in the reverse order of opening; what cannot be closed keeps nothing else open. */

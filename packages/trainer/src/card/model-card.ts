@@ -161,7 +161,7 @@ function settingsTable({ config, story, step, steps, engine, adapter }: CardFact
       ['tokens seen', count(tokens)],
       ['batch', `${batch}${train.accumulate > 1 ? `, ${train.accumulate} batches a step` : ''}`],
       ['longest example', `${count(config.data.maxTokens)} tokens`],
-      ['learning rate', `${train.learningRate}, ${train.schedule}, ${train.warmupSteps} warm-up steps`],
+      ['learning rate', `${train.learningRate}, ${typeof train.schedule === 'string' ? train.schedule : 'a schedule given in code'}, ${train.warmupSteps} warm-up steps`],
       ['optimizer', `AdamW, beta1 ${train.beta1}, beta2 ${train.beta2}, epsilon ${train.epsilon}, weight decay ${train.weightDecay}`],
       ['gradient norm', train.maxGradientNorm === 0 ? 'not clipped' : `clipped at ${train.maxGradientNorm}`],
       ['loss on', config.data.loss === 'all' ? 'all tokens' : 'answers and the assistant’s turns'],

@@ -12,6 +12,8 @@ import type { DataReport } from './data-report.js';
 import { createDraws, type Draw } from './draws.js';
 import { splitView, viewOf, type FileView, type OpenFile } from './file-view.js';
 import { splitHeldOut } from './held-out.js';
+import { givenRows } from '../given-in-code.js';
+import { codeSource, fileSource } from './row-source.js';
 import { shownDate } from './run-date.js';
 import { expandFiles } from './rows/expand-files.js';
 import type { TokenStore } from './token-store.js';
@@ -74,19 +76,23 @@ export async function openData(
   const chatTemplate = tokenizer.chatTemplate?.source;
   const settings = { loss, maxTokens, rewrittenTurns, chatTemplate, date: shownDate(tokenizer) };
   const stores: TokenStore[] = [];
-  const openAll = async (sources: DataSources): Promise<OpenFile[]> => {
+  const openAll = async (place: string, sources: DataSources): Promise<OpenFile[]> => {
     const opened: OpenFile[] = [];
-    for (const { file: name, format: choice, weight } of listOf(sources)) {
+    for (const { file, rows, format: choice, weight } of listOf(sources)) {
       const group: Omit<OpenFile, 'weight'>[] = [];
-      for (const file of expandFiles(name)) {
-        const format = await chooseFormat(composition, file, choice, signal);
+      const found =
+        rows === undefined
+          ? expandFiles(file).map(fileSource)
+          : [codeSource(givenRows(composition, rows, place), rows)];
+      for (const source of found) {
+        const format = await chooseFormat(composition, source, choice, signal);
         const store = await tokenizeFile({
-          ...{ file, format, prompt, tokenizer, settings, signal, workers, onProgress },
+          ...{ source, format, prompt, tokenizer, settings, signal, workers, onProgress },
           tokenizerFolder: config.base,
           cache: cache ?? path.join(cacheFolder(), 'tokens'),
         });
         stores.push(store);
-        group.push({ file, store });
+        group.push({ file: source.name, store });
       }
       // The files of one name share its weight, by their examples.
       const examples = group.reduce((sum, { store }) => sum + store.count, 0);
@@ -99,8 +105,9 @@ export async function openData(
   };
   try {
     const setApart = typeof heldOut === 'number' ? heldOut : undefined;
-    const trainFiles = only === 'heldOut' && setApart === undefined ? [] : await openAll(train);
-    const heldOutFiles = heldOut === undefined || typeof heldOut === 'number' ? [] : await openAll(heldOut);
+    const trainFiles = only === 'heldOut' && setApart === undefined ? [] : await openAll('data.train', train);
+    const heldOutFiles =
+      heldOut === undefined || typeof heldOut === 'number' ? [] : await openAll('data.heldOut', heldOut);
     const sha256 = createHash('sha256');
     for (const store of stores) sha256.update(store.sha256);
     const views =
@@ -189,10 +196,13 @@ export function runSteps({ train }: RunConfig, data: Pick<TrainingData, 'stepsIn
 /** Every name of files that a run reads its data from, as the config has them. */
 export function dataFilesOf({ data: { train, heldOut } }: RunConfig): string[] {
   const sources = heldOut === undefined || typeof heldOut === 'number' ? [train] : [train, heldOut];
-  return sources.flatMap((each) => listOf(each).map(({ file }) => file));
+  return sources.flatMap((each) => listOf(each).flatMap(({ file }) => file ?? []));
 }
 
 function listOf(sources: DataSources) {
   const list = Array.isArray(sources) ? sources : [sources];
-  return list.map((each) => (typeof each === 'string' ? { file: each, format: undefined, weight: undefined } : each));
+  return list.map((each) => {
+    if (typeof each === 'string') return { file: each, rows: undefined, format: undefined, weight: undefined };
+    return 'rows' in each ? { ...each, file: undefined } : { ...each, rows: undefined };
+  });
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
@@ -13,8 +13,7 @@ import { openBatchEncoder, type BatchEncoder } from './encode/open-batch-encoder
 import { checkChatTemplate } from './encode/conversation-encoder.js';
 import { createRowReader, type FilledText } from './read-row.js';
 import { distinctText } from './rows/parse-json.js';
-import { readRaw } from './rows/read-chunks.js';
-import { dataEnding, readRows } from './rows/read-rows.js';
+import type { RowSource } from './row-source.js';
 import { openTokenStore, type StoredReport, type TokenStore } from './token-store.js';
 import { writeTokenStore, type TokenStoreWriter } from './write-token-store.js';
 
@@ -28,7 +27,7 @@ const mostWorkers = 8;
 const batchCharacters = 2 ** 16;
 
 export interface TokenizeOptions {
-  readonly file: string;
+  readonly source: RowSource;
   readonly format: ChosenFormat;
   readonly tokenizer: Tokenizer;
   /** The folder that the tokenizer was opened from. */
@@ -50,22 +49,20 @@ export interface TokenizeOptions {
  * @throws TrainerError DATA_UNREADABLE, DATA_INVALID, DATA_EMPTY, ENCODING_FAILED, CACHE_WRITE_FAILED
  */
 export async function tokenizeFile(options: TokenizeOptions): Promise<TokenStore> {
-  const { file, format, settings, signal } = options;
-  const content = await hashFile(file, signal);
-  const stored = path.join(options.cache, `${keyOf(content, options)}.tokens`);
+  const { source, format, settings, signal } = options;
+  const identity = await source.identify(signal);
+  const stored = path.join(options.cache, `${keyOf(identity, options)}.tokens`);
   const known = await openTokenStore(stored);
   if (known !== undefined) return known;
 
-  const { size, mtimeMs } = statSync(file);
-  const workers = options.workers ?? Math.min(availableParallelism(), mostWorkers, Math.floor(size / bytesPerWorker));
+  const { bytes } = identity;
+  const workers = options.workers ?? Math.min(availableParallelism(), mostWorkers, Math.floor(bytes / bytesPerWorker));
   const encoder = openBatchEncoder({ ...options, folder: options.tokenizerFolder, settings, workers });
   try {
     await writeTokenStore(stored, async (writer) => {
       const report = { format: format.kind, ...(await encodeRows(options, encoder, writer)) };
-      checkReport(file, report);
-      const now = statSync(file);
-      if (now.size !== size || now.mtimeMs !== mtimeMs)
-        throw new TrainerError('DATA_UNREADABLE', `${file} changed while it was read; start again`);
+      checkReport(source.name, report);
+      source.checkUnchanged();
       return report;
     });
   } finally {
@@ -81,10 +78,11 @@ export async function tokenizeFile(options: TokenizeOptions): Promise<TokenStore
 
 /** Read, format and encode all rows; the encoder's results are appended in the order of the rows. */
 async function encodeRows(
-  { file, format, tokenizer, prompt, signal, onProgress }: TokenizeOptions,
+  { source, format, tokenizer, prompt, signal, onProgress }: TokenizeOptions,
   encoder: BatchEncoder,
   writer: TokenStoreWriter,
 ) {
+  const { name: file } = source;
   const tally = createDataTally();
   const readRow = createRowReader(format, prompt);
   const underWay: { readonly numbers: readonly number[]; readonly result: Promise<EncodedBatch> }[] = [];
@@ -119,7 +117,7 @@ async function encodeRows(
     while (underWay.length >= encoder.capacity) await appendFirst();
   };
 
-  for await (const { number, value } of readRows(file, signal)) {
+  for await (const { number, value } of source.read(signal)) {
     tally.row();
     const { text, unused } = readRow(value, () => `${file}, row ${number}`);
     tally.unused(unused);
@@ -154,8 +152,8 @@ function checkReport(file: string, { format, rows, examples, skipped }: StoredRe
 
 /** Everything that decides what is in a store. */
 function keyOf(
-  content: string,
-  { file, format, prompt, settings, tokenizer, tokenizerFolder }: TokenizeOptions,
+  { content, ending }: { readonly content: string; readonly ending: string },
+  { format, prompt, settings, tokenizer, tokenizerFolder }: TokenizeOptions,
 ): string {
   const files = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
     const place = path.join(tokenizerFolder, name);
@@ -164,7 +162,7 @@ function keyOf(
   const key = {
     version: cacheVersion,
     content,
-    ending: dataEnding(file),
+    ending,
     format: [format.kind, format.options, format.isNamed ?? false],
     files,
     prompt,
@@ -174,10 +172,4 @@ function keyOf(
       tokenizer.vocabularySize > (tokenizer.embeddingRows ?? Infinity) ? tokenizer.embeddingRows : undefined,
   };
   return createHash('sha256').update(JSON.stringify(key)).digest('hex');
-}
-
-async function hashFile(file: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of readRaw(file, signal)) hash.update(chunk);
-  return hash.digest('hex');
 }
