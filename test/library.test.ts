@@ -59,7 +59,6 @@ describe('run', () => {
       tiny({
         data: {
           train: {
-            // eslint-disable-next-line @typescript-eslint/require-await
             rows: async function* () {
               yield* rows;
             },

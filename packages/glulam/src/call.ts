@@ -1,5 +1,12 @@
 import type { Composition } from '@glulam/plugin';
-import { createRunEvents, events, type FetchProgress, type RunEvent, type RunEvents } from '@glulam/trainer';
+import {
+  createRunEvents,
+  events,
+  type FetchProgress,
+  type FilePlace,
+  type RunEvent,
+  type RunEvents,
+} from '@glulam/trainer';
 import { Subject, takeUntil, tap, type Observable } from 'rxjs';
 
 /** What every function for pipelines takes. */
@@ -27,7 +34,7 @@ export interface Call {
   warn(message: string): void;
   onProgress(progress: FetchProgress): void;
   /** Rows of a data file that were read; told once a second. */
-  onReading(file: string, rows: number): void;
+  onReading(file: string, rows: number, among?: FilePlace): void;
   /** Events of a run or model that is opened for the call. */
   attach(composition: Composition): void;
   /** Ends the call's listeners. */
@@ -55,11 +62,11 @@ export function openCall({ signal = new AbortController().signal, onEvent, liste
   return {
     signal,
     warn,
-    onReading(file, rows) {
+    onReading(file, rows, among) {
       const time = Date.now();
       if (time - told < 1000) return;
       told = time;
-      stream.emit({ type: 'data.reading', time, file, rows });
+      stream.emit({ type: 'data.reading', time, file, rows, ...(among === undefined ? {} : { among }) });
     },
     onProgress: (progress) => stream.emit({ type: 'input.fetching', time: Date.now(), ...progress }),
     attach(composition) {

@@ -1,5 +1,6 @@
 import { token } from '@glulam/plugin';
 import type { Observable, Subscription } from 'rxjs';
+import type { FilePlace } from './data/open-data.js';
 import type { DataReport } from './data/data-report.js';
 import type { FetchProgress } from './source.js';
 
@@ -20,8 +21,14 @@ export type RunEvent =
     }
   /** A base or data file is downloaded, every second or so and at its end. */
   | ({ readonly type: 'input.fetching'; readonly time: number } & FetchProgress)
-  /** A data file that is tokenized for the first time, every second or so. */
-  | { readonly type: 'data.reading'; readonly time: number; readonly file: string; readonly rows: number }
+  /** A data file that is read, every second or so; `among` the files of a folder or pattern. */
+  | {
+      readonly type: 'data.reading';
+      readonly time: number;
+      readonly file: string;
+      readonly rows: number;
+      readonly among?: FilePlace | undefined;
+    }
   /** A data file was read: what the model will see of it. */
   | ({ readonly type: 'data.read'; readonly time: number } & DataReport)
   | {

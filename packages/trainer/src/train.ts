@@ -10,7 +10,7 @@ import { writeCard } from './card/write-card.js';
 import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
-import { dataFilesOf, openData, runSteps } from './data/open-data.js';
+import { dataFilesOf, openData, runSteps, type FilePlace } from './data/open-data.js';
 import { recordDate, shownDate, takeOverDate } from './data/run-date.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
@@ -343,13 +343,13 @@ function tellFetching(events: RunEvents): (progress: FetchProgress) => void {
 }
 
 /** A large file takes minutes the first time: told once a second. */
-function tellReading(events: RunEvents): (file: string, rows: number) => void {
+function tellReading(events: RunEvents): (file: string, rows: number, among?: FilePlace) => void {
   let told = Date.now();
-  return (file, rows) => {
+  return (file, rows, among) => {
     const time = Date.now();
     if (time - told < 1000) return;
     told = time;
-    events.emit({ type: 'data.reading', time, file, rows });
+    events.emit({ type: 'data.reading', time, file, rows, ...(among === undefined ? {} : { among }) });
   };
 }
 

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { layerMap, type AdapterChoice, type VirtualLayer } from '@glulam/model';
 import { stringify } from 'yaml';
 import type { RunConfig } from '../config.js';
+import { sumReports } from '../data/data-report.js';
 import { drawLayers } from '../plan/draw-layers.js';
 import { formatBytes } from '../plan/format-bytes.js';
 import type { RunPlan } from '../plan/plan-run.js';
@@ -114,8 +115,15 @@ function layersText({ physicalLayers, layers }: Pick<RunPlan, 'physicalLayers' |
   return `${map}, half-open intervals of the base's layers:\n\n\`\`\`text\n${drawLayers(physicalLayers, layers, 80).join('\n')}\n\`\`\``;
 }
 
+/** Of more files of one use only the sum is shown. */
+const mostFiles = 20;
+
 function dataTable({ story, dataNames }: CardFacts): string {
-  const rows = story.data.map(({ use, file, format, rows: all, examples, tokens, skipped }) => [
+  const reports = (['train', 'heldOut'] as const).flatMap((use) => {
+    const own = story.data.filter((each) => each.use === use);
+    return own.length <= mostFiles ? own : [{ ...sumReports(own), file: `${count(own.length)} files` }];
+  });
+  const rows = reports.map(({ use, file, format, rows: all, examples, tokens, skipped }) => [
     use === 'train' ? 'training' : 'held out',
     dataLink(dataNames.get(file) ?? file),
     format,

@@ -49,14 +49,25 @@ export interface DataFile extends Omit<FileView, 'weight'> {
   readonly share: number;
 }
 
+/** A file among those that a folder or pattern stands for. */
+export interface FilePlace {
+  /** From 1. */
+  readonly number: number;
+  readonly of: number;
+}
+
+/** Options of `openData`. */
 export interface OpenDataOptions {
   readonly signal?: AbortSignal | undefined;
   /** `heldOut`: leave the training data alone, as far as it can be. */
   readonly only?: 'heldOut' | undefined;
   /** Threads that tokenize; default: by the file's size and the machine. What comes out is the same. */
   readonly workers?: number | undefined;
-  /** Called now and then while a file is tokenized: how many of its rows were read. */
-  readonly onProgress?: ((file: string, rows: number) => void) | undefined;
+  /**
+   * Called now and then while a file is tokenized: how many of its rows were read, and where a name stands for several
+   * files, which of them it is.
+   */
+  readonly onProgress?: ((file: string, rows: number, among?: FilePlace) => void) | undefined;
 }
 
 /**
@@ -84,10 +95,13 @@ export async function openData(
         rows === undefined
           ? expandFiles(file).map(fileSource)
           : [codeSource(givenRows(composition, rows, place), rows)];
-      for (const source of found) {
+      for (const [index, source] of found.entries()) {
+        const among = found.length === 1 ? undefined : { number: index + 1, of: found.length };
+        const tell = (file: string, rows: number): void => onProgress?.(file, rows, among);
+        if (among !== undefined) tell(source.name, 0);
         const format = await chooseFormat(composition, source, choice, signal);
         const store = await tokenizeFile({
-          ...{ source, format, prompt, tokenizer, settings, signal, workers, onProgress },
+          ...{ source, format, prompt, tokenizer, settings, signal, workers, onProgress: tell },
           tokenizerFolder: config.base,
           cache: cache ?? path.join(cacheFolder(), 'tokens'),
         });

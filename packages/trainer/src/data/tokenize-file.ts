@@ -12,6 +12,7 @@ import type { EncodeSettings } from './encode/encode-settings.js';
 import { openBatchEncoder, type BatchEncoder } from './encode/open-batch-encoder.js';
 import { checkChatTemplate } from './encode/conversation-encoder.js';
 import { createRowReader, type FilledText } from './read-row.js';
+import { checkRowLength } from './rows/data-row.js';
 import { distinctText } from './rows/parse-json.js';
 import type { RowSource } from './row-source.js';
 import { openTokenStore, type StoredReport, type TokenStore } from './token-store.js';
@@ -94,8 +95,8 @@ async function encodeRows(
 
   const appendFirst = async (): Promise<void> => {
     const first = underWay.shift()!;
-    const batch = await first.result;
-    signal?.throwIfAborted();
+    // A long row takes a worker minutes, which an aborted run does not wait for.
+    const batch = await untilAborted(first.result, signal);
     for (let i = 0, at = 0; i < batch.examples.length; i += 2) {
       const length = batch.examples[i]!;
       let learnt = 0;
@@ -109,7 +110,7 @@ async function encodeRows(
     onProgress?.(file, written);
   };
   const send = async (): Promise<void> => {
-    const result = encoder.encode(texts);
+    const result = encoder.encode(texts, characters);
     // It is awaited in its turn; until then a failure is not unhandled.
     result.catch(() => {});
     underWay.push({ numbers, result });
@@ -127,12 +128,31 @@ async function encodeRows(
     }
     texts.push(text);
     numbers.push(number);
-    characters += sizeOf(text);
+    const size = sizeOf(text);
+    checkRowLength(size, `${file}, row ${number}`);
+    characters += size;
     if (characters >= batchCharacters || texts.length >= 1024) await send();
   }
   if (texts.length > 0) await send();
   while (underWay.length > 0) await appendFirst();
   return tally.report();
+}
+
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  signal.throwIfAborted();
+  let stop = (): void => {};
+  try {
+    return await Promise.race([
+      promise,
+      new Promise<never>((_, fail) => {
+        stop = () => fail(signal.reason as Error);
+        signal.addEventListener('abort', stop);
+      }),
+    ]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 function sizeOf(text: FilledText | SkippedRow): number {
@@ -155,16 +175,12 @@ function keyOf(
   { content, ending }: { readonly content: string; readonly ending: string },
   { format, prompt, settings, tokenizer, tokenizerFolder }: TokenizeOptions,
 ): string {
-  const files = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
-    const place = path.join(tokenizerFolder, name);
-    return existsSync(place) ? createHash('sha256').update(readFileSync(place)).digest('hex') : null;
-  });
   const key = {
     version: cacheVersion,
     content,
     ending,
     format: [format.kind, format.options, format.isNamed ?? false],
-    files,
+    files: hashesOf(tokenizer, tokenizerFolder),
     prompt,
     settings,
     // Only where it decides whether a token is refused, so that other keys stay as they were.
@@ -172,4 +188,18 @@ function keyOf(
       tokenizer.vocabularySize > (tokenizer.embeddingRows ?? Infinity) ? tokenizer.embeddingRows : undefined,
   };
   return createHash('sha256').update(JSON.stringify(key)).digest('hex');
+}
+
+/** Once a tokenizer: its files may have megabytes, and there may be thousands of data files. */
+const knownHashes = new WeakMap<Tokenizer, readonly (string | null)[]>();
+
+function hashesOf(tokenizer: Tokenizer, folder: string): readonly (string | null)[] {
+  const known = knownHashes.get(tokenizer);
+  if (known !== undefined) return known;
+  const hashes = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
+    const place = path.join(folder, name);
+    return existsSync(place) ? createHash('sha256').update(readFileSync(place)).digest('hex') : null;
+  });
+  knownHashes.set(tokenizer, hashes);
+  return hashes;
 }

@@ -92,21 +92,15 @@ function textOf(row: unknown, place: string): string {
     text = JSON.stringify(row, function (this: Record<string, unknown>, key, _: unknown) {
       // Not what toJSON made of it.
       const value = this[key];
-      switch (typeof value) {
-        case 'bigint':
-          return { '\u0000int': String(value) };
-        case 'number':
-          return Number.isFinite(value) ? value : { '\u0000float': String(value) };
-        case 'function':
-        case 'symbol':
-          throw notData(place, key, `a ${typeof value}`);
-        case 'object':
-          if (value instanceof Number) return { '\u0000float': String(value) };
-          if (value instanceof Map) return { '\u0000map': [...(value as Map<string, unknown>)] };
-          // A row itself may be of any class, as drivers of databases make them.
-          if (value !== null && value !== row && !Array.isArray(value) && !isPlain(value))
-            throw notData(place, key, `a ${value.constructor?.name ?? 'special object'}`);
-      }
+      if (typeof value === 'bigint') return { '\u0000int': String(value) };
+      if (typeof value === 'number') return Number.isFinite(value) ? value : { '\u0000float': String(value) };
+      if (typeof value === 'function' || typeof value === 'symbol') throw notData(place, key, `a ${typeof value}`);
+      if (typeof value !== 'object' || value === null) return value;
+      if (value instanceof Number) return { '\u0000float': String(value) };
+      if (value instanceof Map) return { '\u0000map': [...(value as Map<string, unknown>)] };
+      // A row itself may be of any class, as drivers of databases make them.
+      if (value !== row && !Array.isArray(value) && !isPlain(value))
+        throw notData(place, key, `a ${value.constructor?.name ?? 'special object'}`);
       return value;
     });
   } catch (cause) {
