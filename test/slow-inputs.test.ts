@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -65,10 +65,13 @@ test.each(['long.jsonl', 'long.jsonl.gz'])('Ctrl-C ends the reading of a long ro
   const file = path.join(folder, name);
   const row = JSON.stringify({ text: 'the quick brown fox '.repeat(700_000) });
   writeFileSync(file, name.endsWith('.gz') ? gzipSync(row) : row);
-  const words = [bin, 'data', config(file), '--data.cache', path.join(folder, `cache-${name}`)];
+  const cache = path.join(folder, `cache-${name}`);
+  const words = [bin, 'data', config(file), '--data.cache', cache];
   const child = spawn(process.execPath, words, { stdio: 'ignore' });
   const ended = new Promise((done) => child.on('exit', done));
-  await new Promise((done) => setTimeout(done, 4000));
+  // It is being tokenized once its store is begun.
+  await expect.poll(() => existsSync(cache), { timeout: 30_000 }).toBe(true);
+  await new Promise((done) => setTimeout(done, 1000));
   expect(child.exitCode).toBe(null);
   const asked = performance.now();
   child.kill('SIGINT');

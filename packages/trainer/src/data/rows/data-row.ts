@@ -28,6 +28,7 @@ export function checkRowLength(bytes: number, place: string): void {
  * @throws TrainerError DATA_INVALID
  */
 export function parseRow(bytes: Uint8Array, place: string): unknown {
+  checkRowLength(bytes.length, place);
   let text: string;
   try {
     // Not `toString`: it would put U+FFFD in the place of what it cannot read, and the model would learn that.
