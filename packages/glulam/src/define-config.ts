@@ -1,6 +1,6 @@
 import type { AblationInput, SearchInput } from '@glulam/ablation';
 import type { Offer, Plugin, PluginList } from '@glulam/plugin';
-import type { RowsInCode, RunConfigInput, ScheduleFunction } from '@glulam/trainer';
+import type { RowsIdentity, RowsInCode, RunConfigInput, ScheduleFunction } from '@glulam/trainer';
 import type { preset } from './preset.js';
 
 /** What plugins say that they bring, lists of lists included; `unknown` where one of them does not say. */
@@ -41,7 +41,7 @@ type Source<Offers> =
   | ((
       | { readonly file: string }
       /** A list, or a function that gives the rows: they are read more than once. */
-      | { readonly rows: RowsInCode }
+      | { readonly rows: RowsInCode | RowsIdentity }
     ) & {
       /** How rows are read; default: the first format that the first row looks like. */
       readonly format?: Choice<'format', Offers> | undefined;
@@ -68,7 +68,7 @@ export type GlulamConfig<Offers = unknown> = Omit<
   };
   readonly train?:
     | (Omit<NonNullable<RunConfigInput['train']>, 'schedule'> & {
-        readonly schedule?: 'cosine' | 'linear' | 'constant' | ScheduleFunction | undefined;
+        readonly schedule?: NonNullable<RunConfigInput['train']>['schedule'] | ScheduleFunction;
       })
     | undefined;
   readonly evaluate?: Omit<NonNullable<RunConfigInput['evaluate']>, 'evaluators'> & {

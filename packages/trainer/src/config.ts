@@ -232,7 +232,9 @@ export const runConfigSchema = z.strictObject({
   out: z.string().default('runs/latest').describe('The run folder.'),
 });
 
+/** A config as it is written: what has a default may be left out. */
 export type RunConfigInput = z.input<typeof runConfigSchema>;
+/** A config that was checked, with defaults filled in. */
 export type RunConfig = z.output<typeof runConfigSchema>;
 
 /** A file, or rows that were passed in code. */

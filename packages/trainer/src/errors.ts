@@ -20,7 +20,9 @@ export type TrainerErrorCode =
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class TrainerError extends Error {
+  /** The class, for people and for errors that crossed a boundary. */
   override readonly name = 'TrainerError';
+  /** What went wrong, for programs. */
   readonly code: TrainerErrorCode;
 
   constructor(code: TrainerErrorCode, message: string, options?: ErrorOptions) {

@@ -81,6 +81,7 @@ export type RunRequest = 'stop' | 'evaluate' | 'checkpoint' | 'keep best';
 export interface RunEvents {
   /** Subscribe to what `pipeline` makes of the events, side effects in `tap`; if it throws, it alone is cut off. */
   listen(owner: string, pipeline: (events: Observable<RunEvent>) => Observable<unknown>): Subscription;
+  /** Tell all listeners, before it returns. */
   emit(event: RunEvent): void;
   /** `reason` is told where the request ends the run. */
   request(request: RunRequest, reason?: string): void;
@@ -88,4 +89,5 @@ export interface RunEvents {
   takeRequests(): ReadonlyMap<RunRequest, string | undefined>;
 }
 
+/** The event stream of a composition's runs. */
 export const events = token<RunEvents>('trainer.events');

@@ -55,11 +55,13 @@ export function mapInputs(
 
 /** A config whose names say the same for ever, and the same one with everything on this machine. */
 export interface Inputs {
+  /** With names that say the same for ever: a branch has become its commit. */
   readonly pinned: RunConfig;
   /** Downloads what is not here yet. */
   fetch(): Promise<RunConfig>;
 }
 
+/** What of a config's inputs is wanted. */
 export interface InputOptions {
   /** false: the base's config and tokenizer are enough. */
   readonly weights?: boolean;

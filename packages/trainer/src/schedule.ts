@@ -23,9 +23,11 @@ export type ScheduleFunction = (step: number, state: ScheduleState) => number;
 
 /** How the learning rate of a run changes from step to step. */
 export interface Schedule {
+  /** The course after the warm-up. */
   readonly kind: 'cosine' | 'linear' | 'constant' | ScheduleFunction;
   /** The learning rate that a factor of 1 stands for. */
   readonly peak: number;
+  /** Steps in which the rate rises linearly to the peak. */
   readonly warmupSteps: number;
   /** Optimizer steps of the whole run. */
   readonly steps: number;

@@ -39,6 +39,7 @@ import type { FetchProgress } from './source.js';
 import { trainStep } from './train-step.js';
 import { watchScores } from './watch-scores.js';
 
+/** Options of `train`. */
 export interface TrainOptions {
   /** Aborting ends the run after the step it is in, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
@@ -50,8 +51,11 @@ export interface TrainOptions {
   readonly untrained?: boolean | undefined;
 }
 
+/** How a run ended. */
 export interface TrainResult {
+  /** The run folder. */
   readonly folder: string;
+  /** The adapter, as PEFT reads it where PEFT has its like. */
   readonly adapterFolder: string;
   /** Optimizer steps done, those before a resumption included. */
   readonly steps: number;

@@ -4,13 +4,17 @@ import { readYaml } from '@glulam/model';
 
 /** What the card of a base says of its licence; all undefined where it has none, or it says nothing. */
 export interface BaseLicence {
+  /** There is a README.md. */
   readonly hasCard: boolean;
+  /** As its front matter says it. */
   readonly license?: string | undefined;
   /** Where `license` is `other`. */
   readonly name?: string | undefined;
+  /** Where the licence is, if the card says so. */
   readonly link?: string | undefined;
 }
 
+/** What the model card in a base's folder says of its licence. */
 export function readBaseLicence(folder: string): BaseLicence {
   const file = path.join(folder, 'README.md');
   if (!existsSync(file)) return { hasCard: false };

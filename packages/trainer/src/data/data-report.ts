@@ -1,12 +1,16 @@
 /** What became of one data file: how many rows, examples and tokens, and why rows were left out. */
 export interface DataReport {
+  /** What the file's examples are for. */
   readonly use: 'train' | 'heldOut';
+  /** Its path; of rows in code a name with their hash. */
   readonly file: string;
   /** The kind of the data format its rows were read by. */
   readonly format: string;
+  /** Rows in all, those left out included. */
   readonly rows: number;
   /** Sequences that are trained or evaluated on; a long row gives several. */
   readonly examples: number;
+  /** Of all examples. */
   readonly tokens: number;
   /** Tokens that the loss counts. */
   readonly trainedTokens: number;

@@ -23,11 +23,13 @@ import { tokenizeFile } from './tokenize-file.js';
 export interface TrainingData {
   /** Of all training files. */
   readonly examples: number;
+  /** One for each file and use. */
   readonly files: readonly DataFile[];
   /** One a file and use. */
   readonly reports: readonly DataReport[];
   /** Of all tokens of all files: other data has another one. */
   readonly sha256: string;
+  /** All held-out examples, in memory. */
   readonly heldOut: readonly Example[];
   /** The batches of a run, the same for the same seed; `drawn`: go on behind so many examples. */
   batches(drawn: number): BatchSource;
@@ -38,9 +40,11 @@ export interface TrainingData {
   stepsIn(epochs: number): number;
   /** Of the batches of so many steps the one with the most tokens. */
   largestBatch(steps: number): readonly Example[];
+  /** Release the tokenized data; examples cannot be read after it. */
   close(): void;
 }
 
+/** Batches of examples. */
 export type BatchSource = Batches<Example>;
 
 /** A file in one of its uses. */
@@ -53,11 +57,13 @@ export interface DataFile extends Omit<FileView, 'weight'> {
 export interface FilePlace {
   /** From 1. */
   readonly number: number;
+  /** Files in all. */
   readonly of: number;
 }
 
 /** Options of `openData`. */
 export interface OpenDataOptions {
+  /** Aborting rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** `heldOut`: leave the training data alone, as far as it can be. */
   readonly only?: 'heldOut' | undefined;

@@ -14,6 +14,7 @@ export type RowsInCode = readonly Row[] | (() => Iterable<Row> | AsyncIterable<R
 
 /** What a config holds in the place of rows that were passed in code. */
 export interface RowsIdentity {
+  /** Rows in all. */
   readonly count: number;
   /** Of the rows' text, in hexadecimal. */
   readonly sha256: string;
