@@ -15,7 +15,7 @@ import { filter, map, pairwise, tap } from 'rxjs';
 
 const examples = path.resolve(import.meta.dirname, '../../examples');
 
-// #region train
+// region train
 export function trainOn(rows: readonly Row[], out: string, signal?: AbortSignal) {
   const config = defineConfig({
     base: 'models/tiny-mistral-gsm8k',
@@ -28,9 +28,9 @@ export function trainOn(rows: readonly Row[], out: string, signal?: AbortSignal)
   });
   return run(config, { folder: examples, resume: true, signal });
 }
-// #endregion train
+// endregion train
 
-// #region rows
+// region rows
 /** Rows as a database gives them: the function is called whenever they are read, and gives the same rows each time. */
 export const fromDatabase = (query: () => AsyncIterable<Row>) =>
   defineConfig({
@@ -43,9 +43,9 @@ export const fromDatabase = (query: () => AsyncIterable<Row>) =>
     },
     train: { steps: 2, batch: 4 },
   });
-// #endregion rows
+// endregion rows
 
-// #region events
+// region events
 export async function slowestStep(folder: string, overrides: Record<string, unknown>): Promise<number> {
   let slowest = 0;
   await run(path.join(examples, 'quickstart/glulam.config.ts'), {
@@ -62,9 +62,9 @@ export async function slowestStep(folder: string, overrides: Record<string, unkn
   });
   return slowest;
 }
-// #endregion events
+// endregion events
 
-// #region use
+// region use
 export async function useRun(folder: string, merged: string) {
   const model = await openModel(folder);
   try {
@@ -78,9 +78,9 @@ export async function useRun(folder: string, merged: string) {
     await model.close();
   }
 }
-// #endregion use
+// endregion use
 
-// #region errors
+// region errors
 export async function trainUnlessThere(rows: readonly Row[], out: string): Promise<string> {
   try {
     return (await trainOn(rows, out)).adapterFolder;
@@ -91,4 +91,4 @@ export async function trainUnlessThere(rows: readonly Row[], out: string): Promi
     throw error;
   }
 }
-// #endregion errors
+// endregion errors

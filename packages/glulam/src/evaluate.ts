@@ -48,7 +48,11 @@ export async function evaluate(
         'USAGE',
         'there is nothing to evaluate: name a file as data.heldOut, or choose evaluators in evaluate.evaluators',
       );
-    const data = await openData(config, composition, tokenizer, { signal, only: 'heldOut' });
+    const data = await openData(config, composition, tokenizer, {
+      signal,
+      only: 'heldOut',
+      onProgress: call.onReading,
+    });
     const { heldOut } = data;
     data.close();
     const evaluations: Evaluation[] = [];
