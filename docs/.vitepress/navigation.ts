@@ -29,6 +29,7 @@ export const sidebar = [
       page('Search for layer maps', '/search'),
       page('Generation', '/generation'),
       page('Merge and export', '/merge-and-export'),
+      page('Glulam in code', '/library'),
       page('The Hugging Face Hub', '/hub'),
       page('Compatibility', '/compatibility'),
       page('Errors', '/errors'),

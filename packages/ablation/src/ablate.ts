@@ -36,11 +36,15 @@ import { resolveVariants, type Variant } from './variants.js';
 
 /** A run that the ablation comes to. */
 export interface AblationRun {
+  /** The variant's name. */
   readonly variant: string;
+  /** The run's seed. */
   readonly seed: number;
   /** From 1. */
   readonly number: number;
+  /** Runs in all. */
   readonly of: number;
+  /** The run's folder. */
   readonly folder: string;
   /** It was finished in an earlier sitting: nothing is done for it. */
   readonly isFinished: boolean;
@@ -57,7 +61,9 @@ export interface AblateOptions {
   readonly onFetch?: ((progress: FetchProgress) => void) | undefined;
 }
 
+/** How an ablation ended. */
 export interface AblationResult {
+  /** The ablation's folder. */
   readonly folder: string;
   /** It was ended by the signal: there is no report yet. */
   readonly stopped: boolean;
@@ -65,6 +71,7 @@ export interface AblationResult {
   readonly reports: readonly string[];
   /** What the report says in short. */
   readonly findings: readonly string[];
+  /** What became of each variant, in order; empty where it was stopped. */
   readonly outcomes: readonly Outcome[];
 }
 

@@ -4,7 +4,9 @@ export type AblationErrorCode =
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class AblationError extends Error {
+  /** The class, for people and for errors that crossed a boundary. */
   override readonly name = 'AblationError';
+  /** What went wrong, for programs. */
   readonly code: AblationErrorCode;
 
   constructor(code: AblationErrorCode, message: string, options?: ErrorOptions) {

@@ -1,26 +1,40 @@
 import { ablate as ablateLoaded, type AblateOptions, type AblationResult } from '@glulam/ablation';
-import { events, type RunEvent, type RunEvents } from '@glulam/trainer';
-import { tap } from 'rxjs';
+import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
 import { trustOwnRun } from './trusted-runs.js';
 
-export interface AblateConfigOptions extends AblateOptions {
-  /** Paths of a config given as a record are relative to this folder; default: the working folder. */
-  readonly folder?: string;
-  /** Sees every event of every run, in order. If it throws, it alone is cut off. */
-  readonly onEvent?: (event: RunEvent, ask: RunEvents['request']) => void;
+/** Options of `ablate`; events are those of every run, in order. */
+export interface AblateConfigOptions extends AblateOptions, CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Print the runs' progress where the config names no reporters, as the command line does; default: false. */
+  readonly console?: boolean | undefined;
 }
 
-/** Compare variants as a config says, given as a record or as the name of a file: what `glulam ablate` does. */
+/**
+ * Compare variants as a config says, given as a record or as the name of a file: what `glulam ablate` does.
+ *
+ * @throws AblationError and what `run` throws, each with a `code`
+ */
 export async function ablate(
   config: GlulamConfig | string,
-  { folder, onEvent, ...options }: AblateConfigOptions = {},
+  options: AblateConfigOptions = {},
 ): Promise<AblationResult> {
-  const loaded = await loadConfig(config, {}, folder);
-  await trustOwnRun(loaded.config);
-  const stream = loaded.composition.get(events);
-  if (onEvent !== undefined)
-    stream.listen('onEvent', (all) => all.pipe(tap((event) => onEvent(event, stream.request))));
-  return ablateLoaded(loaded.config, loaded.ablation, loaded.composition, options);
+  const { folder, overrides = {}, onFault, resume, onRun, onFetch, console = false } = options;
+  const call = openCall(options);
+  const { signal } = call;
+  try {
+    const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: !console });
+    call.attach(loaded.composition);
+    const notice = await trustOwnRun(loaded.config);
+    const warnings = [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])];
+    return await ablateLoaded(
+      loaded.config,
+      loaded.ablation,
+      { ...loaded.composition, warnings },
+      { signal, resume, onRun, onFetch },
+    );
+  } finally {
+    call.close();
+  }
 }

@@ -1,7 +1,7 @@
 import type { Composition } from '@glulam/plugin';
-import { formatBytes, openInputs, sources, type InputOptions, type Source, type SourceContext } from '@glulam/trainer';
+import { openInputs, sources, type InputOptions, type Source } from '@glulam/trainer';
+import type { Call } from './call.js';
 import type { LoadedConfig } from './load-config.js';
-import { progressLine } from './progress-line.js';
 
 /** A config with all that it names on this machine. */
 export interface BroughtConfig extends LoadedConfig {
@@ -9,19 +9,14 @@ export interface BroughtConfig extends LoadedConfig {
   readonly baseName: string;
 }
 
-/** Download what a config names and is elsewhere; a terminal shows how far that is. */
+/** Download what a config names and is elsewhere. */
 export async function bringInputs(
   loaded: LoadedConfig,
-  signal: AbortSignal,
+  call: Call,
   options: InputOptions = {},
 ): Promise<BroughtConfig> {
-  const { context, clear } = sourceContext(signal);
-  try {
-    const inputs = await openInputs(loaded.config, loaded.composition, context, options);
-    return { ...loaded, config: await inputs.fetch(), baseName: inputs.pinned.base };
-  } finally {
-    clear();
-  }
+  const inputs = await openInputs(loaded.config, loaded.composition, call, options);
+  return { ...loaded, config: await inputs.fetch(), baseName: inputs.pinned.base };
 }
 
 /** A base or an adapter from elsewhere. */
@@ -36,30 +31,14 @@ export interface BroughtModel {
 export async function bringModel(
   name: string,
   composition: Composition,
-  signal: AbortSignal,
+  call: Call,
   { weights = true }: InputOptions = {},
 ): Promise<BroughtModel | undefined> {
   const base = weights ? 'base' : 'base without weights';
   const contribution = composition.all(sources).find((each) => each.claims(name, base));
   if (contribution === undefined) return undefined;
-  const { context, clear } = sourceContext(signal);
-  try {
-    const source: Source = contribution.open(context);
-    const pinned = await source.pin(name, base);
-    const isBase = (await source.roleOf?.(pinned)) === 'base';
-    return { folder: await source.fetch(pinned, isBase ? base : 'adapter'), pinned, isBase };
-  } finally {
-    clear();
-  }
-}
-
-function sourceContext(signal: AbortSignal): { readonly context: SourceContext; readonly clear: () => void } {
-  const { show, clear } = progressLine(process.stderr);
-  const context: SourceContext = {
-    signal,
-    warn: (message) => process.stderr.write(`warning: ${message}\n`),
-    onProgress: ({ name, bytes, totalBytes }) =>
-      show(`${name}: ${formatBytes(bytes)} of ${formatBytes(totalBytes)} here`),
-  };
-  return { context, clear };
+  const source: Source = contribution.open(call);
+  const pinned = await source.pin(name, base);
+  const isBase = (await source.roleOf?.(pinned)) === 'base';
+  return { folder: await source.fetch(pinned, isBase ? base : 'adapter'), pinned, isBase };
 }

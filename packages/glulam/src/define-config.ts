@@ -1,6 +1,6 @@
 import type { AblationInput, SearchInput } from '@glulam/ablation';
 import type { Offer, Plugin, PluginList } from '@glulam/plugin';
-import type { RunConfigInput } from '@glulam/trainer';
+import type { RowsIdentity, RowsInCode, RunConfigInput, ScheduleFunction } from '@glulam/trainer';
 import type { preset } from './preset.js';
 
 /** What plugins say that they bring, lists of lists included; `unknown` where one of them does not say. */
@@ -35,13 +35,20 @@ type ChoiceOr<Default extends string, Role extends string, Offers> =
 
 type EvaluatorInput = NonNullable<NonNullable<RunConfigInput['evaluate']>['evaluators']>[number];
 
+/** A file, or rows. */
 type Source<Offers> =
   | string
-  | {
-      readonly file: string;
+  | ((
+      | { readonly file: string }
+      /** A list, or a function that gives the rows: they are read more than once. */
+      | { readonly rows: RowsInCode | RowsIdentity }
+    ) & {
+      /** How rows are read; default: the first format that the first row looks like. */
       readonly format?: Choice<'format', Offers> | undefined;
+      /** Share of the examples drawn, relative to the others'; given for all sources or none. */
       readonly weight?: number | undefined;
-    };
+    });
+/** One, or several. */
 type Sources<Offers> = Source<Offers> | readonly Source<Offers>[];
 
 /**
@@ -50,7 +57,7 @@ type Sources<Offers> = Source<Offers> | readonly Source<Offers>[];
  */
 export type GlulamConfig<Offers = unknown> = Omit<
   RunConfigInput,
-  'expansion' | 'adapter' | 'engine' | 'data' | 'evaluate' | 'reporters' | 'plugins'
+  'expansion' | 'adapter' | 'engine' | 'data' | 'train' | 'evaluate' | 'reporters' | 'plugins'
 > & {
   readonly expansion?: Choice<'expansion', Offers> | undefined;
   readonly adapter?: ChoiceOr<'lora', 'adapter', Offers> | undefined;
@@ -59,6 +66,11 @@ export type GlulamConfig<Offers = unknown> = Omit<
     readonly train: Sources<Offers>;
     readonly heldOut?: number | Sources<Offers> | undefined;
   };
+  readonly train?:
+    | (Omit<NonNullable<RunConfigInput['train']>, 'schedule'> & {
+        readonly schedule?: NonNullable<RunConfigInput['train']>['schedule'] | ScheduleFunction;
+      })
+    | undefined;
   readonly evaluate?: Omit<NonNullable<RunConfigInput['evaluate']>, 'evaluators'> & {
     readonly evaluators?: readonly (Choice<'evaluator', Offers> & Pick<EvaluatorInput, 'name' | 'when'>)[] | undefined;
   };

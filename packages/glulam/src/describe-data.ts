@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
-import { describeSkipped, type DataFile, type RunConfig, type TrainingData } from '@glulam/trainer';
+import { describeSkipped, sumReports, type DataFile, type RunConfig, type TrainingData } from '@glulam/trainer';
 import { sampleLines } from './sample-lines.js';
 
 export interface DescribeOptions {
@@ -24,7 +24,7 @@ export function describeData(
 ): string[] {
   const training = data.files.filter(({ report }) => report.use === 'train');
   return [
-    ...data.files.flatMap((file) => [...fileLines(file, config.data.maxTokens, options), '']),
+    ...groupsOf(data.files).flatMap((file) => [...fileLines(file, config.data.maxTokens, options), '']),
     ...mixtureLines(training, data, config),
     ...(options.samples === 0
       ? []
@@ -37,14 +37,31 @@ export function describeData(
   ];
 }
 
-const shortName = ({ report }: DataFile): string => path.relative(process.cwd(), report.file) || report.file;
+const shortName = ({ report }: Pick<DataFile, 'report'>): string =>
+  path.relative(process.cwd(), report.file) || report.file;
 
-function fileLines(file: DataFile, maxTokens: number, options: DescribeOptions): string[] {
+/** What is told of a file, or of many as if they were one. */
+type Described = Pick<DataFile, 'report' | 'length'> & { readonly name: string };
+
+/** Of more files of one use only what they come to is told. */
+const mostFiles = 10;
+
+function groupsOf(files: readonly DataFile[]): Described[] {
+  return (['train', 'heldOut'] as const).flatMap((use) => {
+    const own = files.filter(({ report }) => report.use === use);
+    if (own.length <= mostFiles) return own.map((file) => ({ ...file, name: shortName(file) }));
+    const lengths = own.flatMap((file) => Array.from({ length: file.report.examples }, (_, i) => file.length(i)));
+    const name = `${count(own.length)} files, ${shortName(own[0]!)} to ${shortName(own.at(-1)!)} (name one of them to see it: --data.${use} FILE)`;
+    return [{ name, report: sumReports(own.map(({ report }) => report)), length: (i) => lengths[i]! }];
+  });
+}
+
+function fileLines(file: Described, maxTokens: number, options: DescribeOptions): string[] {
   const { use, format, rows, examples, tokens, trainedTokens, skipped, notes } = file.report;
   const bold = (text: string): string => (options.colour ? `\u001b[1m${text}\u001b[22m` : text);
   const left = skipped.reduce((sum, each) => sum + each.count, 0);
   return [
-    `${bold(shortName(file))}: ${use === 'train' ? 'training' : 'held out'}, read as ${format}`,
+    `${bold(file.name)}: ${use === 'train' ? 'training' : 'held out'}, read as ${format}`,
     `  ${plural(rows, 'row')}${left === 0 ? '' : `, ${count(left)} of them left out`}`,
     ...describeSkipped(skipped).map((line) => `    ${line}`),
     ...notes.map(({ note, count: times }) => `    in ${plural(times, 'row')}: ${note}`),
@@ -54,7 +71,7 @@ function fileLines(file: DataFile, maxTokens: number, options: DescribeOptions):
 }
 
 /** How long examples are: classes of equal, round width, about ten where there are many examples. */
-function lengthLines(file: DataFile, maxTokens: number, columns: number): string[] {
+function lengthLines(file: Described, maxTokens: number, columns: number): string[] {
   const lengths = Float64Array.from({ length: file.report.examples }, (_, i) => file.length(i)).sort();
   const [shortest, longest] = [lengths[0]!, lengths.at(-1)!];
   const median = lengths[Math.floor(lengths.length / 2)]!;
@@ -86,8 +103,10 @@ function mixtureLines(training: readonly DataFile[], data: TrainingData, config:
   const { epochs, steps } = config.train;
   const pass = `a pass over the data is ${plural(data.examples, 'example')}, ${plural(data.stepsIn(1), 'step')}`;
   const run = steps ?? (epochs === undefined ? 100 : data.stepsIn(epochs));
-  const shares = training.map((file) => `  ${percent(file.share).padStart(6)}  ${shortName(file)}`);
-  return [...(training.length > 1 ? ['examples are drawn in these shares:', ...shares] : []), `${pass}; this run takes ${count(run)}`]; // prettier-ignore
+  const shares = (training.length > mostFiles ? [] : training).map(
+    (file) => `  ${percent(file.share).padStart(6)}  ${shortName(file)}`,
+  );
+  return [...(shares.length > 1 ? ['examples are drawn in these shares:', ...shares] : []), `${pass}; this run takes ${count(run)}`]; // prettier-ignore
 }
 
 /** Examples to show: of the files in turn, of each from its beginning. */

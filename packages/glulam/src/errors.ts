@@ -1,5 +1,6 @@
 import { shortMessage } from '@glulam/model';
 
+/** What went wrong in `glulam`; see docs/errors.md. */
 export type GlulamErrorCode =
   | 'USAGE'
   | 'CONFIG_NOT_FOUND'
@@ -12,7 +13,9 @@ export type GlulamErrorCode =
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class GlulamError extends Error {
+  /** The class, for people and for errors that crossed a boundary. */
   override readonly name = 'GlulamError';
+  /** What went wrong, for programs. */
   readonly code: GlulamErrorCode;
 
   constructor(code: GlulamErrorCode, message: string, options?: ErrorOptions) {

@@ -8,11 +8,15 @@ import { checkRegular, hasCheckpointFiles, readTextFile } from '@glulam/tensors'
 import { createJiti } from 'jiti';
 import type { GlulamConfig } from './define-config.js';
 import { GlulamError } from './errors.js';
-import { preset } from './preset.js';
+import { preset, type CoreOptions } from './preset.js';
+import { takeFromCode } from './take-from-code.js';
 import { checkTrusted } from './trusted-runs.js';
 
+/** A config that was read and checked, with its plugins composed. */
 export interface LoadedConfig {
+  /** Whole, with defaults filled in and paths absolute. */
   readonly config: RunConfig;
+  /** The built-in plugins and the config's own. */
   readonly composition: Composition;
   /** What `glulam ablate` compares. */
   readonly ablation: AblationSettings;
@@ -20,17 +24,32 @@ export interface LoadedConfig {
   readonly search: SearchSettings;
 }
 
+/** Options of `loadConfig`. */
+export interface LoadOptions {
+  /** Aborting ends the reading of rows that are passed in code. */
+  readonly signal?: AbortSignal | undefined;
+  /** Reporters are opened only where the config names them; default: false, the console reporter is. */
+  readonly quiet?: boolean | undefined;
+  /** A listener or reporter that failed and was cut off; default: a `warning` event. */
+  readonly onFault?: CoreOptions['onFault'];
+}
+
 /**
  * Read a config file (.ts, .js, .mjs, .json, .yaml, .yml) or take a record, apply overrides, check it whole, and compose
  * its plugins. Paths are relative to the file, of a record to `folder`.
+ *
+ * @param overrides values by their paths, such as `{ 'train.steps': 10 }`
+ * @throws GlulamError CONFIG_NOT_FOUND, CONFIG_UNREADABLE, PLUGIN_UNLOADABLE, PLUGINS_UNTRUSTED; TrainerError
+ *   CONFIG_INVALID with all faults, DATA_INVALID of rows in code; PluginError PLUGINS_INVALID
  */
 export async function loadConfig(
   source: string | GlulamConfig,
   overrides: Readonly<Record<string, unknown>> = {},
   folder = process.cwd(),
+  options: LoadOptions = {},
 ): Promise<LoadedConfig> {
-  if (typeof source !== 'string') return composeConfig({ ...source }, overrides, path.join(folder, 'config'));
-  return composeConfig(await readConfig(source), overrides, path.resolve(source));
+  if (typeof source !== 'string') return composeConfig({ ...source }, overrides, path.join(folder, 'config'), options);
+  return composeConfig(await readConfig(source), overrides, path.resolve(source), options);
 }
 
 /** The built-in plugins and those that a config file names; nothing else in it is looked at. */
@@ -105,10 +124,12 @@ const brokenBase = (file: string, fault: string, cause?: unknown): GlulamError =
   );
 
 async function composeConfig(
-  { plugins: own = [], $schema: _, ...fields }: Record<string, unknown>,
+  { plugins: own = [], $schema: _, ...written }: Record<string, unknown>,
   { plugins = own, ...overrides }: Readonly<Record<string, unknown>>,
   file: string,
+  { signal, quiet = false, onFault }: LoadOptions,
 ): Promise<LoadedConfig> {
+  const { fields, given } = await takeFromCode(written, signal);
   // Schemas and copies go down by recursion.
   if (isDeep(fields))
     throw new GlulamError(
@@ -121,7 +142,11 @@ async function composeConfig(
   if (plugins === own && isRunConfig(file)) checkTrusted(folder, names);
   const loaded = await loadPlugins(plugins, file);
   const named = names.length === 0 ? {} : { plugins: names };
-  return resolveConfig({ ...withOverrides(fields, overrides), ...named }, loaded, folder);
+  const whole: Record<string, unknown> = { ...withOverrides(fields, overrides), ...named };
+  // A run writes the default reporters down as it does all defaults: that is nobody's wish.
+  const isDefault = isRunConfig(file) && JSON.stringify(whole['reporters']) === JSON.stringify([{ kind: 'console' }]);
+  const silent = quiet && (whole['reporters'] === undefined || isDefault);
+  return resolveConfig(whole, loaded, folder, { onFault, given: silent ? { ...given, reporters: [] } : given });
 }
 
 const deepest = 64;
@@ -131,11 +156,17 @@ const isDeep = (value: unknown, left = deepest): boolean =>
   value !== null &&
   (left === 0 || Object.values(value).some((each) => isDeep(each, left - 1)));
 
-/** Check a config's fields and make its paths absolute; `out` is taken from the working folder. */
+/**
+ * Check a config's fields and make its paths absolute; `out` is taken from the working folder.
+ *
+ * @param fields as a file could hold them
+ * @throws TrainerError CONFIG_INVALID with all faults; PluginError PLUGINS_INVALID
+ */
 export function resolveConfig(
   { ablation: given = {}, search = {}, ...fields }: Record<string, unknown>,
   plugins: PluginList,
   folder: string,
+  options: CoreOptions = {},
 ): LoadedConfig {
   const parsed = runConfigSchema.safeParse(fields);
   const compared = ablationSchema.safeParse(given);
@@ -146,7 +177,7 @@ export function resolveConfig(
     ...(ranked.success ? [] : describeIssues(ranked.error, searchSchema, 'search')),
   ];
   if (!parsed.success || !compared.success || !ranked.success) throw configError(faults);
-  const composition = compose([...preset(), ...plugins]);
+  const composition = compose([...preset(options), ...plugins]);
   const elsewhere = composition.all(sources);
   const resolve = (config: RunConfig): RunConfig =>
     mapInputs(config, composition, (name, role) => {

@@ -19,23 +19,37 @@ import { reporterJsonl } from '@glulam/reporter-jsonl';
 import { reporterTensorboard } from '@glulam/reporter-tensorboard';
 import { sourceHub } from '@glulam/source-hub';
 import { createReferenceEngine, engines, type EngineContribution } from '@glulam/tensors';
-import { createRunEvents, events } from '@glulam/trainer';
+import { createRunEvents, events, givenInCode, type GivenInCode } from '@glulam/trainer';
 import { z } from 'zod';
+import { describeFault } from './call.js';
 
-/** What no run can do without: the event stream, and the plain engine to check others against. */
-export const core = (): Plugin<Offer<'engine', 'reference', Record<string, never>>> =>
+/** What `core` and `preset` take. */
+export interface CoreOptions {
+  /** What a config holds only a hash of; default: nothing. */
+  readonly given?: GivenInCode | undefined;
+  /** A listener or reporter that failed and was cut off; default: a `warning` event for the others. */
+  readonly onFault?: ((owner: string, error: unknown) => void) | undefined;
+}
+
+/**
+ * What no run can do without: the event stream, what was passed in code, and the plain engine to check others against.
+ */
+export const core = ({ given = { rows: new Map() }, onFault }: CoreOptions = {}): Plugin<
+  Offer<'engine', 'reference', Record<string, never>>
+> =>
   definePlugin({
     name: 'glulam',
     contract: 1,
     register(registry) {
       registry.provide(events, {
-        create: () =>
-          createRunEvents((owner, error) => {
-            process.stderr.write(
-              `[${owner}] failed while listening to the run and was cut off: ${error instanceof Error ? error.message : String(error)}\n`,
-            );
-          }),
+        create: () => {
+          const warn = (owner: string, error: unknown): void =>
+            stream.emit({ type: 'warning', time: Date.now(), message: describeFault(owner, error) });
+          const stream = createRunEvents(onFault ?? warn);
+          return stream;
+        },
       });
+      registry.provide(givenInCode, { create: () => given });
       const reference: EngineContribution = {
         kind: 'reference',
         schema: z.strictObject({}),
@@ -70,8 +84,8 @@ type PresetPlugin = ReturnType<
 >;
 
 /** The built-in plugins. A config's own come behind them. */
-export const preset = (): readonly PresetPlugin[] => [
-  core(),
+export const preset = (options: CoreOptions = {}): readonly PresetPlugin[] => [
+  core(options),
   engineNative(),
   engineTfjs(),
   familyMistral(),

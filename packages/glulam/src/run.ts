@@ -1,27 +1,40 @@
-import { events, train, type RunEvent, type RunEvents, type TrainResult } from '@glulam/trainer';
-import { tap } from 'rxjs';
+import { train, type TrainResult } from '@glulam/trainer';
+import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
 import { trustOwnRun } from './trusted-runs.js';
 
-export interface RunOptions {
-  /** Aborting ends the run after the step it is in, with a checkpoint. */
-  readonly signal?: AbortSignal;
+/** Options of `run`. */
+export interface RunOptions extends CallOptions {
   /** Go on from the newest whole checkpoint of the run folder; where there is none, begin. */
-  readonly resume?: boolean;
-  /** Paths of a config given as a record are relative to this folder; default: the working folder. */
-  readonly folder?: string;
-  /** Sees every event, in order; `ask` for an evaluation, a checkpoint or a stop. If it throws, it alone is cut off. */
-  readonly onEvent?: (event: RunEvent, ask: RunEvents['request']) => void;
+  readonly resume?: boolean | undefined;
+  /** Print the run's progress where the config names no reporters, as the command line does; default: false. */
+  readonly console?: boolean | undefined;
 }
 
-/** Train as a config says, given as a record or as the name of a file: what `glulam train` does. */
+/**
+ * Train as a config says, given as a record or as the name of a file: what `glulam train` does.
+ *
+ * Nothing is printed unless the config names reporters, and no signal is listened to but `signal`. Any number of runs may
+ * be under way at once, each in a folder of its own.
+ *
+ * @returns where the run is, how far it came and its last scores; `stopped` where `signal` or a request ended it early
+ * @throws GlulamError, TrainerError, ModelError, TensorsError and PluginError, each with a `code`; the signal's reason
+ *   where it is aborted before there is anything to keep
+ */
 export async function run(config: GlulamConfig | string, options: RunOptions = {}): Promise<TrainResult> {
-  const { signal, resume, folder, onEvent } = options;
-  const loaded = await loadConfig(config, {}, folder);
-  await trustOwnRun(loaded.config);
-  const stream = loaded.composition.get(events);
-  if (onEvent !== undefined)
-    stream.listen('onEvent', (all) => all.pipe(tap((event) => onEvent(event, stream.request))));
-  return train(loaded.config, loaded.composition, { signal, resume });
+  const { resume, folder, overrides = {}, onFault, console = false } = options;
+  const call = openCall(options);
+  const { signal } = call;
+  try {
+    signal.throwIfAborted();
+    const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: !console });
+    call.attach(loaded.composition);
+    // Whoever names plugins for a run agrees to them.
+    const notice = await trustOwnRun(loaded.config);
+    const warnings = [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])];
+    return await train(loaded.config, { ...loaded.composition, warnings }, { signal, resume });
+  } finally {
+    call.close();
+  }
 }

@@ -1,19 +1,31 @@
 import { search as searchLoaded, type SearchOptions, type SearchResult } from '@glulam/ablation';
+import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
 import { trustOwnRun } from './trusted-runs.js';
 
-export interface SearchConfigOptions extends SearchOptions {
-  /** Paths of a config given as a record are relative to this folder; default: the working folder. */
-  readonly folder?: string;
+/** Options of `search`. */
+export interface SearchConfigOptions extends SearchOptions, CallOptions {
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** Rank layer maps as a config says, given as a record or as the name of a file: what `glulam search` does. */
-export async function search(
-  config: GlulamConfig | string,
-  { folder, ...options }: SearchConfigOptions = {},
-): Promise<SearchResult> {
-  const loaded = await loadConfig(config, {}, folder);
-  await trustOwnRun(loaded.config);
-  return searchLoaded(loaded.config, loaded.search, loaded.composition, options);
+/**
+ * Rank layer maps as a config says, given as a record or as the name of a file: what `glulam search` does.
+ *
+ * @throws AblationError and what opening the base and its data throws, each with a `code`
+ */
+export async function search(config: GlulamConfig | string, options: SearchConfigOptions = {}): Promise<SearchResult> {
+  const { folder, overrides = {}, onFault, onEvent: _, listen: __, ...rest } = options;
+  const call = openCall(options);
+  const { signal } = call;
+  try {
+    const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: true });
+    call.attach(loaded.composition);
+    const notice = await trustOwnRun(loaded.config);
+    for (const warning of [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])])
+      call.warn(warning);
+    return await searchLoaded(loaded.config, loaded.search, loaded.composition, { ...rest, signal });
+  } finally {
+    call.close();
+  }
 }

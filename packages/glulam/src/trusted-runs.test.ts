@@ -91,10 +91,9 @@ test('a list of trusted folders that cannot be read is named, and nothing is tru
 test('a configuration that cannot be written does not keep a run from training', async () => {
   writeFileSync(path.join(home, 'file'), '');
   vi.stubEnv('XDG_CONFIG_HOME', path.join(home, 'file'));
-  const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const warnings: string[] = [];
   const out = path.join(home, 'own');
   const { file } = folderWithPlugin('glulam.config.json', { out, train: { steps: 1, batch: 1 }, reporters: [] });
-  await run(file);
-  expect(written.mock.calls.flat().join('')).toContain('later commands will ask before they load the plugins of');
-  written.mockRestore();
+  await run(file, { onEvent: (event) => void (event.type === 'warning' && warnings.push(event.message)) });
+  expect(warnings.join('\n')).toContain('later commands will ask before they load the plugins of');
 });

@@ -29,7 +29,7 @@ export async function trustPlugins(folder: string, plugins: readonly string[]): 
 
 /**
  * Remember the plugins of a run that the user trains. Where nothing can be written to the user's configuration the run
- * trains all the same, and later commands ask for an agreement.
+ * trains all the same, and later commands ask for an agreement: what is to be said of it is returned.
  */
 export async function trustOwnRun({
   out,
@@ -37,14 +37,13 @@ export async function trustOwnRun({
 }: {
   readonly out: string;
   readonly plugins?: readonly string[] | undefined;
-}): Promise<void> {
-  if (plugins === undefined) return;
+}): Promise<string | undefined> {
+  if (plugins === undefined) return undefined;
   try {
     await trustPlugins(out, plugins);
+    return undefined;
   } catch (error) {
-    process.stderr.write(
-      `${trustFile()} cannot be written (${(error as Error).message}): later commands will ask before they load the plugins of ${out}\n`,
-    );
+    return `${trustFile()} cannot be written (${(error as Error).message}): later commands will ask before they load the plugins of ${out}`;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Segment } from '@glulam/tensors';
+import type { TokenIds } from './token-ids.js';
 
 /**
  * Token rows laid end to end without padding: several sequences are several segments, and none sees another.
@@ -20,10 +21,7 @@ export interface TokenBatch {
  * @param shared for each sequence, how many of its first tokens are those of the sequence before it and are not laid out
  *   again, fewer than it has; default: none
  */
-export function packTokens(
-  sequences: readonly (readonly number[] | Int32Array)[],
-  shared: readonly number[] = [],
-): TokenBatch {
+export function packTokens(sequences: readonly TokenIds[], shared: readonly number[] = []): TokenBatch {
   const own = sequences.map((sequence, i) => sequence.length - (shared[i] ?? 0));
   const total = own.reduce((sum, length) => sum + length, 0);
   const ids = new Int32Array(total);

@@ -1,11 +1,12 @@
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
 import { createSampler, type SamplingOptions } from './sampling.js';
+import type { TokenIds } from './token-ids.js';
 
 export interface ContinuationOptions extends SamplingOptions {
   readonly maxNewTokens: number;
   /** Ids that end the text and are not part of it. */
-  readonly endIds?: readonly number[] | undefined;
+  readonly endIds?: TokenIds | undefined;
 }
 
 /** Why a text ended: an end id, a stop string, or `maxNewTokens` or the model's positions were used up. */
@@ -23,7 +24,7 @@ export const tokensPerPass = 512;
 /** @throws ModelError GENERATION_INVALID for an empty prompt, one as long as the model reads, and options of no use */
 export function createContinuation(
   { shape }: Pick<Decoder, 'shape'>,
-  prompt: readonly number[],
+  prompt: TokenIds,
   options: ContinuationOptions,
 ): Continuation {
   const { maxNewTokens, endIds = [] } = options;

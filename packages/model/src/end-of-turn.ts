@@ -1,6 +1,7 @@
 import type { ChatMessage, ChatTemplate } from './chat-template.js';
 import { ModelError } from './errors.js';
 import type { Tokenizer } from './tokenizer.js';
+import type { TokenIds } from './token-ids.js';
 
 /** What a chat template writes after an assistant's text. */
 export interface EndOfTurn {
@@ -46,7 +47,7 @@ function endIn(rendered: string, added: ReadonlyMap<string, number>): EndOfTurn 
 
 /** The options with which an answer in a chat ends where its turn does. */
 export function endingTurns<
-  T extends { readonly endIds?: readonly number[] | undefined; readonly stop?: readonly string[] | undefined },
+  T extends { readonly endIds?: TokenIds | undefined; readonly stop?: readonly string[] | undefined },
 >(tokenizer: Pick<Tokenizer, 'eosIds' | 'endOfTurn'>, options: T): T {
   const end = tokenizer.endOfTurn();
   if (end === undefined) return options;

@@ -28,7 +28,9 @@ export type ModelErrorCode =
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class ModelError extends Error {
+  /** The class, for people and for errors that crossed a boundary. */
   override readonly name = 'ModelError';
+  /** What went wrong, for programs. */
   readonly code: ModelErrorCode;
 
   constructor(code: ModelErrorCode, message: string, options?: ErrorOptions) {

@@ -10,10 +10,12 @@ import { ModelError } from './errors.js';
 import { cacheOf, runSequences, type SequencePart } from './run-sequences.js';
 import type { TextStream } from './text-stream.js';
 import type { Tokenizer } from './tokenizer.js';
+import type { TokenIds } from './token-ids.js';
 
 /** A prompt with what it has otherwise than the others. */
 export interface GenerationRequest {
-  readonly prompt: readonly number[];
+  /** Its token ids, at least one. */
+  readonly prompt: TokenIds;
   readonly maxNewTokens?: number | undefined;
   /** Default: the common seed and the request's number, so that no two texts share their draws. */
   readonly seed?: number | undefined;
@@ -44,7 +46,7 @@ interface Running {
   readonly continuation: Continuation;
   readonly stream: TextStream;
   /** Tokens that wait for their pass: the rest of the prompt, or the last one chosen. */
-  next: readonly number[];
+  next: TokenIds;
   readonly ids: number[];
   text: string;
 }

@@ -2,11 +2,12 @@ import type { EndReason } from './continuation.js';
 import type { Decoder } from './decoder.js';
 import { createTokenSession, type GenerateOptions, type TokenSession } from './token-session.js';
 import type { Tokenizer } from './tokenizer.js';
+import type { TokenIds } from './token-ids.js';
 
 /** Token after token, until an end id, `maxNewTokens`, the model's last position, or the signal. */
 export async function* generateTokens(
   decoder: Decoder,
-  prompt: readonly number[],
+  prompt: TokenIds,
   options: GenerateOptions,
 ): AsyncGenerator<number, EndReason> {
   const session = createTokenSession(decoder);
@@ -26,7 +27,7 @@ export interface GenerateTextOptions extends GenerateOptions {
 export async function* generateText(
   decoder: Decoder,
   tokenizer: Tokenizer,
-  prompt: readonly number[],
+  prompt: TokenIds,
   options: GenerateTextOptions,
 ): AsyncGenerator<string, EndReason> {
   const session = createTokenSession(decoder);
@@ -41,7 +42,7 @@ export async function* generateText(
 export async function* sessionText(
   session: TokenSession,
   tokenizer: Tokenizer,
-  prompt: readonly number[],
+  prompt: TokenIds,
   options: GenerateTextOptions,
 ): AsyncGenerator<string, EndReason> {
   const stream = tokenizer.stream({ stop: options.stop ?? [] });

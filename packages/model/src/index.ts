@@ -102,6 +102,7 @@ export { encodeMarked } from './encode-marked.js';
 export type { Conversation } from './conversation.js';
 export { createConversation } from './conversation.js';
 export type { ContinuationOptions, EndReason } from './continuation.js';
+export type { TokenIds } from './token-ids.js';
 export type { GenerateTextOptions } from './generate.js';
 export { generateText, generateTokens } from './generate.js';
 export type { Generated, GenerateManyOptions, GenerationRequest } from './generate-many.js';

@@ -4,6 +4,7 @@ import { packTokens } from './batch.js';
 import { checkOutputs } from './check-finite.js';
 import type { Decoder } from './decoder.js';
 import { createKeyValueCache, type KeyValueCache } from './key-value-cache.js';
+import type { TokenIds } from './token-ids.js';
 
 /** A cache for a decoder's keys and values. */
 export const cacheOf = ({ engine, shape, layers }: Decoder): KeyValueCache =>
@@ -12,7 +13,7 @@ export const cacheOf = ({ engine, shape, layers }: Decoder): KeyValueCache =>
 /** The next tokens of a sequence in a cache. */
 export interface SequencePart {
   readonly sequence: number;
-  readonly ids: readonly number[];
+  readonly ids: TokenIds;
   /** Whether the logits behind the last of them are wanted. */
   readonly wanted: boolean;
 }

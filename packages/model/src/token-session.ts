@@ -1,6 +1,7 @@
 import { createContinuation, tokensPerPass, type ContinuationOptions, type EndReason } from './continuation.js';
 import type { Decoder } from './decoder.js';
 import { cacheOf, runSequences } from './run-sequences.js';
+import type { TokenIds } from './token-ids.js';
 
 export interface GenerateOptions extends ContinuationOptions {
   readonly signal?: AbortSignal | undefined;
@@ -12,7 +13,7 @@ export interface GenerateOptions extends ContinuationOptions {
  */
 export interface TokenSession {
   /** Token after token, until an end id, `maxNewTokens`, the model's last position, or the signal. One at a time. */
-  generate(prompt: readonly number[], options: GenerateOptions): AsyncGenerator<number, EndReason>;
+  generate(prompt: TokenIds, options: GenerateOptions): AsyncGenerator<number, EndReason>;
   /** Tokens whose keys and values are there. */
   readonly kept: number;
   close(): void;
@@ -24,7 +25,7 @@ export function createTokenSession(decoder: Decoder): TokenSession {
   let seen: number[] = [];
 
   /** Run tokens that follow those in the cache; the logits behind the last. */
-  const run = async (ids: readonly number[], signal: AbortSignal | undefined): Promise<Float32Array> => {
+  const run = async (ids: TokenIds, signal: AbortSignal | undefined): Promise<Float32Array> => {
     for (let start = 0; ; start += tokensPerPass) {
       signal?.throwIfAborted();
       const part = ids.slice(start, start + tokensPerPass);
@@ -45,7 +46,7 @@ export function createTokenSession(decoder: Decoder): TokenSession {
       alike = Math.min(alike, prompt.length - 1);
       cache.truncate(sequence, alike);
       seen = seen.slice(0, alike);
-      for (let next = prompt.slice(alike); ;) {
+      for (let next: TokenIds = prompt.slice(alike); ;) {
         const { id, ended } = continuation.take(await run(next, signal));
         if (id !== undefined) yield id;
         if (ended !== undefined) return ended;

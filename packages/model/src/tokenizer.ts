@@ -7,6 +7,7 @@ import { createTextStream, type TextStream } from './text-stream.js';
 import { aboutFile, readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
 import { tokenizerWarnings } from './tokenizer-warnings.js';
 import { createPipeline, type TokenizerPipeline } from './tokenizers/tokenizer-pipeline.js';
+import type { TokenIds } from './token-ids.js';
 
 export interface OpenTokenizerOptions {
   /** Rows of the model's embedding. They may outnumber the tokens (padding); tokens beyond them are refused where a text has one. */
@@ -47,7 +48,7 @@ export interface Tokenizer {
    *
    * @throws ModelError BAD_ARGUMENT if an id is not a whole number of at least 0
    */
-  decode(ids: readonly number[], options?: DecodeOptions): string;
+  decode(ids: TokenIds, options?: DecodeOptions): string;
   /** Decodes while ids come: the texts it gives, joined, are `decode` of all ids, up to the stop string. */
   stream(options?: StreamOptions): TextStream;
   /** The largest id and one. */
@@ -110,7 +111,7 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
   return {
     encode: (text, { addSpecialTokens = true } = {}) => checked(text, tokens.encode(text, addSpecialTokens)),
     decode: (ids, { skipSpecialTokens = true } = {}) =>
-      tokens.decode(ids.filter((id) => counts(id, skipSpecialTokens))),
+      tokens.decode(Array.from(ids).filter((id) => counts(id, skipSpecialTokens))),
     stream: ({ skipSpecialTokens = true, stop } = {}) =>
       createTextStream({
         decode: tokens.decode,

@@ -10,10 +10,13 @@ export type PluginList = readonly (Plugin | PluginList | false | null | undefine
 
 /** What one plugin brought. */
 export interface ComposedPlugin {
+  /** As the plugin says it. */
   readonly name: string;
+  /** The version of the plugin contract that it was written for. */
   readonly contract: number;
   /** Ids of the services that it provides. */
   readonly provides: readonly string[];
+  /** Its contributions, by the id of their point and their kind. */
   readonly contributes: readonly { readonly point: string; readonly kind: string }[];
 }
 
@@ -21,9 +24,11 @@ export interface ComposedPlugin {
 export interface Composition {
   /** In the order of the plugins. */
   readonly plugins: readonly ComposedPlugin[];
+  /** The service of a token. Throws PluginError NOT_PROVIDED where no plugin provides it. */
   get<T>(token: Token<T>): T;
   /** In the order of the plugins. */
   all<T>(point: Point<T>): readonly T[];
+  /** The contribution of this kind; undefined: there is none. */
   find<T extends { readonly kind: string }>(point: Point<T>, kind: string): T | undefined;
   /** What is odd but works, such as two installed copies of a core package. */
   readonly warnings: readonly string[];

@@ -8,7 +8,9 @@ export type DepValues<D extends Deps> = {
   readonly [K in keyof D]: D[K] extends Point<infer T> ? readonly T[] : D[K] extends Token<infer T> ? T : never;
 };
 
+/** How a plugin makes a service or a contribution. */
 export interface Spec<T, D extends Deps> {
+  /** What `create` gets, by names of its own; default: nothing. */
   readonly deps?: D;
   /** Cheap: native code, files and network wait until the value is opened. */
   create(deps: DepValues<D>): T;
@@ -39,6 +41,7 @@ export interface Plugin<Offers = unknown> {
    * installed, whatever the plugin knows of it.
    */
   readonly contract: number;
+  /** Say what the plugin brings; called once for each composition. */
   register(registry: Registry): void;
   /** Carries the types only. */
   readonly offers?: Offers;
@@ -46,8 +49,11 @@ export interface Plugin<Offers = unknown> {
 
 /** One kind that a plugin brings: what the config chooses by it (`adapter`, `engine`, ...), and the options as written. */
 export interface Offer<Role extends string, Kind extends string, Options> {
+  /** The role, such as `adapter`. */
   readonly role: Role;
+  /** The name by which a config chooses it. */
   readonly kind: Kind;
+  /** The options beside `kind`, before defaults. */
   readonly options: Options;
 }
 

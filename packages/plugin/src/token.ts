@@ -1,7 +1,10 @@
 /** A service that one plugin provides. Tokens are equal when their ids are, also over two installed copies. */
 export interface Token<T> {
+  /** `<package>.<name>`. */
   readonly id: string;
+  /** The same for all copies of a package. */
   readonly key: symbol;
+  /** One plugin provides it. */
   readonly many: false;
   /** Carries the type only. */
   readonly type?: T;
@@ -9,8 +12,11 @@ export interface Token<T> {
 
 /** A place that many plugins contribute to, each contribution with a `kind` of its own. */
 export interface Point<T> {
+  /** `<package>.<name>`. */
   readonly id: string;
+  /** The same for all copies of a package. */
   readonly key: symbol;
+  /** Any number of plugins contribute to it. */
   readonly many: true;
   /** What every contribution must have besides its kind. */
   readonly parts: Parts;

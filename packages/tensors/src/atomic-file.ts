@@ -13,7 +13,7 @@ import { TensorsError } from './errors.js';
 export async function writeFileAtomic(
   target: string,
   content: string | Uint8Array | ((file: FileHandle) => Promise<void>),
-  options: { readonly bytes?: number } = {},
+  options: { readonly bytes?: number; readonly sync?: boolean } = {},
 ): Promise<void> {
   const bytes = typeof content === 'function' ? options.bytes : Buffer.byteLength(content);
   const temporary = temporaryName(target);
@@ -23,12 +23,12 @@ export async function writeFileAtomic(
     try {
       if (typeof content === 'function') await content(file);
       else await file.writeFile(content);
-      await file.sync();
+      if (options.sync ?? true) await file.sync();
     } finally {
       await file.close();
     }
     await rename(temporary, target);
-    await syncFolder(path.dirname(target));
+    if (options.sync ?? true) await syncFolder(path.dirname(target));
   } catch (cause) {
     throw writeFailed(target, cause, await remove(temporary), bytes);
   }

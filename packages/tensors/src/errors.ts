@@ -19,7 +19,9 @@ const brand = Symbol.for('glulam.TensorsError');
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class TensorsError extends Error {
+  /** The class, for people and for errors that crossed a boundary. */
   override readonly name = 'TensorsError';
+  /** What went wrong, for programs. */
   readonly code: TensorsErrorCode;
 
   constructor(code: TensorsErrorCode, message: string, options?: ErrorOptions) {

@@ -2,12 +2,15 @@ import { packTokens, type TokenBatch } from '@glulam/model';
 
 /** One conversation or text as tokens; `trained[i]` is 1 where token i is to be learnt, else 0. */
 export interface Example {
+  /** Token ids, in order. */
   readonly ids: Int32Array;
+  /** As many as `ids`. */
   readonly trained: Uint8Array;
 }
 
 /** A batch with, for each token, the token that follows it if that one is to be learnt, else -1. */
 export interface LabelledBatch extends TokenBatch {
+  /** As many as `ids`. */
   readonly labels: Int32Array;
 }
 

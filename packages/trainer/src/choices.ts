@@ -29,6 +29,7 @@ export function choose<C extends Contribution<unknown>>(
   return { contribution, options: parsed.data };
 }
 
+/** A TrainerError CONFIG_INVALID that lists faults. */
 export function configError(faults: readonly string[]): TrainerError {
   return new TrainerError('CONFIG_INVALID', `the config cannot be used:\n  ${faults.join('\n  ')}`);
 }

@@ -39,7 +39,16 @@ const source = z.strictObject({
       "Share of the examples drawn, relative to the others'; given for all files or none (then each counts by its size).",
     ),
 });
-const sources = z.union([z.string(), source, z.array(z.union([z.string(), source])).min(1)]);
+/** What stands here of rows that were passed in code, which `givenInCode` holds. */
+const rowsInCode = source.omit({ file: true }).extend({
+  rows: z
+    .strictObject({ count: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) })
+    .describe(
+      'Rows that were passed in code, as a run records them: their number and their hash. In code: `{ rows: [...] }`, or a function that gives them.',
+    ),
+});
+const oneSource = z.union([z.string(), source, rowsInCode]);
+const sources = z.union([z.string(), source, rowsInCode, z.array(oneSource).min(1)]);
 const weightsOf = (given: DataSources): (number | undefined)[] =>
   (Array.isArray(given) ? given : [given]).map((each) => (typeof each === 'string' ? undefined : each.weight));
 const trainSources = sources.refine(
@@ -144,9 +153,17 @@ export const runConfigSchema = z.strictObject({
       accumulate: count.default(1).describe('Batches a step.'),
       learningRate: z.number().positive().default(2e-4).describe('Of AdamW, after the warm-up.'),
       schedule: z
-        .enum(['cosine', 'linear', 'constant'])
+        .union([
+          z.enum(['cosine', 'linear', 'constant']),
+          z.strictObject({
+            inCode: z.literal(true).describe('A function that was passed in code, as a run records it.'),
+            sha256: z.string().optional().describe('Hash of its values at all steps.'),
+          }),
+        ])
         .default('cosine')
-        .describe('How the learning rate goes on after the warm-up, to 0 at the last step unless constant.'),
+        .describe(
+          'The learning rate after the warm-up: down to 0 at the last step as a cosine or linearly, or constant. In code also a function.',
+        ),
       warmupSteps: z.int().min(0).default(0).describe('Steps in which the learning rate rises from 0.'),
       weightDecay: z.number().min(0).default(0).describe('Of AdamW, decoupled.'),
       beta1: z.number().min(0).lt(1).default(0.9).describe('Of AdamW: decay of the mean of gradients.'),
@@ -215,8 +232,12 @@ export const runConfigSchema = z.strictObject({
   out: z.string().default('runs/latest').describe('The run folder.'),
 });
 
+/** A config as it is written: what has a default may be left out. */
 export type RunConfigInput = z.input<typeof runConfigSchema>;
+/** A config that was checked, with defaults filled in. */
 export type RunConfig = z.output<typeof runConfigSchema>;
 
-/** A file, or several. */
+/** A file, or rows that were passed in code. */
+export type DataSource = z.output<typeof oneSource>;
+/** One, or several. */
 export type DataSources = z.output<typeof sources>;

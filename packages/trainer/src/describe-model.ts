@@ -17,7 +17,9 @@ import type { RunConfig } from './config.js';
 
 /** What a config makes of a base: the virtual layers and the adapter on them. Nothing is opened for it. */
 export interface ModelDescription {
+  /** In the order in which they are computed. */
   readonly layers: readonly VirtualLayer[];
+  /** What is trained. */
   readonly adapter: Adapter;
   /** The adapter as a choice with its options, those that follow from the model filled in. */
   readonly choice: AdapterChoice;
@@ -25,6 +27,7 @@ export interface ModelDescription {
   readonly warnings: readonly string[];
 }
 
+/** What a config makes of a base of this shape. Throws TrainerError CONFIG_INVALID and ModelError EXPANSION_INVALID. */
 export function describeModel(config: RunConfig, composition: Composition, shape: DecoderShape): ModelDescription {
   const { physicalLayers } = shape;
   const expansion = config.expansion && choose(composition, strategies, 'expansion', config.expansion);

@@ -11,6 +11,7 @@ export type TrainerErrorCode =
   | 'CACHE_WRITE_FAILED'
   | 'LOSS_NOT_FINITE'
   | 'RUN_INVALID'
+  | 'GIVEN_IN_CODE'
   | 'RUN_BUSY'
   | 'RUN_CHANGED'
   | 'RUN_WRITE_FAILED'
@@ -19,7 +20,9 @@ export type TrainerErrorCode =
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */
 export class TrainerError extends Error {
+  /** The class, for people and for errors that crossed a boundary. */
   override readonly name = 'TrainerError';
+  /** What went wrong, for programs. */
   readonly code: TrainerErrorCode;
 
   constructor(code: TrainerErrorCode, message: string, options?: ErrorOptions) {

@@ -1,5 +1,6 @@
 import { token } from '@glulam/plugin';
 import type { Observable, Subscription } from 'rxjs';
+import type { FilePlace } from './data/open-data.js';
 import type { DataReport } from './data/data-report.js';
 import type { FetchProgress } from './source.js';
 
@@ -20,8 +21,14 @@ export type RunEvent =
     }
   /** A base or data file is downloaded, every second or so and at its end. */
   | ({ readonly type: 'input.fetching'; readonly time: number } & FetchProgress)
-  /** A data file that is tokenized for the first time, every second or so. */
-  | { readonly type: 'data.reading'; readonly time: number; readonly file: string; readonly rows: number }
+  /** A data file that is read, every second or so; `among` the files of a folder or pattern. */
+  | {
+      readonly type: 'data.reading';
+      readonly time: number;
+      readonly file: string;
+      readonly rows: number;
+      readonly among?: FilePlace | undefined;
+    }
   /** A data file was read: what the model will see of it. */
   | ({ readonly type: 'data.read'; readonly time: number } & DataReport)
   | {
@@ -74,6 +81,7 @@ export type RunRequest = 'stop' | 'evaluate' | 'checkpoint' | 'keep best';
 export interface RunEvents {
   /** Subscribe to what `pipeline` makes of the events, side effects in `tap`; if it throws, it alone is cut off. */
   listen(owner: string, pipeline: (events: Observable<RunEvent>) => Observable<unknown>): Subscription;
+  /** Tell all listeners, before it returns. */
   emit(event: RunEvent): void;
   /** `reason` is told where the request ends the run. */
   request(request: RunRequest, reason?: string): void;
@@ -81,4 +89,5 @@ export interface RunEvents {
   takeRequests(): ReadonlyMap<RunRequest, string | undefined>;
 }
 
+/** The event stream of a composition's runs. */
 export const events = token<RunEvents>('trainer.events');

@@ -1,6 +1,6 @@
 import { strategies } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import type { DataSources, RunConfig } from './config.js';
+import type { DataSource, DataSources, RunConfig } from './config.js';
 import { isTemplateFile } from './data/chat-template-choice.js';
 import { evaluators } from './evaluator.js';
 import { sources, type InputRole, type Source, type SourceContext } from './source.js';
@@ -13,12 +13,11 @@ export function mapInputs(
 ): RunConfig {
   const { base, data, evaluate, expansion, ...rest } = config;
   const file = (name: string): string => map(name, 'data');
-  const files = (given: DataSources): DataSources =>
-    typeof given === 'string'
-      ? file(given)
-      : Array.isArray(given)
-        ? given.map((each) => (typeof each === 'string' ? file(each) : { ...each, file: file(each.file) }))
-        : { ...given, file: file(given.file) };
+  const one = (given: DataSource): DataSource => {
+    if (typeof given === 'string') return file(given);
+    return 'rows' in given ? given : { ...given, file: file(given.file) };
+  };
+  const files = (given: DataSources): DataSources => (Array.isArray(given) ? given.map(one) : one(given));
   /** A wrong kind is told where it is chosen. */
   const choice = <C extends { readonly kind: string }>(
     chosen: C,
@@ -56,11 +55,13 @@ export function mapInputs(
 
 /** A config whose names say the same for ever, and the same one with everything on this machine. */
 export interface Inputs {
+  /** With names that say the same for ever: a branch has become its commit. */
   readonly pinned: RunConfig;
   /** Downloads what is not here yet. */
   fetch(): Promise<RunConfig>;
 }
 
+/** What of a config's inputs is wanted. */
 export interface InputOptions {
   /** false: the base's config and tokenizer are enough. */
   readonly weights?: boolean;

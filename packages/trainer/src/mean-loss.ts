@@ -3,7 +3,9 @@ import { scope, type Tensor } from '@glulam/tensors';
 import type { Example } from './batches.js';
 import { scoringBatches, type ScoringBatchesOptions } from './scoring-batches.js';
 
+/** Options of `scoreExamples`. */
 export interface ScoreExamplesOptions extends ScoringBatchesOptions {
+  /** Aborting rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Hidden states of the batch with this index, after the last norm; default: the decoder's. */
   readonly forward?: ((batch: TokenBatch, index: number) => Promise<Tensor>) | undefined;

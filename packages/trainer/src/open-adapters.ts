@@ -18,18 +18,23 @@ import { openEngine } from './open-model.js';
 
 /** An adapter folder under the name that it has in a set. */
 export interface NamedAdapter {
+  /** By which it is chosen. */
   readonly name: string;
+  /** With adapter_config.json and the tensors. */
   readonly folder: string;
 }
 
 /** A base on its engine with any number of adapters, and its tokenizer; `close` ends them all. */
 export interface OpenAdapters {
+  /** The adapters, and the decoders of selections of them. */
   readonly set: AdapterSet;
+  /** The base's, with the config's chat template. */
   readonly tokenizer: Tokenizer;
   /** For users: what the files of the base or the adapters, or the expansion, say that has no effect here. */
   readonly warnings: readonly string[];
   /** Read an adapter folder and add it; one that does not fit is refused, and nothing has changed. Gives its warnings. */
   load(adapter: NamedAdapter): readonly string[];
+  /** Release adapters, weights and engine. */
   close(): Promise<void>;
 }
 

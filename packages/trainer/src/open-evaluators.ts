@@ -7,10 +7,13 @@ import { evaluators, type Evaluator } from './evaluator.js';
 export interface OpenEvaluator {
   /** Its scores go by this; unlike kinds, no two of a config have the same. */
   readonly name: string;
+  /** The kind that the config names. */
   readonly kind: string;
+  /** With defaults filled in. */
   readonly options: unknown;
   /** `end`: the run evaluates by it after its last step only. */
   readonly when: 'always' | 'end';
+  /** What scores. */
   readonly evaluator: Evaluator;
 }
 

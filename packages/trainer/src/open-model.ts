@@ -21,24 +21,35 @@ import { describeModel, resolvePrecision } from './describe-model.js';
 
 /** A model on its engine, with its tokenizer; `close` ends both. */
 export interface OpenModel {
+  /** The expanded model with its adapter. */
   readonly decoder: Decoder;
+  /** The run's. */
   readonly tokenizer: Tokenizer;
   /** What `writeAdapter` notes of the adapter. */
   readonly adapterChoice: AdapterChoice;
   /** For users: what the files of the base or an adapter, or the expansion, say that has no effect here. */
   readonly warnings: readonly string[];
+  /** Release the model, and the base if it is the model's own. */
   close(): Promise<void>;
 }
 
 /** A base on its engine, for any number of models: its files are mapped once, and each weight is opened once. */
 export interface OpenBase {
+  /** Its files and shape. */
   readonly checkpoint: Checkpoint;
+  /** What computes. */
   readonly engine: Engine;
+  /** Opened as they are first used. */
   readonly weights: BaseWeights;
+  /** Release weights and engine; models on it are closed before. */
   close(): Promise<void>;
 }
 
-/** @param engineChoice an earlier engine's `choice`, to compute as that one did */
+/**
+ * Open a config's base on its engine. Throws ModelError and TensorsError where its files cannot be used.
+ *
+ * @param engineChoice an earlier engine's `choice`, to compute as that one did
+ */
 export async function openBase(config: RunConfig, composition: Composition, engineChoice?: string): Promise<OpenBase> {
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const engine = await openEngine(config, composition, checkpoint, engineChoice);
@@ -54,6 +65,7 @@ export async function openBase(config: RunConfig, composition: Composition, engi
   };
 }
 
+/** Options of `openModel`. */
 export interface OpenModelOptions {
   /** A saved adapter; default: a fresh one. */
   readonly adapterFolder?: string | undefined;

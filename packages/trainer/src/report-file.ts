@@ -8,6 +8,7 @@ export interface ReportFile {
   readonly sizeBefore: number;
   /** Append whole records: they are in the file when this returns, and none of them where it throws. */
   append(record: Uint8Array): void;
+  /** May be called again. */
   close(): void;
 }
 

@@ -3,6 +3,7 @@ import { TrainerError } from './errors.js';
 
 /** A stream that a reporter prints to, such as stdout. */
 export interface ReportStream {
+  /** Write a text; after the reader has gone away, nothing. */
   write(text: string): void;
   /** Wait until everything is written, and let go of the stream; it is not ended. */
   close(): Promise<void>;

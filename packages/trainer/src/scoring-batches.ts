@@ -12,6 +12,7 @@ export interface ScoringBatch extends LabelledBatch {
   readonly own: readonly number[];
 }
 
+/** Options of `scoringBatches`. */
 export interface ScoringBatchesOptions {
   /** Default: 2048, as many as a plan allows for. */
   readonly tokensPerBatch?: number | undefined;

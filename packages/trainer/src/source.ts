@@ -5,15 +5,21 @@ export type InputRole = 'base' | 'base without weights' | 'adapter' | 'data' | '
 
 /** How far the download of one input is; `bytes` count what was there before. */
 export interface FetchProgress {
+  /** The input, as the config names it. */
   readonly name: string;
+  /** On this machine. */
   readonly bytes: number;
+  /** Of the whole input. */
   readonly totalBytes: number;
 }
 
+/** What a source works with. */
 export interface SourceContext {
+  /** Aborting rejects with the signal's reason. */
   readonly signal: AbortSignal;
   /** Called often; only where something has to be downloaded. */
   readonly onProgress: (progress: FetchProgress) => void;
+  /** For people. */
   readonly warn: (message: string) => void;
 }
 
@@ -29,10 +35,13 @@ export interface Source {
 
 /** What a plugin contributes at the point `sources`. */
 export interface SourceContribution {
+  /** Its name. */
   readonly kind: string;
   /** Whether a name is for this source; asked only where there is no such file or folder. */
   claims(name: string, role: InputRole): boolean;
+  /** Before its first name is pinned. */
   open(context: SourceContext): Source;
 }
 
+/** Where plugins contribute sources. */
 export const sources = point<SourceContribution>('trainer.sources', { claims: 'function', open: 'function' });

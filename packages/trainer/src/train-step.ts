@@ -5,22 +5,29 @@ import { TrainerError } from './errors.js';
 import { firstNotFinite } from './first-not-finite.js';
 import type { Optimizer } from './optimizer.js';
 
+/** What a step depends on besides its batches. */
 export interface StepSettings {
   /** Counts optimizer steps from 0. */
   readonly step: number;
+  /** Of dropout. */
   readonly seed: number;
+  /** Of this step. */
   readonly learningRate: number;
   /** Gradients of a larger norm (over all parameters) are scaled down to it; 0: never. */
   readonly maxGradientNorm: number;
+  /** Keep each virtual layer's input only, and compute the rest again in backward. */
   readonly recompute: boolean;
 }
 
+/** What a step came to. */
 export interface StepResult {
   /** Mean over all labelled tokens of the step. */
   readonly loss: number;
   /** Before clipping. */
   readonly gradientNorm: number;
+  /** Of all batches. */
   readonly tokens: number;
+  /** Those that the loss counts. */
   readonly labelledTokens: number;
 }
 

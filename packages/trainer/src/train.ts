@@ -11,12 +11,13 @@ import { writeCard } from './card/write-card.js';
 import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
-import { dataFilesOf, openData, runSteps } from './data/open-data.js';
+import { dataFilesOf, openData, runSteps, type FilePlace } from './data/open-data.js';
 import { recordDate, shownDate, takeOverDate } from './data/run-date.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
+import { checkGiven, givenInCode, givenSchedule } from './given-in-code.js';
 import { openInputs } from './inputs.js';
 import { openModel, type OpenBase } from './open-model.js';
 import { createOptimizer } from './optimizer.js';
@@ -34,11 +35,12 @@ import {
 } from './run-checkpoint.js';
 import { checkRunFolder, lockRunFolder, openRunFolder, samplesFolder } from './run-folder.js';
 import { evaluateAll } from './samples/evaluate-all.js';
-import { learningRateAt } from './schedule.js';
+import { learningRateAt, recordSchedule, tabulateSchedule, takeOverSchedule, type Schedule } from './schedule.js';
 import type { FetchProgress } from './source.js';
 import { trainStep } from './train-step.js';
 import { watchScores } from './watch-scores.js';
 
+/** Options of `train`. */
 export interface TrainOptions {
   /** Aborting ends the run after the step it is in, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
@@ -50,8 +52,11 @@ export interface TrainOptions {
   readonly untrained?: boolean | undefined;
 }
 
+/** How a run ended. */
 export interface TrainResult {
+  /** The run folder. */
   readonly folder: string;
+  /** The adapter, as PEFT reads it where PEFT has its like. */
   readonly adapterFolder: string;
   /** Optimizer steps done, those before a resumption included. */
   readonly steps: number;
@@ -92,7 +97,7 @@ async function trainOpening(
   closers: Closer[],
 ): Promise<TrainResult> {
   const started = Date.now();
-  const given = resume ? takeOverDate(asked) : asked;
+  const given = resume ? takeOverSchedule(takeOverDate(asked)) : asked;
   const { out: folder, train: settings, evaluate: evaluation, seed } = given;
   const events = composition.get(eventsToken);
   const adapterFolder = path.join(folder, 'adapter');
@@ -110,10 +115,12 @@ async function trainOpening(
     openEvaluators(given, composition).map(({ name }) => name),
   );
   if (!resume) checkRunFolder(given, resume);
-  for (const choice of given.reporters) {
+  checkGiven(given, composition);
+  for (const choice of composition.get(givenInCode).reporters ?? given.reporters) {
     const { contribution, options } = choose(composition, reporters, 'reporters', choice);
     closers.push(contribution.open(options, events));
   }
+  for (const warning of composition.warnings) warn(warning);
   // What is written down repeats the run; what is opened is on this machine.
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: tellFetching(events) });
   if (resume) checkRunFolder(inputs.pinned, resume);
@@ -132,10 +139,11 @@ async function trainOpening(
   const described = describeModel(config, composition, shape);
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
   // A template that shows the date shows the same one whenever the run is resumed.
-  const pinned = recordDate(inputs.pinned, tokenizer);
+  const dated = recordDate(inputs.pinned, tokenizer);
   for (const warning of [...warnings, ...described.warnings, ...tokenizer.warnings]) warn(warning);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
+  const { schedule, config: pinned } = openSchedule(dated, composition, runSteps(config, data));
   const plan = await planRun(config, composition, { data, untrained });
   checkMemory(plan, warn);
   const memory = watchAnonymousMemory();
@@ -173,7 +181,7 @@ async function trainOpening(
   });
   record = (event) => run.write(event);
   early.forEach(record);
-  const { beta1, beta2, epsilon, weightDecay, learningRate: peak, warmupSteps, schedule: kind } = settings;
+  const { beta1, beta2, epsilon, weightDecay } = settings;
   const optimizer = createOptimizer(
     decoder.ops,
     decoder.parameters,
@@ -248,7 +256,7 @@ async function trainOpening(
   let stopped = signal.aborted ? 'interrupted' : events.takeRequests().get('stop');
   while (step < steps && stopped === undefined) {
     const begun = performance.now();
-    const learningRate = learningRateAt({ kind, peak, warmupSteps, steps }, step);
+    const learningRate = learningRateAt(schedule, step);
     const micro = Array.from({ length: settings.accumulate }, () => labelBatch(batches.next()));
     const { maxGradientNorm, recompute } = settings;
     const result = await whileUnchanged(baseFiles, () =>
@@ -306,6 +314,21 @@ async function trainOpening(
   return { folder, adapterFolder, steps: step, stopped, scores };
 }
 
+/** The run's schedule, and the config with the hash of one that was passed in code. */
+function openSchedule(
+  config: RunConfig,
+  composition: Composition,
+  steps: number,
+): { readonly schedule: Schedule; readonly config: RunConfig } {
+  const { schedule: kind, learningRate: peak, warmupSteps } = config.train;
+  if (typeof kind === 'string') return { schedule: { kind, peak, warmupSteps, steps }, config };
+  const table = tabulateSchedule(givenSchedule(composition), { steps, warmupSteps, learningRate: peak });
+  return {
+    schedule: { kind: table.schedule, peak, warmupSteps, steps },
+    config: recordSchedule(config, table.sha256),
+  };
+}
+
 /** Close in the reverse order of opening; what cannot be closed keeps nothing else open. */
 async function closeAll(closers: readonly Closer[]): Promise<{ readonly error: unknown }[]> {
   const failures: { readonly error: unknown }[] = [];
@@ -331,13 +354,13 @@ function tellFetching(events: RunEvents): (progress: FetchProgress) => void {
 }
 
 /** A large file takes minutes the first time: told once a second. */
-function tellReading(events: RunEvents): (file: string, rows: number) => void {
+function tellReading(events: RunEvents): (file: string, rows: number, among?: FilePlace) => void {
   let told = Date.now();
-  return (file, rows) => {
+  return (file, rows, among) => {
     const time = Date.now();
     if (time - told < 1000) return;
     told = time;
-    events.emit({ type: 'data.reading', time, file, rows });
+    events.emit({ type: 'data.reading', time, file, rows, ...(among === undefined ? {} : { among }) });
   };
 }
 

@@ -1,4 +1,4 @@
-import { formatBytes, type RunEvent, type RunEvents } from '@glulam/trainer';
+import { formatBytes, sumReports, type DataReport, type RunEvent, type RunEvents } from '@glulam/trainer';
 import { tap } from 'rxjs';
 import { formatCount, formatDuration, formatProgress } from './format.js';
 
@@ -7,6 +7,13 @@ export interface Output {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
+}
+
+/** Of more files of one use only the sum is told. */
+const mostFiles = 10;
+
+function placeOf({ among }: Extract<RunEvent, { type: 'data.reading' }>): string {
+  return among === undefined ? '' : `file ${formatCount(among.number)} of ${formatCount(among.of)}, `;
 }
 
 /** Print a run's progress: loss, tokens a second, time left; `quiet`: without its steps. Returns how to end. */
@@ -48,15 +55,7 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
     drawn = true;
     if (step === steps) endBar();
   };
-  const data = ({
-    use,
-    file,
-    rows,
-    examples,
-    tokens,
-    skipped,
-    notes,
-  }: Extract<RunEvent, { type: 'data.read' }>): void => {
+  const data = ({ use, file, rows, examples, tokens, skipped, notes }: DataReport): void => {
     const left = skipped.reduce((sum, { count }) => sum + count, 0);
     line(
       `${use === 'train' ? 'training' : 'held-out'} data ${file}: ${formatCount(rows)} rows, ${formatCount(examples)} examples, ${formatCount(tokens)} tokens`,
@@ -66,6 +65,23 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         `warning: ${formatCount(left)} of its rows are left out: ${skipped.map(({ reason, count }) => `${reason} (${formatCount(count)})`).join(', ')}`,
       );
     for (const { note, count } of notes) line(`  ${note} (${formatCount(count)} rows)`);
+  };
+  let reports: DataReport[] = [];
+  /** Of a few files all is told, of many what they come to. */
+  const tellData = (): void => {
+    const told = reports;
+    reports = [];
+    for (const use of ['train', 'heldOut'] as const) {
+      const files = told.filter((each) => each.use === use);
+      if (files.length <= mostFiles) files.forEach(data);
+      else {
+        data({
+          ...sumReports(files),
+          file: `of ${formatCount(files.length)} files (${files[0]!.file} ... ${files.at(-1)!.file})`,
+        });
+        line(`  each of these files is in the run folder's events.jsonl`);
+      }
+    }
   };
   /** Something takes long before the run begins. */
   const waiting = (time: number, text: string): void => {
@@ -79,6 +95,7 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
     }
   };
   const report = (event: RunEvent): void => {
+    if (event.type !== 'data.read' && reports.length > 0) tellData();
     switch (event.type) {
       case 'run.started':
         line(
@@ -102,7 +119,7 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         break;
       }
       case 'data.reading':
-        waiting(event.time, `${event.file}: ${formatCount(event.rows)} rows read`);
+        waiting(event.time, `${placeOf(event)}${event.file}: ${formatCount(event.rows)} rows read`);
         break;
       case 'input.fetching': {
         const { name, bytes, totalBytes, time } = event;
@@ -114,7 +131,7 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         break;
       }
       case 'data.read':
-        data(event);
+        reports.push(event);
         break;
       case 'checkpoint.saved':
         if (event.best) line(`best so far: checkpoint of step ${event.step} kept`);
@@ -142,6 +159,7 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
   const subscription = events.listen('@glulam/reporter-console', (stream) => stream.pipe(tap(report)));
   return () => {
     subscription.unsubscribe();
+    if (reports.length > 0) tellData();
     endBar();
   };
 }

@@ -31,12 +31,15 @@ import type { SearchSettings } from './search-settings.js';
 
 /** A map that was just scored. */
 export interface SearchedMap {
+  /** Half-open intervals of the base's layers. */
   readonly map: LayerMap;
+  /** In the measure's unit. */
   readonly score: number;
   /** What the score is. */
   readonly measure: SearchMeasure;
   /** From 1, those of earlier sittings included; maps come in the order in which they share most work. */
   readonly number: number;
+  /** Maps in all. */
   readonly of: number;
 }
 
@@ -50,7 +53,9 @@ export interface SearchOptions {
   readonly onFetch?: ((progress: FetchProgress) => void) | undefined;
 }
 
+/** How a search ended. */
 export interface SearchResult {
+  /** The search's folder. */
   readonly folder: string;
   /** It was ended by the signal: there is no report yet. */
   readonly stopped: boolean;

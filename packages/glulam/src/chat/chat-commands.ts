@@ -1,6 +1,6 @@
 import type { AdapterSelection, Conversation } from '@glulam/model';
 import { namedAdapter, parseChoice } from '../commands/adapter-choice.js';
-import type { ChosenModel } from '../commands/chosen-model.js';
+import type { OpenedModel } from '../open-model.js';
 import { GlulamError } from '../errors.js';
 
 export const chatHelp = `/help                     this
@@ -16,7 +16,7 @@ Ctrl-C stops an answer.`;
 /** What lines that begin with / do; gives what is to be told, or undefined where the chat is to end. */
 export type ChatCommands = (line: string) => string | undefined;
 
-export function createChatCommands(model: ChosenModel, conversation: Conversation, system?: string): ChatCommands {
+export function createChatCommands(model: OpenedModel, conversation: Conversation, system?: string): ChatCommands {
   let selection: AdapterSelection = model.selection;
   let systemMessage = system;
   conversation.begin(system);

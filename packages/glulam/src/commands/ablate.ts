@@ -1,8 +1,10 @@
-import { ablate, type AblationRun } from '@glulam/ablation';
+import type { AblationRun } from '@glulam/ablation';
 import { formatBytes } from '@glulam/trainer';
+import { ablate } from '../ablate.js';
 import { progressLine } from '../progress-line.js';
 import { configHelp, type Command } from './command.js';
-import { loadResumable } from './load-resumable.js';
+import { findResumable } from './load-resumable.js';
+import { terminalNotices } from './terminal-notices.js';
 
 export const ablateCommand: Command = {
   name: 'ablate',
@@ -22,15 +24,17 @@ checkpoint; twice, at once.
                     train each variant once a seed
 ${configHelp}`,
   async run(args, signal) {
-    const { config, composition, ablation, resume } = await loadResumable(args, 'ablate', 'ablation');
+    const { config, ...given } = findResumable(args, 'ablate', 'ablation');
     const { show, clear } = progressLine(process.stderr);
     const say = (line: string): void => {
       clear();
       process.stdout.write(`${line}\n`);
     };
-    const result = await ablate(config, ablation, composition, {
+    const result = await ablate(config, {
+      ...given,
       signal,
-      resume,
+      console: true,
+      onFault: terminalNotices().onFault,
       onRun: (run) => say(describeRun(run)),
       onFetch: ({ name: input, bytes, totalBytes }) =>
         show(`${input}: ${formatBytes(bytes)} of ${formatBytes(totalBytes)} here`),

@@ -4,9 +4,12 @@ import { noteEndOfTurn } from '../chat/note-end-of-turn.js';
 import { noteGenerationDefaults } from '../chat/note-generation-defaults.js';
 import { runChat } from '../chat/run-chat.js';
 import { GlulamError } from '../errors.js';
-import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
-import type { Command } from './command.js';
+import { overridesFrom } from '../arguments.js';
+import { openModel } from '../open-model.js';
+import { adapterFlags, adapterHelp, adaptersAmong } from './chosen-model.js';
+import { onePositional, type Command } from './command.js';
 import { overridesAmong, samplingHelp, samplingNames, samplingOptions } from './sampling-options.js';
+import { terminalNotices } from './terminal-notices.js';
 
 const maxTokens = 512;
 
@@ -27,11 +30,12 @@ ${chatHelp.replace(/^/gm, '  ')}`,
   repeatable: ['adapter'],
   async run(args, signal) {
     const { options } = args;
-    const overrides = overridesAmong('chat', options, ['system', ...samplingNames, ...adapterFlags]);
+    const overrides = overridesFrom(overridesAmong('chat', options, ['system', ...samplingNames, ...adapterFlags]));
     const { system } = options;
     if (system === true) throw new GlulamError('USAGE', '--system is without a value; see glulam chat --help');
     const generate = samplingOptions(options, maxTokens);
-    const model = await openChosen('chat', args, overrides, signal, { data: false });
+    const name = onePositional(args, 'chat', 'RUN, CONFIG or BASE');
+    const model = await openModel(name, { adapters: adaptersAmong(args), overrides, signal, ...terminalNotices() });
     try {
       const { decoder, tokenizer } = model;
       if (tokenizer.chatTemplate === undefined)

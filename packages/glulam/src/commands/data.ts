@@ -4,8 +4,9 @@ import { bringInputs } from '../bring-inputs.js';
 import { describeData } from '../describe-data.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig } from '../load-config.js';
-import { progressLine } from '../progress-line.js';
+import { openCall } from '../call.js';
 import { configHelp, onePositional, type Command } from './command.js';
+import { terminalNotices } from './terminal-notices.js';
 
 export const dataCommand: Command = {
   name: 'data',
@@ -24,14 +25,13 @@ ${configHelp}`,
     if (!Number.isInteger(samples) || samples < 0)
       throw new GlulamError('USAGE', `--samples is ${samples}; expected a whole number of at least 0`);
     const loaded = await loadConfig(onePositional(args, 'data', 'CONFIG'), overridesFrom(overrides));
-    const { config, composition } = await bringInputs(loaded, signal, { weights: false });
+    const call = openCall({ signal, ...terminalNotices() });
+    const { config, composition } = await bringInputs(loaded, call, { weights: false });
     const tokenizer = openRunTokenizer(config);
-    for (const warning of tokenizer.warnings) process.stderr.write(`${warning}\n`);
-    const progress = progressLine(process.stderr);
-    const data = await openData(config, composition, tokenizer, {
-      signal,
-      onProgress: (file, rows) => progress.show(`${file}: ${rows.toLocaleString('en-US')} rows read`),
-    }).finally(progress.clear);
+    tokenizer.warnings.forEach(call.warn);
+    const data = await openData(config, composition, tokenizer, { signal, onProgress: call.onReading }).finally(
+      call.close,
+    );
     try {
       const { isTTY, columns } = process.stdout;
       const colour = isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb';

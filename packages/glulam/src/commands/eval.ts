@@ -1,8 +1,9 @@
-import { evaluateAll, openData, openEvaluators } from '@glulam/trainer';
-import { numberOption } from '../arguments.js';
+import { numberOption, overridesFrom } from '../arguments.js';
 import { GlulamError } from '../errors.js';
-import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
-import { configHelp, type Command } from './command.js';
+import { evaluate } from '../evaluate.js';
+import { adapterFlags, adapterHelp, adaptersAmong } from './chosen-model.js';
+import { configHelp, onePositional, type Command } from './command.js';
+import { terminalNotices } from './terminal-notices.js';
 
 const own = ['limit', 'samples'];
 
@@ -26,24 +27,14 @@ ${configHelp}`,
     const { samples } = args.options;
     if (samples === true) throw new GlulamError('USAGE', '--samples is without a value; expected a folder');
     const overrides = Object.entries(args.options).filter(([name]) => ![...adapterFlags, ...own].includes(name));
-    const model = await openChosen('eval', args, Object.fromEntries(overrides), signal);
-    try {
-      const { config, composition, decoder, tokenizer } = model;
-      const chosen = openEvaluators(config, composition, limit === undefined ? {} : { limit });
-      if (chosen.length === 0)
-        throw new GlulamError(
-          'USAGE',
-          'there is nothing to evaluate: name a file as data.heldOut, or choose evaluators in evaluate.evaluators',
-        );
-      const data = await openData(config, composition, tokenizer, { signal, only: 'heldOut' });
-      const { heldOut } = data;
-      data.close();
-      const warn = (message: string): void => void process.stderr.write(`${message}\n`);
-      const context = { decoder, tokenizer, heldOut, signal, warn };
-      for await (const { name, scores } of evaluateAll(chosen, context, { samples }))
-        process.stdout.write(`${JSON.stringify({ evaluator: name, ...scores })}\n`);
-    } finally {
-      await model.close();
-    }
+    await evaluate(onePositional(args, 'eval', 'RUN, CONFIG or BASE'), {
+      ...terminalNotices(),
+      adapters: adaptersAmong(args),
+      overrides: overridesFrom(Object.fromEntries(overrides)),
+      limit,
+      samples,
+      signal,
+      onEvaluation: ({ evaluator, scores }) => process.stdout.write(`${JSON.stringify({ evaluator, ...scores })}\n`),
+    });
   },
 };

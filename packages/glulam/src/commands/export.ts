@@ -1,8 +1,12 @@
 import { exportGguf, type GgufType } from '@glulam/model';
 import { formatBytes } from '@glulam/trainer';
+import { overridesFrom } from '../arguments.js';
+import { openCall } from '../call.js';
 import { GlulamError } from '../errors.js';
+import { parseChoice } from './adapter-choice.js';
 import { onePositional, type Command } from './command.js';
 import { adapterHelp, oneOf, openMergeSource, splitOptions } from './merge-source.js';
+import { terminalNotices } from './terminal-notices.js';
 
 const types: readonly GgufType[] = ['f32', 'f16', 'bf16', 'q8_0'];
 
@@ -27,7 +31,13 @@ ${adapterHelp}`,
     const file = own['gguf'];
     if (file === undefined) throw new GlulamError('USAGE', 'glulam export needs a file to write: --gguf FILE');
     const type = oneOf('type', own['type'], types) ?? 'f16';
-    const { source, chatTemplate } = await openMergeSource(name, args, overrides, signal);
+    const call = openCall({ signal, ...terminalNotices() });
+    const adapters = args.lists['adapter']?.map(parseChoice);
+    const { source, chatTemplate } = await openMergeSource(
+      name,
+      { adapters, overrides: overridesFrom(overrides) },
+      call,
+    ).finally(call.close);
     const { layers, bytes, notes, file: written } = await exportGguf(source, { file, type, chatTemplate, signal });
     for (const note of notes) process.stderr.write(`note: ${note}\n`);
     process.stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);

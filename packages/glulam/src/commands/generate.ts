@@ -1,10 +1,13 @@
-import { endingTurns, generateText } from '@glulam/model';
 import { noteEndOfTurn } from '../chat/note-end-of-turn.js';
 import { noteGenerationDefaults } from '../chat/note-generation-defaults.js';
 import { GlulamError } from '../errors.js';
-import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
-import type { Command } from './command.js';
+import { overridesFrom } from '../arguments.js';
+import { generate } from '../generate.js';
+import { openModel } from '../open-model.js';
+import { adapterFlags, adapterHelp, adaptersAmong } from './chosen-model.js';
+import { onePositional, type Command } from './command.js';
 import { overridesAmong, samplingHelp, samplingNames, samplingOptions } from './sampling-options.js';
+import { terminalNotices } from './terminal-notices.js';
 
 const maxTokens = 256;
 
@@ -22,30 +25,28 @@ ${adapterHelp}`,
   async run(args, signal) {
     const { options } = args;
     const known = ['prompt', 'chat', 'stop', ...samplingNames, ...adapterFlags];
-    const overrides = overridesAmong('generate', options, known);
+    const overrides = overridesFrom(overridesAmong('generate', options, known));
     const { prompt, stop, chat } = options;
     if (typeof prompt !== 'string' || prompt === '')
       throw new GlulamError('USAGE', 'glulam generate needs a text: --prompt "Question: ..."');
-    const { decoder, tokenizer, close } = await openChosen('generate', args, overrides, signal, { data: false });
+    const name = onePositional(args, 'generate', 'RUN, CONFIG or BASE');
+    const { maxNewTokens, ...sampling } = samplingOptions(options, maxTokens);
+    const model = await openModel(name, { adapters: adaptersAmong(args), overrides, signal, ...terminalNotices() });
     try {
-      const text = prompt.replaceAll('\\n', '\n');
-      if (chat === true && tokenizer.chatTemplate === undefined)
-        throw new GlulamError('USAGE', 'the base has no chat template; leave --chat out');
-      const ids =
-        chat === true
-          ? tokenizer.encode(
-              tokenizer.chatTemplate!.render([{ role: 'user', content: text }], { addGenerationPrompt: true }),
-              { addSpecialTokens: false },
-            )
-          : tokenizer.encode(text);
-      const plain = { ...samplingOptions(options, maxTokens), stop: typeof stop === 'string' ? [stop] : [], signal };
-      noteGenerationDefaults(decoder.checkpoint.folder, options, process.stderr);
-      if (chat === true) noteEndOfTurn(tokenizer, process.stderr);
-      const pieces = generateText(decoder, tokenizer, ids, chat === true ? endingTurns(tokenizer, plain) : plain);
+      noteGenerationDefaults(model.decoder.checkpoint.folder, options, process.stderr);
+      if (chat === true) noteEndOfTurn(model.tokenizer, process.stderr);
+      const pieces = generate(model, {
+        ...sampling,
+        prompt: prompt.replaceAll('\\n', '\n'),
+        chat: chat === true,
+        maxTokens: maxNewTokens,
+        stop: typeof stop === 'string' ? [stop] : [],
+        signal,
+      });
       for await (const piece of pieces) process.stdout.write(piece);
       process.stdout.write('\n');
     } finally {
-      await close();
+      await model.close();
     }
   },
 };

@@ -4,8 +4,8 @@ import { baseOfAdapter, isAdapterFolder } from '@glulam/model';
 import { compose } from '@glulam/plugin';
 import { hasCheckpointFiles, readTextFile } from '@glulam/tensors';
 import type { InputOptions } from '@glulam/trainer';
-import { overridesFrom, type Arguments } from '../arguments.js';
 import { bringInputs, bringModel, type BroughtConfig, type BroughtModel } from '../bring-inputs.js';
+import type { Call } from '../call.js';
 import type { GlulamConfig } from '../define-config.js';
 import { GlulamError } from '../errors.js';
 import { isBaseFolder, loadConfig, type LoadedConfig } from '../load-config.js';
@@ -35,13 +35,13 @@ interface FoundModel {
  */
 export async function loadModel(
   name: string,
-  options: Arguments['options'],
-  signal: AbortSignal,
+  overrides: Readonly<Record<string, unknown>>,
+  call: Call,
   wanted: InputOptions = {},
 ): Promise<NamedModel> {
-  const overrides = overridesFrom(options);
-  const { loaded, adapterFolder, isBase = false, baseName } = await findModel(name, overrides, signal, wanted);
-  const brought = await bringInputs(loaded, signal, wanted);
+  const { loaded, adapterFolder, isBase = false, baseName } = await findModel(name, overrides, call, wanted);
+  call.attach(loaded.composition);
+  const brought = await bringInputs(loaded, call, wanted);
   return {
     loaded: baseName === undefined ? brought : { ...brought, baseName },
     adapterFolder,
@@ -52,7 +52,7 @@ export async function loadModel(
 async function findModel(
   name: string,
   overrides: Readonly<Record<string, unknown>>,
-  signal: AbortSignal,
+  call: Call,
   wanted: InputOptions,
 ): Promise<FoundModel> {
   // Nothing is trained from a base or an adapter alone: the data that a config wants is not looked at.
@@ -67,7 +67,7 @@ async function findModel(
   if (existsSync(config) && isAdapterFolder(adapter))
     return { loaded: await loadConfig(config, overrides), adapterFolder: adapter };
   const here = [name, adapter].find(isAdapterFolder);
-  const brought = here === undefined ? await fromElsewhere(name, signal, wanted) : undefined;
+  const brought = here === undefined ? await fromElsewhere(name, call, wanted) : undefined;
   if (brought?.isBase === true) return { loaded: await alone(brought.folder), isBase: true, baseName: brought.pinned };
   const adapterFolder = here ?? brought?.folder;
   if (adapterFolder !== undefined) {
@@ -92,13 +92,9 @@ async function findModel(
 }
 
 /** A model of the Hub. What has the folder that it would lie in is a name of this machine, mistyped: nobody is asked. */
-async function fromElsewhere(
-  name: string,
-  signal: AbortSignal,
-  wanted: InputOptions,
-): Promise<BroughtModel | undefined> {
+async function fromElsewhere(name: string, call: Call, wanted: InputOptions): Promise<BroughtModel | undefined> {
   if (existsSync(name) || (!name.startsWith('hf://') && existsSync(path.dirname(name)))) return undefined;
-  return bringModel(name, compose(preset()), signal, wanted);
+  return bringModel(name, compose(preset()), call, wanted);
 }
 
 /** Whether a folder is a checkpoint of Hugging Face's, whole or damaged, and neither a run nor an adapter. */

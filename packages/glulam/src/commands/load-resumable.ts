@@ -3,21 +3,23 @@ import path from 'node:path';
 import { overridesFrom, type Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { article } from '../kinds/describe-options.js';
-import { loadConfig, type LoadedConfig } from '../load-config.js';
-import { trustOwnRun } from '../trusted-runs.js';
 import { onePositional } from './command.js';
+
+/** What a command that makes a folder and goes on in it was given. */
+export interface Resumable {
+  /** Of the config file. */
+  readonly config: string;
+  readonly overrides: Readonly<Record<string, unknown>>;
+  readonly resume: boolean;
+}
 
 /**
  * The config of a command that makes a folder and goes on in it: named by its file, or with --resume by the folder, which
- * holds it. Warnings of its plugins are told.
+ * holds it.
  *
  * @param what the folder holds, for messages
  */
-export async function loadResumable(
-  args: Arguments,
-  command: string,
-  what: string,
-): Promise<LoadedConfig & { readonly resume: boolean }> {
+export function findResumable(args: Arguments, command: string, what: string): Resumable {
   const { resume: flag, ...options } = args.options;
   const resume = flag !== undefined;
   if (flag !== undefined && flag !== true)
@@ -28,8 +30,5 @@ export async function loadResumable(
   if (isFolder && !resume)
     throw new GlulamError('USAGE', `${name} holds ${article(what)}; go on with it by --resume, or name a config file`);
   const overrides = { ...overridesFrom(options), ...(isFolder ? { out: name } : {}) };
-  const loaded = await loadConfig(isFolder ? own : name, overrides);
-  await trustOwnRun(loaded.config);
-  for (const warning of loaded.composition.warnings) process.stderr.write(`${warning}\n`);
-  return { ...loaded, resume };
+  return { config: isFolder ? own : name, overrides, resume };
 }

@@ -11,10 +11,11 @@ import {
 } from '@glulam/model';
 import { describeModel, openRunTokenizer } from '@glulam/trainer';
 import type { Arguments } from '../arguments.js';
+import type { Call, CallOptions } from '../call.js';
 import { GlulamError } from '../errors.js';
-import { namedAdapter, parseChoice } from './adapter-choice.js';
+import { chosen, loadSource, type AdapterChoices, type ModelSource } from '../open-model.js';
+import { namedAdapter } from './adapter-choice.js';
 import { describeLinkedWeights } from './linked-weights.js';
-import { loadModel } from './load-model.js';
 
 /** A model to merge or export, with the chat template that it was trained with where that is not the base's. */
 export interface NamedSource {
@@ -29,22 +30,21 @@ export const adapterHelp = `  --adapter FOLDER[=WEIGHT]
                     a run's or adapter's folder in place of the named one's own; given more than once, their weighted sum`;
 
 /**
- * A run, one of its checkpoints or an adapter folder, with the adapters that `--adapter` names in its stead; a config
+ * A run, one of its checkpoints or an adapter folder, with the adapters that are chosen in its stead; a config
  * file stands for its model before training, a checkpoint for itself.
  */
 export async function openMergeSource(
-  name: string,
-  args: Arguments,
-  overrides: Arguments['options'],
-  signal: AbortSignal,
+  name: ModelSource,
+  options: CallOptions & { readonly adapters?: AdapterChoices | undefined },
+  call: Call,
 ): Promise<NamedSource> {
-  const { loaded, adapterFolder } = await loadModel(name, overrides, signal, { data: false });
+  const { loaded, adapterFolder } = await loadSource(name, options, call, { data: false });
   const { config, composition, baseName } = loaded;
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
   const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), shape);
   const own = adapterFolder === undefined ? undefined : read(adapterFolder);
-  const parts = (args.lists['adapter'] ?? []).map(parseChoice).map((part): SavedPart => {
+  const parts = chosen(options.adapters ?? []).map((part): SavedPart => {
     const saved = own !== undefined && part.name === name ? own : read(namedAdapter(part.name).folder);
     return { ...part, saved };
   });
@@ -57,7 +57,7 @@ export async function openMergeSource(
   const adapterFolders = parts.length > 0 ? parts.map((part) => namedAdapter(part.name).folder) : [adapterFolder ?? []];
   const linked = describeLinkedWeights(checkpoint.folder, checkpoint.files.files, adapterFolders.flat());
   if (linked !== undefined) warnings.push(linked);
-  for (const warning of warnings) process.stderr.write(`${warning}\n`);
+  warnings.forEach(call.warn);
   const template = config.data.chatTemplate;
   return {
     source: { checkpoint, layers, saved: parts.length > 0 ? sumSaved(checkpoint, layers, parts) : own },

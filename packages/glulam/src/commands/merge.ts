@@ -1,8 +1,12 @@
-import { mergeCheckpoint, type MergedDtype } from '@glulam/model';
-import { formatBytes, mergedCard, readBaseLicence } from '@glulam/trainer';
+import type { MergedDtype } from '@glulam/model';
+import { formatBytes } from '@glulam/trainer';
+import { overridesFrom } from '../arguments.js';
 import { GlulamError } from '../errors.js';
+import { merge } from '../merge.js';
+import { parseChoice } from './adapter-choice.js';
 import { onePositional, type Command } from './command.js';
-import { adapterHelp, oneOf, openMergeSource, splitOptions } from './merge-source.js';
+import { adapterHelp, oneOf, splitOptions } from './merge-source.js';
+import { terminalNotices } from './terminal-notices.js';
 
 const dtypes: readonly MergedDtype[] = ['float32', 'bfloat16', 'float16'];
 
@@ -31,14 +35,16 @@ ${adapterHelp}`,
     const { out } = own;
     if (out === undefined) throw new GlulamError('USAGE', 'glulam merge needs a place to write to: --out FOLDER');
     const dtype = oneOf('dtype', own['dtype'], dtypes);
-    const { source, chatTemplate, base } = await openMergeSource(name, args, overrides, signal);
-    const { folder: baseFolder, shape } = source.checkpoint;
-    const { physicalLayers } = shape;
-    const card = mergedCard({ base, licence: readBaseLicence(baseFolder), physicalLayers, layers: source.layers });
-    const onShard = ({ file, bytes, kept }: { file: string; bytes: number; kept: boolean }): void => {
-      process.stderr.write(`${file}  ${formatBytes(bytes)}${kept ? '  finished before' : ''}\n`);
-    };
-    const { folder, layers, parameters, bytes } = await mergeCheckpoint(source, { out, dtype, chatTemplate, card, signal, onShard }); // prettier-ignore
+    const { folder, layers, parameters, bytes } = await merge(name, {
+      ...terminalNotices(),
+      out,
+      dtype,
+      adapters: args.lists['adapter']?.map(parseChoice),
+      overrides: overridesFrom(overrides),
+      signal,
+      onShard: ({ file, bytes: size, kept }) =>
+        process.stderr.write(`${file}  ${formatBytes(size)}${kept ? '  finished before' : ''}\n`),
+    });
     process.stdout.write(
       `${layers} layers, ${parameters.toLocaleString('en-US')} parameters, ${formatBytes(bytes)} in ${folder}\n`,
     );

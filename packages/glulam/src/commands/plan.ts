@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { overridesFrom } from '../arguments.js';
+import { openCall } from '../call.js';
 import { describePlan } from '../plan/describe-plan.js';
 import { planLoaded } from '../plan/plan.js';
 import { configHelp, onePositional, type Command } from './command.js';
 import { isCheckpointFolder, loadModel } from './load-model.js';
+import { terminalNotices } from './terminal-notices.js';
 
 export const planCommand: Command = {
   name: 'plan',
@@ -25,11 +28,14 @@ ${configHelp}`,
     // A run that has not ended is planned as its config says.
     const config = path.join(name, 'config.json');
     const unfinished = existsSync(config) && !existsSync(path.join(name, 'adapter')) && !isCheckpointFolder(name);
-    const { loaded, adapterFolder } = await loadModel(unfinished ? config : name, args.options, signal, {
-      weights: false,
-    });
-    const plan = await planLoaded(loaded, { signal, adapterFolder });
-    for (const warning of [...loaded.composition.warnings, ...plan.warnings]) process.stderr.write(`${warning}\n`);
+    const call = openCall({ signal, ...terminalNotices() });
+    const plan = await (async () => {
+      const { loaded, adapterFolder } = await loadModel(unfinished ? config : name, overridesFrom(args.options), call, {
+        weights: false,
+      });
+      return planLoaded(loaded, call, adapterFolder);
+    })().finally(call.close);
+    for (const warning of plan.warnings) process.stderr.write(`${warning}\n`);
     process.stdout.write(`${describePlan(plan, process.stdout.columns)}\n`);
   },
 };

@@ -1,9 +1,9 @@
-import { search } from '@glulam/ablation';
-import { events, formatBytes } from '@glulam/trainer';
-import { tap } from 'rxjs';
+import { formatBytes } from '@glulam/trainer';
 import { progressLine } from '../progress-line.js';
+import { search } from '../search.js';
 import { configHelp, type Command } from './command.js';
-import { loadResumable } from './load-resumable.js';
+import { findResumable } from './load-resumable.js';
+import { terminalNotices } from './terminal-notices.js';
 
 export const searchCommand: Command = {
   name: 'search',
@@ -25,20 +25,17 @@ results.json, report.md and report.html.
                     megabytes for hidden states that maps share (default: 1024)
 ${configHelp}`,
   async run(args, signal) {
-    const { config, composition, search: settings, resume } = await loadResumable(args, 'search', 'search');
+    const { config, ...given } = findResumable(args, 'search', 'search');
     const { show, clear } = progressLine(process.stderr);
-    composition.get(events).listen('glulam search', (all) =>
-      all.pipe(
-        tap((event) => {
-          if (event.type !== 'warning') return;
-          clear();
-          process.stderr.write(`warning: ${event.message}\n`);
-        }),
-      ),
-    );
-    const result = await search(config, settings, composition, {
+    const result = await search(config, {
+      ...given,
       signal,
-      resume,
+      onFault: terminalNotices().onFault,
+      onEvent(event) {
+        if (event.type !== 'warning') return;
+        clear();
+        process.stderr.write(`warning: ${event.message}\n`);
+      },
       onMap: ({ number, of, map, score, measure }) =>
         show(`map ${number} of ${of}: ${JSON.stringify(map)} has ${measure.name} ${score.toFixed(4)}`),
       onFetch: ({ name: input, bytes, totalBytes }) =>

@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { train } from '@glulam/trainer';
 import { overridesFrom } from '../arguments.js';
 import { GlulamError } from '../errors.js';
-import { loadConfig } from '../load-config.js';
-import { trustOwnRun } from '../trusted-runs.js';
+import { run } from '../run.js';
 import { configHelp, onePositional, type Command } from './command.js';
+import { terminalNotices } from './terminal-notices.js';
 
 export const trainCommand: Command = {
   name: 'train',
@@ -30,10 +29,8 @@ ${configHelp}`,
     if (isRun && !resume)
       throw new GlulamError('USAGE', `${name} is a run folder; go on with it by --resume, or name a config file`);
     const overrides = { ...overridesFrom(options), ...(isRun ? { out: name } : {}) };
-    const { config, composition } = await loadConfig(isRun ? runConfig : name, overrides);
-    // Whoever names plugins for a run agrees to them.
-    await trustOwnRun(config);
-    for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
-    await train(config, composition, { signal, resume });
+    // What the run says, the console reporter prints.
+    const { onFault } = terminalNotices();
+    await run(isRun ? runConfig : name, { overrides, signal, resume, console: true, onFault });
   },
 };

@@ -4,11 +4,15 @@ import { roleOf } from './roles.js';
 
 /** One option for people: in a record of records by its path, `train.steps`. */
 export interface OptionDescription {
+  /** Its path, such as `train.steps`. */
   readonly name: string;
+  /** In words, such as `integer > 0`. */
   readonly type: string;
+  /** There is no default. */
   readonly required: boolean;
   /** As JSON; absent: there is none. */
   readonly default?: unknown;
+  /** As its schema describes it. */
   readonly description: string;
 }
 

@@ -8,22 +8,31 @@ import { describeOptions, type OptionDescription } from './describe-options.js';
 import { toJsonSchema, type JsonSchema } from './json-schema.js';
 import { roleOf, roles, type Kind } from './roles.js';
 
+/** A kind that a config can choose. */
 export interface InstalledKind {
+  /** What it is: `adapter`, `engine`, `expansion` and so on; of a point that a plugin made, the point's id. */
   readonly role: string;
+  /** The name by which a config chooses it. */
   readonly kind: string;
+  /** In the order of its schema. */
   readonly options: readonly OptionDescription[];
   /** Absent where the kind has no options at all. */
   readonly schema?: JsonSchema;
 }
 
+/** A plugin with all that it brings. */
 export interface InstalledPlugin {
+  /** As the plugin says it: mostly its package's. */
   readonly name: string;
   /** Of the package of that name; absent where there is none, as of a plugin written in a config file. */
   readonly version?: string;
   /** The package's folder. */
   readonly folder?: string;
+  /** It comes with `glulam`. */
   readonly builtIn: boolean;
+  /** The version of the plugin contract that it was written for. */
   readonly contract: number;
+  /** In the order in which it registers them. */
   readonly kinds: readonly InstalledKind[];
   /** Ids of the services that it provides. */
   readonly services: readonly string[];

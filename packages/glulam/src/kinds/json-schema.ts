@@ -3,15 +3,25 @@ import { z } from 'zod';
 /** The part of JSON Schema (draft 7) that schemas of options come to. */
 export interface JsonSchema {
   readonly [keyword: string]: unknown;
+  /** The JSON type, or several. */
   readonly type?: string | readonly string[];
+  /** For people. */
   readonly description?: string;
+  /** What stands where nothing is given. */
   readonly default?: unknown;
+  /** The only value. */
   readonly const?: unknown;
+  /** All values. */
   readonly enum?: readonly unknown[];
+  /** Alternatives. */
   readonly anyOf?: readonly JsonSchema[];
+  /** Of a record, by key. */
   readonly properties?: Readonly<Record<string, JsonSchema>>;
+  /** Keys without a default. */
   readonly required?: readonly string[];
+  /** What other keys may hold; false: there are none. */
   readonly additionalProperties?: boolean | JsonSchema;
+  /** What a list holds. */
   readonly items?: JsonSchema | readonly JsonSchema[];
   /** Of the run's config: the id of the point whose kinds stand here. */
   readonly choiceOf?: string;

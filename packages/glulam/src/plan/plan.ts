@@ -1,36 +1,47 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { dataFilesOf, openData, openRunTokenizer, planRun, type RunPlan } from '@glulam/trainer';
+import { dataFilesOf, hasGivenRows, openData, openRunTokenizer, planRun, type RunPlan } from '@glulam/trainer';
 import { bringInputs, type BroughtConfig } from '../bring-inputs.js';
+import { openCall, type Call, type CallOptions } from '../call.js';
 import type { GlulamConfig } from '../define-config.js';
 import { loadConfig } from '../load-config.js';
 
 /**
- * What a run will be and take: what `glulam plan` shows. Paths of a config given as a record are relative to `folder`,
- * by default the working folder.
+ * What a run will be and take: what `glulam plan` shows.
+ *
+ * @returns virtual layers, parameters, memory in bytes by parts, and whether this machine has it
+ * @throws what `loadConfig` and reading the base's headers and the data throw, each with a `code`; the signal's reason
+ *   where it is aborted
  */
-export async function plan(
-  config: GlulamConfig | string,
-  { folder, signal = new AbortController().signal }: { readonly folder?: string; readonly signal?: AbortSignal } = {},
-): Promise<RunPlan> {
-  const loaded = await bringInputs(await loadConfig(config, {}, folder), signal, { weights: false });
-  return planLoaded(loaded, { signal });
+export async function plan(config: GlulamConfig | string, options: CallOptions = {}): Promise<RunPlan> {
+  const { folder, overrides = {}, onFault } = options;
+  const call = openCall(options);
+  try {
+    const { signal } = call;
+    const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: true });
+    return await planLoaded(await bringInputs(loaded, call, { weights: false }), call);
+  } finally {
+    call.close();
+  }
 }
 
+/** The warnings of the plugins, the base and the tokenizer are the plan's. */
 export async function planLoaded(
   { config, composition, baseName }: BroughtConfig,
-  { signal, adapterFolder }: { readonly signal?: AbortSignal | undefined; readonly adapterFolder?: string | undefined },
+  { signal, onReading }: Call,
+  adapterFolder?: string,
 ): Promise<RunPlan> {
   // A pattern is a name of files that are here: other sources have none.
   const isThere = (file: string): boolean => existsSync(file) || /[*?]/.test(file);
   const tokenizer = existsSync(path.join(config.base, 'tokenizer.json')) ? openRunTokenizer(config) : undefined;
   const data =
-    tokenizer !== undefined && dataFilesOf(config).every(isThere)
-      ? await openData(config, composition, tokenizer, { signal })
+    tokenizer !== undefined && dataFilesOf(config).every(isThere) && hasGivenRows(config, composition)
+      ? await openData(config, composition, tokenizer, { signal, onProgress: onReading })
       : undefined;
   try {
     const planned = await planRun(config, composition, { data, adapterFolder });
-    return { ...planned, base: baseName, warnings: [...planned.warnings, ...(tokenizer?.warnings ?? [])] };
+    const warnings = [...composition.warnings, ...planned.warnings, ...(tokenizer?.warnings ?? [])];
+    return { ...planned, base: baseName, warnings };
   } finally {
     data?.close();
   }

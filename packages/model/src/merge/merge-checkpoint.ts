@@ -30,10 +30,15 @@ export interface MergeOptions {
   readonly onShard?: ((shard: { readonly file: string; readonly bytes: number; readonly kept: boolean }) => void) | undefined; // prettier-ignore
 }
 
+/** What was written. */
 export interface MergeResult {
+  /** The checkpoint's folder. */
   readonly folder: string;
+  /** As many as there were virtual ones. */
   readonly layers: number;
+  /** Of the whole checkpoint. */
   readonly parameters: number;
+  /** Of all tensors. */
   readonly bytes: number;
 }
 

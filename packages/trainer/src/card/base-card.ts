@@ -5,16 +5,20 @@ import { readTextStart } from '@glulam/tensors';
 
 /** What the card of a base says of its licence; all undefined where it has none, or it says nothing. */
 export interface BaseLicence {
+  /** There is a README.md. */
   readonly hasCard: boolean;
+  /** As its front matter says it. */
   readonly license?: string | undefined;
   /** Where `license` is `other`. */
   readonly name?: string | undefined;
+  /** Where the licence is, if the card says so. */
   readonly link?: string | undefined;
 }
 
 /** Some cards have megabytes of results in front of the licence. */
 const mostFrontMatter = 10_000_000;
 
+/** What the model card in a base's folder says of its licence. */
 export function readBaseLicence(folder: string): BaseLicence {
   const file = path.join(folder, 'README.md');
   if (!existsSync(file) || !statSync(file).isFile()) return { hasCard: false };

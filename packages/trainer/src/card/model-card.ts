@@ -2,6 +2,7 @@ import path from 'node:path';
 import { layerMap, type AdapterChoice, type VirtualLayer } from '@glulam/model';
 import { stringify } from 'yaml';
 import type { RunConfig } from '../config.js';
+import { sumReports } from '../data/data-report.js';
 import { drawLayers } from '../plan/draw-layers.js';
 import { formatBytes } from '../plan/format-bytes.js';
 import type { RunPlan } from '../plan/plan-run.js';
@@ -114,8 +115,15 @@ function layersText({ physicalLayers, layers }: Pick<RunPlan, 'physicalLayers' |
   return `${map}, half-open intervals of the base's layers:\n\n\`\`\`text\n${drawLayers(physicalLayers, layers, 80).join('\n')}\n\`\`\``;
 }
 
+/** Of more files of one use only the sum is shown. */
+const mostFiles = 20;
+
 function dataTable({ story, dataNames }: CardFacts): string {
-  const rows = story.data.map(({ use, file, format, rows: all, examples, tokens, skipped }) => [
+  const reports = (['train', 'heldOut'] as const).flatMap((use) => {
+    const own = story.data.filter((each) => each.use === use);
+    return own.length <= mostFiles ? own : [{ ...sumReports(own), file: `${count(own.length)} files` }];
+  });
+  const rows = reports.map(({ use, file, format, rows: all, examples, tokens, skipped }) => [
     use === 'train' ? 'training' : 'held out',
     dataLink(dataNames.get(file) ?? file),
     format,
@@ -161,7 +169,7 @@ function settingsTable({ config, story, step, steps, engine, adapter }: CardFact
       ['tokens seen', count(tokens)],
       ['batch', `${batch}${train.accumulate > 1 ? `, ${train.accumulate} batches a step` : ''}`],
       ['longest example', `${count(config.data.maxTokens)} tokens`],
-      ['learning rate', `${train.learningRate}, ${train.schedule}, ${train.warmupSteps} warm-up steps`],
+      ['learning rate', `${train.learningRate}, ${typeof train.schedule === 'string' ? train.schedule : 'a schedule given in code'}, ${train.warmupSteps} warm-up steps`],
       ['optimizer', `AdamW, beta1 ${train.beta1}, beta2 ${train.beta2}, epsilon ${train.epsilon}, weight decay ${train.weightDecay}`],
       ['gradient norm', train.maxGradientNorm === 0 ? 'not clipped' : `clipped at ${train.maxGradientNorm}`],
       ['loss on', config.data.loss === 'all' ? 'all tokens' : 'answers and the assistant’s turns'],

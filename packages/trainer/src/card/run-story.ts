@@ -6,12 +6,17 @@ type DataRead = Extract<RunEvent, { type: 'data.read' }>;
 
 /** What a run's events come to, over all its sittings. */
 export interface RunStory {
+  /** Each once, in order. */
   readonly steps: readonly Step[];
+  /** In order. */
   readonly evaluations: readonly Evaluation[];
+  /** Of the last session. */
   readonly data: readonly DataRead[];
   /** Of sittings that were not killed. */
   readonly seconds: number;
+  /** Sessions: the first, and one for each resumption. */
   readonly sittings: number;
+  /** Sessions that ended without an event that says so. */
   readonly killedSittings: number;
   /** The most memory that no file backs, as far as sittings told. */
   readonly peakBytes: number | undefined;

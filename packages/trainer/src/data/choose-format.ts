@@ -3,7 +3,7 @@ import { choose } from '../choices.js';
 import { TrainerError } from '../errors.js';
 import { adviceFor, describeRow } from './describe-row.js';
 import { dataFormats, type DataFormat, type RowText, type SkippedRow } from './data-format.js';
-import { readRows } from './rows/read-rows.js';
+import type { RowSource } from './row-source.js';
 
 /** A format with its options, as it is used on a file. */
 export interface ChosenFormat {
@@ -24,16 +24,17 @@ export interface ChosenFormat {
  */
 export async function chooseFormat(
   composition: Composition,
-  file: string,
+  source: RowSource,
   choice: { readonly kind: string } | undefined,
   signal?: AbortSignal,
 ): Promise<ChosenFormat> {
+  const { name: file } = source;
   if (choice !== undefined) {
     const { contribution, options } = choose(composition, dataFormats, `the format of ${file}`, choice);
     return { ...chosen(contribution, options), isNamed: true };
   }
   const formats = composition.all(dataFormats);
-  for await (const { value } of readRows(file, signal)) {
+  for await (const { value } of source.read(signal)) {
     const row = isRecord(value) ? value : undefined;
     const format = row && formats.find((each) => each.matches(row));
     if (format !== undefined) return chosen(format, format.schema.parse({}));

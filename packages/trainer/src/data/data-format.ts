@@ -31,12 +31,15 @@ export type RowText = { readonly notes?: readonly string[] } & (
 
 /** Why a row teaches nothing; the same words for all such rows ("the conversation is empty"). */
 export interface SkippedRow {
+  /** The reason. */
   readonly skip: string;
 }
 
 /** How rows of a data set are read: what a plugin contributes at the point `dataFormats`. */
 export interface DataFormat<Options = unknown> {
+  /** The name by which a config chooses it. */
   readonly kind: string;
+  /** Checks its options and describes them. */
   readonly schema: z.ZodType<Options>;
   /** For people: the keys that such rows have, as in `{ question, answer }`. */
   readonly shape: string;
@@ -54,6 +57,7 @@ export interface DataFormat<Options = unknown> {
   read(row: Readonly<Record<string, unknown>>, options: Options): RowText | SkippedRow;
 }
 
+/** Where plugins contribute data formats. */
 export const dataFormats = point<DataFormat>('trainer.dataFormats', {
   schema: 'schema',
   shape: 'text',

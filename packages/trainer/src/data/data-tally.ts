@@ -72,6 +72,7 @@ function unusedNote(columns: ReadonlySet<string>, rows: number): (readonly [stri
 export function describeSkipped(skipped: DataReport['skipped']): string[] {
   return skipped.map(({ reason, count, rowNumbers }) => {
     const numbers = `${rowNumbers.join(', ')}${count > rowNumbers.length ? ', ...' : ''}`;
-    return `${count} ${count === 1 ? 'row' : 'rows'} (${numbers}): ${reason}`;
+    const shown = rowNumbers.length === 0 ? '' : ` (${numbers})`;
+    return `${count} ${count === 1 ? 'row' : 'rows'}${shown}: ${reason}`;
   });
 }

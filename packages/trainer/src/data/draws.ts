@@ -26,15 +26,22 @@ export function createDraws(sources: readonly DrawSource[], seed: number, from: 
 
 /** All examples of all sources in one shuffle: each source comes up by its size. */
 function drawTogether(sources: readonly DrawSource[], seed: number, from: number): Draws {
-  const total = sources.reduce((sum, { count }) => sum + count, 0);
+  const ends: number[] = [];
+  let total = 0;
+  for (const { count } of sources) ends.push((total += count));
   const at = createEndlessShuffle(total, seed, 0);
   let drawn = from;
   return {
     next() {
-      let index = at(drawn++);
-      let source = 0;
-      while (index >= sources[source]!.count) index -= sources[source++]!.count;
-      return { source, index };
+      const index = at(drawn++);
+      // The first source that ends behind it; there may be thousands.
+      let [source, last] = [0, ends.length - 1];
+      while (source < last) {
+        const middle = (source + last) >> 1;
+        if (ends[middle]! > index) last = middle;
+        else source = middle + 1;
+      }
+      return { source, index: index - (source === 0 ? 0 : ends[source - 1]!) };
     },
   };
 }

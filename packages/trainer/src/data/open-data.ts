@@ -12,6 +12,8 @@ import type { DataReport } from './data-report.js';
 import { createDraws, type Draw } from './draws.js';
 import { splitView, viewOf, type FileView, type OpenFile } from './file-view.js';
 import { splitHeldOut } from './held-out.js';
+import { givenRows } from '../given-in-code.js';
+import { codeSource, fileSource } from './row-source.js';
 import { shownDate } from './run-date.js';
 import { expandFiles } from './rows/expand-files.js';
 import type { TokenStore } from './token-store.js';
@@ -21,11 +23,13 @@ import { tokenizeFile } from './tokenize-file.js';
 export interface TrainingData {
   /** Of all training files. */
   readonly examples: number;
+  /** One for each file and use. */
   readonly files: readonly DataFile[];
   /** One a file and use. */
   readonly reports: readonly DataReport[];
   /** Of all tokens of all files: other data has another one. */
   readonly sha256: string;
+  /** All held-out examples, in memory. */
   readonly heldOut: readonly Example[];
   /** The batches of a run, the same for the same seed; `drawn`: go on behind so many examples. */
   batches(drawn: number): BatchSource;
@@ -36,9 +40,11 @@ export interface TrainingData {
   stepsIn(epochs: number): number;
   /** Of the batches of so many steps the one with the most tokens. */
   largestBatch(steps: number): readonly Example[];
+  /** Release the tokenized data; examples cannot be read after it. */
   close(): void;
 }
 
+/** Batches of examples. */
 export type BatchSource = Batches<Example>;
 
 /** A file in one of its uses. */
@@ -47,14 +53,27 @@ export interface DataFile extends Omit<FileView, 'weight'> {
   readonly share: number;
 }
 
+/** A file among those that a folder or pattern stands for. */
+export interface FilePlace {
+  /** From 1. */
+  readonly number: number;
+  /** Files in all. */
+  readonly of: number;
+}
+
+/** Options of `openData`. */
 export interface OpenDataOptions {
+  /** Aborting rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** `heldOut`: leave the training data alone, as far as it can be. */
   readonly only?: 'heldOut' | undefined;
   /** Threads that tokenize; default: by the file's size and the machine. What comes out is the same. */
   readonly workers?: number | undefined;
-  /** Called now and then while a file is tokenized: how many of its rows were read. */
-  readonly onProgress?: ((file: string, rows: number) => void) | undefined;
+  /**
+   * Called now and then while a file is tokenized: how many of its rows were read, and where a name stands for several
+   * files, which of them it is.
+   */
+  readonly onProgress?: ((file: string, rows: number, among?: FilePlace) => void) | undefined;
 }
 
 /**
@@ -74,19 +93,26 @@ export async function openData(
   const chatTemplate = tokenizer.chatTemplate?.source;
   const settings = { loss, maxTokens, rewrittenTurns, chatTemplate, date: shownDate(tokenizer) };
   const stores: TokenStore[] = [];
-  const openAll = async (sources: DataSources): Promise<OpenFile[]> => {
+  const openAll = async (place: string, sources: DataSources): Promise<OpenFile[]> => {
     const opened: OpenFile[] = [];
-    for (const { file: name, format: choice, weight } of listOf(sources)) {
+    for (const { file, rows, format: choice, weight } of listOf(sources)) {
       const group: Omit<OpenFile, 'weight'>[] = [];
-      for (const file of expandFiles(name)) {
-        const format = await chooseFormat(composition, file, choice, signal);
+      const found =
+        rows === undefined
+          ? expandFiles(file).map(fileSource)
+          : [codeSource(givenRows(composition, rows, place), rows)];
+      for (const [index, source] of found.entries()) {
+        const among = found.length === 1 ? undefined : { number: index + 1, of: found.length };
+        const tell = (file: string, rows: number): void => onProgress?.(file, rows, among);
+        if (among !== undefined) tell(source.name, 0);
+        const format = await chooseFormat(composition, source, choice, signal);
         const store = await tokenizeFile({
-          ...{ file, format, prompt, tokenizer, settings, signal, workers, onProgress },
+          ...{ source, format, prompt, tokenizer, settings, signal, workers, onProgress: tell },
           tokenizerFolder: config.base,
           cache: cache ?? path.join(cacheFolder(), 'tokens'),
         });
         stores.push(store);
-        group.push({ file, store });
+        group.push({ file: source.name, store });
       }
       // The files of one name share its weight, by their examples.
       const examples = group.reduce((sum, { store }) => sum + store.count, 0);
@@ -99,8 +125,9 @@ export async function openData(
   };
   try {
     const setApart = typeof heldOut === 'number' ? heldOut : undefined;
-    const trainFiles = only === 'heldOut' && setApart === undefined ? [] : await openAll(train);
-    const heldOutFiles = heldOut === undefined || typeof heldOut === 'number' ? [] : await openAll(heldOut);
+    const trainFiles = only === 'heldOut' && setApart === undefined ? [] : await openAll('data.train', train);
+    const heldOutFiles =
+      heldOut === undefined || typeof heldOut === 'number' ? [] : await openAll('data.heldOut', heldOut);
     const sha256 = createHash('sha256');
     for (const store of stores) sha256.update(store.sha256);
     const views =
@@ -189,10 +216,13 @@ export function runSteps({ train }: RunConfig, data: Pick<TrainingData, 'stepsIn
 /** Every name of files that a run reads its data from, as the config has them. */
 export function dataFilesOf({ data: { train, heldOut } }: RunConfig): string[] {
   const sources = heldOut === undefined || typeof heldOut === 'number' ? [train] : [train, heldOut];
-  return sources.flatMap((each) => listOf(each).map(({ file }) => file));
+  return sources.flatMap((each) => listOf(each).flatMap(({ file }) => file ?? []));
 }
 
 function listOf(sources: DataSources) {
   const list = Array.isArray(sources) ? sources : [sources];
-  return list.map((each) => (typeof each === 'string' ? { file: each, format: undefined, weight: undefined } : each));
+  return list.map((each) => {
+    if (typeof each === 'string') return { file: each, rows: undefined, format: undefined, weight: undefined };
+    return 'rows' in each ? { ...each, file: undefined } : { ...each, rows: undefined };
+  });
 }

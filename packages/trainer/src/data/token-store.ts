@@ -49,7 +49,7 @@ export async function openTokenStore(file: string): Promise<TokenStore | undefin
     return undefined; // it is made then, and where that fails, this is told
   }
   try {
-    const store = await readStore(handle);
+    const store = await readStore(file, handle);
     if (store === undefined) closeSync(handle);
     return store;
   } catch (error) {
@@ -58,7 +58,7 @@ export async function openTokenStore(file: string): Promise<TokenStore | undefin
   }
 }
 
-async function readStore(handle: number): Promise<TokenStore | undefined> {
+async function readStore(file: string, handle: number): Promise<TokenStore | undefined> {
   const { size } = fstatSync(handle);
   if (size < digestBytes + lengthBytes) return undefined;
   const hash = createHash('sha256');
@@ -77,6 +77,7 @@ async function readStore(handle: number): Promise<TokenStore | undefined> {
   const index = new Uint32Array(readExactly(handle, count * indexBytes, jsonOffset - count * indexBytes).buffer);
   const starts = new Float64Array(count);
   for (let i = 1; i < count; i++) starts[i] = starts[i - 1]! + index[2 * (i - 1)]!;
+  const reader = openReader(file, handle);
   return {
     count,
     report,
@@ -85,11 +86,50 @@ async function readStore(handle: number): Promise<TokenStore | undefined> {
     row: (i) => index[2 * i + 1]!,
     read(i) {
       const length = index[2 * i]!;
-      const bytes = readExactly(handle, length * tokenBytes, starts[i]! * tokenBytes);
+      const bytes = reader.read(length * tokenBytes, starts[i]! * tokenBytes);
       return { ids: new Int32Array(bytes.buffer, 0, length), trained: bytes.subarray(4 * length) };
     },
-    close: () => closeSync(handle),
+    close: () => reader.close(),
   };
+}
+
+/** Files that this process keeps open: it may have no more than 1,024, and data of ten thousand. */
+const mostOpen = 256;
+let open = 0;
+
+/** Reads of a store while it is open; the files of more stores than may be open are opened for each read. */
+function openReader(file: string, handle: number) {
+  const isKept = open < mostOpen;
+  if (isKept) open += 1;
+  else closeSync(handle);
+  return {
+    read(length: number, offset: number): Uint8Array<ArrayBuffer> {
+      if (isKept) return readExactly(handle, length, offset);
+      const again = reopen(file);
+      try {
+        return readExactly(again, length, offset);
+      } finally {
+        closeSync(again);
+      }
+    },
+    close(): void {
+      if (!isKept) return;
+      open -= 1;
+      closeSync(handle);
+    },
+  };
+}
+
+function reopen(file: string): number {
+  try {
+    return openSync(file, 'r');
+  } catch (cause) {
+    throw new TrainerError(
+      'DATA_UNREADABLE',
+      `tokenized data in the cache cannot be read any more (${(cause as Error).message}); start again`,
+      { cause },
+    );
+  }
 }
 
 function readExactly(handle: number, length: number, offset: number): Uint8Array<ArrayBuffer> {

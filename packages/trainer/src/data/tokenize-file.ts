@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
@@ -13,9 +13,9 @@ import type { EncodeSettings } from './encode/encode-settings.js';
 import { openBatchEncoder, type BatchEncoder } from './encode/open-batch-encoder.js';
 import { checkChatTemplate } from './encode/conversation-encoder.js';
 import { createRowReader, type FilledText } from './read-row.js';
+import { checkRowLength } from './rows/data-row.js';
 import { distinctText } from './rows/parse-json.js';
-import { readRaw } from './rows/read-chunks.js';
-import { dataEnding, readRows } from './rows/read-rows.js';
+import type { RowSource } from './row-source.js';
 import { openTokenStore, type StoredReport, type TokenStore } from './token-store.js';
 import { writeTokenStore, type TokenStoreWriter } from './write-token-store.js';
 
@@ -29,7 +29,7 @@ const mostWorkers = 8;
 const batchCharacters = 2 ** 16;
 
 export interface TokenizeOptions {
-  readonly file: string;
+  readonly source: RowSource;
   readonly format: ChosenFormat;
   readonly tokenizer: Tokenizer;
   /** The folder that the tokenizer was opened from. */
@@ -51,22 +51,20 @@ export interface TokenizeOptions {
  * @throws TrainerError DATA_UNREADABLE, DATA_INVALID, DATA_EMPTY, ENCODING_FAILED, CACHE_WRITE_FAILED
  */
 export async function tokenizeFile(options: TokenizeOptions): Promise<TokenStore> {
-  const { file, format, settings, signal } = options;
-  const content = await hashFile(file, signal);
-  const stored = path.join(options.cache, `${keyOf(content, options)}.tokens`);
+  const { source, format, settings, signal } = options;
+  const identity = await source.identify(signal);
+  const stored = path.join(options.cache, `${keyOf(identity, options)}.tokens`);
   const known = await openTokenStore(stored);
   if (known !== undefined) return known;
 
-  const { size, mtimeMs } = statSync(file);
-  const workers = options.workers ?? Math.min(availableParallelism(), mostWorkers, Math.floor(size / bytesPerWorker));
+  const { bytes } = identity;
+  const workers = options.workers ?? Math.min(availableParallelism(), mostWorkers, Math.floor(bytes / bytesPerWorker));
   const encoder = openBatchEncoder({ ...options, folder: options.tokenizerFolder, settings, workers });
   try {
     await writeTokenStore(stored, async (writer) => {
       const report = { format: format.kind, ...(await encodeRows(options, encoder, writer)) };
-      checkReport(file, report);
-      const now = statSync(file);
-      if (now.size !== size || now.mtimeMs !== mtimeMs)
-        throw new TrainerError('DATA_UNREADABLE', `${file} changed while it was read; start again`);
+      checkReport(source.name, report);
+      source.checkUnchanged();
       return report;
     });
   } finally {
@@ -82,10 +80,11 @@ export async function tokenizeFile(options: TokenizeOptions): Promise<TokenStore
 
 /** Read, format and encode all rows; the encoder's results are appended in the order of the rows. */
 async function encodeRows(
-  { file, format, tokenizer, prompt, signal, onProgress }: TokenizeOptions,
+  { source, format, tokenizer, prompt, signal, onProgress }: TokenizeOptions,
   encoder: BatchEncoder,
   writer: TokenStoreWriter,
 ) {
+  const { name: file } = source;
   const tally = createDataTally();
   const readRow = createRowReader(format, prompt);
   const underWay: { readonly numbers: readonly number[]; readonly result: Promise<EncodedBatch> }[] = [];
@@ -97,8 +96,8 @@ async function encodeRows(
 
   const appendFirst = async (): Promise<void> => {
     const first = underWay.shift()!;
-    const batch = await first.result;
-    signal?.throwIfAborted();
+    // A long row takes a worker minutes, which an aborted run does not wait for.
+    const batch = await untilAborted(first.result, signal);
     for (let i = 0, at = 0; i < batch.examples.length; i += 2) {
       const length = batch.examples[i]!;
       let learnt = 0;
@@ -112,7 +111,7 @@ async function encodeRows(
     onProgress?.(file, written);
   };
   const send = async (): Promise<void> => {
-    const result = encoder.encode(texts);
+    const result = encoder.encode(texts, characters);
     // It is awaited in its turn; until then a failure is not unhandled.
     result.catch(() => {});
     underWay.push({ numbers, result });
@@ -120,7 +119,7 @@ async function encodeRows(
     while (underWay.length >= encoder.capacity) await appendFirst();
   };
 
-  for await (const { number, value } of readRows(file, signal)) {
+  for await (const { number, value } of source.read(signal)) {
     tally.row();
     const { text, unused } = readRow(value, () => `${file}, row ${number}`);
     tally.unused(unused);
@@ -130,12 +129,31 @@ async function encodeRows(
     }
     texts.push(text);
     numbers.push(number);
-    characters += sizeOf(text);
+    const size = sizeOf(text);
+    checkRowLength(size, `${file}, row ${number}`);
+    characters += size;
     if (characters >= batchCharacters || texts.length >= 1024) await send();
   }
   if (texts.length > 0) await send();
   while (underWay.length > 0) await appendFirst();
   return tally.report();
+}
+
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  signal.throwIfAborted();
+  let stop = (): void => {};
+  try {
+    return await Promise.race([
+      promise,
+      new Promise<never>((_, fail) => {
+        stop = () => fail(signal.reason as Error);
+        signal.addEventListener('abort', stop);
+      }),
+    ]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 function sizeOf(text: FilledText | SkippedRow): number {
@@ -158,21 +176,15 @@ const mostTokenizerBytes = 64_000_000;
 
 /** Everything that decides what is in a store. */
 function keyOf(
-  content: string,
-  { file, format, prompt, settings, tokenizer, tokenizerFolder }: TokenizeOptions,
+  { content, ending }: { readonly content: string; readonly ending: string },
+  { format, prompt, settings, tokenizer, tokenizerFolder }: TokenizeOptions,
 ): string {
-  const files = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
-    const place = path.join(tokenizerFolder, name);
-    return existsSync(place)
-      ? createHash('sha256').update(readRegularFile(place, mostTokenizerBytes)).digest('hex')
-      : null;
-  });
   const key = {
     version: cacheVersion,
     content,
-    ending: dataEnding(file),
+    ending,
     format: [format.kind, format.options, format.isNamed ?? false],
-    files,
+    files: hashesOf(tokenizer, tokenizerFolder),
     prompt,
     settings,
     // Only where it decides whether a token is refused, so that other keys stay as they were.
@@ -182,8 +194,18 @@ function keyOf(
   return createHash('sha256').update(JSON.stringify(key)).digest('hex');
 }
 
-async function hashFile(file: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of readRaw(file, signal)) hash.update(chunk);
-  return hash.digest('hex');
+/** Once a tokenizer: its files may have megabytes, and there may be thousands of data files. */
+const knownHashes = new WeakMap<Tokenizer, readonly (string | null)[]>();
+
+function hashesOf(tokenizer: Tokenizer, folder: string): readonly (string | null)[] {
+  const known = knownHashes.get(tokenizer);
+  if (known !== undefined) return known;
+  const hashes = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
+    const place = path.join(folder, name);
+    return existsSync(place)
+      ? createHash('sha256').update(readRegularFile(place, mostTokenizerBytes)).digest('hex')
+      : null;
+  });
+  knownHashes.set(tokenizer, hashes);
+  return hashes;
 }

@@ -23,14 +23,19 @@ export async function writeTokenStore(
 ): Promise<void> {
   let failure: { readonly error: unknown } | undefined;
   try {
-    await writeFileAtomic(file, async (handle) => {
-      try {
-        await writeTo(handle, file, fill);
-      } catch (error) {
-        failure = { error };
-        throw error;
-      }
-    });
+    await writeFileAtomic(
+      file,
+      async (handle) => {
+        try {
+          await writeTo(handle, file, fill);
+        } catch (error) {
+          failure = { error };
+          throw error;
+        }
+        // A store that a crash cut short is seen to be so when it is opened, and made again.
+      },
+      { sync: false },
+    );
   } catch (error) {
     if (failure !== undefined) throw failure.error;
     throw error instanceof TensorsError ? cacheFailed(file, error) : error;
@@ -87,11 +92,16 @@ function cacheFailed(file: string, cause: Error): TrainerError {
 /** The temporary name of a store, as `tokenizeFile` and `writeFileAtomic` make it. The folder may hold files of others. */
 const temporary = /^\.[0-9a-f]{64}\.tokens\.\d+-[0-9a-f]{8}\.tmp$/;
 
+/** When what is in a folder was looked at: once an hour is enough, and there may be thousands of files to write. */
+const looked = new Map<string, number>();
+
 /**
  * Stores that killed processes left unfinished. By age, not by process: on a shared disk the writer may be on another machine.
  */
 async function removeAbandoned(folder: string): Promise<void> {
   const day = 24 * 60 * 60 * 1000;
+  if (Date.now() - (looked.get(folder) ?? -Infinity) < day / 24) return;
+  looked.set(folder, Date.now());
   for (const name of await readdir(folder)) {
     if (!temporary.test(name)) continue;
     const file = path.join(folder, name);

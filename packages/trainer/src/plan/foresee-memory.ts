@@ -14,8 +14,11 @@ export interface ForeseenBytes {
   readonly weights: number;
   /** Of the base, copied by an engine that cannot use it where it lies; these stay. */
   readonly weightCopies: number;
+  /** What is trained. */
   readonly adapters: number;
+  /** As many bytes as what is trained. */
   readonly gradients: number;
+  /** The two averages of AdamW. */
   readonly optimizer: number;
   /** What a forward pass leaves for its backward. */
   readonly activations: number;

@@ -21,19 +21,24 @@ import { anyExample, foreseeMemory, type ForeseenBytes } from './foresee-memory.
 
 /** What a run will be and take, found out before any weight is read. */
 export interface RunPlan {
+  /** As the config names it. */
   readonly base: string;
   /** The base's `model_type`. */
   readonly family: string;
   /** false: `config.json` alone was there. */
   readonly hasWeights: boolean;
+  /** Layers of the base. */
   readonly physicalLayers: number;
+  /** The virtual layers, in order. */
   readonly layers: readonly VirtualLayer[];
+  /** Numbers of parameters. */
   readonly parameters: {
     readonly stored: number;
     /** As if each virtual layer had weights of its own. */
     readonly effective: number;
     readonly trainable: number;
   };
+  /** What computes, and with what operands. */
   readonly engine: {
     readonly kind: string;
     readonly precision: Precision;
@@ -48,10 +53,13 @@ export interface RunPlan {
     readonly perStep: number;
     readonly fromData: boolean;
   };
+  /** `train.recompute` of the config. */
   readonly recompute: boolean;
   /** `process` is what this process holds already (the program, the tokenizer); `peak` includes it. */
   readonly bytes: ForeseenBytes & { readonly process: number };
+  /** What the machine has, in bytes. */
   readonly memory: AvailableMemory;
+  /** `weights are read again`: the run fits, but not all mapped weights beside it. `does not fit`: `train` refuses. */
   readonly verdict: 'fits' | 'weights are read again' | 'does not fit';
   /** For users: what the files of the base or an adapter, or the expansion, say that has no effect here. */
   readonly warnings: readonly string[];

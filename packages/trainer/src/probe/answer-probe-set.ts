@@ -4,6 +4,7 @@ import { readableQuestions, type ProbeContext, type ProbeSet } from './probe-set
 
 /** A question with its right answer. */
 export interface ProbeAnswer {
+  /** The text before the answer. */
   readonly prompt: string;
   /** As it follows the prompt, with the space between them. */
   readonly answer: string;

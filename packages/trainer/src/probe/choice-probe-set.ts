@@ -4,6 +4,7 @@ import { readableQuestions, type ProbeContext, type ProbeSet } from './probe-set
 
 /** A question with choices of which some are right. */
 export interface ProbeChoices {
+  /** The text before the choices. */
   readonly prompt: string;
   /** Each as it follows the prompt, with the space between them. */
   readonly choices: readonly string[];

@@ -18,11 +18,13 @@ export interface Measure {
   readonly name: string;
   /** What it is counted in: `nats a token`. */
   readonly unit: string;
+  /** Which values are better. */
   readonly better: 'lower' | 'higher';
 }
 
 /** A few questions as sequences, and the score that models get by their log probabilities. */
 export interface ProbeSet {
+  /** What the score is. */
   readonly measure: Measure;
   /** Questions or examples; a question can have several sequences. */
   readonly samples: number;

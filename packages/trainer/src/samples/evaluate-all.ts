@@ -6,6 +6,7 @@ import type { OpenEvaluator } from '../open-evaluators.js';
 import { fingerprintModel } from './fingerprint-model.js';
 import { openSampleLog, type SampleFile } from './open-sample-log.js';
 
+/** Options of `evaluateAll`. */
 export interface EvaluateOptions {
   /** Where each evaluator's samples go, as `NAME.jsonl`; without it they are not kept. */
   readonly samples?: string | undefined;

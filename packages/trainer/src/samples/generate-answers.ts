@@ -4,6 +4,7 @@ import type { Sample } from './sample.js';
 
 /** A question that is answered by a text. */
 export interface TextQuestion {
+  /** The text to continue. */
   readonly prompt: string;
   /** What would be right, for people; `grade` decides. */
   readonly expected: unknown;
@@ -11,9 +12,11 @@ export interface TextQuestion {
   grade(text: string): Pick<Sample, 'scores' | 'found'>;
 }
 
+/** Options of `generateAnswers`. */
 export interface GenerateAnswersOptions {
   /** The names of the scores. */
   readonly scores: readonly string[];
+  /** Tokens of an answer, at most. */
   readonly maxNewTokens: number;
   /** Strings that end a text and are not part of it. */
   readonly stop: readonly string[];

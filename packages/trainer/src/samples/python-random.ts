@@ -57,6 +57,7 @@ function createTwister(seed: number): () => number {
   };
 }
 
+/** Python's generator of a seed, a whole number of at least 0. */
 export function createPythonRandom(seed: number): PythonRandom {
   const word = createTwister(seed);
   const below = (limit: number): number => {

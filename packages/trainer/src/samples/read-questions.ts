@@ -8,6 +8,7 @@ import type { EvaluationContext } from '../evaluator.js';
 
 /** What an evaluator reads of a file. */
 export interface Questions<T> {
+  /** What the reader made of each usable row, in order. */
   readonly rows: readonly T[];
   /** Rows that could not be used, and say nothing about the model. */
   readonly skipped: number;

@@ -2,6 +2,7 @@
 export interface Sample {
   /** Its number in the evaluation, from 0. */
   readonly id: number;
+  /** The text that the model was given. */
   readonly prompt: string;
   /** What there was to choose from, each as it follows the prompt. */
   readonly choices?: readonly string[];
@@ -14,6 +15,7 @@ export interface Sample {
   readonly output?: string | readonly number[];
   /** Of a text, by the scores' names: what was taken for the answer; null: nothing was. */
   readonly found?: Readonly<Record<string, string | null>>;
+  /** By name. */
   readonly scores: Readonly<Record<string, number>>;
 }
 

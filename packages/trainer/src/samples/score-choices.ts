@@ -4,6 +4,7 @@ import type { Sample } from './sample.js';
 
 /** A question with answers to choose from. */
 export interface ChoiceQuestion {
+  /** The text before the choices. */
   readonly prompt: string;
   /** Each as it follows the prompt, with the space between them. */
   readonly choices: readonly string[];

@@ -10,7 +10,8 @@ import { createRowEncoder } from './row-encoder.js';
 export interface BatchEncoder {
   /** How many batches may be under way for every worker to have work; more only take memory. */
   readonly capacity: number;
-  encode(rows: RowBatch): Promise<EncodedBatch>;
+  /** `characters`: about how long the rows' texts are together. */
+  encode(rows: RowBatch, characters: number): Promise<EncodedBatch>;
   /** Ends the workers, and with them what is under way. */
   close(): Promise<void>;
 }
@@ -27,12 +28,20 @@ export interface BatchEncoderOptions {
 export function openBatchEncoder({ tokenizer, folder, settings, workers }: BatchEncoderOptions): BatchEncoder {
   if (workers > 0) return openWorkers({ folder, settings, vocabularySize: tokenizer.embeddingRows }, workers);
   const encode = createRowEncoder(tokenizer, settings);
+  let worker: BatchEncoder | undefined;
   return {
     capacity: 1,
-    encode: async (rows) => encodeBatch(encode, rows),
-    close: () => Promise.resolve(),
+    async encode(rows, characters) {
+      if (characters <= longText) return encodeBatch(encode, rows);
+      worker ??= openWorkers({ folder, settings, vocabularySize: tokenizer.embeddingRows }, 1);
+      return worker.encode(rows, characters);
+    },
+    close: async () => worker?.close(),
   };
 }
+
+/** Characters that are never encoded in this thread: it would take seconds, in which nothing hears Ctrl-C. */
+const longText = 2 ** 18;
 
 function openWorkers(workerData: WorkerSettings, count: number): BatchEncoder {
   const lanes = Array.from({ length: count }, () =>

@@ -9,14 +9,15 @@ export interface DataRow {
   readonly value: unknown;
 }
 
-// Far above any conversation. What is longer is not a row: a JSON array in one line of a .jsonl file, a quote not closed.
-export const longestRow = 2 ** 28;
+// Several million tokens: far above any conversation or book. Tokenizing takes about a hundred times as many bytes of memory.
+// What is longer is not a row but, say, a JSON array in one line of a .jsonl file, or has a quote that is not closed.
+export const longestRow = 2 ** 24;
 
 export function checkRowLength(bytes: number, place: string): void {
   if (bytes <= longestRow) return;
   throw new TrainerError(
     'DATA_INVALID',
-    `${place} is longer than ${longestRow / 2 ** 20} MiB; expected one example a row: a quote may not be closed, or the file's ending be wrong`,
+    `${place} is longer than ${longestRow / 2 ** 20} MiB; expected one example a row. Divide a longer text into several rows; a quote may not be closed, or the file's ending be wrong`,
   );
 }
 
@@ -27,6 +28,7 @@ export function checkRowLength(bytes: number, place: string): void {
  * @throws TrainerError DATA_INVALID
  */
 export function parseRow(bytes: Uint8Array, place: string): unknown {
+  checkRowLength(bytes.length, place);
   let text: string;
   try {
     // Not `toString`: it would put U+FFFD in the place of what it cannot read, and the model would learn that.

@@ -57,15 +57,20 @@ export async function* readChunks(file: string, signal?: AbortSignal): AsyncGene
 /** Without compression. */
 async function* readPlain(file: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
   const raw = withHead(readRaw(file, signal));
-  const first: IteratorResult<Buffer, unknown> = await raw.next();
-  if (first.done === true) return;
-  const head = first.value;
-  const all = (async function* () {
-    yield head;
-    yield* raw;
-  })();
-  const compression = compressionOf(head);
-  yield* compression === undefined ? all : decompress(all, compression, file);
+  try {
+    const first: IteratorResult<Buffer, unknown> = await raw.next();
+    if (first.done === true) return;
+    const head = first.value;
+    const all = (async function* () {
+      yield head;
+      yield* raw;
+    })();
+    const compression = compressionOf(head);
+    yield* compression === undefined ? all : decompress(all, compression, file);
+  } finally {
+    // Whoever wants the first row only leaves before `raw` is asked again: the file would stay open.
+    await raw.return(undefined);
+  }
 }
 
 /** The same bytes, in a first piece that is long enough to say what they are. */

@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises';
 import { CsvError, parse } from 'csv-parse';
 import { TrainerError } from '../../errors.js';
-import { longestRow, type DataRow } from './data-row.js';
+import { checkRowLength, longestRow, type DataRow } from './data-row.js';
 import { readChunks } from './read-chunks.js';
 
 /**
@@ -25,6 +25,8 @@ export async function* readDelimited(file: string, delimiter: string, signal?: A
     for await (const value of parser as AsyncIterable<Record<string, string>>) yield { number: ++number, value };
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
+    if (error.code === 'CSV_MAX_RECORD_SIZE')
+      checkRowLength(longestRow + 1, `${file}, the row that begins before line ${String(error['lines'])}`);
     throw new TrainerError(
       'DATA_INVALID',
       `${file} is not ${delimiter === ',' ? 'CSV' : 'TSV'}: ${error.message}; expected as many fields in each row as in the ` +

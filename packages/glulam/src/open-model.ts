@@ -1,0 +1,102 @@
+import type { AdapterSelection, ChosenAdapter, Decoder } from '@glulam/model';
+import { openAdapters, type InputOptions, type OpenAdapters } from '@glulam/trainer';
+import { bringInputs } from './bring-inputs.js';
+import { openCall, type Call, type CallOptions } from './call.js';
+import { namedAdapter } from './commands/adapter-choice.js';
+import { loadModel, type NamedModel } from './commands/load-model.js';
+import type { GlulamConfig } from './define-config.js';
+import { loadConfig, type LoadedConfig } from './load-config.js';
+
+/**
+ * What names a model: a run folder or one of its checkpoints, an adapter folder, a base checkpoint, each here or on the
+ * Hub, or a config file; or a config as a record, whose model is taken as it is before training.
+ */
+export type ModelSource = string | GlulamConfig;
+
+/** A folder of an adapter or of a run that has one, by itself or with its weight in a sum. */
+export type AdapterChoices = readonly (string | ChosenAdapter)[];
+
+/** Options of `openModel`. */
+export interface OpenModelOptions extends CallOptions {
+  /**
+   * Adapters in place of the source's own, summed by their weights; `none`: the expanded layers alone; `base`: the base as
+   * it is, each layer once. Default: the source's own adapter.
+   */
+  readonly adapters?: AdapterChoices | 'none' | 'base' | undefined;
+}
+
+/** A model with adapters to choose from and those chosen; `close` frees it. */
+export interface OpenedModel extends OpenAdapters, LoadedConfig {
+  /** The adapters chosen. */
+  readonly selection: AdapterSelection;
+  /** The decoder with these adapters: what functions of `@glulam/model` take. */
+  readonly decoder: Decoder;
+}
+
+/**
+ * Open a model for generation and scoring, to be used any number of times by `generate`, `evaluate` and the functions of
+ * `@glulam/model`. Whoever opens it closes it.
+ *
+ * @throws GlulamError RUN_NOT_FOUND, and what `loadConfig` and opening its files throw, each with a `code`
+ */
+export async function openModel(source: ModelSource, options: OpenModelOptions = {}): Promise<OpenedModel> {
+  const call = openCall(options);
+  try {
+    return await openChosen(source, options, call, { data: false });
+  } finally {
+    call.close();
+  }
+}
+
+/** What a source names, with its files on this machine. */
+export async function loadSource(
+  source: ModelSource,
+  { folder, overrides = {}, onFault }: CallOptions,
+  call: Call,
+  wanted: InputOptions,
+): Promise<NamedModel> {
+  call.signal.throwIfAborted();
+  if (typeof source === 'string') return loadModel(source, overrides, call, wanted);
+  const loaded = await loadConfig(source, overrides, folder, { signal: call.signal, onFault });
+  call.attach(loaded.composition);
+  return { loaded: await bringInputs(loaded, call, wanted), adapterFolder: undefined, isBase: false };
+}
+
+export async function openChosen(
+  source: ModelSource,
+  options: OpenModelOptions,
+  call: Call,
+  wanted: InputOptions,
+): Promise<OpenedModel> {
+  const { loaded, adapterFolder, isBase } = await loadSource(source, options, call, wanted);
+  const { config, composition } = loaded;
+  const name = typeof source === 'string' ? source : 'config';
+  const own = adapterFolder === undefined ? undefined : { name, folder: adapterFolder };
+  composition.warnings.forEach(call.warn);
+
+  const { adapters } = options;
+  const given = Array.isArray(adapters) ? chosen(adapters as AdapterChoices) : [];
+  const without = adapters === 'none' || adapters === 'base' ? adapters : undefined;
+  const others = given.filter((each) => each.name !== own?.name).map((each) => namedAdapter(each.name));
+  const plain = own === undefined && given.length === 0 && without === undefined;
+  const untrained = plain && !(isBase && config.expansion === undefined) ? 'untrained' : undefined;
+  const selection = ((): AdapterSelection => {
+    if (without !== undefined) return without;
+    if (given.length > 0) return given;
+    const only = own?.name ?? untrained;
+    return only === undefined ? 'none' : [{ name: only, weight: 1 }];
+  })();
+
+  const opened = await openAdapters(config, composition, { own, others, untrained });
+  opened.warnings.forEach(call.warn);
+  try {
+    return { ...opened, ...loaded, selection, decoder: opened.set.decoder(selection) };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+/** Adapters with their weights. */
+export const chosen = (adapters: AdapterChoices): ChosenAdapter[] =>
+  adapters.map((each) => (typeof each === 'string' ? { name: each, weight: 1 } : each));

@@ -1,0 +1,59 @@
+import { configError, identifyRows, type GivenInCode, type RowsInCode, type ScheduleFunction } from '@glulam/trainer';
+
+/**
+ * A config's fields as a file could hold them, and apart from them the rows and the schedule function that a config in
+ * code holds. Rows are read once here, to be counted and hashed.
+ *
+ * @throws TrainerError CONFIG_INVALID where rows could be read only once, DATA_INVALID
+ */
+export async function takeFromCode(
+  fields: Readonly<Record<string, unknown>>,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly fields: Record<string, unknown>; readonly given: GivenInCode }> {
+  const rows = new Map<string, RowsInCode>();
+  const takeOne = async (source: unknown, place: string): Promise<unknown> => {
+    if (!isRecord(source) || source['rows'] === undefined) return source;
+    const { rows: given, ...rest } = source;
+    if (!isRows(given)) {
+      // As a run records them.
+      if (isRecord(given) && typeof given['sha256'] === 'string') return source;
+      throw configError([
+        `${place}.rows is ${describe(given)}; rows are read more than once: pass a list, or a function that gives them, such as { rows: () => readMyRows() }`,
+      ]);
+    }
+    const { count, sha256 } = await identifyRows(given, place, signal);
+    rows.set(sha256, given);
+    return { ...rest, rows: { count, sha256 } };
+  };
+  const take = async (source: unknown, place: string): Promise<unknown> => {
+    if (!Array.isArray(source)) return takeOne(source, place);
+    const taken: unknown[] = [];
+    for (const [index, each] of source.entries()) taken.push(await takeOne(each, `${place}[${index}]`));
+    return taken;
+  };
+
+  const { data, train } = fields;
+  const result: Record<string, unknown> = { ...fields };
+  if (isRecord(data)) {
+    const taken: Record<string, unknown> = { ...data };
+    for (const name of ['train', 'heldOut']) if (name in data) taken[name] = await take(data[name], `data.${name}`);
+    result['data'] = taken;
+  }
+  let schedule: ScheduleFunction | undefined;
+  if (isRecord(train) && typeof train['schedule'] === 'function') {
+    schedule = train['schedule'] as ScheduleFunction;
+    result['train'] = { ...train, schedule: { inCode: true } };
+  }
+  return { fields: result, given: { rows, schedule } };
+}
+
+const isRows = (value: unknown): value is RowsInCode => Array.isArray(value) || typeof value === 'function';
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function describe(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
+  const isIterator = Symbol.iterator in value || Symbol.asyncIterator in value;
+  return isIterator ? 'an iterator or another iterable that is no list' : 'a record';
+}

@@ -1,0 +1,2 @@
+/** Token ids, as a list or as a typed array: functions that take them take both alike. */
+export type TokenIds = readonly number[] | Int32Array;
