@@ -1,4 +1,4 @@
-import type { Composition } from '@glulam/plugin';
+import { guardOpened, type Composition } from '@glulam/plugin';
 import { formatBytes, openInputs, sources, type InputOptions, type Source, type SourceContext } from '@glulam/trainer';
 import type { LoadedConfig } from './load-config.js';
 import { progressLine } from './progress-line.js';
@@ -44,7 +44,7 @@ export async function bringModel(
   if (contribution === undefined) return undefined;
   const { context, clear } = sourceContext(signal);
   try {
-    const source: Source = contribution.open(context);
+    const source: Source = guardOpened(contribution, contribution.open(context));
     const pinned = await source.pin(name, base);
     const isBase = (await source.roleOf?.(pinned)) === 'base';
     return { folder: await source.fetch(pinned, isBase ? base : 'adapter'), pinned, isBase };

@@ -19,7 +19,7 @@ export interface PluginFault {
 
 export type ReportFault = (code: PluginFaultCode, plugin: string, message: string, cause?: unknown) => void;
 
-export type PluginErrorCode = 'PLUGINS_INVALID' | 'NOT_PROVIDED' | 'REGISTRY_CLOSED';
+export type PluginErrorCode = 'PLUGINS_INVALID' | 'PLUGIN_FAILED' | 'NOT_PROVIDED' | 'REGISTRY_CLOSED';
 
 /** The one error class of this package; `faults` holds everything that was found wrong, together. */
 export class PluginError extends Error {
@@ -27,8 +27,8 @@ export class PluginError extends Error {
   readonly code: PluginErrorCode;
   readonly faults: readonly PluginFault[];
 
-  constructor(code: PluginErrorCode, message: string, faults: readonly PluginFault[] = []) {
-    super(message, { cause: faults.find(({ cause }) => cause !== undefined)?.cause });
+  constructor(code: PluginErrorCode, message: string, faults: readonly PluginFault[] = [], cause?: unknown) {
+    super(message, { cause: cause ?? faults.find((fault) => fault.cause !== undefined)?.cause });
     this.code = code;
     this.faults = faults;
   }

@@ -46,6 +46,7 @@ export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolder
 export type { CheckpointFiles } from './checkpoint-files.js';
 export { brokenLink, hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
 export { equalValues } from './equal-values.js';
+export { expandHome } from './expand-home.js';
 export { readFloats, readInts } from './read-tensor.js';
 export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.js';
 export { readSafetensorsHeader } from './safetensors-header.js';

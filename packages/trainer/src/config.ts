@@ -64,7 +64,8 @@ export const defaultSteps = 100;
 export const runConfigSchema = z.strictObject({
   base: z
     .string()
-    .describe('Folder of the base checkpoint, or a name that a source knows, such as owner/name of the Hub.'),
+    .describe('Folder of the base checkpoint, or a name that a source knows, such as owner/name of the Hub.')
+    .meta({ examples: ['mistralai/Mistral-7B-v0.3'] }),
   expansion: choice(strategies)
     .optional()
     .describe(
@@ -79,7 +80,7 @@ export const runConfigSchema = z.strictObject({
   seed: z.int().min(0).max(0xffffffff).default(0).describe('Of first values, dropout and the order of the data.'),
   data: z
     .strictObject({
-      train: trainSources.describe('One file, or several that are mixed.'),
+      train: trainSources.describe('One file, or several that are mixed.').meta({ examples: ['rows.jsonl'] }),
       heldOut: heldOut
         .optional()
         .describe(
@@ -132,7 +133,8 @@ export const runConfigSchema = z.strictObject({
           'Folder of tokenized data; default: `tokens` in the cache folder (GLULAM_CACHE, or ~/.cache/glulam).',
         ),
     })
-    .describe('What is trained on and scored by.'),
+    .describe('What is trained on and scored by.')
+    .meta({ examples: [{ train: 'rows.jsonl' }] }),
   train: z
     .strictObject({
       steps: count.optional().describe('Optimizer steps; default 100, or what `epochs` come to. Not beside `epochs`.'),

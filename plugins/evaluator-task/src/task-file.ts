@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { readYaml } from '@glulam/model';
+import { expandHome } from '@glulam/tensors';
 import { describeIssues, TrainerError } from '@glulam/trainer';
 import { z } from 'zod';
 
@@ -126,7 +127,7 @@ export function readTaskFile(
   if (!parsed.success) throw invalid(describeIssues(parsed.error, schema));
   const task = parsed.data;
   const place = (name: string | undefined): string | undefined =>
-    name === undefined ? undefined : path.resolve(path.dirname(file), name);
+    name === undefined ? undefined : path.resolve(path.dirname(file), expandHome(name));
   const { data = place(task.data), examples = place(task.examples) } = given;
   if (data === undefined) throw invalid(['data is missing: name a file of questions, here or beside "file"']);
   return { ...task, data, examples };

@@ -3,6 +3,7 @@ import { openAdapters, type InputOptions, type OpenAdapters } from '@glulam/trai
 import type { Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import type { LoadedConfig } from '../load-config.js';
+import { withRecordedPlugins } from '../with-recorded-plugins.js';
 import { namedAdapter, parseChoice } from './adapter-choice.js';
 import { onePositional } from './command.js';
 import { loadModel } from './load-model.js';
@@ -56,7 +57,7 @@ export async function openChosen(
     return only === undefined ? 'none' : [{ name: only, weight: 1 }];
   })();
 
-  const opened = await openAdapters(config, composition, { own, others, untrained });
+  const opened = await withRecordedPlugins(loaded, () => openAdapters(config, composition, { own, others, untrained }));
   for (const warning of opened.warnings) process.stderr.write(`${warning}\n`);
   try {
     return { ...opened, ...loaded, selection, decoder: opened.set.decoder(selection) };

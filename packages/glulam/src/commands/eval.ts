@@ -2,6 +2,7 @@ import { evaluateAll, openData, openEvaluators } from '@glulam/trainer';
 import { numberOption } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
+import { withRecordedPlugins } from '../with-recorded-plugins.js';
 import { configHelp, type Command } from './command.js';
 
 const own = ['limit', 'samples'];
@@ -29,7 +30,8 @@ ${configHelp}`,
     const model = await openChosen('eval', args, Object.fromEntries(overrides), signal);
     try {
       const { config, composition, decoder, tokenizer } = model;
-      const chosen = openEvaluators(config, composition, limit === undefined ? {} : { limit });
+      const common = limit === undefined ? {} : { limit };
+      const chosen = await withRecordedPlugins(model, () => openEvaluators(config, composition, common));
       if (chosen.length === 0)
         throw new GlulamError(
           'USAGE',

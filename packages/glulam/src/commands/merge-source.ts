@@ -12,8 +12,10 @@ import {
 import { describeModel, openRunTokenizer } from '@glulam/trainer';
 import type { Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
+import { isOverride, unknownOption } from './command.js';
 import { namedAdapter, parseChoice } from './adapter-choice.js';
-import { loadModel } from './load-model.js';
+import { loadModel, type NamedModel } from './load-model.js';
+import { withRecordedPlugins } from '../with-recorded-plugins.js';
 
 /** A model to merge or export, with the chat template that it was trained with where that is not the base's. */
 export interface NamedSource {
@@ -37,7 +39,11 @@ export async function openMergeSource(
   overrides: Arguments['options'],
   signal: AbortSignal,
 ): Promise<NamedSource> {
-  const { loaded, adapterFolder } = await loadModel(name, overrides, signal, { data: false });
+  const named = await loadModel(name, overrides, signal, { data: false });
+  return withRecordedPlugins(named.loaded, () => openNamed(name, args, named));
+}
+
+function openNamed(name: string, args: Arguments, { loaded, adapterFolder }: NamedModel): NamedSource {
   const { config, composition, baseName } = loaded;
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
@@ -75,12 +81,9 @@ export function splitOptions(
     if (known.includes(name)) {
       if (value === true) throw new GlulamError('USAGE', `--${name} is without a value; see glulam ${command} --help`);
       own[name] = value;
-    } else if (name === 'base' || name.includes('.')) overrides[name] = value;
+    } else if (isOverride(name)) overrides[name] = value;
     else {
-      throw new GlulamError(
-        'USAGE',
-        `glulam ${command} has no option --${name}; it has ${known.map((each) => `--${each}`).join(', ')}`,
-      );
+      throw unknownOption(command, name, [...known, 'adapter', 'base', 'plugins']);
     }
   }
   return { own, overrides };

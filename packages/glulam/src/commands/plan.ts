@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { describePlan } from '../plan/describe-plan.js';
 import { planLoaded } from '../plan/plan.js';
+import { withRecordedPlugins } from '../with-recorded-plugins.js';
 import { configHelp, onePositional, type Command } from './command.js';
 import { isCheckpointFolder, loadModel } from './load-model.js';
 
@@ -28,7 +29,7 @@ ${configHelp}`,
     const { loaded, adapterFolder } = await loadModel(unfinished ? config : name, args.options, signal, {
       weights: false,
     });
-    const plan = await planLoaded(loaded, { signal, adapterFolder });
+    const plan = await withRecordedPlugins(loaded, () => planLoaded(loaded, { signal, adapterFolder }));
     for (const warning of [...loaded.composition.warnings, ...plan.warnings]) process.stderr.write(`${warning}\n`);
     process.stdout.write(`${describePlan(plan, process.stdout.columns)}\n`);
   },

@@ -5,6 +5,7 @@ import { overridesFrom } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig } from '../load-config.js';
 import { trustOwnRun } from '../trusted-runs.js';
+import { withRecordedPlugins } from '../with-recorded-plugins.js';
 import { configHelp, onePositional, type Command } from './command.js';
 
 export const trainCommand: Command = {
@@ -30,10 +31,11 @@ ${configHelp}`,
     if (isRun && !resume)
       throw new GlulamError('USAGE', `${name} is a run folder; go on with it by --resume, or name a config file`);
     const overrides = { ...overridesFrom(options), ...(isRun ? { out: name } : {}) };
-    const { config, composition } = await loadConfig(isRun ? runConfig : name, overrides);
+    const loaded = await loadConfig(isRun ? runConfig : name, overrides);
+    const { config, composition } = loaded;
     // Whoever names plugins for a run agrees to them.
     await trustOwnRun(config);
     for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
-    await train(config, composition, { signal, resume });
+    await withRecordedPlugins(loaded, () => train(config, composition, { signal, resume }));
   },
 };
