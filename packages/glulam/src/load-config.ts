@@ -67,7 +67,7 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
   }
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
     if (ofBase)
-      throw brokenBase(file, `it holds ${Array.isArray(raw) ? 'a list' : JSON.stringify(raw)}, expected an object`);
+      throw brokenBase(file, raw === undefined ? 'it is empty' : `it holds ${Array.isArray(raw) ? 'a list' : JSON.stringify(raw)}, expected an object`);
     throw new GlulamError('CONFIG_UNREADABLE', `${file} ${describeNoConfig(raw, path.extname(file))}`);
   }
   const config = raw as Record<string, unknown>;

@@ -43,7 +43,7 @@ const sources = z.union([z.string(), source, z.array(z.union([z.string(), source
 const weightsOf = (given: DataSources): (number | undefined)[] =>
   (Array.isArray(given) ? given : [given]).map((each) => (typeof each === 'string' ? undefined : each.weight));
 const trainSources = sources.refine(
-  (given) => new Set(weightsOf(given).map((weight) => weight === undefined)).size === 1,
+  (given) => new Set(weightsOf(given).map((weight) => weight === undefined)).size < 2,
   'some files have a weight and some have none; give all of them one, or none (then each counts by its size)',
 );
 const heldOut = z.union([

@@ -35,8 +35,14 @@ export function openReporter(
     request: (request, reason) => events.request(request, reason),
     takeRequests: () => events.takeRequests(),
   };
-  const opened = (async (): Promise<unknown> => contribution.open(options, own))();
-  opened.catch(cutOff);
+  let opened: unknown;
+  try {
+    opened = contribution.open(options, own);
+  } catch (error) {
+    cutOff(error);
+  }
+  // An `open` that is not synchronous, which no reporter's should be, may still reject.
+  Promise.resolve(opened).catch(cutOff);
   const end = async (): Promise<void> => {
     const close = await opened;
     if (typeof close === 'function') await (close as () => unknown)();

@@ -92,7 +92,7 @@ function describeMissing(name: string, file: string, cause: unknown): string {
     return isPluginFile(missing.name) ? message : `${message}; install it: npm install ${packageOf(missing.name)}`;
   return isPluginFile(name)
     ? `there is no file ${path.resolve(path.dirname(file), name)}`
-    : `no package of this name is installed; install it: npm install ${name}, or name a file: ./${name}.mjs`;
+    : `no package of this name is installed; install it: npm install ${name}; the name of a file begins with ./`;
 }
 
 const packageOf = (name: string): string => name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/');

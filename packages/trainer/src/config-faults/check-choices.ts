@@ -1,6 +1,6 @@
 import { guardCall, point, type Composition } from '@glulam/plugin';
 import type { z } from 'zod';
-import { suggestion } from './advise-key.js';
+import { nearest } from './advise-key.js';
 import type { ConfigFault } from './config-fault.js';
 import { findOptionFaults } from './find-faults.js';
 import { choicesIn } from './schema-walk.js';
@@ -42,7 +42,8 @@ export function checkChoices(
 }
 
 /** Of a choice `{ kind }` whose kind no plugin brings. */
-export const unknownKind = (path: readonly string[], kind: string, known: readonly string[]): ConfigFault => ({
-  path: [...path, 'kind'],
-  problem: ` is "${kind}"${suggestion(kind, known) || ';'} installed kinds: ${known.join(', ') || 'none'}`,
-});
+export function unknownKind(path: readonly string[], kind: string, known: readonly string[]): ConfigFault {
+  const near = nearest(kind, known);
+  const hint = near === undefined ? 'installed' : `did you mean "${near}"? Installed`;
+  return { path: [...path, 'kind'], problem: ` is "${kind}"; ${hint} kinds: ${known.join(', ') || 'none'}` };
+}
