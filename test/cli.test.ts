@@ -417,7 +417,9 @@ describe('plugins and schema', () => {
     const { code, err } = await glulam('plugins', '--config', config);
     expect([code, err]).toEqual([
       1,
-      expect.stringMatching(/PLUGIN_UNLOADABLE.*glulam-plugin-reporter-bell cannot be loaded: its factory failed: Error: no luck/),
+      expect.stringMatching(
+        /PLUGIN_UNLOADABLE.*glulam-plugin-reporter-bell cannot be loaded: its factory failed: Error: no luck/,
+      ),
     ]);
   });
 

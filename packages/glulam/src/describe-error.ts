@@ -14,5 +14,8 @@ function stackOfPlugin(error: unknown): string {
   if (!(error instanceof PluginError)) return stackOfPlugin(error.cause);
   const { stack = '' } = (error.cause ?? {}) as { readonly stack?: string };
   const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
-  return frames.slice(0, 8).map((frame) => `\n${frame}`).join('');
+  return frames
+    .slice(0, 8)
+    .map((frame) => `\n${frame}`)
+    .join('');
 }

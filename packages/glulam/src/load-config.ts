@@ -67,7 +67,12 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
   }
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
     if (ofBase)
-      throw brokenBase(file, raw === undefined ? 'it is empty' : `it holds ${Array.isArray(raw) ? 'a list' : JSON.stringify(raw)}, expected an object`);
+      throw brokenBase(
+        file,
+        raw === undefined
+          ? 'it is empty'
+          : `it holds ${Array.isArray(raw) ? 'a list' : JSON.stringify(raw)}, expected an object`,
+      );
     throw new GlulamError('CONFIG_UNREADABLE', `${file} ${describeNoConfig(raw, path.extname(file))}`);
   }
   const config = raw as Record<string, unknown>;
@@ -87,7 +92,8 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
 function describeNoConfig(raw: unknown, extension: string): string {
   if (/^\.m?[tj]s$/.test(extension))
     return `exports ${raw === undefined ? 'no default' : `${describeValue(raw)} as its default`}; expected a config: export default defineConfig({ base: ..., data: { train: ... } })`;
-  const example = extension === '.json' ? '{ "base": "...", "data": { "train": "..." } }' : 'base: ... and data: { train: ... }';
+  const example =
+    extension === '.json' ? '{ "base": "...", "data": { "train": "..." } }' : 'base: ... and data: { train: ... }';
   const space = typeof raw === 'string' && extension !== '.json' ? ', each key with a colon and a space after it' : '';
   return `${raw === undefined ? 'is empty' : `holds ${describeValue(raw)}`}; expected a config with at least ${example}${space}`;
 }

@@ -65,7 +65,9 @@ test('a promise that rejects is named, one that resolves is passed on', async ()
     kind: 'saw',
     work: (value) => (value === 1 ? Promise.reject(new Error('stuck')) : Promise.resolve(value)),
   });
-  await expect(tool.work(1)).rejects.toThrow('the plugin some-plugin failed in work() of its "saw" (test.tools): stuck');
+  await expect(tool.work(1)).rejects.toThrow(
+    'the plugin some-plugin failed in work() of its "saw" (test.tools): stuck',
+  );
   await expect(tool.work(2)).resolves.toBe(2);
 });
 
@@ -90,7 +92,9 @@ test('what a contribution opened is guarded by the name of its plugin', () => {
   const tool = composed({ kind: 'vice', work: () => undefined });
   const opened = guardOpened(tool, { turn: () => (undefined as unknown as string).length });
   expect(() => opened.turn()).toThrow(/^the plugin some-plugin failed in turn\(\) of its "vice" \(test\.tools\): /);
-  expect(() => guardCall(tool, 'the schema', () => JSON.parse('{') as unknown)).toThrow(/failed in the schema of its "vice"/);
+  expect(() => guardCall(tool, 'the schema', () => JSON.parse('{') as unknown)).toThrow(
+    /failed in the schema of its "vice"/,
+  );
 });
 
 test('what no plugin brought is left as it is', () => {

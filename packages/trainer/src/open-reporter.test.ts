@@ -30,16 +30,23 @@ const boom = (): never => {
   throw new Error('boom');
 };
 
+/** What `throw 5` throws, as far as the compiler knows an Error. */
+const notAnError = 5 as unknown as Error;
+/** An async listener, which leaves its promise to nobody. */
+const rejectLater = (error: Error) => (): void => {
+  void setImmediate().then(() => Promise.reject(error));
+};
+
 test.each<[string, (options: unknown, events: RunEvents) => unknown, string[]]>([
   ['that throws when it is opened', boom, ['reporter bell: boom']],
-  ['that throws a number', () => { throw 5; }, ['reporter bell: 5']],
+  ['that throws no Error', () => { throw notAnError; }, ['reporter bell: 5']],
   ['that rejects when it is opened', () => Promise.reject(new Error('boom')), ['reporter bell: boom']],
   ['without an end', () => undefined, []],
   ['whose pipeline throws', (_, events) => events.listen('bell', boom), ['reporter bell: boom']],
   ['that throws on an event', (_, events) => events.listen('bell', (all) => all.pipe(tap(boom))), ['bell: boom']],
   ['that listens by another name', (_, events) => events.listen('tail', (all) => all.pipe(tap(boom))), ['tail of the reporter bell: boom']],
-  ['that rejects on an event', (_, events) => events.listen('bell', (all) => all.pipe(tap(async () => { await setImmediate(); boom(); }))), ['bell: boom']],
-  ['that rejects on an event with a number', (_, events) => events.listen('bell', (all) => all.pipe(tap(() => void Promise.reject(5 as never)))), ['bell: 5']],
+  ['that rejects on an event', (_, events) => events.listen('bell', (all) => all.pipe(tap(rejectLater(new Error('boom'))))), ['bell: boom']],
+  ['that rejects on an event with no Error', (_, events) => events.listen('bell', (all) => all.pipe(tap(rejectLater(notAnError)))), ['bell: 5']],
   ['whose end throws', () => boom, ['reporter bell: boom']],
   ['whose end rejects', () => () => Promise.reject(new Error('boom')), ['reporter bell: boom']],
   ['that never ends', () => () => new Promise(() => undefined), ['reporter bell: it did not end within 0.05 seconds; what it has not written is lost']],

@@ -27,7 +27,10 @@ export function unknownOption(command: string, name: string, known: readonly str
 export function onePositional({ positional }: Arguments, command: string, what: string): string {
   if (positional.length !== 1) {
     const got = positional.length === 0 ? 'none' : positional.map((each) => `"${each}"`).join(' and ');
-    throw new GlulamError('USAGE', `glulam ${command} takes one ${what}, got ${got}; ${positional.length > 1 ? 'put quotes around a text of several words, and ' : ''}see glulam ${command} --help`);
+    throw new GlulamError(
+      'USAGE',
+      `glulam ${command} takes one ${what}, got ${got}; ${positional.length > 1 ? 'put quotes around a text of several words, and ' : ''}see glulam ${command} --help`,
+    );
   }
   return positional[0]!;
 }

@@ -27,8 +27,7 @@ The token that may write is taken from HF_TOKEN, or from where "hf auth login" p
     const name = onePositional(args, 'push', 'RUN, ADAPTER or CHECKPOINT');
     const { to, revision, private: isPrivate, ...unknown } = args.options;
     const [other] = Object.keys(unknown);
-    if (other !== undefined)
-      throw unknownOption('push', other, ['to', 'revision', 'private']);
+    if (other !== undefined) throw unknownOption('push', other, ['to', 'revision', 'private']);
     if (typeof to !== 'string') throw new GlulamError('USAGE', 'glulam push needs a repository: --to OWNER/NAME');
     if (revision === true) throw new GlulamError('USAGE', '--revision is without a value; see glulam push --help');
     if (isPrivate !== undefined && isPrivate !== true)

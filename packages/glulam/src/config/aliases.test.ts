@@ -22,9 +22,12 @@ function pathsOf(node: JsonSchema, path: string): string[] {
 }
 const paths = new Set(pathsOf(schema, ''));
 
-test.each(allAliases.filter(({ option }) => option !== undefined))('$name is $option, which is an option', ({ option }) => {
-  expect(paths).toContain(option);
-});
+test.each(allAliases.filter(({ option }) => option !== undefined))(
+  '$name is $option, which is an option',
+  ({ option }) => {
+    expect(paths).toContain(option);
+  },
+);
 
 test('every name is there once, says something, and is no key of the config itself', () => {
   const names = allAliases.map(({ name }) => name);

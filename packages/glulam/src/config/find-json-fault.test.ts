@@ -23,16 +23,20 @@ test.each([
   const fault = findJsonFault(text)!;
   const { line, column } = placeOf(text, fault.offset);
   expect([`${line}:${column}`, fault.message]).toEqual([place, message]);
-  expect(() => (message.includes('twice') ? boom() : JSON.parse(text) as unknown)).toThrow();
+  expect(() => (message.includes('twice') ? boom() : (JSON.parse(text) as unknown))).toThrow();
 });
 const boom = (): never => {
   throw new Error('JSON.parse keeps the last');
 };
 
-test.each(['{}', '[]', ' [1, -2.5e3, "\\u00e9\\n", true, null, {"a": [{}]}]\n', '"x"', '0', `"${'é'.repeat(1_000_000)}"`])(
-  'valid JSON has no fault',
-  (text) => expect(findJsonFault(text)).toBeUndefined(),
-);
+test.each([
+  '{}',
+  '[]',
+  ' [1, -2.5e3, "\\u00e9\\n", true, null, {"a": [{}]}]\n',
+  '"x"',
+  '0',
+  `"${'é'.repeat(1_000_000)}"`,
+])('valid JSON has no fault', (text) => expect(findJsonFault(text)).toBeUndefined());
 
 test('a frame marks the column, behind tabs and in long lines too', () => {
   expect(codeFrame('a\n\tbad', { line: 2, column: 3 })).toBe('  \tbad\n  \t ^');

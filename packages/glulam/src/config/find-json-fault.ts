@@ -5,7 +5,8 @@ export interface JsonFault {
 }
 
 /** A literal, a number or a string, at the position. */
-const scalar = /true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
+const scalar =
+  /true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
 const space = /[ \t\r\n]*/y;
 
 interface Level {
@@ -71,7 +72,9 @@ export function findJsonFault(text: string): JsonFault | undefined {
       continue;
     }
     if (match(scalar) === undefined)
-      return fault(open === '"' ? 'expected a text that ends in the same line, with valid escapes' : 'expected a value');
+      return fault(
+        open === '"' ? 'expected a text that ends in the same line, with valid escapes' : 'expected a value',
+      );
     state = 'next';
   }
 }

@@ -24,11 +24,7 @@ export const namesAmong = (plugins: unknown, folder: string): string[] =>
  * @param recordedBy the config.json of the run that names them
  * @throws GlulamError PLUGIN_UNLOADABLE with what is wrong with each
  */
-export async function loadPlugins(
-  plugins: unknown,
-  file: string,
-  recordedBy?: string,
-): Promise<PluginList> {
+export async function loadPlugins(plugins: unknown, file: string, recordedBy?: string): Promise<PluginList> {
   if (!Array.isArray(plugins)) throw configError([pluginsFault(plugins)].map((fault) => describeFault(fault)));
   const jiti = createJiti(file);
   const besides = createJiti(path.resolve('config')); // for a run folder elsewhere
@@ -59,9 +55,13 @@ export async function loadPlugins(
     return undefined;
   };
   const loaded = await Promise.all(
-    plugins.map((plugin: unknown) => (typeof plugin === 'string' ? load(expandHome(plugin)) : (plugin as Plugin))),
+    plugins.map((plugin: unknown) =>
+      typeof plugin === 'string' ? load(expandHome(plugin)) : Promise.resolve(plugin as Plugin),
+    ),
   );
   if (faults.length === 0) return loaded;
+  const order = plugins.map((plugin: unknown) => (typeof plugin === 'string' ? expandHome(plugin) : ''));
+  faults.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
   const lines = faults.map(({ name, message }) =>
     faults.length === 1 ? `the plugin ${name} cannot be loaded: ${message}` : `  ${name}: ${message}`,
   );
@@ -95,7 +95,11 @@ function describeMissing(name: string, file: string, cause: unknown): string {
     : `no package of this name is installed; install it: npm install ${name}; the name of a file begins with ./`;
 }
 
-const packageOf = (name: string): string => name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/');
+const packageOf = (name: string): string =>
+  name
+    .split('/')
+    .slice(0, name.startsWith('@') ? 2 : 1)
+    .join('/');
 
 /** The default export, of a CommonJS module one within another. */
 function defaultOf(loaded: unknown): unknown {
@@ -111,6 +115,6 @@ function describeExports(loaded: unknown): string {
   if (typeof given === 'object' && given !== null && 'register' in given)
     return `its default export is the plugin itself, not a function that makes it; ${expected}`;
   // A module without a default export comes as its own.
-  const names = Object.keys((loaded ?? {}) as object).filter((name) => name !== 'default' && name !== '__esModule');
+  const names = Object.keys(loaded ?? {}).filter((name) => name !== 'default' && name !== '__esModule');
   return `its default export is no function; it exports ${names.join(', ') || 'nothing else'}; ${expected}`;
 }

@@ -45,7 +45,8 @@ async function importConfig(file: string): Promise<unknown> {
     loaded = await createJiti(import.meta.url).import(file);
   } catch (cause) {
     const { message, missing } = describeLoadError(cause);
-    const install = missing === undefined || /^[./]/.test(missing.name) ? '' : `; install it: npm install ${missing.name}`;
+    const install =
+      missing === undefined || /^[./]/.test(missing.name) ? '' : `; install it: npm install ${missing.name}`;
     throw new Error(`${message}${install}`, { cause });
   }
   return (loaded as { readonly default?: unknown }).default;

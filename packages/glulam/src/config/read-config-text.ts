@@ -31,7 +31,10 @@ export function checkConfigFile(file: string): void {
   }
   const extension = path.extname(file);
   if (!configExtensions.includes(extension))
-    throw new GlulamError('CONFIG_UNREADABLE', `${file} ends in "${extension}"; expected .ts, .js, .mjs, .json, .yaml or .yml`);
+    throw new GlulamError(
+      'CONFIG_UNREADABLE',
+      `${file} ends in "${extension}"; expected .ts, .js, .mjs, .json, .yaml or .yml`,
+    );
   if (!stats.isFile()) throw new GlulamError('CONFIG_UNREADABLE', `${file} is a device or a pipe, not a config file`);
   if (stats.size > largest)
     throw new GlulamError(
@@ -66,7 +69,10 @@ function similarConfig(file: string): string | undefined {
 function configsIn(folder: string): string[] {
   try {
     return readdirSync(folder)
-      .filter((name) => configExtensions.includes(path.extname(name)) && name !== 'package.json' && !name.startsWith('tsconfig')) // prettier-ignore
+      .filter(
+        (name) =>
+          configExtensions.includes(path.extname(name)) && name !== 'package.json' && !name.startsWith('tsconfig'),
+      ) // prettier-ignore
       .sort();
   } catch {
     return []; // no such folder, or none that may be read

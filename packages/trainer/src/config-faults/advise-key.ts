@@ -75,9 +75,7 @@ export function unknownConfigKey(
 /** In a record that nothing is known of: keys of other tools, and of ours. */
 function foreignKeys(path: readonly string[], value: Readonly<Record<string, unknown>>): ConfigFault[] {
   return Object.entries(value).flatMap(([key, inner]) =>
-    aliasOf(key) === undefined && elsewhere(key).length === 0
-      ? []
-      : unknownConfigKey([...path, key], [], inner, false),
+    aliasOf(key) === undefined && elsewhere(key).length === 0 ? [] : unknownConfigKey([...path, key], [], inner, false),
   );
 }
 

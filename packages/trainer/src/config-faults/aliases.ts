@@ -105,7 +105,10 @@ const rows: readonly Row[] = [
     note: "'assistant' for true, 'all' for false",
   },
   { option: 'data.cache', names: 'cache_dir dataset_prepared_path' },
-  { names: 'packing sample_packing eval_sample_packing', note: 'batches are always packed, and no example sees another' },
+  {
+    names: 'packing sample_packing eval_sample_packing',
+    note: 'batches are always packed, and no example sees another',
+  },
   { names: 'pad_to_sequence_len padding group_by_length', note: 'batches have no padding' },
   { names: 'tokenizer tokenizer_name tokenizer_type tokenizer_config', note: "the base's own tokenizer is used" },
   {
@@ -128,7 +131,8 @@ const rows: readonly Row[] = [
   },
   {
     option: 'train.accumulate',
-    names: 'gradient_accumulation gradient_accumulation_steps grad_accum grad_accumulation_steps accumulation_steps accumulate_grad_batches',
+    names:
+      'gradient_accumulation gradient_accumulation_steps grad_accum grad_accumulation_steps accumulation_steps accumulate_grad_batches',
     note: 'the number of batches in one step',
   },
   { option: 'train.schedule', names: 'lr_scheduler lr_scheduler_type scheduler lr_schedule' },
@@ -209,11 +213,15 @@ const rows: readonly Row[] = [
     note: 'a run is one process on one machine',
   },
   {
-    names: 'flash_attention flash_attn xformers_attention sdp_attention attn_implementation use_flash_attention_2 torch_compile use_liger_kernel',
+    names:
+      'flash_attention flash_attn xformers_attention sdp_attention attn_implementation use_flash_attention_2 torch_compile use_liger_kernel',
     note: 'the engine chooses its own kernels',
   },
   { names: 'trust_remote_code', note: 'Glulam never runs code of a checkpoint' },
-  { names: 'resume resume_from_checkpoint auto_resume_from_checkpoints', note: 'resume with glulam train CONFIG --resume' },
+  {
+    names: 'resume resume_from_checkpoint auto_resume_from_checkpoints',
+    note: 'resume with glulam train CONFIG --resume',
+  },
   { names: 'push_to_hub hub_model_id hub_token hub_strategy', note: 'push a finished run with glulam push' },
   { names: 'neftune_noise_alpha label_smoothing_factor label_smoothing', note: 'Glulam does not have this' },
   { names: 'rl dpo kto orpo reward_model', note: 'a run trains on the next token; there is no preference training' },

@@ -45,7 +45,5 @@ export function sortFaults(faults: readonly ConfigFault[]): ConfigFault[] {
     written.some((option) => option === path || option.startsWith(`${path}.`));
   const kept = faults.filter(({ path, isMissing }) => isMissing !== true || !isWritten(path.join('.')));
   const unique = new Map(kept.map((fault) => [describeFault(fault), fault]));
-  return [...unique.values()].sort((a, b) =>
-    a.path.join('.').localeCompare(b.path.join('.'), 'en', { numeric: true }),
-  );
+  return [...unique.values()].sort((a, b) => a.path.join('.').localeCompare(b.path.join('.'), 'en', { numeric: true }));
 }

@@ -60,7 +60,8 @@ function faultsOf(issue: Issue, context: Context): ConfigFault[] {
     if (near.length === 1)
       return near[0]!.flatMap((each) => faultsOf({ ...each, path: [...issue.path, ...each.path] }, context));
     const expected = [...new Set(branches.flatMap(typesOf))];
-    if (near.length === 0 && expected.length > 0) return [{ path, problem: `: expected ${expected.join(' or ')}${got}` }];
+    if (near.length === 0 && expected.length > 0)
+      return [{ path, problem: `: expected ${expected.join(' or ')}${got}` }];
     return [{ path, problem: `: cannot be used${got}` }];
   }
   const choice =
@@ -74,7 +75,9 @@ const isMissing = (issue: Issue): boolean =>
   issue.code === 'invalid_type'
     ? issue.message.endsWith('received undefined')
     : issue.code === 'invalid_union' && issue.message === 'Invalid input' && issue.errors.length > 0
-      ? issue.errors.flatMap(flattened).every(([first]) => first !== undefined && first.path.length === 0 && isMissing(first))
+      ? issue.errors
+          .flatMap(flattened)
+          .every(([first]) => first !== undefined && first.path.length === 0 && isMissing(first))
       : false;
 
 /** Alternatives that have alternatives themselves, as one list. */

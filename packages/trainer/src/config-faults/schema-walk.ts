@@ -54,10 +54,9 @@ const choiceOf = ({ schema }: Node): unknown => schema.meta()?.['choiceOf'];
 
 /** A value for an example of the key at a path, where the schema gives one. */
 export function exampleAt(schema: z.ZodType, path: readonly PropertyKey[]): unknown {
-  const before = path.slice(0, -1).reduce<Node[]>(
-    (nodes, part) => step(nodes, String(part)).flatMap(alternatives),
-    alternatives(schema),
-  );
+  const before = path
+    .slice(0, -1)
+    .reduce<Node[]>((nodes, part) => step(nodes, String(part)).flatMap(alternatives), alternatives(schema));
   const last = path.at(-1);
   // The example is on the outermost schema, or on one within.
   let schemas = last === undefined ? [] : step(before, String(last));
@@ -93,8 +92,7 @@ export function choicesIn(schema: z.ZodType, value: unknown, path: readonly stri
   return nodes.flatMap((node) => {
     const { shape = {} } = node.def;
     const point = choiceOf(node);
-    if (typeof point === 'string')
-      return [{ path, point, schema: node.schema, common: Object.keys(shape), value }];
+    if (typeof point === 'string') return [{ path, point, schema: node.schema, common: Object.keys(shape), value }];
     return Object.entries(shape).flatMap(([key, inner]) =>
       choicesIn(inner as z.ZodType, (value as Record<string, unknown>)[key], [...path, key]),
     );
