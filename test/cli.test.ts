@@ -295,8 +295,8 @@ describe('reporters', () => {
 
   test('options that cannot be used are refused', async () => {
     for (const [reporter, message] of [
-      [{ kind: 'jsonl', file: 'events.jsonl' }, /reporters.file: the run itself writes events.jsonl/],
-      [{ kind: 'tensorboard', dir: 'x' }, /reporters.dir is not an option; known: folder/],
+      [{ kind: 'jsonl', file: 'events.jsonl' }, /reporters\.0\.file: the run itself writes events.jsonl/],
+      [{ kind: 'tensorboard', dir: 'x' }, /reporters\.0\.dir is not an option; known: folder/],
       [{ kind: 'tensorbord' }, /did you mean "tensorboard"\?/],
     ] as const) {
       const { code, err } = await glulam(...args('refused-reporter', [reporter]));
@@ -328,8 +328,10 @@ test('tokens beyond the embedding are reported, and refused in a prompt', async 
 });
 
 test('data is shown without weights or an engine', async () => {
+  // An engine that would not open here.
+  const otherIsa = process.arch === 'arm64' ? 'avx2' : 'neon';
   const light = base('light', (at) => rmSync(path.join(at, 'model.safetensors')));
-  const { code, out, err } = await glulam('data', quickstart, '--base', light, '--engine.kind', 'none', '--samples', '1'); // prettier-ignore
+  const { code, out, err } = await glulam('data', quickstart, '--base', light, '--engine.isa', otherIsa, '--samples', '1'); // prettier-ignore
   expect([code, err]).toEqual([0, '']);
   expect(out).toMatch(/word-problems.train.jsonl: training, read as question_answer\n {2}800 rows\n {2}800 examples of 80,343 tokens/); // prettier-ignore
   expect(out).toMatch(/word-problems.heldout.jsonl: held out[\s\S]*a pass over the data is 800 examples, 100 steps; this run takes 150/); // prettier-ignore
@@ -398,7 +400,7 @@ describe('plugins and schema', () => {
     expect((await glulam('plugins', 'bell', '--config', path.join(run, 'config.json'))).out).toContain('every = 5');
     expect(await glulam('train', run, '--resume', '--reporters', '[{"kind":"bell","evry":2}]')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/reporters.*evry is not an option; did you mean "every"/) as string,
+      err: expect.stringMatching(/reporters\.evry is not an option; did you mean reporters\.every\?/) as string,
     });
   });
 
@@ -417,7 +419,9 @@ describe('plugins and schema', () => {
     const { code, err } = await glulam('plugins', '--config', config);
     expect([code, err]).toEqual([
       1,
-      expect.stringMatching(/PLUGIN_UNLOADABLE.*glulam-plugin-reporter-bell failed: no luck/),
+      expect.stringMatching(
+        /PLUGIN_UNLOADABLE.*glulam-plugin-reporter-bell cannot be loaded: its factory failed: Error: no luck/,
+      ),
     ]);
   });
 
@@ -442,11 +446,11 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['too much to plugins', () => ['plugins', 'lora', 'dora'], /takes one NAME, --config and --json, got dora as well/],
     ['an unknown option of schema', () => ['schema', '--output', 'x'], /takes --config and --out, got --output/],
     ['plugins of a config without a name', () => ['plugins', '--config'], /--config is without a value/],
-    ['an unknown command', () => ['trian'], /no command "trian"; it has data, plan, train, eval, ablate, search, generate, chat, merge, export, push, plugins, schema, doctor/],
+    ['an unknown command', () => ['trian'], /no command "trian"; did you mean glulam train\?/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
-    ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /train.stepps is not an option; did you mean "steps"\?/],
+    ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /--train\.stepps is not an option; did you mean --train\.steps\?/],
     ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],
-    ['an unknown kind', () => ['train', quickstart, '--expansion.kind', 'layermap'], /did you mean "layer_map"\?; installed kinds: layer_map/],
+    ['an unknown kind', () => ['train', quickstart, '--expansion.kind', 'layermap'], /did you mean "layer_map"\? Installed kinds: layer_map/],
     ['an interval out of range', () => ['train', quickstart, '--expansion.layer_map', '[[0,4],[4,99]]'], /interval 1 \[4, 99\) leaves the base, which has 8 layers/],
     ['an empty interval', () => ['train', quickstart, '--expansion.layer_map', '[[4,4]]'], /is empty/],
     ['an instruction set that does not exist', () => ['train', quickstart, '--engine.isa', 'sse9'], /engine.isa/],
@@ -471,7 +475,7 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['no run', () => ['eval', path.join(work, 'none')], /neither a run folder/],
     ['two variants of one name', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"r=8"},{"name":"R 8"}]'], /ablation.variants.1.name is "R 8", which is taken: variant 0 is "r=8"/],
     ['a variant whose name names no folder', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"+"}]'], /expected a letter or digit, to name its folder by/],
-    ['an unknown key of a variant, and of the ablation', () => ['ablate', quickstart, '--ablation.sed', '[1]', '--ablation.variants', '[{"name":"a","adaptor":{}}]'], /ablation.variants.0.adaptor is not an option; did you mean "adapter"\?[\s\S]*ablation.sed is not an option; did you mean "seeds"\?|ablation.sed[\s\S]*ablation.variants.0.adaptor/],
+    ['an unknown key of a variant, and of the ablation', () => ['ablate', quickstart, '--ablation.sed', '[1]', '--ablation.variants', '[{"name":"a","adaptor":{}}]'], /ablation.variants.0.adaptor is not an option; did you mean --ablation.variants.0.adapter\?[\s\S]*ablation.sed is not an option; did you mean --ablation.seeds\?|ablation.sed[\s\S]*ablation.variants.0.adaptor/],
     ['a variant’s expansion that is none', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"a","expansion":"no"}]'], /ablation.variants.0.expansion: expected 'none', or \{ kind/],
     ['a variant’s adapter of an unknown kind', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"a","adapter":{"kind":"lore"}}]'], /"a": adapter.kind is "lore"; did you mean "lora"\?/],
     ['seeds that are there twice', () => ['ablate', quickstart, '--ablation.seeds', '[1,1]'], /ablation.seeds: a seed is there twice/],

@@ -137,7 +137,7 @@ describe('task', () => {
 
   test.each<[string, string | object, RegExp]>([
     ['no type', { doc_to_text: 'x' }, /output_type is undefined; expected multiple_choice or generate_until/],
-    ['an unknown field', { ...choice, doc_to_txt: 'x' }, /doc_to_txt is not an option; did you mean "doc_to_text"\?/],
+    ['an unknown field', { ...choice, doc_to_txt: 'x' }, /doc_to_txt is not an option; did you mean doc_to_text\?/],
     ['two faults', { ...generate, doc_to_target: undefined, num_fewshot: -1 }, /num_fewshot[^]*doc_to_target|doc_to_target[^]*num_fewshot/],
     ['sampling', { ...generate, generation_kwargs: { do_sample: true } }, /generation_kwargs.do_sample/],
     ['two filters that search', { ...generate, filter_list: [{ name: 'x', filter: [] }] }, /expected one filter of the function regex/],

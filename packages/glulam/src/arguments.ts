@@ -1,3 +1,4 @@
+import { expandHome } from '@glulam/tensors';
 import { GlulamError } from './errors.js';
 
 export interface Arguments {
@@ -9,6 +10,9 @@ export interface Arguments {
 
 /** Options that take no value: the word behind them is one of its own. */
 const flags = new Set(['chat', 'help', 'h', 'json', 'no-adapter', 'private', 'resume', 'unexpanded']);
+
+/** Options that name a file or folder. Shells leave the `~` in `--out=~/x` as it is. */
+const paths = new Set(['adapter', 'base', 'config', 'gguf', 'out', 'samples']);
 
 /**
  * `glulam train file --train.steps 10`: an option that is no flag takes the next word, unless that is an option too.
@@ -22,7 +26,7 @@ export function parseArguments(words: readonly string[], repeatable: readonly st
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
     if (!word.startsWith('-')) {
-      positional.push(word);
+      positional.push(expandHome(word));
       continue;
     }
     const match = /^--?([A-Za-z][\w.-]*)(?:=([\s\S]*))?$/.exec(word);
@@ -36,6 +40,7 @@ export function parseArguments(words: readonly string[], repeatable: readonly st
       options[name] = next;
       i += 1;
     } else options[name] = true;
+    if (paths.has(name) && typeof options[name] === 'string') options[name] = expandHome(options[name]);
     if (!repeatable.includes(name)) continue;
     const value = options[name];
     if (typeof value !== 'string') throw new GlulamError('USAGE', `--${name} is without a value`);

@@ -1,4 +1,4 @@
-import type { Composition } from '@glulam/plugin';
+import { guardOpened, type Composition } from '@glulam/plugin';
 import { openInputs, sources, type InputOptions, type Source } from '@glulam/trainer';
 import type { Call } from './call.js';
 import type { LoadedConfig } from './load-config.js';
@@ -37,7 +37,7 @@ export async function bringModel(
   const base = weights ? 'base' : 'base without weights';
   const contribution = composition.all(sources).find((each) => each.claims(name, base));
   if (contribution === undefined) return undefined;
-  const source: Source = contribution.open(call);
+  const source: Source = guardOpened(contribution, contribution.open(call));
   const pinned = await source.pin(name, base);
   const isBase = (await source.roleOf?.(pinned)) === 'base';
   return { folder: await source.fetch(pinned, isBase ? base : 'adapter'), pinned, isBase };

@@ -2,6 +2,7 @@ import { evaluateAll, openData, openEvaluators } from '@glulam/trainer';
 import { openCall } from './call.js';
 import { GlulamError } from './errors.js';
 import { openChosen, type ModelSource, type OpenedModel, type OpenModelOptions } from './open-model.js';
+import { withRecordedPlugins } from './with-recorded-plugins.js';
 
 /** The scores of one evaluator. */
 export interface Evaluation {
@@ -42,7 +43,8 @@ export async function evaluate(
     signal.throwIfAborted();
     opened = isOpen(model) ? model : await openChosen(model, options, call, {});
     const { config, composition, decoder, tokenizer } = opened;
-    const evaluators = openEvaluators(config, composition, limit === undefined ? {} : { limit });
+    const common = limit === undefined ? {} : { limit };
+    const evaluators = await withRecordedPlugins(opened, () => openEvaluators(config, composition, common));
     if (evaluators.length === 0)
       throw new GlulamError(
         'USAGE',

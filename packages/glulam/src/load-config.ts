@@ -1,11 +1,14 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ablationSchema, searchSchema, type AblationSettings, type SearchSettings } from '@glulam/ablation';
-import { readYaml } from '@glulam/model';
-import { compose, type Composition, type Plugin, type PluginList } from '@glulam/plugin';
-import { configError, describeIssues, mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
-import { checkRegular, hasCheckpointFiles, readTextFile } from '@glulam/tensors';
-import { createJiti } from 'jiti';
+import { quoteValue } from '@glulam/model';
+import { compose, type Composition, type PluginList } from '@glulam/plugin';
+import { mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
+import { expandHome, hasCheckpointFiles } from '@glulam/tensors';
+import { choiceFaults, configFaults, refuseFaults } from './config/config-faults.js';
+import { loadPlugins, namesAmong } from './config/load-plugins.js';
+import { readConfigFile } from './config/read-config-file.js';
+import { checkConfigFile } from './config/read-config-text.js';
 import type { GlulamConfig } from './define-config.js';
 import { GlulamError } from './errors.js';
 import { preset, type CoreOptions } from './preset.js';
@@ -22,6 +25,8 @@ export interface LoadedConfig {
   readonly ablation: AblationSettings;
   /** What `glulam search` ranks. */
   readonly search: SearchSettings;
+  /** The config.json of a run that it was read from, and the plugins named in it. */
+  readonly recorded?: { readonly file: string; readonly plugins: readonly string[] } | undefined;
 }
 
 /** Options of `loadConfig`. */
@@ -68,35 +73,26 @@ export async function pluginNamesOf(file: string): Promise<string[]> {
 /** `config.json` is the name of what runs write. It may come from anybody, so its plugins wait for the user's agreement. */
 const isRunConfig = (file: string): boolean => path.basename(file) === 'config.json';
 
-/** Of a config's plugins those that are named, a path as it is from anywhere; values cannot be written down. */
-const namesAmong = (plugins: unknown, folder: string): string[] =>
-  (Array.isArray(plugins) ? plugins : [])
-    .filter((plugin) => typeof plugin === 'string')
-    .map((name) => (name.startsWith('.') ? path.resolve(folder, name) : name));
-
 async function readConfig(file: string): Promise<Record<string, unknown>> {
   const absolute = path.resolve(file);
-  if (!existsSync(absolute)) {
-    throw new GlulamError(
-      'CONFIG_NOT_FOUND',
-      `there is no config file ${file}; expected a .ts, .js, .json or .yaml file`,
-    );
-  }
+  checkConfigFile(file);
   const ofBase = path.basename(absolute) === 'config.json' && isBaseFolder(path.dirname(absolute));
   let raw: unknown;
   try {
     raw = await readConfigFile(absolute);
   } catch (cause) {
     // What the parser says, without the file's name again.
-    throw ofBase ? brokenBase(file, ((cause as Error).cause as Error).message, cause) : cause;
+    throw ofBase ? brokenBase(file, ((cause as Error).cause as Error).message.split('\n')[0]!, cause) : cause;
   }
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
     if (ofBase)
-      throw brokenBase(file, `it holds ${Array.isArray(raw) ? 'a list' : JSON.stringify(raw)}, expected an object`);
-    throw new GlulamError(
-      'CONFIG_UNREADABLE',
-      `${file} gives no config object; a .ts or .js file exports one as its default: export default defineConfig({ ... })`,
-    );
+      throw brokenBase(
+        file,
+        raw === undefined
+          ? 'it is empty'
+          : `it holds ${Array.isArray(raw) ? 'a list' : JSON.stringify(raw)}, expected an object`,
+      );
+    throw new GlulamError('CONFIG_UNREADABLE', `${file} ${describeNoConfig(raw, path.extname(file))}`);
   }
   const config = raw as Record<string, unknown>;
   const isOurs = config['base'] !== undefined || config['data'] !== undefined;
@@ -111,6 +107,19 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
   return config;
 }
 
+/** What a file without a config's keys holds, and what is expected of it. */
+function describeNoConfig(raw: unknown, extension: string): string {
+  if (/^\.m?[tj]s$/.test(extension))
+    return `exports ${raw === undefined ? 'no default' : `${describeValue(raw)} as its default`}; expected a config: export default defineConfig({ base: ..., data: { train: ... } })`;
+  const example =
+    extension === '.json' ? '{ "base": "...", "data": { "train": "..." } }' : 'base: ... and data: { train: ... }';
+  const space = typeof raw === 'string' && extension !== '.json' ? ', each key with a colon and a space after it' : '';
+  return `${raw === undefined ? 'is empty' : `holds ${describeValue(raw)}`}; expected a config with at least ${example}${space}`;
+}
+
+const describeValue = (value: unknown): string =>
+  Array.isArray(value) ? 'a list' : value === null ? 'null' : `the ${typeof value === 'string' ? 'text' : typeof value} ${quoteValue(value)}`; // prettier-ignore
+
 /** Whether a folder has files of a base checkpoint, whatever its config.json is. */
 export function isBaseFolder(folder: string): boolean {
   return hasCheckpointFiles(folder) || existsSync(path.join(folder, 'tokenizer.json'));
@@ -124,12 +133,12 @@ const brokenBase = (file: string, fault: string, cause?: unknown): GlulamError =
   );
 
 async function composeConfig(
-  { plugins: own = [], $schema: _, ...written }: Record<string, unknown>,
+  { plugins: own = [], $schema: _, ...source }: Record<string, unknown>,
   { plugins = own, ...overrides }: Readonly<Record<string, unknown>>,
   file: string,
   { signal, quiet = false, onFault }: LoadOptions,
 ): Promise<LoadedConfig> {
-  const { fields, given } = await takeFromCode(written, signal);
+  const { fields, given } = await takeFromCode(source, signal);
   // Schemas and copies go down by recursion.
   if (isDeep(fields))
     throw new GlulamError(
@@ -137,16 +146,31 @@ async function composeConfig(
       `${file} nests lists or records deeper than ${deepest}; a config needs ten at most`,
     );
   const folder = path.dirname(file);
+  const written = withOverrides(fields, overrides);
+  const origin = { file, overrides: Object.keys(overrides) };
+  const faults = configFaults(written, plugins);
+  // All that can be known before plugins load is said at once; they are not loaded for a config that cannot be used.
+  if (faults.length > 0) {
+    const isWhole = Array.isArray(plugins) && plugins.length === 0;
+    refuseFaults([...faults, ...choiceFaults(written, compose(preset()), { all: isWhole })], origin);
+  }
   // Named packages belong to what a run is, so that it can be resumed from its folder.
   const names = namesAmong(plugins, folder);
-  if (plugins === own && isRunConfig(file)) checkTrusted(folder, names);
-  const loaded = await loadPlugins(plugins, file);
+  const isRecorded = plugins === own && isRunConfig(file);
+  if (isRecorded) checkTrusted(folder, names);
+  const loaded = await loadPlugins(plugins, file, isRecorded ? file : undefined);
   const named = names.length === 0 ? {} : { plugins: names };
-  const whole: Record<string, unknown> = { ...withOverrides(fields, overrides), ...named };
+  const whole: Record<string, unknown> = { ...written, ...named };
   // A run writes the default reporters down as it does all defaults: that is nobody's wish.
   const isDefault = isRunConfig(file) && JSON.stringify(whole['reporters']) === JSON.stringify([{ kind: 'console' }]);
   const silent = quiet && (whole['reporters'] === undefined || isDefault);
-  return resolveConfig(whole, loaded, folder, { onFault, given: silent ? { ...given, reporters: [] } : given });
+  const resolved = resolveConfig(whole, loaded, folder, {
+    onFault,
+    given: silent ? { ...given, reporters: [] } : given,
+  });
+  // Of a run's config a command needs some kinds only: a reporter's plugin may be gone when its adapter is merged.
+  if (!isRunConfig(file)) refuseFaults(choiceFaults(written, resolved.composition, { all: true }), origin);
+  return isRunConfig(file) ? { ...resolved, recorded: { file, plugins: namesAmong(own, folder) } } : resolved;
 }
 
 const deepest = 64;
@@ -168,91 +192,34 @@ export function resolveConfig(
   folder: string,
   options: CoreOptions = {},
 ): LoadedConfig {
-  const parsed = runConfigSchema.safeParse(fields);
-  const compared = ablationSchema.safeParse(given);
-  const ranked = searchSchema.safeParse(search);
-  const faults = [
-    ...(parsed.success ? [] : describeIssues(parsed.error, runConfigSchema)),
-    ...(compared.success ? [] : describeIssues(compared.error, ablationSchema, 'ablation')),
-    ...(ranked.success ? [] : describeIssues(ranked.error, searchSchema, 'search')),
-  ];
-  if (!parsed.success || !compared.success || !ranked.success) throw configError(faults);
+  refuseFaults(configFaults({ ...fields, ablation: given, search }));
+  const parsed = runConfigSchema.parse(fields);
+  const compared = ablationSchema.parse(given);
+  const ranked = searchSchema.parse(search);
   const composition = compose([...preset(options), ...plugins]);
   const elsewhere = composition.all(sources);
   const resolve = (config: RunConfig): RunConfig =>
     mapInputs(config, composition, (name, role) => {
-      const here = path.resolve(folder, name);
+      const here = path.resolve(folder, expandHome(name));
       return !existsSync(here) && elsewhere.some((source) => source.claims(name, role)) ? name : here;
     });
-  const config = resolve(parsed.data);
+  const config = resolve(parsed);
   const { out, data } = config;
-  const cache = data.cache === undefined ? {} : { cache: path.resolve(folder, data.cache) };
-  const variants = compared.data.variants?.map(({ expansion, ...variant }) => {
+  const cache = data.cache === undefined ? {} : { cache: path.resolve(folder, expandHome(data.cache)) };
+  const variants = compared.variants?.map(({ expansion, ...variant }) => {
     if (expansion === undefined || expansion === 'none') return { ...variant, expansion };
-    return { ...variant, expansion: resolve({ ...parsed.data, expansion }).expansion };
+    return { ...variant, expansion: resolve({ ...parsed, expansion }).expansion };
   });
-  const { evaluators: [score = ranked.data.score] = [] } = resolve({
-    ...parsed.data,
-    evaluate: { ...parsed.data.evaluate, evaluators: [ranked.data.score] },
+  const { evaluators: [score = ranked.score] = [] } = resolve({
+    ...parsed,
+    evaluate: { ...parsed.evaluate, evaluators: [ranked.score] },
   }).evaluate;
   return {
-    config: { ...config, data: { ...data, ...cache }, out: path.resolve(out) },
+    config: { ...config, data: { ...data, ...cache }, out: path.resolve(expandHome(out)) },
     composition,
-    ablation: { ...compared.data, variants },
-    search: { ...ranked.data, score },
+    ablation: { ...compared, variants },
+    search: { ...ranked, score },
   };
-}
-
-async function readConfigFile(file: string): Promise<unknown> {
-  const extension = path.extname(file);
-  try {
-    if (extension === '.json') return JSON.parse(readTextFile(file));
-    if (extension === '.yaml' || extension === '.yml') return readYaml(readTextFile(file));
-    if (['.ts', '.mts', '.js', '.mjs'].includes(extension)) {
-      checkRegular(statSync(file));
-      return await createJiti(import.meta.url).import(file, { default: true });
-    }
-  } catch (cause) {
-    throw new GlulamError('CONFIG_UNREADABLE', `${file} cannot be read: ${(cause as Error).message}`, { cause });
-  }
-  throw new GlulamError(
-    'CONFIG_UNREADABLE',
-    `${file} ends in "${extension}"; expected .ts, .js, .mjs, .json, .yaml or .yml`,
-  );
-}
-
-/** Plugins of a config: values as they are; names are packages, found from the config's folder or the working folder. */
-async function loadPlugins(plugins: unknown, file: string): Promise<PluginList> {
-  if (!Array.isArray(plugins)) throw configError([`plugins: got ${typeof plugins}; expected a list`]);
-  const jiti = createJiti(file);
-  const besides = createJiti(path.resolve('config')); // for a run folder elsewhere
-  return Promise.all(
-    plugins.map(async (plugin: unknown) => {
-      if (typeof plugin !== 'string') return plugin as Plugin;
-      let loaded: unknown;
-      try {
-        const from = jiti.esmResolve(plugin, { try: true }) === undefined ? besides : jiti;
-        loaded = await from.import(plugin, { default: true });
-      } catch (cause) {
-        throw new GlulamError(
-          'PLUGIN_UNLOADABLE',
-          `the plugin ${plugin} cannot be loaded (${(cause as Error).message}); install it: npm install ${plugin}`,
-          { cause },
-        );
-      }
-      if (typeof loaded !== 'function') {
-        throw new GlulamError(
-          'PLUGIN_UNLOADABLE',
-          `the package ${plugin} has no default export that is a plugin factory; name it in a .ts or .js config instead`,
-        );
-      }
-      try {
-        return (loaded as () => Plugin)();
-      } catch (cause) {
-        throw new GlulamError('PLUGIN_UNLOADABLE', `the factory of the plugin ${plugin} failed: ${(cause as Error).message}; tell its author`, { cause }); // prettier-ignore
-      }
-    }),
-  );
 }
 
 /** `{ 'train.steps': 10 }` laid over a config's fields. */

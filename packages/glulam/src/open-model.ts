@@ -6,6 +6,7 @@ import { namedAdapter } from './commands/adapter-choice.js';
 import { loadModel, type NamedModel } from './commands/load-model.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig, type LoadedConfig } from './load-config.js';
+import { withRecordedPlugins } from './with-recorded-plugins.js';
 
 /**
  * What names a model: a run folder or one of its checkpoints, an adapter folder, a base checkpoint, each here or on the
@@ -87,7 +88,7 @@ export async function openChosen(
     return only === undefined ? 'none' : [{ name: only, weight: 1 }];
   })();
 
-  const opened = await openAdapters(config, composition, { own, others, untrained });
+  const opened = await withRecordedPlugins(loaded, () => openAdapters(config, composition, { own, others, untrained }));
   opened.warnings.forEach(call.warn);
   try {
     return { ...opened, ...loaded, selection, decoder: opened.set.decoder(selection) };

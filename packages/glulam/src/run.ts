@@ -3,6 +3,7 @@ import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
 import { trustOwnRun } from './trusted-runs.js';
+import { withRecordedPlugins } from './with-recorded-plugins.js';
 
 /** Options of `run`. */
 export interface RunOptions extends CallOptions {
@@ -33,7 +34,8 @@ export async function run(config: GlulamConfig | string, options: RunOptions = {
     // Whoever names plugins for a run agrees to them.
     const notice = await trustOwnRun(loaded.config);
     const warnings = [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])];
-    return await train(loaded.config, { ...loaded.composition, warnings }, { signal, resume });
+    const composition = { ...loaded.composition, warnings };
+    return await withRecordedPlugins(loaded, () => train(loaded.config, composition, { signal, resume }));
   } finally {
     call.close();
   }

@@ -1,8 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import path from 'node:path';
-import { readTextFile, writeFileAtomic } from '@glulam/tensors';
+import { expandHome, readTextFile, writeFileAtomic } from '@glulam/tensors';
 import { z } from 'zod';
 import { GlulamError } from './errors.js';
 
@@ -14,7 +13,7 @@ const trustSchema = z.record(z.string(), z.array(z.string()));
 
 /** `trusted-runs.json` in the user's configuration: by folder the plugins that its runs may load. */
 const trustFile = (): string =>
-  path.join(process.env['XDG_CONFIG_HOME'] ?? path.join(homedir(), '.config'), 'glulam', 'trusted-runs.json');
+  path.join(expandHome(process.env['XDG_CONFIG_HOME'] ?? '~/.config'), 'glulam', 'trusted-runs.json');
 
 /** Remember that the runs in a folder, and below it, may load these plugins. */
 export async function trustPlugins(folder: string, plugins: readonly string[]): Promise<void> {

@@ -7,6 +7,7 @@ import { compactName, peftName } from './adapter-folder.js';
 import type { AdapterChoice, AdapterContribution } from './adapter.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
+import { guardAdapter } from './guard-adapter.js';
 import { linearNames, type DecoderShape } from './family.js';
 import { linearSites } from './linear-sites.js';
 import { keepPeftFields } from './peft-fields.js';
@@ -119,7 +120,7 @@ function readEither(folder: string, kinds: readonly AdapterContribution[], shape
       'ADAPTER_INVALID',
       `${file} has options that ${kind} cannot follow: ${z.prettifyError(parsed.error)}`,
     );
-  const created = contribution.create(parsed.data);
+  const created = guardAdapter(contribution, contribution.create(parsed.data));
   const peft = existsSync(path.join(folder, peftName)) ? readPeftConfig(folder) : {};
   return {
     adapter: keepPeftFields(created, peft).adapter,

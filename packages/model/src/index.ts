@@ -53,14 +53,15 @@ export type { FixedPart } from './fixed-parts.js';
 export { createFrozenRows } from './frozen-rows.js';
 export type { ModelErrorCode } from './errors.js';
 export { ModelError } from './errors.js';
-export { shortMessage } from './quote-value.js';
+export { guardAdapter } from './guard-adapter.js';
+export { quoteValue, shortMessage } from './quote-value.js';
 export type { DecoderShape, Family, LinearName } from './family.js';
 export { families, linearNames } from './family.js';
 export type { CachePass, KeyValueCache } from './key-value-cache.js';
 export { createKeyValueCache } from './key-value-cache.js';
 export { scoreContinuations, tokenizeContinuations } from './score-continuations.js';
 export type { FamilyTraits } from './read-decoder-shape.js';
-export { readYaml } from './read-yaml.js';
+export { readYaml, yamlLines } from './read-yaml.js';
 // For plugins that read a file of their own.
 export { readTextFile } from '@glulam/tensors';
 export { readPythonYaml } from './read-python-yaml.js';

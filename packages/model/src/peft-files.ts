@@ -7,6 +7,7 @@ import type { AdapterValues, TrainedValues } from './adapter-values.js';
 import { checkFiniteRows } from './check-finite.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from './errors.js';
+import { guardAdapter } from './guard-adapter.js';
 import type { DecoderShape } from './family.js';
 import { keepPeftFields } from './peft-fields.js';
 import { checkPrefix, nameInFile, peftPrefix } from './peft-names.js';
@@ -59,7 +60,7 @@ export function readPeftAdapter(
       `${file} says ${says}; installed adapters: ${kinds.map(({ kind }) => kind).join(', ') || 'none'}`,
     );
   }
-  const kept = keepPeftFields(adapter.kind.create(adapter.options), config);
+  const kept = keepPeftFields(guardAdapter(adapter.kind, adapter.kind.create(adapter.options)), config);
   return {
     adapter: kept.adapter,
     warnings: [...warnings, ...kept.warnings],

@@ -1,4 +1,15 @@
-import { parseDocument, type Document, type DocumentOptions, type ParseOptions, type SchemaOptions } from 'yaml';
+import {
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type Document,
+  type DocumentOptions,
+  type Node,
+  type ParseOptions,
+  type SchemaOptions,
+} from 'yaml';
 import { ModelError } from './errors.js';
 
 /** Of what is not YAML the library takes the square of its length. */
@@ -36,7 +47,7 @@ export function parseYaml(text: string, options: ParseOptions & DocumentOptions 
   const fault = document.errors[0];
   if (fault?.code === 'MULTIPLE_DOCS')
     throw invalidYaml('it holds several YAML documents (separated by ---); expected one', fault);
-  if (fault !== undefined) throw invalidYaml(`it is not YAML (${fault.message})`, fault);
+  if (fault !== undefined) throw invalidYaml(`it is not YAML: ${fault.message.trimEnd()}`, fault);
   return document;
 }
 
@@ -53,4 +64,31 @@ export function readYaml(text: string): unknown {
   } catch (cause) {
     throw invalidYaml(`it is not YAML of use (${(cause as Error).message})`, cause);
   }
+}
+
+/**
+ * The lines, from 1, on which the keys of a YAML or JSON text stand: undefined for a key that is not there, and for all
+ * keys of a text that is not read.
+ */
+export function yamlLines(text: string): (path: readonly string[]) => number | undefined {
+  const lineCounter = new LineCounter();
+  let document: Document.Parsed;
+  try {
+    document = parseYaml(text, { lineCounter });
+  } catch {
+    return () => undefined;
+  }
+  return (path) => {
+    let node: unknown = document.contents;
+    let place: unknown = node;
+    for (const part of path) {
+      if (isMap(node)) {
+        const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === part);
+        [place, node] = [pair?.key, pair?.value];
+      } else if (isSeq(node)) place = node = node.items[Number(part)];
+      else return undefined;
+    }
+    const start = (place as Node | undefined)?.range?.[0];
+    return start === undefined ? undefined : lineCounter.linePos(start).line;
+  };
 }

@@ -2,6 +2,7 @@ import { Container } from 'inversify';
 import { checkContributions } from './check-contributions.js';
 import { collectEntries, type Entry } from './entries.js';
 import { PluginError, type PluginFault, type ReportFault } from './errors.js';
+import { guardContribution } from './guard.js';
 import type { Plugin } from './plugin.js';
 import type { Point, Token } from './token.js';
 
@@ -98,6 +99,15 @@ export function compose(plugins: PluginList): Composition {
     if (group[0]!.target.many && !broken.has(key)) checkContributions(group, created.get(key)!, fault);
   }
   throwAny(faults);
+  for (const [key, group] of byKey) {
+    const { id, many } = group[0]!.target;
+    if (!many) continue;
+    const contributions = created.get(key)! as { readonly kind: string }[];
+    created.set(
+      key,
+      contributions.map((each, i) => guardContribution(each, { plugin: group[i]!.plugin, point: id, kind: each.kind })),
+    );
+  }
 
   const all = <T>(point: Point<T>): readonly T[] => (created.get(point.key) ?? []) as T[];
   const kindOf = (entry: Entry): string =>

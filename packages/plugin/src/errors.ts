@@ -25,7 +25,7 @@ export interface PluginFault {
 export type ReportFault = (code: PluginFaultCode, plugin: string, message: string, cause?: unknown) => void;
 
 /** What went wrong in `@glulam/plugin`; see docs/errors.md. */
-export type PluginErrorCode = 'PLUGINS_INVALID' | 'NOT_PROVIDED' | 'REGISTRY_CLOSED';
+export type PluginErrorCode = 'PLUGINS_INVALID' | 'PLUGIN_FAILED' | 'NOT_PROVIDED' | 'REGISTRY_CLOSED';
 
 /** The one error class of this package; `faults` holds everything that was found wrong, together. */
 export class PluginError extends Error {
@@ -36,8 +36,8 @@ export class PluginError extends Error {
   /** All faults of all plugins. */
   readonly faults: readonly PluginFault[];
 
-  constructor(code: PluginErrorCode, message: string, faults: readonly PluginFault[] = []) {
-    super(message, { cause: faults.find(({ cause }) => cause !== undefined)?.cause });
+  constructor(code: PluginErrorCode, message: string, faults: readonly PluginFault[] = [], cause?: unknown) {
+    super(message, { cause: cause ?? faults.find((fault) => fault.cause !== undefined)?.cause });
     this.code = code;
     this.faults = faults;
   }

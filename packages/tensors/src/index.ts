@@ -53,6 +53,7 @@ export { sampleHash } from './sample-hash.js';
 export { equalValues } from './equal-values.js';
 export type { NotFinite } from './not-finite.js';
 export { findNotFinite, notFiniteIn } from './not-finite.js';
+export { expandHome } from './expand-home.js';
 export { readBytes, readFloats, readInts } from './read-tensor.js';
 export { checkRegular, openRegularFile, readRegularFile, readTextFile, readTextStart } from './regular-file.js';
 export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.js';

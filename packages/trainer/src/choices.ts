@@ -1,6 +1,8 @@
-import type { Composition, Point } from '@glulam/plugin';
+import { guardCall, type Composition, type Point } from '@glulam/plugin';
 import type { z } from 'zod';
-import { describeIssues, suggestion } from './describe-issues.js';
+import { unknownKind } from './config-faults/check-choices.js';
+import { describeFault, sortFaults } from './config-faults/config-fault.js';
+import { findOptionFaults } from './config-faults/find-faults.js';
 import { TrainerError } from './errors.js';
 
 interface Contribution<Options> {
@@ -19,13 +21,13 @@ export function choose<C extends Contribution<unknown>>(
   const contribution = composition.find(point, kind);
   if (contribution === undefined) {
     const known = composition.all(point).map((each) => each.kind);
-    throw new TrainerError(
-      'CONFIG_INVALID',
-      `${place}.kind is "${kind}"${suggestion(kind, known)}; installed kinds: ${known.join(', ') || 'none'}`,
-    );
+    throw new TrainerError('CONFIG_INVALID', describeFault(unknownKind([place], kind, known)));
   }
-  const parsed = contribution.schema.safeParse(given);
-  if (!parsed.success) throw configError(describeIssues(parsed.error, contribution.schema, place));
+  const parsed = guardCall(contribution, 'the schema', () => contribution.schema.safeParse(given));
+  if (!parsed.success) {
+    const faults = sortFaults(findOptionFaults(contribution.schema, given, [place]));
+    throw configError(faults.map((fault) => describeFault(fault)));
+  }
   return { contribution, options: parsed.data };
 }
 

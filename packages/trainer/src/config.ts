@@ -52,7 +52,7 @@ const sources = z.union([z.string(), source, rowsInCode, z.array(oneSource).min(
 const weightsOf = (given: DataSources): (number | undefined)[] =>
   (Array.isArray(given) ? given : [given]).map((each) => (typeof each === 'string' ? undefined : each.weight));
 const trainSources = sources.refine(
-  (given) => new Set(weightsOf(given).map((weight) => weight === undefined)).size === 1,
+  (given) => new Set(weightsOf(given).map((weight) => weight === undefined)).size < 2,
   'some files have a weight and some have none; give all of them one, or none (then each counts by its size)',
 );
 const heldOut = z.union([
@@ -73,7 +73,8 @@ export const defaultSteps = 100;
 export const runConfigSchema = z.strictObject({
   base: z
     .string()
-    .describe('Folder of the base checkpoint, or a name that a source knows, such as owner/name of the Hub.'),
+    .describe('Folder of the base checkpoint, or a name that a source knows, such as owner/name of the Hub.')
+    .meta({ examples: ['mistralai/Mistral-7B-v0.3'] }),
   expansion: choice(strategies)
     .optional()
     .describe(
@@ -88,7 +89,7 @@ export const runConfigSchema = z.strictObject({
   seed: z.int().min(0).max(0xffffffff).default(0).describe('Of first values, dropout and the order of the data.'),
   data: z
     .strictObject({
-      train: trainSources.describe('One file, or several that are mixed.'),
+      train: trainSources.describe('One file, or several that are mixed.').meta({ examples: ['rows.jsonl'] }),
       heldOut: heldOut
         .optional()
         .describe(
@@ -141,7 +142,8 @@ export const runConfigSchema = z.strictObject({
           'Folder of tokenized data; default: `tokens` in the cache folder (GLULAM_CACHE, or ~/.cache/glulam).',
         ),
     })
-    .describe('What is trained on and scored by.'),
+    .describe('What is trained on and scored by.')
+    .meta({ examples: [{ train: 'rows.jsonl' }] }),
   train: z
     .strictObject({
       steps: count.optional().describe('Optimizer steps; default 100, or what `epochs` come to. Not beside `epochs`.'),

@@ -1,6 +1,7 @@
 import {
   adapters,
   checkVirtualLayers,
+  guardAdapter,
   linearSites,
   silentLayers,
   strategies,
@@ -44,7 +45,7 @@ export function describeModel(config: RunConfig, composition: Composition, shape
     ...(contribution.warnings?.(resolved, sites, shape) ?? []),
     ...silentLayers(layers),
   ];
-  return { layers, adapter: contribution.create(resolved), choice, warnings };
+  return { layers, adapter: guardAdapter(contribution, contribution.create(resolved)), choice, warnings };
 }
 
 /** `auto` follows the dtype in which the checkpoint stores its embedding. */

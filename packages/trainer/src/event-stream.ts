@@ -1,5 +1,9 @@
-import { Subject } from 'rxjs';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Observable, Subject, type Subscription } from 'rxjs';
 import type { RunEvent, RunEvents, RunRequest } from './events.js';
+
+/** Whose code runs, also behind an await. */
+const listening = new AsyncLocalStorage<{ cutOff(error: unknown): void }>();
 
 /**
  * The event stream of a run. A pipeline that throws becomes an error of that pipeline alone: it is reported to `onFault`
@@ -9,8 +13,21 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
   const subject = new Subject<RunEvent>();
   let requests = new Map<RunRequest, string | undefined>();
   return {
-    listen: (owner, pipeline) =>
-      pipeline(subject.asObservable()).subscribe({ error: (error) => onFault(owner, error) }),
+    listen(owner, pipeline) {
+      let isCutOff = false;
+      const cutOff = (error: unknown): void => {
+        if (isCutOff) return;
+        isCutOff = true;
+        subscription?.unsubscribe();
+        onFault(owner, error);
+      };
+      const listener = { cutOff };
+      const own = new Observable<RunEvent>((subscriber) =>
+        subject.subscribe((event) => listening.run(listener, () => subscriber.next(event))),
+      );
+      let subscription: Subscription | undefined;
+      return (subscription = listening.run(listener, () => pipeline(own).subscribe({ error: cutOff })));
+    },
     emit: (event) => subject.next(event),
     request: (request, reason) => void requests.set(request, reason ?? requests.get(request)),
     takeRequests() {
@@ -19,4 +36,18 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
       return taken;
     },
   };
+}
+
+/**
+ * Until the returned function is called, a listener that leaves a rejected promise behind is cut off as one that throws:
+ * without this Node would end the process. Rejections of nobody's still do.
+ */
+export function cutOffRejections(): () => void {
+  const onRejection = (error: unknown): void => {
+    const listener = listening.getStore();
+    if (listener === undefined) throw error;
+    listener.cutOff(error);
+  };
+  process.on('unhandledRejection', onRejection);
+  return () => void process.off('unhandledRejection', onRejection);
 }

@@ -1,5 +1,5 @@
 import { strategies } from '@glulam/model';
-import type { Composition } from '@glulam/plugin';
+import { guardOpened, type Composition } from '@glulam/plugin';
 import type { DataSource, DataSources, RunConfig } from './config.js';
 import { isTemplateFile } from './data/chat-template-choice.js';
 import { evaluators } from './evaluator.js';
@@ -82,7 +82,7 @@ export async function openInputs(
     const contribution = composition.all(sources).find((each) => each.claims(name, role));
     // Paths of this machine are absolute since the config was read, and claimed by none.
     if (contribution === undefined || (role === 'data' && !data)) continue;
-    const source = opened.get(contribution.kind) ?? contribution.open(context);
+    const source = opened.get(contribution.kind) ?? guardOpened(contribution, contribution.open(context));
     opened.set(contribution.kind, source);
     const wanted = role === 'base' && !weights ? 'base without weights' : role;
     elsewhere.set(key, { source, pinned: await source.pin(name, wanted), role: wanted });

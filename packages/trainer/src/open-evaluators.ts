@@ -1,4 +1,4 @@
-import type { Composition } from '@glulam/plugin';
+import { guardOpened, type Composition } from '@glulam/plugin';
 import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { evaluators, type Evaluator } from './evaluator.js';
@@ -35,7 +35,7 @@ export function openEvaluators(
     const { contribution, options } = choose(composition, evaluators, 'evaluate.evaluators', { ...own, ...common });
     if (contribution.needsHeldOut === true && data.heldOut === undefined)
       throw configError([`evaluate.evaluators: "${given.kind}" needs held-out data; name a file as data.heldOut`]);
-    return { name, kind: given.kind, options, when, evaluator: contribution.open(options) };
+    return { name, kind: given.kind, options, when, evaluator: guardOpened(contribution, contribution.open(options)) };
   });
   const names = opened.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);

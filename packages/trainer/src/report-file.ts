@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import { expandHome } from '@glulam/tensors';
 import { TrainerError } from './errors.js';
 
 /** A file that a reporter appends to, for programs that read it while it grows. */
@@ -11,6 +12,9 @@ export interface ReportFile {
   /** May be called again. */
   close(): void;
 }
+
+/** The place of a report that a reporter's options name: relative to the run folder. */
+export const reportPlace = (runFolder: string, name: string): string => path.resolve(runFolder, expandHome(name));
 
 /**
  * Open a file to append to, with the folders it is in.

@@ -15,11 +15,13 @@ import { dataFilesOf, openData, runSteps, type FilePlace } from './data/open-dat
 import { recordDate, shownDate, takeOverDate } from './data/run-date.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
+import { cutOffRejections } from './event-stream.js';
 import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
 import { checkGiven, givenInCode, givenSchedule } from './given-in-code.js';
 import { openInputs } from './inputs.js';
 import { openModel, type OpenBase } from './open-model.js';
+import { openReporter } from './open-reporter.js';
 import { createOptimizer } from './optimizer.js';
 import { checkMemory } from './plan/check-memory.js';
 import { watchAnonymousMemory } from './plan/anonymous-memory.js';
@@ -73,7 +75,7 @@ export async function train(
   options: TrainOptions = {},
 ): Promise<TrainResult> {
   const events = composition.get(eventsToken);
-  const closers: Closer[] = [];
+  const closers: Closer[] = [cutOffRejections()];
   let result: TrainResult;
   try {
     result = await trainOpening(config, composition, options, closers);
@@ -118,7 +120,7 @@ async function trainOpening(
   checkGiven(given, composition);
   for (const choice of composition.get(givenInCode).reporters ?? given.reporters) {
     const { contribution, options } = choose(composition, reporters, 'reporters', choice);
-    closers.push(contribution.open(options, events));
+    closers.push(openReporter(contribution, options, events));
   }
   for (const warning of composition.warnings) warn(warning);
   // What is written down repeats the run; what is opened is on this machine.

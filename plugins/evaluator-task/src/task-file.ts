@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { readYaml } from '@glulam/model';
-import { readTextFile } from '@glulam/tensors';
+import { expandHome, readTextFile } from '@glulam/tensors';
 import { describeIssues, TrainerError } from '@glulam/trainer';
 import { z } from 'zod';
 
@@ -126,7 +126,7 @@ export function readTaskFile(
   if (!parsed.success) throw invalid(describeIssues(parsed.error, schema));
   const task = parsed.data;
   const place = (name: string | undefined): string | undefined =>
-    name === undefined ? undefined : path.resolve(path.dirname(file), name);
+    name === undefined ? undefined : path.resolve(path.dirname(file), expandHome(name));
   const { data = place(task.data), examples = place(task.examples) } = given;
   if (data === undefined) throw invalid(['data is missing: name a file of questions, here or beside "file"']);
   return { ...task, data, examples };

@@ -8,7 +8,8 @@ const schema = z.strictObject({
     .min(1)
     .describe(
       'Half-open intervals `[start, end)` of physical layers, in order; they may repeat, drop and reorder layers.',
-    ),
+    )
+    .meta({ examples: [[[0, 16], [8, 24], [16, 32]]] }), // prettier-ignore
   ...repeatOptions,
 });
 

@@ -1,6 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import path from 'node:path';
-import { openReportFile, type ReportFile, type RunEvent, type RunEvents } from '@glulam/trainer';
+import { openReportFile, reportPlace, type ReportFile, type RunEvent, type RunEvents } from '@glulam/trainer';
 import { tap } from 'rxjs';
 
 const owner = '@glulam/reporter-jsonl';
@@ -19,7 +18,7 @@ export function appendJsonLines(events: RunEvents, file: string): () => void {
   const early: string[] = [];
   const report = (event: RunEvent): void => {
     if (event.type === 'run.started') {
-      open ??= openAtLineStart(path.resolve(event.folder, file));
+      open ??= openAtLineStart(reportPlace(event.folder, file));
       for (const line of early.splice(0)) open.append(Buffer.from(line));
     }
     if (open === undefined) early.push(lineOf(event));

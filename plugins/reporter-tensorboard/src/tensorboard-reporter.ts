@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import { openReportFile, type ReportFile, type RunEvent, type RunEvents } from '@glulam/trainer';
+import { openReportFile, reportPlace, type ReportFile, type RunEvent, type RunEvents } from '@glulam/trainer';
 import { tap } from 'rxjs';
 import { encodeEvent, type TensorBoardEvent } from './encode-event.js';
 import { frameRecord } from './record.js';
@@ -15,7 +15,7 @@ export function reportToTensorBoard(events: RunEvents, folder: string): () => vo
   const report = (event: RunEvent): void => {
     const { type, time } = event;
     if (type === 'run.started') {
-      const to = path.resolve(event.folder, folder);
+      const to = reportPlace(event.folder, folder);
       file ??= openReportFile(path.join(to, nameOf(to, time)));
       write(time, 0, { fileVersion: 'brain.Event:2' });
       // Steps behind the checkpoint are told again; an evaluation of its own step, or before the first, stands.

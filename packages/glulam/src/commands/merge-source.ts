@@ -14,8 +14,11 @@ import type { Arguments } from '../arguments.js';
 import type { Call, CallOptions } from '../call.js';
 import { GlulamError } from '../errors.js';
 import { chosen, loadSource, type AdapterChoices, type ModelSource } from '../open-model.js';
+import { withRecordedPlugins } from '../with-recorded-plugins.js';
 import { namedAdapter } from './adapter-choice.js';
+import { isOverride, unknownOption } from './command.js';
 import { describeLinkedWeights } from './linked-weights.js';
+import type { NamedModel } from './load-model.js';
 
 /** A model to merge or export, with the chat template that it was trained with where that is not the base's. */
 export interface NamedSource {
@@ -38,13 +41,22 @@ export async function openMergeSource(
   options: CallOptions & { readonly adapters?: AdapterChoices | undefined },
   call: Call,
 ): Promise<NamedSource> {
-  const { loaded, adapterFolder } = await loadSource(name, options, call, { data: false });
+  const named = await loadSource(name, options, call, { data: false });
+  return withRecordedPlugins(named.loaded, () => openNamed(name, options.adapters ?? [], named, call));
+}
+
+function openNamed(
+  name: ModelSource,
+  choices: AdapterChoices,
+  { loaded, adapterFolder }: NamedModel,
+  call: Call,
+): NamedSource {
   const { config, composition, baseName } = loaded;
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
   const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), shape);
   const own = adapterFolder === undefined ? undefined : read(adapterFolder);
-  const parts = chosen(options.adapters ?? []).map((part): SavedPart => {
+  const parts = chosen(choices).map((part): SavedPart => {
     const saved = own !== undefined && part.name === name ? own : read(namedAdapter(part.name).folder);
     return { ...part, saved };
   });
@@ -79,12 +91,9 @@ export function splitOptions(
     if (known.includes(name)) {
       if (value === true) throw new GlulamError('USAGE', `--${name} is without a value; see glulam ${command} --help`);
       own[name] = value;
-    } else if (name === 'base' || name.includes('.')) overrides[name] = value;
+    } else if (isOverride(name)) overrides[name] = value;
     else {
-      throw new GlulamError(
-        'USAGE',
-        `glulam ${command} has no option --${name}; it has ${known.map((each) => `--${each}`).join(', ')}`,
-      );
+      throw unknownOption(command, name, [...known, 'adapter', 'base', 'plugins']);
     }
   }
   return { own, overrides };

@@ -4,6 +4,7 @@ import { overridesFrom } from '../arguments.js';
 import { openCall } from '../call.js';
 import { describePlan } from '../plan/describe-plan.js';
 import { planLoaded } from '../plan/plan.js';
+import { withRecordedPlugins } from '../with-recorded-plugins.js';
 import { configHelp, onePositional, type Command } from './command.js';
 import { isCheckpointFolder, loadModel } from './load-model.js';
 import { terminalNotices } from './terminal-notices.js';
@@ -33,7 +34,7 @@ ${configHelp}`,
       const { loaded, adapterFolder } = await loadModel(unfinished ? config : name, overridesFrom(args.options), call, {
         weights: false,
       });
-      return planLoaded(loaded, call, adapterFolder);
+      return withRecordedPlugins(loaded, () => planLoaded(loaded, call, adapterFolder));
     })().finally(call.close);
     for (const warning of plan.warnings) process.stderr.write(`${warning}\n`);
     process.stdout.write(`${describePlan(plan, process.stdout.columns)}\n`);

@@ -5,7 +5,7 @@ import { pushFiles } from '@glulam/source-hub';
 import { formatBytes } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 import { progressLine } from '../progress-line.js';
-import { onePositional, type Command } from './command.js';
+import { onePositional, unknownOption, type Command } from './command.js';
 import { isCheckpointFolder } from './load-model.js';
 
 export const pushCommand: Command = {
@@ -27,8 +27,7 @@ The token that may write is taken from HF_TOKEN, or from where "hf auth login" p
     const name = onePositional(args, 'push', 'RUN, ADAPTER or CHECKPOINT');
     const { to, revision, private: isPrivate, ...unknown } = args.options;
     const [other] = Object.keys(unknown);
-    if (other !== undefined)
-      throw new GlulamError('USAGE', `glulam push has no option --${other}; it has --to, --revision, --private`);
+    if (other !== undefined) throw unknownOption('push', other, ['to', 'revision', 'private']);
     if (typeof to !== 'string') throw new GlulamError('USAGE', 'glulam push needs a repository: --to OWNER/NAME');
     if (revision === true) throw new GlulamError('USAGE', '--revision is without a value; see glulam push --help');
     if (isPrivate !== undefined && isPrivate !== true)

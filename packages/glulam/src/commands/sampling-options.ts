@@ -1,6 +1,6 @@
 import type { GenerateOptions } from '@glulam/model';
 import { numberOption, type Arguments } from '../arguments.js';
-import { GlulamError } from '../errors.js';
+import { isOverride, unknownOption } from './command.js';
 
 /** The options of `samplingOptions`, for commands' help. */
 export const samplingHelp = (maxTokens: number): string => `  --max-tokens N      at most so many new tokens (default ${maxTokens})
@@ -26,10 +26,7 @@ export function overridesAmong(
   known: readonly string[],
 ): Arguments['options'] {
   const overrides = Object.entries(options).filter(([name]) => !known.includes(name));
-  const unknown = overrides.find(([name]) => name !== 'base' && !name.includes('.'));
+  const unknown = overrides.find(([name]) => !isOverride(name));
   if (unknown === undefined) return Object.fromEntries(overrides);
-  throw new GlulamError(
-    'USAGE',
-    `glulam ${command} has no option --${unknown[0]}; it has ${[...known, 'adapter'].map((name) => `--${name}`).join(', ')}`,
-  );
+  throw unknownOption(command, unknown[0], [...known, 'adapter', 'base', 'plugins']);
 }
