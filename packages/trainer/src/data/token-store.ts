@@ -122,7 +122,7 @@ function openReader(file: string, handle: number) {
 
 function reopen(file: string): number {
   try {
-    return openSync(file, 'r');
+    return openRegularFile(file);
   } catch (cause) {
     throw new TrainerError(
       'DATA_UNREADABLE',
