@@ -1,6 +1,7 @@
 import type { Composition } from '@glulam/plugin';
 import { formatBytes, openInputs, sources, type InputOptions, type Source, type SourceContext } from '@glulam/trainer';
 import type { LoadedConfig } from './load-config.js';
+import { stderr } from './output.js';
 import { progressLine } from './progress-line.js';
 
 /** A config with all that it names on this machine. */
@@ -54,10 +55,10 @@ export async function bringModel(
 }
 
 function sourceContext(signal: AbortSignal): { readonly context: SourceContext; readonly clear: () => void } {
-  const { show, clear } = progressLine(process.stderr);
+  const { show, clear } = progressLine(stderr);
   const context: SourceContext = {
     signal,
-    warn: (message) => process.stderr.write(`warning: ${message}\n`),
+    warn: (message) => stderr.write(`warning: ${message}\n`),
     onProgress: ({ name, bytes, totalBytes }) =>
       show(`${name}: ${formatBytes(bytes)} of ${formatBytes(totalBytes)} here`),
   };

@@ -1,6 +1,8 @@
+import { describeWriteFault, isSystemError, type SystemError } from '@glulam/tensors';
 import { parseArguments } from './arguments.js';
 import { commands } from './commands.js';
 import { GlulamError } from './errors.js';
+import { isClosed, outputFailed, stderr, stdout } from './output.js';
 
 const usage = `glulam: fine-tune language models deeper than the one they are made of
 
@@ -9,24 +11,44 @@ ${commands.map(({ name, summary }) => `  glulam ${name.padEnd(10)} ${summary}`).
 glulam COMMAND --help says more.
 `;
 
-/** Run one command; the exit code is 0, or 1 with the reason on stderr (130 where a signal ended it). */
+/** Ctrl-C, how schedulers and containers say the same, and a terminal or connection that went away. */
+const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** As shells report a program that SIGPIPE ended, which is how other programs end when the reader of a pipe goes away. */
+const closedPipe = 141;
+
+/** Run one command; the exit code is 0, or 1 with the reason on stderr (130 where a signal ended it, 141 a closed pipe). */
 export async function main(words: readonly string[]): Promise<number> {
-  const [name, ...rest] = words;
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    process.stdout.write(usage);
-    return 0;
-  }
   const controller = new AbortController();
   const interrupt = (): void => {
     // Twice means now.
     if (controller.signal.aborted) process.exit(130);
-    process.stderr.write('\nstopping as soon as nothing is lost by it; press Ctrl-C again to stop at once\n');
+    stderr.write('\nstopping as soon as nothing is lost by it; press Ctrl-C again to stop at once\n');
     controller.abort(new GlulamError('INTERRUPTED', 'stopped by a signal before there was anything to keep'));
   };
-  // SIGTERM is how schedulers and containers say the same.
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  const crash = (error: unknown): void => {
+    stderr.write(`${describe(error)}\n`);
+    process.exit(1);
+  };
+  stdout.watch();
+  stderr.watch();
+  for (const signal of endingSignals) process.on(signal, interrupt);
+  process.on('uncaughtException', crash);
   try {
+    const code = await runCommand(words, controller.signal);
+    return await codeOfOutput(code);
+  } finally {
+    for (const signal of endingSignals) process.off(signal, interrupt);
+    process.off('uncaughtException', crash);
+  }
+}
+
+async function runCommand([name, ...rest]: readonly string[], signal: AbortSignal): Promise<number> {
+  try {
+    if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+      stdout.write(usage);
+      return 0;
+    }
     const command = commands.find((each) => each.name === name);
     if (command === undefined)
       throw new GlulamError(
@@ -34,24 +56,46 @@ export async function main(words: readonly string[]): Promise<number> {
         `glulam has no command "${name}"; it has ${commands.map((each) => each.name).join(', ')}`,
       );
     const args = parseArguments(rest, command.repeatable);
-    if (args.options['help'] !== undefined || args.options['h'] !== undefined)
-      process.stdout.write(`${command.help}\n`);
-    else await command.run(args, controller.signal);
+    if (args.options['help'] !== undefined || args.options['h'] !== undefined) stdout.write(`${command.help}\n`);
+    else await command.run(args, signal);
     return 0;
   } catch (error) {
-    process.stderr.write(`${describe(error)}\n`);
-    return controller.signal.aborted ? 130 : 1;
-  } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
+    if (error instanceof GlulamError && error.code === 'OUTPUT_CLOSED') return closedPipe;
+    stderr.write(`${describe(error)}\n`);
+    return signal.aborted ? 130 : 1;
   }
 }
 
-/** Errors of ours carry a code and a message for people; of anything else the stack is wanted. */
+/** A command that ended well did so in vain where its results did not arrive. */
+async function codeOfOutput(code: number): Promise<number> {
+  const { failure, content } = await stdout.settle();
+  await stderr.settle();
+  if (failure === undefined || code !== 0) return code;
+  if (isClosed(failure)) return content === 'results' ? closedPipe : 0;
+  // What reporters print they report themselves.
+  if (content !== undefined) {
+    stderr.write(`${describe(outputFailed(failure))}\n`);
+    await stderr.settle();
+  }
+  return 1;
+}
+
+/**
+ * Errors of ours carry a code and a message for people, and so does what the system refused; of anything else the stack is
+ * wanted.
+ */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`;
+  if (isSystemError(error)) return describe(fileUnusable(error));
   const code = (error as { code?: unknown }).code;
-  return typeof code === 'string' && error.name !== 'Error'
+  // Codes of Node's own, such as ERR_INVALID_ARG_TYPE, are faults of ours.
+  return typeof code === 'string' && error.name !== 'Error' && !code.startsWith('ERR_')
     ? `error [${code}]: ${error.message}`
     : (error.stack ?? error.message);
+}
+
+function fileUnusable(cause: SystemError): GlulamError {
+  // Where a file is missing it was mostly to be read.
+  const fault = cause.code === 'ENOENT' ? cause.message : describeWriteFault(cause);
+  return new GlulamError('FILE_UNUSABLE', `${cause.path} cannot be used: ${fault}`, { cause });
 }

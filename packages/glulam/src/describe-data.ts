@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
-import { describeSkipped, type DataFile, type RunConfig, type TrainingData } from '@glulam/trainer';
+import { describeSkipped, visibleLine, visibleText, type DataFile, type RunConfig, type TrainingData } from '@glulam/trainer';
 import { sampleLines } from './sample-lines.js';
 
 export interface DescribeOptions {
@@ -37,17 +37,18 @@ export function describeData(
   ];
 }
 
-const shortName = ({ report }: DataFile): string => path.relative(process.cwd(), report.file) || report.file;
+const shortName = ({ report }: DataFile): string =>
+  visibleLine(path.relative(process.cwd(), report.file) || report.file);
 
 function fileLines(file: DataFile, maxTokens: number, options: DescribeOptions): string[] {
   const { use, format, rows, examples, tokens, trainedTokens, skipped, notes } = file.report;
   const bold = (text: string): string => (options.colour ? `\u001b[1m${text}\u001b[22m` : text);
   const left = skipped.reduce((sum, each) => sum + each.count, 0);
   return [
-    `${bold(shortName(file))}: ${use === 'train' ? 'training' : 'held out'}, read as ${format}`,
+    `${bold(shortName(file))}: ${use === 'train' ? 'training' : 'held out'}, read as ${visibleLine(format)}`,
     `  ${plural(rows, 'row')}${left === 0 ? '' : `, ${count(left)} of them left out`}`,
-    ...describeSkipped(skipped).map((line) => `    ${line}`),
-    ...notes.map(({ note, count: times }) => `    in ${plural(times, 'row')}: ${note}`),
+    ...describeSkipped(skipped).map((line) => `    ${visibleText(line)}`),
+    ...notes.map(({ note, count: times }) => `    in ${plural(times, 'row')}: ${visibleText(note)}`),
     `  ${plural(examples, 'example')} of ${plural(tokens, 'token')}, ${count(trainedTokens)} of them learnt (${percent(trainedTokens / tokens)})`,
     ...lengthLines(file, maxTokens, options.columns),
   ];

@@ -21,6 +21,7 @@ import { sourceHub } from '@glulam/source-hub';
 import { createReferenceEngine, engines, type EngineContribution } from '@glulam/tensors';
 import { createRunEvents, events } from '@glulam/trainer';
 import { z } from 'zod';
+import { stderr } from './output.js';
 
 /** What no run can do without: the event stream, and the plain engine to check others against. */
 export const core = (): Plugin<Offer<'engine', 'reference', Record<string, never>>> =>
@@ -31,7 +32,7 @@ export const core = (): Plugin<Offer<'engine', 'reference', Record<string, never
       registry.provide(events, {
         create: () =>
           createRunEvents((owner, error) => {
-            process.stderr.write(
+            stderr.write(
               `[${owner}] failed while listening to the run and was cut off: ${error instanceof Error ? error.message : String(error)}\n`,
             );
           }),

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { writeFileAtomic } from '@glulam/tensors';
 import { z } from 'zod';
 import { GlulamError } from './errors.js';
+import { stderr } from './output.js';
 
 // Run folders are passed on, as checkpoints and adapters are, and their config.json names plugins: code. So that no
 // command runs a stranger's code, the user agrees once to the plugins of a folder, as in editors. Whoever trains with
@@ -42,7 +43,7 @@ export async function trustOwnRun({
   try {
     await trustPlugins(out, plugins);
   } catch (error) {
-    process.stderr.write(
+    stderr.write(
       `${trustFile()} cannot be written (${(error as Error).message}): later commands will ask before they load the plugins of ${out}\n`,
     );
   }

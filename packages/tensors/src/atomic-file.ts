@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { TensorsError } from './errors.js';
+import { describeWriteFault } from './system-error.js';
 
 /**
  * Write a file under a temporary name beside it (`.NAME.PID-RANDOM.tmp`), sync it, rename it: under its own name there
@@ -184,8 +185,7 @@ function writeFailed(target: string, cause: unknown, leftOver: string, bytes?: n
   const code = (root as NodeJS.ErrnoException | undefined)?.code;
   const untouched = `${target} was not written, what was there before is untouched`;
   if (code !== 'ENOSPC' && code !== 'EDQUOT') {
-    const reason = root instanceof Error ? root.message : String(root);
-    return new TensorsError('WRITE_FAILED', `${untouched}: ${reason}${leftOver}`, { cause });
+    return new TensorsError('WRITE_FAILED', `${untouched}: ${describeWriteFault(root)}${leftOver}`, { cause });
   }
   const needed = bytes === undefined ? 'it' : `its ${bytes} bytes`;
   const remedy = `make room for ${needed} and try again`;

@@ -88,5 +88,6 @@ export { mergedCard } from './card/model-card.js';
 export { drawLayers } from './plan/draw-layers.js';
 export { checkMemory } from './plan/check-memory.js';
 export { formatBytes } from './plan/format-bytes.js';
+export { visibleJson, visibleLine, visibleStream, visibleText } from './visible-text.js';
 
 noteLoaded('@glulam/trainer', import.meta.url);

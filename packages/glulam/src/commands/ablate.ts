@@ -1,5 +1,6 @@
 import { ablate, type AblationRun } from '@glulam/ablation';
 import { formatBytes } from '@glulam/trainer';
+import { stderr, stdout } from '../output.js';
 import { progressLine } from '../progress-line.js';
 import { configHelp, type Command } from './command.js';
 import { loadResumable } from './load-resumable.js';
@@ -23,10 +24,10 @@ checkpoint; twice, at once.
 ${configHelp}`,
   async run(args, signal) {
     const { config, composition, ablation, resume } = await loadResumable(args, 'ablate', 'ablation');
-    const { show, clear } = progressLine(process.stderr);
+    const { show, clear } = progressLine(stderr);
     const say = (line: string): void => {
       clear();
-      process.stdout.write(`${line}\n`);
+      stdout.tell(`${line}\n`);
     };
     const result = await ablate(config, ablation, composition, {
       signal,

@@ -4,6 +4,7 @@ import { noteEndOfTurn } from '../chat/note-end-of-turn.js';
 import { noteGenerationDefaults } from '../chat/note-generation-defaults.js';
 import { runChat } from '../chat/run-chat.js';
 import { GlulamError } from '../errors.js';
+import { stderr, stdout } from '../output.js';
 import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
 import type { Command } from './command.js';
 import { overridesAmong, samplingHelp, samplingNames, samplingOptions } from './sampling-options.js';
@@ -42,7 +43,7 @@ ${chatHelp.replace(/^/gm, '  ')}`,
       const conversation = createConversation(decoder, tokenizer);
       try {
         const commands = createChatCommands(model, conversation, system);
-        const { stdin: input, stdout: output, stderr: notes } = process;
+        const [input, output, notes] = [process.stdin, stdout, stderr];
         const terminal = input.isTTY && output.isTTY;
         noteGenerationDefaults(decoder.checkpoint.folder, options, notes);
         noteEndOfTurn(tokenizer, notes);

@@ -3,6 +3,7 @@ import { openAdapters, type InputOptions, type OpenAdapters } from '@glulam/trai
 import type { Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import type { LoadedConfig } from '../load-config.js';
+import { stderr } from '../output.js';
 import { namedAdapter, parseChoice } from './adapter-choice.js';
 import { onePositional } from './command.js';
 import { loadModel } from './load-model.js';
@@ -37,7 +38,7 @@ export async function openChosen(
   const { loaded, adapterFolder, isBase } = await loadModel(name, overrides, signal, wanted);
   const own = adapterFolder === undefined ? undefined : { name, folder: adapterFolder };
   const { config, composition } = loaded;
-  for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
+  for (const warning of composition.warnings) stderr.write(`${warning}\n`);
 
   const given = (args.lists['adapter'] ?? []).map(parseChoice);
   const without = adapterFlags.filter((flag) => args.options[flag] !== undefined);
@@ -57,7 +58,7 @@ export async function openChosen(
   })();
 
   const opened = await openAdapters(config, composition, { own, others, untrained });
-  for (const warning of opened.warnings) process.stderr.write(`${warning}\n`);
+  for (const warning of opened.warnings) stderr.write(`${warning}\n`);
   try {
     return { ...opened, ...loaded, selection, decoder: opened.set.decoder(selection) };
   } catch (error) {

@@ -4,6 +4,7 @@ import { bringInputs } from '../bring-inputs.js';
 import { describeData } from '../describe-data.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig } from '../load-config.js';
+import { stderr, stdout } from '../output.js';
 import { progressLine } from '../progress-line.js';
 import { configHelp, onePositional, type Command } from './command.js';
 
@@ -26,17 +27,17 @@ ${configHelp}`,
     const loaded = await loadConfig(onePositional(args, 'data', 'CONFIG'), overridesFrom(overrides));
     const { config, composition } = await bringInputs(loaded, signal, { weights: false });
     const tokenizer = openRunTokenizer(config);
-    for (const warning of tokenizer.warnings) process.stderr.write(`${warning}\n`);
-    const progress = progressLine(process.stderr);
+    for (const warning of tokenizer.warnings) stderr.write(`${warning}\n`);
+    const progress = progressLine(stderr);
     const data = await openData(config, composition, tokenizer, {
       signal,
       onProgress: (file, rows) => progress.show(`${file}: ${rows.toLocaleString('en-US')} rows read`),
     }).finally(progress.clear);
     try {
-      const { isTTY, columns } = process.stdout;
+      const { isTTY, columns } = stdout;
       const colour = isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb';
-      const lines = describeData(data, config, tokenizer, { samples, colour, columns: isTTY ? columns : 100 });
-      process.stdout.write(`${lines.join('\n')}\n`);
+      const lines = describeData(data, config, tokenizer, { samples, colour, columns: (isTTY ? columns : undefined) ?? 100 });
+      stdout.writeDrawn(`${lines.join('\n')}\n`);
     } finally {
       data.close();
     }

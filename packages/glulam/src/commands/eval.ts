@@ -1,6 +1,7 @@
 import { evaluateAll, openData, openEvaluators } from '@glulam/trainer';
 import { numberOption } from '../arguments.js';
 import { GlulamError } from '../errors.js';
+import { stderr, stdout } from '../output.js';
 import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
 import { configHelp, type Command } from './command.js';
 
@@ -38,10 +39,10 @@ ${configHelp}`,
       const data = await openData(config, composition, tokenizer, { signal, only: 'heldOut' });
       const { heldOut } = data;
       data.close();
-      const warn = (message: string): void => void process.stderr.write(`${message}\n`);
+      const warn = (message: string): void => void stderr.write(`${message}\n`);
       const context = { decoder, tokenizer, heldOut, signal, warn };
       for await (const { name, scores } of evaluateAll(chosen, context, { samples }))
-        process.stdout.write(`${JSON.stringify({ evaluator: name, ...scores })}\n`);
+        stdout.writeJson(`${JSON.stringify({ evaluator: name, ...scores })}\n`);
     } finally {
       await model.close();
     }

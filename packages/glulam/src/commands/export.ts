@@ -1,6 +1,7 @@
 import { exportGguf, type GgufType } from '@glulam/model';
 import { formatBytes } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
+import { stderr, stdout } from '../output.js';
 import { onePositional, type Command } from './command.js';
 import { adapterHelp, oneOf, openMergeSource, splitOptions } from './merge-source.js';
 
@@ -29,7 +30,7 @@ ${adapterHelp}`,
     const type = oneOf('type', own['type'], types) ?? 'f16';
     const { source, chatTemplate } = await openMergeSource(name, args, overrides, signal);
     const { layers, bytes, notes, file: written } = await exportGguf(source, { file, type, chatTemplate, signal });
-    for (const note of notes) process.stderr.write(`note: ${note}\n`);
-    process.stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);
+    for (const note of notes) stderr.write(`note: ${note}\n`);
+    stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);
   },
 };

@@ -2,6 +2,7 @@ import { endingTurns, generateText } from '@glulam/model';
 import { noteEndOfTurn } from '../chat/note-end-of-turn.js';
 import { noteGenerationDefaults } from '../chat/note-generation-defaults.js';
 import { GlulamError } from '../errors.js';
+import { stderr, stdout } from '../output.js';
 import { adapterFlags, adapterHelp, openChosen } from './chosen-model.js';
 import type { Command } from './command.js';
 import { overridesAmong, samplingHelp, samplingNames, samplingOptions } from './sampling-options.js';
@@ -12,6 +13,8 @@ export const generateCommand: Command = {
   name: 'generate',
   summary: 'continue a prompt with a trained run',
   help: `glulam generate RUN|CONFIG|BASE --prompt TEXT [options]
+
+The text is written as it is to a file or a pipe. On a terminal its control characters are shown as \\x1b.
 
   --prompt TEXT       the text to continue; \\n stands for a new line
   --chat              the prompt is a user's turn, put into the base's chat template
@@ -39,11 +42,13 @@ ${adapterHelp}`,
             )
           : tokenizer.encode(text);
       const plain = { ...samplingOptions(options, maxTokens), stop: typeof stop === 'string' ? [stop] : [], signal };
-      noteGenerationDefaults(decoder.checkpoint.folder, options, process.stderr);
-      if (chat === true) noteEndOfTurn(tokenizer, process.stderr);
+      noteGenerationDefaults(decoder.checkpoint.folder, options, stderr);
+      if (chat === true) noteEndOfTurn(tokenizer, stderr);
       const pieces = generateText(decoder, tokenizer, ids, chat === true ? endingTurns(tokenizer, plain) : plain);
-      for await (const piece of pieces) process.stdout.write(piece);
-      process.stdout.write('\n');
+      const output = stdout.generated();
+      for await (const piece of pieces) output.write(piece);
+      output.end();
+      stdout.write('\n');
     } finally {
       await close();
     }

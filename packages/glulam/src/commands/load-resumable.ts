@@ -4,6 +4,7 @@ import { overridesFrom, type Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { article } from '../kinds/describe-options.js';
 import { loadConfig, type LoadedConfig } from '../load-config.js';
+import { stderr } from '../output.js';
 import { trustOwnRun } from '../trusted-runs.js';
 import { onePositional } from './command.js';
 
@@ -30,6 +31,6 @@ export async function loadResumable(
   const overrides = { ...overridesFrom(options), ...(isFolder ? { out: name } : {}) };
   const loaded = await loadConfig(isFolder ? own : name, overrides);
   await trustOwnRun(loaded.config);
-  for (const warning of loaded.composition.warnings) process.stderr.write(`${warning}\n`);
+  for (const warning of loaded.composition.warnings) stderr.write(`${warning}\n`);
   return { ...loaded, resume };
 }

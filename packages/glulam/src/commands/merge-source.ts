@@ -12,6 +12,7 @@ import {
 import { describeModel, openRunTokenizer } from '@glulam/trainer';
 import type { Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
+import { stderr } from '../output.js';
 import { namedAdapter, parseChoice } from './adapter-choice.js';
 import { loadModel } from './load-model.js';
 
@@ -53,7 +54,7 @@ export async function openMergeSource(
   const described = rules === undefined ? describeModel(config, composition, shape) : undefined;
   const layers = described?.layers ?? rules?.layers ?? unexpandedLayers(shape.physicalLayers);
   const warnings = [...composition.warnings, ...checkpoint.warnings, ...(described?.warnings ?? []), ...told];
-  for (const warning of warnings) process.stderr.write(`${warning}\n`);
+  for (const warning of warnings) stderr.write(`${warning}\n`);
   const template = config.data.chatTemplate;
   return {
     source: { checkpoint, layers, saved: parts.length > 0 ? sumSaved(checkpoint, layers, parts) : own },

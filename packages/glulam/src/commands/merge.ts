@@ -1,6 +1,7 @@
 import { mergeCheckpoint, type MergedDtype } from '@glulam/model';
 import { formatBytes, mergedCard, readBaseLicence } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
+import { stderr, stdout } from '../output.js';
 import { onePositional, type Command } from './command.js';
 import { adapterHelp, oneOf, openMergeSource, splitOptions } from './merge-source.js';
 
@@ -36,10 +37,10 @@ ${adapterHelp}`,
     const { physicalLayers } = shape;
     const card = mergedCard({ base, licence: readBaseLicence(baseFolder), physicalLayers, layers: source.layers });
     const onShard = ({ file, bytes, kept }: { file: string; bytes: number; kept: boolean }): void => {
-      process.stderr.write(`${file}  ${formatBytes(bytes)}${kept ? '  finished before' : ''}\n`);
+      stderr.write(`${file}  ${formatBytes(bytes)}${kept ? '  finished before' : ''}\n`);
     };
     const { folder, layers, parameters, bytes } = await mergeCheckpoint(source, { out, dtype, chatTemplate, card, signal, onShard }); // prettier-ignore
-    process.stdout.write(
+    stdout.write(
       `${layers} layers, ${parameters.toLocaleString('en-US')} parameters, ${formatBytes(bytes)} in ${folder}\n`,
     );
   },

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { stderr, stdout } from '../output.js';
 import { describePlan } from '../plan/describe-plan.js';
 import { planLoaded } from '../plan/plan.js';
 import { configHelp, onePositional, type Command } from './command.js';
@@ -29,7 +30,7 @@ ${configHelp}`,
       weights: false,
     });
     const plan = await planLoaded(loaded, { signal, adapterFolder });
-    for (const warning of [...loaded.composition.warnings, ...plan.warnings]) process.stderr.write(`${warning}\n`);
-    process.stdout.write(`${describePlan(plan, process.stdout.columns)}\n`);
+    for (const warning of [...loaded.composition.warnings, ...plan.warnings]) stderr.write(`${warning}\n`);
+    stdout.write(`${describePlan(plan, stdout.columns)}\n`);
   },
 };

@@ -1,6 +1,7 @@
 import { search } from '@glulam/ablation';
 import { events, formatBytes } from '@glulam/trainer';
 import { tap } from 'rxjs';
+import { stderr, stdout } from '../output.js';
 import { progressLine } from '../progress-line.js';
 import { configHelp, type Command } from './command.js';
 import { loadResumable } from './load-resumable.js';
@@ -26,13 +27,13 @@ results.json, report.md and report.html.
 ${configHelp}`,
   async run(args, signal) {
     const { config, composition, search: settings, resume } = await loadResumable(args, 'search', 'search');
-    const { show, clear } = progressLine(process.stderr);
+    const { show, clear } = progressLine(stderr);
     composition.get(events).listen('glulam search', (all) =>
       all.pipe(
         tap((event) => {
           if (event.type !== 'warning') return;
           clear();
-          process.stderr.write(`warning: ${event.message}\n`);
+          stderr.write(`warning: ${event.message}\n`);
         }),
       ),
     );
@@ -48,6 +49,6 @@ ${configHelp}`,
     const lines = result.stopped
       ? [`the search is not finished; go on with it: glulam search ${result.folder} --resume`]
       : [...result.findings, ...result.reports.map((file) => `report: ${file}`)];
-    process.stdout.write(`${lines.join('\n')}\n`);
+    stdout.write(`${lines.join('\n')}\n`);
   },
 };

@@ -4,6 +4,7 @@ import { train } from '@glulam/trainer';
 import { overridesFrom } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { loadConfig } from '../load-config.js';
+import { stderr } from '../output.js';
 import { trustOwnRun } from '../trusted-runs.js';
 import { configHelp, onePositional, type Command } from './command.js';
 
@@ -33,7 +34,7 @@ ${configHelp}`,
     const { config, composition } = await loadConfig(isRun ? runConfig : name, overrides);
     // Whoever names plugins for a run agrees to them.
     await trustOwnRun(config);
-    for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
+    for (const warning of composition.warnings) stderr.write(`${warning}\n`);
     await train(config, composition, { signal, resume });
   },
 };
