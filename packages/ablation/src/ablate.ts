@@ -7,6 +7,7 @@ import {
   configError,
   describeModel,
   events as eventsToken,
+  eventTime,
   openBase,
   openData,
   openEvaluators,
@@ -83,7 +84,7 @@ export async function ablate(
   checkScores(given, composition);
   checkAblationFolder(folder, resume);
   const events = composition.get(eventsToken);
-  const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
+  const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const here = await inputs.fetch();
   const { shape } = openCheckpoint(here.base, composition.all(families));

@@ -7,6 +7,7 @@ import type { RunConfig } from './config.js';
 import { configDifference, inTodaysWords } from './config-difference.js';
 import { TrainerError } from './errors.js';
 import type { RunEvent } from './events.js';
+import { visibleJson } from './visible-text.js';
 
 const bestSchema = z.object({
   step: z.int(),
@@ -125,7 +126,7 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
     bestStep: () => bestStep,
     write(event) {
       if (failure !== undefined) return;
-      const line = Buffer.from(`${lineOf(event)}\n`);
+      const line = Buffer.from(`${visibleJson(lineOf(event))}\n`);
       const before = fstatSync(log).size;
       try {
         for (let done = 0; done < line.length;) done += writeSync(log, line, done);

@@ -5,6 +5,7 @@ import type { Composition } from '@glulam/plugin';
 import { writeFileAtomic } from '@glulam/tensors';
 import {
   events as eventsToken,
+  eventTime,
   fingerprintModel,
   formatBytes,
   openData,
@@ -77,7 +78,7 @@ export async function search(
   const { needsHeldOut } = chooseProbe(settings.score, given, composition);
   checkSearchFolder(folder, resume);
   const events = composition.get(eventsToken);
-  const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
+  const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
   // Where its files come from elsewhere they are fetched like those of a run's evaluators.
   const scoring = { ...given, evaluate: { ...given.evaluate, evaluators: [settings.score] } };
   const inputs = await openInputs(scoring, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
