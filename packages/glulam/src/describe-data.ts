@@ -1,6 +1,13 @@
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
-import { describeSkipped, visibleLine, visibleText, type DataFile, type RunConfig, type TrainingData } from '@glulam/trainer';
+import {
+  describeSkipped,
+  visibleLine,
+  visibleText,
+  type DataFile,
+  type RunConfig,
+  type TrainingData,
+} from '@glulam/trainer';
 import { sampleLines } from './sample-lines.js';
 
 export interface DescribeOptions {

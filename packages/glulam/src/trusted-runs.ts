@@ -1,5 +1,4 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { writeFileAtomic } from '@glulam/tensors';
@@ -24,7 +23,6 @@ export async function trustPlugins(folder: string, plugins: readonly string[]): 
   const all = [...new Set([...(known[place] ?? []), ...plugins])].sort();
   if (all.length === known[place]?.length) return;
   const file = trustFile();
-  await mkdir(path.dirname(file), { recursive: true });
   await writeFileAtomic(file, `${JSON.stringify({ ...known, [place]: all }, null, 2)}\n`);
 }
 

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { TensorsError } from './errors.js';
+import { makeFolder } from './make-folder.js';
 import { describeWriteFault } from './system-error.js';
 
 /**
@@ -19,7 +20,7 @@ export async function writeFileAtomic(
   const bytes = typeof content === 'function' ? options.bytes : Buffer.byteLength(content);
   const temporary = temporaryName(target);
   try {
-    await mkdir(path.dirname(target), { recursive: true });
+    makeFolder(path.dirname(target));
     const file = await open(temporary, 'wx');
     try {
       if (typeof content === 'function') await content(file);
@@ -55,7 +56,7 @@ export async function writeFolderAtomic(
   const aside = `${temporary}.old`;
   try {
     await checkReplaceable(target, options.replace ?? true);
-    await mkdir(temporary, { recursive: true });
+    makeFolder(temporary);
     await fill(temporary);
     await syncAll(temporary);
     const replaced = await checkReplaceable(target, options.replace ?? true);

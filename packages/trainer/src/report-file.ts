@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '@glulam/tensors';
 import { TrainerError } from './errors.js';
 
 /** A file that a reporter appends to, for programs that read it while it grows. */
@@ -27,7 +28,7 @@ export function openReportFile(file: string): ReportFile {
   let handle: number | undefined;
   let sizeBefore: number;
   try {
-    mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file));
     handle = openSync(file, 'a');
     sizeBefore = fstatSync(handle).size;
   } catch (cause) {

@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rename, statfs, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { makeFolder } from '@glulam/tensors';
 import { HubError } from './errors.js';
 import { isCommit, type HubName } from './hub-name.js';
 
@@ -66,7 +67,7 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
       if (readRef(revision) === commit) return;
       // Python reads every file in this folder as a ref: no temporary name beside it.
       ifWritable(() => {
-        mkdirSync(path.dirname(refFile(revision)), { recursive: true });
+        makeFolder(path.dirname(refFile(revision)));
         writeFileSync(refFile(revision), commit);
       });
     },
@@ -76,7 +77,7 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
     writeTree(commit, files) {
       const file = treeFile(commit);
       ifWritable(() => {
-        mkdirSync(path.dirname(file), { recursive: true });
+        makeFolder(path.dirname(file));
         writeFileSync(file, printTree(files));
       });
     },
@@ -88,7 +89,7 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
     async link(commit, file) {
       const at = place(commit, file.path);
       const blob = path.join(blobs, blobName(file));
-      writing(cache, () => mkdirSync(path.dirname(at), { recursive: true }));
+      writing(cache, () => makeFolder(path.dirname(at)));
       // Under another name first: another process may be linking the same file.
       const temporary = `${at}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
       try {
@@ -139,7 +140,7 @@ function writing(cache: string, write: () => void): void {
 
 /** Refuse before hours of downloading what will not fit. */
 export async function checkRoom(cache: string, bytes: number): Promise<void> {
-  writing(cache, () => mkdirSync(cache, { recursive: true }));
+  writing(cache, () => makeFolder(cache));
   const { bavail, bsize } = await statfs(cache);
   const free = bavail * bsize;
   if (bytes <= free) return;

@@ -2,7 +2,14 @@ import { createHash, type Hash } from 'node:crypto';
 import { copyFileSync, createReadStream, readdirSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { readSafetensorsHeader, sizeOf, writeSafetensors, TensorsError } from '@glulam/tensors';
+import {
+  describeWriteFault,
+  isSystemError,
+  readSafetensorsHeader,
+  sizeOf,
+  writeSafetensors,
+  TensorsError,
+} from '@glulam/tensors';
 import { ModelError } from '../errors.js';
 import { trainedRows } from '../adapter-values.js';
 import { encodeTensor, rowBlocks, storedDtype } from './encode-rows.js';
@@ -71,7 +78,9 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
     // The same model would fail again; what a full disk or a signal stopped can go on.
     const hopeless = error instanceof ModelError && error.code !== 'OUTPUT_UNUSABLE';
     await (hopeless || work.finished.size === 0 ? work.remove() : work.release());
-    throw error;
+    throw isSystemError(error)
+      ? new ModelError('OUTPUT_UNUSABLE', `${out} was not written: ${describeWriteFault(error)}`, { cause: error })
+      : error;
   }
   return {
     folder: out,

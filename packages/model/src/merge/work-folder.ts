@@ -1,7 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import { readdir, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { lockFolder, publishFolder, writeFileAtomic } from '@glulam/tensors';
+import {
+  describeWriteFault,
+  isSystemError,
+  lockFolder,
+  makeFolder,
+  publishFolder,
+  writeFileAtomic,
+  type FolderLock,
+} from '@glulam/tensors';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
 
@@ -33,15 +41,20 @@ export async function openWorkFolder(target: string, fingerprint: string): Promi
   checkFree(target);
   const folder = path.join(path.dirname(target), `.${path.basename(target)}.merging`);
   const [content, progress] = ['content', 'progress.json'].map((name) => path.join(folder, name)) as [string, string];
-  await mkdir(content, { recursive: true });
-  const lock = await lockFolder(
-    folder,
-    (owner) =>
-      new ModelError(
-        'OUTPUT_UNUSABLE',
-        `${owner} is writing ${folder} at this moment; wait for it, or name another place (if it is no merge of Glulam's, remove that folder)`,
-      ),
-  );
+  const busy = (owner: string): ModelError =>
+    new ModelError(
+      'OUTPUT_UNUSABLE',
+      `${owner} is writing ${folder} at this moment; wait for it, or name another place (if it is no merge of Glulam's, remove that folder)`,
+    );
+  let lock: FolderLock;
+  try {
+    makeFolder(content);
+    lock = await lockFolder(folder, busy);
+  } catch (cause) {
+    throw isSystemError(cause)
+      ? new ModelError('OUTPUT_UNUSABLE', `${target} cannot be written: ${describeWriteFault(cause)}`, { cause })
+      : cause;
+  }
   const noted = readProgress(progress);
   const finished = new Map(noted?.fingerprint === fingerprint ? Object.entries(noted.finished) : []);
   for (const name of await readdir(content))
