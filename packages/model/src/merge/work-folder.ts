@@ -92,9 +92,10 @@ export function checkFree(target: string): void {
 export async function checkRoom(folder: string, bytes: number): Promise<void> {
   let place = folder;
   while (!existsSync(place)) place = path.dirname(place);
-  const { bavail, bsize } = await statfs(place);
+  const { blocks, bavail, bsize } = await statfs(place);
   const room = bavail * bsize;
-  if (bytes <= room) return;
+  // What is no disk (/proc) has no blocks; writing says what is wrong.
+  if (bytes <= room || blocks === 0) return;
   const gigabytes = (count: number): string => `${(count / 1e9).toFixed(2)} GB`;
   throw new ModelError(
     'OUTPUT_UNUSABLE',
