@@ -48,7 +48,6 @@ describe('what strangers say is shown and not obeyed', () => {
   // A title, a colour, C1 alone, DEL, a bidi override and isolate, and a line that goes back to its beginning.
   const hostile = '\u001b]0;pwned\u0007\u001b[31m\u009b2J\u007f\u202etxt\u2066\rx';
   const shown = '\\x1b]0;pwned\\x07\\x1b[31m\\x9b2J\\x7f\\u202etxt\\u2066\\x0dx';
-  // eslint-disable-next-line no-control-regex
   const obeyed = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
   /** Whatever is printed has it visibly, and nothing that a terminal would obey. */
   function checkShown({ out, err }: Ended, text = shown): void {
@@ -112,7 +111,6 @@ describe('what strangers say is shown and not obeyed', () => {
     // Colours of ours are there on a terminal, and theirs are not.
     const colours = await shell(`$G data ${quoted(file)}`, { ...atTerminal, NO_COLOR: '', TERM: 'xterm' });
     expect(colours.out).toContain('\u001b[32m');
-    // eslint-disable-next-line no-control-regex
     const others = (text: string) => text.replace(/\u001b\[(1|22|2|32|39)m|\r\u001b\[K/g, '');
     checkShown({ ...colours, out: others(colours.out), err: others(colours.err) });
   });
@@ -168,7 +166,7 @@ describe('what strangers say is shown and not obeyed', () => {
       expect(JSON.parse(scored.out)).toMatchObject({ [`score ${hostile}`]: 0.5 });
       const events = readFileSync(path.join(run, 'events.jsonl'), 'utf8');
       expect(events).not.toMatch(obeyed);
-      expect(events.trim().split('\n').map((line) => JSON.parse(line) as object)).toContainEqual(expect.objectContaining({ type: 'warning', message: `warned ${hostile}` })); // prettier-ignore
+      expect(events.trim().split('\n').map((line) => JSON.parse(line) as object)).toContainEqual(expect.objectContaining({ type: 'warning', message: `loud: warned ${hostile}` })); // prettier-ignore
       expect(readFileSync(path.join(run, 'README.md'), 'utf8')).not.toMatch(obeyed);
       const lines = await glulam('train', file, '--train.steps', '1', '--train.batch', '1', '--out', `${run}-2`, '--reporters', '[{"kind":"jsonl"}]'); // prettier-ignore
       expect(lines.out).not.toMatch(obeyed);
@@ -190,7 +188,7 @@ describe('what strangers say is shown and not obeyed', () => {
         ...fields,
         decoder: {
           type: 'Sequence',
-          decoders: [...((fields['decoder'] as { decoders?: object[] })?.decoders ?? [fields['decoder']]), ...'0123456789'.split('').map((digit) => ({ type: 'Replace', pattern: { String: digit }, content: '\u001b[2Jboo\u202e' }))],
+          decoders: [...((fields['decoder'] as unknown as { decoders?: object[] })?.decoders ?? [fields['decoder']]), ...'0123456789'.split('').map((digit) => ({ type: 'Replace', pattern: { String: digit }, content: '\u001b[2Jboo\u202e' }))],
         },
       })),
     ); // prettier-ignore

@@ -1,4 +1,4 @@
-import { Document, visit, type ToStringOptions } from 'yaml';
+import { visit, type Document, type ToStringOptions } from 'yaml';
 import { visibleJson, visibleText } from './visible-text.js';
 
 /**
