@@ -36,7 +36,11 @@ ${configHelp}`,
     try {
       const { isTTY, columns } = stdout;
       const colour = isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb';
-      const lines = describeData(data, config, tokenizer, { samples, colour, columns: (isTTY ? columns : undefined) ?? 100 });
+      const lines = describeData(data, config, tokenizer, {
+        samples,
+        colour,
+        columns: (isTTY ? columns : undefined) ?? 100,
+      });
       stdout.writeDrawn(`${lines.join('\n')}\n`);
     } finally {
       data.close();
