@@ -35,6 +35,22 @@ export default defineConfig(
     },
   },
   {
+    // What is not ours is made visible, and closed pipes are dealt with, in output.ts alone.
+    files: ['packages/glulam/src/**/*.ts'],
+    ignores: ['packages/glulam/src/output.ts', '**/*.test.ts'],
+    rules: {
+      'no-console': 'error',
+      'no-restricted-properties': [
+        'error',
+        ...['stdout', 'stderr'].map((property) => ({
+          object: 'process',
+          property,
+          message: 'Write to stdout or stderr of output.ts.',
+        })),
+      ],
+    },
+  },
+  {
     // vitest's matchers and parsed JSON are `any`: a wrong one fails the test.
     files: ['**/*.test.ts'],
     rules: {

@@ -8,6 +8,7 @@ import {
   configError,
   describeModel,
   events as eventsToken,
+  eventTime,
   openBase,
   openData,
   openEvaluators,
@@ -108,7 +109,7 @@ async function ablateLocking(
   checkAblationFolder(folder, resume);
   if (resume && existsSync(folder)) locks.push(await lockAblationFolder(folder, 'ablate'));
   const events = composition.get(eventsToken);
-  const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
+  const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const here = await inputs.fetch();
   const { shape } = openCheckpoint(here.base, composition.all(families));

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { readTextFile, removeLeftovers, writeFileAtomic } from '@glulam/tensors';
+import { describeWriteFault, makeFolder, readTextFile, removeLeftovers, writeFileAtomic } from '@glulam/tensors';
 import { configDifference, inTodaysWords, type RunConfig } from '@glulam/trainer';
 import { AblationError } from './errors.js';
 import type { VariantSettings } from './settings.js';
@@ -54,9 +53,22 @@ export async function openAblationFolder(config: WholeConfig): Promise<void> {
         'Take these changes back, resume the folder itself (glulam ablate FOLDER --resume), or begin a new ablation with --out.',
     );
   }
-  await mkdir(folder, { recursive: true });
-  await removeLeftovers(folder);
+  await openFolder(folder);
   await writeFileAtomic(file, `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/**
+ * Make the folder of an ablation or search, or take what killed processes left out of it.
+ *
+ * @throws AblationError FOLDER_UNUSABLE
+ */
+export async function openFolder(folder: string): Promise<void> {
+  try {
+    makeFolder(folder);
+    await removeLeftovers(folder);
+  } catch (cause) {
+    throw new AblationError('FOLDER_UNUSABLE', `${folder} cannot be used: ${describeWriteFault(cause)}`, { cause });
+  }
 }
 
 function readConfig(file: string): WholeConfig {

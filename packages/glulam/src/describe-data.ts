@@ -1,6 +1,14 @@
 import path from 'node:path';
 import type { Tokenizer } from '@glulam/model';
-import { describeSkipped, sumReports, type DataFile, type RunConfig, type TrainingData } from '@glulam/trainer';
+import {
+  describeSkipped,
+  sumReports,
+  visibleLine,
+  visibleText,
+  type DataFile,
+  type RunConfig,
+  type TrainingData,
+} from '@glulam/trainer';
 import { sampleLines } from './sample-lines.js';
 
 export interface DescribeOptions {
@@ -38,7 +46,7 @@ export function describeData(
 }
 
 const shortName = ({ report }: Pick<DataFile, 'report'>): string =>
-  path.relative(process.cwd(), report.file) || report.file;
+  visibleLine(path.relative(process.cwd(), report.file) || report.file);
 
 /** What is told of a file, or of many as if they were one. */
 type Described = Pick<DataFile, 'report' | 'length'> & { readonly name: string };
@@ -61,10 +69,10 @@ function fileLines(file: Described, maxTokens: number, options: DescribeOptions)
   const bold = (text: string): string => (options.colour ? `\u001b[1m${text}\u001b[22m` : text);
   const left = skipped.reduce((sum, each) => sum + each.count, 0);
   return [
-    `${bold(file.name)}: ${use === 'train' ? 'training' : 'held out'}, read as ${format}`,
+    `${bold(visibleLine(file.name))}: ${use === 'train' ? 'training' : 'held out'}, read as ${visibleLine(format)}`,
     `  ${plural(rows, 'row')}${left === 0 ? '' : `, ${count(left)} of them left out`}`,
-    ...describeSkipped(skipped).map((line) => `    ${line}`),
-    ...notes.map(({ note, count: times }) => `    in ${plural(times, 'row')}: ${note}`),
+    ...describeSkipped(skipped).map((line) => `    ${visibleText(line)}`),
+    ...notes.map(({ note, count: times }) => `    in ${plural(times, 'row')}: ${visibleText(note)}`),
     `  ${plural(examples, 'example')} of ${plural(tokens, 'token')}, ${count(trainedTokens)} of them learnt (${percent(trainedTokens / tokens)})`,
     ...lengthLines(file, maxTokens, options.columns),
   ];

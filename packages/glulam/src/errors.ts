@@ -10,6 +10,9 @@ export type GlulamErrorCode =
   | 'PLUGINS_MISSING'
   | 'PLUGINS_UNTRUSTED'
   | 'RUN_NOT_FOUND'
+  | 'FILE_UNUSABLE'
+  | 'OUTPUT_CLOSED'
+  | 'OUTPUT_UNWRITABLE'
   | 'INTERRUPTED';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */

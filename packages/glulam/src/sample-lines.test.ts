@@ -56,6 +56,8 @@ describe('an example as it is shown', () => {
   test('control characters are shown, not obeyed', () => {
     const fake = { decode: () => 'a\u001b[2Jb\rc\u0007d\u009be\ttab' };
     const example = { ids: Int32Array.of(5), trained: Uint8Array.of(0) };
-    expect(sampleLines(example, fake, { colour: false, columns: 80 })).toEqual(['  │ a␛[2Jb␍c␇d�e\ttab']);
+    expect(sampleLines(example, fake, { colour: false, columns: 80 })).toEqual([
+      '  │ a\\x1b[2Jb\\x0dc\\x07d\\x9be\ttab',
+    ]);
   });
 });

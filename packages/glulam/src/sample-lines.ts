@@ -1,5 +1,5 @@
 import type { Tokenizer } from '@glulam/model';
-import type { Example } from '@glulam/trainer';
+import { visibleText, type Example } from '@glulam/trainer';
 
 /** Characters of an example that are shown; of a longer one its two ends. */
 const shown = 1600;
@@ -18,7 +18,7 @@ export function sampleLines(
   { colour, columns }: { readonly colour: boolean; readonly columns: number },
 ): string[] {
   const parts = shortened(partsOf(example, tokenizer)).map(({ text, learnt }) => {
-    const safe = visible(text);
+    const safe = visibleText(text);
     return { text: learnt && !colour ? `⟦${safe}⟧` : safe, learnt };
   });
   const paint = ({ text, learnt }: Part): string =>
@@ -92,12 +92,4 @@ function shortened(parts: readonly Part[]): Part[] {
     at += text.length;
   }
   return result;
-}
-
-/** Control characters of the data as pictures: a terminal would obey them. */
-function visible(text: string): string {
-  return text.replace(/\r\n/g, '\n').replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (character) => {
-    const code = character.charCodeAt(0);
-    return code < 32 ? String.fromCharCode(0x2400 + code) : '�';
-  });
 }

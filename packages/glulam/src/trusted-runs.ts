@@ -1,5 +1,4 @@
 import { existsSync, realpathSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { expandHome, readTextFile, writeFileAtomic } from '@glulam/tensors';
 import { z } from 'zod';
@@ -22,7 +21,6 @@ export async function trustPlugins(folder: string, plugins: readonly string[]): 
   const all = [...new Set([...(known[place] ?? []), ...plugins])].sort();
   if (all.length === known[place]?.length) return;
   const file = trustFile();
-  await mkdir(path.dirname(file), { recursive: true });
   await writeFileAtomic(file, `${JSON.stringify({ ...known, [place]: all }, null, 2)}\n`);
 }
 

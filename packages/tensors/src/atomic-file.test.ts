@@ -227,10 +227,12 @@ describe('kill -9', () => {
       'duplicate-key',
       'encode-floats',
       'errors',
+      'make-folder',
       'read-fully',
       'safetensors-header',
       'safetensors-writer',
       'shapes',
+      'system-error',
       'tensor',
     ]) {
       const source = readFileSync(path.join(import.meta.dirname, `${name}.ts`), 'utf8');

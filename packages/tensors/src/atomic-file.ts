@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { TensorsError } from './errors.js';
+import { makeFolder } from './make-folder.js';
+import { describeWriteFault } from './system-error.js';
 
 /**
  * Write a file under a temporary name beside it (`.NAME.PID-RANDOM.tmp`), sync it, rename it: under its own name there
@@ -18,7 +20,7 @@ export async function writeFileAtomic(
   const bytes = typeof content === 'function' ? options.bytes : Buffer.byteLength(content);
   const temporary = temporaryName(target);
   try {
-    await mkdir(path.dirname(target), { recursive: true });
+    makeFolder(path.dirname(target));
     const file = await open(temporary, 'wx');
     try {
       if (typeof content === 'function') await content(file);
@@ -54,7 +56,7 @@ export async function writeFolderAtomic(
   const aside = `${temporary}.old`;
   try {
     await checkReplaceable(target, options.replace ?? true);
-    await mkdir(temporary, { recursive: true });
+    makeFolder(temporary);
     await fill(temporary);
     await syncAll(temporary);
     const replaced = await checkReplaceable(target, options.replace ?? true);
@@ -184,8 +186,7 @@ function writeFailed(target: string, cause: unknown, leftOver: string, bytes?: n
   const code = (root as NodeJS.ErrnoException | undefined)?.code;
   const untouched = `${target} was not written, what was there before is untouched`;
   if (code !== 'ENOSPC' && code !== 'EDQUOT') {
-    const reason = root instanceof Error ? root.message : String(root);
-    return new TensorsError('WRITE_FAILED', `${untouched}: ${reason}${leftOver}`, { cause });
+    return new TensorsError('WRITE_FAILED', `${untouched}: ${describeWriteFault(root)}${leftOver}`, { cause });
   }
   const needed = bytes === undefined ? 'it' : `its ${bytes} bytes`;
   const remedy = `make room for ${needed} and try again`;

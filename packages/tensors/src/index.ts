@@ -46,6 +46,8 @@ export { adopt, detach, scope, sizeOf, Tensor } from './tensor.js';
 export type { WeightSource } from './weight-source.js';
 export { lockFolder, type FolderLock } from './folder-lock.js';
 export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolderAtomic } from './atomic-file.js';
+export { makeFolder } from './make-folder.js';
+export { describeWriteFault, isSystemError, type SystemError } from './system-error.js';
 export type { CheckpointFiles } from './checkpoint-files.js';
 export { brokenLink, hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
 export { linkOut } from './links-out.js';

@@ -4,7 +4,7 @@ import type { FilePlace } from './data/open-data.js';
 import type { DataReport } from './data/data-report.js';
 import type { FetchProgress } from './source.js';
 
-/** Everything a run tells, in order. Times are milliseconds since 1970. */
+/** Everything a run tells, in order. Times are milliseconds since 1970 (`eventTime`). */
 export type RunEvent =
   | {
       readonly type: 'run.started';

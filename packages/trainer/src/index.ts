@@ -25,6 +25,7 @@ export { isTemplateFile, openRunTokenizer } from './data/chat-template-choice.js
 export { describeSkipped } from './data/data-tally.js';
 export type { EvaluationContext, Evaluator, EvaluatorContribution } from './evaluator.js';
 export { evaluators } from './evaluator.js';
+export { eventTime } from './event-time.js';
 export { createRunEvents } from './event-stream.js';
 export type { RunEvent, RunEvents, RunRequest } from './events.js';
 export { events } from './events.js';
@@ -94,9 +95,12 @@ export { tellStory } from './card/run-story.js';
 export { noteDate, recordDate, takeOverDate } from './data/run-date.js';
 export { configDifference, inTodaysWords } from './config-difference.js';
 export { readRunEvents } from './run-folder.js';
+export { codeBlock, plainMarkdown } from './card/markdown.js';
 export { mergedCard } from './card/model-card.js';
 export { drawLayers } from './plan/draw-layers.js';
 export { checkMemory } from './plan/check-memory.js';
 export { formatBytes } from './plan/format-bytes.js';
+export { visibleYaml } from './visible-yaml.js';
+export { visibleJson, visibleLine, visibleStream, visibleText } from './visible-text.js';
 
 noteLoaded('@glulam/trainer', import.meta.url);

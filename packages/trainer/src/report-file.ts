@@ -1,6 +1,6 @@
-import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { expandHome } from '@glulam/tensors';
+import { expandHome, makeFolder } from '@glulam/tensors';
 import { TrainerError } from './errors.js';
 
 /** A file that a reporter appends to, for programs that read it while it grows. */
@@ -32,7 +32,7 @@ export function openReportFile(file: string): ReportFile {
   let handle: number | undefined;
   let sizeBefore: number;
   try {
-    mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file));
     checkReader(file);
     handle = openSync(file, 'a');
     sizeBefore = fstatSync(handle).size;

@@ -1,8 +1,9 @@
 import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, truncateSync, writeSync } from 'node:fs'; // prettier-ignore
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import {
+  isSystemError,
   lockFolder,
+  makeFolder,
   readRegularFile,
   readTextFile,
   removeLeftovers,
@@ -14,6 +15,7 @@ import type { RunConfig } from './config.js';
 import { configDifference, inTodaysWords } from './config-difference.js';
 import { TrainerError } from './errors.js';
 import type { RunEvent } from './events.js';
+import { visibleJson } from './visible-text.js';
 
 /** JavaScript's strings hold little more; a run of a million steps writes half of it. */
 const mostEventBytes = 500_000_000;
@@ -104,17 +106,20 @@ export async function lockRunFolder(folder: string): Promise<FolderLock> {
         `nothing to do with this run, remove ${path.join(folder, 'lock.*')}.`,
     );
   try {
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
     return await lockFolder(folder, busy);
   } catch (cause) {
     if (cause instanceof TrainerError) throw cause;
-    throw new TrainerError(
-      'RUN_WRITE_FAILED',
-      `${folder} cannot be used as a run folder (${(cause as Error).message}); choose another one with --out`,
-      { cause },
-    );
+    throw folderUnusable(folder, cause);
   }
 }
+
+const folderUnusable = (folder: string, cause: unknown): TrainerError =>
+  new TrainerError(
+    'RUN_WRITE_FAILED',
+    `${folder} cannot be used as a run folder (${(cause as Error).message}); choose another one with --out`,
+    { cause },
+  );
 
 /** The samples of an evaluation after a step, a file an evaluator. */
 export const samplesFolder = (out: string, step: number): string =>
@@ -124,12 +129,18 @@ export const samplesFolder = (out: string, step: number): string =>
 export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
   const folder = config.out;
   const configFile = path.join(folder, 'config.json');
-  await removeLeftovers(folder);
-  if (!existsSync(configFile)) await writeFileAtomic(configFile, `${JSON.stringify(config, null, 2)}\n`);
   const file = path.join(folder, 'events.jsonl');
-  removePartialLine(file);
-  const recorded = readRunEvents(folder);
-  const log = openSync(file, 'a');
+  let log: number;
+  let recorded: readonly RunEvent[];
+  try {
+    await removeLeftovers(folder);
+    if (!existsSync(configFile)) await writeFileAtomic(configFile, `${JSON.stringify(config, null, 2)}\n`);
+    removePartialLine(file);
+    recorded = readRunEvents(folder);
+    log = openSync(file, 'a');
+  } catch (cause) {
+    throw isSystemError(cause) ? folderUnusable(folder, cause) : cause;
+  }
   let failure: Error | undefined;
   const bestFile = path.join(folder, 'best.json');
   let bestStep = existsSync(bestFile) ? readBest(bestFile).step : undefined;
@@ -143,7 +154,7 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
     bestStep: () => bestStep,
     write(event) {
       if (failure !== undefined) return;
-      const line = Buffer.from(`${lineOf(event)}\n`);
+      const line = Buffer.from(`${visibleJson(lineOf(event))}\n`);
       const before = fstatSync(log).size;
       try {
         for (let done = 0; done < line.length;) done += writeSync(log, line, done);

@@ -16,6 +16,7 @@ import { recordDate, shownDate, takeOverDate } from './data/run-date.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { cutOffRejections } from './event-stream.js';
+import { eventTime } from './event-time.js';
 import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
 import { checkGiven, givenInCode, givenSchedule } from './given-in-code.js';
@@ -98,12 +99,12 @@ async function trainOpening(
   { signal = new AbortController().signal, resume = false, base, untrained = false }: TrainOptions,
   closers: Closer[],
 ): Promise<TrainResult> {
-  const started = Date.now();
+  const [started, startedAt] = [eventTime(), performance.now()];
   const given = resume ? takeOverSchedule(takeOverDate(asked)) : asked;
   const { out: folder, train: settings, evaluate: evaluation, seed } = given;
   const events = composition.get(eventsToken);
   const adapterFolder = path.join(folder, 'adapter');
-  const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
+  const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
 
   // What is told before there is a run folder is written into it first.
   const early: RunEvent[] = [];
@@ -206,7 +207,7 @@ async function trainOpening(
     examples: data.examples,
     ...(checkpoint === undefined ? {} : { resumedFrom: step }),
   });
-  for (const report of data.reports) events.emit({ type: 'data.read', time: Date.now(), ...report });
+  for (const report of data.reports) events.emit({ type: 'data.read', time: eventTime(), ...report });
   if (resume && checkpoint === undefined)
     warn(`${folder} has no checkpoint to go on from: the run begins at the first step`);
   const recorded = run.recorded.filter((event) => event.type === 'evaluation.finished' && event.step <= progress.step);
@@ -223,7 +224,7 @@ async function trainOpening(
         scores[found.name] = found.scores;
         events.emit({
           type: 'evaluation.finished',
-          time: Date.now(),
+          time: eventTime(),
           step,
           evaluator: found.name,
           scores: found.scores,
@@ -249,7 +250,7 @@ async function trainOpening(
     }
     if (best) await run.keepBest({ step, folder: path.relative(folder, to), scores });
     await pruneCheckpoints(folder, config.checkpoint.keep, [run.bestStep()]);
-    events.emit({ type: 'checkpoint.saved', time: Date.now(), step, folder: to, best });
+    events.emit({ type: 'checkpoint.saved', time: eventTime(), step, folder: to, best });
   };
   const isDue = (every: number): boolean => step === steps || (every > 0 && step % every === 0);
 
@@ -268,7 +269,7 @@ async function trainOpening(
     step += 1;
     events.emit({
       type: 'step.finished',
-      time: Date.now(),
+      time: eventTime(),
       step,
       steps,
       loss,
@@ -290,13 +291,13 @@ async function trainOpening(
   }
   if (stopped !== undefined) {
     await save(false);
-    events.emit({ type: 'run.stopped', time: Date.now(), step, reason: stopped });
+    events.emit({ type: 'run.stopped', time: eventTime(), step, reason: stopped });
   }
   baseFiles.checkUnchanged();
   await writeAdapter(adapterFolder);
-  events.emit({ type: 'adapter.saved', time: Date.now(), step, folder: adapterFolder });
-  const seconds = (Date.now() - started) / 1000;
-  const finished: RunEvent = { type: 'run.finished', time: Date.now(), folder, seconds, peakBytes: memory.peak() };
+  events.emit({ type: 'adapter.saved', time: eventTime(), step, folder: adapterFolder });
+  const seconds = (performance.now() - startedAt) / 1000;
+  const finished: RunEvent = { type: 'run.finished', time: eventTime(), folder, seconds, peakBytes: memory.peak() };
   const card = path.join(folder, 'README.md');
   try {
     const written = await writeCard(folder, {
@@ -346,22 +347,23 @@ async function closeAll(closers: readonly Closer[]): Promise<{ readonly error: u
 
 /** A base takes minutes to hours to download: told once a second, and when all of an input is here. */
 function tellFetching(events: RunEvents): (progress: FetchProgress) => void {
-  let told = 0;
+  let told = -Infinity;
   return (progress) => {
-    const time = Date.now();
-    if (time - told < 1000 && progress.bytes < progress.totalBytes) return;
-    told = time;
-    events.emit({ type: 'input.fetching', time, ...progress });
+    const now = performance.now();
+    if (now - told < 1000 && progress.bytes < progress.totalBytes) return;
+    told = now;
+    events.emit({ type: 'input.fetching', time: eventTime(), ...progress });
   };
 }
 
 /** A large file takes minutes the first time: told once a second. */
 function tellReading(events: RunEvents): (file: string, rows: number, among?: FilePlace) => void {
-  let told = Date.now();
+  let told = performance.now();
   return (file, rows, among) => {
-    const time = Date.now();
-    if (time - told < 1000) return;
-    told = time;
+    const now = performance.now();
+    if (now - told < 1000) return;
+    told = now;
+    const time = eventTime();
     events.emit({ type: 'data.reading', time, file, rows, ...(among === undefined ? {} : { among }) });
   };
 }
@@ -439,7 +441,7 @@ function failed(error: unknown): RunEvent {
   const code = (error as { code?: unknown }).code;
   return {
     type: 'run.failed',
-    time: Date.now(),
+    time: eventTime(),
     code: typeof code === 'string' ? code : 'UNEXPECTED',
     message: error instanceof Error ? error.message : String(error),
   };

@@ -1,4 +1,12 @@
-import { formatBytes, sumReports, type DataReport, type RunEvent, type RunEvents } from '@glulam/trainer';
+import {
+  formatBytes,
+  sumReports,
+  visibleLine,
+  visibleText,
+  type DataReport,
+  type RunEvent,
+  type RunEvents,
+} from '@glulam/trainer';
 import { tap } from 'rxjs';
 import { formatCount, formatDuration, formatProgress } from './format.js';
 
@@ -24,8 +32,9 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
   let smoothedLoss: number | undefined;
   let waitingTold = -Infinity;
 
+  // Names, warnings and scores come from anybody.
   const line = (text: string): void => {
-    output.write(`${drawn ? '\r\u001b[K' : ''}${text}\n`);
+    output.write(`${drawn ? '\r\u001b[K' : ''}${visibleText(text)}\n`);
     drawn = false;
   };
   /** Leave the bar as it is, and go on below it. */
@@ -87,7 +96,7 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
   const waiting = (time: number, text: string): void => {
     if (quiet) return;
     if (terminal) {
-      output.write(`\r\u001b[K${text.slice(-((output.columns || 80) - 1))}`);
+      output.write(`\r\u001b[K${visibleLine(text).slice(-((output.columns || 80) - 1))}`);
       drawn = true;
     } else if (time - waitingTold >= 30_000) {
       line(text);

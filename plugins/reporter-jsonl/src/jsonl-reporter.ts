@@ -1,9 +1,17 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { openReportFile, reportPlace, type ReportFile, type RunEvent, type RunEvents } from '@glulam/trainer';
+import {
+  openReportFile,
+  reportPlace,
+  visibleJson,
+  type ReportFile,
+  type RunEvent,
+  type RunEvents,
+} from '@glulam/trainer';
 import { tap } from 'rxjs';
 
 const owner = '@glulam/reporter-jsonl';
-const lineOf = (event: RunEvent): string => `${JSON.stringify(event)}\n`;
+/** The same values, without what a terminal would obey: JSON itself escapes only a part of it. */
+const lineOf = (event: RunEvent): string => `${visibleJson(JSON.stringify(event))}\n`;
 
 /** Print each event as a line of JSON; returns how to end. */
 export function printJsonLines(events: RunEvents, write: (line: string) => void): () => void {

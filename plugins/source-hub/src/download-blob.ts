@@ -1,8 +1,8 @@
 import { createHash, randomBytes, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { isRunning } from '@glulam/tensors';
+import { isRunning, makeFolder } from '@glulam/tensors';
 import { HubError } from './errors.js';
 import { unwritable } from './hub-cache.js';
 import { blobName, type HubFile } from './hub-file.js';
@@ -35,10 +35,9 @@ const active = new Set<string>();
 export async function downloadBlob(download: BlobDownload): Promise<void> {
   const { file, repository, cache, blobs } = download;
   const target = path.join(blobs, blobName(file));
-  await mkdir(blobs, { recursive: true }).catch((error: unknown) => {
+  const incomplete = await claim(blobs, blobName(file)).catch((error: unknown) => {
     throw unwritable(cache, error);
   });
-  const incomplete = await claim(blobs, blobName(file));
   active.add(incomplete);
   try {
     const handle = await open(incomplete, 'a+').catch((error: unknown) => {
@@ -59,7 +58,9 @@ export async function downloadBlob(download: BlobDownload): Promise<void> {
           'The file was removed; give the same command again. If it happens again, a proxy or mirror (HF_ENDPOINT) gives wrong bytes',
       );
     }
-    await rename(incomplete, target);
+    await rename(incomplete, target).catch((error: unknown) => {
+      throw unwritable(cache, error);
+    });
   } finally {
     active.delete(incomplete);
   }
@@ -68,6 +69,7 @@ export async function downloadBlob(download: BlobDownload): Promise<void> {
 /** The name to write under: the longest that a process which is gone has left is taken over, others are removed. */
 async function claim(blobs: string, name: string): Promise<string> {
   const fresh = path.join(blobs, `${name}.${process.pid}-${randomBytes(4).toString('hex')}.incomplete`);
+  makeFolder(blobs);
   const left: { readonly file: string; readonly size: number }[] = [];
   for (const entry of await readdir(blobs)) {
     const [, blob, pid] = /^([0-9a-f]+)\.(\d+)-[0-9a-f]{8}\.incomplete$/.exec(entry) ?? [];

@@ -1,8 +1,8 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, writeFileSync } from 'node:fs';
 import { rename, statfs, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { readTextFile } from '@glulam/tensors';
+import { makeFolder, readTextFile } from '@glulam/tensors';
 import { HubError } from './errors.js';
 import { blobName, readHubFile, type HubFile } from './hub-file.js';
 import { isCommit, type HubName } from './hub-name.js';
@@ -60,7 +60,7 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
       if (readRef(revision) === commit || kindOf(refFile(revision)) === 'other') return;
       // Python reads every file in this folder as a ref: no temporary name beside it.
       ifWritable(() => {
-        mkdirSync(path.dirname(refFile(revision)), { recursive: true });
+        makeFolder(path.dirname(refFile(revision)));
         writeFileSync(refFile(revision), commit);
       });
     },
@@ -71,7 +71,7 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
       const file = treeFile(commit);
       if (kindOf(file) === 'other') return;
       ifWritable(() => {
-        mkdirSync(path.dirname(file), { recursive: true });
+        makeFolder(path.dirname(file));
         writeFileSync(file, printTree(files));
       });
     },
@@ -83,7 +83,7 @@ export function openHubCache(cache: string, { type, repository }: Pick<HubName, 
     async link(commit, file) {
       const at = place(commit, file.path);
       const blob = path.join(blobs, blobName(file));
-      writing(cache, () => mkdirSync(path.dirname(at), { recursive: true }));
+      writing(cache, () => makeFolder(path.dirname(at)));
       // Under another name first: another process may be linking the same file.
       const temporary = `${at}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
       try {
@@ -145,7 +145,7 @@ function writing(cache: string, write: () => void): void {
 
 /** Refuse before hours of downloading what will not fit. */
 export async function checkRoom(cache: string, bytes: number): Promise<void> {
-  writing(cache, () => mkdirSync(cache, { recursive: true }));
+  writing(cache, () => makeFolder(cache));
   const { bavail, bsize } = await statfs(cache);
   const free = bavail * bsize;
   if (bytes <= free) return;

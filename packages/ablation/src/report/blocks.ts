@@ -1,3 +1,5 @@
+import { codeBlock, plainMarkdown as plain, visibleText } from '@glulam/trainer';
+
 /** A part of a report, which is written as Markdown and as HTML. Texts are plain. */
 export type Block =
   | { readonly kind: 'title' | 'heading' | 'text' | 'code'; readonly text: string }
@@ -18,7 +20,7 @@ function markdownOf(block: Block): string {
     case 'text':
       return plain(block.text);
     case 'code':
-      return `\`\`\`yaml\n${block.text.trimEnd()}\n\`\`\``;
+      return codeBlock('yaml', block.text.trimEnd());
     case 'list':
       return block.items.map((item) => `- ${plain(item)}`).join('\n');
     case 'table': {
@@ -30,9 +32,6 @@ function markdownOf(block: Block): string {
       return `![${plain(block.title)}](${block.file})`;
   }
 }
-
-/** Names are the user's: what Markdown would take for its own is escaped. */
-const plain = (text: string): string => text.replace(/[\\`*_[\]<>|~]/g, '\\$&').replace(/\s+/g, ' ');
 
 const style = `
   body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -83,5 +82,12 @@ function htmlOf(block: Block): string {
   }
 }
 
-const escape = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+const escape = (text: string): string => visibleText(text).replace(/[&<>"']/g, (character) => entities[character]!);

@@ -1,3 +1,4 @@
+import { visibleText } from '@glulam/trainer';
 import type { TopLevelSpec } from 'vega-lite';
 
 /** Okabe and Ito's colours, which people of every colour vision tell apart, without those too faint on white. */
@@ -12,12 +13,12 @@ const look = {
   view: { stroke: null },
 } as const;
 
-/** A Vega-Lite chart as SVG; no browser takes part in it. Loaded when first asked for: training needs no charts. */
+/** A Vega-Lite chart as SVG, in which names are text; no browser takes part in it. Loaded when first asked for: training needs no charts. */
 export async function drawChart(chart: TopLevelSpec): Promise<string> {
   const [{ compile }, { parse, View }] = await Promise.all([import('vega-lite'), import('vega')]);
   const view = new View(parse(compile({ ...chart, config: look }).spec), { renderer: 'none' });
   try {
-    return await view.toSVG();
+    return visibleText(await view.toSVG());
   } finally {
     view.finalize();
   }

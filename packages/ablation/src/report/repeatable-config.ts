@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Composition } from '@glulam/plugin';
-import { mapInputs, runConfigSchema, type RunConfig } from '@glulam/trainer';
+import { mapInputs, runConfigSchema, visibleYaml, type RunConfig } from '@glulam/trainer';
 import { Document, isScalar, isSeq, visit } from 'yaml';
 import type { WholeConfig } from '../ablation-folder.js';
 
@@ -40,7 +40,7 @@ function inYaml(value: object): string {
     Seq: (_, node) => void (node.flow = node.items.every((item) => isScalar(item) || isFlat(item))),
     Map: (_, node) => void (node.flow = node.items.every((pair) => isScalar(pair.value))),
   });
-  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+  return visibleYaml(document, { flowCollectionPadding: false });
 }
 
 /** A record without what another has alike. */

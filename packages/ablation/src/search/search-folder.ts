@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, truncateSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { readRegularFile, removeLeftovers, writeFileAtomic } from '@glulam/tensors';
+import { readRegularFile, writeFileAtomic } from '@glulam/tensors';
+import { openFolder } from '../ablation-folder.js';
 import { AblationError } from '../errors.js';
 import type { LayerMap } from './candidate-maps.js';
 
@@ -54,8 +54,7 @@ export function checkSearchFolder(folder: string, resume: boolean): void {
 export async function openSearchFolder(folder: string, config: object, fingerprint: string): Promise<ResultsFile> {
   const file = nameOf(folder);
   const known = existsSync(file) ? readResults(file, fingerprint) : [];
-  await mkdir(folder, { recursive: true });
-  await removeLeftovers(folder);
+  await openFolder(folder);
   if (!existsSync(file)) await writeFileAtomic(file, `${JSON.stringify({ fingerprint })}\n`);
   await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   return {

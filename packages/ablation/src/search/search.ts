@@ -6,6 +6,7 @@ import type { Composition } from '@glulam/plugin';
 import { writeFileAtomic, type FolderLock } from '@glulam/tensors';
 import {
   events as eventsToken,
+  eventTime,
   fingerprintModel,
   formatBytes,
   openData,
@@ -100,7 +101,7 @@ async function searchLocking(
   checkSearchFolder(folder, resume);
   if (resume && existsSync(folder)) locks.push(await lockAblationFolder(folder, 'search'));
   const events = composition.get(eventsToken);
-  const warn = (message: string): void => events.emit({ type: 'warning', time: Date.now(), message });
+  const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
   // Where its files come from elsewhere they are fetched like those of a run's evaluators.
   const scoring = { ...given, evaluate: { ...given.evaluate, evaluators: [settings.score] } };
   const inputs = await openInputs(scoring, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });

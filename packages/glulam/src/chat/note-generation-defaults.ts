@@ -1,5 +1,6 @@
 import { describeGenerationDefaults } from '@glulam/model';
 import type { Arguments } from '../arguments.js';
+import type { Output } from '../output.js';
 
 const fields: Readonly<Record<string, readonly string[]>> = {
   'max-tokens': ['max_new_tokens', 'max_length'],
@@ -13,7 +14,7 @@ const fields: Readonly<Record<string, readonly string[]>> = {
 export function noteGenerationDefaults(
   folder: string,
   options: Arguments['options'],
-  notes: NodeJS.WritableStream,
+  notes: Pick<Output, 'write'>,
 ): void {
   const given = Object.entries(fields).flatMap(([option, names]) => (options[option] === undefined ? [] : names));
   const line = describeGenerationDefaults(folder, given);

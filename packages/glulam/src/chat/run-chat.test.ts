@@ -2,11 +2,13 @@ import { PassThrough } from 'node:stream';
 import type { Conversation } from '@glulam/model';
 import { describe, expect, test } from 'vitest';
 import { GlulamError } from '../errors.js';
+import { openOutput } from '../output.js';
 import { runChat } from './run-chat.js';
 
 /** A chat whose model answers "echo: " and the message, or goes on for ever where it is told so. */
 function open(terminal: boolean) {
   const [input, output, notes] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  Object.assign(output, { isTTY: terminal });
   const texts = { output: '', notes: '' };
   output.on('data', (text: Buffer) => (texts.output += text.toString()));
   notes.on('data', (text: Buffer) => (texts.notes += text.toString()));
@@ -21,14 +23,14 @@ function open(terminal: boolean) {
         signal!.throwIfAborted();
         yield 'on ';
       }
-      yield message;
+      yield* message === 'control' ? ['\u001b', '[2Jpw', 'ned'] : [message];
       return message === 'long' ? 'length' : 'end';
     },
   } as unknown as Conversation;
   const controller = new AbortController();
   const commands = (line: string) => (line === '/exit' ? undefined : `done: ${line}`);
   const generate = { maxNewTokens: 4 };
-  const ended = runChat({ input, output, notes, terminal }, { conversation, commands, generate, signal: controller.signal }); // prettier-ignore
+  const ended = runChat({ input, output: openOutput(() => output), notes: openOutput(() => notes), terminal }, { conversation, commands, generate, signal: controller.signal }); // prettier-ignore
   const until = async (pattern: RegExp): Promise<void> => {
     await expect.poll(() => texts.output + texts.notes, { interval: 2 }).toMatch(pattern);
   };
@@ -64,6 +66,20 @@ describe('from a pipe', () => {
     await expect(ended).rejects.toThrow('SIGTERM');
     expect(asked).toEqual(['for ever']);
   });
+});
+
+test.each([
+  [false, 'echo: \u001b[2Jpwned\n'],
+  [true, 'echo: \\x1b[2Jpwned\n'],
+])('an answer with a control sequence, on a terminal: %s', async (terminal, shown) => {
+  const { input, texts, ended, until } = open(terminal);
+  // Typed at a terminal it would be a key.
+  input.write('control\n');
+  await until(/pwned\n/);
+  input.end();
+  await ended;
+  expect(texts.output).toContain(shown);
+  if (terminal) expect(texts.output).not.toContain('\u001b[2J');
 });
 
 describe('at a terminal', () => {

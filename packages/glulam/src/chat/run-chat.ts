@@ -1,13 +1,14 @@
 import { createInterface } from 'node:readline';
 import type { Conversation, GenerateTextOptions } from '@glulam/model';
+import type { Output } from '../output.js';
 import type { ChatCommands } from './chat-commands.js';
 
 export interface ChatStreams {
   readonly input: NodeJS.ReadableStream;
   /** Answers. */
-  readonly output: NodeJS.WritableStream;
+  readonly output: Output;
   /** All that is said beside them. */
-  readonly notes: NodeJS.WritableStream;
+  readonly notes: Pick<Output, 'write'>;
   /** Someone sits at it: lines are edited, Ctrl-C stops an answer, and a fault does not end the chat. */
   readonly terminal: boolean;
 }
@@ -23,7 +24,7 @@ export interface ChatOptions {
 /** A line is a message, or a command where it begins with /; until the input ends. */
 export async function runChat({ input, output, notes, terminal }: ChatStreams, options: ChatOptions): Promise<void> {
   const { conversation, commands, generate, signal } = options;
-  const lines = createInterface({ input, terminal, prompt: '> ', ...(terminal ? { output } : {}) });
+  const lines = createInterface({ input, terminal, prompt: '> ', ...(terminal ? { output: output.stream } : {}) });
   const note = (text: string): void => void notes.write(`${text}\n`);
   const prompt = (): void => {
     if (terminal && !signal.aborted) lines.prompt();
@@ -55,6 +56,7 @@ export async function runChat({ input, output, notes, terminal }: ChatStreams, o
     const stop = answering.signal;
     try {
       let ended: string | undefined;
+      const text = output.generated();
       const pieces = conversation.answer(message, { ...generate, signal: stop });
       for (;;) {
         const { value, done } = await pieces.next();
@@ -62,8 +64,9 @@ export async function runChat({ input, output, notes, terminal }: ChatStreams, o
           ended = value;
           break;
         }
-        output.write(value);
+        text.write(value);
       }
+      text.end();
       output.write('\n');
       if (ended === 'length') note('(cut off: --max-tokens, or the last of the model’s positions)');
     } catch (error) {

@@ -5,6 +5,7 @@ import { progressLine } from '../progress-line.js';
 import { configHelp, type Command } from './command.js';
 import { findResumable } from './load-resumable.js';
 import { terminalNotices } from './terminal-notices.js';
+import { stderr, stdout } from '../output.js';
 
 export const ablateCommand: Command = {
   name: 'ablate',
@@ -25,10 +26,10 @@ checkpoint; twice, at once.
 ${configHelp}`,
   async run(args, signal) {
     const { config, ...given } = findResumable(args, 'ablate', 'ablation');
-    const { show, clear } = progressLine(process.stderr);
+    const { show, clear } = progressLine(stderr);
     const say = (line: string): void => {
       clear();
-      process.stdout.write(`${line}\n`);
+      stdout.tell(`${line}\n`);
     };
     const result = await ablate(config, {
       ...given,

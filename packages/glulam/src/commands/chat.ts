@@ -10,6 +10,7 @@ import { adapterFlags, adapterHelp, adaptersAmong } from './chosen-model.js';
 import { onePositional, type Command } from './command.js';
 import { overridesAmong, samplingHelp, samplingNames, samplingOptions } from './sampling-options.js';
 import { terminalNotices } from './terminal-notices.js';
+import { stderr, stdout } from '../output.js';
 
 const maxTokens = 512;
 
@@ -46,7 +47,7 @@ ${chatHelp.replace(/^/gm, '  ')}`,
       const conversation = createConversation(decoder, tokenizer);
       try {
         const commands = createChatCommands(model, conversation, system);
-        const { stdin: input, stdout: output, stderr: notes } = process;
+        const [input, output, notes] = [process.stdin, stdout, stderr];
         const terminal = input.isTTY && output.isTTY;
         noteGenerationDefaults(decoder.checkpoint.folder, options, notes);
         noteEndOfTurn(tokenizer, notes);

@@ -7,6 +7,7 @@ import { loadConfig } from '../load-config.js';
 import { openCall } from '../call.js';
 import { configHelp, onePositional, type Command } from './command.js';
 import { terminalNotices } from './terminal-notices.js';
+import { stdout } from '../output.js';
 
 export const dataCommand: Command = {
   name: 'data',
@@ -33,10 +34,14 @@ ${configHelp}`,
       call.close,
     );
     try {
-      const { isTTY, columns } = process.stdout;
+      const { isTTY, columns } = stdout;
       const colour = isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb';
-      const lines = describeData(data, config, tokenizer, { samples, colour, columns: isTTY ? columns : 100 });
-      process.stdout.write(`${lines.join('\n')}\n`);
+      const lines = describeData(data, config, tokenizer, {
+        samples,
+        colour,
+        columns: (isTTY ? columns : undefined) ?? 100,
+      });
+      stdout.writeDrawn(`${lines.join('\n')}\n`);
     } finally {
       data.close();
     }

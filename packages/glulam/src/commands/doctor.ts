@@ -5,6 +5,7 @@ import { compose } from '@glulam/plugin';
 import { cacheFolder, engines, type EngineProbe } from '@glulam/tensors';
 import { availableMemory } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
+import { stdout } from '../output.js';
 import { describeMemory } from '../plan/describe-plan.js';
 import { preset } from '../preset.js';
 import type { Command } from './command.js';
@@ -23,7 +24,7 @@ threads, memory and the cache folder. Nothing is sent anywhere.`,
     for (const { kind, probe } of compose(preset()).all(engines)) {
       probes.push(...((await probe?.()) ?? [{ name: kind, loads: true, details: 'not probed' }]));
     }
-    process.stdout.write(`${[...machine(), '', 'engines', ...probes.map(probeLine)].join('\n')}\n`);
+    stdout.write(`${[...machine(), '', 'engines', ...probes.map(probeLine)].join('\n')}\n`);
   },
 };
 

@@ -4,6 +4,7 @@ import { evaluate } from '../evaluate.js';
 import { adapterFlags, adapterHelp, adaptersAmong } from './chosen-model.js';
 import { configHelp, onePositional, type Command } from './command.js';
 import { terminalNotices } from './terminal-notices.js';
+import { stdout } from '../output.js';
 
 const own = ['limit', 'samples'];
 
@@ -34,7 +35,7 @@ ${configHelp}`,
       limit,
       samples,
       signal,
-      onEvaluation: ({ evaluator, scores }) => process.stdout.write(`${JSON.stringify({ evaluator, ...scores })}\n`),
+      onEvaluation: ({ evaluator, scores }) => stdout.writeJson(`${JSON.stringify({ evaluator, ...scores })}\n`),
     });
   },
 };

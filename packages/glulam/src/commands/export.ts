@@ -7,6 +7,7 @@ import { parseChoice } from './adapter-choice.js';
 import { onePositional, type Command } from './command.js';
 import { adapterHelp, oneOf, openMergeSource, splitOptions } from './merge-source.js';
 import { terminalNotices } from './terminal-notices.js';
+import { stderr, stdout } from '../output.js';
 
 const types: readonly GgufType[] = ['f32', 'f16', 'bf16', 'q8_0'];
 
@@ -39,7 +40,7 @@ ${adapterHelp}`,
       call,
     ).finally(call.close);
     const { layers, bytes, notes, file: written } = await exportGguf(source, { file, type, chatTemplate, signal });
-    for (const note of notes) process.stderr.write(`note: ${note}\n`);
-    process.stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);
+    for (const note of notes) stderr.write(`note: ${note}\n`);
+    stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);
   },
 };

@@ -8,6 +8,7 @@ import { adapterFlags, adapterHelp, adaptersAmong } from './chosen-model.js';
 import { onePositional, type Command } from './command.js';
 import { overridesAmong, samplingHelp, samplingNames, samplingOptions } from './sampling-options.js';
 import { terminalNotices } from './terminal-notices.js';
+import { stderr, stdout } from '../output.js';
 
 const maxTokens = 256;
 
@@ -15,6 +16,8 @@ export const generateCommand: Command = {
   name: 'generate',
   summary: 'continue a prompt with a trained run',
   help: `glulam generate RUN|CONFIG|BASE --prompt TEXT [options]
+
+The text is written as it is to a file or a pipe. On a terminal its control characters are shown as \\x1b.
 
   --prompt TEXT       the text to continue; \\n stands for a new line
   --chat              the prompt is a user's turn, put into the base's chat template
@@ -33,8 +36,8 @@ ${adapterHelp}`,
     const { maxNewTokens, ...sampling } = samplingOptions(options, maxTokens);
     const model = await openModel(name, { adapters: adaptersAmong(args), overrides, signal, ...terminalNotices() });
     try {
-      noteGenerationDefaults(model.decoder.checkpoint.folder, options, process.stderr);
-      if (chat === true) noteEndOfTurn(model.tokenizer, process.stderr);
+      noteGenerationDefaults(model.decoder.checkpoint.folder, options, stderr);
+      if (chat === true) noteEndOfTurn(model.tokenizer, stderr);
       const pieces = generate(model, {
         ...sampling,
         prompt: prompt.replaceAll('\\n', '\n'),
@@ -43,8 +46,10 @@ ${adapterHelp}`,
         stop: typeof stop === 'string' ? [stop] : [],
         signal,
       });
-      for await (const piece of pieces) process.stdout.write(piece);
-      process.stdout.write('\n');
+      const output = stdout.generated();
+      for await (const piece of pieces) output.write(piece);
+      output.end();
+      stdout.write('\n');
     } finally {
       await model.close();
     }

@@ -7,6 +7,7 @@ import { parseChoice } from './adapter-choice.js';
 import { onePositional, type Command } from './command.js';
 import { adapterHelp, oneOf, splitOptions } from './merge-source.js';
 import { terminalNotices } from './terminal-notices.js';
+import { stderr, stdout } from '../output.js';
 
 const dtypes: readonly MergedDtype[] = ['float32', 'bfloat16', 'float16'];
 
@@ -43,9 +44,9 @@ ${adapterHelp}`,
       overrides: overridesFrom(overrides),
       signal,
       onShard: ({ file, bytes: size, kept }) =>
-        process.stderr.write(`${file}  ${formatBytes(size)}${kept ? '  finished before' : ''}\n`),
+        stderr.write(`${file}  ${formatBytes(size)}${kept ? '  finished before' : ''}\n`),
     });
-    process.stdout.write(
+    stdout.write(
       `${layers} layers, ${parameters.toLocaleString('en-US')} parameters, ${formatBytes(bytes)} in ${folder}\n`,
     );
   },

@@ -8,6 +8,7 @@ import { withRecordedPlugins } from '../with-recorded-plugins.js';
 import { configHelp, onePositional, type Command } from './command.js';
 import { isCheckpointFolder, loadModel } from './load-model.js';
 import { terminalNotices } from './terminal-notices.js';
+import { stderr, stdout } from '../output.js';
 
 export const planCommand: Command = {
   name: 'plan',
@@ -36,7 +37,7 @@ ${configHelp}`,
       });
       return withRecordedPlugins(loaded, () => planLoaded(loaded, call, adapterFolder));
     })().finally(call.close);
-    for (const warning of plan.warnings) process.stderr.write(`${warning}\n`);
-    process.stdout.write(`${describePlan(plan, process.stdout.columns)}\n`);
+    for (const warning of plan.warnings) stderr.write(`${warning}\n`);
+    stdout.write(`${describePlan(plan, stdout.columns)}\n`);
   },
 };

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { GlulamError } from '../errors.js';
 import { composeWhatFits, installedPlugins } from '../kinds/installed-plugins.js';
 import { kindLines, pluginLines, selectKinds } from '../kinds/plugin-lines.js';
+import { stderr, stdout } from '../output.js';
 import { loadAllPlugins } from '../load-config.js';
 import { preset } from '../preset.js';
 import type { Command } from './command.js';
@@ -26,11 +27,11 @@ is told on stderr with the reason, the others are shown, and the exit code is 1.
     if (config === true) throw new GlulamError('USAGE', '--config is without a value; name a config file');
     const file = path.resolve(config ?? 'config');
     const { composition, faults } = composeWhatFits(config === undefined ? preset() : await loadAllPlugins(file));
-    for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
+    for (const warning of composition.warnings) stderr.write(`${warning}\n`);
     const plugins = installedPlugins(composition, file);
     const chosen = name === undefined ? plugins : selectKinds(plugins, name);
     const lines = json !== undefined ? [JSON.stringify(chosen, undefined, 2)] : (name === undefined ? pluginLines : kindLines)(chosen); // prettier-ignore
-    process.stdout.write(`${lines.join('\n')}\n`);
+    (json !== undefined ? stdout.writeJson : stdout.write)(`${lines.join('\n')}\n`);
     if (faults.length === 0) return;
     throw new GlulamError(
       'PLUGIN_UNUSABLE',

@@ -4,6 +4,7 @@ import { baseOfAdapter, checkCopied, isAdapterFolder } from '@glulam/model';
 import { pushFiles } from '@glulam/source-hub';
 import { formatBytes } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
+import { stderr, stdout } from '../output.js';
 import { progressLine } from '../progress-line.js';
 import { onePositional, unknownOption, type Command } from './command.js';
 import { isCheckpointFolder } from './load-model.js';
@@ -34,10 +35,10 @@ The token that may write is taken from HF_TOKEN, or from where "hf auth login" p
       throw new GlulamError('USAGE', `--private takes no value, got "${isPrivate}"`);
     const { files, title, base } = describePush(name);
     if (base !== undefined && existsSync(base))
-      process.stderr.write(
+      stderr.write(
         `note: the adapter names its base as a folder of this machine, ${base}; who loads it has to name the base (--base). Train with a base of the Hub to have it found\n`,
       );
-    const { show, clear } = progressLine(process.stderr);
+    const { show, clear } = progressLine(stderr);
     const { repository, commit, url, created } = await pushFiles({
       to: revision === undefined ? to : `${to}@${revision}`,
       files,
@@ -46,7 +47,7 @@ The token that may write is taken from HF_TOKEN, or from where "hf auth login" p
       signal,
       onProgress: (bytes, totalBytes) => show(`${formatBytes(bytes)} of ${formatBytes(totalBytes)} uploaded`),
     }).finally(clear);
-    process.stdout.write(
+    stdout.write(
       `${files.size} files in ${created ? 'the new repository ' : ''}${repository}, commit ${commit}\n${url}\n`,
     );
   },

@@ -4,6 +4,7 @@ import { writeFileAtomic } from '@glulam/tensors';
 import { GlulamError } from '../errors.js';
 import { configSchema } from '../kinds/config-schema.js';
 import { loadAllPlugins } from '../load-config.js';
+import { stdout } from '../output.js';
 import { preset } from '../preset.js';
 import type { Command } from './command.js';
 
@@ -26,7 +27,7 @@ JSON Schema check and complete a config that names it: "$schema": "./glulam.sche
       throw new GlulamError('USAGE', `--${config === true ? 'config' : 'out'} is without a value; name a file`);
     const composition = compose(config === undefined ? preset() : await loadAllPlugins(config));
     const text = `${JSON.stringify(configSchema(composition), undefined, 2)}\n`;
-    if (out === undefined) process.stdout.write(text);
+    if (out === undefined) stdout.writeJson(text);
     else await writeFileAtomic(path.resolve(out), text);
   },
 };

@@ -4,6 +4,7 @@ import { search } from '../search.js';
 import { configHelp, type Command } from './command.js';
 import { findResumable } from './load-resumable.js';
 import { terminalNotices } from './terminal-notices.js';
+import { stderr, stdout } from '../output.js';
 
 export const searchCommand: Command = {
   name: 'search',
@@ -26,7 +27,7 @@ results.json, report.md and report.html.
 ${configHelp}`,
   async run(args, signal) {
     const { config, ...given } = findResumable(args, 'search', 'search');
-    const { show, clear } = progressLine(process.stderr);
+    const { show, clear } = progressLine(stderr);
     const result = await search(config, {
       ...given,
       signal,
@@ -34,7 +35,7 @@ ${configHelp}`,
       onEvent(event) {
         if (event.type !== 'warning') return;
         clear();
-        process.stderr.write(`warning: ${event.message}\n`);
+        stderr.write(`warning: ${event.message}\n`);
       },
       onMap: ({ number, of, map, score, measure }) =>
         show(`map ${number} of ${of}: ${JSON.stringify(map)} has ${measure.name} ${score.toFixed(4)}`),
@@ -45,6 +46,6 @@ ${configHelp}`,
     const lines = result.stopped
       ? [`the search is not finished; go on with it: glulam search ${result.folder} --resume`]
       : [...result.findings, ...result.reports.map((file) => `report: ${file}`)];
-    process.stdout.write(`${lines.join('\n')}\n`);
+    stdout.write(`${lines.join('\n')}\n`);
   },
 };

@@ -3,16 +3,17 @@ import { tap } from 'rxjs';
 import type { CallOptions } from '../call.js';
 import { describeFault } from '../call.js';
 import { progressLine } from '../progress-line.js';
+import { stderr } from '../output.js';
 
 const placeOf = ({ among }: Extract<RunEvent, { type: 'data.reading' }>): string =>
   among === undefined ? '' : `file ${among.number.toLocaleString('en-US')} of ${among.of.toLocaleString('en-US')}, `;
 
 /** What commands say beside their output, on stderr: warnings, and on a terminal how far a download or a data file is. */
 export function terminalNotices(): Required<Pick<CallOptions, 'listen' | 'onFault'>> & { clear(): void } {
-  const { show, clear } = progressLine(process.stderr);
+  const { show, clear } = progressLine(stderr);
   const write = (text: string): void => {
     clear();
-    process.stderr.write(`${text}\n`);
+    stderr.write(`${text}\n`);
   };
   const tell = (event: RunEvent): void => {
     if (event.type === 'warning') write(event.message);

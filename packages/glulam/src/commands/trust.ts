@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { GlulamError } from '../errors.js';
 import { pluginNamesOf } from '../load-config.js';
+import { stdout } from '../output.js';
 import { trustPlugins } from '../trusted-runs.js';
 import { onePositional, type Command } from './command.js';
 
@@ -23,11 +24,11 @@ run that you train yourself needs no agreement.`,
       throw new GlulamError('RUN_NOT_FOUND', `${folder} is no run folder: it has no config.json; name a run folder`);
     const plugins = await pluginNamesOf(file);
     if (plugins.length === 0) {
-      process.stdout.write(`${file} names no plugins: there is nothing to agree to\n`);
+      stdout.write(`${file} names no plugins: there is nothing to agree to\n`);
       return;
     }
     await trustPlugins(folder, plugins);
     const lines = plugins.map((name) => `  ${name}\n`).join('');
-    process.stdout.write(`runs in ${path.resolve(folder)} may load:\n${lines}`);
+    stdout.write(`runs in ${path.resolve(folder)} may load:\n${lines}`);
   },
 };

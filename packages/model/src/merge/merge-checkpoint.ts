@@ -2,7 +2,15 @@ import { createHash, type Hash } from 'node:crypto';
 import { copyFileSync, createReadStream, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { readSafetensorsHeader, sizeOf, TensorsError, whileUnchanged, writeSafetensors } from '@glulam/tensors';
+import {
+  describeWriteFault,
+  isSystemError,
+  readSafetensorsHeader,
+  sizeOf,
+  TensorsError,
+  whileUnchanged,
+  writeSafetensors,
+} from '@glulam/tensors';
 import type { Checkpoint } from '../checkpoint.js';
 import { ModelError } from '../errors.js';
 import { trainedRows } from '../adapter-values.js';
@@ -78,7 +86,9 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
     // The same model would fail again; what a full disk or a signal stopped can go on.
     const hopeless = error instanceof ModelError && error.code !== 'OUTPUT_UNUSABLE';
     await (hopeless || work.finished.size === 0 ? work.remove() : work.release());
-    throw error;
+    throw isSystemError(error)
+      ? new ModelError('OUTPUT_UNUSABLE', `${out} was not written: ${describeWriteFault(error)}`, { cause: error })
+      : error;
   }
   return {
     folder: out,

@@ -1,7 +1,16 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import { readdir, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { lockFolder, publishFolder, readTextFile, writeFileAtomic } from '@glulam/tensors';
+import {
+  describeWriteFault,
+  isSystemError,
+  lockFolder,
+  makeFolder,
+  publishFolder,
+  readTextFile,
+  writeFileAtomic,
+  type FolderLock,
+} from '@glulam/tensors';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
 
@@ -33,15 +42,20 @@ export async function openWorkFolder(target: string, fingerprint: string): Promi
   checkFree(target);
   const folder = path.join(path.dirname(target), `.${path.basename(target)}.merging`);
   const [content, progress] = ['content', 'progress.json'].map((name) => path.join(folder, name)) as [string, string];
-  await mkdir(content, { recursive: true });
-  const lock = await lockFolder(
-    folder,
-    (owner) =>
-      new ModelError(
-        'OUTPUT_UNUSABLE',
-        `${owner} is writing ${folder} at this moment; wait for it, or name another place (if it is no merge of Glulam's, remove that folder)`,
-      ),
-  );
+  const busy = (owner: string): ModelError =>
+    new ModelError(
+      'OUTPUT_UNUSABLE',
+      `${owner} is writing ${folder} at this moment; wait for it, or name another place (if it is no merge of Glulam's, remove that folder)`,
+    );
+  let lock: FolderLock;
+  try {
+    makeFolder(content);
+    lock = await lockFolder(folder, busy);
+  } catch (cause) {
+    throw isSystemError(cause)
+      ? new ModelError('OUTPUT_UNUSABLE', `${target} cannot be written: ${describeWriteFault(cause)}`, { cause })
+      : cause;
+  }
   const noted = readProgress(progress);
   // A merge notes its progress before it writes anything.
   if (noted === undefined && (await readdir(content)).length > 0) {
@@ -87,9 +101,10 @@ export function checkFree(target: string): void {
 export async function checkRoom(folder: string, bytes: number): Promise<void> {
   let place = folder;
   while (!existsSync(place)) place = path.dirname(place);
-  const { bavail, bsize } = await statfs(place);
+  const { blocks, bavail, bsize } = await statfs(place);
   const room = bavail * bsize;
-  if (bytes <= room) return;
+  // What is no disk (/proc) has no blocks; writing says what is wrong.
+  if (bytes <= room || blocks === 0) return;
   const gigabytes = (count: number): string => `${(count / 1e9).toFixed(2)} GB`;
   throw new ModelError(
     'OUTPUT_UNUSABLE',

@@ -9,7 +9,7 @@ import type { RunEvent } from '../events.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import { readBaseLicence } from './base-card.js';
 import { lossChart } from './loss-chart.js';
-import { modelCard, type CardFacts } from './model-card.js';
+import { mergedCard, modelCard, type CardFacts } from './model-card.js';
 import { tellStory } from './run-story.js';
 import { writeCard } from './write-card.js';
 
@@ -136,6 +136,74 @@ test('the licence is that of the base’s card', () => {
   write(`---\nmodel-index: [${'{"x": 1},'.repeat(100_000)}]\nlicense: other\nlicense_link: >-\n  LICENSE.txt\ntags: [\n---\n`);
   expect(readBaseLicence(folder)).toEqual({ hasCard: true, license: 'other', link: 'LICENSE.txt' });
 }); // prettier-ignore
+
+describe('what strangers say', () => {
+  const script = '<script>alert(1)</script>';
+  const hostile = `x\` ${script} [a](javascript:alert(1)) | b\u001b]0;pwned\u0007\u202e \``;
+  /** No tag, no link of theirs, no end of a code span, nothing that a terminal obeys. */
+  function checkHarmless(card: string): void {
+    expect(card).not.toContain('<script');
+    // The front matter is data: only its link becomes one.
+    expect(card.replace(/^---\n[\s\S]*?\n---\n/, '')).not.toMatch(/\]\(\s*(javascript|data):/i);
+    expect(card).not.toMatch(/^license_link: .*(javascript|script>)/m);
+    expect(card).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
+    // Of the text that Markdown does not read as code, every mark of theirs is escaped.
+    const text = card.replace(/```[^\n]*\n[\s\S]*?\n```/g, '').replace(/\\[!-\/:-@[-`{-~]/g, '');
+    for (const line of text.split('\n')) expect((line.match(/`/g) ?? []).length % 2).toBe(0);
+  }
+  const licence = { hasCard: true, license: 'other', name: hostile, link: `javascript:alert(1)) ${script} (` };
+
+  test('of a licence is shown and not obeyed', () => {
+    const card = modelCard(factsOf({ licence }));
+    checkHarmless(card);
+    expect(frontOf(card)).toMatchObject({ license: 'other' });
+    expect(frontOf(card)).not.toHaveProperty('license_name');
+    expect(frontOf(card)).not.toHaveProperty('license_link');
+    expect(card).toContain('says x\\` &lt;script\\>');
+    expect(card).toContain('(with a link that is neither a web address nor a file, and is left out)');
+    checkHarmless(mergedCard({ base: `/models/${hostile}`, licence, physicalLayers: 2, layers: plan.layers }));
+    const odd = modelCard(factsOf({ licence: { hasCard: true, license: hostile } }));
+    checkHarmless(odd);
+    expect(frontOf(odd)).not.toHaveProperty('license');
+  });
+
+  test('names, addresses and files that are what they should be are kept', () => {
+    const link = 'https://example.com/licence?a=1';
+    const card = modelCard(factsOf({ licence: { hasCard: true, license: 'other', name: 'llama3.1', link } }));
+    expect(frontOf(card)).toMatchObject({ license: 'other', license_name: 'llama3.1', license_link: link });
+    expect(card).toContain('says `llama3.1` (<https://example.com/licence?a=1>).');
+    const file = modelCard(factsOf({ licence: { hasCard: true, license: 'other', name: 'x', link: 'LICENSE.txt' } }));
+    expect(frontOf(file)).toMatchObject({ license_link: 'LICENSE.txt' });
+    expect(file).toContain('says `x` (`LICENSE.txt`).');
+  });
+
+  test('of names of bases, data, formats, evaluators, scores, options and engines is escaped everywhere', () => {
+    const name = hostile.replaceAll('/', '');
+    const story = tellStory([
+      ...recordedRun('/run').map((event): RunEvent => {
+        if (event.type === 'data.read') return { ...event, file: `/data/${name}`, format: hostile };
+        if (event.type !== 'evaluation.finished') return event;
+        return { ...event, evaluator: hostile, scores: { [hostile]: 0.5, [`${hostile}_stderr`]: 0.1 } };
+      }),
+    ]);
+    for (const base of [`/models/${name}`, `owner/${name}@main`, `owner/base](javascript:alert(1))@${name}`]) {
+      const card = modelCard(
+        factsOf({
+          config: runConfigSchema.parse({ base, data: { train: `hf://datasets/${hostile}@${name}/${hostile}` } }),
+          story,
+          adapter: { kind: hostile, options: { target_modules: hostile, list: [hostile] } },
+          engine: hostile,
+          dataNames: new Map([[`/data/${name}`, `hf://datasets/o](javascript:x)/${name}@c/${hostile}`]]),
+        }),
+      );
+      checkHarmless(card);
+      expect(() => frontOf(card)).not.toThrow();
+      // A row of a table keeps its columns.
+      for (const row of card.split('\n').filter((line) => line.startsWith('| training')))
+        expect(row.replace(/\\./g, '').match(/\|/g)).toHaveLength(8);
+    }
+  });
+});
 
 test('an edited card is not written over', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'glulam-card-'));

@@ -1,12 +1,14 @@
 import path from 'node:path';
 import { layerMap, type AdapterChoice, type VirtualLayer } from '@glulam/model';
-import { stringify } from 'yaml';
+import { Document } from 'yaml';
 import type { RunConfig } from '../config.js';
 import { sumReports } from '../data/data-report.js';
 import { drawLayers } from '../plan/draw-layers.js';
 import { formatBytes } from '../plan/format-bytes.js';
 import type { RunPlan } from '../plan/plan-run.js';
+import { visibleYaml } from '../visible-yaml.js';
 import type { BaseLicence } from './base-card.js';
+import { codeBlock, codeSpan, plainMarkdown, webAddress } from './markdown.js';
 import type { RunStory } from './run-story.js';
 
 /** All that a card is made of; nothing else is told. */
@@ -50,8 +52,8 @@ export function modelCard(facts: CardFacts): string {
     ...results(facts, title),
   };
   return [
-    `---\n${stringify(front, { lineWidth: 0 })}---`,
-    `# ${title}`,
+    frontMatter(front),
+    `# ${plainMarkdown(title)}`,
     introduction(facts),
     ...section('Licence', licenceText(licence, config.base)),
     ...section('Layers', layersText(plan)),
@@ -82,8 +84,8 @@ export function mergedCard(merged: {
     tags: ['glulam', 'merge'],
   };
   return [
-    `---\n${stringify(front, { lineWidth: 0 })}---`,
-    `# ${path.basename(repository ?? base)}, ${layers.length} layers`,
+    frontMatter(front),
+    `# ${plainMarkdown(path.basename(repository ?? base))}, ${layers.length} layers`,
     `\n${baseLink(base)} with each visit to a layer as a layer of its own, and what was trained on it folded in, by Glulam.`,
     ...section('Licence', licenceText(licence, base)),
     ...section('Layers', layersText(merged)),
@@ -100,19 +102,26 @@ function introduction({ config, plan, adapter, step, steps }: CardFacts): string
     ? `, whose ${plan.physicalLayers} layers are laid out as ${plan.layers.length} virtual ones that share their weights`
     : '';
   const done = step < steps ? ` The run was stopped after ${count(step)} of ${count(steps)} steps.` : '';
-  return `\nA ${adapter.kind} adapter for ${baseLink(config.base)}${form}. Trained with Glulam; this card tells what the run recorded.${done}`;
+  return `\nA ${plainMarkdown(adapter.kind)} adapter for ${baseLink(config.base)}${form}. Trained with Glulam; this card tells what the run recorded.${done}`;
 }
 
 function licenceText({ hasCard, license, name, link }: BaseLicence, base: string): string {
   if (!hasCard) return 'Not known: the base came without a card.';
   if (license === undefined) return "The base's card names no licence.";
   const said = license === 'other' && name !== undefined ? name : license;
-  return `The card of the base ${baseLink(base)} says \`${said}\`${link === undefined ? '' : ` (${link})`}.`;
+  return `The card of the base ${baseLink(base)} says ${codeSpan(said)}${link === undefined ? '' : ` (${licenceLink(link)})`}.`;
+}
+
+/** A page, or a file of the base's repository. */
+function licenceLink(link: string): string {
+  const address = webAddress(link);
+  if (address !== undefined) return `<${address}>`;
+  return isFileName(link) ? codeSpan(link) : 'with a link that is neither a web address nor a file, and is left out';
 }
 
 function layersText({ physicalLayers, layers }: Pick<RunPlan, 'physicalLayers' | 'layers'>): string {
   const map = `Layer map \`${JSON.stringify(layerMap(layers))}\``;
-  return `${map}, half-open intervals of the base's layers:\n\n\`\`\`text\n${drawLayers(physicalLayers, layers, 80).join('\n')}\n\`\`\``;
+  return `${map}, half-open intervals of the base's layers:\n\n${codeBlock('text', drawLayers(physicalLayers, layers, 80).join('\n'))}`;
 }
 
 /** Of more files of one use only the sum is shown. */
@@ -126,7 +135,7 @@ function dataTable({ story, dataNames }: CardFacts): string {
   const rows = reports.map(({ use, file, format, rows: all, examples, tokens, skipped }) => [
     use === 'train' ? 'training' : 'held out',
     dataLink(dataNames.get(file) ?? file),
-    format,
+    plainMarkdown(format),
     count(all),
     count(examples),
     count(tokens),
@@ -157,14 +166,14 @@ function settingsTable({ config, story, step, steps, engine, adapter }: CardFact
   const { train } = config;
   const options = Object.entries(adapter.options as Record<string, unknown>)
     .filter(([, value]) => value !== null && value !== undefined && JSON.stringify(value) !== '{}')
-    .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`);
+    .map(([name, value]) => `${name} ${plainMarkdown(typeof value === 'string' ? value : JSON.stringify(value))}`);
   const batch = typeof train.batch === 'number' ? `${train.batch} examples` : `${count(train.batch.tokens)} tokens`;
   const tokens = story.steps.reduce((sum, each) => sum + each.tokens, 0);
   const killed = story.killedSittings === 0 ? '' : `, without what ${story.killedSittings} killed of ${story.sittings} sittings took`; // prettier-ignore
   return table(
     ['', ''],
     [
-      ['adapter', [adapter.kind, ...options].join(', ')],
+      ['adapter', [plainMarkdown(adapter.kind), ...options].join(', ')],
       ['steps', step === steps ? count(steps) : `${count(step)} of ${count(steps)}`],
       ['tokens seen', count(tokens)],
       ['batch', `${batch}${train.accumulate > 1 ? `, ${train.accumulate} batches a step` : ''}`],
@@ -174,7 +183,7 @@ function settingsTable({ config, story, step, steps, engine, adapter }: CardFact
       ['gradient norm', train.maxGradientNorm === 0 ? 'not clipped' : `clipped at ${train.maxGradientNorm}`],
       ['loss on', config.data.loss === 'all' ? 'all tokens' : 'answers and the assistant’s turns'],
       ['seed', String(config.seed)],
-      ['engine', engine],
+      ['engine', plainMarkdown(engine)],
       ['time', `${formatSeconds(story.seconds)}${killed}`],
     ],
   ); // prettier-ignore
@@ -185,7 +194,7 @@ function evaluationTable({ story }: CardFacts): string {
   const rows = lastEvaluations(story).flatMap(({ evaluator, step, scores }) => {
     const before = first.find((each) => each.evaluator === evaluator)?.scores;
     return scoreNames(scores).map((name) => [
-      evaluator === name ? name : `${evaluator} ${name}`,
+      plainMarkdown(evaluator === name ? name : `${evaluator} ${name}`),
       before === undefined || step === 0 ? '' : score(before, name),
       `${score(scores, name)}${step === 0 ? '' : ` (step ${count(step)})`}`,
     ]);
@@ -243,10 +252,18 @@ function score(scores: Readonly<Record<string, number>>, name: string): string {
 
 const isCount = (value: number): boolean => Number.isInteger(value) && value > 1;
 
+/** The Hub shows these, and makes the link one: what is neither an identifier nor an address stays in the text alone. */
 function licenceFields({ license, name, link }: BaseLicence): Record<string, string> {
-  if (license === undefined) return {};
-  return { license, ...(name === undefined ? {} : { license_name: name }), ...(link === undefined ? {} : { license_link: link }) }; // prettier-ignore
+  if (license === undefined || !isIdentifier(license)) return {};
+  const hasName = name !== undefined && isIdentifier(name);
+  const target = link === undefined ? undefined : (webAddress(link) ?? (isFileName(link) ? link : undefined));
+  return { license, ...(hasName ? { license_name: name } : {}), ...(target === undefined ? {} : { license_link: target }) }; // prettier-ignore
 }
+
+const isIdentifier = (text: string): boolean => /^[\p{L}\p{N}][\p{L}\p{N} .,+()/_-]{0,99}$/u.test(text);
+const isFileName = (text: string): boolean => /^[\w.][\w./ -]{0,199}$/.test(text);
+
+const frontMatter = (fields: object): string => `---\n${visibleYaml(new Document(fields))}---`;
 
 function dataSetsOf({ story, dataNames }: CardFacts): string[] {
   const training = story.data.filter(({ use }) => use === 'train');
@@ -254,22 +271,23 @@ function dataSetsOf({ story, dataNames }: CardFacts): string[] {
 }
 
 /** owner/name of what is written owner/name@revision. */
-const hubRepository = (base: string): string | undefined => /^([^/\\:@]+\/[^/\\@]+)@/.exec(base)?.[1];
-const revisionOf = (base: string): string | undefined => /^[^/\\:@]+\/[^/\\@]+@(.+)$/.exec(base)?.[1];
-const dataSetOf = (file: string): string | undefined => /^hf:\/\/datasets\/([^/]+\/[^/@]+)/.exec(file)?.[1];
+const hubRepository = (base: string): string | undefined => /^([\w.-]+\/[\w.-]+)@/.exec(base)?.[1];
+const revisionOf = (base: string): string | undefined => /^[\w.-]+\/[\w.-]+@([\w./-]+)$/.exec(base)?.[1];
+const dataSetOf = (file: string): string | undefined => /^hf:\/\/datasets\/([\w.-]+\/[\w.-]+)/.exec(file)?.[1];
 
 /** Of folders of this machine the last name only: where they lie is nobody's business. */
 function baseLink(base: string): string {
   const repository = hubRepository(base);
   return repository === undefined
-    ? `\`${path.basename(base)}\``
-    : `[${repository}](https://huggingface.co/${repository}) (\`${revisionOf(base)}\`)`;
+    ? codeSpan(path.basename(base))
+    : `[${plainMarkdown(repository)}](https://huggingface.co/${repository}) (${codeSpan(revisionOf(base) ?? 'another revision')})`;
 }
 
 function dataLink(file: string): string {
-  const [, kind, repository, revision, inside] = /^hf:\/\/(datasets\/)?([^/]+\/[^/@]+)@([^/]+)\/(.+)$/.exec(file) ?? [];
-  if (repository === undefined) return `\`${path.basename(file)}\``;
-  return `[${repository}](https://huggingface.co/${kind ?? ''}${repository}) (\`${revision}\`), \`${inside}\``;
+  const [, kind, repository, revision, inside] =
+    /^hf:\/\/(datasets\/)?([\w.-]+\/[\w.-]+)@([^/]+)\/(.+)$/s.exec(file) ?? [];
+  if (repository === undefined) return codeSpan(path.basename(file));
+  return `[${plainMarkdown(repository)}](https://huggingface.co/${kind ?? ''}${repository}) (${codeSpan(revision!)}), ${codeSpan(inside!)}`;
 }
 
 const isExpanded = ({ physicalLayers, layers }: RunPlan): boolean =>
@@ -282,7 +300,7 @@ const section = (title: string, text: string): string[] => ['', `## ${title}`, '
 const count = (value: number): string => value.toLocaleString('en-US');
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`; // prettier-ignore
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`; // prettier-ignore
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 

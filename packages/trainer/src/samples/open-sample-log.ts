@@ -63,7 +63,7 @@ export function openSampleLog(
     });
     const size = Buffer.byteLength(header + lines.join(''));
     guarded(file, () => truncateSync(file, size));
-  } else rmSync(file, { force: true });
+  } else guarded(file, () => rmSync(file, { force: true }));
   const earlier = new Map(known);
   const log = guarded(file, () => openReportFile(file));
   const append = (line: string): void => guarded(file, () => log.append(Buffer.from(line)));
