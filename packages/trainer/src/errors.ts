@@ -13,6 +13,7 @@ export type TrainerErrorCode =
   | 'RUN_INVALID'
   | 'RUN_BUSY'
   | 'RUN_CHANGED'
+  | 'STEP_NOT_FOUND'
   | 'RUN_WRITE_FAILED'
   | 'SAMPLES_UNUSABLE'
   | 'REPORT_UNWRITABLE';

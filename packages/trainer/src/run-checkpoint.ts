@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -100,15 +100,9 @@ export async function findCheckpoint(
 
 /** The checkpoint in a folder, or what is wrong with it. */
 export async function readCheckpoint(folder: string): Promise<RunCheckpoint | string> {
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(path.join(folder, 'state.json'), 'utf8'));
-  } catch (error) {
-    return `state.json cannot be read (${(error as Error).message})`;
-  }
-  const parsed = stateSchema.safeParse(json);
-  if (!parsed.success) return `state.json says something else: ${z.prettifyError(parsed.error)}`;
-  const { files, version: _, ...progress } = parsed.data;
+  const state = readState(folder);
+  if (typeof state === 'string') return state;
+  const { files, version: _, ...progress } = state;
   // By what lies in the folder: a damaged name may be that of a folder, or lead elsewhere.
   const present = new Set(await filesBelow(folder));
   for (const [name, expected] of Object.entries(files)) {
@@ -118,6 +112,18 @@ export async function readCheckpoint(folder: string): Promise<RunCheckpoint | st
     if (sha256 !== expected.sha256) return `${name} has other content than was written`;
   }
   return { folder, adapterFolder: path.join(folder, 'adapter'), progress };
+}
+
+/** What state.json of a checkpoint says, or what is wrong with it. */
+export function readState(folder: string): z.infer<typeof stateSchema> | string {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path.join(folder, 'state.json'), 'utf8'));
+  } catch (error) {
+    return `state.json cannot be read (${(error as Error).message})`;
+  }
+  const parsed = stateSchema.safeParse(json);
+  return parsed.success ? parsed.data : `state.json says something else: ${z.prettifyError(parsed.error)}`;
 }
 
 /** The optimizer of a checkpoint that was found whole. */
@@ -154,9 +160,18 @@ export async function pruneCheckpoints(
 
 /** Newest first. */
 async function checkpointNames(runFolder: string): Promise<string[]> {
-  const names = await readdir(folderOf(runFolder));
-  return names.filter((name) => /^step-\d{8,}$/.test(name)).sort((a, b) => Number(b.slice(5)) - Number(a.slice(5)));
+  return newestFirst(await readdir(folderOf(runFolder)));
 }
+
+/** The steps of a run's checkpoints, newest first, whole or not. */
+export function checkpointSteps(runFolder: string): number[] {
+  const folder = folderOf(runFolder);
+  return existsSync(folder) ? newestFirst(readdirSync(folder)).map(stepOf) : [];
+}
+
+const stepOf = (name: string): number => Number(name.slice('step-'.length));
+const newestFirst = (names: readonly string[]): string[] =>
+  names.filter((name) => /^step-\d{8,}$/.test(name)).sort((a, b) => stepOf(b) - stepOf(a));
 
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });

@@ -1,5 +1,5 @@
 import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs'; // prettier-ignore
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { lockFolder, removeLeftovers, writeFileAtomic, type FolderLock } from '@glulam/tensors';
 import { z } from 'zod';
@@ -27,7 +27,8 @@ export interface RunFolder {
   write(event: RunEvent): void;
   /** Note which checkpoint is the best: `best.json`, replaced whole. */
   keepBest(best: BestCheckpoint): Promise<void>;
-  bestStep(): number | undefined;
+  forgetBest(): Promise<void>;
+  best(): BestCheckpoint | undefined;
   /** All events of this run so far. */
   told(): readonly RunEvent[];
   /** Throws if an event could not be written. */
@@ -114,15 +115,19 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
   const log = openSync(file, 'a');
   let failure: Error | undefined;
   const bestFile = path.join(folder, 'best.json');
-  let bestStep = existsSync(bestFile) ? readBest(bestFile).step : undefined;
+  let best = readBest(folder);
   return {
     folder,
     recorded,
-    async keepBest(best) {
-      await writeFileAtomic(bestFile, `${JSON.stringify(best, null, 2)}\n`);
-      bestStep = best.step;
+    async keepBest(now) {
+      await writeFileAtomic(bestFile, `${JSON.stringify(now, null, 2)}\n`);
+      best = now;
     },
-    bestStep: () => bestStep,
+    async forgetBest() {
+      await rm(bestFile, { force: true });
+      best = undefined;
+    },
+    best: () => best,
     write(event) {
       if (failure !== undefined) return;
       const line = Buffer.from(`${lineOf(event)}\n`);
@@ -158,7 +163,10 @@ function lineOf(event: RunEvent): string {
   }
 }
 
-function readBest(file: string): BestCheckpoint {
+/** What best.json of a run says; undefined where it kept no best checkpoint. */
+export function readBest(folder: string): BestCheckpoint | undefined {
+  const file = path.join(folder, 'best.json');
+  if (!existsSync(file)) return undefined;
   const text = readFileSync(file, 'utf8');
   try {
     return bestSchema.parse(JSON.parse(text));

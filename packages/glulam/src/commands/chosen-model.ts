@@ -34,7 +34,7 @@ export async function openChosen(
   wanted: InputOptions = {},
 ): Promise<ChosenModel> {
   const name = onePositional(args, command, 'RUN, CONFIG or BASE');
-  const { loaded, adapterFolder, isBase } = await loadModel(name, overrides, signal, wanted);
+  const { loaded, adapterFolder, isBase, note } = await loadModel(name, overrides, signal, wanted);
   const own = adapterFolder === undefined ? undefined : { name, folder: adapterFolder };
   const { config, composition } = loaded;
   for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
@@ -56,6 +56,9 @@ export async function openChosen(
     return only === undefined ? 'none' : [{ name: only, weight: 1 }];
   })();
 
+  const named = typeof selection === 'string' ? [] : selection.map((each) => each.name);
+  const notes = [named.includes(name) ? note : undefined, ...others.map((each) => each.note)];
+  for (const line of notes) if (line !== undefined) process.stderr.write(`${line}\n`);
   const opened = await openAdapters(config, composition, { own, others, untrained });
   for (const warning of opened.warnings) process.stderr.write(`${warning}\n`);
   try {

@@ -37,23 +37,30 @@ export async function openMergeSource(
   overrides: Arguments['options'],
   signal: AbortSignal,
 ): Promise<NamedSource> {
-  const { loaded, adapterFolder } = await loadModel(name, overrides, signal, { data: false });
+  const { loaded, adapterFolder, note } = await loadModel(name, overrides, signal, { data: false });
   const { config, composition, baseName } = loaded;
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
   const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), shape);
   const own = adapterFolder === undefined ? undefined : read(adapterFolder);
+  const notes: (string | undefined)[] = [];
   const parts = (args.lists['adapter'] ?? []).map(parseChoice).map((part): SavedPart => {
-    const saved = own !== undefined && part.name === name ? own : read(namedAdapter(part.name).folder);
-    return { ...part, saved };
+    if (own !== undefined && part.name === name) {
+      notes.push(note);
+      return { ...part, saved: own };
+    }
+    const other = namedAdapter(part.name);
+    notes.push(other.note);
+    return { ...part, saved: read(other.folder) };
   });
+  if (parts.length === 0) notes.push(note);
   const told = parts.length > 0 ? parts.flatMap(({ saved }) => saved.warnings) : (own?.warnings ?? []);
   // As generate has it: the run's own layers, else those that the config says, else those of the first adapter.
   const rules = own ?? (config.expansion === undefined ? parts[0]?.saved : undefined);
   const described = rules === undefined ? describeModel(config, composition, shape) : undefined;
   const layers = described?.layers ?? rules?.layers ?? unexpandedLayers(shape.physicalLayers);
   const warnings = [...composition.warnings, ...checkpoint.warnings, ...(described?.warnings ?? []), ...told];
-  for (const warning of warnings) process.stderr.write(`${warning}\n`);
+  for (const line of [...notes, ...warnings]) if (line !== undefined) process.stderr.write(`${line}\n`);
   const template = config.data.chatTemplate;
   return {
     source: { checkpoint, layers, saved: parts.length > 0 ? sumSaved(checkpoint, layers, parts) : own },

@@ -6,6 +6,7 @@ import { GlulamError } from '../errors.js';
 import { loadConfig } from '../load-config.js';
 import { trustOwnRun } from '../trusted-runs.js';
 import { configHelp, onePositional, type Command } from './command.js';
+import { parseRunName } from './run-name.js';
 
 export const trainCommand: Command = {
   name: 'train',
@@ -25,6 +26,12 @@ ${configHelp}`,
     if (flag !== undefined && flag !== true)
       throw new GlulamError('USAGE', `--resume takes no value, got "${flag}"; the run folder is named by --out`);
     const name = onePositional(args, 'train', resume ? 'CONFIG or RUN' : 'CONFIG');
+    const step = parseRunName(name);
+    if (step !== undefined)
+      throw new GlulamError(
+        'USAGE',
+        `a run resumes from its last checkpoint, not from another step; name the run: glulam train ${step.run} --resume`,
+      );
     const runConfig = path.join(name, 'config.json');
     const isRun = existsSync(runConfig);
     if (isRun && !resume)

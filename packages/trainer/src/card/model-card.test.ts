@@ -40,6 +40,8 @@ const factsOf = (more: Partial<CardFacts> = {}): CardFacts => ({
   engine: 'native (avx512), bfloat16',
   step: 6,
   steps: 6,
+  last: { step: 6, value: 0.25006 },
+  best: undefined,
   dataNames: new Map([['/data/train.jsonl', `hf://datasets/owner/rows@${commit}/train.jsonl`], ['/data/heldOut.jsonl', '/home/somebody/heldOut.jsonl']]),
   isPeft: true,
   ...more,
