@@ -8,7 +8,7 @@ export interface Arguments {
 }
 
 /** Options that take no value: the word behind them is one of its own. */
-const flags = new Set(['chat', 'help', 'h', 'json', 'no-adapter', 'private', 'resume', 'unexpanded']);
+const flags = new Set(['chat', 'chat-template', 'help', 'h', 'json', 'no-adapter', 'private', 'resume', 'unexpanded']);
 
 /**
  * `glulam train file --train.steps 10`: an option that is no flag takes the next word, unless that is an option too.

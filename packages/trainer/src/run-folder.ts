@@ -1,4 +1,4 @@
-import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs'; // prettier-ignore
+import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, readFileSync, statSync, truncateSync, writeSync } from 'node:fs'; // prettier-ignore
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { lockFolder, removeLeftovers, writeFileAtomic, type FolderLock } from '@glulam/tensors';
@@ -211,6 +211,35 @@ export function readRunEvents(folder: string): readonly RunEvent[] {
         );
       }
     });
+}
+
+/**
+ * The events of a type that can be read, for what is only said about a run: a damaged line is left out. Lines of other
+ * types, of which a long run has many, are not parsed.
+ */
+export function eventsOfType<Type extends RunEvent['type']>(
+  folder: string,
+  type: Type,
+): Extract<RunEvent, { readonly type: Type }>[] {
+  const file = path.join(folder, 'events.jsonl');
+  if (!existsSync(file) || !statSync(file).isFile()) return [];
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(`"type":"${type}"`))
+    .flatMap((line) => {
+      try {
+        const event = JSON.parse(line) as RunEvent;
+        return event.type === type ? [event as Extract<RunEvent, { readonly type: Type }>] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+/** The kinds of formats by which a run read its training data, as far as it told; undefined: it told of none. */
+export function recordedFormats(folder: string): readonly string[] | undefined {
+  const kinds = eventsOfType(folder, 'data.read').flatMap(({ use, format }) => (use === 'train' ? [format] : []));
+  return kinds.length === 0 ? undefined : [...new Set(kinds.filter((kind) => typeof kind === 'string'))];
 }
 
 /** Take a last line that a kill cut short off the file, so that the next event begins a line. The run alone does this. */

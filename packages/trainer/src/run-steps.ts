@@ -4,9 +4,9 @@ import path from 'node:path';
 import { isAdapterFolder } from '@glulam/model';
 import { z } from 'zod';
 import { TrainerError } from './errors.js';
-import type { RunEvent, ScoredStep } from './events.js';
+import type { ScoredStep } from './events.js';
 import { checkpointFolder, checkpointSteps, readState } from './run-checkpoint.js';
-import { readBest, type BestCheckpoint } from './run-folder.js';
+import { eventsOfType, readBest, type BestCheckpoint } from './run-folder.js';
 import { watchedName } from './watch-scores.js';
 
 /** Which adapter of a run is meant: that of its best checkpoint, of its newest, or of a step. */
@@ -115,7 +115,7 @@ const adapterFiles = (files: Readonly<Record<string, WrittenFile>>): [name: stri
 
 /** The step whose adapter a folder holds: by its content, else as the run told it where the checkpoint is gone. */
 function stepIn(folder: string, adapter: string, checkpoints: readonly number[]): number | undefined {
-  const told = eventsIn(folder, 'adapter.saved').at(-1)?.step;
+  const told = eventsOfType(folder, 'adapter.saved').at(-1)?.step;
   const hashes = new Map<string, string>();
   const likely = told !== undefined && checkpoints.includes(told) ? [told] : [];
   const byContent = [...likely, ...checkpoints].find((step) => {
@@ -155,7 +155,7 @@ function readScores(folder: string): { watched: string; valueAfter: (step: numbe
   const config = watchSchema.safeParse(readJson(path.join(folder, 'config.json')));
   const watch = config.success ? config.data.evaluate.watch : { evaluator: 'loss', score: 'loss' };
   const values = new Map<number, number>();
-  for (const { step, evaluator, scores } of eventsIn(folder, 'evaluation.finished')) {
+  for (const { step, evaluator, scores } of eventsOfType(folder, 'evaluation.finished')) {
     const value = evaluator === watch.evaluator ? (scores as Record<string, unknown> | null)?.[watch.score] : undefined;
     // JSON has null for what is not finite.
     if (typeof value === 'number' || value === null) values.set(step, value ?? NaN);
@@ -169,21 +169,4 @@ function readJson(file: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** The events of a type that can be read; lines of other types, of which a long run has many, are not parsed. */
-function eventsIn<Type extends RunEvent['type']>(folder: string, type: Type): Extract<RunEvent, { type: Type }>[] {
-  const file = path.join(folder, 'events.jsonl');
-  if (!existsSync(file) || !statSync(file).isFile()) return [];
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line.includes(`"type":"${type}"`))
-    .flatMap((line) => {
-      try {
-        const event = JSON.parse(line) as Extract<RunEvent, { type: Type }>;
-        return event.type === type && typeof (event as { step?: unknown }).step === 'number' ? [event] : [];
-      } catch {
-        return [];
-      }
-    });
 }

@@ -18,6 +18,8 @@ export const adapterFlags = ['no-adapter', 'unexpanded'];
 /** What a command's words name: a model with adapters to choose from, and those chosen. */
 export interface ChosenModel extends OpenAdapters, LoadedConfig {
   readonly selection: AdapterSelection;
+  /** The folder of the run that was named, or whose checkpoint was. */
+  readonly run: string | undefined;
   /** The set's, for the selection. */
   readonly decoder: Decoder;
 }
@@ -34,7 +36,7 @@ export async function openChosen(
   wanted: InputOptions = {},
 ): Promise<ChosenModel> {
   const name = onePositional(args, command, 'RUN, CONFIG or BASE');
-  const { loaded, adapterFolder, isBase, note } = await loadModel(name, overrides, signal, wanted);
+  const { loaded, adapterFolder, isBase, note, run } = await loadModel(name, overrides, signal, wanted);
   const own = adapterFolder === undefined ? undefined : { name, folder: adapterFolder };
   const { config, composition } = loaded;
   for (const warning of composition.warnings) process.stderr.write(`${warning}\n`);
@@ -62,7 +64,7 @@ export async function openChosen(
   const opened = await openAdapters(config, composition, { own, others, untrained });
   for (const warning of opened.warnings) process.stderr.write(`${warning}\n`);
   try {
-    return { ...opened, ...loaded, selection, decoder: opened.set.decoder(selection) };
+    return { ...opened, ...loaded, run, selection, decoder: opened.set.decoder(selection) };
   } catch (error) {
     await opened.close();
     throw error;

@@ -21,6 +21,8 @@ export interface NamedModel {
   readonly isBase: boolean;
   /** For people: which step of a run the adapter is of. */
   readonly note: string | undefined;
+  /** The folder of the run that was named, or whose checkpoint was. */
+  readonly run: string | undefined;
 }
 
 interface FoundModel {
@@ -28,6 +30,7 @@ interface FoundModel {
   readonly adapterFolder?: string;
   readonly isBase?: boolean;
   readonly note?: string | undefined;
+  readonly run?: string;
   /** Of a base of the Hub, whose folder is one of the cache: the name that may be written down. */
   readonly baseName?: string;
 }
@@ -45,13 +48,21 @@ export async function loadModel(
   wanted: InputOptions = {},
 ): Promise<NamedModel> {
   const overrides = overridesFrom(options);
-  const { loaded, adapterFolder, isBase = false, note, baseName } = await findModel(name, overrides, signal, wanted);
+  const {
+    loaded,
+    adapterFolder,
+    isBase = false,
+    note,
+    run,
+    baseName,
+  } = await findModel(name, overrides, signal, wanted);
   const brought = await bringInputs(loaded, signal, wanted);
   return {
     loaded: baseName === undefined ? brought : { ...brought, baseName },
     adapterFolder,
     isBase,
     note,
+    run,
   };
 }
 
@@ -67,14 +78,16 @@ async function findModel(
     return loadConfig(fields, overrides);
   };
   const step = parseRunName(name);
-  if (step !== undefined)
-    return { loaded: await loadConfig(path.join(step.run, 'config.json'), overrides), ...findStep(step, name) };
+  if (step !== undefined) {
+    const { run } = step;
+    return { loaded: await loadConfig(path.join(run, 'config.json'), overrides), run, ...findStep(step, name) };
+  }
   if (isCheckpointFolder(name)) return { loaded: await alone(name), isBase: true };
   const adapter = path.join(name, 'adapter');
   const run = existsSync(path.join(name, 'state.json')) ? path.join(name, '../..') : name;
   const config = path.join(run, 'config.json');
   if (existsSync(config) && isAdapterFolder(adapter))
-    return { loaded: await loadConfig(config, overrides), adapterFolder: adapter, note: run === name ? noteHeldStep(name) : undefined }; // prettier-ignore
+    return { loaded: await loadConfig(config, overrides), adapterFolder: adapter, run, note: run === name ? noteHeldStep(name) : undefined }; // prettier-ignore
   const here = [name, adapter].find(isAdapterFolder);
   const brought = here === undefined ? await fromElsewhere(name, signal, wanted) : undefined;
   if (brought?.isBase === true) return { loaded: await alone(brought.folder), isBase: true, baseName: brought.pinned };
