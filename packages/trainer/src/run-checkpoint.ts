@@ -139,17 +139,21 @@ export function readOptimizer({ folder, progress }: RunCheckpoint): OptimizerSta
   return { steps: progress.step, averages };
 }
 
-/** Remove all checkpoints but the newest `keep` and those of the steps in `besides`. */
+/**
+ * Remove all checkpoints but the newest `keep` up to `step`, where the run stands, and the best. Those ahead of it are
+ * damaged and were passed over: counted among the newest, they would push whole ones out.
+ */
 export async function pruneCheckpoints(
   runFolder: string,
-  keep: number,
-  besides: readonly (number | undefined)[],
+  { keep, step, best }: { readonly keep: number; readonly step: number; readonly best: number | undefined },
 ): Promise<void> {
-  const kept = new Set(
-    besides.flatMap((step) => (step === undefined ? [] : [path.basename(checkpointFolder(runFolder, step))])),
-  );
-  for (const name of (await checkpointNames(runFolder)).slice(keep)) {
-    if (kept.has(name)) continue;
+  if (!existsSync(folderOf(runFolder))) return;
+  const newest = checkpointSteps(runFolder)
+    .filter((each) => each <= step)
+    .slice(0, keep);
+  const kept = new Set([...newest, best]);
+  for (const name of await checkpointNames(runFolder)) {
+    if (kept.has(stepOf(name))) continue;
     const folder = path.join(folderOf(runFolder), name);
     // Out of the way first: what is half removed must not look like a checkpoint.
     const aside = path.join(folderOf(runFolder), `.${name}.${process.pid}-00000000.tmp`);

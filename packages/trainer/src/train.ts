@@ -12,6 +12,7 @@ import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
 import { dataFilesOf, openData, runSteps } from './data/open-data.js';
+import { openPromptForm } from './data/prompt-form.js';
 import { recordDate, shownDate, takeOverDate } from './data/run-date.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
@@ -227,6 +228,8 @@ async function trainOpening(
   };
   const writeAdapter = (to: string): Promise<void> =>
     saveAdapter(decoder, to, { base: pinned.base, adapter: model.adapterChoice });
+  const prune = (): Promise<void> =>
+    pruneCheckpoints(folder, { keep: config.checkpoint.keep, step, best: run.best()?.step });
   let savedAt = checkpoint === undefined ? -1 : step;
   const save = async (best: boolean): Promise<void> => {
     if (savedAt === step && !best) return;
@@ -237,7 +240,7 @@ async function trainOpening(
       savedAt = step;
     }
     if (best) await run.keepBest({ step, folder: path.relative(folder, to), scores });
-    await pruneCheckpoints(folder, config.checkpoint.keep, [run.best()?.step]);
+    await prune();
     events.emit({ type: 'checkpoint.saved', time: Date.now(), step, folder: to, best });
   };
   const isDue = (every: number): boolean => step === steps || (every > 0 && step % every === 0);
@@ -287,6 +290,7 @@ async function trainOpening(
     await save(false);
     events.emit({ type: 'run.stopped', time: Date.now(), step, reason: stopped });
   }
+  await prune(); // a kill may have left some, and no step came after it
   const adapterStep = await publishAdapter({ run, step, adapterFolder, writeAdapter, warn });
   const seconds = (Date.now() - started) / 1000;
   const finished: RunEvent = { type: 'run.finished', time: Date.now(), folder, seconds, peakBytes: memory.peak() };
@@ -303,6 +307,9 @@ async function trainOpening(
       licence: readBaseLicence(config.base),
       dataNames: new Map(dataFilesOf(config).map((file, index) => [file, dataFilesOf(pinned)[index]!])),
       isPeft: existsSync(path.join(adapterFolder, 'adapter_config.json')),
+      prompt: await openPromptForm(config, composition, {
+        recorded: story.data.flatMap(({ use, format }) => (use === 'train' ? [format] : [])),
+      }),
     });
     if (!written) warn(`${card} was edited and stays as it is; rename it for a new model card`);
   } catch (error) {

@@ -9,7 +9,7 @@ import {
   type SavedAdapter,
   type SavedPart,
 } from '@glulam/model';
-import { describeModel, openRunTokenizer } from '@glulam/trainer';
+import { describeModel, openPromptForm, openRunTokenizer, recordedFormats, type PromptForm } from '@glulam/trainer';
 import type { Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { namedAdapter, parseChoice } from './adapter-choice.js';
@@ -21,6 +21,8 @@ export interface NamedSource {
   readonly chatTemplate: string | undefined;
   /** The base as it may be written down. */
   readonly base: string;
+  /** How the rows that it was trained on asked, where it is a run's. */
+  readonly prompt: PromptForm | undefined;
 }
 
 /** For commands' help. */
@@ -37,7 +39,7 @@ export async function openMergeSource(
   overrides: Arguments['options'],
   signal: AbortSignal,
 ): Promise<NamedSource> {
-  const { loaded, adapterFolder, note } = await loadModel(name, overrides, signal, { data: false });
+  const { loaded, adapterFolder, note, run } = await loadModel(name, overrides, signal, { data: false });
   const { config, composition, baseName } = loaded;
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
@@ -67,6 +69,8 @@ export async function openMergeSource(
     chatTemplate:
       template === undefined ? undefined : openRunTokenizer(config, shape.vocabularySize).chatTemplate!.source,
     base: baseName,
+    prompt:
+      run === undefined ? undefined : await openPromptForm(config, composition, { recorded: recordedFormats(run) }),
   };
 }
 

@@ -31,10 +31,16 @@ ${adapterHelp}`,
     const { out } = own;
     if (out === undefined) throw new GlulamError('USAGE', 'glulam merge needs a place to write to: --out FOLDER');
     const dtype = oneOf('dtype', own['dtype'], dtypes);
-    const { source, chatTemplate, base } = await openMergeSource(name, args, overrides, signal);
+    const { source, chatTemplate, base, prompt } = await openMergeSource(name, args, overrides, signal);
     const { folder: baseFolder, shape } = source.checkpoint;
     const { physicalLayers } = shape;
-    const card = mergedCard({ base, licence: readBaseLicence(baseFolder), physicalLayers, layers: source.layers });
+    const card = mergedCard({
+      base,
+      licence: readBaseLicence(baseFolder),
+      physicalLayers,
+      layers: source.layers,
+      prompt,
+    });
     const onShard = ({ file, bytes, kept }: { file: string; bytes: number; kept: boolean }): void => {
       process.stderr.write(`${file}  ${formatBytes(bytes)}${kept ? '  finished before' : ''}\n`);
     };

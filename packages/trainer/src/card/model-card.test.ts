@@ -44,6 +44,7 @@ const factsOf = (more: Partial<CardFacts> = {}): CardFacts => ({
   best: undefined,
   dataNames: new Map([['/data/train.jsonl', `hf://datasets/owner/rows@${commit}/train.jsonl`], ['/data/heldOut.jsonl', '/home/somebody/heldOut.jsonl']]),
   isPeft: true,
+  prompt: undefined,
   ...more,
 }); // prettier-ignore
 

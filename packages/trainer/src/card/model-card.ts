@@ -8,6 +8,7 @@ import { formatBytes } from '../plan/format-bytes.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import type { BaseLicence } from './base-card.js';
 import { watchedName } from '../watch-scores.js';
+import { promptText, type CardPrompt } from './prompt-text.js';
 import type { RunStory } from './run-story.js';
 
 /** All that a card is made of; nothing else is told. */
@@ -29,6 +30,8 @@ export interface CardFacts {
   readonly dataNames: ReadonlyMap<string, string>;
   /** PEFT reads the adapter. */
   readonly isPeft: boolean;
+  /** How its rows asked, where they did. */
+  readonly prompt: CardPrompt | undefined;
 }
 
 export const chartName = 'loss.svg';
@@ -65,6 +68,7 @@ export function modelCard(facts: CardFacts): string {
     ...(facts.story.steps.length > 0 ? section('Loss', `![Loss by step](${chartName})`) : []),
     ...(facts.story.evaluations.length > 0 ? section('Evaluation', evaluationTable(facts)) : []),
     ...section('How to load it', loading(facts)),
+    ...(facts.prompt === undefined ? [] : section('How to prompt it', promptText(facts.prompt))),
     '',
   ].join('\n');
 }
@@ -75,8 +79,9 @@ export function mergedCard(merged: {
   readonly licence: BaseLicence;
   readonly physicalLayers: number;
   readonly layers: readonly VirtualLayer[];
+  readonly prompt?: CardPrompt | undefined;
 }): string {
-  const { base, licence, layers } = merged;
+  const { base, licence, layers, prompt } = merged;
   const repository = hubRepository(base);
   const front = {
     ...licenceFields(licence),
@@ -95,6 +100,7 @@ export function mergedCard(merged: {
       'How to load it',
       'As any other checkpoint, here with transformers:\n\n```python\nfrom transformers import AutoModelForCausalLM\n\nmodel = AutoModelForCausalLM.from_pretrained("REPOSITORY")\n```',
     ),
+    ...(prompt === undefined ? [] : section('How to prompt it', promptText(prompt))),
     '',
   ].join('\n');
 }
