@@ -1,4 +1,5 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import type * as files from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { definePlugin } from '@glulam/plugin';
@@ -20,7 +21,7 @@ import { eventsOf, lossesByStep, tinyRun } from './tiny.js';
 /** Called before each renaming, by which every file and folder of a run gets or loses its name. */
 const moves = vi.hoisted(() => ({ look: undefined as (() => void) | undefined }));
 vi.mock('node:fs/promises', async (original) => {
-  const real = await original<typeof import('node:fs/promises')>();
+  const real = await original<typeof files>();
   const rename = async (from: string, to: string): Promise<void> => {
     moves.look?.();
     await real.rename(from, to);
