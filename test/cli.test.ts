@@ -155,7 +155,7 @@ describe('train, eval, generate', () => {
     for (const step of ['@best', '@last', '@step-3', '/checkpoints/step-00000003'])
       expect(await glulam('generate', run + step, '--question', 'What is 2 + 2?', ...ends), step).toMatchObject({ code: 0, out: asked.out }); // prettier-ignore
     expect((await glulam('eval', quickstart, '--adapter', `${run}@last`)).out).toBe((await glulam('eval', run)).out);
-    expect(await glulam('plan', `${run}@best`)).toMatchObject({ code: 0, out: (await glulam('plan', run)).out });
+    expect(await glulam('plan', `${run}@best`)).toMatchObject({ code: 0, out: expect.stringContaining('325,632') as string }); // prettier-ignore
     const merged = path.join(work, 'merged-best');
     expect(await glulam('merge', `${run}@best`, '--out', merged)).toMatchObject({ code: 0, err: expect.stringMatching(/@best uses step 3 .*, the best and the last\nmodel/) as string }); // prettier-ignore
     expect(readFileSync(path.join(merged, 'README.md'), 'utf8')).toMatch(/## How to prompt it[\s\S]*prompt = "Question: How many legs[^"]*\\nAnswer:"/); // prettier-ignore
