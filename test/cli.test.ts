@@ -53,6 +53,8 @@ function base(name: string, change: (folder: string) => void): string {
   change(folder);
   return folder;
 }
+/** What is said of a run that ended with step 3, which was its best. */
+const usesRun = /^\S+ uses step 3 \(loss \d\.\d{4}\), the best and the last\n$/;
 const editConfig = (folder: string, fields: Record<string, unknown>) => {
   const file = path.join(folder, 'config.json');
   writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, 'utf8')) as object), ...fields }));
@@ -107,7 +109,7 @@ describe('train, eval, generate', () => {
     });
     const args = ['generate', run, '--prompt', 'Question: What is 2 + 2?\\nAnswer:', '--max-tokens', '8'];
     const [first, second] = [await glulam(...args), await glulam(...args)];
-    expect(first).toMatchObject({ code: 0, err: '' });
+    expect(first).toMatchObject({ code: 0, err: expect.stringMatching(usesRun) as string });
     expect(first.out.trim().length).toBeGreaterThan(0);
     expect(second.out).toBe(first.out);
     const drawn = await glulam(
@@ -122,8 +124,8 @@ describe('train, eval, generate', () => {
       '0.9',
       '--chat',
     );
-    expect(drawn).toMatchObject({ code: 0, err: '' });
-    expect(await glulam('generate', '--chat', ...args.slice(1))).toMatchObject({ code: 0, err: '' });
+    expect(drawn).toMatchObject({ code: 0, err: expect.stringMatching(usesRun) as string });
+    expect(await glulam('generate', '--chat', ...args.slice(1))).toMatchObject({ code: 0, err: first.err });
   });
 
   test('a checkpoint stands for itself with the config of its run, and an adapter folder for itself', async () => {
@@ -139,8 +141,55 @@ describe('train, eval, generate', () => {
     ]);
     const prompt = ['--prompt', 'Question: 1 + 1?', '--max-tokens', '4'];
     const texts = [await glulam('generate', moved, ...prompt), await glulam('generate', run, ...prompt)];
-    expect(texts[0]).toEqual(texts[1]);
+    expect(texts[0]).toMatchObject({ code: 0, out: texts[1]!.out, err: '' });
   });
+
+  test('a run is asked as it was trained, and by its steps', { timeout: 300_000 }, async () => {
+    const ends = ['--max-tokens', '6'];
+    const written = await glulam('generate', run, '--prompt', 'Question: What is 2 + 2?\\nAnswer:', ...ends);
+    const asked = await glulam('generate', run, '--question', 'What is 2 + 2?', ...ends);
+    expect(asked).toEqual(written);
+    const bare = await glulam('generate', run, '--prompt', 'What is 2 + 2?', ...ends);
+    expect(bare.code).toBe(0);
+    expect(bare.err).toBe(`${written.err}hint: the run was trained on prompts such as "Question: {question}\\nAnswer:", and --prompt is continued as it is; --question TEXT writes it so\n`); // prettier-ignore
+    for (const step of ['@best', '@last', '@step-3', '/checkpoints/step-00000003'])
+      expect(await glulam('generate', run + step, '--question', 'What is 2 + 2?', ...ends), step).toMatchObject({ code: 0, out: asked.out }); // prettier-ignore
+    expect((await glulam('eval', quickstart, '--adapter', `${run}@last`)).out).toBe((await glulam('eval', run)).out);
+    expect(await glulam('plan', `${run}@best`)).toMatchObject({ code: 0, out: expect.stringContaining('325,632') as string }); // prettier-ignore
+    const merged = path.join(work, 'merged-best');
+    expect(await glulam('merge', `${run}@best`, '--out', merged)).toMatchObject({ code: 0, err: expect.stringMatching(/@best uses step 3 .*, the best and the last\nmodel/) as string }); // prettier-ignore
+    expect(readFileSync(path.join(merged, 'README.md'), 'utf8')).toMatch(/## How to prompt it[\s\S]*prompt = "Question: How many legs[^"]*\\nAnswer:"/); // prettier-ignore
+
+    // A folder is just that, whatever its name; what is no run has no steps.
+    const named = path.join(work, 'odd@best');
+    cpSync(run, named, { recursive: true });
+    for (const name of [named, `${named}@last`])
+      expect(await glulam('generate', name, '--question', 'What is 2 + 2?', ...ends)).toMatchObject({ code: 0, out: asked.out }); // prettier-ignore
+
+    const chat = await glulamReading('What is 2 + 2?\nWhat is 2 + 2?\n', 'chat', run, ...ends);
+    expect(chat).toMatchObject({ code: 0, out: asked.out + asked.out });
+    expect(chat.err).toContain('each line is a question of its own, written as in training: "Question: {question}\\nAnswer:"'); // prettier-ignore
+    expect((await glulamReading('Hi\n', 'chat', run, '--chat-template', ...ends)).err).not.toContain('each line');
+
+    const form = ['--data.prompt', '"Question: {question}\\nAnswer:"'];
+    const moved = await glulam('generate', path.join(run, 'adapter'), '--question', 'What is 2 + 2?', ...form, ...ends);
+    expect(moved).toMatchObject({ code: 0, out: asked.out });
+    for (const [args, message] of [
+      [['generate', `${run}@step-50`, '--prompt', 'x'], /\[STEP_NOT_FOUND\]: \S+@step-50: the run keeps no checkpoint of step 50; it has step-3 \(the best\) \(the last\)/],
+      [['eval', `${run}@first`], /names the run \S+ and "@first"; expected \S+@best, \S+@last or \S+@step-N/],
+      [['push', `${run}@step-2`, '--to', 'a/b'], /\[STEP_NOT_FOUND\]/],
+      [['generate', `${path.join(run, 'adapter')}@best`, '--prompt', 'x'], /adapter is no run folder .*, so it has no @best/],
+      [['train', `${run}@best`, '--resume'], /a run resumes from its last checkpoint, not from another step; name the run: glulam train \S+ --resume/],
+      [['generate', path.join(run, 'adapter'), '--question', 'x'], /nothing says how .*adapter was asked questions in training: .*--data.prompt/],
+      [['generate', run, '--question', 'x', '--context', 'y'], /no option --context, and the prompt .* has no column "context"/],
+      [['generate', run, '--question', 'x', '--prompt', 'y'], /--prompt and --chat exclude it/],
+      [['generate', run, '--question', 'x', '--data.prompt', '{topic}: {question}'], /the prompt shows \{topic\} too; give --topic TEXT/],
+      [['chat', run, '--system', 'Be brief.'], /cannot be written as in training: the prompt has no \{system\}/],
+    ] as const) {
+      const { code, err } = await glulam(...args);
+      expect([code, err]).toEqual([1, expect.stringMatching(message)]);
+    }
+  }); // prettier-ignore
 
   test('chat answers lines from a pipe; adapters are chosen, summed and left out', async () => {
     const other = path.join(work, 'other');
@@ -159,7 +208,7 @@ describe('train, eval, generate', () => {
 
     const score = async (...args: string[]) => {
       const scored = await glulam('eval', ...args);
-      expect(scored).toMatchObject({ code: 0, err: '' });
+      expect(scored).toMatchObject({ code: 0, err: expect.stringMatching(/^(\S+ uses step .*\n)*$/) as string });
       return (JSON.parse(scored.out) as { loss: number }).loss;
     };
     const [own, itself, none, sum, unexpanded] = [
@@ -470,7 +519,7 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['an evaluator without its data', () => (writeFileSync(path.join(work, 'l.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' }, evaluate: { evaluators: [{ kind: 'loss' }] } })), ['train', 'l.json']), /"loss" needs held-out data; name a file as data.heldOut/],
     ['nothing to evaluate', () => (writeFileSync(path.join(work, 'n.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' } })), ['eval', 'n.json']), /nothing to evaluate: name a file as data.heldOut/],
     ['samples that are no number', () => ['data', quickstart, '--samples', 'x'], /--samples is "x"; expected a number/],
-    ['no prompt', () => ['generate', quickstart], /needs a text: --prompt/],
+    ['no prompt', () => ['generate', quickstart], /needs a text: --question "...", or --prompt/],
     ['an unknown option of generate', () => ['generate', quickstart, '--promt', 'x'], /no option --promt/],
     ['no run', () => ['eval', path.join(work, 'none')], /neither a run folder/],
     ['two variants of one name', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"r=8"},{"name":"R 8"}]'], /ablation.variants.1.name is "R 8", which is taken: variant 0 is "r=8"/],

@@ -66,11 +66,11 @@ describe('early stopping and the best checkpoint', () => {
     expect(result.stopped).toBe('2 evaluations in a row brought no better scripted.value than 3 at step 4');
     expect(bestOf(out)).toEqual({ step: 4, folder: 'checkpoints/step-00000004', scores: { scripted: { value: 3 } } });
     expect(checkpointsOf(out)).toEqual(['step-00000004', 'step-00000008']);
-    // Its adapter is the one of step 4, not the last one.
-    const [best, last] = [path.join(out, 'checkpoints/step-00000004/adapter'), path.join(out, 'adapter')].map((at) =>
-      readFileSync(path.join(at, 'adapter_model.safetensors')),
+    // The run's adapter is the one of step 4, not the last one.
+    const [best, last, own] = ['checkpoints/step-00000004/adapter', 'checkpoints/step-00000008/adapter', 'adapter'].map(
+      (at) => readFileSync(path.join(out, at, 'adapter_model.safetensors')),
     );
-    expect(best!.equals(last!)).toBe(false);
+    expect([own!.equals(best!), own!.equals(last!)]).toEqual([true, false]);
   });
 
   test('higher can be better', async () => {

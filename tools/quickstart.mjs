@@ -4,12 +4,11 @@ import { prepare, runProgram } from './prepare.mjs';
 
 const cli = 'packages/glulam/bin/glulam.js';
 const [run = 'runs/quickstart', ...options] = process.argv.slice(2);
-const question =
-  'Question: Mia has 3 boxes with 4 pencils each. She gives 5 pencils away. How many pencils are left?\nAnswer:';
+const question = 'Mia has 3 boxes with 4 pencils each. She gives 5 pencils away. How many pencils are left?';
 
 prepare();
 glulam('train', 'examples/quickstart/glulam.config.ts', '--out', run, ...options);
-glulam('generate', run, '--prompt', question, '--max-tokens', '80');
+glulam('generate', run, '--question', question, '--max-tokens', '80');
 console.log(`\nThe run's folder is ${run}; the adapter, in PEFT's format, is ${run}/adapter.`);
 
 /** @param {string[]} args */

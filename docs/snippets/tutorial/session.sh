@@ -32,8 +32,7 @@ glulam eval runs/first --evaluate.evaluators '[{"kind":"task","file":"../../quiz
 # endregion task
 # region generate
 glulam generate runs/first --max-tokens 80 \
-  --prompt "Question: Mia has 3 boxes with 4 pencils each. She gives 5 pencils away. How many pencils are left?
-Answer:"
+  --question "Mia has 3 boxes with 4 pencils each. She gives 5 pencils away. How many pencils are left?"
 # endregion generate
 # region merge
 glulam merge runs/first --out merged

@@ -9,7 +9,7 @@ export interface Arguments {
 }
 
 /** Options that take no value: the word behind them is one of its own. */
-const flags = new Set(['chat', 'help', 'h', 'json', 'no-adapter', 'private', 'resume', 'unexpanded']);
+const flags = new Set(['chat', 'chat-template', 'help', 'h', 'json', 'no-adapter', 'private', 'resume', 'unexpanded']);
 
 /** Options that name a file or folder. Shells leave the `~` in `--out=~/x` as it is. */
 const paths = new Set(['adapter', 'base', 'config', 'gguf', 'out', 'samples']);

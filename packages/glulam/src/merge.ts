@@ -33,7 +33,7 @@ export async function merge(source: ModelSource, options: MergeOptions): Promise
     const { checkpoint, layers } = opened.source;
     const { physicalLayers } = checkpoint.shape;
     const licence = readBaseLicence(checkpoint.folder);
-    const card = mergedCard({ base: opened.base, licence, physicalLayers, layers });
+    const card = mergedCard({ base: opened.base, licence, physicalLayers, layers, prompt: opened.prompt });
     return await mergeCheckpoint(opened.source, {
       out,
       dtype,

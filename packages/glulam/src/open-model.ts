@@ -30,6 +30,8 @@ export interface OpenModelOptions extends CallOptions {
 export interface OpenedModel extends OpenAdapters, LoadedConfig {
   /** The adapters chosen. */
   readonly selection: AdapterSelection;
+  /** The folder of the run that was named, or whose checkpoint was. */
+  readonly run: string | undefined;
   /** The decoder with these adapters: what functions of `@glulam/model` take. */
   readonly decoder: Decoder;
 }
@@ -60,7 +62,10 @@ export async function loadSource(
   if (typeof source === 'string') return loadModel(source, overrides, call, wanted);
   const loaded = await loadConfig(source, overrides, folder, { signal: call.signal, onFault });
   call.attach(loaded.composition);
-  return { loaded: await bringInputs(loaded, call, wanted), adapterFolder: undefined, isBase: false };
+  return {
+    ...{ loaded: await bringInputs(loaded, call, wanted), adapterFolder: undefined, isBase: false },
+    ...{ note: undefined, run: undefined },
+  };
 }
 
 export async function openChosen(
@@ -69,7 +74,7 @@ export async function openChosen(
   call: Call,
   wanted: InputOptions,
 ): Promise<OpenedModel> {
-  const { loaded, adapterFolder, isBase } = await loadSource(source, options, call, wanted);
+  const { loaded, adapterFolder, isBase, note, run } = await loadSource(source, options, call, wanted);
   const { config, composition } = loaded;
   const name = typeof source === 'string' ? source : 'config';
   const own = adapterFolder === undefined ? undefined : { name, folder: adapterFolder };
@@ -88,10 +93,13 @@ export async function openChosen(
     return only === undefined ? 'none' : [{ name: only, weight: 1 }];
   })();
 
+  const named = typeof selection === 'string' ? [] : selection.map((each) => each.name);
+  const notes = [named.includes(name) ? note : undefined, ...others.map((each) => each.note)];
+  for (const line of notes) if (line !== undefined) call.warn(line);
   const opened = await withRecordedPlugins(loaded, () => openAdapters(config, composition, { own, others, untrained }));
   opened.warnings.forEach(call.warn);
   try {
-    return { ...opened, ...loaded, selection, decoder: opened.set.decoder(selection) };
+    return { ...opened, ...loaded, run, selection, decoder: opened.set.decoder(selection) };
   } catch (error) {
     await opened.close();
     throw error;

@@ -20,7 +20,7 @@ export function recordedRun(folder: string, steps = 6): RunEvent[] {
     { type: 'checkpoint.saved', time: tick(), step: steps, folder: `${folder}/checkpoints/last`, best: true },
     { type: 'plugin', time: tick(), name: 'stranger.told', data: { text: 'ünï\n"quoted"', list: [1, null, { a: true }] } },
     { type: 'warning', time: tick(), message: 'a line\nand another' },
-    { type: 'adapter.saved', time: tick(), step: steps, folder: `${folder}/adapter` },
+    { type: 'adapter.saved', time: tick(), step: steps, folder: `${folder}/adapter`, last: { step: steps, value: 0.25 }, best: { step: steps, value: 0.25 }, watched: 'quiz accuracy' },
     { type: 'run.finished', time: tick(), folder, seconds: 3725, peakBytes: 2_400_000_000 },
   ]; // prettier-ignore
 }

@@ -48,6 +48,20 @@ export function testDataFormat<Options>(
       expect(format.matches(row)).toBe(false);
     });
 
+    if (format.ask !== undefined)
+      test('a row that asks a question is one of its own, with the question, and without the answer before it', () => {
+        const [question, answer] = ['What is {it}?\n', 'zq-answer'];
+        const options = format.schema.parse({});
+        const row = format.ask!(question, {}, answer, options);
+        expect(format.matches(row)).toBe(true);
+        const text = format.read(row, options);
+        expect('skip' in text ? text.skip : undefined).toBeUndefined();
+        const said = 'messages' in text ? text.messages.slice(0, -1) : { ...text, answer: '', completion: '' };
+        expect(JSON.stringify(said)).toContain(JSON.stringify(question).slice(1, -1));
+        expect(JSON.stringify(said)).not.toContain(answer);
+        expect(JSON.stringify(text)).toContain(answer);
+      });
+
     test('says what its rows look like', () => expect(format.shape).toMatch(/^\{.*\}$/));
 
     test('never throws, whatever JSON a row is', () => {

@@ -14,6 +14,7 @@ export type TrainerErrorCode =
   | 'GIVEN_IN_CODE'
   | 'RUN_BUSY'
   | 'RUN_CHANGED'
+  | 'STEP_NOT_FOUND'
   | 'RUN_WRITE_FAILED'
   | 'SAMPLES_UNUSABLE'
   | 'REPORT_UNWRITABLE';

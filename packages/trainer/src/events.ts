@@ -4,6 +4,12 @@ import type { FilePlace } from './data/open-data.js';
 import type { DataReport } from './data/data-report.js';
 import type { FetchProgress } from './source.js';
 
+/** A step that a run kept, with its watched score (`evaluate.watch`) where that was taken after it. */
+export interface ScoredStep {
+  readonly step: number;
+  readonly value?: number | undefined;
+}
+
 /** Everything a run tells, in order. Times are milliseconds since 1970 (`eventTime`). */
 export type RunEvent =
   | {
@@ -58,7 +64,18 @@ export type RunEvent =
       readonly folder: string;
       readonly best: boolean;
     }
-  | { readonly type: 'adapter.saved'; readonly time: number; readonly step: number; readonly folder: string }
+  /** The run ends: its adapter folder holds the adapter of `step`. Runs of earlier versions lack the rest. */
+  | {
+      readonly type: 'adapter.saved';
+      readonly time: number;
+      readonly step: number;
+      readonly folder: string;
+      readonly last?: ScoredStep;
+      /** Where a checkpoint was kept for its score; `step` is this one. */
+      readonly best?: ScoredStep | undefined;
+      /** What the values are: `loss`, or the evaluator and the score. */
+      readonly watched?: string;
+    }
   /** The run ends before its last step; it can be resumed. */
   | { readonly type: 'run.stopped'; readonly time: number; readonly step: number; readonly reason: string }
   | { readonly type: 'warning'; readonly time: number; readonly message: string }

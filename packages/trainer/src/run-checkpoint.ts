@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync } from 'node:fs';
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -111,15 +111,9 @@ export async function findCheckpoint(
 
 /** The checkpoint in a folder, or what is wrong with it. */
 export async function readCheckpoint(folder: string): Promise<RunCheckpoint | string> {
-  let json: unknown;
-  try {
-    json = JSON.parse(readTextFile(path.join(folder, 'state.json')));
-  } catch (error) {
-    return `state.json cannot be read (${(error as Error).message})`;
-  }
-  const parsed = stateSchema.safeParse(json);
-  if (!parsed.success) return `state.json says something else: ${z.prettifyError(parsed.error)}`;
-  const { files, version: _, ...progress } = parsed.data;
+  const state = readState(folder);
+  if (typeof state === 'string') return state;
+  const { files, version: _, ...progress } = state;
   // By what lies in the folder: a damaged name may be that of a folder, or lead elsewhere.
   const present = new Set(await filesBelow(folder));
   for (const [name, expected] of Object.entries(files)) {
@@ -129,6 +123,18 @@ export async function readCheckpoint(folder: string): Promise<RunCheckpoint | st
     if (sha256 !== expected.sha256) return `${name} has other content than was written`;
   }
   return { folder, adapterFolder: path.join(folder, 'adapter'), progress };
+}
+
+/** What state.json of a checkpoint says, or what is wrong with it. */
+export function readState(folder: string): z.infer<typeof stateSchema> | string {
+  let json: unknown;
+  try {
+    json = JSON.parse(readTextFile(path.join(folder, 'state.json')));
+  } catch (error) {
+    return `state.json cannot be read (${(error as Error).message})`;
+  }
+  const parsed = stateSchema.safeParse(json);
+  return parsed.success ? parsed.data : `state.json says something else: ${z.prettifyError(parsed.error)}`;
 }
 
 /** The optimizer of a checkpoint that was found whole. */
@@ -144,17 +150,21 @@ export function readOptimizer({ folder, progress }: RunCheckpoint): OptimizerSta
   return { steps: progress.step, averages };
 }
 
-/** Remove all checkpoints but the newest `keep` and those of the steps in `besides`. */
+/**
+ * Remove all checkpoints but the newest `keep` up to `step`, where the run stands, and the best. Those ahead of it are
+ * damaged and were passed over: counted among the newest, they would push whole ones out.
+ */
 export async function pruneCheckpoints(
   runFolder: string,
-  keep: number,
-  besides: readonly (number | undefined)[],
+  { keep, step, best }: { readonly keep: number; readonly step: number; readonly best: number | undefined },
 ): Promise<void> {
-  const kept = new Set(
-    besides.flatMap((step) => (step === undefined ? [] : [path.basename(checkpointFolder(runFolder, step))])),
-  );
-  for (const name of (await checkpointNames(runFolder)).slice(keep)) {
-    if (kept.has(name)) continue;
+  if (!existsSync(folderOf(runFolder))) return;
+  const newest = checkpointSteps(runFolder)
+    .filter((each) => each <= step)
+    .slice(0, keep);
+  const kept = new Set([...newest, best]);
+  for (const name of await checkpointNames(runFolder)) {
+    if (kept.has(stepOf(name))) continue;
     const folder = path.join(folderOf(runFolder), name);
     // Out of the way first: what is half removed must not look like a checkpoint.
     const aside = path.join(folderOf(runFolder), `.${name}.${process.pid}-00000000.tmp`);
@@ -165,9 +175,18 @@ export async function pruneCheckpoints(
 
 /** Newest first. */
 async function checkpointNames(runFolder: string): Promise<string[]> {
-  const names = await readdir(folderOf(runFolder));
-  return names.filter((name) => /^step-\d{8,}$/.test(name)).sort((a, b) => Number(b.slice(5)) - Number(a.slice(5)));
+  return newestFirst(await readdir(folderOf(runFolder)));
 }
+
+/** The steps of a run's checkpoints, newest first, whole or not. */
+export function checkpointSteps(runFolder: string): number[] {
+  const folder = folderOf(runFolder);
+  return existsSync(folder) ? newestFirst(readdirSync(folder)).map(stepOf) : [];
+}
+
+const stepOf = (name: string): number => Number(name.slice('step-'.length));
+const newestFirst = (names: readonly string[]): string[] =>
+  names.filter((name) => /^step-\d{8,}$/.test(name)).sort((a, b) => stepOf(b) - stepOf(a));
 
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });

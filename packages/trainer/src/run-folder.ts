@@ -1,4 +1,5 @@
-import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, truncateSync, writeSync } from 'node:fs'; // prettier-ignore
+import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, statSync, truncateSync, writeSync } from 'node:fs'; // prettier-ignore
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
   isSystemError,
@@ -39,7 +40,8 @@ export interface RunFolder {
   write(event: RunEvent): void;
   /** Note which checkpoint is the best: `best.json`, replaced whole. */
   keepBest(best: BestCheckpoint): Promise<void>;
-  bestStep(): number | undefined;
+  forgetBest(): Promise<void>;
+  best(): BestCheckpoint | undefined;
   /** All events of this run so far. */
   told(): readonly RunEvent[];
   /** Throws if an event could not be written. */
@@ -143,15 +145,19 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
   }
   let failure: Error | undefined;
   const bestFile = path.join(folder, 'best.json');
-  let bestStep = existsSync(bestFile) ? readBest(bestFile).step : undefined;
+  let best = readBest(folder);
   return {
     folder,
     recorded,
-    async keepBest(best) {
-      await writeFileAtomic(bestFile, `${JSON.stringify(best, null, 2)}\n`);
-      bestStep = best.step;
+    async keepBest(now) {
+      await writeFileAtomic(bestFile, `${JSON.stringify(now, null, 2)}\n`);
+      best = now;
     },
-    bestStep: () => bestStep,
+    async forgetBest() {
+      await rm(bestFile, { force: true });
+      best = undefined;
+    },
+    best: () => best,
     write(event) {
       if (failure !== undefined) return;
       const line = Buffer.from(`${visibleJson(lineOf(event))}\n`);
@@ -187,7 +193,10 @@ function lineOf(event: RunEvent): string {
   }
 }
 
-function readBest(file: string): BestCheckpoint {
+/** What best.json of a run says; undefined where it kept no best checkpoint. */
+export function readBest(folder: string): BestCheckpoint | undefined {
+  const file = path.join(folder, 'best.json');
+  if (!existsSync(file)) return undefined;
   const text = readTextFile(file);
   try {
     return bestSchema.parse(JSON.parse(text));
@@ -232,6 +241,36 @@ export function readRunEvents(folder: string): readonly RunEvent[] {
         );
       }
     });
+}
+
+/**
+ * The events of a type that can be read, for what is only said about a run: a damaged line is left out. Lines of other
+ * types, of which a long run has many, are not parsed.
+ */
+export function eventsOfType<Type extends RunEvent['type']>(
+  folder: string,
+  type: Type,
+): Extract<RunEvent, { readonly type: Type }>[] {
+  const file = path.join(folder, 'events.jsonl');
+  if (!existsSync(file) || !statSync(file).isFile()) return [];
+  return readRegularFile(file, mostEventBytes)
+    .toString()
+    .split('\n')
+    .filter((line) => line.includes(`"type":"${type}"`))
+    .flatMap((line) => {
+      try {
+        const event = JSON.parse(line) as RunEvent;
+        return event.type === type ? [event as Extract<RunEvent, { readonly type: Type }>] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+/** The kinds of formats by which a run read its training data, as far as it told; undefined: it told of none. */
+export function recordedFormats(folder: string): readonly string[] | undefined {
+  const kinds = eventsOfType(folder, 'data.read').flatMap(({ use, format }) => (use === 'train' ? [format] : []));
+  return kinds.length === 0 ? undefined : [...new Set(kinds.filter((kind) => typeof kind === 'string'))];
 }
 
 /** Take a last line that a kill cut short off the file, so that the next event begins a line. The run alone does this. */

@@ -5,19 +5,21 @@ import type { Composition } from '@glulam/plugin';
 import { sampleHash, whileUnchanged } from '@glulam/tensors';
 import { tap } from 'rxjs';
 import { labelBatch } from './batches.js';
+import { publishAdapter, scoresUpTo, settleBest } from './best-checkpoint.js';
 import { readBaseLicence } from './card/base-card.js';
-import { tellStory } from './card/run-story.js';
+import { scoreAfter, tellStory } from './card/run-story.js';
 import { writeCard } from './card/write-card.js';
 import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
 import { dataFilesOf, openData, runSteps, type FilePlace } from './data/open-data.js';
+import { openPromptForm } from './data/prompt-form.js';
 import { recordDate, shownDate, takeOverDate } from './data/run-date.js';
 import { describeModel } from './describe-model.js';
 import { TrainerError } from './errors.js';
 import { cutOffRejections } from './event-stream.js';
 import { eventTime } from './event-time.js';
-import { events as eventsToken, type RunEvent, type RunEvents } from './events.js';
+import { events as eventsToken, type RunEvent, type RunEvents, type ScoredStep } from './events.js';
 import { openEvaluators } from './open-evaluators.js';
 import { checkGiven, givenInCode, givenSchedule } from './given-in-code.js';
 import { openInputs } from './inputs.js';
@@ -41,7 +43,7 @@ import { evaluateAll } from './samples/evaluate-all.js';
 import { learningRateAt, recordSchedule, tabulateSchedule, takeOverSchedule, type Schedule } from './schedule.js';
 import type { FetchProgress } from './source.js';
 import { trainStep } from './train-step.js';
-import { watchScores } from './watch-scores.js';
+import { watchedName, watchScores } from './watch-scores.js';
 
 /** Options of `train`. */
 export interface TrainOptions {
@@ -63,6 +65,12 @@ export interface TrainResult {
   readonly adapterFolder: string;
   /** Optimizer steps done, those before a resumption included. */
   readonly steps: number;
+  /** The last step, with its watched score where it was taken. */
+  readonly last: ScoredStep;
+  /** The step whose checkpoint was kept for its score, where one was. */
+  readonly best: ScoredStep | undefined;
+  /** The step whose adapter the adapter folder holds: the best, or else the last. */
+  readonly adapterStep: number;
   /** Why the run ended before its last step. */
   readonly stopped: string | undefined;
   /** Scores of the last evaluation, by evaluator. */
@@ -211,9 +219,11 @@ async function trainOpening(
   if (resume && checkpoint === undefined)
     warn(`${folder} has no checkpoint to go on from: the run begins at the first step`);
   const recorded = run.recorded.filter((event) => event.type === 'evaluation.finished' && event.step <= progress.step);
-  closers.push(watchScores(events, evaluation, recorded));
+  const watching = watchScores(events, evaluation, recorded);
+  closers.push(watching.close);
+  if (resume) await settleBest(run, step, watching.best()?.step, recorded);
 
-  const scores: Record<string, Readonly<Record<string, number>>> = lastScores(recorded);
+  const scores = scoresUpTo(recorded, step);
   const evaluate = async (): Promise<void> => {
     try {
       const samples = samplesFolder(folder, step);
@@ -237,6 +247,8 @@ async function trainOpening(
   };
   const writeAdapter = (to: string): Promise<void> =>
     saveAdapter(decoder, to, { base: pinned.base, adapter: model.adapterChoice });
+  const prune = (): Promise<void> =>
+    pruneCheckpoints(folder, { keep: config.checkpoint.keep, step, best: run.best()?.step });
   let savedAt = checkpoint === undefined ? -1 : step;
   const save = async (best: boolean): Promise<void> => {
     if (savedAt === step && !best) return;
@@ -249,14 +261,16 @@ async function trainOpening(
       savedAt = step;
     }
     if (best) await run.keepBest({ step, folder: path.relative(folder, to), scores });
-    await pruneCheckpoints(folder, config.checkpoint.keep, [run.bestStep()]);
+    await prune();
     events.emit({ type: 'checkpoint.saved', time: eventTime(), step, folder: to, best });
   };
   const isDue = (every: number): boolean => step === steps || (every > 0 && step % every === 0);
 
   const evaluated = recorded.some((event) => event.type === 'evaluation.finished' && event.step === step);
   if (!evaluated && (step === 0 || isDue(evaluation.every))) await evaluate();
-  let stopped = signal.aborted ? 'interrupted' : events.takeRequests().get('stop');
+  const atStart = events.takeRequests();
+  if (atStart.has('keep best') && step > 0) await save(true);
+  let stopped = signal.aborted ? 'interrupted' : atStart.get('stop');
   while (step < steps && stopped === undefined) {
     const begun = performance.now();
     const learningRate = learningRateAt(schedule, step);
@@ -294,18 +308,26 @@ async function trainOpening(
     events.emit({ type: 'run.stopped', time: eventTime(), step, reason: stopped });
   }
   baseFiles.checkUnchanged();
-  await writeAdapter(adapterFolder);
-  events.emit({ type: 'adapter.saved', time: eventTime(), step, folder: adapterFolder });
+  await prune(); // a kill may have left some, and no step came after it
+  const adapterStep = await publishAdapter({ run, step, adapterFolder, writeAdapter, warn });
   const seconds = (performance.now() - startedAt) / 1000;
   const finished: RunEvent = { type: 'run.finished', time: eventTime(), folder, seconds, peakBytes: memory.peak() };
+  const story = tellStory([...run.told(), finished]);
+  const scored = (at: number): ScoredStep => ({ step: at, value: scoreAfter(story, evaluation.watch, at) });
+  const last = scored(step);
+  const best = run.best()?.step === adapterStep ? scored(adapterStep) : undefined;
+  events.emit({ type: 'adapter.saved', time: eventTime(), step: adapterStep, folder: adapterFolder, last, best, watched: watchedName(evaluation.watch) }); // prettier-ignore
   const card = path.join(folder, 'README.md');
   try {
     const written = await writeCard(folder, {
-      ...{ config: pinned, plan, engine, step, steps, adapter: model.adapterChoice },
-      story: tellStory([...run.told(), finished]),
+      ...{ config: pinned, plan, engine, step, steps, adapter: model.adapterChoice, last, best },
+      story,
       licence: readBaseLicence(config.base),
       dataNames: new Map(dataFilesOf(config).map((file, index) => [file, dataFilesOf(pinned)[index]!])),
       isPeft: existsSync(path.join(adapterFolder, 'adapter_config.json')),
+      prompt: await openPromptForm(config, composition, {
+        recorded: story.data.flatMap(({ use, format }) => (use === 'train' ? [format] : [])),
+      }),
     });
     if (!written) warn(`${card} was edited and stays as it is; rename it for a new model card`);
   } catch (error) {
@@ -314,7 +336,7 @@ async function trainOpening(
   }
   events.emit(finished);
   run.check();
-  return { folder, adapterFolder, steps: step, stopped, scores };
+  return { folder, adapterFolder, steps: step, last, best, adapterStep, stopped, scores };
 }
 
 /** The run's schedule, and the config with the hash of one that was passed in code. */
@@ -429,12 +451,6 @@ function checkProgress(
     warn(
       `the run was begun on the engine ${before.engine} and continues on ${engine}: losses may differ in the last digits`,
     );
-}
-
-function lastScores(recorded: readonly RunEvent[]): Record<string, Readonly<Record<string, number>>> {
-  return Object.fromEntries(
-    recorded.flatMap((event) => (event.type === 'evaluation.finished' ? [[event.evaluator, event.scores]] : [])),
-  );
 }
 
 function failed(error: unknown): RunEvent {

@@ -2,6 +2,16 @@ import { tap } from 'rxjs';
 import type { RunConfig } from './config.js';
 import type { RunEvent, RunEvents } from './events.js';
 
+export interface ScoreWatch {
+  /** The best of all evaluations so far, whether a checkpoint of it is there or not. */
+  best(): { readonly step: number; readonly value: number } | undefined;
+  close(): void;
+}
+
+/** What a watched score is called: `loss`, or the evaluator and the score. */
+export const watchedName = ({ evaluator, score }: { readonly evaluator: string; readonly score: string }): string =>
+  evaluator === score ? score : `${evaluator} ${score}`;
+
 /**
  * Best-checkpoint keeping and early stopping, as a listener: of each evaluation it looks at the watched score, asks for
  * the best to be kept, and for a stop after `patience` evaluations in a row that were no better. `recorded` are the
@@ -11,7 +21,7 @@ export function watchScores(
   events: RunEvents,
   { watch, patience }: RunConfig['evaluate'],
   recorded: readonly RunEvent[],
-): () => void {
+): ScoreWatch {
   let best: { readonly step: number; readonly value: number } | undefined;
   let waited = 0;
   /** Whether the event is of a new best score. */
@@ -48,5 +58,5 @@ export function watchScores(
       }),
     ),
   );
-  return () => subscription.unsubscribe();
+  return { best: () => best, close: () => subscription.unsubscribe() };
 }

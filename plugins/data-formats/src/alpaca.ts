@@ -28,6 +28,7 @@ export const alpacaFormat: DataFormat<z.infer<typeof schema>> = {
   shape: '{ instruction, input?, output, system?, history? }',
   matches: (row) => 'instruction' in row && ('output' in row || 'response' in row) && !('conversation' in row),
   columns: (row) => ['instruction', inputKey(row), outputKey(row), 'system', 'history'],
+  ask: (instruction, columns, output) => ({ ...columns, instruction, output }),
   read(row, { layout }) {
     const [input, output] = [inputKey(row), outputKey(row)];
     const optional = [input, 'system'].filter((key) => row[key] !== undefined && row[key] !== null);

@@ -24,6 +24,13 @@ export const messagesFormat: DataFormat<z.infer<typeof schema>> = {
   shape: '{ messages: [{ role, content }, ...], tools?, system? }',
   matches: (row) => hasTurns(row, 'role', fallback),
   columns: (row, { column }) => [turnColumn(row, column, fallback), ...systemColumns, 'tools'],
+  ask: (question, columns, answer, { column = fallback }) => ({
+    ...columns,
+    [column]: [
+      { role: 'user', content: question },
+      { role: 'assistant', content: answer },
+    ],
+  }),
   read(row, options) {
     const column = turnColumn(row, options.column, fallback);
     const messages = listIn(row[column]);

@@ -24,6 +24,11 @@ export const orcaChatFormat: DataFormat<z.infer<typeof schema>> = {
     return 'instruction' in row || arePairs;
   },
   columns: () => ['instruction', 'conversation'],
+  ask: (input, { system, ...columns }, output) => ({
+    ...columns,
+    ...(system === undefined ? {} : { instruction: system }),
+    conversation: [{ input, output }],
+  }),
   read({ instruction, conversation }) {
     const exchanges = listIn(conversation);
     if (exchanges === undefined) return { skip: notList('conversation', conversation, 'exchanges') };

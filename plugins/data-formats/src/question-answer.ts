@@ -30,6 +30,12 @@ export const questionAnswerFormat: DataFormat<z.infer<typeof schema>> = {
   shape: '{ question, answer }, { user, assistant }, { question, response } or { query, response }',
   matches: (row) => pairs.some(([question, answer]) => question in row && answer in row),
   columns: keysOf,
+  ask(question, columns, answer, options) {
+    const [questionKey, answerKey] = keysOf({}, options);
+    // `data.prompt` may have the question under any of its names.
+    const names = options.question === undefined ? pairs.map(([name]) => name) : [questionKey];
+    return { ...columns, ...Object.fromEntries(names.map((name) => [name, question])), [answerKey]: answer };
+  },
   read(row, options) {
     const [questionKey, answerKey] = keysOf(row, options);
     const fault = notTexts(row, [questionKey, answerKey]);

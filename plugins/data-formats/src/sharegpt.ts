@@ -29,6 +29,13 @@ export const shareGptFormat: DataFormat<z.infer<typeof schema>> = {
   shape: '{ conversations: [{ from: human | gpt | system, value }, ...], tools?, system? }',
   matches: (row) => hasTurns(row, 'from', fallback),
   columns: (row, { column }) => [turnColumn(row, column, fallback), ...systemColumns, 'tools'],
+  ask: (question, columns, answer, { column = fallback }) => ({
+    ...columns,
+    [column]: [
+      { from: 'human', value: question },
+      { from: 'gpt', value: answer },
+    ],
+  }),
   read(row, options) {
     const column = turnColumn(row, options.column, fallback);
     const conversation = listIn(row[column]);

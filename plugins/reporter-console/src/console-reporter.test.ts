@@ -59,7 +59,8 @@ describe('lines', () => {
       best so far: checkpoint of step 6 kept
       warning: a line
       and another
-      adapter saved in /run/adapter
+      last: step 6, quiz accuracy 0.2500; it is the best
+      adapter saved in /run/adapter: that of step 6, the best
       finished in 1h 02m
       "
     `);
@@ -69,6 +70,22 @@ describe('lines', () => {
     expect(printed(resumedRun('/run')[2]!)).toMatch(/going on from the checkpoint of step 4\nstep 5\/6/);
     const steps = printed(recordedRun('/run', 95)).match(/^step \d+/gm);
     expect(steps).toEqual(['step 1', ...[10, 20, 30, 40, 50, 60, 70, 80, 90].map((step) => `step ${step}`), 'step 95']);
+  });
+
+  test('the last step and the best, and which of them the adapter folder holds', () => {
+    const saved = (step: number, more: object) =>
+      printed([{ type: 'adapter.saved', time: 0, step, folder: '/run/adapter', ...more }]);
+    const last = { step: 150, value: 1.3 };
+    expect(saved(100, { last, best: { step: 100, value: 1.23456 }, watched: 'loss' })).toBe(
+      'last: step 150, loss 1.3000; best: step 100, loss 1.2346\nadapter saved in /run/adapter: that of step 100, the best\n',
+    );
+    expect(saved(100, { last: { step: 120 }, best: { step: 100, value: NaN }, watched: 'quiz accuracy' })).toMatch(
+      'last: step 120, not scored; best: step 100, quiz accuracy NaN\n',
+    );
+    expect(saved(1500, { last: { step: 1500 } })).toBe(
+      'last: step 1,500\nadapter saved in /run/adapter: that of step 1,500, the last\n',
+    );
+    expect(saved(8, {})).toBe('adapter saved in /run/adapter: that of step 8\n');
   });
 
   test('quiet: all but what is under way', () => {
@@ -102,7 +119,7 @@ describe('a terminal', () => {
 
   test('lines take the place of the bar, which is drawn again below; the last one stays', () => {
     const lines = screen(printed(recordedRun('/run', 4), { isTTY: true, columns: 80 }));
-    expect(lines.filter((text) => /step \d\/|quiz/.test(text))).toEqual([
+    expect(lines.filter((text) => /step \d\/|^quiz/.test(text))).toEqual([
       'quiz before training: accuracy 0.2500, questions 1,319',
       'quiz after step 2: accuracy 0.2500, questions 1,319',
       '████████████████████████ step 4/4  loss 1.7360  512 tokens/s',

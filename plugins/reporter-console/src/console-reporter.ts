@@ -6,6 +6,7 @@ import {
   type DataReport,
   type RunEvent,
   type RunEvents,
+  type ScoredStep,
 } from '@glulam/trainer';
 import { tap } from 'rxjs';
 import { formatCount, formatDuration, formatProgress } from './format.js';
@@ -92,6 +93,16 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
       }
     }
   };
+  /** The last step and the best, with their scores, and which of them the adapter folder holds. */
+  const saved = ({ step, folder, last, best, watched }: Extract<RunEvent, { type: 'adapter.saved' }>): void => {
+    const isBest = best !== undefined;
+    const of = ({ step: at, value }: ScoredStep): string =>
+      `step ${formatCount(at)}${typeof value === 'number' ? `, ${watched} ${value.toFixed(4)}` : isBest ? ', not scored' : ''}`;
+    if (last !== undefined)
+      line(`last: ${of(last)}${isBest ? (best.step === last.step ? '; it is the best' : `; best: ${of(best)}`) : ''}`);
+    const which = isBest ? ', the best' : step === last?.step ? ', the last' : '';
+    line(`adapter saved in ${folder}: that of step ${formatCount(step)}${which}`);
+  };
   /** Something takes long before the run begins. */
   const waiting = (time: number, text: string): void => {
     if (quiet) return;
@@ -152,7 +163,7 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         line(`stopped after step ${event.step}: ${event.reason}; the checkpoint is kept, --resume goes on from it`);
         break;
       case 'adapter.saved':
-        line(`adapter saved in ${event.folder}`);
+        saved(event);
         break;
       case 'run.finished':
         line(`finished in ${formatDuration(event.seconds)}`);

@@ -24,7 +24,10 @@ export function createChatCommands(model: OpenedModel, conversation: Conversatio
   /** Gives what users should know of adapters that were not loaded before. */
   const select = (wanted: AdapterSelection): string[] => {
     const fresh = typeof wanted === 'string' ? [] : wanted.filter(({ name }) => !model.set.names.includes(name));
-    const warnings = fresh.flatMap(({ name }) => model.load(namedAdapter(name)));
+    const warnings = fresh.flatMap(({ name }) => {
+      const { note, ...adapter } = namedAdapter(name);
+      return [...(note === undefined ? [] : [note]), ...model.load(adapter)];
+    });
     conversation.use(model.set.decoder(wanted));
     selection = wanted;
     return warnings;

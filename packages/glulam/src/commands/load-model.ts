@@ -10,6 +10,7 @@ import type { GlulamConfig } from '../define-config.js';
 import { GlulamError } from '../errors.js';
 import { isBaseFolder, loadConfig, type LoadedConfig } from '../load-config.js';
 import { preset } from '../preset.js';
+import { findStep, noteHeldStep, parseRunName } from './run-name.js';
 
 /** What a command's word names, its config's files on this machine. */
 export interface NamedModel {
@@ -18,18 +19,25 @@ export interface NamedModel {
   readonly adapterFolder: string | undefined;
   /** A base checkpoint was named, and nothing else. */
   readonly isBase: boolean;
+  /** For people: which step of a run the adapter is of. */
+  readonly note: string | undefined;
+  /** The folder of the run that was named, or whose checkpoint was. */
+  readonly run: string | undefined;
 }
 
 interface FoundModel {
   readonly loaded: LoadedConfig;
   readonly adapterFolder?: string;
   readonly isBase?: boolean;
+  readonly note?: string | undefined;
+  readonly run?: string;
   /** Of a base of the Hub, whose folder is one of the cache: the name that may be written down. */
   readonly baseName?: string;
 }
 
 /**
- * A run folder stands for its config and its adapter, one of its checkpoints for the config and the checkpoint's adapter,
+ * A run folder stands for its config and its adapter, one of its steps (`RUN@best`, `RUN@last`, `RUN@step-50`) or
+ * checkpoints for the config and the adapter of that,
  * an adapter folder, here or on the Hub, for its base and itself, a checkpoint, here or on the Hub, for itself. What the
  * config names is on this machine afterwards.
  */
@@ -39,13 +47,16 @@ export async function loadModel(
   call: Call,
   wanted: InputOptions = {},
 ): Promise<NamedModel> {
-  const { loaded, adapterFolder, isBase = false, baseName } = await findModel(name, overrides, call, wanted);
+  const found = await findModel(name, overrides, call, wanted);
+  const { loaded, adapterFolder, isBase = false, note, run, baseName } = found;
   call.attach(loaded.composition);
   const brought = await bringInputs(loaded, call, wanted);
   return {
     loaded: baseName === undefined ? brought : { ...brought, baseName },
     adapterFolder,
     isBase,
+    note,
+    run,
   };
 }
 
@@ -60,12 +71,17 @@ async function findModel(
     const fields: GlulamConfig = { base, data: { train: 'none' } };
     return loadConfig(fields, overrides);
   };
+  const step = parseRunName(name);
+  if (step !== undefined) {
+    const { run } = step;
+    return { loaded: await loadConfig(path.join(run, 'config.json'), overrides), run, ...findStep(step, name) };
+  }
   if (isCheckpointFolder(name)) return { loaded: await alone(name), isBase: true };
   const adapter = path.join(name, 'adapter');
   const run = existsSync(path.join(name, 'state.json')) ? path.join(name, '../..') : name;
   const config = path.join(run, 'config.json');
   if (existsSync(config) && isAdapterFolder(adapter))
-    return { loaded: await loadConfig(config, overrides), adapterFolder: adapter };
+    return { loaded: await loadConfig(config, overrides), adapterFolder: adapter, run, note: run === name ? noteHeldStep(name) : undefined }; // prettier-ignore
   const here = [name, adapter].find(isAdapterFolder);
   const brought = here === undefined ? await fromElsewhere(name, call, wanted) : undefined;
   if (brought?.isBase === true) return { loaded: await alone(brought.folder), isBase: true, baseName: brought.pinned };
@@ -81,7 +97,7 @@ async function findModel(
   if (existsSync(config) && existsSync(path.join(run, 'events.jsonl'))) {
     throw new GlulamError(
       'RUN_NOT_FOUND',
-      `${name} is a run that has not ended, so it has no adapter yet; go on with it: glulam train ${name} --resume, or name one of its checkpoints: ${path.join(name, 'checkpoints/step-...')}`,
+      `${name} is a run that has not ended, so it has no adapter yet; go on with it: glulam train ${name} --resume, or name one of its checkpoints: ${name}@last, ${name}@best or ${name}@step-N`,
     );
   }
   if (existsSync(name) && path.extname(name) !== '') return { loaded: await loadConfig(name, overrides) };

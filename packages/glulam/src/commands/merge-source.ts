@@ -9,7 +9,7 @@ import {
   type SavedAdapter,
   type SavedPart,
 } from '@glulam/model';
-import { describeModel, openRunTokenizer } from '@glulam/trainer';
+import { describeModel, openPromptForm, openRunTokenizer, recordedFormats, type PromptForm } from '@glulam/trainer';
 import type { Arguments } from '../arguments.js';
 import type { Call, CallOptions } from '../call.js';
 import { GlulamError } from '../errors.js';
@@ -26,6 +26,8 @@ export interface NamedSource {
   readonly chatTemplate: string | undefined;
   /** The base as it may be written down. */
   readonly base: string;
+  /** How the rows that it was trained on asked, where it is a run's. */
+  readonly prompt: PromptForm | undefined;
 }
 
 /** For commands' help. */
@@ -45,21 +47,28 @@ export async function openMergeSource(
   return withRecordedPlugins(named.loaded, () => openNamed(name, options.adapters ?? [], named, call));
 }
 
-function openNamed(
+async function openNamed(
   name: ModelSource,
   choices: AdapterChoices,
-  { loaded, adapterFolder }: NamedModel,
+  { loaded, adapterFolder, note, run }: NamedModel,
   call: Call,
-): NamedSource {
+): Promise<NamedSource> {
   const { config, composition, baseName } = loaded;
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
   const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), shape);
   const own = adapterFolder === undefined ? undefined : read(adapterFolder);
+  const notes: (string | undefined)[] = [];
   const parts = chosen(choices).map((part): SavedPart => {
-    const saved = own !== undefined && part.name === name ? own : read(namedAdapter(part.name).folder);
-    return { ...part, saved };
+    if (own !== undefined && part.name === name) {
+      notes.push(note);
+      return { ...part, saved: own };
+    }
+    const other = namedAdapter(part.name);
+    notes.push(other.note);
+    return { ...part, saved: read(other.folder) };
   });
+  if (parts.length === 0) notes.push(note);
   const told = parts.length > 0 ? parts.flatMap(({ saved }) => saved.warnings) : (own?.warnings ?? []);
   // As generate has it: the run's own layers, else those that the config says, else those of the first adapter.
   const rules = own ?? (config.expansion === undefined ? parts[0]?.saved : undefined);
@@ -68,14 +77,15 @@ function openNamed(
   const warnings = [...composition.warnings, ...checkpoint.warnings, ...(described?.warnings ?? []), ...told];
   const adapterFolders = parts.length > 0 ? parts.map((part) => namedAdapter(part.name).folder) : [adapterFolder ?? []];
   const linked = describeLinkedWeights(checkpoint.folder, checkpoint.files.files, adapterFolders.flat());
-  if (linked !== undefined) warnings.push(linked);
-  warnings.forEach(call.warn);
+  for (const line of [...notes, ...warnings, linked]) if (line !== undefined) call.warn(line);
   const template = config.data.chatTemplate;
   return {
     source: { checkpoint, layers, saved: parts.length > 0 ? sumSaved(checkpoint, layers, parts) : own },
     chatTemplate:
       template === undefined ? undefined : openRunTokenizer(config, shape.vocabularySize).chatTemplate!.source,
     base: baseName,
+    prompt:
+      run === undefined ? undefined : await openPromptForm(config, composition, { recorded: recordedFormats(run) }),
   };
 }
 

@@ -4,6 +4,7 @@ import { overridesFrom } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import { run } from '../run.js';
 import { configHelp, onePositional, type Command } from './command.js';
+import { parseRunName } from './run-name.js';
 import { terminalNotices } from './terminal-notices.js';
 
 export const trainCommand: Command = {
@@ -24,6 +25,12 @@ ${configHelp}`,
     if (flag !== undefined && flag !== true)
       throw new GlulamError('USAGE', `--resume takes no value, got "${flag}"; the run folder is named by --out`);
     const name = onePositional(args, 'train', resume ? 'CONFIG or RUN' : 'CONFIG');
+    const step = parseRunName(name);
+    if (step !== undefined)
+      throw new GlulamError(
+        'USAGE',
+        `a run resumes from its last checkpoint, not from another step; name the run: glulam train ${step.run} --resume`,
+      );
     const runConfig = path.join(name, 'config.json');
     const isRun = existsSync(runConfig);
     if (isRun && !resume)

@@ -40,8 +40,11 @@ const factsOf = (more: Partial<CardFacts> = {}): CardFacts => ({
   engine: 'native (avx512), bfloat16',
   step: 6,
   steps: 6,
+  last: { step: 6, value: 0.25006 },
+  best: undefined,
   dataNames: new Map([['/data/train.jsonl', `hf://datasets/owner/rows@${commit}/train.jsonl`], ['/data/heldOut.jsonl', '/home/somebody/heldOut.jsonl']]),
   isPeft: true,
+  prompt: undefined,
   ...more,
 }); // prettier-ignore
 
@@ -70,6 +73,25 @@ describe('a card', () => {
         },
       ],
     });
+  });
+
+  test('of an earlier step than the last gives the scores of that step', () => {
+    const card = modelCard(factsOf({ best: { step: 4, value: 0.25004 } }));
+    expect(card).toContain('This is the adapter of step 4 (loss 0.2500), which had the best score, not that of the last step, step 6 (loss 0.2501).'); // prettier-ignore
+    expect(card).toContain('| score | before training | this adapter (step 4) | at the end |');
+    expect(card).toContain('| quiz accuracy | 0.2500 | 0.2500 | 0.2501 (step 6) |');
+    expect(frontOf(card)).toMatchObject({ 'model-index': [{ results: [{ metrics: [{ value: expect.closeTo(0.25004) as number }] }] }] }); // prettier-ignore
+  });
+
+  test('says how to prompt the model where its rows asked', () => {
+    expect(modelCard(factsOf())).not.toContain('How to prompt it');
+    const text = 'Question: {question}\n```\nAnswer:';
+    expect(modelCard(factsOf({ prompt: { kind: 'question', text } }))).toContain(
+      '## How to prompt it\n\nIt was trained to answer after this text, with the question in the place of `{question}`, and answers badly without it:\n\n' +
+        `\`\`\`\`text\n${text}\n\`\`\`\`\n\nAs a string, with an example:\n\n` +
+        '````python\nprompt = "Question: How many legs do two spiders have?\\n```\\nAnswer:"\n````\n',
+    );
+    expect(modelCard(factsOf({ prompt: { kind: 'conversation', text: undefined } }))).toContain('`tokenizer.apply_chat_template(messages, add_generation_prompt=True)`'); // prettier-ignore
   });
 
   test('tells the run', () => {

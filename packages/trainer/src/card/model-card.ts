@@ -3,12 +3,15 @@ import { layerMap, type AdapterChoice, type VirtualLayer } from '@glulam/model';
 import { Document } from 'yaml';
 import type { RunConfig } from '../config.js';
 import { sumReports } from '../data/data-report.js';
+import type { ScoredStep } from '../events.js';
 import { drawLayers } from '../plan/draw-layers.js';
 import { formatBytes } from '../plan/format-bytes.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import { visibleYaml } from '../visible-yaml.js';
 import type { BaseLicence } from './base-card.js';
 import { codeBlock, codeSpan, plainMarkdown, webAddress } from './markdown.js';
+import { watchedName } from '../watch-scores.js';
+import { promptText, type CardPrompt } from './prompt-text.js';
 import type { RunStory } from './run-story.js';
 
 /** All that a card is made of; nothing else is told. */
@@ -23,10 +26,15 @@ export interface CardFacts {
   /** Steps done, and those of the whole run. */
   readonly step: number;
   readonly steps: number;
+  /** The last step, and where a checkpoint was kept for its score the best one, whose adapter this is. */
+  readonly last: ScoredStep;
+  readonly best: ScoredStep | undefined;
   /** Data files as the config names them, by the names under which they were read. */
   readonly dataNames: ReadonlyMap<string, string>;
   /** PEFT reads the adapter. */
   readonly isPeft: boolean;
+  /** How its rows asked, where they did. */
+  readonly prompt: CardPrompt | undefined;
 }
 
 export const chartName = 'loss.svg';
@@ -63,6 +71,7 @@ export function modelCard(facts: CardFacts): string {
     ...(facts.story.steps.length > 0 ? section('Loss', `![Loss by step](${chartName})`) : []),
     ...(facts.story.evaluations.length > 0 ? section('Evaluation', evaluationTable(facts)) : []),
     ...section('How to load it', loading(facts)),
+    ...(facts.prompt === undefined ? [] : section('How to prompt it', promptText(facts.prompt))),
     '',
   ].join('\n');
 }
@@ -73,8 +82,9 @@ export function mergedCard(merged: {
   readonly licence: BaseLicence;
   readonly physicalLayers: number;
   readonly layers: readonly VirtualLayer[];
+  readonly prompt?: CardPrompt | undefined;
 }): string {
-  const { base, licence, layers } = merged;
+  const { base, licence, layers, prompt } = merged;
   const repository = hubRepository(base);
   const front = {
     ...licenceFields(licence),
@@ -93,16 +103,29 @@ export function mergedCard(merged: {
       'How to load it',
       'As any other checkpoint, here with transformers:\n\n```python\nfrom transformers import AutoModelForCausalLM\n\nmodel = AutoModelForCausalLM.from_pretrained("REPOSITORY")\n```',
     ),
+    ...(prompt === undefined ? [] : section('How to prompt it', promptText(prompt))),
     '',
   ].join('\n');
 }
 
-function introduction({ config, plan, adapter, step, steps }: CardFacts): string {
+function introduction(facts: CardFacts): string {
+  const { config, plan, adapter, step, steps } = facts;
   const form = isExpanded(plan)
     ? `, whose ${plan.physicalLayers} layers are laid out as ${plan.layers.length} virtual ones that share their weights`
     : '';
   const done = step < steps ? ` The run was stopped after ${count(step)} of ${count(steps)} steps.` : '';
-  return `\nA ${plainMarkdown(adapter.kind)} adapter for ${baseLink(config.base)}${form}. Trained with Glulam; this card tells what the run recorded.${done}`;
+  return `\nA ${plainMarkdown(adapter.kind)} adapter for ${baseLink(config.base)}${form}. Trained with Glulam; this card tells what the run recorded.${done}${bestText(facts)}`;
+}
+
+/** Whose adapter this is, where a checkpoint was kept for its score. */
+function bestText({ config, last, best }: CardFacts): string {
+  if (best === undefined) return '';
+  const name = watchedName(config.evaluate.watch);
+  const of = ({ step, value }: ScoredStep): string =>
+    `step ${count(step)}${value === undefined ? '' : ` (${plainMarkdown(name)} ${score({ [name]: value }, name)})`}`;
+  return best.step === last.step
+    ? `\n\nThis is the adapter of ${of(best)}, which is the last step and had the best score.`
+    : `\n\nThis is the adapter of ${of(best)}, which had the best score, not that of the last step, ${of(last)}.`;
 }
 
 function licenceText({ hasCard, license, name, link }: BaseLicence, base: string): string {
@@ -189,20 +212,24 @@ function settingsTable({ config, story, step, steps, engine, adapter }: CardFact
   ); // prettier-ignore
 }
 
-function evaluationTable({ story }: CardFacts): string {
-  const first = story.evaluations.filter(({ step }) => step === 0);
+function evaluationTable({ story, last, best }: CardFacts): string {
+  const isEarlier = best !== undefined && best.step !== last.step;
   const rows = lastEvaluations(story).flatMap(({ evaluator, step, scores }) => {
-    const before = first.find((each) => each.evaluator === evaluator)?.scores;
+    const after = (wanted: number) =>
+      story.evaluations.find((each) => each.step === wanted && each.evaluator === evaluator)?.scores;
+    const before = step === 0 ? undefined : after(0);
     return scoreNames(scores).map((name) => [
       plainMarkdown(evaluator === name ? name : `${evaluator} ${name}`),
-      before === undefined || step === 0 ? '' : score(before, name),
+      before === undefined ? '' : score(before, name),
+      ...(isEarlier ? [score(after(best.step) ?? {}, name)] : []),
       `${score(scores, name)}${step === 0 ? '' : ` (step ${count(step)})`}`,
     ]);
   });
   const withErrors = story.evaluations.some(({ scores }) =>
     Object.keys(scores).some((name) => name.endsWith('_stderr')),
   );
-  return `${table(['score', 'before training', 'at the end'], rows)}${withErrors ? '\n\n± is one standard error.' : ''}`;
+  const kept = isEarlier ? [`this adapter (step ${count(best.step)})`] : [];
+  return `${table(['score', 'before training', ...kept, 'at the end'], rows)}${withErrors ? '\n\n± is one standard error.' : ''}`;
 }
 
 function loading({ config, isPeft }: CardFacts): string {
@@ -216,9 +243,16 @@ function loading({ config, isPeft }: CardFacts): string {
   return `${glulam}\n\n${python}${where}`;
 }
 
-/** Scores of the last step at which each evaluator looked, as the Hub's `model-index`. */
-function results({ story, config }: CardFacts, name: string): Record<string, unknown> {
-  const found = lastEvaluations(story).map(({ evaluator, scores }) => {
+/**
+ * As the Hub's `model-index`, the scores of the last step at which each evaluator looked. Where this is the adapter of an
+ * earlier step, only those of that step are its.
+ */
+function results({ story, config, last, best }: CardFacts, name: string): Record<string, unknown> {
+  const own =
+    best === undefined || best.step === last.step
+      ? lastEvaluations(story)
+      : story.evaluations.filter(({ step }) => step === best.step);
+  const found = own.map(({ evaluator, scores }) => {
     const file = config.evaluate.evaluators?.find(({ kind, name = kind }) => name === evaluator)?.['file'];
     const onHub = typeof file === 'string' ? dataSetOf(file) : undefined;
     // Counts (of tokens, of questions) say how well nothing does.

@@ -22,6 +22,15 @@ export interface RunStory {
   readonly peakBytes: number | undefined;
 }
 
+/** The watched score after a step, where it was taken then. */
+export function scoreAfter(
+  { evaluations }: RunStory,
+  watch: { readonly evaluator: string; readonly score: string },
+  step: number,
+): number | undefined {
+  return evaluations.find((each) => each.step === step && each.evaluator === watch.evaluator)?.scores[watch.score];
+}
+
 /** A sitting that goes on from a checkpoint takes back what was told behind it. */
 export function tellStory(events: readonly RunEvent[]): RunStory {
   const steps = new Map<number, Step>();

@@ -13,6 +13,8 @@ export interface ChosenFormat {
   readonly isNamed?: boolean | undefined;
   /** The columns that a row is read from, where the format says so. */
   columns?(row: Readonly<Record<string, unknown>>): readonly string[];
+  /** A row that asks a question, where the format says so. */
+  ask?(question: string, columns: Readonly<Record<string, string>>, answer: string): Readonly<Record<string, unknown>>;
   /** `where`: file and row, for the message of a format that breaks its contract. */
   read(value: unknown, where: () => string): RowText | SkippedRow;
 }
@@ -31,13 +33,13 @@ export async function chooseFormat(
   const { name: file } = source;
   if (choice !== undefined) {
     const { contribution, options } = choose(composition, dataFormats, `the format of ${file}`, choice);
-    return { ...chosen(contribution, options), isNamed: true };
+    return { ...useFormat(contribution, options), isNamed: true };
   }
   const formats = composition.all(dataFormats);
   for await (const { value } of source.read(signal)) {
     const row = isRecord(value) ? value : undefined;
     const format = row && formats.find((each) => each.matches(row));
-    if (format !== undefined) return chosen(format, format.schema.parse({}));
+    if (format !== undefined) return useFormat(format, format.schema.parse({}));
     const got =
       row === undefined
         ? `is ${describe(value)}; expected an object`
@@ -54,11 +56,15 @@ export async function chooseFormat(
   throw new TrainerError('DATA_EMPTY', `${file} has no rows`);
 }
 
-function chosen(format: DataFormat, options: unknown): ChosenFormat {
+/** A format with its options. */
+export function useFormat(format: DataFormat, options: unknown): ChosenFormat {
   return {
     kind: format.kind,
     options,
     ...(format.columns === undefined ? {} : { columns: (row) => format.columns!(row, options) }),
+    ...(format.ask === undefined
+      ? {}
+      : { ask: (question, columns, answer) => format.ask!(question, columns, answer, options) }),
     read(value, where) {
       if (!isRecord(value)) return { skip: `the row is ${describe(value)}, not an object` };
       try {

@@ -51,6 +51,16 @@ export interface DataFormat<Options = unknown> {
    */
   columns?(row: Readonly<Record<string, unknown>>, options: Options): readonly string[];
   /**
+   * A row with this question, this answer and these other columns, by which `glulam generate --question` and `glulam chat`
+   * write prompts as in training: `read` reads it as any other. Default: rows of this format are not questions.
+   */
+  ask?(
+    question: string,
+    columns: Readonly<Record<string, string>>,
+    answer: string,
+    options: Options,
+  ): Readonly<Record<string, unknown>>;
+  /**
    * Pure; a row that cannot be used is skipped with the reason and never throws. Numbers of a row that JavaScript cannot
    * keep are `Number` objects (1.0) or bigints, objects whose keys it would put into another order Maps.
    */
