@@ -1,3 +1,4 @@
+import { underOneLimit } from '@glulam/model';
 import type { SkippedRow } from '../data-format.js';
 import type { FilledText } from '../read-row.js';
 import type { EncodedRow } from './encoded-row.js';
@@ -20,7 +21,8 @@ export interface EncodedBatch {
 
 /** Encode rows one after another; where it runs makes no difference to what comes out. */
 export function encodeBatch(encode: (text: FilledText) => EncodedRow, rows: RowBatch): EncodedBatch {
-  const encoded = rows.map((row) => ('skip' in row ? row : encode(row)));
+  const encodeAll = (): readonly EncodedRow[] => rows.map((row) => ('skip' in row ? row : encode(row)));
+  const encoded = rows.length === 1 ? encodeAll() : underOneLimit(encodeAll);
   const all = encoded.flatMap((row) => ('skip' in row ? [] : row.examples));
   const size = all.reduce((sum, { ids }) => sum + ids.length, 0);
   const ids = new Int32Array(size);
