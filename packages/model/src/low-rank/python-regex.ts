@@ -17,15 +17,12 @@ export interface PythonRegex {
   /**
    * `re.fullmatch`
    *
+   * @param field where the pattern stands, for messages
    * @throws ModelError PATTERN_TIMEOUT
    */
-  fullMatch(text: string): boolean;
-  /**
-   * `re.match`: the pattern matches at the start of the text.
-   *
-   * @throws ModelError PATTERN_TIMEOUT
-   */
-  match(text: string): boolean;
+  fullMatch(text: string, field?: string): boolean;
+  /** `re.match`: the pattern matches at the start of the text. The rest is as for `fullMatch`. */
+  match(text: string, field?: string): boolean;
 }
 
 /** Every site of a model asks for the same few patterns. */
@@ -63,12 +60,12 @@ function compile(pattern: string): PythonRegex {
   const limit = createTimeLimit();
   // Most patterns need no limit, which takes longer than the match.
   const isQuick = mostAttempts(node, quickLength) <= quickAttempts;
-  const tester = (whole: string): ((path: string) => boolean) => {
+  const tester = (whole: string): PythonRegex['match'] => {
     const regex = toRegExp(whole);
     const known = new Map<string, boolean>();
-    return (path) => {
+    return (path, field = 'a pattern') => {
       if (isQuick && path.length <= quickLength) return regex.test(path);
-      const found = known.get(path) ?? testLimited(limit, regex, pattern, path);
+      const found = known.get(path) ?? testLimited(limit, regex, path, `${field}: the regular expression ${quoteValue(pattern)}`);
       if (known.size === mostKnown) known.clear();
       known.set(path, found);
       return found;
@@ -87,13 +84,13 @@ function toRegExp(source: string): RegExp {
   }
 }
 
-function testLimited(limit: TimeLimit, regex: RegExp, pattern: string, path: string): boolean {
+function testLimited(limit: TimeLimit, regex: RegExp, path: string, what: string): boolean {
   try {
     return limit.run(path.length, () => regex.test(path));
   } catch (cause) {
     if (!(cause instanceof OutOfTime)) throw cause;
-    const what = `the regular expression ${quoteValue(pattern)}, matched with ${quoteValue(path)},`;
-    throw new ModelError('PATTERN_TIMEOUT', describeTimeout(what, path.length, cause), { cause });
+    const message = describeTimeout(`${what}, matched with ${quoteValue(path)},`, path.length, cause);
+    throw new ModelError('PATTERN_TIMEOUT', message, { cause });
   }
 }
 
