@@ -99,7 +99,7 @@ export async function ablate(
   const data = await openData({ ...here, seed: seeds[0]! }, composition, tokenizer, { signal });
   let planned: PlannedVariant[];
   try {
-    planned = await planAll(variants, here, composition, data);
+    planned = await planAll(variants, here, composition, data, signal);
   } finally {
     data.close();
   }
@@ -170,10 +170,11 @@ async function planAll(
   here: RunConfig,
   composition: Composition,
   data: TrainingData,
+  signal: AbortSignal | undefined,
 ): Promise<PlannedVariant[]> {
   const planned: PlannedVariant[] = [];
   for (const variant of variants) {
-    const plan = await planRun({ ...variant.config, base: here.base }, composition, { data, untrained: true });
+    const plan = await planRun({ ...variant.config, base: here.base }, composition, { data, untrained: true, signal });
     // Its warnings come with the run.
     checkMemory(plan, () => {});
     planned.push({ ...variant, plan });

@@ -135,7 +135,7 @@ async function trainOpening(
   for (const warning of [...warnings, ...described.warnings, ...tokenizer.warnings]) warn(warning);
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
-  const plan = await planRun(config, composition, { data, untrained });
+  const plan = await planRun(config, composition, { data, untrained, signal });
   checkMemory(plan, warn);
   const memory = watchAnonymousMemory();
   closers.push(() => memory.stop());

@@ -29,7 +29,7 @@ export async function planLoaded(
       ? await openData(config, composition, tokenizer, { signal })
       : undefined;
   try {
-    const planned = await planRun(config, composition, { data, adapterFolder });
+    const planned = await planRun(config, composition, { data, adapterFolder, signal });
     return { ...planned, base: baseName, warnings: [...planned.warnings, ...(tokenizer?.warnings ?? [])] };
   } finally {
     data?.close();
