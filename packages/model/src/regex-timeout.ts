@@ -1,4 +1,4 @@
-import { OutOfTime } from './time-limit.js';
+import type { OutOfTime } from './time-limit.js';
 
 /** What to say of a match that was stopped: which expression it is, and the length of the text that it was matched with. */
 export function describeTimeout(what: string, length: number, { milliseconds }: OutOfTime): string {

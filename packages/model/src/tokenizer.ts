@@ -138,7 +138,9 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
 /** tokenizer.json's pipeline with the tokens that other files add. */
 export function openPipeline(folder: string, files: TokenizerFiles): TokenizerPipeline {
   const { tokens, splitSpecialTokens } = files;
-  const pipeline = aboutFile(folder, () => createPipeline(files.tokenizer, { more: tokens.tokens, splitSpecialTokens }));
+  const pipeline = aboutFile(folder, () =>
+    createPipeline(files.tokenizer, { more: tokens.tokens, splitSpecialTokens }),
+  );
   return {
     ...pipeline,
     encode: (text, addSpecialTokens) => aboutFile(folder, () => pipeline.encode(text, addSpecialTokens)),

@@ -115,7 +115,9 @@ export function lowRankFaults(options: LowRankOptions): string[] {
   if (layerPatterns.some((pattern) => pattern.includes('|')))
     faults.push('layers_pattern has a "|", after which PEFT looks for no layer: give a list of patterns');
   if (typeof targets === 'string' && !isAllLinear(targets) && faults.length === 0) {
-    const [beyond] = beyondLinear.filter((path) => matches(path, targets, 'target_modules') && !isLeftOut(path, options));
+    const [beyond] = beyondLinear.filter(
+      (path) => matches(path, targets, 'target_modules') && !isLeftOut(path, options),
+    );
     if (beyond !== undefined)
       faults.push(
         `target_modules matches ${beyond}; adapters on the embedding and on the output head are not supported: match the linear layers of the decoder alone`,
@@ -184,7 +186,8 @@ const isLeftOut = (
   path: string,
   { exclude_modules: excluded, modules_to_save }: Pick<LowRankOptions, 'exclude_modules' | 'modules_to_save'>,
 ): boolean =>
-  (excluded !== null && excluded.length > 0 && matches(path, excluded, 'exclude_modules')) || isSavedModule({ path }, { modules_to_save });
+  (excluded !== null && excluded.length > 0 && matches(path, excluded, 'exclude_modules')) ||
+  isSavedModule({ path }, { modules_to_save });
 
 /** `asked`: what PEFT makes of the pattern; undefined: the pattern itself. */
 interface AskedPattern {
@@ -211,8 +214,11 @@ const layerPatternsOf = ({ layers_pattern }: Pick<LowRankOptions, 'layers_patter
 /** The first pattern that cannot be matched with the path of a layer in time, as a fault; undefined: there is none. */
 export function slowPattern(options: LowRankOptions): string | undefined {
   try {
-    for (const { field, pattern, asked = pattern } of patternsOf(options))
-      pythonRegex(asked).match('model.layers.0.self_attn.q_proj', field);
+    for (const each of patternsOf(options)) {
+      const { field, pattern, asked = pattern } = each;
+      // What is no pattern at all is for `lowRankFaults` to say.
+      if (patternFault(each) === undefined) pythonRegex(asked).match('model.layers.0.self_attn.q_proj', field);
+    }
     return undefined;
   } catch (error) {
     if (error instanceof ModelError && error.code === 'PATTERN_TIMEOUT') return error.message;

@@ -3,7 +3,7 @@ import type { LinearSite } from '../adapter.js';
 import { ModelError } from '../errors.js';
 import { isEmpty } from '../peft-fields.js';
 import { quoteValue } from '../quote-value.js';
-import { lowRankFaults, slowPattern, type LowRankOptions } from './low-rank-options.js';
+import { slowPattern, type LowRankOptions } from './low-rank-options.js';
 import { usesPrincipal } from './low-rank-site.js';
 import { rankAt } from './ranks.js';
 import { isAdapted, isAllLinear, matches, modulesAround } from './targets.js';
@@ -92,8 +92,7 @@ export function lowRankFromPeft<Options extends LowRankOptions>(
   const said = Object.fromEntries(known.map((field) => [field, config[field]]));
   const parsed = schema.safeParse({ ...said, target_modules: said['target_modules'] ?? unsaidTargets });
   if (!parsed.success) faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
-  // What is no pattern at all is for the adapter to say when it is made.
-  else if (lowRankFaults(parsed.data).length === 0) faults.push(...[slowPattern(parsed.data) ?? []].flat());
+  else faults.push(...[slowPattern(parsed.data) ?? []].flat());
   if (faults.length > 0)
     throw new ModelError('ADAPTER_INVALID', `adapter_config.json cannot be followed:\n  ${faults.join('\n  ')}`);
   return parsed.data;

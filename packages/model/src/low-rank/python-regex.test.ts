@@ -86,7 +86,8 @@ describe('patterns that do not end', () => {
     const regex = pythonRegex('(.*.*.*.*.*.*)!');
     const start = performance.now();
     expect(() => {
-      for (let layer = 0; layer < 4096; layer++) regex.fullMatch(`model.layers.${layer}.self_attn.q_proj.${'.'.repeat(20)}`);
+      for (let layer = 0; layer < 4096; layer++)
+        regex.fullMatch(`model.layers.${layer}.self_attn.q_proj.${'.'.repeat(20)}`);
     }).toThrow(expect.objectContaining({ code: 'PATTERN_TIMEOUT' }));
     expect(performance.now() - start).toBeLessThan(30_000);
   });
@@ -95,7 +96,8 @@ describe('patterns that do not end', () => {
     const start = performance.now();
     const regex = pythonRegex(String.raw`.*layers\.\d+\..*\.(q|k|v|o)_proj`);
     for (let layer = 0; layer < 4096; layer++)
-      for (const name of ['q', 'k', 'v', 'o']) expect(regex.fullMatch(`model.layers.${layer}.self_attn.${name}_proj`)).toBe(true);
+      for (const name of ['q', 'k', 'v', 'o'])
+        expect(regex.fullMatch(`model.layers.${layer}.self_attn.${name}_proj`)).toBe(true);
     expect(performance.now() - start).toBeLessThan(20_000);
   });
 

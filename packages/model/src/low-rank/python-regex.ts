@@ -65,7 +65,8 @@ function compile(pattern: string): PythonRegex {
     const known = new Map<string, boolean>();
     return (path, field = 'a pattern') => {
       if (isQuick && path.length <= quickLength) return regex.test(path);
-      const found = known.get(path) ?? testLimited(limit, regex, path, `${field}: the regular expression ${quoteValue(pattern)}`);
+      const found =
+        known.get(path) ?? testLimited(limit, regex, path, `${field}: the regular expression ${quoteValue(pattern)}`);
       if (known.size === mostKnown) known.clear();
       known.set(path, found);
       return found;

@@ -13,7 +13,10 @@ export function checkMade(made: number, length: number): void {
 }
 
 /** Does steps one after another, and looks after each at the length of what it made. */
-export function inSteps<T>(steps: readonly (((value: T) => T) | undefined)[], measure: (value: T) => number): (value: T) => T {
+export function inSteps<T>(
+  steps: readonly (((value: T) => T) | undefined)[],
+  measure: (value: T) => number,
+): (value: T) => T {
   return (value) => {
     const length = measure(value);
     return steps.reduce((result, step) => {

@@ -90,7 +90,10 @@ function preTokenizerOf(component: Component): PreTokenizer {
       return (pieces) => split(pieces, single ? numeral : numerals, 'Isolated');
     }
     case 'CharDelimiterSplit': {
-      const delimiter = createPattern({ String: options(delimiterOptions).delimiter }, 'pre_tokenizer CharDelimiterSplit');
+      const delimiter = createPattern(
+        { String: options(delimiterOptions).delimiter },
+        'pre_tokenizer CharDelimiterSplit',
+      );
       return (pieces) => split(pieces, delimiter, 'Removed');
     }
     case 'FixedLength': {

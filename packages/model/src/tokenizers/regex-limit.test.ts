@@ -7,7 +7,9 @@ const stopped = (place: string, length: number): unknown =>
   expect.objectContaining({
     code: 'PATTERN_TIMEOUT',
     message: expect.stringMatching(
-      new RegExp(`^the regular expression ".*" of its ${place} was stopped after 1 s on a text of ${length} characters; `),
+      new RegExp(
+        `^the regular expression ".*" of its ${place} was stopped after 1 s on a text of ${length} characters; `,
+      ),
     ),
   });
 
