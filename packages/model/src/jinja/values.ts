@@ -184,7 +184,7 @@ export class PyDict {
     return value === undefined ? MISSING : value;
   }
   getText(key: string): Value {
-    const value = this.#map.get(key);
+    const value = this.#map.get(textKey(key));
     return value === undefined ? MISSING : value;
   }
   has(key: Value): boolean {
