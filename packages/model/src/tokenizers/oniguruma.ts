@@ -1,3 +1,4 @@
+import { quoteValue } from '../quote-value.js';
 import { unsupported } from './component.js';
 import { caseVariants, hasLongFolding } from './case-variants.js';
 
@@ -59,7 +60,7 @@ const deepestGroup = 50;
  */
 export function compileOniguruma(pattern: string): RegExp {
   if (pattern.length > longestPattern)
-    throw refuse(pattern.slice(0, 40), `it has ${pattern.length} characters; expected at most ${longestPattern}`);
+    throw refuse(pattern, `it has ${pattern.length} characters; expected at most ${longestPattern}`);
   const source = translate(pattern);
   try {
     const regex = new RegExp(source, 'gv');
@@ -72,7 +73,7 @@ export function compileOniguruma(pattern: string): RegExp {
 }
 
 function refuse(pattern: string, what: string): Error {
-  return unsupported(`the regular expression ${JSON.stringify(pattern)}: ${what}`);
+  return unsupported(`the regular expression ${quoteValue(pattern)}: ${what}`);
 }
 
 function translate(pattern: string): string {
