@@ -125,7 +125,7 @@ async function ablateLocking(
   const data = await openData({ ...here, seed: seeds[0]! }, composition, tokenizer, { signal });
   let planned: PlannedVariant[];
   try {
-    planned = await planAll(variants, here, composition, data);
+    planned = await planAll(variants, here, composition, data, signal);
   } finally {
     data.close();
   }
@@ -201,10 +201,11 @@ async function planAll(
   here: RunConfig,
   composition: Composition,
   data: TrainingData,
+  signal: AbortSignal | undefined,
 ): Promise<PlannedVariant[]> {
   const planned: PlannedVariant[] = [];
   for (const variant of variants) {
-    const plan = await planRun({ ...variant.config, base: here.base }, composition, { data, untrained: true });
+    const plan = await planRun({ ...variant.config, base: here.base }, composition, { data, untrained: true, signal });
     // Its warnings come with the run.
     checkMemory(plan, () => {});
     planned.push({ ...variant, plan });

@@ -22,7 +22,7 @@ import { createFixedParts, splitValues, type FixedPart } from './fixed-parts.js'
 import type { CachePass } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
 import { openWeights, readCopy, type LayerWeights } from './model-weights.js';
-import { describeTrained, gateName, type TrainedCopy } from './trained-tensors.js';
+import { describeTrained, gateName, type AdaptedSite, type TrainedCopy } from './trained-tensors.js';
 import { checkVirtualLayers, linearScaleOf, unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
 
 /** A frozen linear layer with an adapter. */
@@ -207,6 +207,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
     perInput.set(key, tensor);
     return { factor, perInput: tensor };
   };
+  const adaptedIn = records.map((): AdaptedSite[] => []);
+  for (const each of trained.adapted) adaptedIn[each.site.virtual]!.push(each);
   const layers = records.map((record, virtual): Layer => {
     const weights = base.layer(record, virtual);
     const own: Tensor[] = [...weights.copies];
@@ -217,9 +219,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const factor = linearScaleOf(record, linear);
       if (factor !== 1 && !(weight instanceof Tensor)) scales.set(linear, frozenScale(factor, weight.shape[1]!));
     }
-    for (const { site, adapter } of trained.adapted) {
+    for (const { site, adapter } of adaptedIn[virtual]!) {
       const { weight } = weights.linears[site.linear];
-      if (adapter === undefined || site.virtual !== virtual || weight instanceof Tensor) continue;
+      if (adapter === undefined || weight instanceof Tensor) continue;
       const index = linearNames.indexOf(site.linear);
       const frozen = opened.rows.of(weight, site.scale);
       adapter.prepare?.(frozen);

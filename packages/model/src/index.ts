@@ -99,6 +99,8 @@ export { createJinjaTemplate } from './jinja/template.js';
 export { Float } from './jinja/to-value.js';
 export type { EncodedSpans } from './encode-spans.js';
 export { encodeSpans } from './encode-spans.js';
+export { createTimeLimit, OutOfTime, stopAfter, underOneLimit, type Stopped, type TimeLimit } from './time-limit.js';
+export { describeTimeout } from './regex-timeout.js';
 export { encodeMarked } from './encode-marked.js';
 export type { Conversation } from './conversation.js';
 export { createConversation } from './conversation.js';

@@ -139,7 +139,14 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
 /** tokenizer.json's pipeline with the tokens that other files add. */
 export function openPipeline(folder: string, files: TokenizerFiles): TokenizerPipeline {
   const { tokens, splitSpecialTokens } = files;
-  return aboutFile(folder, () => createPipeline(files.tokenizer, { more: tokens.tokens, splitSpecialTokens }));
+  const pipeline = aboutFile(folder, () =>
+    createPipeline(files.tokenizer, { more: tokens.tokens, splitSpecialTokens }),
+  );
+  return {
+    ...pipeline,
+    encode: (text, addSpecialTokens) => aboutFile(folder, () => pipeline.encode(text, addSpecialTokens)),
+    decode: (ids) => aboutFile(folder, () => pipeline.decode(ids)),
+  };
 }
 
 /** The largest id and one, and the tokens whose ids are beyond the embedding's rows, in order. */

@@ -155,7 +155,7 @@ async function trainOpening(
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
   const { schedule, config: pinned } = openSchedule(dated, composition, runSteps(config, data));
-  const plan = await planRun(config, composition, { data, untrained });
+  const plan = await planRun(config, composition, { data, untrained, signal });
   checkMemory(plan, warn);
   const memory = watchAnonymousMemory();
   closers.push(() => memory.stop());

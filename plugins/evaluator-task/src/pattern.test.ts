@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createPattern, findMatch } from './pattern.js';
+import { createPattern } from './pattern.js';
 
 // What Python's findall gives, and the harness takes of it.
 test.each([
@@ -15,10 +15,22 @@ test.each([
   ['([0-9])', '1 2', 2, null],
   ['()', 'abc', 0, null],
 ])('%j in %j, number %d: %j', (source, text, which, expected) =>
-  expect(findMatch(createPattern(source, 'here'), text, which)).toBe(expected),
+  expect(createPattern(source, 'here').find(text, which)).toBe(expected),
 );
 
 test('what is no regular expression is refused with the place', () =>
   expect(() => createPattern('(', 'filter_list: the regex_pattern of x')).toThrow(
     /^filter_list: the regex_pattern of x is no regular expression: /,
   ));
+
+test('a match that does not end is stopped, with the place and the length of the text', () => {
+  const pattern = createPattern('(([a-zA-Z0-9 .=+,#\\n*]+)+)+@$', 'metric_list: regexes_to_ignore');
+  const message =
+    /^metric_list: regexes_to_ignore, ".*", was stopped after 1 s on a text of 40 characters; expected a match within this time/;
+  expect(() => pattern.remove('a'.repeat(40))).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) })); // prettier-ignore
+  expect(() => pattern.find('a'.repeat(40), 0)).toThrow(message);
+  expect(pattern.remove('12 @')).toBe('');
+});
+
+test('a pattern that would take long to compile is refused', () =>
+  expect(() => createPattern('a|'.repeat(10_000), 'here')).toThrow(/it has 20000 characters; expected at most 10000/));

@@ -1,6 +1,6 @@
 import type { ProbeAnswer, TextQuestion } from '@glulam/trainer';
 import type { Asked } from './choice-questions.js';
-import { createPattern, findMatch } from './pattern.js';
+import { createPattern } from './pattern.js';
 import { createField, textOf, type Row } from './template.js';
 import type { TextTask } from './task-file.js';
 
@@ -49,7 +49,7 @@ function findersOf({ filter_list: filters }: TextTask): (readonly [name: string,
   return filters.map(({ name, filter }) => {
     const regex = filter.find((each) => each.function === 'regex')!;
     const pattern = createPattern(regex.regex_pattern, `filter_list: the regex_pattern of ${name}`);
-    return [name, (text) => findMatch(pattern, text, regex.group_select)];
+    return [name, (text) => pattern.find(text, regex.group_select)];
   });
 }
 
@@ -59,7 +59,7 @@ const punctuation = /[!-/:-@[-`{-~]/g;
 function normalizerOf({ metric_list: [metric] }: TextTask): (text: string) => string {
   const patterns = metric.regexes_to_ignore.map((source) => createPattern(source, 'metric_list: regexes_to_ignore'));
   return (given) => {
-    let text = patterns.reduce((rest, pattern) => rest.replace(pattern, ''), given.trim());
+    let text = patterns.reduce((rest, pattern) => pattern.remove(rest), given.trim());
     if (metric.ignore_case) text = text.toLowerCase();
     return metric.ignore_punctuation ? text.replace(punctuation, '') : text;
   };

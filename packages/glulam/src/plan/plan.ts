@@ -39,7 +39,7 @@ export async function planLoaded(
       ? await openData(config, composition, tokenizer, { signal, onProgress: onReading })
       : undefined;
   try {
-    const planned = await planRun(config, composition, { data, adapterFolder });
+    const planned = await planRun(config, composition, { data, adapterFolder, signal });
     const warnings = [...composition.warnings, ...planned.warnings, ...(tokenizer?.warnings ?? [])];
     return { ...planned, base: baseName, warnings };
   } finally {

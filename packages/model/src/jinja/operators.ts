@@ -98,7 +98,7 @@ export function equal(left: Value, right: Value): boolean {
     for (const side of [left, right]) if (side instanceof Undefined && side.strict) throw side.fail();
     return left instanceof Undefined && right instanceof Undefined;
   }
-  if (isText(left) || isText(right)) return isText(left) && isText(right) && textOf(left) === textOf(right);
+  if (isText(left) || isText(right)) return isText(left) && isText(right) && equal(textOf(left), textOf(right));
   if (isNumber(left) && isNumber(right)) return equalNumbers(numeric(left), numeric(right));
   if (left === right) return true;
   if (Array.isArray(left)) return Array.isArray(right) && equalItems(left as Value[], right as Value[]);
@@ -178,8 +178,8 @@ function ordered(operator: Comparison, left: number | bigint, right: number | bi
 
 /** By code points, where JavaScript compares UTF-16 units. */
 export function compareText(left: string, right: string): number {
-  if (left === right) return 0;
   spendText(Math.max(left.length, right.length));
+  if (left === right) return 0;
   if (!isWide(left) && !isWide(right)) return left < right ? -1 : 1;
   const a = Array.from(left, (each) => each.codePointAt(0)!);
   const b = Array.from(right, (each) => each.codePointAt(0)!);

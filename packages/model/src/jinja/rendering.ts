@@ -2,7 +2,7 @@ import { dialects, type Dialect } from './dialect.js';
 import { BudgetError, PythonError } from './failures.js';
 
 /** What one rendering may use. A published template needs some thousand steps and renders some thousand characters. */
-export const budgets = { steps: 10_000_000, characters: 16 * 1024 * 1024, items: 1_000_000, depth: 200 };
+export const budgets = { steps: 3_000_000, characters: 16 * 1024 * 1024, items: 1_000_000, depth: 200 };
 
 // Rendering is synchronous and never nested, so the state of the one that runs can be the module's: operators and
 // filters deep inside would otherwise have to be handed it.

@@ -121,6 +121,9 @@ describe('budgets', () => {
     '{{ 9 ** 9999999 }}',
     "{% set s = 'ab ' * 50000 %}{% for i in range(99) %}{% if s.split() %}{% endif %}{% endfor %}",
     "{% set s = 'ab ' * 50000 %}{% for i in range(9999) %}{% set t = s | upper %}{% endfor %}",
+    "{% set s = 'ab' * 500000 %}{% for i in range(9999) %}{% if s < s %}{% endif %}{% endfor %}",
+    "{% set s = ('ab' * 500000) | safe %}{% set t = ('ab' * 500000) | safe %}{% for i in range(9999) %}{% if s == t %}{% endif %}{% endfor %}",
+    "{% set s = 'ab' * 500000 %}{% for i in range(9999) %}{% set x = {}[s ~ 'x'] %}{% endfor %}",
     `{{ ${'('.repeat(50_000)}1${')'.repeat(50_000)} }}`,
   ])('%.80j stops', (source) => {
     expect(() => render(source)).toThrow(expect.objectContaining({ code: 'TEMPLATE_LIMIT' }));

@@ -7,10 +7,14 @@ import { chatGlobals, globals, Refusal } from './globals.js';
 import { parseTemplate } from './parse-template.js';
 import { requiredNames } from './required-names.js';
 import { withBudget } from './rendering.js';
+import { stopAfter } from '../time-limit.js';
 import { toValue } from './to-value.js';
 import type { Value } from './values.js';
 
 export type { GenerationSpan } from './activation.js';
+
+/** Of a rendering; all steps that one has take half a second. */
+const mostSeconds = 10;
 
 export interface RenderedTemplate {
   readonly text: string;
@@ -69,7 +73,7 @@ export function createJinjaTemplate(source: string, dialectName: DialectName): J
       };
       return explaining(run, () => {
         const activation = new Activation(run, { own: new Map(), given }, undefined);
-        withBudget(dialect, () => compiled.run(activation, run.output));
+        inTime(() => withBudget(dialect, () => compiled.run(activation, run.output)));
         return {
           text: run.output.text,
           generation: run.generation,
@@ -79,6 +83,11 @@ export function createJinjaTemplate(source: string, dialectName: DialectName): J
       });
     },
   };
+}
+
+/** Steps bound the time of what a template does; this bounds it whatever they miss. */
+function inTime(render: () => void): void {
+  if (stopAfter(mostSeconds * 1000, render).stopped) throw new BudgetError(`it takes more than ${mostSeconds} s`);
 }
 
 /** Runs something, and puts what it throws into this package's words. */

@@ -1,4 +1,5 @@
 import { LimitError, PythonError, typeError } from './failures.js';
+import { spend } from './rendering.js';
 
 /**
  * A Python value. None is null, bool a boolean, str a string; an int is a number (a bigint beyond 2^53), a list is an
@@ -172,22 +173,22 @@ export class PyDict {
   }
   /** Only while it is made. */
   set(key: Value, value: Value): void {
-    const by = typeof key === 'string' ? key : hashKey(key);
+    const by = typeof key === 'string' ? textKey(key) : hashKey(key);
     if (by !== key && !this.#map.has(by)) (this.#written ??= new Map()).set(by, key);
     this.#map.set(by, value);
   }
   /** The value, or MISSING. */
   get(key: Value): Value {
-    const by = typeof key === 'string' ? key : hashKey(key);
+    const by = typeof key === 'string' ? textKey(key) : hashKey(key);
     const value = this.#map.get(by);
     return value === undefined ? MISSING : value;
   }
   getText(key: string): Value {
-    const value = this.#map.get(key);
+    const value = this.#map.get(textKey(key));
     return value === undefined ? MISSING : value;
   }
   has(key: Value): boolean {
-    return this.#map.has(typeof key === 'string' ? key : hashKey(key));
+    return this.#map.has(typeof key === 'string' ? textKey(key) : hashKey(key));
   }
   *keys(): Iterable<Value> {
     for (const by of this.#map.keys()) yield this.#written?.has(by) === true ? this.#written.get(by) : by;
@@ -198,6 +199,12 @@ export class PyDict {
   *entries(): Iterable<readonly [Value, Value]> {
     for (const [by, value] of this.#map) yield [this.#written?.has(by) === true ? this.#written.get(by) : by, value];
   }
+}
+
+/** A long text that was put together is gone through when it is first looked for. */
+function textKey(key: string): string {
+  spend(key.length >>> 5);
+  return key;
 }
 
 /** What stands for a key in a Map: the same for keys that are equal in Python (1, 1.0 and True). */

@@ -46,7 +46,7 @@ export function isSavedModule(
   { path }: Pick<LinearSite, 'path'>,
   { modules_to_save }: Pick<LowRankOptions, 'modules_to_save'>,
 ): boolean {
-  return (modules_to_save ?? []).some((name) => pythonRegex(savedPattern(name)).match(path));
+  return (modules_to_save ?? []).some((name) => pythonRegex(savedPattern(name)).match(path, 'modules_to_save'));
 }
 
 /** As PEFT asks whether a linear layer is, or lies in, a module to save. */

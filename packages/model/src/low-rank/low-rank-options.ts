@@ -1,4 +1,5 @@
 import type { LinearSite } from '../adapter.js';
+import { ModelError } from '../errors.js';
 import { linearNames, type DecoderShape } from '../family.js';
 import { z } from 'zod';
 import { isSavedModule, savedPattern } from './low-rank-copies.js';
@@ -97,16 +98,11 @@ export type LowRankOptions = z.infer<typeof lowRankSchema>;
 
 /** What is wrong between the options; PEFT would ignore or refuse each of these. */
 export function lowRankFaults(options: LowRankOptions): string[] {
-  const { target_modules: targets, exclude_modules, layers_to_transform: layers, modules_to_save } = options;
-  const layerPatterns = [options.layers_pattern ?? []].flat().filter((pattern) => pattern !== '');
-  const faults = [
-    ...(typeof targets === 'string' && !isAllLinear(targets) ? [patternFault('target_modules', targets)] : []),
-    ...(typeof exclude_modules === 'string' ? [patternFault('exclude_modules', exclude_modules)] : []),
-    ...Object.keys(options.rank_pattern).map((key) => patternFault('rank_pattern', key, keyPattern(key))),
-    ...Object.keys(options.alpha_pattern).map((key) => patternFault('alpha_pattern', key, keyPattern(key))),
-    ...(modules_to_save ?? []).map((name) => patternFault('modules_to_save', name, savedPattern(name))),
-    ...layerPatterns.map((pattern) => patternFault('layers_pattern', pattern, layerPattern(pattern))),
-  ].filter((fault) => fault !== undefined);
+  const { target_modules: targets, layers_to_transform: layers } = options;
+  const layerPatterns = layerPatternsOf(options);
+  const faults = patternsOf(options)
+    .map(patternFault)
+    .filter((fault) => fault !== undefined);
   if (typeof targets === 'string' && (layers !== null || options.layers_pattern !== null)) {
     faults.push(
       'layers_to_transform and layers_pattern work with a list of target_modules only: name the layers in the regular expression',
@@ -119,7 +115,9 @@ export function lowRankFaults(options: LowRankOptions): string[] {
   if (layerPatterns.some((pattern) => pattern.includes('|')))
     faults.push('layers_pattern has a "|", after which PEFT looks for no layer: give a list of patterns');
   if (typeof targets === 'string' && !isAllLinear(targets) && faults.length === 0) {
-    const [beyond] = beyondLinear.filter((path) => matches(path, targets) && !isLeftOut(path, options));
+    const [beyond] = beyondLinear.filter(
+      (path) => matches(path, targets, 'target_modules') && !isLeftOut(path, options),
+    );
     if (beyond !== undefined)
       faults.push(
         `target_modules matches ${beyond}; adapters on the embedding and on the output head are not supported: match the linear layers of the decoder alone`,
@@ -153,7 +151,7 @@ export function lowRankWarnings(
   const warnings: string[] = [];
   const quoted = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(', ');
 
-  const lost = typeof targets === 'string' ? [] : targets.filter((name) => !sites.some(({ path }) => matches(path, [name]))); // prettier-ignore
+  const lost = typeof targets === 'string' ? [] : targets.filter((name) => !sites.some(({ path }) => matches(path, [name], 'target_modules'))); // prettier-ignore
   if (lost.length > 0)
     warnings.push(`target_modules names ${quoted(lost)}, which no linear layer of the model matches`);
   const beyond = [layers ?? []].flat().filter((index) => !sites.some(({ virtual }) => virtual === index));
@@ -161,11 +159,11 @@ export function lowRankWarnings(
     warnings.push(`layers_to_transform names ${quoted(beyond)}, where the model has no layer that takes an adapter`);
   for (const field of ['rank_pattern', 'alpha_pattern'] as const) {
     const keys = Object.keys(options[field]).filter(
-      (key) => !adapted.some(({ path }) => pythonRegex(keyPattern(key)).match(path)),
+      (key) => !adapted.some(({ path }) => pythonRegex(keyPattern(key)).match(path, field)),
     );
     if (keys.length > 0) warnings.push(`${field} has ${quoted(keys)}, which matches no layer with an adapter`);
   }
-  if (excluded !== null && excluded.length > 0 && !sites.some(({ path }) => matches(path, excluded)))
+  if (excluded !== null && excluded.length > 0 && !sites.some(({ path }) => matches(path, excluded, 'exclude_modules')))
     warnings.push(`exclude_modules ${JSON.stringify(excluded)} excludes no linear layer`);
   if (shape === undefined) return warnings;
   const hasBias = (options.bias === 'all' ? sites : adapted).some(({ linear }) => shape.biased.includes(linear));
@@ -188,10 +186,47 @@ const isLeftOut = (
   path: string,
   { exclude_modules: excluded, modules_to_save }: Pick<LowRankOptions, 'exclude_modules' | 'modules_to_save'>,
 ): boolean =>
-  (excluded !== null && excluded.length > 0 && matches(path, excluded)) || isSavedModule({ path }, { modules_to_save });
+  (excluded !== null && excluded.length > 0 && matches(path, excluded, 'exclude_modules')) ||
+  isSavedModule({ path }, { modules_to_save });
 
-/** `asked`: the pattern that PEFT makes of it. */
-function patternFault(field: string, pattern: string, asked = pattern): string | undefined {
+/** `asked`: what PEFT makes of the pattern; undefined: the pattern itself. */
+interface AskedPattern {
+  readonly field: string;
+  readonly pattern: string;
+  readonly asked?: string;
+}
+
+function patternsOf(options: LowRankOptions): AskedPattern[] {
+  const { target_modules: targets, exclude_modules, modules_to_save } = options;
+  return [
+    ...(typeof targets === 'string' && !isAllLinear(targets) ? [{ field: 'target_modules', pattern: targets }] : []),
+    ...(typeof exclude_modules === 'string' ? [{ field: 'exclude_modules', pattern: exclude_modules }] : []),
+    ...Object.keys(options.rank_pattern).map((key) => ({ field: 'rank_pattern', pattern: key, asked: keyPattern(key) })), // prettier-ignore
+    ...Object.keys(options.alpha_pattern).map((key) => ({ field: 'alpha_pattern', pattern: key, asked: keyPattern(key) })), // prettier-ignore
+    ...(modules_to_save ?? []).map((name) => ({ field: 'modules_to_save', pattern: name, asked: savedPattern(name) })),
+    ...layerPatternsOf(options).map((pattern) => ({ field: 'layers_pattern', pattern, asked: layerPattern(pattern) })),
+  ];
+}
+
+const layerPatternsOf = ({ layers_pattern }: Pick<LowRankOptions, 'layers_pattern'>): string[] =>
+  [layers_pattern ?? []].flat().filter((pattern) => pattern !== '');
+
+/** The first pattern that cannot be matched with the path of a layer in time, as a fault; undefined: there is none. */
+export function slowPattern(options: LowRankOptions): string | undefined {
+  try {
+    for (const each of patternsOf(options)) {
+      const { field, pattern, asked = pattern } = each;
+      // What is no pattern at all is for `lowRankFaults` to say.
+      if (patternFault(each) === undefined) pythonRegex(asked).match('model.layers.0.self_attn.q_proj', field);
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof ModelError && error.code === 'PATTERN_TIMEOUT') return error.message;
+    throw error;
+  }
+}
+
+function patternFault({ field, pattern, asked = pattern }: AskedPattern): string | undefined {
   const fault = pythonRegexFault(asked);
   if (fault === undefined) return undefined;
   return `${field} has ${JSON.stringify(pattern)}: ${asked === pattern ? '' : 'what PEFT makes of it, '}${fault}`;

@@ -3,7 +3,7 @@ import type { LinearSite } from '../adapter.js';
 import { ModelError } from '../errors.js';
 import { isEmpty } from '../peft-fields.js';
 import { quoteValue } from '../quote-value.js';
-import type { LowRankOptions } from './low-rank-options.js';
+import { slowPattern, type LowRankOptions } from './low-rank-options.js';
 import { usesPrincipal } from './low-rank-site.js';
 import { rankAt } from './ranks.js';
 import { isAdapted, isAllLinear, matches, modulesAround } from './targets.js';
@@ -92,6 +92,7 @@ export function lowRankFromPeft<Options extends LowRankOptions>(
   const said = Object.fromEntries(known.map((field) => [field, config[field]]));
   const parsed = schema.safeParse({ ...said, target_modules: said['target_modules'] ?? unsaidTargets });
   if (!parsed.success) faults.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
+  else faults.push(...[slowPattern(parsed.data) ?? []].flat());
   if (faults.length > 0)
     throw new ModelError('ADAPTER_INVALID', `adapter_config.json cannot be followed:\n  ${faults.join('\n  ')}`);
   return parsed.data;
@@ -121,7 +122,7 @@ export function lowRankToPeft(
   };
   if (typeof options.r === 'number') {
     const { target_modules: targets } = options;
-    const isOther = (path: string): boolean => !isAllLinear(targets) && matches(path, targets);
+    const isOther = (path: string): boolean => !isAllLinear(targets) && matches(path, targets, 'target_modules');
     // PEFT stops at a match that is no linear layer.
     if (typeof targets !== 'string' || !modulesAround(sites).some(isOther)) return fields;
     return { ...fields, target_modules: sites.filter((site) => isAdapted(options, site)).map(({ path }) => path) };

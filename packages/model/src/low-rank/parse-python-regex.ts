@@ -40,13 +40,15 @@ const identifier = /^[\p{ID_Start}_][\p{ID_Continue}]*$/u;
  * Parse a pattern by the rules of Python 3.11's `re` for text. What Python refuses is refused, and so is what has no
  * counterpart in JavaScript: conditionals and `\N{...}`.
  *
+ * @param deepest how many groups may lie in each other
  * @throws PatternFault
  */
-export function parsePythonRegex(pattern: string): RegexNode {
+export function parsePythonRegex(pattern: string, deepest: number): RegexNode {
   const source = [...pattern];
   let at = 0;
   let globalFlags: Flags = { i: false, m: false, s: false, x: false, a: false };
   let groups = 1;
+  let depth = 0;
   const names = new Map<string, number>();
   const closed = new Set<number>();
 
@@ -71,8 +73,10 @@ export function parsePythonRegex(pattern: string): RegexNode {
   };
 
   const alternatives = (flags: Flags, top = false): RegexNode => {
+    if (++depth > deepest) fault(`groups within groups, more than ${deepest} deep,`);
     const options = [sequence(flags, top)];
     while (take('|')) options.push(sequence(top ? globalFlags : flags));
+    depth -= 1;
     return options.length === 1 ? options[0]! : { kind: 'branch', options };
   };
 

@@ -67,3 +67,46 @@ test.each([
     expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringMatching(message) }),
   );
 });
+
+describe('patterns that do not end', () => {
+  const path = 'model.layers.0.self_attn.q_proj';
+
+  test.each(['(([a-z_.0-9]+)+)+!', '(?:[a-z]|[a-z.]|.)*!', '(.*.*.*.*.*.*.*.*.*.*.*.*)!'])(
+    '%s is stopped and named',
+    (pattern) => {
+      const message = expect.stringMatching(
+        /^a pattern: the regular expression ".*", matched with "model.layers.0.self_attn.q_proj", was stopped after [\d.]+ s on a text of 31 characters; /,
+      );
+      for (const matching of [pattern, keyPattern(pattern)])
+        expect(() => pythonRegex(matching).match(path)).toThrow(expect.objectContaining({ code: 'PATTERN_TIMEOUT', message })); // prettier-ignore
+    },
+  );
+
+  test('matches that are slow each are stopped together', () => {
+    const regex = pythonRegex('(.*.*.*.*.*.*)!');
+    const start = performance.now();
+    expect(() => {
+      for (let layer = 0; layer < 4096; layer++)
+        regex.fullMatch(`model.layers.${layer}.self_attn.q_proj.${'.'.repeat(20)}`);
+    }).toThrow(expect.objectContaining({ code: 'PATTERN_TIMEOUT' }));
+    expect(performance.now() - start).toBeLessThan(30_000);
+  });
+
+  test('4,096 layers and a pattern for each are matched in seconds', () => {
+    const start = performance.now();
+    const regex = pythonRegex(String.raw`.*layers\.\d+\..*\.(q|k|v|o)_proj`);
+    for (let layer = 0; layer < 4096; layer++)
+      for (const name of ['q', 'k', 'v', 'o'])
+        expect(regex.fullMatch(`model.layers.${layer}.self_attn.${name}_proj`)).toBe(true);
+    expect(performance.now() - start).toBeLessThan(20_000);
+  });
+
+  test.each([
+    ['it is too long', 'a|'.repeat(30_000), /it has 60000 characters, more than 50000/],
+    ['it is nested too deep', '('.repeat(2000) + ')'.repeat(2000), /groups within groups, more than 50 deep/],
+  ])('are refused where %s', (_, pattern, message) =>
+    expect(() => pythonRegex(pattern)).toThrow(
+      expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringMatching(message) }),
+    ),
+  );
+});

@@ -1,5 +1,8 @@
 import { ModelError } from '../errors.js';
 import { quoteValue } from '../quote-value.js';
+import { describeTimeout } from '../regex-timeout.js';
+import { createTimeLimit, OutOfTime, type TimeLimit } from '../time-limit.js';
+import { mostAttempts } from './most-attempts.js';
 import {
   parsePythonRegex,
   PatternFault,
@@ -11,37 +14,90 @@ import {
 
 /** PEFT's patterns are Python's. Both ask of the whole text from its start. */
 export interface PythonRegex {
-  /** `re.fullmatch` */
-  fullMatch(text: string): boolean;
-  /** `re.match`: the pattern matches at the start of the text. */
-  match(text: string): boolean;
+  /**
+   * `re.fullmatch`
+   *
+   * @param field where the pattern stands, for messages
+   * @throws ModelError PATTERN_TIMEOUT
+   */
+  fullMatch(text: string, field?: string): boolean;
+  /** `re.match`: the pattern matches at the start of the text. The rest is as for `fullMatch`. */
+  match(text: string, field?: string): boolean;
 }
 
 /** Every site of a model asks for the same few patterns. */
 const compiled = new Map<string, PythonRegex>();
 const mostCompiled = 1000;
+/** Answers that a pattern keeps: about the linear layers of 4,096 decoder layers. */
+const mostKnown = 50_000;
+// Compiling cannot be interrupted. All modules of a large model as one pattern have some 20,000 characters.
+const longestPattern = 50_000;
+const deepestPattern = 50;
+const quickLength = 100;
+const quickAttempts = 2000;
 
 /**
  * A pattern of Python's `re` as JavaScript's, which matches the same texts.
  *
  * @throws ModelError ADAPTER_INVALID if Python refuses the pattern, or JavaScript cannot say it: conditional groups,
  *   references to groups that may not have taken part or lie in a lookbehind or a repeat, references and letters beyond
- *   ASCII where case is ignored
+ *   ASCII where case is ignored; or if it is too long or nested too deep
  */
 export function pythonRegex(pattern: string): PythonRegex {
   const known = compiled.get(pattern);
   if (known !== undefined) return known;
-  const source = sourceOf(pattern);
-  const [whole, start] = [`^(?:${source})$`, `^(?:${source})`].map((each) => new RegExp(each, 'v')) as [RegExp, RegExp]; // prettier-ignore
-  const regex = { fullMatch: (text: string) => whole.test(text), match: (text: string) => start.test(text) };
+  const regex = following(pattern, () => compile(pattern));
   if (compiled.size === mostCompiled) compiled.clear();
   compiled.set(pattern, regex);
   return regex;
 }
 
-function sourceOf(pattern: string): string {
+function compile(pattern: string): PythonRegex {
+  if (pattern.length > longestPattern)
+    throw new PatternFault(`it has ${pattern.length} characters, more than ${longestPattern}`);
+  const node = parsePythonRegex(pattern, deepestPattern);
+  const source = translate(node);
+  const limit = createTimeLimit();
+  // Most patterns need no limit, which takes longer than the match.
+  const isQuick = mostAttempts(node, quickLength) <= quickAttempts;
+  const tester = (whole: string): PythonRegex['match'] => {
+    const regex = toRegExp(whole);
+    const known = new Map<string, boolean>();
+    return (path, field = 'a pattern') => {
+      if (isQuick && path.length <= quickLength) return regex.test(path);
+      const found =
+        known.get(path) ?? testLimited(limit, regex, path, `${field}: the regular expression ${quoteValue(pattern)}`);
+      if (known.size === mostKnown) known.clear();
+      known.set(path, found);
+      return found;
+    };
+  };
+  return { fullMatch: tester(`^(?:${source})$`), match: tester(`^(?:${source})`) };
+}
+
+function toRegExp(source: string): RegExp {
   try {
-    return translate(parsePythonRegex(pattern));
+    const regex = new RegExp(source, 'v');
+    regex.test(''); // compiles it: what is too large for JavaScript fails here
+    return regex;
+  } catch (cause) {
+    throw new PatternFault(`it cannot be written for JavaScript: ${(cause as Error).message.slice(-100)}`);
+  }
+}
+
+function testLimited(limit: TimeLimit, regex: RegExp, path: string, what: string): boolean {
+  try {
+    return limit.run(path.length, () => regex.test(path));
+  } catch (cause) {
+    if (!(cause instanceof OutOfTime)) throw cause;
+    const message = describeTimeout(`${what}, matched with ${quoteValue(path)},`, path.length, cause);
+    throw new ModelError('PATTERN_TIMEOUT', message, { cause });
+  }
+}
+
+function following<T>(pattern: string, run: () => T): T {
+  try {
+    return run();
   } catch (cause) {
     if (!(cause instanceof PatternFault)) throw cause;
     throw new ModelError('ADAPTER_INVALID', patternMessage(pattern, cause), { cause });

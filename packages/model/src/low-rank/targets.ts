@@ -10,22 +10,26 @@ type Targets = Pick<
 
 /** PEFT's rule: a list matches by suffix, a string is a regular expression over the whole path, or `all-linear`. */
 export function isTarget(site: LinearSite, targets: string | readonly string[]): boolean {
-  return isAllLinear(targets) || matches(site.path, targets);
+  return isAllLinear(targets) || matches(site.path, targets, 'target_modules');
 }
 
 /** PEFT does not mind the case. */
 export const isAllLinear = (targets: string | readonly string[]): boolean =>
   typeof targets === 'string' && targets.toLowerCase() === 'all-linear';
 
-export function matches(path: string, modules: string | readonly string[]): boolean {
-  if (typeof modules === 'string') return pythonRegex(modules).fullMatch(path);
+export function matches(
+  path: string,
+  modules: string | readonly string[],
+  field: 'target_modules' | 'exclude_modules',
+): boolean {
+  if (typeof modules === 'string') return pythonRegex(modules).fullMatch(path, field);
   return modules.some((name) => path === name || path.endsWith(`.${name}`));
 }
 
 /** Whether a low-rank adapter sits at a site, unless its rank there is 0. */
 export function isAdapted(options: Targets, site: LinearSite): boolean {
   const { target_modules: targets, exclude_modules: excluded } = options;
-  if (excluded !== null && excluded.length > 0 && matches(site.path, excluded)) return false;
+  if (excluded !== null && excluded.length > 0 && matches(site.path, excluded, 'exclude_modules')) return false;
   if (isSavedModule(site, options) || !isTarget(site, targets)) return false;
   // PEFT does not ask for the layer of a module that is listed by its whole path.
   return typeof targets === 'string' || targets.includes(site.path) || isInLayers(options, site);
@@ -38,7 +42,7 @@ function isInLayers(
 ): boolean {
   if (layers === null || (Array.isArray(layers) && layers.length === 0)) return true;
   const patterns = [pattern ?? []].flat().filter((each) => each !== '');
-  const numbered = patterns.some((each) => pythonRegex(layerPattern(each)).match(path));
+  const numbered = patterns.some((each) => pythonRegex(layerPattern(each)).match(path, 'layers_pattern'));
   return (patterns.length === 0 || numbered) && [layers].flat().includes(virtual);
 }
 
@@ -48,9 +52,11 @@ export const layerPattern = (pattern: string): string => String.raw`(?:^|.*?\.)$
 /** As PEFT asks whether a key of `rank_pattern` or `alpha_pattern` is meant. */
 export const keyPattern = (key: string): string => String.raw`(.*\.)?(${key})$`;
 
+const keyField = 'a key of rank_pattern or alpha_pattern';
+
 /** PEFT's rule for `rank_pattern` and `alpha_pattern`: the first key that matches the end of the path. */
 export function fromPattern(site: LinearSite, patterns: Readonly<Record<string, number>>, otherwise: number): number {
-  const match = Object.entries(patterns).find(([key]) => pythonRegex(keyPattern(key)).match(site.path));
+  const match = Object.entries(patterns).find(([key]) => pythonRegex(keyPattern(key)).match(site.path, keyField));
   return match?.[1] ?? otherwise;
 }
 

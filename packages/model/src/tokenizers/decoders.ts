@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { fromByteCharacters } from './byte-level.js';
 import { componentOf, invalid, patternSchema, readOptions, unsupported, type Component } from './component.js';
+import { inSteps } from './made-text.js';
 import { createPattern } from './pattern.js';
 
 /** Turns the texts of tokens into texts that, joined, are the decoded text. */
@@ -33,7 +34,7 @@ function decoderOf(component: Component): TokenDecoder {
         if (each === undefined) throw invalid('its decoder Sequence has a step that is null');
         return decoderOf(each);
       });
-      return (tokens) => steps.reduce((result, step) => step(result), tokens);
+      return inSteps(steps, (tokens) => tokens.reduce((sum, token) => sum + token.length, 0));
     }
     case 'ByteLevel':
       return (tokens) => [fromByteCharacters(tokens)];
@@ -76,7 +77,7 @@ function decoderOf(component: Component): TokenDecoder {
     }
     case 'Replace': {
       const { pattern, content } = options(replaceOptions);
-      const found = createPattern(pattern);
+      const found = createPattern(pattern, 'decoder Replace');
       return (tokens) => tokens.map((token) => found.replace(token, content));
     }
     default:

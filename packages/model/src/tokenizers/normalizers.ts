@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { toByteCharacters } from './byte-level.js';
 import { componentOf, patternSchema, readOptions, unsupported, type Component } from './component.js';
 import { lowerCase, normalForm, withoutControls, withoutMarks, withoutNonspacingMarks } from './normal-forms.js';
+import { inSteps } from './made-text.js';
 import { createPattern } from './pattern.js';
 import { createPrecompiled } from './precompiled-charsmap.js';
 
@@ -30,7 +31,7 @@ function normalizerOf(component: Component): Normalizer {
   switch (component.type) {
     case 'Sequence': {
       const steps = options(sequenceOptions).normalizers.map((step) => createNormalizer(step));
-      return (text) => steps.reduce((result, step) => (step === undefined ? result : step(result)), text);
+      return inSteps(steps, (text) => text.length);
     }
     case 'NFC':
     case 'NFD':
@@ -60,7 +61,7 @@ function normalizerOf(component: Component): Normalizer {
     }
     case 'Replace': {
       const { pattern, content } = options(replaceOptions);
-      const found = createPattern(pattern);
+      const found = createPattern(pattern, 'normalizer Replace');
       return (text) => found.replace(text, content);
     }
     case 'Precompiled':

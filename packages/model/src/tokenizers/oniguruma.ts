@@ -1,3 +1,4 @@
+import { quoteValue } from '../quote-value.js';
 import { unsupported } from './component.js';
 import { caseVariants, hasLongFolding } from './case-variants.js';
 
@@ -48,28 +49,38 @@ const PROPERTIES = new Map([...CATEGORIES].map((name) => [plain(name), name]));
 
 const ESCAPES: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r', f: '\f', v: '\v', a: '\x07', e: '\x1b' };
 
+// Compiling cannot be interrupted. The longest pattern of a published tokenizer has some 600 characters.
+const longestPattern = 10_000;
+const deepestGroup = 50;
+
 /**
  * Compiles a pattern of Oniguruma for JavaScript.
  *
  * @throws ModelError TOKENIZER_UNSUPPORTED naming what has no equivalent
  */
 export function compileOniguruma(pattern: string): RegExp {
+  if (pattern.length > longestPattern)
+    throw refuse(pattern, `it has ${pattern.length} characters; expected at most ${longestPattern}`);
   const source = translate(pattern);
   try {
-    return new RegExp(source, 'gv');
+    const regex = new RegExp(source, 'gv');
+    regex.test(''); // compiles it: what is too large for JavaScript fails here
+    regex.lastIndex = 0;
+    return regex;
   } catch (error) {
     throw refuse(pattern, `it cannot be written for JavaScript: ${(error as Error).message}`);
   }
 }
 
 function refuse(pattern: string, what: string): Error {
-  return unsupported(`the regular expression ${JSON.stringify(pattern)}: ${what}`);
+  return unsupported(`the regular expression ${quoteValue(pattern)}: ${what}`);
 }
 
 function translate(pattern: string): string {
   const characters = [...pattern];
   let at = 0;
   let atomics = 0;
+  let depth = 0;
   const fail = (what: string): Error => refuse(pattern, what);
   const looksAt = (text: string): boolean => characters.slice(at, at + text.length).join('') === text;
 
@@ -80,6 +91,7 @@ function translate(pattern: string): string {
 
   // Up to the closing parenthesis or the end.
   function alternatives(options: Options): string {
+    if (++depth > deepestGroup) throw fail(`groups within groups, more than ${deepestGroup} deep`);
     let source = '';
     const own = { ...options };
     let literals = ''; // neighbours that ignore case: Oniguruma folds "ss" and ß into one
@@ -119,6 +131,7 @@ function translate(pattern: string): string {
       source += quantified;
     }
     endLiterals();
+    depth--;
     return source;
   }
 
@@ -327,6 +340,7 @@ function translate(pattern: string): string {
 
   /** A class in brackets, after its opening one. */
   function bracket(options: Options): string {
+    if (++depth > deepestGroup) throw fail(`sets within sets, more than ${deepestGroup} deep`);
     const negated = characters[at] === '^';
     if (negated) at++;
     const parts: string[] = [];
@@ -372,6 +386,7 @@ function translate(pattern: string): string {
       members += range(low, high, options);
     }
     parts.push(members);
+    depth--;
     const body = parts.length === 1 ? parts[0]! : parts.map((part) => (part === '' ? '[]' : `[${part}]`)).join('&&');
     return `[${negated ? '^' : ''}${body}]`;
   }

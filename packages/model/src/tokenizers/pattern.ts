@@ -1,5 +1,7 @@
 import { invalid, type PatternOption } from './component.js';
 import { compileOniguruma } from './oniguruma.js';
+import { checkMade, longestMade } from './made-text.js';
+import { noteMatch } from './regex-limit.js';
 
 /** A part of a text, and whether the pattern matched it. Parts cover the text. */
 export interface Part {
@@ -14,12 +16,21 @@ export interface Pattern {
   replace(text: string, content: string): string;
 }
 
-export function createPattern(option: PatternOption): Pattern {
+/** @param place the part of tokenizer.json that has the pattern, for messages */
+export function createPattern(option: PatternOption, place: string): Pattern {
   if ('String' in option) {
     if (option.String === '') throw invalid('it has an empty pattern: expected at least one character');
-    return fromMatches(literalMatches(option.String), (text, content) => text.replaceAll(option.String, () => content));
+    const literal = option.String;
+    return fromMatches(literalMatches(literal), (text, content) => {
+      const most = text.length + Math.floor(text.length / literal.length) * content.length;
+      return most > longestMade(text.length) ? undefined : text.replaceAll(literal, () => content);
+    });
   }
-  return regexPattern(compileOniguruma(option.Regex));
+  const matches = regexMatches(compileOniguruma(option.Regex));
+  return fromMatches((text, take) => {
+    noteMatch(place, option.Regex, text.length);
+    matches(text, take);
+  });
 }
 
 /** A pattern of a JavaScript expression with the flags g and u or v. */
@@ -29,7 +40,8 @@ export function regexPattern(regex: RegExp): Pattern {
 
 type Matches = (text: string, take: (start: number, end: number) => void) => void;
 
-function fromMatches(matches: Matches, replace?: Pattern['replace']): Pattern {
+/** @param replaceFast undefined where it does not know that the result is short enough */
+function fromMatches(matches: Matches, replaceFast?: (text: string, content: string) => string | undefined): Pattern {
   return {
     parts(text) {
       const parts: Part[] = [];
@@ -42,17 +54,18 @@ function fromMatches(matches: Matches, replace?: Pattern['replace']): Pattern {
       if (last < text.length) parts.push({ start: last, end: text.length, matched: false });
       return parts;
     },
-    replace:
-      replace ??
-      ((text, content) => {
-        let result = '';
-        let last = 0;
-        matches(text, (start, end) => {
-          result += text.slice(last, start) + content;
-          last = end;
-        });
-        return last === 0 && result === '' ? text : result + text.slice(last);
-      }),
+    replace(text, content) {
+      const known = replaceFast?.(text, content);
+      if (known !== undefined) return known;
+      let result = '';
+      let last = 0;
+      matches(text, (start, end) => {
+        result += text.slice(last, start) + content;
+        last = end;
+        checkMade(result.length, text.length);
+      });
+      return last === 0 && result === '' ? text : result + text.slice(last);
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { toByteCharacters } from './byte-level.js';
 import { componentOf, patternSchema, readOptions, unsupported, type Component } from './component.js';
 import { laterPunctuation } from './later-characters.js';
+import { inSteps } from './made-text.js';
 import { createPattern, regexPattern, type Pattern } from './pattern.js';
 import { behaviorSchema, splitParts, type SplitBehavior } from './split-behavior.js';
 
@@ -12,7 +13,7 @@ export interface Piece {
   readonly atStart: number;
 }
 
-export type PreTokenizer = (pieces: readonly Piece[]) => Piece[];
+export type PreTokenizer = (pieces: readonly Piece[]) => readonly Piece[];
 
 const byteLevelOptions = z.looseObject({ add_prefix_space: z.boolean(), use_regex: z.boolean().default(true) });
 const scheme = z.enum(['first', 'never', 'always']);
@@ -38,9 +39,10 @@ const numerals = regexPattern(/\p{N}+/gu);
 const punctuation = regexPattern(
   new RegExp(`[[\\p{P}\\u166d\\u{111c9}!-\\/:-@\\[-\\x60\\{-~]--[${laterPunctuation}]]`, 'gv'),
 );
-const gpt2 = createPattern({
-  Regex: "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-});
+const gpt2 = createPattern(
+  { Regex: "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+" },
+  'pre_tokenizer ByteLevel',
+);
 
 /** How tokenizer.json's `pre_tokenizer` divides text; null leaves it whole. */
 export function createPreTokenizer(value: unknown): PreTokenizer | undefined {
@@ -53,7 +55,7 @@ function preTokenizerOf(component: Component): PreTokenizer {
   switch (component.type) {
     case 'Sequence': {
       const steps = options(sequenceOptions).pretokenizers.map((step) => createPreTokenizer(step));
-      return (pieces) => steps.reduce<Piece[]>((result, step) => (step === undefined ? result : step(result)), [...pieces]); // prettier-ignore
+      return inSteps<readonly Piece[]>(steps, (pieces) => pieces.reduce((sum, { text }) => sum + text.length, 0));
     }
     case 'ByteLevel': {
       const { add_prefix_space: adds, use_regex: divides } = options(byteLevelOptions);
@@ -70,7 +72,7 @@ function preTokenizerOf(component: Component): PreTokenizer {
       return metaspace(options(metaspaceOptions));
     case 'Split': {
       const { pattern, behavior, invert } = options(splitOptions);
-      const found = createPattern(pattern);
+      const found = createPattern(pattern, 'pre_tokenizer Split');
       return (pieces) => split(pieces, found, behavior, invert);
     }
     case 'Whitespace':
@@ -88,7 +90,10 @@ function preTokenizerOf(component: Component): PreTokenizer {
       return (pieces) => split(pieces, single ? numeral : numerals, 'Isolated');
     }
     case 'CharDelimiterSplit': {
-      const delimiter = createPattern({ String: options(delimiterOptions).delimiter });
+      const delimiter = createPattern(
+        { String: options(delimiterOptions).delimiter },
+        'pre_tokenizer CharDelimiterSplit',
+      );
       return (pieces) => split(pieces, delimiter, 'Removed');
     }
     case 'FixedLength': {
@@ -122,7 +127,7 @@ function metaspace(options: z.output<typeof metaspaceOptions>): PreTokenizer {
     throw unsupported(`the pre_tokenizer Metaspace with the replacement ${JSON.stringify(replacement)}`);
   if (options.add_prefix_space === false && prepends !== 'never')
     throw unsupported(`the pre_tokenizer Metaspace with add_prefix_space false and prepend_scheme ${prepends}`);
-  const delimiter = createPattern({ String: replacement });
+  const delimiter = createPattern({ String: replacement }, 'pre_tokenizer Metaspace');
   return (pieces) => {
     const spaced = pieces.map((piece) => {
       const replaced = { text: piece.text.replaceAll(' ', replacement), atStart: piece.atStart };

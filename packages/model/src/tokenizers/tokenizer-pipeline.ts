@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { createAddedVocabulary, readAddedTokens, type AddedToken } from './added-vocabulary.js';
 import { invalid } from './component.js';
-import { createDecoder } from './decoders.js';
+import { createDecoder, type TokenDecoder } from './decoders.js';
+import { checkMade } from './made-text.js';
 import { createNormalizer, type Normalizer } from './normalizers.js';
 import { readPostProcessor } from './post-processors.js';
-import { createPreTokenizer, type Piece } from './pre-tokenizers.js';
+import { createPreTokenizer, type Piece, type PreTokenizer } from './pre-tokenizers.js';
+import { limitRegexes } from './regex-limit.js';
 import { createTokenModel, type TokenModel } from './token-model.js';
 
 /** What tokenizer.json says, as Python's tokenizers library computes it. */
@@ -44,13 +46,22 @@ const fileSchema = z.looseObject({
  *   followed
  */
 export function createPipeline(value: object, options: PipelineOptions = {}): TokenizerPipeline {
+  try {
+    return pipelineOf(value, options);
+  } catch (error) {
+    if (error instanceof RangeError && /call stack/.test(error.message)) throw invalid('it is nested too deep');
+    throw error;
+  }
+}
+
+function pipelineOf(value: object, options: PipelineOptions): TokenizerPipeline {
   const parsed = fileSchema.safeParse(value);
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
   const file = parsed.data;
   const model = createTokenModel(file.model);
-  const normalizer = createNormalizer(file.normalizer);
-  const preTokenizer = createPreTokenizer(file.pre_tokenizer);
-  const decoder = createDecoder(file.decoder);
+  const normalizer = limitNormalizer(createNormalizer(file.normalizer), file.normalizer);
+  const preTokenizer = limitPreTokenizer(createPreTokenizer(file.pre_tokenizer), file.pre_tokenizer);
+  const decoder = limitDecoder(createDecoder(file.decoder), file.decoder);
   const around = readPostProcessor(file.post_processor);
 
   const added = createAddedVocabulary(model);
@@ -92,7 +103,7 @@ export function createPipeline(value: object, options: PipelineOptions = {}): To
       if (addSpecialTokens) for (const id of around.after) push(id);
       return ids;
     },
-    decode: (ids) => decoder(ids.map((id) => tokens.get(id)).filter((token) => token !== undefined)).join(''),
+    decode: (ids) => decoder(ids.map((id) => tokens.get(id)).filter((token) => token !== undefined)),
     idOf: (token) => added.idOf(token),
     tokenOf: (id) => tokens.get(id),
     isSpecial(id) {
@@ -110,4 +121,27 @@ function startOf(written: string, normal: string, normalizer: Normalizer | undef
   if (normalizer === undefined || normal === written) return first.length;
   const made = normalizer(first);
   return normal.startsWith(made) ? made.length : 1;
+}
+
+function limitNormalizer(normalizer: Normalizer | undefined, part: unknown): Normalizer | undefined {
+  const limit = limitRegexes(part);
+  return normalizer && ((text) => limit(text.length, () => normalizer(text)));
+}
+
+function limitPreTokenizer(preTokenizer: PreTokenizer | undefined, part: unknown): PreTokenizer | undefined {
+  const limit = limitRegexes(part);
+  const lengthOf = (pieces: readonly Piece[]): number => pieces.reduce((sum, { text }) => sum + text.length, 0);
+  return preTokenizer && ((pieces) => limit(lengthOf(pieces), () => preTokenizer(pieces)));
+}
+
+/** The decoded text of tokens. */
+function limitDecoder(decoder: TokenDecoder, part: unknown): (tokens: string[]) => string {
+  const limit = limitRegexes(part);
+  const lengthOf = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + text.length, 0);
+  return (tokens) => {
+    const length = lengthOf(tokens);
+    const parts = limit(length, () => decoder(tokens));
+    checkMade(lengthOf(parts), length);
+    return parts.join('');
+  };
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import {
   adapters,
   describeCheckpoint,
@@ -8,7 +9,7 @@ import {
   type VirtualLayer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { createPlanningEngine, engines, type Precision } from '@glulam/tensors';
+import { createPlanningEngine, engines, type PlanningEngine, type Precision } from '@glulam/tensors';
 import type { Example } from '../batches.js';
 import { choose } from '../choices.js';
 import type { RunConfig } from '../config.js';
@@ -75,6 +76,17 @@ export interface PlanOptions {
   readonly adapterFolder?: string | undefined;
   /** A model that has nothing to train is planned as it is scored; default: it is refused. */
   readonly untrained?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Nothing that only counts ever waits: timers and signals get their turn, and the plan its end, where it would drain. */
+function listen(engine: PlanningEngine, signal: AbortSignal | undefined): void {
+  const { drain } = engine;
+  engine.drain = async () => {
+    await drain.call(engine);
+    await setImmediate();
+    signal?.throwIfAborted();
+  };
 }
 
 /** What the JavaScript heap grows by in the course of a run: young objects, buffers that wait to be collected. */
@@ -87,7 +99,7 @@ const heapGrowth = 24 * 2 ** 20;
 export async function planRun(
   config: RunConfig,
   composition: Composition,
-  { data, adapterFolder, untrained = false }: PlanOptions = {},
+  { data, adapterFolder, untrained = false, signal }: PlanOptions = {},
 ): Promise<RunPlan> {
   const { checkpoint, hasWeights } = describeCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
@@ -100,6 +112,7 @@ export async function planRun(
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
   const precision = resolvePrecision(config.precision, checkpoint.files.source(shape.names.embedding).dtype);
   const engine = contribution.plan?.(options, { precision }) ?? createPlanningEngine({ precision });
+  listen(engine, signal);
   const examples = data === undefined ? largestAllowed(config) : data.largestBatch(runSteps(config, data));
   const evaluated = config.data.heldOut === undefined ? 0 : largestEvaluated(config, data);
   const model = { layers, adapter };

@@ -1,3 +1,4 @@
+import { stopAfter, underOneLimit } from '@glulam/model';
 import type { SkippedRow } from '../data-format.js';
 import type { FilledText } from '../read-row.js';
 import type { EncodedRow } from './encoded-row.js';
@@ -18,9 +19,38 @@ export interface EncodedBatch {
   readonly notes: readonly string[];
 }
 
-/** Encode rows one after another; where it runs makes no difference to what comes out. */
-export function encodeBatch(encode: (text: FilledText) => EncodedRow, rows: RowBatch): EncodedBatch {
-  const encoded = rows.map((row) => ('skip' in row ? row : encode(row)));
+type Encode = (text: FilledText) => EncodedRow;
+
+/** Encode rows one after another. */
+export function encodeBatch(encode: Encode, rows: RowBatch): EncodedBatch {
+  const encodeAll = (): readonly EncodedRow[] => rows.map((row) => ('skip' in row ? row : encode(row)));
+  return joinRows(rows.length === 1 ? encodeAll() : underOneLimit(encodeAll));
+}
+
+/** How long a row may keep this thread from timers and signals, in milliseconds. */
+const longestRow = 300;
+
+/**
+ * The same, where timers and signals of this thread get their turn between rows.
+ *
+ * @returns undefined if a row takes so long that the batch should go to a worker
+ */
+export async function encodeInTurns(
+  encode: Encode,
+  rows: RowBatch,
+  next: () => Promise<void> | undefined,
+): Promise<EncodedBatch | undefined> {
+  const encoded: EncodedRow[] = [];
+  for (const row of rows) {
+    const result = stopAfter(longestRow, () => ('skip' in row ? row : encode(row)));
+    if (result.stopped) return undefined;
+    encoded.push(result.value);
+    await next();
+  }
+  return joinRows(encoded);
+}
+
+function joinRows(encoded: readonly EncodedRow[]): EncodedBatch {
   const all = encoded.flatMap((row) => ('skip' in row ? [] : row.examples));
   const size = all.reduce((sum, { ids }) => sum + ids.length, 0);
   const ids = new Int32Array(size);

@@ -1,7 +1,8 @@
 import type { Tokenizer } from '@glulam/model';
 import { TrainerError } from '../../errors.js';
+import { eventLoopTurns } from '../../event-loop-turns.js';
 import { openWorkerLane } from '../worker-lane.js';
-import { encodeBatch, type EncodedBatch, type RowBatch } from './encode-batch.js';
+import { encodeInTurns, type EncodedBatch, type RowBatch } from './encode-batch.js';
 import type { EncodeSettings } from './encode-settings.js';
 import type { WorkerSettings } from './encode-worker.js';
 import { createRowEncoder } from './row-encoder.js';
@@ -21,32 +22,44 @@ export interface BatchEncoderOptions {
   /** The folder from which workers open the same tokenizer. */
   readonly folder: string;
   readonly settings: EncodeSettings;
-  /** 0: in this thread. */
+  /** 0: in this thread, as long as no row takes long. */
   readonly workers: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
-export function openBatchEncoder({ tokenizer, folder, settings, workers }: BatchEncoderOptions): BatchEncoder {
-  if (workers > 0) return openWorkers({ folder, settings, vocabularySize: tokenizer.embeddingRows }, workers);
+export function openBatchEncoder({ tokenizer, folder, settings, workers, signal }: BatchEncoderOptions): BatchEncoder {
+  const withWorkers = (count: number): BatchEncoder =>
+    openWorkers({ folder, settings, vocabularySize: tokenizer.embeddingRows }, count, signal);
+  if (workers > 0) return withWorkers(workers);
   const encode = createRowEncoder(tokenizer, settings);
+  const next = eventLoopTurns(signal);
   let worker: BatchEncoder | undefined;
   return {
     capacity: 1,
     async encode(rows, characters) {
-      if (characters <= longText) return encodeBatch(encode, rows);
-      worker ??= openWorkers({ folder, settings, vocabularySize: tokenizer.embeddingRows }, 1);
+      const isHere = worker === undefined && characters <= longText;
+      const encoded = isHere ? await encodeInTurns(encode, rows, next) : undefined;
+      if (encoded !== undefined) return encoded;
+      worker ??= withWorkers(1);
       return worker.encode(rows, characters);
     },
-    close: async () => worker?.close(),
+    close: () => worker?.close() ?? Promise.resolve(),
   };
 }
 
 /** Characters that are never encoded in this thread: it would take seconds, in which nothing hears Ctrl-C. */
 const longText = 2 ** 18;
 
-function openWorkers(workerData: WorkerSettings, count: number): BatchEncoder {
+function openWorkers(workerData: WorkerSettings, count: number, signal: AbortSignal | undefined): BatchEncoder {
   const lanes = Array.from({ length: count }, () =>
     openWorkerLane<RowBatch, EncodedBatch>('encode-worker', { workerData }),
   );
+  const closeAll = async (): Promise<void> => {
+    await Promise.all(lanes.map((lane) => lane.close()));
+  };
+  // A worker in the middle of a batch hears of nothing: it is ended, and `encode` fails.
+  const end = (): void => void closeAll();
+  signal?.addEventListener('abort', end);
   return {
     // One under way and one waiting behind it.
     capacity: 2 * count,
@@ -54,6 +67,7 @@ function openWorkers(workerData: WorkerSettings, count: number): BatchEncoder {
       try {
         return await lanes.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).ask(rows);
       } catch (cause) {
+        signal?.throwIfAborted();
         throw new TrainerError(
           'ENCODING_FAILED',
           `a worker thread that tokenizes data failed: ${(cause as Error).message}`,
@@ -62,7 +76,8 @@ function openWorkers(workerData: WorkerSettings, count: number): BatchEncoder {
       }
     },
     async close() {
-      await Promise.all(lanes.map((lane) => lane.close()));
+      signal?.removeEventListener('abort', end);
+      await closeAll();
     },
   };
 }

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { TrainerError } from '../../errors.js';
+import { eventLoopTurns } from '../../event-loop-turns.js';
 import type { DataRow } from './data-row.js';
 import { readDelimited } from './read-delimited.js';
 import { readJsonLines } from './read-json-lines.js';
@@ -46,5 +47,14 @@ export function readRows(file: string, signal?: AbortSignal): AsyncIterable<Data
         `${Object.keys(readers).join(', ')}, text also with ${compressedEndings.join(' or ')} after it`,
     );
   }
-  return read(file, signal);
+  return inTurns(read(file, signal), signal);
+}
+
+/** Whoever reads the rows works on each before the next is asked for. */
+async function* inTurns(rows: AsyncIterable<DataRow>, signal: AbortSignal | undefined): AsyncIterable<DataRow> {
+  const next = eventLoopTurns(signal);
+  for await (const row of rows) {
+    yield row;
+    await next();
+  }
 }
