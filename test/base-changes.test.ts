@@ -171,8 +171,7 @@ describe('generating and scoring while the base is', () => {
         change();
         yield { prompt };
       })();
-      for await (const _ of generateMany(decoder, tokenizer, requests, { maxNewTokens: 9, slots: 1 }))
-        continue;
+      for await (const _ of generateMany(decoder, tokenizer, requests, { maxNewTokens: 9, slots: 1 })) continue;
     },
     scoreContinuations: async (decoder, change) => {
       await scoreContinuations(decoder, tokenizer, 'abc', ['d', 'ef']);
