@@ -1,4 +1,5 @@
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
@@ -15,6 +16,13 @@ class LongFirst extends BaseSequencer {
   }
 }
 
+/** The native engine's first instruction set here: tests do not depend on what a measurement would choose. */
+function firstIsa(): string {
+  const addon = path.join(import.meta.dirname, 'plugins/engine-native/build/glulam.node');
+  if (!existsSync(addon)) return 'auto';
+  return (createRequire(import.meta.url)(addon) as { readonly isas: readonly string[] }).isas[0]!;
+}
+
 // Tests run from the sources: every workspace package offers them under the condition `@glulam/source`.
 export default defineConfig({
   resolve: { conditions: ['@glulam/source', 'node', 'import', 'default'] },
@@ -29,6 +37,7 @@ export default defineConfig({
     // Tokenized data, trusted folders and the like: not in the home of whoever runs the tests.
     env: {
       GLULAM_CACHE: mkdtempSync(path.join(tmpdir(), 'glulam-cache-')),
+      GLULAM_ISA: process.env['GLULAM_ISA'] ?? firstIsa(),
       XDG_CONFIG_HOME: mkdtempSync(path.join(tmpdir(), 'glulam-config-')),
     },
     sequence: { sequencer: LongFirst },

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { events, train, type RunConfigInput, type RunEvent } from '@glulam/trainer';
 import { tap } from 'rxjs';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { eventsOf, lossesByStep, tinyRun } from './tiny.js';
 
 const settings = { steps: 12, batch: 2, accumulate: 2, learningRate: 2e-3, warmupSteps: 3 };
@@ -52,6 +52,24 @@ async function neverStopped() {
 }
 
 describe('a resumed run', () => {
+  afterEach(() => void vi.unstubAllEnvs());
+
+  test('computes with the kernels that its checkpoint records', async () => {
+    vi.stubEnv('GLULAM_ISA', '');
+    const run = tinyRun(changes);
+    await sitting(run, { stopAt: 3 });
+    const state = path.join(run.out, 'checkpoints', checkpointsOf(run.out).at(-1)!, 'state.json');
+    const saved = JSON.parse(readFileSync(state, 'utf8')) as { choice: string };
+    const plain = Array<string>(13).fill('plain').join(' ');
+    expect(saved.choice).not.toBe(plain);
+    writeFileSync(state, JSON.stringify({ ...saved, choice: plain }));
+    await sitting(run, { stopAt: 4, resume: true });
+    const engines = eventsOf(run.out).flatMap((event) => (event.type === 'run.started' ? [event.engine] : []));
+    expect(engines).toHaveLength(2);
+    expect(engines[1]).toContain('native, plain, ');
+    expect(engines[0]).not.toContain('plain');
+  });
+
   test('gives the same losses and the same adapter, bit for bit, as one that was never stopped', async () => {
     const { losses, adapter } = await neverStopped();
     const run = tinyRun(changes);

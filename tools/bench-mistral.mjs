@@ -3,7 +3,16 @@
 // recomputation: seconds a step and memory of Glulam, what the plan said, and with --peer the same by PEFT. It makes the
 // checkpoint, 15 GB, and removes it.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -32,10 +41,11 @@ if (python && !existsSync(python))
 
 prepare();
 const { plan } = await import('glulam');
-const { makeTrainable } = await import('./bench/make-trainable.mjs');
+const { makeCheckpoint } = await import('./bench/make-checkpoint.mjs');
 const { median } = await import('./bench/median.mjs');
 const { describeRun } = await import('./bench/describe-run.mjs');
 const { processorName } = await import('./bench/processor.mjs');
+const { layerMap } = await import('./bench/scaling-points.mjs');
 const { mistralPage } = await import('./bench/mistral-page.mjs');
 
 const shape = /** @type {'mistral' | 'tiny'} */ (values.shape);
@@ -49,7 +59,7 @@ if (shape === 'mistral' && bavail * bsize < 16e9)
 let results;
 try {
   console.log('making the checkpoint');
-  await makeTrainable(shape, folder);
+  await makeCheckpoint(folder, shape);
   results = await measureAll();
 } finally {
   rmSync(folder, { recursive: true, force: true });
@@ -67,7 +77,7 @@ async function measureAll() {
   // Into the page cache, as far as it has room.
   for (const name of readdirSync(folder)) readFileSync(path.join(folder, name));
   const { num_hidden_layers: layers } = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8'));
-  const planned = shape === 'tiny' ? undefined : (await planOf(layers)).bytes;
+  const { bytes: planned } = await planOf(layers);
   const threads = String(availableParallelism());
   const args = ['--seq', '256', '--checkpointing', '--steps', values.steps, '--threads', threads];
   const measure = (name, command, script) => {
@@ -83,14 +93,15 @@ async function measureAll() {
   return { layers, virtualLayers: glulam.printed.effective_layers, glulam, peft, planned, versions };
 }
 
+/** Without a tokenizer the largest batch is the one that the config allows: one sequence of 256 tokens. */
 function planOf(layers) {
   return plan({
     base: folder,
-    expansion: { kind: 'layer_map', layer_map: [[0, layers / 2], [layers / 4, (3 * layers) / 4], [layers / 2, layers]] },
+    expansion: { kind: 'layer_map', layer_map: layerMap(layers, 1.5 * layers) },
     adapter: { kind: 'lora', r: 8 },
-    data: { train: path.join(root, 'examples/data/word-problems.train.jsonl'), maxTokens: 256, pack: true },
+    data: { train: path.join(root, 'examples/data/word-problems.train.jsonl'), maxTokens: 256 },
     train: { batch: 1, recompute: true },
-  }); // prettier-ignore
+  });
 }
 
 function fail(message) {

@@ -8,7 +8,8 @@ import { makeCheckpoint } from './make-checkpoint.mjs';
  *
  * @param {keyof typeof import('./make-checkpoint.mjs').shapes} shape
  */
-export async function makeTrainable(shape, folder = path.join(root, 'bench/work', shape)) {
+export async function makeTrainable(shape) {
+  const folder = path.join(root, 'bench/work', shape);
   await makeCheckpoint(folder, shape);
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
     const file = path.join(folder, name);

@@ -5,7 +5,7 @@ import { digits, markdownTable } from './results-table.mjs';
 
 /**
  * @param {{ about: string, layers: number, virtualLayers: number, glulam: Side, peft?: Side,
- *   planned?: { peak: number, process: number } }} results
+ *   planned: { peak: number } }} results
  */
 export function mistralPage({ about, layers, virtualLayers, glulam, peft, planned }) {
   const sides = /** @type {[string, Side][]} */ ([['Glulam', glulam], ...(peft ? [['PEFT', peft]] : [])]);
@@ -27,6 +27,6 @@ export function mistralPage({ about, layers, virtualLayers, glulam, peft, planne
       ],
     ),
     `Steps of Glulam: ${[first, ...others].map(digits).join(', ')} s${peft ? `; of PEFT: ${peft.times.map(digits).join(', ')} s` : ''}; the first is not counted.` +
-      (planned ? ` The plan of the same run says ${digits(planned.peak / 1e9)} GB beyond the weights.` : ''),
+      ` The plan of such a run says ${digits(planned.peak / 1e9)} GB beyond the weights, what Node itself takes included.`,
   ].join('\n\n') + '\n'; // prettier-ignore
 }

@@ -36,8 +36,9 @@ export function tableRows({ rows }, rounds) {
 const rateOf = (limits, what) => (what === 'reads' ? limits.readGigabytesPerSecond : arithmeticLimit(limits, what));
 
 /** undefined: there is no goal, or nothing to compare with. */
-function isMet({ goal, ratio, share }) {
+function isMet({ goal, glulam, ratio, share }) {
   if (goal?.share !== undefined) return share >= goal.share;
+  if (goal?.below !== undefined) return glulam < goal.below;
   if (goal === undefined || ratio === undefined) return undefined;
   return goal.atLeast === undefined ? ratio <= goal.atMost : ratio >= goal.atLeast;
 }
@@ -77,5 +78,6 @@ const times = (ratio) => (ratio === undefined ? '' : `${ratio.toFixed(2)}x`);
 function goalText(goal) {
   if (goal === undefined) return '';
   if (goal.share !== undefined) return `${100 * goal.share}% of the limit`;
+  if (goal.below !== undefined) return `below ${goal.below}`;
   return goal.atLeast === undefined ? `at most ${goal.atMost}x` : `${goal.atLeast}x`;
 }

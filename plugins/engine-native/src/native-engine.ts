@@ -30,6 +30,7 @@ import {
 import { findAddon, type Isa, type NativeStats } from './addon.js';
 import { createDevice, typeNumber, type Device } from './device.js';
 import { createFused } from './fused/fused.js';
+import { isaOfEnvironment } from './isa-of-environment.js';
 import { checkIsa, choiceText, describeChoice, onlyOn, readChoice } from './kernel-choice.js';
 import { machineChoice } from './machine-choice.js';
 import { product } from './product.js';
@@ -43,7 +44,7 @@ export interface NativeEngineOptions {
   readonly precision?: Precision | undefined;
   /** Threads that compute; default: as many as the machine has for this process. */
   readonly threads?: number | undefined;
-  /** One instruction set for everything; `auto` (default): for each kind of work the one that is fastest here. */
+  /** One instruction set for everything; `auto` (default): GLULAM_ISA's, or for each kind of work the fastest one here. */
   readonly isa?: Isa | 'auto' | undefined;
   /** An earlier engine's `choice`, which `auto` takes if this machine can, so that sums are the same bit for bit. */
   readonly choice?: string | undefined;
@@ -61,7 +62,8 @@ export interface NativeEngine extends Engine {
  * @throws TensorsError ENGINE_UNAVAILABLE when the addon cannot be built or the machine lacks `isa`.
  */
 export function createNativeEngine(options: NativeEngineOptions = {}): NativeEngine {
-  const { precision = 'float32', threads = availableParallelism(), isa = 'auto', choice: earlier } = options;
+  const { precision = 'float32', threads = availableParallelism(), choice: earlier } = options;
+  const isa = options.isa === undefined || options.isa === 'auto' ? isaOfEnvironment() : options.isa;
   const { addon, version } = findAddon();
   const recorded = earlier === undefined ? undefined : readChoice(earlier, addon.isas);
   const choice =

@@ -1,10 +1,11 @@
 import { engines } from '@glulam/tensors';
 import { compose } from '@glulam/plugin';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { findAddon } from './addon.js';
 import { engineNative } from './plugin.js';
 
-afterEach(() => void delete process.env['GLULAM_ISA']);
+beforeEach(() => void vi.stubEnv('GLULAM_ISA', ''));
+afterEach(() => void vi.unstubAllEnvs());
 
 const contribution = () => compose([engineNative()]).all(engines)[0]!;
 

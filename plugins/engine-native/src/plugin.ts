@@ -3,6 +3,7 @@ import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { engines, TensorsError, type EngineContribution } from '@glulam/tensors';
 import { z } from 'zod';
 import { findAddon, isaNames } from './addon.js';
+import { isaOfEnvironment } from './isa-of-environment.js';
 import { checkIsa, describeChoice, onlyOn } from './kernel-choice.js';
 import { machineChoice } from './machine-choice.js';
 import { createNativeEngine } from './native-engine.js';
@@ -38,7 +39,7 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
   kind: 'native',
   schema,
   async open({ threads, isa }, { precision, choice }) {
-    return createNativeEngine({ threads, isa: isa === 'auto' ? isaOfEnvironment() : isa, precision, choice });
+    return createNativeEngine({ threads, isa, precision, choice });
   },
   async probe() {
     try {
@@ -60,14 +61,3 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
   },
   plan: ({ threads = availableParallelism() }, { precision }) => planNativeEngine({ threads, precision }),
 };
-
-function isaOfEnvironment(): z.output<typeof isaSchema> {
-  const value = process.env['GLULAM_ISA'];
-  if (value === undefined || value === '') return 'auto';
-  const parsed = isaSchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new TensorsError(
-    'ENGINE_UNAVAILABLE',
-    `the variable GLULAM_ISA is "${value}"; expected one of ${isaSchema.options.join(', ')}`,
-  );
-}
