@@ -38,7 +38,7 @@ export function undocumented(name, { reexported = false } = {}) {
     if (!isOwn(symbol)) return [];
     const missing = isDocumented(symbol) ? [] : [exported.name];
     for (const member of membersOf(symbol)) {
-      if (!isOwn(member) || isDocumented(member) || isRepeated(member)) continue;
+      if (!isOwn(member) || isDocumented(member) || isHidden(member)) continue;
       missing.push(`${exported.name}.${member.name}`);
     }
     return missing;
@@ -63,10 +63,10 @@ function membersOf(symbol) {
   );
 }
 
-/** What says the same in every class or contribution, and is explained once. @param {ts.Symbol} member */
-function isRepeated(member) {
+/** Private, or a symbol of the compiler's own: `#private` stands for all `#` fields of a class. @param {ts.Symbol} member */
+function isHidden(member) {
   const [declaration] = member.declarations ?? [];
   if (declaration === undefined) return true;
   const flags = ts.getCombinedModifierFlags(/** @type {ts.Declaration} */ (declaration));
-  return (flags & (ts.ModifierFlags.Private | ts.ModifierFlags.Protected)) !== 0 || member.name.startsWith('__');
+  return (flags & (ts.ModifierFlags.Private | ts.ModifierFlags.Protected)) !== 0 || /^(__|#)/.test(member.name);
 }

@@ -4,9 +4,10 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { undocumented } from './doc-comments.mjs';
 
-// Of the other packages many members have no comment yet.
-test.each(['packages/plugin', 'packages/trainer'])('every exported member of %s has a doc comment', (name) => {
-  expect(undocumented(name)).toEqual([]);
+const packages = ['plugin', 'tensors', 'model', 'trainer', 'ablation', 'testing'];
+
+test.each(packages)('every exported member of packages/%s has a doc comment', (name) => {
+  expect(undocumented(`packages/${name}`)).toEqual([]);
 });
 
 test('every exported member of glulam has one, and what it exports of other packages', () => {
@@ -27,7 +28,7 @@ export interface Said {
 }
 export declare function unsaid(): void;
 /** Said. */
-export declare class Thing { private hidden; shown: number }
+export declare class Thing { #private; private hidden; shown: number }
 /** Said. */
 export type Options = { readonly option: number };
 export {};

@@ -51,6 +51,7 @@ export interface AblationRun {
   readonly isFinished: boolean;
 }
 
+/** How an ablation runs. */
 export interface AblateOptions {
   /** Aborting ends the run that is under way after its step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;

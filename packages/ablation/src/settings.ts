@@ -31,6 +31,9 @@ export const ablationSchema = z.strictObject({
     .describe("Each variant is trained once a seed; default: the config's seed."),
 });
 
+/** The key `ablation` as a config may write it. */
 export type AblationInput = z.input<typeof ablationSchema>;
+/** The key `ablation` after `ablationSchema`. */
 export type AblationSettings = z.output<typeof ablationSchema>;
+/** An entry of `ablation.variants` after `ablationSchema`. */
 export type VariantSettings = z.output<typeof variantSchema>;

@@ -7,9 +7,11 @@ import type { VariantSettings } from './settings.js';
 
 /** One row of an ablation: a run's config but for its seed and folder. */
 export interface Variant {
+  /** As reports name it, unique among the variants. */
   readonly name: string;
   /** Of its runs, below the ablation's. */
   readonly folder: string;
+  /** Seed and `out` are those of the ablation's config; each run has its own. */
   readonly config: RunConfig;
   /** What it is made of, whole: its entry in the config that repeats the ablation. */
   readonly settings: Required<VariantSettings>;

@@ -25,10 +25,15 @@ export type AddedAdapter = Pick<SavedAdapter, 'adapter' | 'layers' | 'base'> &
  * no memory but for its adapters' tensors, and those of a sum are its parts' own.
  */
 export interface AdapterSet {
+  /** The virtual layers that all its adapters were trained on. */
   readonly layers: readonly VirtualLayer[];
   /** Of the adapters, in the order added. */
   readonly names: readonly string[];
-  /** @throws ModelError ADAPTER_INVALID if it is for another base or other layers, or the name is taken */
+  /**
+   * Add an adapter under a name; its tensors go to the engine at once.
+   *
+   * @throws ModelError ADAPTER_INVALID if it is for another base or other layers, or the name is taken
+   */
   add(name: string, adapter: AddedAdapter): void;
   /** Take an adapter out, and close the decoders that it is a part of. */
   remove(name: string): void;
@@ -39,17 +44,23 @@ export interface AdapterSet {
    * @throws ModelError ADAPTER_INVALID if a name is not in the set, or a sum is not to be made, see `combineAdapters`
    */
   decoder(selection: AdapterSelection): Decoder;
+  /** Close all decoders of the set. The engine stays open. */
   close(): void;
 }
 
+/** What an adapter set is made from. */
 export interface AdapterSetOptions {
+  /** The engine of all decoders; the caller closes it. */
   readonly engine: Engine;
+  /** The base. */
   readonly checkpoint: Checkpoint;
+  /** The expansion; every adapter must have been trained on the same layers. */
   readonly layers: readonly VirtualLayer[];
   /** Of first values. */
   readonly seed?: number | undefined;
 }
 
+/** An empty set. The base's weights are opened when the first decoder needs them, and shared by all. */
 export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSetOptions): AdapterSet {
   const weights = createBaseWeights(engine);
   const common = { engine, checkpoint, weights, seed };

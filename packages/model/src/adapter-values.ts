@@ -6,6 +6,7 @@ import type { TrainedTensors } from './trained-tensors.js';
 
 /** Values of one trained tensor, row-major. */
 export interface TrainedValues {
+  /** Whole, with the part that is not trained. */
   readonly shape: readonly number[];
   /** Those of a file are read each time that they are asked for. */
   readonly values: Float32Array;

@@ -7,14 +7,19 @@ import type { PrincipalParts } from './low-rank/principal-parts.js';
 
 /** A frozen linear layer of one virtual layer: where an adapter may sit. */
 export interface LinearSite {
+  /** Index of the virtual layer, from 0. */
   readonly virtual: number;
+  /** Index of the base's layer whose weight it is, from 0. */
   readonly physical: number;
   /** 0 on the first visit to the physical layer, more on repeats. */
   readonly visit: number;
+  /** Which of the layer's linear layers it is. */
   readonly linear: LinearName;
   /** The module's path with the virtual index, as PEFT matches it: `model.layers.7.self_attn.q_proj`. */
   readonly path: string;
+  /** Columns of the weight [out, in]. */
   readonly inFeatures: number;
+  /** Rows of the weight [out, in]. */
   readonly outFeatures: number;
   /** The virtual layer multiplies the base's weight and bias by it (`VirtualLayer.linearScales`); default 1. */
   readonly scale?: number;
@@ -22,7 +27,9 @@ export interface LinearSite {
 
 /** One trained tensor; `name` is PEFT's below the module's path, such as `lora_A.weight`. */
 export interface AdapterParameter {
+  /** Unique within its site. */
   readonly name: string;
+  /** Of the trained part; see `wholeShape`. */
   readonly shape: readonly number[];
   /** The first values, row-major, or as a tensor of its own that was made on the weight's engine. */
   initial(context: InitialContext): Float32Array | Tensor;
@@ -43,10 +50,13 @@ export function wholeShape({ shape, fixed }: Pick<AdapterParameter, 'shape' | 'f
     : shape.map((length, axis) => (axis === fixed.axis ? length + fixed.size : length));
 }
 
+/** What the first values of a parameter may depend on. */
 export interface InitialContext {
   /** Of what is random. */
   readonly key: RandomKey;
+  /** The engine that will hold the parameter. */
   readonly engine: Engine;
+  /** The frozen weight under the adapter. */
   readonly frozen: FrozenRows;
 }
 
@@ -65,15 +75,19 @@ export interface FrozenRows {
 
 /** What a forward pass tells an adapter. */
 export interface FormContext {
+  /** Operations to make the form with; they record where the pass does. */
   readonly ops: Operations;
+  /** Dropout is on. */
   readonly training: boolean;
   /** A key for this pass, virtual layer and linear layer: the same in recomputation and when a run is resumed. */
   readonly key: RandomKey;
+  /** The frozen weight under the adapter. */
   readonly frozen: FrozenRows;
 }
 
 /** What `SiteAdapter.apply` computes with: the frozen layer under any form, without the checkpoint's bias. */
 export interface ApplyContext extends FormContext {
+  /** The frozen layer of x [tokens, in] under a form: [tokens, out]. */
   linear(x: Tensor, form: LinearForm): Tensor;
 }
 
@@ -88,7 +102,9 @@ export interface AdapterForm extends LinearForm {
  * on its engine; a merge asks for it once, on the reference engine and not in training, and folds its values in.
  */
 export interface SiteAdapter {
+  /** What is trained here; no name is there twice. */
   readonly parameters: readonly AdapterParameter[];
+  /** The layer's form. `tensors` are the parameters in whole shapes, by `AdapterParameter.name`. */
   form(tensors: Readonly<Record<string, Tensor>>, context: FormContext): AdapterForm;
   /**
    * Asks of the frozen rows what forms will ask of them and is held then: when the decoder is made, with new tensors or
@@ -110,7 +126,12 @@ export interface SiteAdapter {
 
 export type CopyChoice = 'own' | 'shared' | 'follows' | undefined;
 
+/**
+ * How one adapter changes and trains an expanded model, site by site; what `AdapterContribution.create` makes of
+ * options.
+ */
 export interface Adapter {
+  /** The kind of the contribution that made it, or `sum` for a weighted sum. */
   readonly kind: string;
   /** undefined: the site stays as it is. */
   at(site: LinearSite): SiteAdapter | undefined;
@@ -132,23 +153,29 @@ export interface Adapter {
 
 /** An adapter as a config chooses it, with the options it was made from; JSON-safe. */
 export interface AdapterChoice {
+  /** Names the `AdapterContribution`. */
   readonly kind: string;
+  /** As its schema returned them, defaults filled in. */
   readonly options: unknown;
 }
 
 /** What a plugin contributes at the point `adapters`. */
 export interface AdapterContribution<Options = unknown> {
+  /** The name by which a config chooses this adapter. */
   readonly kind: string;
+  /** Checks the adapter's options in a config and fills in their defaults. */
   readonly schema: z.ZodType<Options>;
   /** Options that follow from the model, such as a rank that makes a number of parameters; before `create`. Pure. */
   resolve?(options: Options, sites: readonly LinearSite[]): Options;
   /** For users: what the options say that has no effect on these sites of a base of this shape. */
   warnings?(options: Options, sites: readonly LinearSite[], shape: DecoderShape): readonly string[];
+  /** The adapter with these options. Throws a ModelError ADAPTER_INVALID where they do not fit together. */
   create(options: Options): Adapter;
   /** Options for an `adapter_config.json` of this kind, undefined for one of another; throws on what it cannot follow. */
   fromPeft(config: Readonly<Record<string, unknown>>): Options | undefined;
 }
 
+/** The point at which plugins contribute kinds of adapters. */
 export const adapters = point<AdapterContribution>('model.adapters', {
   schema: 'schema',
   create: 'function',

@@ -8,9 +8,11 @@ export interface BaseTensor {
   readonly name: string;
   /** The base's tensor there; of several places, where a physical layer is visited again or the head is tied. */
   readonly source: string;
+  /** [out, in] of a linear layer's weight, [vocabulary, hidden] of the embedding and the head, else one axis. */
   readonly shape: readonly number[];
   /** What it is of the model, apart from the layer. */
   readonly role: 'embedding' | 'head' | 'finalNorm' | 'attentionNorm' | 'mlpNorm' | LinearName;
+  /** Norms have a weight only. */
   readonly kind: 'weight' | 'bias';
   /** undefined: of no layer. */
   readonly virtual: number | undefined;

@@ -6,9 +6,11 @@ import type { TokenIds } from './token-ids.js';
  * `ids` and `positions` have one element a token.
  */
 export interface TokenBatch {
+  /** Token ids, [tokens]. */
   readonly ids: Int32Array;
   /** Position of each token within its sequence, from 0. */
   readonly positions: Int32Array;
+  /** Which tokens see which: one entry per sequence that has tokens, in order. */
   readonly segments: readonly Segment[];
   /**
    * The tokens whose keys and values segments tell of, in their order: one can be there for several segments. Default: the
@@ -18,6 +20,8 @@ export interface TokenBatch {
 }
 
 /**
+ * Sequences laid end to end as one batch. Empty ones add nothing.
+ *
  * @param shared for each sequence, how many of its first tokens are those of the sequence before it and are not laid out
  *   again, fewer than it has; default: none
  */

@@ -8,14 +8,18 @@ import { createJinjaTemplate, type JinjaTemplate, type RenderedTemplate } from '
  * `reasoning_content`, `name`, ...) are the template's to show.
  */
 export interface ChatMessage {
+  /** Who speaks, such as `user`; the template defines which roles there are. */
   readonly role: string;
+  /** A text, or what else the template takes. */
   readonly content?: unknown;
   readonly [key: string]: unknown;
 }
 
 /** A piece of text, and whether the model is trained to write it. */
 export interface TextSpan {
+  /** The piece; all pieces joined are the whole text. */
   readonly text: string;
+  /** Whether its tokens count in the loss. */
   readonly trained: boolean;
 }
 
@@ -28,6 +32,7 @@ export interface ChatRenderOptions {
   readonly addGenerationPrompt?: boolean | undefined;
   /** JSON schemas of functions. */
   readonly tools?: readonly unknown[] | undefined;
+  /** Records with a `title` and a `text`, for templates that cite documents. */
   readonly documents?: readonly unknown[] | undefined;
   /** More names that the template reads, such as `enable_thinking`; they take precedence over the special tokens. */
   readonly variables?: Readonly<Record<string, unknown>> | undefined;
@@ -35,11 +40,13 @@ export interface ChatRenderOptions {
   readonly now?: Date | undefined;
 }
 
+/** What `ChatTemplate.renderLearnt` is given beside the messages. */
 export interface LearntOptions extends Omit<ChatRenderOptions, 'addGenerationPrompt'> {
   /** Whether a turn of the assistant is learnt, by its index; default: each is. */
   readonly isTrained?: ((index: number) => boolean) | undefined;
 }
 
+/** A model's chat template: from messages to the text that the model reads. */
 export interface ChatTemplate {
   /** The Jinja source. */
   readonly source: string;

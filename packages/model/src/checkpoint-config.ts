@@ -5,13 +5,22 @@ import { quoteValue } from './quote-value.js';
 
 /** A base checkpoint's `config.json`, as read. */
 export interface CheckpointConfig {
+  /** Path of the `config.json`. */
   readonly file: string;
+  /** Its `model_type`, which names the family. */
   readonly modelType: string;
+  /** All of its fields, as JSON has them. */
   readonly fields: Readonly<Record<string, unknown>>;
   /** Reports a field that was looked at and has no effect; see `FieldReader.ignored`. */
   readonly report?: ((message: string) => void) | undefined;
 }
 
+/**
+ * Read `config.json` of a base checkpoint.
+ *
+ * @throws ModelError CHECKPOINT_INVALID if there is none; CONFIG_INVALID if it cannot be read, is not a JSON object or
+ *   names no model_type; QUANTIZED_UNSUPPORTED
+ */
 export function readCheckpointConfig(folder: string): CheckpointConfig {
   const file = path.join(folder, 'config.json');
   let text: string;
@@ -66,10 +75,15 @@ function jsonAdvice(text: string): string {
 
 /** Reads fields and collects what is wrong with them, so that a config reports all its faults together. */
 export interface FieldReader {
+  /** A whole number above 0. `fallback` counts where the field is missing or null. Returns 1 after noting a fault. */
   integer(name: string, fallback?: number): number;
+  /** A finite number above 0. `fallback` counts where the field is missing or null. Returns 1 after noting a fault. */
   number(name: string, fallback?: number): number;
+  /** true or false. `fallback` counts where the field is missing or null, and after noting a fault. */
   boolean(name: string, fallback: boolean): boolean;
+  /** The field as it is, unchecked; undefined where it is missing. */
   raw(name: string): unknown;
+  /** Note a fault of the config; `finish` throws it with the others. */
   fault(message: string): void;
   /** Reports a field that has no effect, in the reference either: one line for users. */
   ignored(message: string): void;
@@ -77,6 +91,7 @@ export interface FieldReader {
   finish(): void;
 }
 
+/** A reader of one config's fields, for families. */
 export function createFieldReader({ file, fields, report }: CheckpointConfig): FieldReader {
   const faults: string[] = [];
   const wrong = (name: string, expected: string): number => {

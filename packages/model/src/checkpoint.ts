@@ -11,17 +11,29 @@ import type { VirtualLayer } from './virtual-layer.js';
 
 /** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
 export interface Checkpoint {
+  /** The folder with all its files. */
   readonly folder: string;
+  /** Its `config.json`. */
   readonly config: CheckpointConfig;
+  /** The family that read the config. */
   readonly family: Family;
+  /** Sizes and tensor names. */
   readonly shape: DecoderShape;
   /** The keys of `config.json` that the family follows. */
   readonly followed: ReadonlySet<string>;
+  /** Its tensors. */
   readonly files: CheckpointFiles;
   /** For users: what the files say that has no effect here. */
   readonly warnings: readonly string[];
 }
 
+/**
+ * Open a base checkpoint: read its config by the family that its `model_type` names, and the headers of its tensors,
+ * and check that every tensor that the model needs is there in its shape.
+ *
+ * @throws ModelError CHECKPOINT_INVALID, CONFIG_INVALID, MODEL_TYPE_UNKNOWN, QUANTIZED_UNSUPPORTED; TensorsError
+ *   FILE_UNREADABLE, SAFETENSORS_INVALID
+ */
 export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
   const described = readConfig(folder, families);
   const { warnings, ...settled } = settleTensors(folder, described.config, described.shape);

@@ -2,8 +2,11 @@ import type { Operations, Tensor } from '@glulam/tensors';
 import type { Adapter, AdapterForm, ApplyContext, FormContext, LinearSite, SiteAdapter } from './adapter.js';
 import { ModelError } from './errors.js';
 
+/** A part of a sum, see `combineAdapters`. */
 export interface WeightedAdapter {
+  /** The adapter that this part comes from. */
   readonly adapter: Adapter;
+  /** Multiplies its change: 1 is the adapter as it was trained, and 0 leaves it out. */
   readonly weight: number;
 }
 

@@ -3,7 +3,9 @@ import { ModelError } from './errors.js';
 import { createSampler, type SamplingOptions } from './sampling.js';
 import type { TokenIds } from './token-ids.js';
 
+/** How the tokens after one prompt are chosen, and when they end. */
 export interface ContinuationOptions extends SamplingOptions {
+  /** The most tokens to generate, from 1. The model's last position ends the text too. */
   readonly maxNewTokens: number;
   /** Ids that end the text and are not part of it. */
   readonly endIds?: TokenIds | undefined;

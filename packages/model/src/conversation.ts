@@ -23,10 +23,15 @@ export interface Conversation {
   begin(system: string | undefined): void;
   /** Go on with another decoder of the same base, such as one with another adapter; the turns stay. */
   use(decoder: Decoder): void;
+  /** Release the cached keys and values. The decoder stays open. */
   close(): void;
 }
 
-/** @throws ModelError CHAT_TEMPLATE_FAILED if the tokenizer has no chat template */
+/**
+ * A conversation without messages.
+ *
+ * @throws ModelError CHAT_TEMPLATE_FAILED if the tokenizer has no chat template
+ */
 export function createConversation(decoder: Decoder, tokenizer: Tokenizer): Conversation {
   const template = tokenizer.chatTemplate;
   if (template === undefined) {

@@ -52,6 +52,7 @@ interface Layer {
   readonly parameters: readonly Tensor[];
 }
 
+/** How a forward pass runs. Without options it is for inference, without a cache. */
 export interface PassOptions {
   /** Record the pass for a backward. */
   readonly tape?: Tape;
@@ -73,6 +74,7 @@ export interface LayerPass {
   layer(hidden: Tensor, virtual: number): Promise<Tensor>;
   /** Hidden states after the last norm, as `forward` returns them. */
   finish(hidden: Tensor): Tensor;
+  /** Release what all layers of the pass share. */
   close(): void;
 }
 
@@ -81,11 +83,17 @@ export interface LayerPass {
  * the base's tensors.
  */
 export interface Decoder {
+  /** The engine that holds the tensors. */
   readonly engine: Engine;
+  /** Differentiable operations on it; a pass with a tape records through these. */
   readonly ops: Operations;
+  /** Sizes and tensor names of the base. */
   readonly shape: DecoderShape;
+  /** The virtual layers, in the order in which they run. */
   readonly layers: readonly VirtualLayer[];
+  /** The base whose weights it computes with. */
   readonly checkpoint: Checkpoint;
+  /** What changes the frozen linear layers; undefined: nothing. */
   readonly adapter: Adapter | undefined;
   /** Every frozen linear layer of every virtual layer, in order. */
   readonly sites: readonly LinearSite[];
@@ -109,11 +117,15 @@ export interface Decoder {
   close(): void;
 }
 
+/** What a decoder is made from. */
 export interface DecoderOptions {
+  /** The engine; the caller closes it. */
   readonly engine: Engine;
+  /** The base. */
   readonly checkpoint: Checkpoint;
   /** Default: each physical layer once. */
   readonly layers?: readonly VirtualLayer[] | undefined;
+  /** Default: none. */
   readonly adapter?: Adapter | undefined;
   /** Weights of the base that several decoders compute with; default: opened for this one. */
   readonly weights?: BaseWeights | undefined;
@@ -162,6 +174,12 @@ function withScale<Form extends LinearForm>(ops: Operations, form: Form, scale: 
 /** Sets the draws of first values apart from those of training steps, whose key begins alike. */
 const initialUse = 0x696e6974;
 
+/**
+ * Put an expanded model on an engine: open the frozen weights, and make or upload what is trained.
+ *
+ * @throws ModelError EXPANSION_INVALID if the layers do not fit the base; ADAPTER_INVALID if the adapter or its values
+ *   do not fit; BAD_ARGUMENT if a parameter needs `firstValues`
+ */
 export function createDecoder(options: DecoderOptions): Decoder {
   const { engine, checkpoint, adapter, adapterValues, adapterTensors, seed = 0 } = options;
   const opened = options.weights ?? createBaseWeights(engine);

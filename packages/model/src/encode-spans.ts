@@ -3,7 +3,9 @@ import type { EncodeOptions, Tokenizer } from './tokenizer.js';
 
 /** Token ids, and for each whether the loss counts it. */
 export interface EncodedSpans {
+  /** Token ids of the whole text. */
   readonly ids: number[];
+  /** As many as there are ids. */
   readonly trained: boolean[];
 }
 

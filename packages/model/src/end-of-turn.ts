@@ -5,6 +5,7 @@ import type { TokenIds } from './token-ids.js';
 
 /** What a chat template writes after an assistant's text. */
 export interface EndOfTurn {
+  /** As the template writes it, such as `<|im_end|>`. */
   readonly text: string;
   /** The token that it is; without one it is ordinary text of several tokens. */
   readonly id: number | undefined;

@@ -12,19 +12,30 @@ export const linearNames = [
   'mlp.up_proj',
   'mlp.down_proj',
 ] as const;
+/** A linear layer of a decoder layer, see `linearNames`. */
 export type LinearName = (typeof linearNames)[number];
 
 /** What the decoder wants to know of a model, in units of elements; everything follows from `config.json`. */
 export interface DecoderShape {
+  /** Decoder layers of the base. */
   readonly physicalLayers: number;
+  /** Width of the residual stream. */
   readonly hiddenSize: number;
+  /** Width between the MLP's linear layers. */
   readonly intermediateSize: number;
+  /** Query heads, a multiple of `keyValueHeads`. */
   readonly heads: number;
+  /** Key and value heads, which groups of query heads share. */
   readonly keyValueHeads: number;
+  /** Elements of one head; heads * headSize need not be `hiddenSize`. */
   readonly headSize: number;
+  /** Rows of the embedding and the head; the tokenizer may have fewer tokens. */
   readonly vocabularySize: number;
+  /** Tokens of the longest sequence that the model reads, `max_position_embeddings`. */
   readonly maxPositions: number;
+  /** Added to the mean square in every RMS norm. */
   readonly normEpsilon: number;
+  /** The rotary embedding. */
   readonly rope: RopeSettings;
   /** How many last tokens a token sees, itself included; 0 means all before it. A list has one a physical layer. */
   readonly slidingWindow: number | readonly number[];
@@ -61,6 +72,7 @@ export function layerTypes(shape: Pick<DecoderShape, 'slidingWindow' | 'physical
 
 /** How checkpoints of one architecture are read. `kind` is the `model_type` in their `config.json`. */
 export interface Family {
+  /** As in `config.json`, such as `mistral`. */
   readonly kind: string;
   /**
    * Reads its fields one by one: each that it looks at counts as followed, and it refuses a value that it does not
@@ -71,4 +83,5 @@ export interface Family {
   describe(config: CheckpointConfig): DecoderShape;
 }
 
+/** The point at which plugins contribute families. */
 export const families = point<Family>('model.families', { describe: 'function' });

@@ -4,7 +4,9 @@ import { ModelError } from './errors.js';
 
 /** The part of an adapter's tensor that is never trained; see `AdapterParameter.fixed`. */
 export interface FixedPart {
+  /** The axis along which it follows the trained part: 0 rows, 1 columns. */
   readonly axis: 0 | 1;
+  /** Its values, float32; all sites that have the part in common share this tensor. */
   readonly tensor: Tensor;
 }
 

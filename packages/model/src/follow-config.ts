@@ -5,6 +5,7 @@ import type { DecoderShape, Family } from './family.js';
 
 /** A config as its family reads it. */
 export interface FollowedConfig {
+  /** The model that the config describes. */
   readonly shape: DecoderShape;
   /** The keys that the family looked at; it is responsible for them. */
   readonly followed: ReadonlySet<string>;

@@ -16,16 +16,19 @@ import type { TokenIds } from './token-ids.js';
 export interface GenerationRequest {
   /** Its token ids, at least one. */
   readonly prompt: TokenIds;
+  /** In place of the common one. */
   readonly maxNewTokens?: number | undefined;
   /** Default: the common seed and the request's number, so that no two texts share their draws. */
   readonly seed?: number | undefined;
 }
 
+/** What all texts of `generateMany` have in common. */
 export interface GenerateManyOptions extends ContinuationOptions {
   /** Strings that end a text and are not part of it. */
   readonly stop?: readonly string[] | undefined;
   /** Sequences at a time; default 8. */
   readonly slots?: number | undefined;
+  /** Aborting throws the signal's reason before the next pass; unfinished texts are lost. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -35,7 +38,9 @@ export interface Generated {
   readonly index: number;
   /** With those of the stop string, where one was met. */
   readonly ids: readonly number[];
+  /** Decoded, without special tokens and without the stop string. */
   readonly text: string;
+  /** Why it ended. */
   readonly ended: EndReason;
 }
 

@@ -18,6 +18,7 @@ export async function* generateTokens(
   }
 }
 
+/** How one text is generated. */
 export interface GenerateTextOptions extends GenerateOptions {
   /** Strings that end the text and are not part of it. */
   readonly stop?: readonly string[] | undefined;

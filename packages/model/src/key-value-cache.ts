@@ -25,6 +25,7 @@ export interface KeyValueCache {
   pass(sequences: readonly number[]): CachePass;
   /** Tokens there is room for, of all sequences together. */
   readonly capacity: number;
+  /** Release all keys, values and forms. */
   close(): void;
 }
 
@@ -39,6 +40,7 @@ export interface CachePass {
   ): { readonly k: Tensor; readonly v: Tensor; readonly segments: readonly Segment[] };
   /** The form of an adapted layer, where one was kept: what it is made of does not change while text is generated. */
   form(virtual: number, linear: LinearName): LinearForm | undefined;
+  /** Keep the form of an adapted layer for later passes; the cache holds its tensors until it is closed. */
   keepForm(virtual: number, linear: LinearName, form: LinearForm): void;
   /** Count the batch's tokens as seen, once every layer has appended them. */
   advance(segments: readonly Segment[]): void;
@@ -54,6 +56,10 @@ interface Region {
 /** Room for a sequence that has outgrown what was expected: it moves no more often than every 64 tokens. */
 const grown = (tokens: number): number => Math.ceil((tokens + Math.max(64, tokens / 4)) / 64) * 64;
 
+/**
+ * An empty cache for `layers` virtual layers, `width` = keyValueHeads * headSize; see `cacheOf`. Keys and values are
+ * kept in the engine's precision.
+ */
 export function createKeyValueCache(
   engine: Engine,
   { layers, width }: { readonly layers: number; readonly width: number },

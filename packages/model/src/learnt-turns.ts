@@ -17,6 +17,7 @@ export interface LearntTurnsOptions {
 
 /** One text of a conversation, in pieces. */
 export interface LearntText {
+  /** Joined, they are the text. The trained ones are the assistant's turns that are learnt. */
   readonly spans: readonly TextSpan[];
 }
 

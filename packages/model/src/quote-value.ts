@@ -1,6 +1,7 @@
 /** Messages quote what was got, and a damaged file may have any amount of it. */
 const longestMessage = 4000;
 
+/** A message cut to 4,000 characters, with an ellipsis at the end if it was longer. */
 export const shortMessage = (message: string): string =>
   message.length > longestMessage ? `${message.slice(0, longestMessage - 1)}…` : message;
 

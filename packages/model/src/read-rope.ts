@@ -2,6 +2,7 @@ import type { FieldReader } from './checkpoint-config.js';
 import { quoteValue } from './quote-value.js';
 import type { RopeSettings } from './rope.js';
 
+/** What a family says of its rotary embedding beside its config. */
 export interface RopeOptions {
   /** What `original_max_position_embeddings` is where no field gives it. */
   readonly maxPositions?: number | undefined;

@@ -12,7 +12,9 @@ export const cacheOf = ({ engine, shape, layers }: Decoder): KeyValueCache =>
 
 /** The next tokens of a sequence in a cache. */
 export interface SequencePart {
+  /** The sequence's number in the cache, see `KeyValueCache.add`. */
   readonly sequence: number;
+  /** The tokens that follow those in the cache. */
   readonly ids: TokenIds;
   /** Whether the logits behind the last of them are wanted. */
   readonly wanted: boolean;

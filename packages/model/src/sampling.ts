@@ -12,6 +12,7 @@ export interface SamplingOptions {
   readonly seed?: number | undefined;
 }
 
+/** Chooses the next token of a sequence. */
 export interface Sampler {
   /**
    * The next token's id.

@@ -4,7 +4,9 @@ import type { VirtualLayer } from './virtual-layer.js';
 
 /** An expansion strategy: from the number of physical layers and options to the list of virtual layers. */
 export interface ExpansionStrategy<Options = unknown> {
+  /** The name by which a config chooses this strategy. */
   readonly kind: string;
+  /** Checks the strategy's options in a config and fills in their defaults. */
   readonly schema: z.ZodType<Options>;
   /** Options that name files: taken from the config's folder, as all paths of a config are. */
   readonly paths?: readonly string[];
@@ -14,4 +16,5 @@ export interface ExpansionStrategy<Options = unknown> {
   warnings?(physicalLayers: number, options: Options): readonly string[];
 }
 
+/** The point at which plugins contribute expansion strategies. */
 export const strategies = point<ExpansionStrategy>('model.strategies', { schema: 'schema', expand: 'function' });

@@ -2,7 +2,9 @@ import vm from 'node:vm';
 
 /** A match took more time than it may. */
 export class OutOfTime extends Error {
+  /** As stack traces show the class. */
   override readonly name = 'OutOfTime';
+  /** The limit that was exceeded, in milliseconds of the processor. */
   readonly milliseconds: number;
 
   constructor(milliseconds: number) {
@@ -73,6 +75,7 @@ const script = new vm.Script('run()');
 let context: vm.Context | undefined;
 let isLimited = false;
 
+/** What `stopAfter` ran returned, or that it was stopped before. */
 export type Stopped<T> = { readonly stopped: false; readonly value: T } | { readonly stopped: true };
 
 /**

@@ -3,7 +3,9 @@ import type { Decoder } from './decoder.js';
 import { cacheOf, runSequences } from './run-sequences.js';
 import type { TokenIds } from './token-ids.js';
 
+/** How one sequence of tokens is generated. */
 export interface GenerateOptions extends ContinuationOptions {
+  /** Aborting throws the signal's reason before the next pass. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -16,9 +18,11 @@ export interface TokenSession {
   generate(prompt: TokenIds, options: GenerateOptions): AsyncGenerator<number, EndReason>;
   /** Tokens whose keys and values are there. */
   readonly kept: number;
+  /** Release the cached keys and values. The decoder stays open. */
   close(): void;
 }
 
+/** A session with nothing cached yet. */
 export function createTokenSession(decoder: Decoder): TokenSession {
   const cache = cacheOf(decoder);
   const sequence = cache.add(0);

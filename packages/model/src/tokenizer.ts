@@ -18,11 +18,13 @@ export interface OpenTokenizerOptions {
   readonly now?: Date | undefined;
 }
 
+/** How text becomes ids. */
 export interface EncodeOptions {
   /** Add what tokenizer.json's post-processor adds, as a rule the beginning-of-text token; default true. */
   readonly addSpecialTokens?: boolean | undefined;
 }
 
+/** How ids become text. */
 export interface DecodeOptions {
   /** Leave special tokens out of the text; default true. */
   readonly skipSpecialTokens?: boolean | undefined;
@@ -53,8 +55,11 @@ export interface Tokenizer {
   stream(options?: StreamOptions): TextStream;
   /** The largest id and one. */
   readonly vocabularySize: number;
+  /** Id of `bos_token`; undefined: there is none, or it is not in the vocabulary. */
   readonly bosId: number | undefined;
+  /** Id of `eos_token`; undefined: there is none, or it is not in the vocabulary. */
   readonly eosId: number | undefined;
+  /** Id of `pad_token`; undefined: there is none, or it is not in the vocabulary. */
   readonly padId: number | undefined;
   /**
    * Every id that ends a generation, as far as the model has them: the tokenizer's, and those of generation_config.json
@@ -63,6 +68,7 @@ export interface Tokenizer {
   readonly eosIds: readonly number[];
   /** As `OpenTokenizerOptions.vocabularySize`; undefined: not known. */
   readonly embeddingRows: number | undefined;
+  /** The checkpoint's own, or the one that it was opened with; undefined: neither. */
   readonly chatTemplate: ChatTemplate | undefined;
   /** What ends an assistant's turn in the chat template, where `eosIds` does not have it already. Renders the template. */
   endOfTurn(): EndOfTurn | undefined;

@@ -19,6 +19,7 @@ export interface TrainedCopy {
   readonly aliases: readonly string[];
   /** The base's tensor that it begins as. */
   readonly source: string;
+  /** That of the base's tensor. */
   readonly shape: readonly number[];
   /** The first values are the base's times this: its virtual layer's scale of the linear layer, or 0. */
   readonly startScale: number;

@@ -4,7 +4,9 @@ import { layerMap, linearScaleOf, type VirtualLayer } from './virtual-layer.js';
 
 /** An adapter among several, and how much of its change is wanted: 1 is the adapter as it was trained. */
 export interface ChosenAdapter {
+  /** The name under which it was loaded. */
   readonly name: string;
+  /** A finite number; 0 leaves the adapter out, and negative ones subtract its change. */
   readonly weight: number;
 }
 

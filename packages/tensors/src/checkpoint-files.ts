@@ -17,7 +17,9 @@ import type { WeightSource } from './weight-source.js';
 
 /** All tensors of a checkpoint folder by name, wherever they lie; only headers have been read. */
 export interface CheckpointFiles {
+  /** The folder of the files. */
   readonly folder: string;
+  /** Paths of the safetensors files that were opened. */
   readonly files: readonly string[];
   /** Of the tensors, headers apart. */
   readonly totalBytes: number;
@@ -25,7 +27,9 @@ export interface CheckpointFiles {
   readonly metadata: Readonly<Record<string, string>>;
   /** For users: faults of the index that concern no tensor that is needed. */
   readonly warnings: readonly string[];
+  /** Names of all tensors, file after file. */
   names(): readonly string[];
+  /** Whether there is a tensor of that name. */
   has(name: string): boolean;
   /** A tensor of whatever type, as its file describes it. Throws SAFETENSORS_MISSING_TENSOR with names that come close. */
   entry(name: string): SafetensorsEntry;

@@ -3,10 +3,13 @@ import { TensorsError } from './errors.js';
 
 /** What a file's metadata said when it was opened: enough to notice later that it was changed, replaced or removed. */
 export interface FileStamp {
+  /** Path of the file. */
   readonly file: string;
+  /** Size of the file in bytes. */
   readonly bytes: bigint;
   /** Time of the last modification, in nanoseconds since 1970. */
   readonly modified: bigint;
+  /** Number of the file in its file system: a replaced file has another. */
   readonly inode: bigint;
 }
 

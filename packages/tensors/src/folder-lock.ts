@@ -13,6 +13,7 @@ const form = /^lock\.([1-9]\d*)$/;
 
 /** A folder that belongs to this process until it is released. */
 export interface FolderLock {
+  /** Give the folder up. The lock file stays and says that nobody holds it. */
   release(): Promise<void>;
 }
 

@@ -7,6 +7,7 @@ import type { WeightSource } from './weight-source.js';
 export interface NotFinite {
   /** Its place along each axis. */
   readonly at: readonly number[];
+  /** NaN, Infinity or -Infinity. */
   readonly value: number;
 }
 

@@ -21,8 +21,11 @@ type FusedName = 'rmsNorm' | 'rope' | 'attention' | 'swiglu' | 'frozenLinear' | 
 
 /** Inputs of the frozen linear layer with an adapter's form around it; see `FusedOperations.frozenLinear`. */
 export interface LinearForm {
+  /** [in]; multiplies what the frozen weight reads, but not what the low-rank path reads. */
   readonly inScale?: Tensor | undefined;
+  /** [out]; multiplies the sum of the frozen product and the low-rank path, before the bias. */
   readonly outScale?: Tensor | undefined;
+  /** Adds scale * B A dropout(x): A is [r, in], B is [out, r]. Dropout is inverted, see `Operations.dropout`. */
   readonly lowRank?:
     | {
         readonly A: Tensor;
@@ -31,6 +34,7 @@ export interface LinearForm {
         readonly dropout?: { readonly rate: number; readonly key: RandomKey } | undefined;
       }
     | undefined;
+  /** [out]; added last. */
   readonly bias?: Tensor | undefined;
 }
 
@@ -39,6 +43,7 @@ export interface LinearForm {
  * are float32, whatever the type of the value.
  */
 export interface Operations {
+  /** The engine that computes. */
   readonly engine: Engine;
   /** How activations are kept that are only read by products: bfloat16 or float32, by the engine's precision. */
   readonly activation: DType;
@@ -50,32 +55,53 @@ export interface Operations {
    */
   recomputed(x: Tensor, parameters: readonly Tensor[], body: (x: Tensor) => Tensor): Tensor;
 
+  /** a + b; shapes broadcast as NumPy's do. */
   add(a: Tensor, b: Tensor): Tensor;
+  /** a - b; shapes broadcast as NumPy's do. */
   sub(a: Tensor, b: Tensor): Tensor;
+  /** a * b, element by element; shapes broadcast as NumPy's do. */
   mul(a: Tensor, b: Tensor): Tensor;
+  /** a / b, element by element; shapes broadcast as NumPy's do. */
   div(a: Tensor, b: Tensor): Tensor;
+  /** factor * x + offset; factor and offset take no gradient. */
   affine(x: Tensor, factor: number, offset: number): Tensor;
+  /** e to the power of each element. */
   exp(x: Tensor): Tensor;
+  /** The natural logarithm of each element. */
   log(x: Tensor): Tensor;
+  /** 1 / sqrt(x) of each element. */
   rsqrt(x: Tensor): Tensor;
+  /** 1 / (1 + exp(-x)) of each element. */
   sigmoid(x: Tensor): Tensor;
+  /** Matrix products, as `Engine.matmul`. */
   matmul(a: Tensor, b: Tensor, options?: { transposeA?: boolean; transposeB?: boolean }): Tensor;
+  /** The sum along an axis, which stays with length 1. */
   sum(x: Tensor, axis: number): Tensor;
   /** The sum of all elements, as a scalar []. */
   sumAll(x: Tensor): Tensor;
+  /** x itself where it has the dtype already. The gradient passes unrounded. */
   cast(x: Tensor, dtype: DType): Tensor;
+  /** As `Engine.slice`; the gradient is zero outside of the region. */
   slice(x: Tensor, start: readonly number[], size: readonly number[]): Tensor;
+  /** As `Engine.reshape`. */
   reshape(x: Tensor, shape: readonly number[]): Tensor;
+  /** As `Engine.transpose`. */
   transpose(x: Tensor, permutation: readonly number[]): Tensor;
+  /** As `Engine.concatenate`. */
   concatenate(parts: readonly Tensor[], axis: number): Tensor;
+  /** As `Engine.gather`; gradients of a row that was picked several times are added. */
   gather(table: Tensor, indices: Tensor): Tensor;
 
   /** Inverted dropout: elements are dropped by the rate and the others scaled up; the same for the same key. */
   dropout(x: Tensor, dropout: { readonly rate: number; readonly key: RandomKey }): Tensor;
 
+  /** As `FusedOperations.rmsNorm`. */
   rmsNorm(x: Tensor, weight: Tensor, options: RmsNormOptions): Tensor;
+  /** As `FusedOperations.rope`. */
   rope(x: Tensor, options: RopeOptions): Tensor;
+  /** As `FusedOperations.attention`. */
   attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor;
+  /** As `FusedOperations.swiglu`. */
   swiglu(gate: Tensor, up: Tensor, options: { readonly type: DType }): Tensor;
   /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias */
   frozenLinear(x: Tensor, weight: FrozenWeight, form: LinearForm, type: DType): Tensor;
@@ -88,7 +114,9 @@ export interface Operations {
    * `nn.Embedding` has it with `padding_idx`.
    */
   embedding(weight: FrozenWeight | Tensor, ids: Int32Array, withoutGradient?: number): Tensor;
+  /** As `FusedOperations.adamW`; not on the tape. */
   adamW: FusedOperations['adamW'];
+  /** As `FusedOperations.sumOfSquares`; not on the tape. */
   sumOfSquares: FusedOperations['sumOfSquares'];
 }
 

@@ -14,6 +14,7 @@ export interface Pace {
 /** As long as an event loop may well be blocked, and many times what waiting for an engine costs, in milliseconds. */
 const interval = 10;
 
+/** A pace on an engine; its first interval begins now. */
 export function pace(engine: Pick<Engine, 'drain'>): Pace {
   let waited = performance.now();
   return {

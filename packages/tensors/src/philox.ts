@@ -21,6 +21,7 @@ function wideProduct(a: number, b: number): [number, number] {
   return [(aHigh * bHigh + Math.floor(middle / 65536) + Math.floor(cross / 65536)) >>> 0, Math.imul(a, b) >>> 0];
 }
 
+/** One block of Philox4x32-10: four words of 32 bits, unsigned, from a counter and a key. */
 export function philox(
   counter: readonly [number, number, number, number],
   key: readonly [number, number],

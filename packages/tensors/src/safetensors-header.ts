@@ -17,23 +17,33 @@ export type FileDtype = keyof typeof fileDtypes;
 
 /** One tensor of a safetensors file, as its header says and the file's size confirms. */
 export interface SafetensorsEntry {
+  /** The tensor's name. */
   readonly name: string;
+  /** Its type as the file names it; engines read F32, BF16, F16 and I32. */
   readonly dtype: FileDtype;
+  /** Length of each axis; [] for a scalar. */
   readonly shape: readonly number[];
+  /** Path of the file. */
   readonly file: string;
   /** From the start of the file. */
   readonly byteOffset: number;
+  /** Bytes of all elements. */
   readonly byteLength: number;
 }
 
+/** What the header of one safetensors file says, checked against the file's size. */
 export interface SafetensorsHeader {
+  /** Path of the file. */
   readonly file: string;
+  /** In bytes, header included. */
   readonly fileSize: number;
   /** The file as it was when the header was read. */
   readonly stamp: FileStamp;
   /** Where the data begins. */
   readonly dataOffset: number;
+  /** The tensors by name, in the order of the header. */
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
+  /** The strings of `__metadata__`; empty where the header has none. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 

@@ -6,6 +6,7 @@ import { sizeOf, type Tensor } from './tensor.js';
 // What every engine needs to know before it computes: whether the arguments fit, and the shape of the result. Each
 // function throws a TensorsError that names the operation, what it got and what it expected.
 
+/** Length of each axis, outermost first; [] for a scalar. */
 export type Shape = readonly number[];
 
 /** `[2, 3]`, as messages show it. */
@@ -13,6 +14,7 @@ export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
 
+/** Whether two shapes have the same rank and lengths; nothing broadcasts. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((length, axis) => length === b[axis]);
 }
@@ -73,6 +75,7 @@ export function checkSize(operation: string, count: number, shape: Shape): void 
   }
 }
 
+/** An axis of the shape, counted from 0. Throws SHAPE_MISMATCH otherwise, for negative ones too. */
 export function checkAxis(operation: string, shape: Shape, axis: number): void {
   if (!isLength(axis) || axis >= shape.length) {
     throw mismatch(
@@ -112,15 +115,21 @@ export function broadcastShapes(operation: string, ...shapes: readonly Shape[]):
   });
 }
 
+/** What a product of matrices is, transposed operands already turned: [batch, m, k] x [batch, k, n]. */
 export interface MatmulSizes {
+  /** The result's: [m, n], or [batch, m, n] for operands with three axes. */
   readonly shape: readonly number[];
   /** 1 for plain matrices. */
   readonly batch: number;
+  /** Rows of the left operand and of the result. */
   readonly m: number;
+  /** The axis that is summed over. */
   readonly k: number;
+  /** Columns of the right operand and of the result. */
   readonly n: number;
 }
 
+/** Sizes of a x b for `Engine.matmul`. Throws SHAPE_MISMATCH if ranks, batches or the summed axes differ. */
 export function matmulSizes(
   a: Shape,
   b: Shape,
@@ -153,12 +162,14 @@ export function reduceShape(operation: 'sum' | 'max', x: Shape, axis: number): n
   return x.map((length, other) => (other === axis ? 1 : length));
 }
 
+/** x without its last axis. Throws SHAPE_MISMATCH for a scalar or an empty last axis. */
 export function argmaxShape(x: Shape): number[] {
   if (x.length === 0 || x.at(-1) === 0)
     throw mismatch('argmax', `shape ${formatShape(x)}`, 'a last axis of at least 1');
   return x.slice(0, -1);
 }
 
+/** [n, c] for a table [rows, c] and indices [n]. Throws SHAPE_MISMATCH otherwise. */
 export function gatherShape(table: Shape, indices: Shape): number[] {
   if (table.length !== 2 || indices.length !== 1) {
     throw mismatch('gather', `a table ${formatShape(table)} and indices ${formatShape(indices)}`, '[rows, c] and [n]');
@@ -166,6 +177,7 @@ export function gatherShape(table: Shape, indices: Shape): number[] {
   return [indices[0]!, table[1]!];
 }
 
+/** [rows, c] for indices [n] and values [n, c]. Throws SHAPE_MISMATCH otherwise. */
 export function scatterAddShape(indices: Shape, values: Shape, rows: number): number[] {
   if (indices.length !== 1 || values.length !== 2 || values[0] !== indices[0] || !isLength(rows)) {
     throw mismatch(
@@ -190,11 +202,13 @@ function checkRegion(operation: string, shape: Shape, start: Shape, size: Shape)
   }
 }
 
+/** A copy of `size`. Throws SHAPE_MISMATCH if the region at `start` is not inside x. */
 export function sliceShape(x: Shape, start: Shape, size: Shape): number[] {
   checkRegion('slice', x, start, size);
   return [...size];
 }
 
+/** For `Engine.write`: equal dtypes (else DTYPE_MISMATCH), and a region inside the target (else SHAPE_MISMATCH). */
 export function checkWrite(target: Tensor, value: Tensor, start: Shape): void {
   if (value.dtype !== target.dtype) {
     throw new TensorsError(
@@ -205,6 +219,7 @@ export function checkWrite(target: Tensor, value: Tensor, start: Shape): void {
   checkRegion('write', target.shape, start, value.shape);
 }
 
+/** A copy of `shape`. Throws SHAPE_MISMATCH if it has not as many elements as x. */
 export function reshapeShape(x: Shape, shape: Shape): number[] {
   checkShape('reshape', shape);
   if (sizeOf(x) !== sizeOf(shape)) {
@@ -229,6 +244,10 @@ export function transposeShape(x: Shape, permutation: readonly number[]): number
   return permutation.map((axis) => x[axis]!);
 }
 
+/**
+ * The first part's shape with the lengths along `axis` added up. Throws SHAPE_MISMATCH for no parts or parts that
+ * differ elsewhere.
+ */
 export function concatenateShape(parts: readonly Shape[], axis: number): number[] {
   const first = parts[0];
   if (first === undefined) throw mismatch('concatenate', 'no parts', 'at least one');

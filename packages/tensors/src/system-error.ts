@@ -20,11 +20,15 @@ const remedies: Readonly<Record<string, string>> = {
 
 /** An error of a system call on a file, as Node throws it. */
 export interface SystemError extends Error {
+  /** The operating system's name of the fault, such as `ENOSPC`. */
   readonly code: string;
+  /** The call that failed, such as `open`. */
   readonly syscall: string;
+  /** The file or folder that the call was about. */
   readonly path: string;
 }
 
+/** Whether an error is one of a system call on a file; an error of starting a process is not. */
 export function isSystemError(error: unknown): error is SystemError {
   if (!(error instanceof Error)) return false;
   const { code, syscall, path } = error as NodeJS.ErrnoException;

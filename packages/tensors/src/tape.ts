@@ -65,6 +65,7 @@ export interface Tape {
   discard(): void;
 }
 
+/** A tape for one pass on this engine. Pass it to `Operations.recording`. */
 export function createTape(engine: Engine): Tape {
   const leaves = new Set<Tensor>();
   const tracked = new Set<Tensor>();

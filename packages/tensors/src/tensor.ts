@@ -33,7 +33,9 @@ function joinProcess(process: { [stateKey]?: ProcessState }): ProcessState {
  * storage when the last holder has released it.
  */
 export class Tensor {
+  /** Length of each axis; [] for a scalar. */
   readonly shape: readonly number[];
+  /** How the engine stores the elements. */
   readonly dtype: DType;
   /** The engine's own record; no one else looks into it. */
   readonly storage: unknown;
@@ -63,6 +65,7 @@ export class Tensor {
     return sizeOf(this.shape);
   }
 
+  /** Whether the last holder has released it; any further use throws DISPOSED. */
   get disposed(): boolean {
     return this.#holders === 0;
   }

@@ -20,11 +20,13 @@ import { frobenius } from './golden.js';
 
 /** One promise of the Engine contract, as a plain function that throws where the engine breaks it. */
 export interface EngineCheck {
+  /** As tests and messages show it. */
   readonly name: string;
   /** Looks at the engine's override of this operation; an engine without one has nothing to check. */
   readonly fused?: keyof FusedOperations;
   /** May leave the engine failed, so it wants an engine of its own. */
   readonly breaks?: boolean;
+  /** Rejects where the engine breaks the promise. Leaves no tensor behind, unless it `breaks` the engine. */
   run(engine: Engine): Promise<void>;
 }
 

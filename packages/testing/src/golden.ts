@@ -15,10 +15,18 @@ import { openSafetensors, readFloats, readInts, type CheckpointFiles, type Engin
 
 /** What `expected.json` of a golden case says, as far as tests use it. */
 export interface GoldenFacts {
+  /** Mean loss over the labelled tokens, in nats. */
   readonly loss: number;
+  /** Virtual layers. */
   readonly effective_layers: number;
+  /** Elements of all trained tensors. */
   readonly trainable_parameters?: number;
+  /** Token ids: a prompt, and what follows it when the most likely token is taken each time. */
   readonly greedy?: { readonly prompt: number[]; readonly tokens: number[] };
+  /**
+   * AdamW steps on the batch (betas 0.9 and 0.999, epsilon 1e-8), with the loss and the norm of the gradients before
+   * clipping of each.
+   */
   readonly training?: {
     readonly lr: number;
     readonly weight_decay: number;
@@ -29,8 +37,11 @@ export interface GoldenFacts {
 
 /** A case that transformers and PEFT computed: a checkpoint, an adapter perhaps, inputs, and the results. */
 export interface GoldenCase {
+  /** That of its folder. */
   readonly name: string;
+  /** The numbers that the reference computed. */
   readonly facts: GoldenFacts;
+  /** `expected.safetensors`: inputs, logits and gradients, as the reference computed them. */
   readonly tensors: CheckpointFiles;
   /** The sequences without their padding, laid end to end. */
   readonly batch: TokenBatch;
@@ -38,9 +49,14 @@ export interface GoldenCase {
   readonly labels: Int32Array;
   /** Row in the reference's [batch, sequence] arrays of each token of the batch. */
   readonly rows: readonly number[];
+  /**
+   * The case's model: its adapter on its expansion if it has one, else its base. `config`: another of the base's config
+   * files. The caller closes the decoder.
+   */
   open(engine: Engine, families: readonly Family[], adapters: readonly AdapterContribution[], config?: string): Decoder;
 }
 
+/** Read a golden case: `expected.json`, `expected.safetensors`, `base` and perhaps `adapter` in a folder. */
 export function openGolden(folder: string): GoldenCase {
   const facts = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as GoldenFacts;
   const file = path.join(folder, 'expected.safetensors');

@@ -8,7 +8,11 @@ export interface SampleRecorder {
   openSamples(): Promise<SampleLog>;
 }
 
-/** @param recorded what an earlier sitting wrote */
+/**
+ * A recorder for one evaluation.
+ *
+ * @param recorded what an earlier, interrupted evaluation wrote
+ */
 export function createSampleRecorder(recorded: readonly Sample[] = []): SampleRecorder {
   const written: Sample[] = [];
   return {

@@ -13,6 +13,7 @@ import path from 'node:path';
 import { openSafetensors, writeSafetensors } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 
+/** What `testAdapter` tries. */
 export interface AdapterCases {
   /** Options, as a config gives them. */
   readonly options: readonly unknown[];

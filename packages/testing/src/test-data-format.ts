@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 
 type Row = Readonly<Record<string, unknown>>;
 
+/** What `testDataFormat` tries. */
 export interface DataFormatCases {
   /** Rows that are used, with the text expected of them; `options` default to none. */
   readonly valid: readonly { readonly row: Row; readonly options?: unknown; readonly text: RowText }[];

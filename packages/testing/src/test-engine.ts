@@ -15,6 +15,7 @@ export const engineChecks: readonly EngineCheck[] = [
   ...fusedChecks,
 ];
 
+/** What `testEngine` needs to know of an engine. */
 export interface TestEngineOptions {
   /** Those that the engine can be opened with; both unless said. */
   readonly precisions?: readonly Precision[];

@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { openTinyModel } from './open-tiny-model.js';
 import { createSampleRecorder } from './sample-recorder.js';
 
+/** What `testEvaluator` tries. */
 export interface EvaluatorCases {
+  /** Options as a config gives them, without the kind; each is tried by itself. */
   readonly options: readonly unknown[];
   /** A model with held-out examples, opened for each test; default: `openTinyModel`. */
   readonly open?: () => Promise<EvaluationContext & { close(): Promise<void> }>;

@@ -1,6 +1,7 @@
 import { ModelError, type CheckpointConfig, type DecoderShape, type Family } from '@glulam/model';
 import { describe, expect, test } from 'vitest';
 
+/** What `testFamily` tries. */
 export interface FamilyCases {
   /** Fields of `config.json`, with parts of the shape they must give. */
   readonly valid: readonly {
@@ -9,6 +10,7 @@ export interface FamilyCases {
   }[];
   /** Groups of `fields` that must be read alike, such as today's style and the published one. */
   readonly alike: readonly (readonly Readonly<Record<string, unknown>>[])[];
+  /** Fields that must be refused, with a part of the message for every fault. */
   readonly invalid: readonly {
     readonly fields: Readonly<Record<string, unknown>>;
     readonly messages: readonly RegExp[];

@@ -8,10 +8,13 @@ import { reporterChecks, type ReporterCheck } from './reporter-checks.js';
 
 /** Where a reporter is tried: a folder of its own, which is also the run folder, and what it printed so far. */
 export interface ReporterPlace {
+  /** Removed after the check. */
   readonly folder: string;
+  /** All that the process wrote to its standard output since the check began. */
   readonly stdout: string;
 }
 
+/** What `testReporter` tries a reporter with. */
 export interface ReporterCases {
   /** As in a config, without the kind; default: none. */
   readonly options?: (folder: string) => unknown;

@@ -1,6 +1,7 @@
 import { checkVirtualLayers, ModelError, type ExpansionStrategy } from '@glulam/model';
 import { describe, expect, test } from 'vitest';
 
+/** What `testStrategy` tries. */
 export interface StrategyCases {
   /** Options that work for a base of so many layers, with the physical indices expected. */
   readonly valid: readonly {

@@ -6,7 +6,9 @@ import type { FetchProgress } from './source.js';
 
 /** A step that a run kept, with its watched score (`evaluate.watch`) where that was taken after it. */
 export interface ScoredStep {
+  /** Optimizer steps done when it was kept. */
   readonly step: number;
+  /** undefined: no evaluation after this step gave the score. */
   readonly value?: number | undefined;
 }
 

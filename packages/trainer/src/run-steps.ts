@@ -14,14 +14,17 @@ export type StepChoice = 'best' | 'last' | number;
 
 /** An adapter of a run. */
 export interface RunStep extends ScoredStep {
+  /** The folder of the adapter's files: in a checkpoint, or the run's own `adapter`. */
   readonly adapterFolder: string;
 }
 
 /** What a run folder has, as far as its files say. Nothing is written: the run may be under way. */
 export interface RunSteps {
+  /** The run folder. */
   readonly folder: string;
   /** Of checkpoints and of the adapter folder, in order. */
   readonly steps: readonly number[];
+  /** The newest of `steps`; undefined where there is none. */
   readonly last: ScoredStep | undefined;
   /** Where the run kept a checkpoint for its score. */
   readonly best: ScoredStep | undefined;
@@ -37,6 +40,10 @@ export interface RunSteps {
   find(choice: StepChoice): RunStep;
 }
 
+/**
+ * Read which adapters a run folder holds, and their scores. A damaged record of the best checkpoint is thrown by `find`
+ * only.
+ */
 export function readRunSteps(folder: string): RunSteps {
   const { watched, valueAfter } = readScores(folder);
   const scored = (step: number): ScoredStep => ({ step, value: valueAfter(step) });

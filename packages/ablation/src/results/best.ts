@@ -1,13 +1,18 @@
 /** A value at a step. */
 export interface Point {
+  /** Optimizer steps done; 0 is the untrained model. */
   readonly step: number;
+  /** The loss or score after that step. */
   readonly value: number;
 }
 
 /** The score by which the best is told: a config's `evaluate.watch`. */
 export interface Watch {
+  /** The evaluator's kind. */
   readonly evaluator: string;
+  /** One of the names of its scores. */
   readonly score: string;
+  /** Which values of it are better. */
   readonly better: 'lower' | 'higher';
 }
 

@@ -3,12 +3,15 @@ import { AblationError } from '../errors.js';
 import type { Variant } from '../variants.js';
 import { bestOf, type Point, type Watch } from './best.js';
 
+/** A variant with what its runs will take. */
 export interface PlannedVariant extends Variant {
+  /** Parameters, steps and memory, as `glulam plan` gives them. */
   readonly plan: RunPlan;
 }
 
 /** What one run of a variant came to. */
 export interface RunOutcome {
+  /** The run's seed. */
   readonly seed: number;
   /** Training losses by step. */
   readonly losses: readonly Point[];
@@ -22,13 +25,20 @@ export interface RunOutcome {
   readonly secondsPerStep: number | undefined;
   /** The most memory of the process, without what its files back. */
   readonly peakBytes: number | undefined;
+  /** The engine that it ran on last, as its `run.started` event names it. */
   readonly engine: string;
 }
 
 /** What a variant came to with each seed. */
 export interface Outcome {
+  /** The variant and its plan. */
   readonly variant: PlannedVariant;
+  /** Whether the variant has trainable parameters; without them it is only scored. */
   readonly isTrained: boolean;
+  /**
+   * One per seed, in order. A variant that is not trained runs with the first seed alone, unless the seed chooses the
+   * held-out rows.
+   */
   readonly runs: readonly RunOutcome[];
 }
 

@@ -2,11 +2,15 @@ import type { Measure } from '@glulam/trainer';
 import { repeatOf, type Candidate, type LayerMap } from './candidate-maps.js';
 import type { ScoredMap } from './search-folder.js';
 
+/** A layer map with its score. */
 export interface RankedMap {
+  /** Half-open intervals `[start, end)` of physical layers, in their shortest form. */
   readonly map: LayerMap;
+  /** Layers that the map lays out. */
   readonly virtualLayers: number;
   /** Of a map that lays the layers i to j - 1 out twice. */
   readonly repeat?: { readonly i: number; readonly j: number };
+  /** In the measure's unit; NaN where hidden states overflowed. */
   readonly score: number;
   /** Its standard error, over samples. */
   readonly error: number;
@@ -18,8 +22,11 @@ export interface SearchMeasure extends Measure {
   readonly evaluator: string;
 }
 
+/** All maps of a search, compared. */
 export interface Ranking {
+  /** What the scores are. */
   readonly measure: SearchMeasure;
+  /** Layers of the base. */
   readonly physicalLayers: number;
   /** The base as it is, which is not among the maps. */
   readonly base: RankedMap;

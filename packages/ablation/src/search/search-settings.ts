@@ -29,5 +29,7 @@ export const searchSchema = z.strictObject({
     .describe('Megabytes for hidden states that maps share; what does not fit is computed again.'),
 });
 
+/** The key `search` as a config may write it. */
 export type SearchInput = z.input<typeof searchSchema>;
+/** The key `search` after `searchSchema`. */
 export type SearchSettings = z.output<typeof searchSchema>;

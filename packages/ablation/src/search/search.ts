@@ -44,11 +44,13 @@ export interface SearchedMap {
   readonly of: number;
 }
 
+/** How a search runs. */
 export interface SearchOptions {
   /** Aborting ends the search within the layer that it is in. */
   readonly signal?: AbortSignal | undefined;
   /** Go on with the search that the folder holds; where it holds none, begin. */
   readonly resume?: boolean | undefined;
+  /** Called after each map is scored. */
   readonly onMap?: ((map: SearchedMap) => void) | undefined;
   /** Called while a base or data is downloaded. */
   readonly onFetch?: ((progress: FetchProgress) => void) | undefined;

@@ -10,18 +10,25 @@ import { modelMetadata } from './gguf-metadata.js';
 import { ggufTensors, type GgufType } from './gguf-tensors.js';
 import { tokenizerMetadata } from './gguf-tokenizer.js';
 
+/** Where and how a GGUF file is written. */
 export interface GgufOptions {
   /** The file to write; it must not be there yet. */
   readonly file: string;
+  /** How matrices are stored. */
   readonly type: GgufType;
   /** Jinja source in place of the base's chat template. */
   readonly chatTemplate?: string | undefined;
+  /** Aborting ends the export; the unfinished file is removed. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What was written. */
 export interface GgufResult {
+  /** Absolute path of the file. */
   readonly file: string;
+  /** As many as there were virtual ones. */
   readonly layers: number;
+  /** Size of the file, padding included. */
   readonly bytes: number;
   /** What programs that read the file will do otherwise than the model says. */
   readonly notes: readonly string[];

@@ -14,7 +14,9 @@ export class Output {
 
 /** Where in the text, as JavaScript counts its characters, a `generation` block stands. */
 export interface GenerationSpan {
+  /** Index of its first character in the text, in UTF-16 units as `String.slice` takes it. */
   readonly start: number;
+  /** Index after its last character. */
   readonly end: number;
 }
 

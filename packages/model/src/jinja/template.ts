@@ -16,7 +16,9 @@ export type { GenerationSpan } from './activation.js';
 /** Of a rendering; all steps that one has take half a second. */
 const mostSeconds = 10;
 
+/** What one rendering gave. */
 export interface RenderedTemplate {
+  /** What the template wrote. */
   readonly text: string;
   /** Where the `generation` blocks stand in the text, in the order in which they ended. */
   readonly generation: readonly GenerationSpan[];
@@ -26,11 +28,15 @@ export interface RenderedTemplate {
   readonly readsClock: boolean;
 }
 
+/** A parsed template that can be rendered many times. */
 export interface JinjaTemplate {
+  /** The template's text. */
   readonly source: string;
   /** The names that it cannot do without: it reads them, and neither makes them itself nor asks whether they are there. */
   readonly required: ReadonlySet<string>;
   /**
+   * The template's text with these names filled in.
+   *
    * @param names what the template reads: values of JSON, Maps and bigints
    * @param now what `strftime_now` takes for now, in local time
    * @throws ModelError TEMPLATE_FAILED with the line, TEMPLATE_REFUSED with the template's own words (`raise_exception`),

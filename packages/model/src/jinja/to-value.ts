@@ -3,6 +3,7 @@ import { PyDict, PyFloat, PyTuple, toInt, type Value } from './values.js';
 
 /** A float that is a whole number, such as JSON's 1.0, which `JSON.parse` cannot tell from 1. */
 export class Float {
+  /** The number, which is whole. */
   readonly value: number;
   constructor(value: number) {
     this.value = value;

@@ -94,6 +94,7 @@ export const lowRankSchema = z.strictObject({
     .describe("B learns so many times as fast as A (LoRA+, Hayou et al. 2024); 16 is the paper's choice. PEFT's name."),
 });
 
+/** Options of LoRA and its kin after `lowRankSchema`, by the names of PEFT's LoraConfig. */
 export type LowRankOptions = z.infer<typeof lowRankSchema>;
 
 /** What is wrong between the options; PEFT would ignore or refuse each of these. */

@@ -10,11 +10,13 @@ const biasName = 'lora_B.bias';
 
 /** The low-rank part of an adapter at one site: B A, scaled, with its dropout (Hu et al. 2021). */
 export interface LowRankSite {
+  /** r of this site, from 1. */
   readonly rank: number;
   /** alpha / r, or alpha / sqrt(r) with `use_rslora` (Kalajdzievski 2023). */
   readonly scale: number;
   /** A [r, in], B [out, r], with PiSSA A0 and -B0 at their ends; with `lora_bias` B's bias [out]. */
   readonly parameters: readonly AdapterParameter[];
+  /** With PiSSA, A and B in whole shapes; see `SiteAdapter.firstValues`. Absent: `initial` gives them. */
   readonly firstValues?: SiteAdapter['firstValues'];
   /** B A, with PiSSA B A - B0 A0. */
   lowRank(tensors: Readonly<Record<string, Tensor>>, context: FormContext): NonNullable<LinearForm['lowRank']>;

@@ -22,6 +22,7 @@ import { sideFiles } from './side-files.js';
 import { planShards, shardIndex, type Shard } from './shards.js';
 import { checkRoom, openWorkFolder, type WorkFolder } from './work-folder.js';
 
+/** Where and how a merged checkpoint is written. */
 export interface MergeOptions {
   /** The folder to write; it must not be there yet. */
   readonly out: string;
@@ -35,6 +36,7 @@ export interface MergeOptions {
   readonly card?: string | undefined;
   /** Aborting leaves what is finished, for the same merge to go on from. */
   readonly signal?: AbortSignal | undefined;
+  /** Called after each file of tensors: its name, the bytes of its tensors, and whether an earlier merge had finished it. */
   readonly onShard?: ((shard: { readonly file: string; readonly bytes: number; readonly kept: boolean }) => void) | undefined; // prettier-ignore
 }
 

@@ -14,21 +14,27 @@ export type RowReader = (start: number, end: number) => Float32Array;
 
 /** A tensor of the merged model, under the name that a plain checkpoint of so many layers has for it. */
 export interface MergedTensor {
+  /** Such as `model.layers.7.mlp.up_proj.weight`. */
   readonly name: string;
+  /** That of `source`. */
   readonly shape: readonly number[];
   /** The base's tensor that it is made of. */
   readonly source: WeightSource;
+  /** What it is of the model, apart from the layer. */
   readonly role: BaseTensor['role'];
   /** undefined: of no layer. */
   readonly virtual: number | undefined;
   /** false: its values are the base's. */
   readonly changed: boolean;
+  /** Opens a reader of its rows. Opening or reading throws a ModelError WEIGHT_NOT_FINITE or MERGE_IMPOSSIBLE. */
   open(): Promise<RowReader>;
 }
 
 /** A model whose virtual layers have weights of their own, all that is trained folded in. Nothing is read yet. */
 export interface MergedModel {
+  /** The checkpoint that it was expanded from. */
   readonly base: Checkpoint;
+  /** The virtual layers; each becomes a layer of its own. */
   readonly layers: readonly VirtualLayer[];
   /** The output head is the embedding; no longer, where one of a tied pair was trained without the other. */
   readonly tiedHead: boolean;
@@ -36,8 +42,11 @@ export interface MergedModel {
   readonly tensors: readonly MergedTensor[];
 }
 
+/** What is merged: a base, its expansion and what was trained. */
 export interface MergeSource {
+  /** The base. */
   readonly checkpoint: Checkpoint;
+  /** The expansion. */
   readonly layers: readonly VirtualLayer[];
   /** Without one the layers are merged as they begin, untrained: gates are 0, copies the base's. */
   readonly saved?: Pick<SavedAdapter, 'adapter' | 'choice' | 'values'> | undefined;

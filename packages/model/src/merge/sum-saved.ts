@@ -10,6 +10,7 @@ import type { MergeSource } from './merged-model.js';
 
 /** A saved adapter with its part in a sum. */
 export interface SavedPart extends ChosenAdapter {
+  /** As `readAdapter` gives it. */
   readonly saved: SavedAdapter;
 }
 

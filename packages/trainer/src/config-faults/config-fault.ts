@@ -27,6 +27,10 @@ const plainNames: FaultNames = {
   option: ({ instead }) => instead!,
 };
 
+/**
+ * A fault in one line: its place, the problem, and what to write instead where that is known. Places are keys joined by
+ * dots unless `names` says otherwise.
+ */
 export function describeFault(fault: ConfigFault, names: FaultNames = plainNames): string {
   const { path, problem, instead, isGuess, note } = fault;
   const place = path.length === 0 ? 'config' : names.place(path);

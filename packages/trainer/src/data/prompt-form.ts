@@ -29,6 +29,7 @@ export interface PromptForm {
 /** Formats do not read rows without an answer, so rows that ask have this one. */
 const answer = 'x';
 
+/** What `openPromptForm` is given beside the run's config. */
 export interface PromptFormOptions {
   /** Of a run whose files have both; default `question`. */
   readonly preferred?: PromptForm['kind'] | undefined;
