@@ -45,13 +45,15 @@ export interface OpenAdaptersOptions {
   readonly others?: readonly NamedAdapter[] | undefined;
   /** Add the config's own adapter with its first values, under this name. */
   readonly untrained?: string | undefined;
+  /** Aborting rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Open a base for generation and scoring with adapters to choose from; `openModel` is for training. */
 export async function openAdapters(
   config: RunConfig,
   composition: Composition,
-  { own, others = [], untrained }: OpenAdaptersOptions,
+  { own, others = [], untrained, signal }: OpenAdaptersOptions,
 ): Promise<OpenAdapters> {
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
@@ -71,11 +73,11 @@ export async function openAdapters(
     await engine.close();
   };
   try {
-    for (const { name, adapter } of saved) set.add(name, adapter);
+    for (const { name, adapter } of saved) await set.open(name, adapter, signal);
     if (untrained !== undefined) {
       const { adapter } = described();
-      const firstValues = await readFirstValues({ engine, checkpoint, layers, adapter });
-      set.add(untrained, { adapter, layers, base: config.base, firstValues });
+      const firstValues = await readFirstValues({ engine, checkpoint, layers, adapter, signal });
+      await set.open(untrained, { adapter, layers, base: config.base, firstValues }, signal);
     }
   } catch (error) {
     await close();

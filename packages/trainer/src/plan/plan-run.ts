@@ -116,7 +116,7 @@ export async function planRun(
   const examples = data === undefined ? largestAllowed(config) : data.largestBatch(runSteps(config, data));
   const evaluated = config.data.heldOut === undefined ? 0 : largestEvaluated(config, data);
   const model = { layers, adapter };
-  const foreseen = await foreseeMemory(config, checkpoint, model, engine, { examples, evaluated, untrained });
+  const foreseen = await foreseeMemory(config, checkpoint, model, engine, { examples, evaluated, untrained, signal });
 
   const memory = availableMemory();
   const held = anonymousBytes();
