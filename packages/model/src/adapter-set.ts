@@ -133,7 +133,8 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
     }
     return others.get(JSON.stringify(selection))?.decoder ?? selection;
   };
-  const isMade = (found: Decoder | AdapterSelection): found is Decoder => typeof found === 'object' && 'engine' in found;
+  const isMade = (found: Decoder | AdapterSelection): found is Decoder =>
+    typeof found === 'object' && 'engine' in found;
 
   const keep = (selection: AdapterSelection, decoder: Decoder): Decoder => {
     const parts = typeof selection === 'string' ? [] : selection.map(({ name }) => name);

@@ -183,8 +183,8 @@ export async function openDecoder({
   signal,
   ...options
 }: DecoderOptions & { readonly signal?: AbortSignal | undefined }): Promise<Decoder> {
-  signal?.throwIfAborted();
   const next = eventLoopTurns(signal);
+  await next();
   const building = buildDecoder(options);
   try {
     for (;;) {
@@ -213,6 +213,7 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
   const parameters = new Map<string, Tensor>();
   const learningRateFactors = new Map<string, number>();
   const trained = describeTrained(shape, records, adapter);
+  yield;
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
@@ -401,7 +402,8 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
         x.release();
         x = y;
       };
-      const pieces = pace(engine);
+      // Single tokens are quick; of a long prompt a layer may take a second.
+      const pieces = pace(engine, batch.ids.length < 64 ? Infinity : 1);
       try {
         for (let virtual = 0; virtual < layers.length; virtual++) {
           const body = (input: Tensor): Tensor => runLayer(input, virtual, batch, rope, pass);

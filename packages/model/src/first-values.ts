@@ -28,6 +28,7 @@ export async function readFirstValues({
   const weights = createBaseWeights(engine);
   const next = eventLoopTurns(signal);
   try {
+    await next();
     for (const { site, adapter: each } of describeTrained(shape, layers, adapter).adapted) {
       if (each?.firstValues === undefined) continue;
       await next();

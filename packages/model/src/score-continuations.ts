@@ -72,7 +72,11 @@ async function scoreTogether(
   cache: KeyValueCache,
   forks: readonly number[],
   sequences: readonly number[][],
-  { shared, start, signal }: { readonly shared: number; readonly start: number; readonly signal: AbortSignal | undefined },
+  {
+    shared,
+    start,
+    signal,
+  }: { readonly shared: number; readonly start: number; readonly signal: AbortSignal | undefined },
 ): Promise<number[]> {
   const parts = sequences.map((ids, i) => ({ sequence: forks[i]!, ids: ids.slice(shared) }));
   const labels = sequences.flatMap((ids) =>

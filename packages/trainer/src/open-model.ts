@@ -13,7 +13,7 @@ import {
   type Tokenizer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { engines, type Engine } from '@glulam/tensors';
+import { engines, eventLoopTurns, type Engine } from '@glulam/tensors';
 import { choose } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
@@ -88,8 +88,11 @@ export async function openModel(
   composition: Composition,
   { adapterFolder, tokenizer: opened, base: shared, engineChoice, signal }: OpenModelOptions = {},
 ): Promise<OpenModel> {
+  const next = eventLoopTurns(signal);
+  await next();
   const checkpoint = shared?.checkpoint ?? openCheckpoint(config.base, composition.all(families));
   const tokenizer = opened ?? openRunTokenizer(config, checkpoint.shape.vocabularySize);
+  await next();
   const saved =
     adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
   const { layers, adapter, choice, warnings } = saved ?? describeModel(config, composition, checkpoint.shape);
@@ -107,7 +110,8 @@ export async function openModel(
       adapter,
       weights,
       adapterValues: saved?.values,
-      firstValues: saved === undefined ? await readFirstValues({ engine, checkpoint, layers, adapter, signal }) : undefined,
+      firstValues:
+        saved === undefined ? await readFirstValues({ engine, checkpoint, layers, adapter, signal }) : undefined,
       seed: config.seed,
       signal,
     });

@@ -9,7 +9,7 @@ import {
   type VirtualLayer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { createPlanningEngine, engines, type PlanningEngine, type Precision } from '@glulam/tensors';
+import { createPlanningEngine, engines, eventLoopTurns, type PlanningEngine, type Precision } from '@glulam/tensors';
 import type { Example } from '../batches.js';
 import { choose } from '../choices.js';
 import type { RunConfig } from '../config.js';
@@ -101,7 +101,10 @@ export async function planRun(
   composition: Composition,
   { data, adapterFolder, untrained = false, signal }: PlanOptions = {},
 ): Promise<RunPlan> {
+  const next = eventLoopTurns(signal);
+  await next();
   const { checkpoint, hasWeights } = describeCheckpoint(config.base, composition.all(families));
+  await next();
   const { shape } = checkpoint;
   const saved = adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), shape);
   const {
