@@ -1,10 +1,23 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { resolveConfig } from 'glulam';
-import { readAdapter, adapters } from '@glulam/model';
-import { openData, openRunTokenizer, planRun } from '@glulam/trainer';
+import {
+  adapters,
+  cacheOf,
+  createDecoder,
+  createAdapterSet,
+  families,
+  openCheckpoint,
+  openDecoder,
+  runSequences,
+  type Decoder,
+  readAdapter,
+} from '@glulam/model';
+import { createReferenceEngine } from '@glulam/tensors';
+import { describeModel, openData, openRunTokenizer, planRun } from '@glulam/trainer';
 import { describe, expect, test } from 'vitest';
 import { tinyRun } from './tiny.js';
 
@@ -128,3 +141,74 @@ test(
     expect(turns).toBeLessThan(50);
   },
 );
+
+describe('a model of 512 layers', () => {
+  const { config, composition } = tinyRun({ expansion: { kind: 'layer_map', layer_map: Array.from({ length: 64 }, () => [0, 8] as [number, number]) } }); // prettier-ignore
+  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const { layers, adapter } = describeModel(config, composition, checkpoint.shape);
+  const engine = createReferenceEngine({ precision: 'float32' });
+  const options = { engine, checkpoint, layers, adapter, seed: 5 };
+
+  /** The timer has its turn while the work goes on. */
+  async function aborted(work: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error('stopped by hand')), 20);
+    await expect(work(controller.signal)).rejects.toThrow('stopped by hand');
+  }
+
+  test('is given up when its opening is aborted, and leaves nothing', { timeout: 60_000 }, async () => {
+    const before = engine.memory();
+    await aborted((signal) => openDecoder({ ...options, signal }));
+    expect(engine.memory()).toEqual(before);
+    const set = createAdapterSet({ engine, checkpoint, layers });
+    await aborted((signal) => set.open('a', { adapter, layers, base: undefined }, signal));
+    expect(set.names).toEqual([]);
+    set.close();
+    expect(engine.memory()).toEqual(before);
+  });
+});
+
+test('a pass that is aborted ends before its next layer, and the next pass is as if there had been none', async () => {
+  const { config, composition } = tinyRun();
+  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const decoder = createDecoder({ engine: createReferenceEngine({ precision: 'float32' }), checkpoint });
+  const controller = new AbortController();
+  const done: number[] = [];
+  const stopped: Decoder = {
+    ...decoder,
+    forward: (batch, options) =>
+      decoder.forward(batch, {
+        ...options,
+        onLayer(virtual) {
+          done.push(virtual);
+          if (virtual === 2) controller.abort(new Error('stopped by hand'));
+          return Promise.resolve();
+        },
+      }),
+  };
+  const ids = [1, 2, 3];
+  const cache = cacheOf(decoder);
+  const parts = [{ sequence: cache.add(0), ids, wanted: true }];
+  await expect(runSequences(stopped, cache, parts, controller.signal)).rejects.toThrow('stopped by hand');
+  expect(done).toEqual([0, 1, 2]);
+  const fresh = cacheOf(decoder);
+  const expected = await runSequences(decoder, fresh, [{ sequence: fresh.add(0), ids, wanted: true }]);
+  expect(await runSequences(decoder, cache, parts)).toEqual(expected);
+  for (const each of [cache, fresh, decoder]) each.close();
+});
+
+test('a model is the same whether it is opened at once or in turns', async () => {
+  const { config, composition } = tinyRun();
+  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const engine = createReferenceEngine({ precision: 'float32' });
+  const options = { engine, checkpoint, ...describeModel(config, composition, checkpoint.shape), seed: 5 };
+  const hashes: string[] = [];
+  for (const decoder of [createDecoder(options), await openDecoder(options)]) {
+    const hash = createHash('sha256');
+    expect(decoder.parameters.size).toBeGreaterThan(0);
+    for (const [name, tensor] of decoder.parameters) hash.update(name).update(await engine.read(tensor));
+    hashes.push(hash.digest('hex'));
+    decoder.close();
+  }
+  expect(hashes[1]).toBe(hashes[0]);
+});

@@ -96,10 +96,12 @@ export async function openChosen(
   const named = typeof selection === 'string' ? [] : selection.map((each) => each.name);
   const notes = [named.includes(name) ? note : undefined, ...others.map((each) => each.note)];
   for (const line of notes) if (line !== undefined) call.warn(line);
-  const opened = await withRecordedPlugins(loaded, () => openAdapters(config, composition, { own, others, untrained }));
+  const opened = await withRecordedPlugins(loaded, () =>
+    openAdapters(config, composition, { own, others, untrained, signal: call.signal }),
+  );
   opened.warnings.forEach(call.warn);
   try {
-    return { ...opened, ...loaded, run, selection, decoder: opened.set.decoder(selection) };
+    return { ...opened, ...loaded, run, selection, decoder: await opened.set.openDecoder(selection, call.signal) };
   } catch (error) {
     await opened.close();
     throw error;

@@ -2,7 +2,7 @@ import { detach, scope, type Engine, type Tensor } from '@glulam/tensors';
 import { createBaseWeights } from './base-weights.js';
 import type { Checkpoint } from './checkpoint.js';
 import { combineAdapters, partName } from './combine-adapters.js';
-import { createDecoder, type Decoder, type DecoderOptions } from './decoder.js';
+import { createDecoder, openDecoder, type Decoder, type DecoderOptions } from './decoder.js';
 import { ModelError } from './errors.js';
 import type { SavedAdapter } from './peft-files.js';
 import { gateName } from './trained-tensors.js';
@@ -35,6 +35,8 @@ export interface AdapterSet {
    * @throws ModelError ADAPTER_INVALID if it is for another base or other layers, or the name is taken
    */
   add(name: string, adapter: AddedAdapter): void;
+  /** The same in turns of the event loop, which thousands of layers need; aborting rejects with the signal's reason. */
+  open(name: string, adapter: AddedAdapter, signal?: AbortSignal): Promise<void>;
   /** Take an adapter out, and close the decoders that it is a part of. */
   remove(name: string): void;
   /**
@@ -44,6 +46,8 @@ export interface AdapterSet {
    * @throws ModelError ADAPTER_INVALID if a name is not in the set, or a sum is not to be made, see `combineAdapters`
    */
   decoder(selection: AdapterSelection): Decoder;
+  /** The same in turns of the event loop; aborting rejects with the signal's reason. */
+  openDecoder(selection: AdapterSelection, signal?: AbortSignal): Promise<Decoder>;
   /** Close all decoders of the set. The engine stays open. */
   close(): void;
 }
@@ -99,7 +103,8 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
     if (copy !== undefined) throw noSum(name, `has its own ${copy.name}`);
   };
 
-  const sum = (parts: readonly ChosenAdapter[]): Decoder => {
+  /** What a decoder of their sum is made of; `gates` are the caller's. */
+  const describeSum = (parts: readonly ChosenAdapter[]) => {
     for (const { name } of parts) checkSummable(name);
     const adapter = combineAdapters(
       parts.flatMap(({ name, weight }) => {
@@ -118,16 +123,47 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
             parameters.get(`${site.path}.${parameter.name}`)!,
           );
     });
-    const decoder = createDecoder({ ...common, layers, adapter, adapterTensors: tensors });
-    for (const gate of gates.values()) gate.release();
+    return { options: { ...common, layers, adapter, adapterTensors: tensors }, gates: [...gates.values()] };
+  };
+
+  const describe = (selection: AdapterSelection): { options: DecoderOptions; gates: readonly Tensor[] } => {
+    if (selection === 'base')
+      return { options: { ...common, layers: unexpandedLayers(checkpoint.shape.physicalLayers) }, gates: [] };
+    if (selection === 'none') return { options: { ...common, layers }, gates: [] };
+    return describeSum(selection);
+  };
+
+  /** The decoder of a selection, where there is one, and else the selection itself, in its simplest form. */
+  const find = (selection: AdapterSelection): Decoder | AdapterSelection => {
+    if (typeof selection !== 'string') {
+      checkSelection(selection);
+      // Alone and whole: the adapter's own decoder.
+      const [first, second] = selection;
+      if (first === undefined) return find('none');
+      if (second === undefined && first.weight === 1) return named(first.name);
+    }
+    return others.get(JSON.stringify(selection))?.decoder ?? selection;
+  };
+  const isMade = (found: Decoder | AdapterSelection): found is Decoder =>
+    typeof found === 'object' && 'engine' in found;
+
+  const keep = (selection: AdapterSelection, decoder: Decoder): Decoder => {
+    const parts = typeof selection === 'string' ? [] : selection.map(({ name }) => name);
+    others.set(JSON.stringify(selection), { decoder, parts });
     return decoder;
   };
 
-  const make = (selection: AdapterSelection): Decoder => {
-    if (selection === 'base')
-      return createDecoder({ ...common, layers: unexpandedLayers(checkpoint.shape.physicalLayers) });
-    if (selection === 'none') return createDecoder({ ...common, layers });
-    return sum(selection);
+  /** What the decoder of an adapter alone is made of. */
+  const describeAdded = (name: string, { adapter, layers: trainedOn, values, firstValues, base }: AddedAdapter) => {
+    if (added.has(name)) throw new ModelError('ADAPTER_INVALID', `there is an adapter "${name}" already`);
+    const from = `the adapter "${name}"${base === undefined ? '' : ` of ${base}`}`;
+    const own = trainedOn ?? unexpandedLayers(checkpoint.shape.physicalLayers);
+    checkSameLayers(from, own, layers);
+    const unfit = (cause: unknown): unknown =>
+      !(cause instanceof ModelError) || cause.code === 'WEIGHT_NOT_FINITE'
+        ? cause
+        : new ModelError(cause.code, `${from} does not fit ${checkpoint.folder}: ${cause.message}`, { cause });
+    return { options: { ...common, layers, adapter, adapterValues: values, firstValues }, unfit };
   };
 
   return {
@@ -135,16 +171,20 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
     get names() {
       return [...added.keys()];
     },
-    add(name, { adapter, layers: trainedOn, values, firstValues, base }) {
-      if (added.has(name)) throw new ModelError('ADAPTER_INVALID', `there is an adapter "${name}" already`);
-      const from = `the adapter "${name}"${base === undefined ? '' : ` of ${base}`}`;
-      const own = trainedOn ?? unexpandedLayers(checkpoint.shape.physicalLayers);
-      checkSameLayers(from, own, layers);
+    add(name, adapter) {
+      const { options, unfit } = describeAdded(name, adapter);
       try {
-        added.set(name, createDecoder({ ...common, layers, adapter, adapterValues: values, firstValues }));
+        added.set(name, createDecoder(options));
       } catch (cause) {
-        if (!(cause instanceof ModelError) || cause.code === 'WEIGHT_NOT_FINITE') throw cause;
-        throw new ModelError(cause.code, `${from} does not fit ${checkpoint.folder}: ${cause.message}`, { cause });
+        throw unfit(cause);
+      }
+    },
+    async open(name, adapter, signal) {
+      const { options, unfit } = describeAdded(name, adapter);
+      try {
+        added.set(name, await openDecoder({ ...options, signal }));
+      } catch (cause) {
+        throw unfit(cause);
       }
     },
     remove(name) {
@@ -158,20 +198,22 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
       added.delete(name);
     },
     decoder(selection) {
-      if (typeof selection !== 'string') {
-        checkSelection(selection);
-        // Alone and whole: the adapter's own decoder.
-        const [first, second] = selection;
-        if (first === undefined) return this.decoder('none');
-        if (second === undefined && first.weight === 1) return named(first.name);
+      const found = find(selection);
+      if (isMade(found)) return found;
+      const { options, gates } = describe(found);
+      const decoder = createDecoder(options);
+      for (const gate of gates) gate.release();
+      return keep(found, decoder);
+    },
+    async openDecoder(selection, signal) {
+      const found = find(selection);
+      if (isMade(found)) return found;
+      const { options, gates } = describe(found);
+      try {
+        return keep(found, await openDecoder({ ...options, signal }));
+      } finally {
+        for (const gate of gates) gate.release();
       }
-      const key = JSON.stringify(selection);
-      const known = others.get(key);
-      if (known !== undefined) return known.decoder;
-      const parts = typeof selection === 'string' ? [] : selection.map(({ name }) => name);
-      const decoder = make(selection);
-      others.set(key, { decoder, parts });
-      return decoder;
     },
     close() {
       for (const { decoder } of others.values()) decoder.close();

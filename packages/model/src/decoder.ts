@@ -1,6 +1,7 @@
 import {
   createOperations,
   detach,
+  eventLoopTurns,
   pace,
   scope,
   type DType,
@@ -21,7 +22,7 @@ import { linearNames, slidingWindowOf, type DecoderShape, type LinearName } from
 import { createFixedParts, splitValues, type FixedPart } from './fixed-parts.js';
 import type { CachePass } from './key-value-cache.js';
 import { inverseFrequencies, ropeTables } from './rope.js';
-import { openWeights, readCopy, type LayerWeights } from './model-weights.js';
+import { openWeights, readCopy, type LayerWeights, type ModelWeights } from './model-weights.js';
 import { describeTrained, gateName, type AdaptedSite, type TrainedCopy } from './trained-tensors.js';
 import { checkVirtualLayers, linearScaleOf, unexpandedLayers, type VirtualLayer } from './virtual-layer.js';
 
@@ -62,6 +63,8 @@ export interface PassOptions {
   readonly training?: { readonly seed: number; readonly step: number };
   /** Keys and values of earlier tokens; the batch's are appended. See `KeyValueCache.pass`. */
   readonly cache?: CachePass;
+  /** Aborting rejects with the signal's reason once the layer that is computed is done. */
+  readonly signal?: AbortSignal | undefined;
   /** Looks at the output of each virtual layer, [tokens, hidden], as soon as it is computed; to find faults. */
   readonly onLayer?: (virtual: number, output: Tensor) => Promise<void>;
 }
@@ -175,12 +178,45 @@ function withScale<Form extends LinearForm>(ops: Operations, form: Form, scale: 
 const initialUse = 0x696e6974;
 
 /**
- * Put an expanded model on an engine: open the frozen weights, and make or upload what is trained.
+ * Put an expanded model on an engine at once: open the frozen weights, and make or upload what is trained. Of thousands of
+ * virtual layers that takes seconds, see `openDecoder`.
  *
  * @throws ModelError EXPANSION_INVALID if the layers do not fit the base; ADAPTER_INVALID if the adapter or its values
  *   do not fit; BAD_ARGUMENT if a parameter needs `firstValues`
  */
 export function createDecoder(options: DecoderOptions): Decoder {
+  const building = buildDecoder(options);
+  for (;;) {
+    const { value, done } = building.next();
+    if (done === true) return value;
+  }
+}
+
+/**
+ * The same model, made in turns of the event loop, so that timers and signals are answered meanwhile.
+ *
+ * @throws what `createDecoder` throws; the signal's reason where it is aborted: what was made is released
+ */
+export async function openDecoder({
+  signal,
+  ...options
+}: DecoderOptions & { readonly signal?: AbortSignal | undefined }): Promise<Decoder> {
+  const next = eventLoopTurns(signal);
+  await next();
+  const building = buildDecoder(options);
+  try {
+    for (;;) {
+      const { value, done } = building.next();
+      if (done === true) return value;
+      await next();
+    }
+  } finally {
+    building.return(undefined as never);
+  }
+}
+
+/** Pauses after each piece of work. */
+function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> {
   const { engine, checkpoint, adapter, adapterValues, adapterTensors, seed = 0 } = options;
   const opened = options.weights ?? createBaseWeights(engine);
   const { shape } = checkpoint;
@@ -195,6 +231,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const parameters = new Map<string, Tensor>();
   const learningRateFactors = new Map<string, number>();
   const trained = describeTrained(shape, records, adapter);
+  yield;
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
@@ -211,61 +248,78 @@ export function createDecoder(options: DecoderOptions): Decoder {
   };
   const parameter = (name: string, size: readonly number[], initial: () => Float32Array | Tensor): Tensor =>
     train(name, size, () => known(name) ?? initial());
-  const copies = new Map(
-    trained.copies.map((copy) => [
-      copy,
-      parameter(copy.name, copy.shape, () => readCopy(engine, opened.open, checkpoint, copy)),
-    ]),
-  );
-  const base = openWeights(engine, opened.open, checkpoint, (place) => copies.get(trained.copyAt.get(place)!), hold);
-  const perInput = new Map<string, Tensor>();
-  const frozenScale = (factor: number, inFeatures: number): FrozenScale => {
-    const key = `${factor} ${inFeatures}`;
-    const tensor = perInput.get(key) ?? hold(engine.full([inFeatures], factor));
-    perInput.set(key, tensor);
-    return { factor, perInput: tensor };
+  const close = (): void => {
+    if (options.weights === undefined) opened.close();
+    for (const tensor of held) tensor.release();
   };
-  const adaptedIn = records.map((): AdaptedSite[] => []);
-  for (const each of trained.adapted) adaptedIn[each.site.virtual]!.push(each);
-  const layers = records.map((record, virtual): Layer => {
-    const weights = base.layer(record, virtual);
-    const own: Tensor[] = [...weights.copies];
-    const adapters = new Map<LinearName, AdaptedLinear>();
-    const scales = new Map<LinearName, FrozenScale>();
-    for (const linear of linearNames) {
-      const { weight } = weights.linears[linear];
-      const factor = linearScaleOf(record, linear);
-      if (factor !== 1 && !(weight instanceof Tensor)) scales.set(linear, frozenScale(factor, weight.shape[1]!));
+  const copies = new Map<TrainedCopy, Tensor>();
+  const layers: Layer[] = [];
+  let base: ModelWeights;
+  let finished = false;
+  try {
+    for (const copy of trained.copies) {
+      copies.set(
+        copy,
+        parameter(copy.name, copy.shape, () => readCopy(engine, opened.open, checkpoint, copy)),
+      );
+      yield;
     }
-    for (const { site, adapter } of adaptedIn[virtual]!) {
-      const { weight } = weights.linears[site.linear];
-      if (adapter === undefined || weight instanceof Tensor) continue;
-      const index = linearNames.indexOf(site.linear);
-      const frozen = opened.rows.of(weight, site.scale);
-      adapter.prepare?.(frozen);
-      const tensors: Record<string, Tensor> = {};
-      const behind: Record<string, FixedPart> = {};
-      for (const [use, each] of adapter.parameters.entries()) {
-        const name = `${site.path}.${each.name}`;
-        const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
-        if (each.fixed === undefined) {
-          tensors[each.name] = parameter(name, each.shape, () => each.initial({ key, engine, frozen }));
-        } else {
-          const parts = zeros ? undefined : splitValues(each, known(name) ?? missing(name));
-          tensors[each.name] = train(name, each.shape, () => parts!.trained);
-          behind[each.name] = fixedParts.put(site, each, parts?.fixed);
-          fixed.set(name, behind[each.name]!);
-        }
-        if (each.learningRateFactor !== undefined) learningRateFactors.set(name, each.learningRateFactor);
-        own.push(tensors[each.name]!);
+    base = openWeights(engine, opened.open, checkpoint, (place) => copies.get(trained.copyAt.get(place)!), hold);
+    const perInput = new Map<string, Tensor>();
+    const frozenScale = (factor: number, inFeatures: number): FrozenScale => {
+      const key = `${factor} ${inFeatures}`;
+      const tensor = perInput.get(key) ?? hold(engine.full([inFeatures], factor));
+      perInput.set(key, tensor);
+      return { factor, perInput: tensor };
+    };
+    const adaptedIn = records.map((): AdaptedSite[] => []);
+    for (const each of trained.adapted) adaptedIn[each.site.virtual]!.push(each);
+    for (const [virtual, record] of records.entries()) {
+      const weights = base.layer(record, virtual);
+      const own: Tensor[] = [...weights.copies];
+      const adapters = new Map<LinearName, AdaptedLinear>();
+      const scales = new Map<LinearName, FrozenScale>();
+      for (const linear of linearNames) {
+        const { weight } = weights.linears[linear];
+        const factor = linearScaleOf(record, linear);
+        if (factor !== 1 && !(weight instanceof Tensor)) scales.set(linear, frozenScale(factor, weight.shape[1]!));
       }
-      adapters.set(site.linear, { adapter, tensors, behind });
+      for (const { site, adapter } of adaptedIn[virtual]!) {
+        const { weight } = weights.linears[site.linear];
+        if (adapter === undefined || weight instanceof Tensor) continue;
+        const index = linearNames.indexOf(site.linear);
+        const frozen = opened.rows.of(weight, site.scale);
+        adapter.prepare?.(frozen);
+        const tensors: Record<string, Tensor> = {};
+        const behind: Record<string, FixedPart> = {};
+        for (const [use, each] of adapter.parameters.entries()) {
+          const name = `${site.path}.${each.name}`;
+          const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
+          if (each.fixed === undefined) {
+            tensors[each.name] = parameter(name, each.shape, () => each.initial({ key, engine, frozen }));
+          } else {
+            const parts = zeros ? undefined : splitValues(each, known(name) ?? missing(name));
+            tensors[each.name] = train(name, each.shape, () => parts!.trained);
+            behind[each.name] = fixedParts.put(site, each, parts?.fixed);
+            fixed.set(name, behind[each.name]!);
+          }
+          if (each.learningRateFactor !== undefined) learningRateFactors.set(name, each.learningRateFactor);
+          own.push(tensors[each.name]!);
+        }
+        adapters.set(site.linear, { adapter, tensors, behind });
+        yield;
+      }
+      const gate =
+        record.gate === undefined ? undefined : parameter(gateName(shape, virtual), [1], () => new Float32Array(1));
+      if (gate !== undefined) own.push(gate);
+      layers.push({ record, weights, sites: adapters, scales, gate, parameters: own });
+      yield;
     }
-    const gate =
-      record.gate === undefined ? undefined : parameter(gateName(shape, virtual), [1], () => new Float32Array(1));
-    if (gate !== undefined) own.push(gate);
-    return { record, weights, sites: adapters, scales, gate, parameters: own };
-  });
+    finished = true;
+  } finally {
+    // Of a model that fails, or is given up, nothing stays.
+    if (!finished) close();
+  }
 
   const frequencies = inverseFrequencies(shape.rope, shape.headSize);
   const { normEpsilon: epsilon, heads, keyValueHeads, headSize } = shape;
@@ -366,7 +420,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
         x.release();
         x = y;
       };
-      const pieces = pace(engine);
+      // Single tokens are quick; of a long prompt a layer may take a second.
+      const pieces = pace(engine, batch.ids.length < 64 ? Infinity : 1);
       try {
         for (let virtual = 0; virtual < layers.length; virtual++) {
           const body = (input: Tensor): Tensor => runLayer(input, virtual, batch, rope, pass);
@@ -375,6 +430,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
           );
           tape?.mark();
           await pieces.next();
+          pass.signal?.throwIfAborted();
           await pass.onLayer?.(virtual, x);
         }
         cache?.advance(batch.segments);
@@ -423,9 +479,6 @@ export function createDecoder(options: DecoderOptions): Decoder {
         return ops.frozenLinear(inputs, head, {}, 'float32');
       }),
 
-    close() {
-      if (options.weights === undefined) opened.close();
-      for (const tensor of held) tensor.release();
-    },
+    close,
   };
 }

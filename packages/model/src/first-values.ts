@@ -1,4 +1,4 @@
-import type { Engine } from '@glulam/tensors';
+import { eventLoopTurns, type Engine } from '@glulam/tensors';
 import { wholeShape, type Adapter } from './adapter.js';
 import type { AdapterValues, TrainedValues } from './adapter-values.js';
 import { createBaseWeights } from './base-weights.js';
@@ -15,17 +15,23 @@ export async function readFirstValues({
   checkpoint: { shape, files },
   layers = unexpandedLayers(shape.physicalLayers),
   adapter,
+  signal,
 }: {
   readonly engine: Engine;
   readonly checkpoint: Pick<Checkpoint, 'shape' | 'files'>;
   readonly layers?: readonly VirtualLayer[] | undefined;
   readonly adapter: Adapter | undefined;
+  /** Aborting rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }): Promise<AdapterValues> {
   const values = new Map<string, TrainedValues>();
   const weights = createBaseWeights(engine);
+  const next = eventLoopTurns(signal);
   try {
+    await next();
     for (const { site, adapter: each } of describeTrained(shape, layers, adapter).adapted) {
       if (each?.firstValues === undefined) continue;
+      await next();
       const name = `${shape.names.layer(site.physical)}.${site.linear}.weight`;
       const first = await each.firstValues({ frozen: weights.rows.of(weights.open(files.source(name)), site.scale) });
       for (const parameter of each.parameters) {

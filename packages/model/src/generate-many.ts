@@ -110,7 +110,7 @@ export async function* generateMany(
       const parts = taken.map(({ of: { sequence, next }, count }): SequencePart => {
         return { sequence, ids: next.slice(0, count), wanted: count === next.length };
       });
-      const logits = await runSequences(decoder, cache, parts);
+      const logits = await runSequences(decoder, cache, parts, signal);
       const finished: Generated[] = [];
       for (const { of, count } of taken) {
         of.next = of.next.slice(count);

@@ -46,7 +46,7 @@ export { linearShape } from './base-tensors.js';
 export type { AdapterValues, TrainedValues } from './adapter-values.js';
 export type { TrainedCopy } from './trained-tensors.js';
 export type { Decoder, DecoderOptions, LayerPass, PassOptions } from './decoder.js';
-export { createDecoder } from './decoder.js';
+export { createDecoder, openDecoder } from './decoder.js';
 export { checkOutputs, findBrokenWeight, isOfLayer } from './check-finite.js';
 export { readFirstValues } from './first-values.js';
 export type { FixedPart } from './fixed-parts.js';

@@ -31,6 +31,7 @@ export function packParts(cache: KeyValueCache, parts: readonly Omit<SequencePar
  * One pass over the next tokens of some sequences, which the cache then has too.
  *
  * @param parts each with at least one token
+ * @param signal aborting ends the pass between two layers; the cache is as it was before
  * @returns the logits that were wanted, [vocabulary] each, in the order of the parts
  * @throws TensorsError FILE_CHANGED, ModelError WEIGHT_NOT_FINITE
  */
@@ -38,11 +39,12 @@ export async function runSequences(
   decoder: Decoder,
   cache: KeyValueCache,
   parts: readonly SequencePart[],
+  signal?: AbortSignal,
 ): Promise<Float32Array[]> {
   return whileUnchanged(decoder.checkpoint.files, async () => {
     const { engine } = decoder;
     const batch = packParts(cache, parts);
-    const hidden = await decoder.forward(batch, { cache: cache.pass(parts.map(({ sequence }) => sequence)) });
+    const hidden = await decoder.forward(batch, { cache: cache.pass(parts.map(({ sequence }) => sequence)), signal });
     const rows = batch.segments.flatMap(({ queryStart, queryLength }, i) =>
       parts[i]!.wanted ? [queryStart + queryLength - 1] : [],
     );

@@ -31,7 +31,7 @@ export async function scoreContinuations(
     for (let at = 0; at < shared; at += tokensPerPass) {
       signal?.throwIfAborted();
       const ids = sequences[0]!.slice(at, Math.min(shared, at + tokensPerPass));
-      await runSequences(decoder, cache, [{ sequence: common, ids, wanted: false }]);
+      await runSequences(decoder, cache, [{ sequence: common, ids, wanted: false }], signal);
     }
     const scores: number[] = [];
     for (let first = 0; first < sequences.length;) {
@@ -42,7 +42,7 @@ export async function scoreContinuations(
       signal?.throwIfAborted();
       const together = sequences.slice(first, end);
       const forks = cache.fork(common, shared, together.map(({ length }) => length)); // prettier-ignore
-      const score = () => scoreTogether(decoder, cache, forks, together, { shared, start });
+      const score = () => scoreTogether(decoder, cache, forks, together, { shared, start, signal });
       scores.push(...(await whileUnchanged(decoder.checkpoint.files, score)));
       for (const fork of forks) cache.remove(fork);
       first = end;
@@ -72,13 +72,17 @@ async function scoreTogether(
   cache: KeyValueCache,
   forks: readonly number[],
   sequences: readonly number[][],
-  { shared, start }: { readonly shared: number; readonly start: number },
+  {
+    shared,
+    start,
+    signal,
+  }: { readonly shared: number; readonly start: number; readonly signal: AbortSignal | undefined },
 ): Promise<number[]> {
   const parts = sequences.map((ids, i) => ({ sequence: forks[i]!, ids: ids.slice(shared) }));
   const labels = sequences.flatMap((ids) =>
     ids.slice(shared).map((_, i) => (shared + i + 1 >= start ? (ids[shared + i + 1] ?? -1) : -1)),
   );
-  const hidden = await decoder.forward(packParts(cache, parts), { cache: cache.pass(forks) });
+  const hidden = await decoder.forward(packParts(cache, parts), { cache: cache.pass(forks), signal });
   const losses = scope(() => decoder.losses(hidden, Int32Array.from(labels)));
   hidden.release();
   const values = await decoder.engine.read(losses);

@@ -34,7 +34,7 @@ export function createTokenSession(decoder: Decoder): TokenSession {
       signal?.throwIfAborted();
       const part = ids.slice(start, start + tokensPerPass);
       const wanted = start + part.length === ids.length;
-      const [logits] = await runSequences(decoder, cache, [{ sequence, ids: part, wanted }]);
+      const [logits] = await runSequences(decoder, cache, [{ sequence, ids: part, wanted }], signal);
       seen.push(...part);
       if (logits !== undefined) return logits;
     }

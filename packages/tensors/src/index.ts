@@ -36,6 +36,7 @@ export type {
 } from './fused.js';
 export type { LinearForm, Operations } from './operations.js';
 export { createOperations } from './operations.js';
+export { eventLoopTurns } from './event-loop-turns.js';
 export type { Pace } from './pace.js';
 export { pace } from './pace.js';
 export type { RandomKey } from './philox.js';

@@ -41,11 +41,26 @@ it('counts the time from the end of a wait', async () => {
   const pieces = pace(engine);
   vi.advanceTimersByTime(10);
   const waited = pieces.next();
-  vi.advanceTimersByTime(1000);
+  vi.advanceTimersByTime(20);
   ends[0]!.done();
   await waited;
   await pieces.next();
   expect(ends).toHaveLength(1);
+});
+
+it('waits sooner where pieces take long', async () => {
+  const { engine, ends } = handDriven();
+  const pieces = pace(engine, 1);
+  for (const [piece, milliseconds] of [40, 40, 100].entries()) {
+    const waited = pieces.next();
+    // Of 40 ms two, of 120 ms one at a time.
+    if (piece === 1) await waited;
+    const last = piece === 1 ? pieces.next() : waited;
+    vi.advanceTimersByTime(milliseconds * (piece === 1 ? 6 : 1));
+    ends.at(-1)!.done();
+    await last;
+    expect(ends).toHaveLength(piece + 1);
+  }
 });
 
 it.each(['next', 'end'] as const)('%s tells why work failed', async (wait) => {

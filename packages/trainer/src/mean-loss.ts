@@ -15,7 +15,7 @@ export interface ScoreExamplesOptions extends ScoringBatchesOptions {
 export async function scoreExamples(
   decoder: Decoder,
   examples: readonly Example[],
-  { signal, forward = (batch) => decoder.forward(batch), ...batching }: ScoreExamplesOptions = {},
+  { signal, forward = (batch) => decoder.forward(batch, { signal }), ...batching }: ScoreExamplesOptions = {},
 ): Promise<number[]> {
   const logProbabilities: number[] = [];
   for (const [index, batch] of scoringBatches(examples, batching).entries()) {

@@ -11,6 +11,7 @@ import {
   type Tokenizer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
+import { eventLoopTurns } from '@glulam/tensors';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
 import { describeModel, type ModelDescription } from './describe-model.js';
@@ -33,7 +34,7 @@ export interface OpenAdapters {
   /** For users: what the files of the base or the adapters, or the expansion, say that has no effect here. */
   readonly warnings: readonly string[];
   /** Read an adapter folder and add it; one that does not fit is refused, and nothing has changed. Gives its warnings. */
-  load(adapter: NamedAdapter): readonly string[];
+  load(adapter: NamedAdapter, signal?: AbortSignal): Promise<readonly string[]>;
   /** Release adapters, weights and engine. */
   close(): Promise<void>;
 }
@@ -45,21 +46,31 @@ export interface OpenAdaptersOptions {
   readonly others?: readonly NamedAdapter[] | undefined;
   /** Add the config's own adapter with its first values, under this name. */
   readonly untrained?: string | undefined;
+  /** Aborting rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Open a base for generation and scoring with adapters to choose from; `openModel` is for training. */
 export async function openAdapters(
   config: RunConfig,
   composition: Composition,
-  { own, others = [], untrained }: OpenAdaptersOptions,
+  { own, others = [], untrained, signal }: OpenAdaptersOptions,
 ): Promise<OpenAdapters> {
+  const next = eventLoopTurns(signal);
+  await next();
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { shape } = checkpoint;
+  await next();
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
+  await next();
   const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), shape);
   const described = (): ModelDescription => describeModel(config, composition, shape);
   const named = own === undefined ? others : [own, ...others];
-  const saved = named.map(({ name, folder }) => ({ name, adapter: read(folder) }));
+  const saved: { readonly name: string; readonly adapter: SavedAdapter }[] = [];
+  for (const { name, folder } of named) {
+    saved.push({ name, adapter: read(folder) });
+    await next();
+  }
   const rules = own === undefined && config.expansion !== undefined ? undefined : saved[0]?.adapter;
   const expanded = rules === undefined ? described() : undefined;
   const layers = expanded?.layers ?? rules?.layers ?? unexpandedLayers(shape.physicalLayers);
@@ -71,11 +82,11 @@ export async function openAdapters(
     await engine.close();
   };
   try {
-    for (const { name, adapter } of saved) set.add(name, adapter);
+    for (const { name, adapter } of saved) await set.open(name, adapter, signal);
     if (untrained !== undefined) {
       const { adapter } = described();
-      const firstValues = await readFirstValues({ engine, checkpoint, layers, adapter });
-      set.add(untrained, { adapter, layers, base: config.base, firstValues });
+      const firstValues = await readFirstValues({ engine, checkpoint, layers, adapter, signal });
+      await set.open(untrained, { adapter, layers, base: config.base, firstValues }, signal);
     }
   } catch (error) {
     await close();
@@ -90,9 +101,9 @@ export async function openAdapters(
       ...(expanded?.warnings ?? []),
       ...saved.flatMap(({ adapter }) => adapter.warnings),
     ],
-    load({ name, folder }) {
+    async load({ name, folder }, stop) {
       const adapter = read(folder);
-      set.add(name, adapter);
+      await set.open(name, adapter, stop);
       return adapter.warnings;
     },
     close,

@@ -1,9 +1,9 @@
 import {
   adapters,
   createBaseWeights,
-  createDecoder,
   families,
   openCheckpoint,
+  openDecoder,
   readAdapter,
   readFirstValues,
   type AdapterChoice,
@@ -13,7 +13,7 @@ import {
   type Tokenizer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { engines, type Engine } from '@glulam/tensors';
+import { engines, eventLoopTurns, type Engine } from '@glulam/tensors';
 import { choose } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
@@ -75,6 +75,8 @@ export interface OpenModelOptions {
   readonly base?: OpenBase | undefined;
   /** An earlier engine's `choice`, to compute as that one did; without effect on a base that is open already. */
   readonly engineChoice?: string | undefined;
+  /** Aborting rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -84,10 +86,13 @@ export interface OpenModelOptions {
 export async function openModel(
   config: RunConfig,
   composition: Composition,
-  { adapterFolder, tokenizer: opened, base: shared, engineChoice }: OpenModelOptions = {},
+  { adapterFolder, tokenizer: opened, base: shared, engineChoice, signal }: OpenModelOptions = {},
 ): Promise<OpenModel> {
+  const next = eventLoopTurns(signal);
+  await next();
   const checkpoint = shared?.checkpoint ?? openCheckpoint(config.base, composition.all(families));
   const tokenizer = opened ?? openRunTokenizer(config, checkpoint.shape.vocabularySize);
+  await next();
   const saved =
     adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
   const { layers, adapter, choice, warnings } = saved ?? describeModel(config, composition, checkpoint.shape);
@@ -98,15 +103,17 @@ export async function openModel(
   };
   const { engine, weights } = base;
   try {
-    const decoder = createDecoder({
+    const decoder = await openDecoder({
       engine,
       checkpoint,
       layers,
       adapter,
       weights,
       adapterValues: saved?.values,
-      firstValues: saved === undefined ? await readFirstValues({ engine, checkpoint, layers, adapter }) : undefined,
+      firstValues:
+        saved === undefined ? await readFirstValues({ engine, checkpoint, layers, adapter, signal }) : undefined,
       seed: config.seed,
+      signal,
     });
     return {
       decoder,

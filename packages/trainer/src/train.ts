@@ -162,6 +162,7 @@ async function trainOpening(
   const model = await openModel(config, composition, {
     ...{ tokenizer, base, adapterFolder: checkpoint?.adapterFolder },
     engineChoice: checkpoint?.progress.choice,
+    signal,
   });
   closers.push(() => model.close());
   const { decoder } = model;

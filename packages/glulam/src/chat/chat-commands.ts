@@ -14,7 +14,7 @@ export const chatHelp = `/help                     this
 Ctrl-C stops an answer.`;
 
 /** What lines that begin with / do; gives what is to be told, or undefined where the chat is to end. */
-export type ChatCommands = (line: string) => string | undefined;
+export type ChatCommands = (line: string, signal?: AbortSignal) => Promise<string | undefined>;
 
 export function createChatCommands(model: OpenedModel, conversation: Conversation, system?: string): ChatCommands {
   let selection: AdapterSelection = model.selection;
@@ -22,13 +22,14 @@ export function createChatCommands(model: OpenedModel, conversation: Conversatio
   conversation.begin(system);
 
   /** Gives what users should know of adapters that were not loaded before. */
-  const select = (wanted: AdapterSelection): string[] => {
+  const select = async (wanted: AdapterSelection, signal: AbortSignal | undefined): Promise<string[]> => {
     const fresh = typeof wanted === 'string' ? [] : wanted.filter(({ name }) => !model.set.names.includes(name));
-    const warnings = fresh.flatMap(({ name }) => {
+    const warnings: string[] = [];
+    for (const { name } of fresh) {
       const { note, ...adapter } = namedAdapter(name);
-      return [...(note === undefined ? [] : [note]), ...model.load(adapter)];
-    });
-    conversation.use(model.set.decoder(wanted));
+      warnings.push(...(note === undefined ? [] : [note]), ...(await model.load(adapter, signal)));
+    }
+    conversation.use(await model.set.openDecoder(wanted, signal));
     selection = wanted;
     return warnings;
   };
@@ -42,7 +43,7 @@ export function createChatCommands(model: OpenedModel, conversation: Conversatio
     return lines.join('\n');
   };
 
-  return (line) => {
+  return async (line, signal) => {
     const [command, ...words] = line.split(/\s+/);
     const rest = line.slice(command!.length).trim();
     switch (command) {
@@ -59,8 +60,9 @@ export function createChatCommands(model: OpenedModel, conversation: Conversatio
         const names = words.filter((word) => word !== '');
         const [only] = names;
         if (only === undefined) return listing();
-        const warnings = select(
+        const warnings = await select(
           names.length === 1 && (only === 'none' || only === 'base') ? only : names.map(parseChoice),
+          signal,
         );
         return [...warnings, listing()].join('\n');
       }

@@ -28,7 +28,7 @@ function open(terminal: boolean) {
     },
   } as unknown as Conversation;
   const controller = new AbortController();
-  const commands = (line: string) => (line === '/exit' ? undefined : `done: ${line}`);
+  const commands = (line: string) => Promise.resolve(line === '/exit' ? undefined : `done: ${line}`);
   const generate = { maxNewTokens: 4 };
   const ended = runChat({ input, output: openOutput(() => output), notes: openOutput(() => notes), terminal }, { conversation, commands, generate, signal: controller.signal }); // prettier-ignore
   const until = async (pattern: RegExp): Promise<void> => {

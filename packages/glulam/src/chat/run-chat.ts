@@ -84,7 +84,7 @@ export async function runChat({ input, output, notes, terminal }: ChatStreams, o
       const text = line.trim();
       try {
         if (text.startsWith('/')) {
-          const told = commands(text);
+          const told = await commands(text, signal);
           if (told === undefined) return;
           note(told);
         } else if (text !== '') await answer(text);

@@ -17,12 +17,13 @@ export const doctorCommand: Command = {
 
 Tries every engine and backend, and says on what it runs or why it does not load and how to mend that. Then versions,
 threads, memory and the cache folder. Nothing is sent anywhere.`,
-  async run(args) {
+  async run(args, signal) {
     const [unknown] = [...args.positional, ...Object.keys(args.options).map((name) => `--${name}`)];
     if (unknown !== undefined) throw new GlulamError('USAGE', `glulam doctor takes no arguments, got ${unknown}`);
     const probes: EngineProbe[] = [];
     for (const { kind, probe } of compose(preset()).all(engines)) {
       probes.push(...((await probe?.()) ?? [{ name: kind, loads: true, details: 'not probed' }]));
+      signal.throwIfAborted();
     }
     stdout.write(`${[...machine(), '', 'engines', ...probes.map(probeLine)].join('\n')}\n`);
   },

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { sizeOf, whileUnchanged, writeFileAtomic } from '@glulam/tensors';
+import { eventLoopTurns, sizeOf, whileUnchanged, writeFileAtomic } from '@glulam/tensors';
 import { faultOfWriting } from '../merge/fault-of-writing.js';
 import { describeMerged, type MergeSource } from '../merge/merged-model.js';
 import { checkFree, checkRoom } from '../merge/work-folder.js';
@@ -43,12 +43,16 @@ export interface GgufResult {
  */
 export async function exportGguf(source: MergeSource, options: GgufOptions): Promise<GgufResult> {
   const { type, signal, chatTemplate } = options;
+  const next = eventLoopTurns(signal);
+  await next();
   const file = path.resolve(options.file);
   checkFree(file);
   const model = describeMerged(source);
+  await next();
   const { shape, folder, files } = source.checkpoint;
   sideFiles(folder);
   const tokenizer = tokenizerMetadata(folder, shape.vocabularySize, chatTemplate);
+  await next();
   const tensors = ggufTensors(model, type);
   let offset = 0;
   const infos = tensors.map((tensor): GgufTensorInfo => {
@@ -56,6 +60,7 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
     offset += padded(ggmlBytes(tensor.type, sizeOf(tensor.shape)));
     return info;
   });
+  await next();
   const header = encodeGgufHeader(new Map([...modelMetadata(model, type), ...tokenizer.metadata]), infos);
   const bytes = header.length + offset;
   await checkRoom(path.dirname(file), bytes);

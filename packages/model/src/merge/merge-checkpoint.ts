@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
   describeWriteFault,
+  eventLoopTurns,
   isSystemError,
   readSafetensorsHeader,
   sizeOf,
@@ -65,11 +66,15 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
   const { dtype, shardBytes = 5e9, signal, onShard } = options;
   const out = path.resolve(options.out);
   const { checkpoint } = source;
+  const next = eventLoopTurns(signal);
+  await next();
   // Before hours of writing weights.
   sideFiles(checkpoint.folder);
   const model = describeMerged(source);
+  await next();
   const config = mergedConfig(model, dtype);
   const shards = planShards(model.tensors, dtype, shardBytes);
+  await next();
   const work = await openWorkFolder(out, fingerprintOf(source, options, shardBytes));
   try {
     const done = new Set<Shard>();

@@ -1,4 +1,4 @@
-import { createDecoder, type Checkpoint } from '@glulam/model';
+import { openDecoder, type Checkpoint } from '@glulam/model';
 import { createTape, scope, type PlanningEngine } from '@glulam/tensors';
 import { labelBatch, type Example } from '../batches.js';
 import { configError } from '../choices.js';
@@ -44,6 +44,8 @@ export interface ForeseeOptions {
   readonly evaluated: number;
   /** A model that has nothing to train is not refused. */
   readonly untrained: boolean;
+  /** Aborting rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -55,9 +57,9 @@ export async function foreseeMemory(
   checkpoint: Checkpoint,
   { layers, adapter }: Pick<ModelDescription, 'layers' | 'adapter'>,
   engine: PlanningEngine,
-  { examples, evaluated, untrained }: ForeseeOptions,
+  { examples, evaluated, untrained, signal }: ForeseeOptions,
 ): Promise<ForeseenBytes> {
-  const decoder = createDecoder({ engine, checkpoint, layers, adapter, adapterValues: 'zeros' });
+  const decoder = await openDecoder({ engine, checkpoint, layers, adapter, adapterValues: 'zeros', signal });
   const trains = decoder.parameters.size > 0;
   if (!trains && !untrained)
     throw configError([

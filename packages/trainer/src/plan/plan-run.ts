@@ -9,7 +9,7 @@ import {
   type VirtualLayer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { createPlanningEngine, engines, type PlanningEngine, type Precision } from '@glulam/tensors';
+import { createPlanningEngine, engines, eventLoopTurns, type PlanningEngine, type Precision } from '@glulam/tensors';
 import type { Example } from '../batches.js';
 import { choose } from '../choices.js';
 import type { RunConfig } from '../config.js';
@@ -101,7 +101,10 @@ export async function planRun(
   composition: Composition,
   { data, adapterFolder, untrained = false, signal }: PlanOptions = {},
 ): Promise<RunPlan> {
+  const next = eventLoopTurns(signal);
+  await next();
   const { checkpoint, hasWeights } = describeCheckpoint(config.base, composition.all(families));
+  await next();
   const { shape } = checkpoint;
   const saved = adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), shape);
   const {
@@ -116,7 +119,7 @@ export async function planRun(
   const examples = data === undefined ? largestAllowed(config) : data.largestBatch(runSteps(config, data));
   const evaluated = config.data.heldOut === undefined ? 0 : largestEvaluated(config, data);
   const model = { layers, adapter };
-  const foreseen = await foreseeMemory(config, checkpoint, model, engine, { examples, evaluated, untrained });
+  const foreseen = await foreseeMemory(config, checkpoint, model, engine, { examples, evaluated, untrained, signal });
 
   const memory = availableMemory();
   const held = anonymousBytes();

@@ -1,6 +1,6 @@
 import type { Tokenizer } from '@glulam/model';
 import { TrainerError } from '../../errors.js';
-import { eventLoopTurns } from '../../event-loop-turns.js';
+import { eventLoopTurns } from '@glulam/tensors';
 import { openWorkerLane } from '../worker-lane.js';
 import { encodeInTurns, type EncodedBatch, type RowBatch } from './encode-batch.js';
 import type { EncodeSettings } from './encode-settings.js';

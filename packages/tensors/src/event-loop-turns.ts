@@ -10,7 +10,8 @@ const interval = 50;
  * @throws the signal's reason once it is aborted
  */
 export function eventLoopTurns(signal: AbortSignal | undefined): () => Promise<void> | undefined {
-  let last = performance.now();
+  // The first call always takes a turn: what came before may have been long.
+  let last = -Infinity;
   const turn = async (): Promise<void> => {
     await setImmediate();
     last = performance.now();
