@@ -50,9 +50,8 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
         named === 'auto'
           ? machineChoice(addon, version)
           : { choice: onlyOn(checkIsa(named, addon.isas)), origin: 'the variable GLULAM_ISA' };
-      const details =
-        `${addon.isas.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}; ${origin}; ` +
-        `kernels: ${describeChoice(kernels.choice)} (${kernels.origin})`;
+      const chosen = `kernels: ${describeChoice(kernels.choice)} (${kernels.origin})`;
+      const details = `${addon.isas.join(', ')}; ${chosen}; ${threads} thread${threads === 1 ? '' : 's'}; ${origin}`;
       return [{ name: 'native', loads: true, details }];
     } catch (error) {
       if (!(error instanceof TensorsError)) throw error;
