@@ -216,7 +216,7 @@ describe('files', () => {
       },
     };
     const train = { file: jsonl([{ x: 1 }]), format: { kind: 'broken' } };
-    await expect(open({ train }, { formats: [format] })).rejects.toThrow(/"broken" failed at .*, row 1: oh;.*author/);
+    await expect(open({ train }, { formats: [format] })).rejects.toThrow(/"broken" failed at .*, row 1: .*: oh;.*author/);
   });
 });
 
@@ -362,12 +362,13 @@ describe('the cache', () => {
 
   test('what killed processes left is removed after a day; what is being written is not', async () => {
     const cache = newFolder();
-    const [old, fresh] = ['old', 'fresh'].map((name) => path.join(cache, `.${name}.tokens.1-00000000.tmp`));
-    for (const file of [old!, fresh!]) writeFileSync(file, 'x');
+    const [old, fresh] = ['a', 'b'].map((key) => path.join(cache, `.${key.repeat(64)}.tokens.1-00000000.tmp`));
+    const foreign = path.join(cache, 'notes.tmp');
     const before = (Date.now() - 25 * 60 * 60 * 1000) / 1000;
-    utimesSync(old!, before, before);
+    for (const file of [old!, fresh!, foreign]) writeFileSync(file, 'x');
+    for (const file of [old!, foreign]) utimesSync(file, before, before);
     (await open({ train: pairs(3), cache })).close();
-    expect(readdirSync(cache).filter((name) => name.endsWith('.tmp'))).toEqual([path.basename(fresh!)]);
+    expect(readdirSync(cache).filter((name) => name.endsWith('.tmp'))).toEqual([path.basename(fresh!), 'notes.tmp']);
   });
 
   test('a folder that cannot be written is told, with the way out', async () => {

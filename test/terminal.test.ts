@@ -263,7 +263,7 @@ describe.skipIf(!onPosix)('places that cannot be written', () => {
     const before = readdirSync(work).sort();
     for (const [command, codes] of [
       [`train ${quickstart} ${short.join(' ')} --out ${place}`, /RUN_WRITE_FAILED/],
-      [`train ${place} --resume`, /CONFIG_NOT_FOUND|CONFIG_UNREADABLE/],
+      [`train ${place} --resume`, /CONFIG_NOT_FOUND|CONFIG_UNREADABLE|FILE_UNUSABLE/],
       [`train ${quickstart} ${short.join(' ')} --out ${place} --resume`, /RUN_WRITE_FAILED/],
       [`merge ${run} --out ${place}`, /OUTPUT_UNUSABLE/],
       [`export ${run} --gguf ${place}`, /OUTPUT_UNUSABLE|WRITE_FAILED/],
