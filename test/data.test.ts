@@ -216,7 +216,9 @@ describe('files', () => {
       },
     };
     const train = { file: jsonl([{ x: 1 }]), format: { kind: 'broken' } };
-    await expect(open({ train }, { formats: [format] })).rejects.toThrow(/"broken" failed at .*, row 1: .*: oh;.*author/);
+    await expect(open({ train }, { formats: [format] })).rejects.toThrow(
+      /"broken" failed at .*, row 1: .*: oh;.*author/,
+    );
   });
 });
 
