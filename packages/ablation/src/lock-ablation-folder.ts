@@ -1,6 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { lockFolder, type FolderLock } from '@glulam/tensors';
+import { describeWriteFault, lockFolder, makeFolder, type FolderLock } from '@glulam/tensors';
 import { AblationError } from './errors.js';
 
 /**
@@ -17,14 +16,10 @@ export async function lockAblationFolder(folder: string, command: 'ablate' | 'se
         `has nothing to do with this folder, remove ${path.join(folder, 'lock.*')}.`,
     );
   try {
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
     return await lockFolder(folder, busy);
   } catch (cause) {
     if (cause instanceof AblationError) throw cause;
-    throw new AblationError(
-      'FOLDER_UNUSABLE',
-      `${folder} cannot be used (${(cause as Error).message}); choose another folder with --out`,
-      { cause },
-    );
+    throw new AblationError('FOLDER_UNUSABLE', `${folder} cannot be used: ${describeWriteFault(cause)}`, { cause });
   }
 }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import path from 'node:path';
-import { cacheFolder } from '@glulam/tensors';
+import { cacheFolder, makeFolder } from '@glulam/tensors';
 import { z } from 'zod';
 import type { Addon } from './addon.js';
 import { candidatesOf, choiceText, measureChoice, onlyOn, readChoice, type KernelChoice } from './kernel-choice.js';
@@ -66,7 +66,7 @@ function readChoiceFile(text: string, isas: Addon['isas']): KernelChoice | undef
 
 /** Under its name the file is whole, and the first good one written stays. */
 function keep(file: string, content: string, isGood: (text: string) => boolean): void {
-  mkdirSync(path.dirname(file), { recursive: true });
+  makeFolder(path.dirname(file));
   const temporary = `${file}.${process.pid}-${process.hrtime.bigint()}.tmp`;
   writeFileSync(temporary, content, { flag: 'wx' });
   try {
