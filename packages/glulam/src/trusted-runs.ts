@@ -23,7 +23,9 @@ const trustFile = (): string =>
 
 /** What a run folder asks for. */
 export interface RunAsks {
+  /** Plugins that its config.json names. */
   readonly plugins: readonly string[];
+  /** Places outside of it that it leads to. */
   readonly writes: readonly OutsideWrite[];
 }
 

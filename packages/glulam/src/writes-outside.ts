@@ -8,6 +8,7 @@ import { GlulamError } from './errors.js';
 export interface OutsideWrite {
   /** The key of its config.json, or the link in its folder, that leads there. */
   readonly named: string;
+  /** The real path. */
   readonly to: string;
 }
 
