@@ -18,8 +18,18 @@ import {
 } from '@glulam/model';
 import { definePlugin } from '@glulam/plugin';
 import { createReferenceEngine } from '@glulam/tensors';
-import { evaluators, openModel, train, type EvaluatorContribution } from '@glulam/trainer';
+import {
+  dataFormats,
+  evaluators,
+  events,
+  openModel,
+  train,
+  type DataFormat,
+  type EvaluatorContribution,
+  type RunEvent,
+} from '@glulam/trainer';
 import { resolveConfig } from 'glulam';
+import { tap } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { eventsOf, lossesByStep, tinyRun } from './tiny.js';
@@ -123,6 +133,52 @@ describe('training while the base is', () => {
     await train(config, composition, { resume: true });
     expect(lossesByStep(out)).toEqual(await undisturbed);
     expect(existsSync(path.join(out, 'adapter/adapter_model.safetensors'))).toBe(true);
+  });
+
+  test.each(['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json'])(
+    '%s of it is written: it stops with the file’s name',
+    async (name) => {
+      const base = copyOfBase();
+      const file = path.join(base.folder, name);
+      const { config, out } = tinyRun({ ...settings, base: base.folder });
+      const { config: resolved, composition } = resolveConfig(config, [], '/');
+      const change = (event: RunEvent): void => {
+        if (event.type === 'step.finished' && event.step === 3) writeFileSync(file, `${readFileSync(file, 'utf8')}\n`);
+      };
+      composition.get(events).listen('saboteur', (all) => all.pipe(tap(change)));
+      await expect(train(resolved, composition)).rejects.toMatchObject({
+        code: 'FILE_CHANGED',
+        message: expect.stringContaining(`${file} changed while it was in use`) as string,
+      });
+      expect(readdirSync(path.join(out, 'checkpoints'))).toEqual(['step-00000002']);
+    },
+  );
+
+  test('written while data is tokenized: it is noticed before the first step', async () => {
+    const base = copyOfBase();
+    const file = path.join(base.folder, 'tokenizer.json');
+    const { config, out } = tinyRun({ ...settings, base: base.folder });
+    const saboteur: DataFormat = {
+      ...{ kind: 'saboteur', schema: z.strictObject({}), shape: 'any', matches: () => false },
+      read() {
+        if (isFirst) writeFileSync(file, `${readFileSync(file, 'utf8')}\n`);
+        isFirst = false;
+        return { text: 'Some text.' };
+      },
+    };
+    let isFirst = true;
+    const plugin = definePlugin({
+      name: 'saboteur',
+      contract: 1,
+      register: (registry) => registry.contribute(dataFormats, { create: () => saboteur }),
+    });
+    const rows = { train: { file: tinyRun().config.data.train, format: { kind: 'saboteur' } }, cache: path.join(base.folder, '..', 'cache') }; // prettier-ignore
+    const { config: resolved, composition } = resolveConfig({ ...config, data: rows }, [plugin], '/');
+    await expect(train(resolved, composition)).rejects.toMatchObject({
+      code: 'FILE_CHANGED',
+      message: expect.stringContaining(file) as string,
+    });
+    expect(existsSync(out)).toBe(false);
   });
 
   test('overwritten during an evaluation: its scores are not recorded', async () => {

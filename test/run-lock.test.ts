@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { ablate, search } from '@glulam/ablation';
@@ -24,7 +24,10 @@ test('two runs in one folder: the second is refused, begun anew or resumed, and 
       code: 'RUN_BUSY',
       message: expect.stringMatching(new RegExp(`^process ${process.pid} is training in .*--out`)) as string,
     });
-    await expect(train(options, resumed.composition)).rejects.toMatchObject({ code: 'RUN_INVALID' });
+    await expect(train(options, resumed.composition)).rejects.toMatchObject({
+      code: 'RUN_BUSY',
+      message: expect.stringMatching(new RegExp(`^process ${process.pid} is training in `)) as string,
+    });
   });
   await Promise.all([train(first.config, first.composition), twice]);
   expect([...lossesByStep(first.out).keys()]).toEqual([1, 2, 3, 4, 5, 6]);
@@ -42,6 +45,31 @@ test('two runs that begin at once in a folder that is not there yet: one of them
   const [refused] = ended.flatMap((each) => (each.status === 'rejected' ? [each.reason as { code: string }] : []));
   expect(['RUN_BUSY', 'RUN_INVALID']).toContain(refused!.code);
   expect([...lossesByStep(a.out).keys()]).toEqual([1, 2, 3, 4, 5, 6]);
+});
+
+test('a new run inside the folder of another one is refused, and nothing is made there', async () => {
+  const first = tinyRun({ ...settings, train: { steps: 1, batch: 1 } });
+  await train(first.config, first.composition);
+  for (const below of ['checkpoints', 'checkpoints/deeper', 'next']) {
+    const out = path.join(first.out, below);
+    const isThere = existsSync(out);
+    const run = tinyRun({ ...settings, out });
+    await expect(train(run.config, run.composition)).rejects.toMatchObject({
+      code: 'RUN_INVALID',
+      message: expect.stringMatching(/is inside the run folder .*; expected a folder outside of it: .*--out/) as string,
+    });
+    expect(existsSync(out)).toBe(isThere);
+  }
+  rmSync(path.join(first.out, 'events.jsonl'));
+  const run = tinyRun({ ...settings, out: path.join(first.out, 'next') });
+  await expect(train(run.config, run.composition)).rejects.toMatchObject({ code: 'RUN_INVALID' });
+});
+
+test('a new run is accepted below a config.json that is no run', async () => {
+  const run = tinyRun({ ...settings, train: { steps: 1, batch: 1 } });
+  writeFileSync(path.join(path.dirname(run.out), 'config.json'), '{}');
+  mkdirSync(path.join(path.dirname(run.out), 'checkpoints'));
+  await expect(train(run.config, run.composition)).resolves.toMatchObject({ steps: 1 });
 });
 
 test('the lock of a process that was killed is no obstacle', async () => {

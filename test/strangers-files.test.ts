@@ -116,6 +116,23 @@ describe('neither waited for nor read', { timeout: 120_000 }, () => {
       expect(code).toBe(1);
     }
   });
+
+  test('pipes in a run folder that is pushed', async () => {
+    const folder = at('pushed');
+    mkdirSync(path.join(folder, 'adapter'), { recursive: true });
+    writeFileSync(path.join(folder, 'adapter/adapter_config.json'), '{}');
+    mkdirSync(path.join(folder, 'checkpoints'));
+    // These are not pushed, so they are passed over.
+    for (const name of ['config.json', 'best.json', 'events.jsonl']) pipe(path.join(folder, name));
+    const { code, err } = await glulam('push', folder, '--to', 'a/b');
+    expect([code, err]).toEqual([1, expect.stringContaining('127.0.0.1:9')]);
+    for (const name of ['README.md', 'loss.svg', 'adapter/adapter_model.safetensors']) {
+      pipe(path.join(folder, name));
+      const refused = await glulam('push', folder, '--to', 'a/b');
+      expect(refused).toMatchObject({ code: 1, err: expect.stringContaining(`${path.join(folder, name)} cannot be copied: it is a named pipe`) as string }); // prettier-ignore
+      rmSync(path.join(folder, name));
+    }
+  });
 });
 
 describe('links that lead out of a base', { timeout: 120_000 }, () => {

@@ -2,7 +2,7 @@ import { ablate as ablateLoaded, type AblateOptions, type AblationResult } from 
 import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
-import { trustOwnRun } from './trusted-runs.js';
+import { checkWrites, trustOwnRun } from './trusted-runs.js';
 
 /** Options of `ablate`; events are those of every run, in order. */
 export interface AblateConfigOptions extends AblateOptions, CallOptions {
@@ -26,7 +26,8 @@ export async function ablate(
   try {
     const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: !console });
     call.attach(loaded.composition);
-    const notice = await trustOwnRun(loaded.config);
+    checkWrites(loaded);
+    const notice = await trustOwnRun(loaded);
     const warnings = [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])];
     return await ablateLoaded(
       loaded.config,

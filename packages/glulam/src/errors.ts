@@ -9,6 +9,7 @@ export type GlulamErrorCode =
   | 'PLUGIN_UNUSABLE'
   | 'PLUGINS_MISSING'
   | 'PLUGINS_UNTRUSTED'
+  | 'WRITES_UNTRUSTED'
   | 'RUN_NOT_FOUND'
   | 'FILE_UNUSABLE'
   | 'OUTPUT_CLOSED'

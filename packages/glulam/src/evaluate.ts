@@ -2,6 +2,7 @@ import { evaluateAll, openData, openEvaluators } from '@glulam/trainer';
 import { openCall } from './call.js';
 import { GlulamError } from './errors.js';
 import { openChosen, type ModelSource, type OpenedModel, type OpenModelOptions } from './open-model.js';
+import { checkWrites } from './trusted-runs.js';
 import { withRecordedPlugins } from './with-recorded-plugins.js';
 
 /** The scores of one evaluator. */
@@ -50,6 +51,7 @@ export async function evaluate(
         'USAGE',
         'there is nothing to evaluate: name a file as data.heldOut, or choose evaluators in evaluate.evaluators',
       );
+    checkWrites(opened, ['data.cache']);
     const data = await openData(config, composition, tokenizer, {
       signal,
       only: 'heldOut',

@@ -13,7 +13,8 @@ import type { GlulamConfig } from './define-config.js';
 import { GlulamError } from './errors.js';
 import { preset, type CoreOptions } from './preset.js';
 import { takeFromCode } from './take-from-code.js';
-import { checkTrusted } from './trusted-runs.js';
+import { checkTrusted, type RunAsks } from './trusted-runs.js';
+import { isInside, linksOutside, realPlace, writesOutside, type OutsideWrite } from './writes-outside.js';
 
 /** A config that was read and checked, with its plugins composed. */
 export interface LoadedConfig {
@@ -25,8 +26,8 @@ export interface LoadedConfig {
   readonly ablation: AblationSettings;
   /** What `glulam search` ranks. */
   readonly search: SearchSettings;
-  /** The config.json of a run that it was read from, and the plugins named in it. */
-  readonly recorded?: { readonly file: string; readonly plugins: readonly string[] } | undefined;
+  /** The config.json of a run that it was read from, the plugins named in it, and what it leads to outside of its folder. */
+  readonly recorded?: ({ readonly file: string } & RunAsks) | undefined;
 }
 
 /** Options of `loadConfig`. */
@@ -64,11 +65,36 @@ export async function loadAllPlugins(file: string): Promise<PluginList> {
   return [...preset(), ...(await loadPlugins(plugins, path.resolve(file)))];
 }
 
-/** The plugins that a config file names, as a run keeps them; none of them is loaded. */
-export async function pluginNamesOf(file: string): Promise<string[]> {
-  const { plugins = [] } = await readConfig(file);
-  return namesAmong(plugins, path.dirname(file));
+/** What the config.json of a run folder asks for; nothing of it is loaded or checked. */
+export async function asksOf(file: string): Promise<RunAsks> {
+  const { plugins = [], ...fields } = await readConfig(file);
+  const folder = path.dirname(path.resolve(file));
+  return {
+    plugins: namesAmong(plugins, folder),
+    writes: [...writesOutside(fields, { folder }), ...linksOutside(folder)],
+  };
 }
+
+/** What of a run's config.json, and not of the user's own words, leads outside of its folder. */
+function writesRecorded(
+  source: Readonly<Record<string, unknown>>,
+  overrides: readonly string[],
+  { folder, out }: { readonly folder: string; readonly out: string },
+): OutsideWrite[] {
+  const isGiven = (key: string): boolean =>
+    overrides.some((name) => name === key || key.startsWith(`${name}.`) || name.startsWith(`${key}.`));
+  const { reporters, data } = source;
+  const fields = { reporters: isGiven('reporters') ? [] : reporters, data: isGiven('data.cache') ? {} : data };
+  const place = realPlace(out);
+  // Relative to the working folder, `out` is as harmless as the default.
+  const isOutside = source['out'] !== undefined && !isGiven('out') && holdsRun(folder) && ![folder, '.'].some((each) => isInside(place, each)); // prettier-ignore
+  return [...writesOutside(fields, { folder, out }), ...(isOutside ? [{ named: 'out', to: place }] : [])];
+}
+
+const holdsRun = (folder: string): boolean =>
+  ['events.jsonl', 'adapter', 'checkpoints', 'runs', 'results.jsonl'].some((name) =>
+    existsSync(path.join(folder, name)),
+  );
 
 /** `config.json` is the name of what runs write. It may come from anybody, so its plugins wait for the user's agreement. */
 const isRunConfig = (file: string): boolean => path.basename(file) === 'config.json';
@@ -170,7 +196,9 @@ async function composeConfig(
   });
   // Of a run's config a command needs some kinds only: a reporter's plugin may be gone when its adapter is merged.
   if (!isRunConfig(file)) refuseFaults(choiceFaults(written, resolved.composition, { all: true }), origin);
-  return isRunConfig(file) ? { ...resolved, recorded: { file, plugins: namesAmong(own, folder) } } : resolved;
+  if (!isRunConfig(file)) return resolved;
+  const writes = writesRecorded(fields, Object.keys(overrides), { folder, out: resolved.config.out });
+  return { ...resolved, recorded: { file, plugins: namesAmong(own, folder), writes } };
 }
 
 const deepest = 64;

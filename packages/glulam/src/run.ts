@@ -2,7 +2,7 @@ import { train, type TrainResult } from '@glulam/trainer';
 import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
-import { trustOwnRun } from './trusted-runs.js';
+import { checkWrites, trustOwnRun } from './trusted-runs.js';
 import { withRecordedPlugins } from './with-recorded-plugins.js';
 
 /** Options of `run`. */
@@ -32,7 +32,8 @@ export async function run(config: GlulamConfig | string, options: RunOptions = {
     const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: !console });
     call.attach(loaded.composition);
     // Whoever names plugins for a run agrees to them.
-    const notice = await trustOwnRun(loaded.config);
+    checkWrites(loaded);
+    const notice = await trustOwnRun(loaded);
     const warnings = [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])];
     const composition = { ...loaded.composition, warnings };
     return await withRecordedPlugins(loaded, () => train(loaded.config, composition, { signal, resume }));

@@ -2,7 +2,7 @@ import { search as searchLoaded, type SearchOptions, type SearchResult } from '@
 import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
-import { trustOwnRun } from './trusted-runs.js';
+import { checkWrites, trustOwnRun } from './trusted-runs.js';
 
 /** Options of `search`. */
 export interface SearchConfigOptions extends SearchOptions, CallOptions {
@@ -21,7 +21,8 @@ export async function search(config: GlulamConfig | string, options: SearchConfi
   try {
     const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: true });
     call.attach(loaded.composition);
-    const notice = await trustOwnRun(loaded.config);
+    checkWrites(loaded);
+    const notice = await trustOwnRun(loaded);
     for (const warning of [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])])
       call.warn(warning);
     return await searchLoaded(loaded.config, loaded.search, loaded.composition, { ...rest, signal });

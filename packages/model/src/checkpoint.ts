@@ -1,4 +1,5 @@
-import { bytesPerElement, hasCheckpointFiles, sizeOf, type CheckpointFiles, type DType } from '@glulam/tensors';
+import path from 'node:path';
+import { bytesPerElement, checkStamps, findStamp, hasCheckpointFiles, sizeOf, type CheckpointFiles, type DType } from '@glulam/tensors'; // prettier-ignore
 import { isAdapterFolder } from './adapter-folder.js';
 import { readCheckpointConfig, type CheckpointConfig } from './checkpoint-config.js';
 import { ModelError } from './errors.js';
@@ -7,6 +8,7 @@ import { expectedTensors } from './checkpoint/expected-tensors.js';
 import { settleTensors } from './checkpoint/settle-tensors.js';
 import type { DecoderShape, Family } from './family.js';
 import { followConfig } from './follow-config.js';
+import { tokenizerFileNames } from './tokenizer-files.js';
 import type { VirtualLayer } from './virtual-layer.js';
 
 /** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
@@ -35,9 +37,17 @@ export interface Checkpoint {
  *   FILE_UNREADABLE, SAFETENSORS_INVALID
  */
 export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
+  const stamps = tokenizerFileNames.flatMap((name) => findStamp(path.join(folder, name)) ?? []);
   const described = readConfig(folder, families);
-  const { warnings, ...settled } = settleTensors(folder, described.config, described.shape);
-  return { ...described, ...settled, warnings: [...described.warnings, ...warnings, ...adapterBeside(folder)] };
+  const { warnings, files: weights, ...settled } = settleTensors(folder, described.config, described.shape);
+  const files: CheckpointFiles = {
+    ...weights,
+    checkUnchanged() {
+      weights.checkUnchanged();
+      checkStamps(stamps);
+    },
+  };
+  return { ...described, ...settled, files, warnings: [...described.warnings, ...warnings, ...adapterBeside(folder)] };
 }
 
 function adapterBeside(folder: string): readonly string[] {

@@ -35,6 +35,12 @@ const modelConfig = z.looseObject({
   eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
 });
 
+/** All that is read of a base besides its weights. */
+export const tokenizerFileNames = [
+  ...['tokenizer.json', 'tokenizer_config.json', 'added_tokens.json', 'special_tokens_map.json'],
+  ...['chat_template.jinja', 'generation_config.json', 'config.json'],
+] as const;
+
 /** What a checkpoint's files say about its tokenizer. */
 export interface TokenizerFiles {
   /** tokenizer.json, as parsed. */

@@ -16,6 +16,12 @@ export interface FileStamp {
 /** The stamp of an open file. */
 export const stampOf = (file: string, handle: number): FileStamp => stamp(file, fstatSync(handle, { bigint: true }));
 
+/** The stamp of a file by its name; undefined where there is none. */
+export function findStamp(file: string): FileStamp | undefined {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stats && stamp(file, stats);
+}
+
 const stamp = (file: string, { size, mtimeNs, ino }: BigIntStats): FileStamp => ({
   file,
   bytes: size,

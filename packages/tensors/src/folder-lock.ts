@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
@@ -64,6 +64,14 @@ export async function lockFolder(folder: string, busy: (owner: string) => Error)
       },
     };
   }
+}
+
+/** Who has a folder now; undefined: nobody, or the folder is not there. Nothing is written. */
+export async function folderOwner(folder: string): Promise<string | undefined> {
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) return undefined;
+  const last = (await numbersIn(folder)).at(-1);
+  const owner = last === undefined ? undefined : await ownerOf(lockAt(folder, last));
+  return owner !== undefined && isAlive(owner, lockAt(folder, last!)) ? describe(owner) : undefined;
 }
 
 /** What a lock says that nobody holds any more. */

@@ -16,7 +16,7 @@ export type {
   UnaryOperation,
 } from './engine.js';
 export { engines } from './engine.js';
-export { afterAChange, whileUnchanged } from './file-stamp.js';
+export { afterAChange, checkStamps, findStamp, whileUnchanged } from './file-stamp.js';
 export type { FileStamp } from './file-stamp.js';
 export { encodeFloats } from './encode-floats.js';
 export type { TensorsErrorCode } from './errors.js';
@@ -45,7 +45,7 @@ export type { InputGradients, Tape } from './tape.js';
 export { createTape } from './tape.js';
 export { adopt, detach, scope, sizeOf, Tensor } from './tensor.js';
 export type { WeightSource } from './weight-source.js';
-export { lockFolder, type FolderLock } from './folder-lock.js';
+export { folderOwner, lockFolder, type FolderLock } from './folder-lock.js';
 export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolderAtomic } from './atomic-file.js';
 export { makeFolder } from './make-folder.js';
 export { describeWriteFault, isSystemError, type SystemError } from './system-error.js';

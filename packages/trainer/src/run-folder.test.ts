@@ -1,9 +1,10 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runConfigSchema } from './config.js';
-import { openRunFolder, readRunEvents } from './run-folder.js';
+import { openRunFolder, readBest, readRunEvents } from './run-folder.js';
 
 const whole = ['one', 'zwei – drei']
   .map((message, time) => `${JSON.stringify({ type: 'warning', time, message })}\n`)
@@ -62,4 +63,20 @@ test('a line in the middle that is no event is an error that names it', () => {
 
 test('where there is no run there are no events', () => {
   expect(readRunEvents(path.join(folder, 'none'))).toEqual([]);
+});
+
+describe.each([
+  ['best.json', readBest],
+  ['events.jsonl', readRunEvents],
+])('%s', (name, read) => {
+  test.each([
+    ['a folder', (at: string) => mkdirSync(at)],
+    ['a named pipe', (at: string) => execFileSync('mkfifo', [at])],
+  ])('as %s is an error that names it', (kind, make) => {
+    const at = path.join(folder, name);
+    rmSync(at, { force: true });
+    make(at);
+    const fault = { code: 'RUN_INVALID', message: expect.stringMatching(`${at}.*it is ${kind}`) as string };
+    expect(() => read(folder)).toThrow(expect.objectContaining(fault) as Error);
+  });
 });

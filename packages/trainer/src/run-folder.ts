@@ -2,6 +2,7 @@ import { closeSync, existsSync, ftruncateSync, fstatSync, openSync, statSync, tr
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
+  folderOwner,
   isSystemError,
   lockFolder,
   makeFolder,
@@ -16,6 +17,7 @@ import type { RunConfig } from './config.js';
 import { configDifference, inTodaysWords } from './config-difference.js';
 import { TrainerError } from './errors.js';
 import type { RunEvent } from './events.js';
+import { checkpointSteps } from './run-checkpoint.js';
 import { visibleJson } from './visible-text.js';
 
 /** JavaScript's strings hold little more; a run of a million steps writes half of it. */
@@ -96,20 +98,51 @@ export function checkRunFolder(config: RunConfig, resume: boolean): void {
 }
 
 /**
+ * Refuse a folder that cannot get a new run because of another one: which trains there now, or whose folder it is inside
+ * of. The folder of an ablation, with the runs inside of it, is no run's.
+ *
+ * @throws TrainerError RUN_BUSY, RUN_INVALID
+ */
+export async function checkOtherRuns(folder: string): Promise<void> {
+  let owner: string | undefined;
+  try {
+    owner = await folderOwner(folder);
+  } catch (cause) {
+    throw folderUnusable(folder, cause);
+  }
+  if (owner !== undefined) throw runBusy(folder, owner);
+  const above = runAbove(folder);
+  if (above === undefined) return;
+  throw new TrainerError(
+    'RUN_INVALID',
+    `${folder} is inside the run folder ${above}; expected a folder outside of it: choose another one with --out`,
+  );
+}
+
+function runAbove(folder: string): string | undefined {
+  const parent = path.dirname(path.resolve(folder));
+  if (parent === path.resolve(folder)) return undefined;
+  const hasConfig = existsSync(path.join(parent, 'config.json'));
+  const isRun = hasConfig && (existsSync(path.join(parent, 'events.jsonl')) || checkpointSteps(parent).length > 0);
+  return isRun ? parent : runAbove(parent);
+}
+
+const runBusy = (folder: string, owner: string): TrainerError =>
+  new TrainerError(
+    'RUN_BUSY',
+    `${owner} is training in ${folder}; wait for it to end, or choose another folder with --out. If that process has ` +
+      `nothing to do with this run, remove ${path.join(folder, 'lock.*')}.`,
+  );
+
+/**
  * Make the folder of a run and take it for this process: two runs in one folder would mix their steps and checkpoints.
  *
  * @throws TrainerError RUN_BUSY, RUN_WRITE_FAILED
  */
 export async function lockRunFolder(folder: string): Promise<FolderLock> {
-  const busy = (owner: string): TrainerError =>
-    new TrainerError(
-      'RUN_BUSY',
-      `${owner} is training in ${folder}; wait for it to end, or choose another folder with --out. If that process has ` +
-        `nothing to do with this run, remove ${path.join(folder, 'lock.*')}.`,
-    );
   try {
     makeFolder(folder);
-    return await lockFolder(folder, busy);
+    return await lockFolder(folder, (owner) => runBusy(folder, owner));
   } catch (cause) {
     if (cause instanceof TrainerError) throw cause;
     throw folderUnusable(folder, cause);
@@ -197,13 +230,24 @@ function lineOf(event: RunEvent): string {
 export function readBest(folder: string): BestCheckpoint | undefined {
   const file = path.join(folder, 'best.json');
   if (!existsSync(file)) return undefined;
-  const text = readTextFile(file);
   try {
-    return bestSchema.parse(JSON.parse(text));
+    return bestSchema.parse(JSON.parse(readTextFile(file)));
   } catch (cause) {
     throw new TrainerError(
       'RUN_INVALID',
       `${file} does not name a checkpoint (${(cause as Error).message}); the file was changed: remove it`,
+      { cause },
+    );
+  }
+}
+
+function readEventFile(file: string): Buffer {
+  try {
+    return readRegularFile(file, mostEventBytes);
+  } catch (cause) {
+    throw new TrainerError(
+      'RUN_INVALID',
+      `${file}, the events of a run, cannot be read (${(cause as Error).message}); move it elsewhere, or restore it`,
       { cause },
     );
   }
@@ -226,7 +270,7 @@ function eventOf(line: string): RunEvent {
 export function readRunEvents(folder: string): readonly RunEvent[] {
   const file = path.join(folder, 'events.jsonl');
   if (!existsSync(file)) return [];
-  return wholeLines(readRegularFile(file, mostEventBytes))
+  return wholeLines(readEventFile(file))
     .toString()
     .split('\n')
     .filter((line) => line !== '')
@@ -253,7 +297,7 @@ export function eventsOfType<Type extends RunEvent['type']>(
 ): Extract<RunEvent, { readonly type: Type }>[] {
   const file = path.join(folder, 'events.jsonl');
   if (!existsSync(file) || !statSync(file).isFile()) return [];
-  return readRegularFile(file, mostEventBytes)
+  return readEventFile(file)
     .toString()
     .split('\n')
     .filter((line) => line.includes(`"type":"${type}"`))
@@ -276,7 +320,7 @@ export function recordedFormats(folder: string): readonly string[] | undefined {
 /** Take a last line that a kill cut short off the file, so that the next event begins a line. The run alone does this. */
 function removePartialLine(file: string): void {
   if (!existsSync(file)) return;
-  const bytes = readRegularFile(file, mostEventBytes);
+  const bytes = readEventFile(file);
   const whole = wholeLines(bytes);
   if (whole.length < bytes.length) truncateSync(file, whole.length);
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { isAdapterFolder } from '@glulam/model';
+import { openRegularFile, readTextFile } from '@glulam/tensors';
 import { z } from 'zod';
 import { TrainerError } from './errors.js';
 import type { ScoredStep } from './events.js';
@@ -146,7 +147,7 @@ function isAsWritten(file: string, { bytes, sha256 }: WrittenFile, hashes = new 
 function hashOf(file: string): string {
   const hash = createHash('sha256');
   const chunk = Buffer.alloc(2 ** 20);
-  const opened = openSync(file, 'r');
+  const opened = openRegularFile(file);
   try {
     for (let read; (read = readSync(opened, chunk)) > 0;) hash.update(chunk.subarray(0, read));
   } finally {
@@ -172,7 +173,7 @@ function readScores(folder: string): { watched: string; valueAfter: (step: numbe
 
 function readJson(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(readTextFile(file));
   } catch {
     return undefined;
   }

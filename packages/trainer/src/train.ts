@@ -38,7 +38,7 @@ import {
   type RunProgress,
   writeCheckpoint,
 } from './run-checkpoint.js';
-import { checkRunFolder, lockRunFolder, openRunFolder, samplesFolder } from './run-folder.js';
+import { checkOtherRuns, checkRunFolder, lockRunFolder, openRunFolder, samplesFolder } from './run-folder.js';
 import { evaluateAll } from './samples/evaluate-all.js';
 import { learningRateAt, recordSchedule, tabulateSchedule, takeOverSchedule, type Schedule } from './schedule.js';
 import type { FetchProgress } from './source.js';
@@ -125,7 +125,10 @@ async function trainOpening(
     evaluation,
     openEvaluators(given, composition).map(({ name }) => name),
   );
-  if (!resume) checkRunFolder(given, resume);
+  if (!resume) {
+    await checkOtherRuns(folder);
+    checkRunFolder(given, resume);
+  }
   checkGiven(given, composition);
   for (const choice of composition.get(givenInCode).reporters ?? given.reporters) {
     const { contribution, options } = choose(composition, reporters, 'reporters', choice);
@@ -145,7 +148,7 @@ async function trainOpening(
   const config = await inputs.fetch();
   const chosen = openEvaluators(config, composition);
   const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
-  const { shape, warnings } = openCheckpoint(config.base, composition.all(families));
+  const { shape, warnings, files: filesBefore } = openCheckpoint(config.base, composition.all(families));
   // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
   const described = describeModel(config, composition, shape);
   const tokenizer = openRunTokenizer(config, shape.vocabularySize);
@@ -168,6 +171,8 @@ async function trainOpening(
   const { decoder } = model;
   // Nothing that a base gave which changed meanwhile is reported or kept.
   const baseFiles = decoder.checkpoint.files;
+  // The tokenizer was read before the model was opened.
+  filesBefore.checkUnchanged();
   const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
   const dataSize = {
     examples: data.examples,

@@ -8,6 +8,7 @@ import { openCall } from '../call.js';
 import { configHelp, onePositional, type Command } from './command.js';
 import { terminalNotices } from './terminal-notices.js';
 import { stdout } from '../output.js';
+import { checkWrites } from '../trusted-runs.js';
 
 export const dataCommand: Command = {
   name: 'data',
@@ -26,6 +27,7 @@ ${configHelp}`,
     if (!Number.isInteger(samples) || samples < 0)
       throw new GlulamError('USAGE', `--samples is ${samples}; expected a whole number of at least 0`);
     const loaded = await loadConfig(onePositional(args, 'data', 'CONFIG'), overridesFrom(overrides));
+    checkWrites(loaded, ['data.cache']);
     const call = openCall({ signal, ...terminalNotices() });
     const { config, composition } = await bringInputs(loaded, call, { weights: false });
     const tokenizer = openRunTokenizer(config);

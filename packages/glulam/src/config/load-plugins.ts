@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { quoteValue } from '@glulam/model';
 import type { Plugin, PluginList } from '@glulam/plugin';
 import { expandHome } from '@glulam/tensors';
@@ -9,6 +10,12 @@ import { describeLoadError } from './describe-load-error.js';
 
 /** Whether the name of a plugin is that of a file, and not of a package. */
 export const isPluginFile = (name: string): boolean => name.startsWith('.') || path.isAbsolute(name);
+
+/** The file that a plugin's name leads to, which may lack its ending; undefined where there is none. */
+export function pluginFile(name: string, folder: string): string | undefined {
+  const found = createJiti(path.join(folder, 'config')).esmResolve(name, { try: true });
+  return found?.startsWith('file:') === true ? fileURLToPath(found) : found;
+}
 
 /** Of a config's plugins those that are named, a path as it is from anywhere; values cannot be written down. */
 export const namesAmong = (plugins: unknown, folder: string): string[] =>

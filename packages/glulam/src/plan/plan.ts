@@ -5,6 +5,7 @@ import { bringInputs, type BroughtConfig } from '../bring-inputs.js';
 import { openCall, type Call, type CallOptions } from '../call.js';
 import type { GlulamConfig } from '../define-config.js';
 import { loadConfig } from '../load-config.js';
+import { checkWrites } from '../trusted-runs.js';
 
 /**
  * What a run will be and take: what `glulam plan` shows.
@@ -27,10 +28,11 @@ export async function plan(config: GlulamConfig | string, options: CallOptions =
 
 /** The warnings of the plugins, the base and the tokenizer are the plan's. */
 export async function planLoaded(
-  { config, composition, baseName }: BroughtConfig,
+  { config, composition, baseName, recorded }: BroughtConfig,
   { signal, onReading }: Call,
   adapterFolder?: string,
 ): Promise<RunPlan> {
+  checkWrites({ config, recorded }, ['data.cache']);
   // A pattern is a name of files that are here: other sources have none.
   const isThere = (file: string): boolean => existsSync(file) || /[*?]/.test(file);
   const tokenizer = existsSync(path.join(config.base, 'tokenizer.json')) ? openRunTokenizer(config) : undefined;
