@@ -93,10 +93,5 @@ function failure(owner: Owner, hook: string, cause: unknown): unknown {
     if (name === 'AbortError' || (typeof code === 'string' && !builtIn.has(name))) return cause;
   }
   const message = cause instanceof Error ? cause.message : `it threw ${String(cause)}, which is no Error`;
-  return new PluginError(
-    'PLUGIN_FAILED',
-    `${describeOwner(owner, hook)}: ${message}`,
-    [],
-    cause,
-  );
+  return new PluginError('PLUGIN_FAILED', `${describeOwner(owner, hook)}: ${message}`, [], cause);
 }

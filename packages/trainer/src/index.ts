@@ -15,7 +15,7 @@ export { describeFault, sortFaults } from './config-faults/config-fault.js';
 export { nearest, suggestion } from './config-faults/advise-key.js';
 export { allAliases } from './config-faults/aliases.js';
 export { checkChoices } from './config-faults/check-choices.js';
-export { findFaults } from './config-faults/find-faults.js';
+export { findFaults, type KindsOf } from './config-faults/find-faults.js';
 export { describeIssues } from './describe-issues.js';
 export type { DataSources, RunConfig, RunConfigInput } from './config.js';
 export { runConfigSchema } from './config.js';
