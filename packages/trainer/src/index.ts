@@ -11,6 +11,7 @@ export { trainStep } from './train-step.js';
 export { firstNotFinite } from './first-not-finite.js';
 export { choose, configError } from './choices.js';
 export type { ConfigFault, FaultNames } from './config-faults/config-fault.js';
+export { checkWatch } from './check-watch.js';
 export { describeFault, sortFaults } from './config-faults/config-fault.js';
 export { nearest, suggestion } from './config-faults/advise-key.js';
 export { allAliases } from './config-faults/aliases.js';
@@ -46,7 +47,7 @@ export type { GenerateAnswersOptions, TextQuestion } from './samples/generate-an
 export { generateAnswers } from './samples/generate-answers.js';
 export type { ChoiceQuestion } from './samples/score-choices.js';
 export { scoreChoices } from './samples/score-choices.js';
-export { summarizeSamples } from './samples/summarize-samples.js';
+export { summarizeSamples, summaryNames } from './samples/summarize-samples.js';
 export type { Questions } from './samples/read-questions.js';
 export { readQuestions, rowsOf } from './samples/read-questions.js';
 export type { PythonRandom } from './samples/python-random.js';
