@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -69,3 +69,21 @@ describe('exit code 1 and', { timeout: 60_000 }, () => {
     expect(code).toBe(1);
   });
 });
+
+test('data takes a run folder, whose plugins wait for an agreement, and no command advises to run its code', async () => {
+  for (const name of ['run', 'hostile']) mkdirSync(at(name));
+  writeFileSync(at('run/config.json'), JSON.stringify(fields));
+  writeFileSync(at('hostile/config.json'), JSON.stringify({ ...fields, plugins: ['./evil.mjs'] }));
+  const evil = `import { writeFileSync } from 'node:fs';\nwriteFileSync(${JSON.stringify(at('ran'))}, '');\n`;
+  writeFileSync(at('hostile/evil.mjs'), evil);
+  expect((await glulam('data', 'run', '--samples', '0')).code).toBe(0);
+  expect((await glulam('data', 'hostile')).err).toMatch(/^error \[PLUGINS_UNTRUSTED\]: /);
+  for (const args of [
+    ['schema', '--config', 'hostile'],
+    ['plugins', '--config', 'hostile'],
+  ])
+    expect((await glulam(...args)).err).toMatch(
+      /is a folder, not a config file; did you mean \S*hostile\/config\.json\?\n$/,
+    );
+  expect(existsSync(at('ran'))).toBe(false);
+}, 60_000);

@@ -98,7 +98,7 @@ describe('the record of a run', () => {
     ['a symbol for its type', { type: Symbol('x') }, /the event Symbol\(x\) is left out/],
     ['a getter that throws', { get type() { throw new Error('no'); } }, /the event without a name is left out/],
     ['a list', ['a'], /is left out: an event is a record/],
-    ['a toJSON that throws no Error', { type: 'plugin', name: 'a.b', toJSON() { throw null; } }, /a\.b is left out: JSON cannot say its data \(its toJSON threw\)/],
+    ['a toJSON that throws', { type: 'plugin', name: 'a.b', toJSON() { throw new Error('no'); } }, /a\.b is left out: JSON cannot say its data \(no\)/],
   ])('goes on after an event with %s', async (_, event, message) => {
     const { config, composition, out } = tinyRun({ data: { train: train8 }, train: { steps: 1, batch: 1 } });
     const running = train(config, composition);
