@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { ablate, type AblationInput, type AblationRun } from '@glulam/ablation';
+import { ablate, search, searchSchema, type AblationInput, type AblationRun } from '@glulam/ablation';
 import { definePlugin } from '@glulam/plugin';
 import { createNativeEngine } from '@glulam/engine-native';
 import { engines, type Engine, type EngineContribution } from '@glulam/tensors';
@@ -156,17 +156,19 @@ test('one base serves all variants: it is opened once, each weight once, and not
   expect(live[3]!.bytes).toBe(live[0]!.bytes);
 });
 
-test('a score to tell the best by that its evaluator does not give is told after the first run', async () => {
+test('a misspelt score to tell the best by is refused before anything is opened, by a search too', async () => {
   const variants = [{ name: 'untrained', adapter: { kind: 'none' } }, { name: 'trained' }];
   const watch = { evaluator: 'loss', score: 'los' };
   const { out, config, composition, ablation } = tinyAblation({ variants }, { evaluate: { watch } });
-  await expect(ablate(config, ablation, composition)).rejects.toMatchObject({
+  const refusal = {
     code: 'CONFIG_INVALID',
     message: expect.stringMatching(
-      /evaluate.watch.score is "los", .*; loss gives loss, loss_stderr, perplexity, perplexity_stderr, tokens/,
-    ),
-  });
-  expect(existsSync(path.join(out, 'runs/trained'))).toBe(false);
+      /evaluate.watch.score is "los"; the evaluator loss gives loss, loss_stderr, perplexity, perplexity_stderr, tokens; did you mean "loss"\?/,
+    ) as string,
+  };
+  await expect(ablate(config, ablation, composition)).rejects.toMatchObject(refusal);
+  await expect(search(config, searchSchema.parse({}), composition)).rejects.toMatchObject(refusal);
+  expect(existsSync(out)).toBe(false);
 });
 
 test('every variant that cannot be used is told at once', async () => {

@@ -473,10 +473,10 @@ describe('workers', () => {
     await openWith(1536, 0);
     const refused = expect.stringMatching(/is beyond the model's embedding, which has 300 rows/) as string;
     await expect(openWith(300, 0)).rejects.toMatchObject({ code: 'TOKENIZER_MISMATCH', message: refused });
-    await expect(openWith(300, 2)).rejects.toMatchObject({ code: 'ENCODING_FAILED', message: refused });
+    await expect(openWith(300, 2)).rejects.toMatchObject({ code: 'TOKENIZER_MISMATCH', message: refused });
   });
 
-  test('one that fails ends the run with its reason', async () => {
+  test('one that fails ends the run with its reason, which keeps its code', async () => {
     // The tokenizer is there for this process and gone for its workers.
     const folder = newFolder();
     for (const name of ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'])
@@ -485,8 +485,9 @@ describe('workers', () => {
     const opened = openRunTokenizer(config);
     writeFileSync(path.join(folder, 'tokenizer.json'), '{}');
     await expect(openData(config, composition, opened, { workers: 2 })).rejects.toMatchObject({
-      code: 'ENCODING_FAILED',
-      message: expect.stringMatching(/a worker thread that tokenizes data failed: .*tokenizer.json/),
+      name: 'ModelError',
+      code: expect.stringMatching(/^TOKENIZER_/) as string,
+      message: expect.stringMatching(/^(?!a worker).*tokenizer.json/) as string,
     });
     expect(readdirSync(config.data.cache!)).toEqual([]);
   });

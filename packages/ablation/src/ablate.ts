@@ -10,6 +10,7 @@ import {
   events as eventsToken,
   eventTime,
   openBase,
+  checkWatch,
   openData,
   openEvaluators,
   openInputs,
@@ -252,7 +253,7 @@ function checkWatched({ out, evaluate }: RunConfig): void {
 
 /** Variants are compared by scores: there must be some, and the one that the best is told by. */
 function checkScores(config: RunConfig, composition: Composition): void {
-  const chosen = openEvaluators(config, composition).map(({ kind }) => kind);
+  const chosen = openEvaluators(config, composition).map(({ name }) => name);
   const { evaluator, score } = config.evaluate.watch;
   if (chosen.length === 0)
     throw configError([
@@ -262,4 +263,5 @@ function checkScores(config: RunConfig, composition: Composition): void {
     throw configError([
       `evaluate.watch is ${evaluator}.${score}, by which an ablation tells what is best; evaluators of this config: ${chosen.join(', ')}`,
     ]);
+  checkWatch(config, composition);
 }

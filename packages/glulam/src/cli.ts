@@ -24,10 +24,12 @@ const closedPipe = 141;
 /** Run one command; the exit code is 0, or 1 with the reason on stderr (130 where a signal ended it, 141 a closed pipe). */
 export async function main(words: readonly string[]): Promise<number> {
   const controller = new AbortController();
-  const interrupt = (): void => {
+  const interrupt = (signal: NodeJS.Signals): void => {
     // Twice means now.
     if (controller.signal.aborted) process.exit(130);
-    stderr.write('\nstopping as soon as nothing is lost by it; press Ctrl-C again to stop at once\n');
+    // The other signals come from programs, or from a terminal that is gone.
+    const again = signal === 'SIGINT' ? '; press Ctrl-C again to stop at once' : ` (${signal})`;
+    stderr.write(`\nstopping as soon as nothing is lost by it${again}\n`);
     controller.abort(new GlulamError('INTERRUPTED', 'stopped by a signal before there was anything to keep'));
   };
   const crash = (error: unknown): void => {
@@ -94,11 +96,27 @@ function fileUnusable(cause: SystemError): GlulamError {
   return new GlulamError('FILE_UNUSABLE', `${cause.path} cannot be used: ${fault}`, { cause });
 }
 
+/** What other tools call our commands. */
+const otherWords: Readonly<Record<string, string>> = {
+  ...{ evaluate: 'eval', evaluation: 'eval', test: 'eval', benchmark: 'eval', score: 'eval', 'lm-eval': 'eval', lm_eval: 'eval' },
+  ...{ resume: 'train RUN --resume', continue: 'train RUN --resume', restart: 'train RUN --resume' },
+  ...{ version: '--version', about: '--version' },
+  ...{ finetune: 'train', 'fine-tune': 'train', tune: 'train', fit: 'train', sft: 'train', run: 'train', start: 'train', lora: 'train' },
+  ...{ inspect: 'plan', info: 'plan', show: 'plan', describe: 'plan', estimate: 'plan', memory: 'plan', size: 'plan' },
+  ...{ infer: 'generate', inference: 'generate', predict: 'generate', complete: 'generate', completion: 'generate', sample: 'generate', prompt: 'generate' },
+  ...{ talk: 'chat', repl: 'chat', interactive: 'chat' },
+  ...{ quantize: 'export', quantise: 'export', convert: 'export', gguf: 'export', 'export-gguf': 'export' },
+  ...{ fuse: 'merge', mergekit: 'merge', upload: 'push', publish: 'push' },
+  ...{ dataset: 'data', datasets: 'data', preprocess: 'data', tokenize: 'data', check: 'data', preview: 'data' },
+  ...{ ablation: 'ablate', compare: 'ablate', sweep: 'ablate' },
+  ...{ list: 'plugins', kinds: 'plugins', options: 'plugins', diagnose: 'doctor', env: 'doctor', 'system-info': 'doctor' },
+}; // prettier-ignore
+
 function findCommand(name: string): Command {
   const names = commands.map((each) => each.name);
   const command = commands.find((each) => each.name === name);
   if (command !== undefined) return command;
-  const near = nearest(name, names);
+  const near = Object.hasOwn(otherWords, name) ? otherWords[name] : nearest(name, names);
   const hint = near === undefined ? `its commands are ${names.join(', ')}` : `did you mean glulam ${near}?`;
   // An option before the command, or a config without one.
   const order = name.startsWith('-') ? '; the command comes first: glulam COMMAND --option value' : '';

@@ -85,3 +85,12 @@ test('steps and epochs exclude each other; on the command line one replaces the 
   expect(replaced.config.train.epochs).toBeUndefined();
   await expect(loadConfig(fields, { 'train.steps': 5, 'train.epochs': 1 })).rejects.toThrow(/keep one of them/);
 });
+
+test.each<[string, unknown, RegExp]>([
+  ['a list', [{ question: 'a', answer: 'b' }], /data\.train is a list of 1 row; rows themselves are written as data\.train: \{ rows: \[\.\.\.\] \}/],
+  ['a function', () => [], /data\.train is a function; rows themselves are written as data\.train: \{ rows: \(\) => \.\.\. \}/],
+  ['an iterable', new Set(['a']), /data\.train is an iterable; rows themselves/],
+])('%s of rows in place of files is answered with how rows are written', async (_, train, message) => {
+  const config = { base: 'b', data: { train } } as unknown as Parameters<typeof loadConfig>[0];
+  await expect(loadConfig(config)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) as string });
+}); // prettier-ignore

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ablationSchema, searchSchema, type AblationSettings, type SearchSettings } from '@glulam/ablation';
 import { quoteValue } from '@glulam/model';
-import { compose, type Composition, type PluginList } from '@glulam/plugin';
+import { compose, point, type Composition, type PluginList } from '@glulam/plugin';
 import { mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
 import { expandHome, hasCheckpointFiles } from '@glulam/tensors';
 import { choiceFaults, configFaults, refuseFaults } from './config/config-faults.js';
@@ -173,8 +173,12 @@ async function composeConfig(
     );
   const folder = path.dirname(file);
   const written = withOverrides(fields, overrides);
-  const origin = { file, overrides: Object.keys(overrides) };
-  const faults = configFaults(written, plugins);
+  const origin = { file, overrides: Object.keys(overrides), fields };
+  const faults = configFaults(written, plugins, (id) =>
+    compose(preset())
+      .all(point<{ readonly kind: string }>(id))
+      .map(({ kind }) => kind),
+  );
   // All that can be known before plugins load is said at once; they are not loaded for a config that cannot be used.
   if (faults.length > 0) {
     const isWhole = Array.isArray(plugins) && plugins.length === 0;

@@ -26,6 +26,10 @@ export async function takeFromCode(
     return { ...rest, rows: { count, sha256 } };
   };
   const take = async (source: unknown, place: string): Promise<unknown> => {
+    if (isBareRows(source))
+      throw configError([
+        `${place} is ${typeof source === 'function' ? 'a function' : describeRows(source)}; rows themselves are written as ${place}: { rows: ${typeof source === 'function' ? '() => ...' : '[...]'} }`,
+      ]);
     if (!Array.isArray(source)) return takeOne(source, place);
     const taken: unknown[] = [];
     for (const [index, each] of source.entries()) taken.push(await takeOne(each, `${place}[${index}]`));
@@ -47,6 +51,24 @@ export async function takeFromCode(
   return { fields: result, given: { rows, schedule } };
 }
 
+/** Columns that rows have and a file's options have not. */
+const columns = new Set(['text', 'messages', 'conversations', 'prompt', 'completion', 'question', 'answer', 'instruction', 'input', 'output', 'response']); // prettier-ignore
+
+/** Rows where names of files are expected: a function, an iterable, or a list of records that are no file's options. */
+function isBareRows(value: unknown): boolean {
+  if (typeof value === 'function') return true;
+  if (!Array.isArray(value)) return typeof value === 'object' && value !== null && isIterable(value);
+  const [first] = value as unknown[];
+  if (!isRecord(first) || ['file', 'rows', 'format', 'weight'].some((key) => key in first)) return false;
+  const keys = Object.keys(first);
+  return keys.length > 1 || keys.some((key) => columns.has(key));
+}
+
+const describeRows = (rows: unknown): string =>
+  Array.isArray(rows) ? `a list of ${rows.length} ${rows.length === 1 ? 'row' : 'rows'}` : 'an iterable';
+
+const isIterable = (value: object): boolean => Symbol.iterator in value || Symbol.asyncIterator in value;
+
 const isRows = (value: unknown): value is RowsInCode => Array.isArray(value) || typeof value === 'function';
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -54,6 +76,5 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 function describe(value: unknown): string {
   if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
-  const isIterator = Symbol.iterator in value || Symbol.asyncIterator in value;
-  return isIterator ? 'an iterator or another iterable that is no list' : 'a record';
+  return isIterable(value) ? 'an iterator or another iterable that is no list' : 'a record';
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { compose } from './compose.js';
 import { PluginError } from './errors.js';
-import { guardCall, guardOpened } from './guard.js';
+import { guardCall, guardOpened, wrongResult } from './guard.js';
 import { definePlugin } from './plugin.js';
 import { point } from './token.js';
 
@@ -101,4 +101,15 @@ test('what no plugin brought is left as it is', () => {
   const opened = { turn: () => 1 };
   expect(guardOpened(thrower, opened)).toBe(opened);
   expect(() => guardCall(thrower, 'the schema', () => JSON.parse('{') as unknown)).toThrow(SyntaxError);
+});
+
+test('a wrong result names the plugin too, of a contribution and of what it opened', () => {
+  const tool = composed({ kind: 'lathe', work: () => undefined });
+  const opened = guardOpened(tool, { turn: () => 1 });
+  for (const object of [tool, opened])
+    expect(wrongResult(object, 'turn()', 'it gave 1')).toMatchObject({
+      code: 'PLUGIN_FAILED',
+      message: 'the plugin some-plugin failed in turn() of its "lathe" (test.tools): it gave 1',
+    });
+  expect(wrongResult({}, 'turn()', 'it gave 1').message).toBe('turn(): it gave 1');
 });

@@ -22,7 +22,17 @@ export function guardContribution<T extends object>(contribution: T, owner: Owne
  */
 export function guardOpened<T extends object>(contribution: object, opened: T): T {
   const owner = owners.get(contribution);
-  return owner === undefined ? opened : guardMethods(opened, owner);
+  if (owner === undefined) return opened;
+  const guarded = guardMethods(opened, owner);
+  owners.set(guarded, owner);
+  return guarded;
+}
+
+/** The error for a method that gave what it should not: of a contribution, or of what one opened. It names the plugin. */
+export function wrongResult(object: object, hook: string, problem: string): PluginError {
+  const owner = owners.get(object);
+  const what = owner === undefined ? hook : describeOwner(owner, hook);
+  return new PluginError('PLUGIN_FAILED', `${what}: ${problem}`);
 }
 
 /** Run code of a contribution that is none of its methods, such as its schema. */
@@ -73,17 +83,15 @@ function guarding<T>(owner: Owner, hook: string, run: () => T): T {
 
 const builtIn = new Set(['Error', 'TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'EvalError', 'URIError', 'AggregateError']); // prettier-ignore
 
+const describeOwner = ({ plugin, point, kind }: Owner, hook: string): string =>
+  `the plugin ${plugin} failed in ${hook} of its "${kind}" (${point})`;
+
 /** What a plugin refuses deliberately has a class and a code and is for users; anything else is a fault of the plugin. */
-function failure({ plugin, point, kind }: Owner, hook: string, cause: unknown): unknown {
+function failure(owner: Owner, hook: string, cause: unknown): unknown {
   if (cause instanceof Error) {
     const { name, code } = cause as { readonly name: string; readonly code?: unknown };
     if (name === 'AbortError' || (typeof code === 'string' && !builtIn.has(name))) return cause;
   }
   const message = cause instanceof Error ? cause.message : `it threw ${String(cause)}, which is no Error`;
-  return new PluginError(
-    'PLUGIN_FAILED',
-    `the plugin ${plugin} failed in ${hook} of its "${kind}" (${point}): ${message}`,
-    [],
-    cause,
-  );
+  return new PluginError('PLUGIN_FAILED', `${describeOwner(owner, hook)}: ${message}`, [], cause);
 }

@@ -28,6 +28,8 @@ export function testEvaluator(
       const scores = await evaluator.evaluate(context);
       expect(Object.keys(scores).length).toBeGreaterThan(0);
       for (const [name, score] of Object.entries(scores)) expect(Number.isFinite(score), name).toBe(true);
+      const announced = contribution.scoreNames?.(contribution.schema.parse(given));
+      if (announced !== undefined) expect(announced).toEqual(expect.arrayContaining(Object.keys(scores)));
       expect(await evaluator.evaluate(context)).toEqual(scores);
       expect(context.decoder.engine.memory()).toEqual(before);
       await context.close();

@@ -165,7 +165,8 @@ export const runConfigSchema = z.strictObject({
         .default('cosine')
         .describe(
           'The learning rate after the warm-up: down to 0 at the last step as a cosine or linearly, or constant. In code also a function.',
-        ),
+        )
+        .meta({ alsoInCode: 'a function' }),
       warmupSteps: z.int().min(0).default(0).describe('Steps in which the learning rate rises from 0.'),
       weightDecay: z.number().min(0).default(0).describe('Of AdamW, decoupled.'),
       beta1: z.number().min(0).lt(1).default(0.9).describe('Of AdamW: decay of the mean of gradients.'),

@@ -29,6 +29,6 @@ test('a misspelt key is named with its place and the nearest known one, also wit
 });
 
 test('where no alternative takes such a value, all of them are named', () => {
-  expect(linesOf(lowRankSchema, { r: 'eight' }, 'adapter')).toEqual(['adapter.r: expected a number or a record']);
+  expect(linesOf(lowRankSchema, { r: 'eight' }, 'adapter')).toEqual(['adapter.r: expected a whole number or a record']);
   expect(linesOf(lowRankSchema, { bias: 'some' })).toEqual(['bias: expected "none", "all" or "lora_only"']);
 });

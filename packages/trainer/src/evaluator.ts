@@ -43,6 +43,11 @@ export interface EvaluatorContribution<Options = unknown> {
   /** With options that the schema gave. */
   open(options: Options): Evaluator;
   /**
+   * All scores that it may give, where they are known before: a config that watches another one is then refused before
+   * anything is read.
+   */
+  scoreNames?(options: Options): readonly string[];
+  /**
    * Questions as texts whose log probabilities alone make a score, by which `glulam search` ranks models; absent where
    * there is no such score. `choiceProbeSet` and `answerProbeSet` make one of questions.
    */

@@ -16,6 +16,7 @@ import { z } from 'zod';
 import type { RunConfig } from './config.js';
 import { configDifference, inTodaysWords } from './config-difference.js';
 import { TrainerError } from './errors.js';
+import { eventTime } from './event-time.js';
 import type { RunEvent } from './events.js';
 import { checkpointSteps } from './run-checkpoint.js';
 import { visibleJson } from './visible-text.js';
@@ -194,12 +195,13 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
     write(event) {
       if (failure !== undefined) return;
       const line = Buffer.from(`${visibleJson(lineOf(event))}\n`);
-      const before = fstatSync(log).size;
+      let before: number | undefined;
       try {
+        before = fstatSync(log).size;
         for (let done = 0; done < line.length;) done += writeSync(log, line, done);
       } catch (error) {
         failure = error as Error;
-        ftruncateSync(log, before);
+        if (before !== undefined) ftruncateSync(log, before);
       }
     },
     told: () => readRunEvents(folder),
@@ -215,14 +217,29 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
   };
 }
 
-/** A plugin's own event may hold what JSON cannot say; the run goes on, and says what is missing. */
+/**
+ * Any listener may emit an event, and its data may be what JSON cannot say, such as a bigint or a circle: the run goes
+ * on, and its record says what is missing. A throw here would end the recording of all that follows.
+ */
 function lineOf(event: RunEvent): string {
-  if (event.type !== 'plugin') return JSON.stringify(event);
+  let reason: string;
   try {
-    return JSON.stringify(event);
+    const text = JSON.stringify(event) as string | undefined;
+    if (text?.startsWith('{') === true && typeof event.type === 'string') return text;
+    reason = 'an event is a record with a type';
   } catch (error) {
-    const message = `the event ${event.name} is left out: JSON cannot say its data (${(error as Error).message})`;
-    return JSON.stringify({ type: 'warning', time: event.time, message } satisfies RunEvent);
+    reason = `JSON cannot say its data (${error instanceof Error ? error.message : 'its toJSON threw'})`;
+  }
+  const message = `the event ${nameOf(event)} is left out: ${reason}`;
+  return JSON.stringify({ type: 'warning', time: eventTime(), message } satisfies RunEvent);
+}
+
+function nameOf(event: unknown): string {
+  try {
+    const { type, name } = (event ?? {}) as { readonly type?: unknown; readonly name?: unknown };
+    return String(type === 'plugin' ? name : type);
+  } catch {
+    return 'without a name'; // a getter that throws, or a value without a text
   }
 }
 

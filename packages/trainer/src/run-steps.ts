@@ -69,9 +69,12 @@ export function readRunSteps(folder: string): RunSteps {
     return step === heldStep ? { at: own } : { fault };
   };
   const listed = (): string =>
-    steps.length === 0
-      ? 'it has none yet'
-      : `it has ${steps.map((step) => `step-${step}${step === bestStep ? ' (the best)' : ''}${step === steps.at(-1) ? ' (the last)' : ''}`).join(', ')}`;
+    steps.length === 0 ? 'it has none yet' : `it has ${steps.map((step) => `step-${step}${roleOf(step)}`).join(', ')}`;
+  const roleOf = (step: number): string => {
+    const isLast = step === steps.at(-1);
+    if (step === bestStep) return isLast ? ' (the best and the last)' : ' (the best)';
+    return isLast ? ' (the last)' : '';
+  };
 
   return {
     folder,

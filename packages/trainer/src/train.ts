@@ -9,6 +9,7 @@ import { publishAdapter, scoresUpTo, settleBest } from './best-checkpoint.js';
 import { readBaseLicence } from './card/base-card.js';
 import { scoreAfter, tellStory } from './card/run-story.js';
 import { writeCard } from './card/write-card.js';
+import { checkWatch } from './check-watch.js';
 import { choose, configError } from './choices.js';
 import type { RunConfig } from './config.js';
 import { openRunTokenizer } from './data/chat-template-choice.js';
@@ -121,10 +122,8 @@ async function trainOpening(
   closers.push(() => logging.unsubscribe());
 
   // Everything that can be refused is refused before the folder is touched.
-  checkWatch(
-    evaluation,
-    openEvaluators(given, composition).map(({ name }) => name),
-  );
+  openEvaluators(given, composition);
+  checkWatch(given, composition);
   if (!resume) {
     await checkOtherRuns(folder);
     checkRunFolder(given, resume);
@@ -394,20 +393,6 @@ function tellReading(events: RunEvents): (file: string, rows: number, among?: Fi
     const time = eventTime();
     events.emit({ type: 'data.reading', time, file, rows, ...(among === undefined ? {} : { among }) });
   };
-}
-
-/** A watched score that nothing gives would keep no best checkpoint, and early stopping would wait for ever. */
-function checkWatch({ watch, patience, every }: RunConfig['evaluate'], chosen: readonly string[]): void {
-  const faults = [];
-  if (patience > 0 && every === 0)
-    faults.push('evaluate.patience counts evaluations between steps; set evaluate.every');
-  // Without a choice of one's own the loss is watched, where it is scored.
-  const isDefault = watch.evaluator === 'loss' && watch.score === 'loss';
-  if (!chosen.includes(watch.evaluator) && (patience > 0 || !isDefault))
-    faults.push(
-      `evaluate.watch.evaluator is "${watch.evaluator}"; evaluators of this run: ${chosen.join(', ') || 'none'}`,
-    );
-  if (faults.length > 0) throw configError(faults);
 }
 
 /** A misspelt score is refused as soon as its evaluator has scored, but for the last step: a finished run is not lost. */

@@ -4,6 +4,7 @@ import {
   readQuestions,
   rowsOf,
   summarizeSamples,
+  summaryNames,
   TrainerError,
   type EvaluationContext,
   type EvaluatorContribution,
@@ -47,6 +48,7 @@ export const gsm8kEvaluator: EvaluatorContribution<Gsm8kOptions> = {
   kind: 'gsm8k',
   schema,
   paths: ['file', 'examples'],
+  scoreNames: ({ profile }) => [...summaryNames(Object.keys(profiles[profile].rules)), 'skipped'],
   open(options) {
     const profile: Profile = profiles[options.profile];
     const scores = Object.keys(profile.rules);

@@ -11,6 +11,7 @@ export const lossEvaluator: EvaluatorContribution<z.infer<typeof schema>> = {
   kind: 'loss',
   schema,
   needsHeldOut: true,
+  scoreNames: () => ['loss', 'loss_stderr', 'perplexity', 'perplexity_stderr', 'tokens'],
   open: ({ limit }) => ({
     async evaluate({ decoder, heldOut, signal }) {
       if (heldOut.length === 0) {

@@ -4,6 +4,7 @@ import {
   rowsOf,
   scoreChoices,
   summarizeSamples,
+  summaryNames,
   type ChoiceQuestion,
   type EvaluatorContribution,
   type Questions,
@@ -51,6 +52,7 @@ export const truthfulqaEvaluator: EvaluatorContribution<z.output<typeof schema>>
   kind: 'truthfulqa',
   schema,
   paths: ['file'],
+  scoreNames: () => [...summaryNames(scores), 'skipped'],
   open({ file, limit }) {
     // Read when first asked, so that a config is checked without its files.
     let read: Questions<Question> | undefined;

@@ -82,10 +82,11 @@ export function openHubSource(
     const others = cache.commits().filter((other) => other !== commit && isHere(name, other, role));
     const whole = others.length === 0 ? '' : ` The cache has it at ${others.map((other) => formatHubName({ ...name, revision: other })).join(', ')}.`; // prettier-ignore
     const type = name.type === 'dataset' ? ' --repo-type dataset' : '';
+    const isOffline = reason.code === 'OFFLINE';
     return new HubError(
       reason.code,
-      `${shortList(needed)} of ${name.repository} at commit ${commit} ${needed.length === 1 ? 'is' : 'are'} not in the cache ${cacheFolder}${links}.${whole} ` +
-        `Download ${needed.length === 1 ? 'it' : 'them'} where the Hub can be reached, by the same command or by: hf download${type} ${name.repository} ${needed.length > 5 ? '' : `${needed.join(' ')} `}--revision ${commit} (${reason.code === 'OFFLINE' ? 'HF_HUB_OFFLINE is set' : reason.message})`,
+      `${isOffline ? '' : `${reason.message}; `}${shortList(needed)} of ${name.repository} at commit ${commit} ${needed.length === 1 ? 'is' : 'are'} not in the cache ${cacheFolder}${links}.${whole} ` +
+        `Download ${needed.length === 1 ? 'it' : 'them'} where the Hub can be reached, by the same command or by: hf download${type} ${name.repository} ${needed.length > 5 ? '' : `${needed.join(' ')} `}--revision ${commit}${isOffline ? ' (HF_HUB_OFFLINE is set)' : ''}`,
       { cause: reason },
     );
   };

@@ -287,7 +287,7 @@ describe('where the Hub does not answer', () => {
   test('what is not there names the file and the reason', async () => {
     hub.faults.push({ match: /./, cutAfter: 0 });
     fill(withoutWeights);
-    expect(await failure('acme/tiny')).toEqual({ code: 'UNREACHABLE', message: expect.stringMatching(/^model.safetensors of acme\/tiny at commit .* is not in the cache .*cannot be reached/) }); // prettier-ignore
+    expect(await failure('acme/tiny')).toEqual({ code: 'UNREACHABLE', message: expect.stringMatching(/^http:\S+ cannot be reached .*; model.safetensors of acme\/tiny at commit .* is not in the cache /) }); // prettier-ignore
   });
 
   test.each([

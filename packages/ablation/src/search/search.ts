@@ -9,6 +9,7 @@ import {
   eventTime,
   fingerprintModel,
   formatBytes,
+  checkWatch,
   openData,
   openInputs,
   openModel,
@@ -99,6 +100,7 @@ async function searchLocking(
 ): Promise<SearchResult> {
   const given = resume ? takeOverDate(asked) : asked;
   const { out: folder } = given;
+  checkWatch(given, composition);
   const { needsHeldOut } = chooseProbe(settings.score, given, composition);
   checkSearchFolder(folder, resume);
   if (resume && existsSync(folder)) locks.push(await lockAblationFolder(folder, 'search'));

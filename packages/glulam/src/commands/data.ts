@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { openData, openRunTokenizer } from '@glulam/trainer';
 import { numberOption, overridesFrom } from '../arguments.js';
 import { bringInputs } from '../bring-inputs.js';
@@ -6,6 +8,7 @@ import { GlulamError } from '../errors.js';
 import { loadConfig } from '../load-config.js';
 import { openCall } from '../call.js';
 import { configHelp, onePositional, type Command } from './command.js';
+import { isCheckpointFolder } from './load-model.js';
 import { terminalNotices } from './terminal-notices.js';
 import { stdout } from '../output.js';
 import { checkWrites } from '../trusted-runs.js';
@@ -13,9 +16,9 @@ import { checkWrites } from '../trusted-runs.js';
 export const dataCommand: Command = {
   name: 'data',
   summary: "show what a config's data comes to, before training",
-  help: `glulam data CONFIG [options]
+  help: `glulam data CONFIG|RUN [options]
 
-Reads and tokenizes the data of a config, without opening the model. For each file: rows, examples, tokens, how long the
+Reads and tokenizes the data of a config or of a run, without opening the model. For each file: rows, examples, tokens, how long the
 examples are, and which rows are left out or mended, with the reasons. Then examples as the model will see them, what it
 learns of them in colour, or between ⟦ and ⟧ where the output is no terminal or NO_COLOR is set.
 
@@ -26,7 +29,10 @@ ${configHelp}`,
     const samples = numberOption(args.options, 'samples') ?? 2;
     if (!Number.isInteger(samples) || samples < 0)
       throw new GlulamError('USAGE', `--samples is ${samples}; expected a whole number of at least 0`);
-    const loaded = await loadConfig(onePositional(args, 'data', 'CONFIG'), overridesFrom(overrides));
+    const name = onePositional(args, 'data', 'CONFIG or RUN');
+    const ofRun = path.join(name, 'config.json');
+    const isRun = existsSync(ofRun) && !isCheckpointFolder(name);
+    const loaded = await loadConfig(isRun ? ofRun : name, overridesFrom(overrides));
     checkWrites(loaded, ['data.cache']);
     const call = openCall({ signal, ...terminalNotices() });
     const { config, composition } = await bringInputs(loaded, call, { weights: false });

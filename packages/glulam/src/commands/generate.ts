@@ -44,6 +44,8 @@ ${adapterHelp}`,
     if (typeof given !== 'string' || given === '')
       throw new GlulamError('USAGE', 'glulam generate needs a text: --question "...", or --prompt "Question: ..."');
     const name = onePositional(args, 'generate', 'RUN, CONFIG or BASE');
+    // Refused before a model is opened, which may take long.
+    const sampling = samplingOptions(options, maxTokens);
     const model = await openModel(name, { adapters: adaptersAmong(args), overrides, signal, ...terminalNotices() });
     try {
       const { decoder, tokenizer } = model;
@@ -66,7 +68,7 @@ ${adapterHelp}`,
           `the base has no chat template; ${chat === true ? 'leave --chat out' : 'name one: --data.chatTemplate plain, or a file'}`,
         );
       const ids = promptTokens(tokenizer, text);
-      const plain = { ...samplingOptions(options, maxTokens), stop: typeof stop === 'string' ? [stop] : [], signal };
+      const plain = { ...sampling, stop: typeof stop === 'string' ? [stop] : [], signal };
       noteGenerationDefaults(decoder.checkpoint.folder, options, stderr);
       if (isChat) noteEndOfTurn(tokenizer, stderr);
       const pieces = generateText(decoder, tokenizer, ids, isChat ? endingTurns(tokenizer, plain) : plain);

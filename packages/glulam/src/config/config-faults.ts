@@ -12,6 +12,7 @@ import {
   sortFaults,
   type ConfigFault,
   type FaultNames,
+  type KindsOf,
 } from '@glulam/trainer';
 import { pluginsFault } from './load-plugins.js';
 
@@ -20,15 +21,22 @@ export interface ConfigOrigin {
   readonly file: string;
   /** Key paths that were given beside the file, on the command line. */
   readonly overrides: readonly string[];
+  /** What the file holds. */
+  readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** What is wrong with a config, as far as it can be known without its plugins. */
+/**
+ * What is wrong with a config, as far as it can be known without its plugins.
+ *
+ * @param kindsOf of which one that is written as a text is compared
+ */
 export function configFaults(
   { ablation = {}, search = {}, ...fields }: Readonly<Record<string, unknown>>,
   plugins: unknown = [],
+  kindsOf?: KindsOf,
 ): ConfigFault[] {
   return [
-    ...findFaults(runConfigSchema, fields),
+    ...findFaults(runConfigSchema, fields, [], kindsOf),
     ...findFaults(ablationSchema, ablation, ['ablation']),
     ...findFaults(searchSchema, search, ['search']),
     ...(Array.isArray(plugins) ? [] : [pluginsFault(plugins)]),
@@ -55,18 +63,38 @@ export function refuseFaults(faults: readonly ConfigFault[], origin?: ConfigOrig
 }
 
 /** Keys of JSON and YAML files have their line, keys of the command line are options. */
-function namesIn({ file, overrides }: ConfigOrigin): FaultNames {
-  const isOption = (path: readonly string[]): boolean =>
-    overrides.some((name) => `${path.join('.')}.`.startsWith(`${name}.`));
+function namesIn({ file, overrides, fields }: ConfigOrigin): FaultNames {
+  /** The option that wrote the value at a path, or made a group of this name; and what its name has after the path. */
+  const optionOf = (path: readonly string[]): { readonly name: string; readonly rest: string } | undefined => {
+    const key = path.join('.');
+    if (overrides.some((name) => `${key}.`.startsWith(`${name}.`))) return { name: key, rest: '' };
+    const name = isWritten(fields, path) ? undefined : overrides.find((each) => each.startsWith(`${key}.`));
+    return name === undefined || key === '' ? undefined : { name, rest: name.slice(key.length) };
+  };
   const lineOf = ['.json', '.yaml', '.yml'].includes(path.extname(file))
     ? yamlLines(readFileSync(file, 'utf8'))
     : () => undefined;
   return {
     place(keys) {
-      if (isOption(keys)) return `--${keys.join('.')}`;
+      const option = optionOf(keys);
+      if (option !== undefined) return `--${option.name}`;
       const line = lineOf(keys);
       return `${keys.join('.')}${line === undefined ? '' : ` (line ${line})`}`;
     },
-    option: ({ path: keys, instead }) => (isOption(keys) ? `--${instead}` : instead!),
+    option({ path: keys, instead }) {
+      const option = optionOf(keys);
+      return option === undefined ? instead! : `--${instead}${option.rest}`;
+    },
+    kind: (keys, name) =>
+      optionOf(keys) === undefined
+        ? `${keys.at(-1)}: { kind: ${JSON.stringify(name)} }`
+        : `--${keys.join('.')}.kind ${name}`,
   };
 }
+
+const isWritten = (fields: unknown, [key, ...rest]: readonly string[]): boolean =>
+  key === undefined ||
+  (typeof fields === 'object' &&
+    fields !== null &&
+    key in fields &&
+    isWritten((fields as Readonly<Record<string, unknown>>)[key], rest));

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ModuleStuck } from './await-module.js';
 import { codeFrame } from './code-frame.js';
 
 /** Why a module of TypeScript or JavaScript could not be loaded. */
@@ -13,6 +14,7 @@ export interface LoadFault {
 
 export function describeLoadError(error: unknown): LoadFault {
   if (!(error instanceof Error)) return { message: `it threw ${String(error)}, which is no Error` };
+  if (error instanceof ModuleStuck) return { message: error.message };
   const { code, requireStack } = error as { code?: unknown; requireStack?: readonly string[] };
   if (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') {
     const [, name = '', importer = requireStack?.[0]] =

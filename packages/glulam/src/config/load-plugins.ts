@@ -6,6 +6,7 @@ import { expandHome } from '@glulam/tensors';
 import { configError, describeFault, type ConfigFault } from '@glulam/trainer';
 import { createJiti } from 'jiti';
 import { GlulamError } from '../errors.js';
+import { awaitModule } from './await-module.js';
 import { describeLoadError } from './describe-load-error.js';
 
 /** Whether the name of a plugin is that of a file, and not of a package. */
@@ -40,7 +41,7 @@ export async function loadPlugins(plugins: unknown, file: string, recordedBy?: s
     let loaded: unknown;
     try {
       const from = jiti.esmResolve(name, { try: true }) === undefined ? besides : jiti;
-      loaded = await from.import(name);
+      loaded = await awaitModule(from.import(name));
     } catch (cause) {
       faults.push({ name, message: describeMissing(name, file, cause), cause });
       return undefined;

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { readYaml } from '@glulam/model';
 import { createJiti } from 'jiti';
 import { GlulamError } from '../errors.js';
+import { awaitModule } from './await-module.js';
 import { codeFrame, placeOf } from './code-frame.js';
 import { describeLoadError } from './describe-load-error.js';
 import { findJsonFault } from './find-json-fault.js';
@@ -42,7 +43,7 @@ function parseJson(text: string): unknown {
 async function importConfig(file: string): Promise<unknown> {
   let loaded: unknown;
   try {
-    loaded = await createJiti(import.meta.url).import(file);
+    loaded = await awaitModule(createJiti(import.meta.url).import(file));
   } catch (cause) {
     const { message, missing } = describeLoadError(cause);
     const install =

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { nearest } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 
-export const configExtensions = ['.ts', '.mts', '.js', '.mjs', '.json', '.yaml', '.yml'];
+const codeExtensions = ['.ts', '.mts', '.js', '.mjs'];
+export const configExtensions = [...codeExtensions, '.json', '.yaml', '.yml'];
 
 /** A config has a few kilobytes. Data files, which end in .json as well, have more. */
 const largest = 4_000_000;
@@ -26,7 +27,8 @@ export function checkConfigFile(file: string): void {
   }
   if (stats.isDirectory()) {
     const configs = configsIn(file).slice(0, 5);
-    const hint = configs.length === 0 ? 'expected a .ts, .js, .json or .yaml file' : `did you mean ${configs.map((name) => path.join(file, name)).join(' or ')}?`; // prettier-ignore
+    const expected = isBase(readdirSync(file)) ? `it holds a base checkpoint: write a config with base: ${JSON.stringify(file)}` : 'expected a .ts, .js, .json or .yaml file'; // prettier-ignore
+    const hint = configs.length === 0 ? expected : `did you mean ${configs.map((name) => path.join(file, name)).join(' or ')}?`; // prettier-ignore
     throw new GlulamError('CONFIG_UNREADABLE', `${file} is a folder, not a config file; ${hint}`);
   }
   const extension = path.extname(file);
@@ -65,16 +67,31 @@ function similarConfig(file: string): string | undefined {
   return configs.find((name) => stem(name) === near) ?? configs.find((name) => name.startsWith('glulam.'));
 }
 
-/** Files of a folder that may be configs by their names. */
+/** JSON and YAML files of runs, checkpoints, adapters, packages and tools: never configs. */
+const notConfigs =
+  /^(best|events|state|results|package|package-lock|pnpm-lock|pnpm-workspace|[jt]sconfig.*|tokenizer|tokenizer_config|vocab|merges|added_tokens|special_tokens_map|preprocessor_config|generation_config|quantize_config|adapter_config|.*\.index|.*\.schema|nx|lerna|turbo|deno|vercel|docker-compose|trusted-runs|.*\.lock)\.(json|ya?ml)$/;
+/** Code that is no config by its name. */
+const otherCode =
+  /(\.d|\.test|\.spec|^(eslint|vite|vitest|jest|webpack|rollup|prettier|next|tailwind|playwright)\.config)\.m?[jt]s$/;
+
+/**
+ * Files of a folder that may be configs by their names. In the folder of a run, of a base or of an adapter, which may be
+ * somebody else's, code files are not offered: whoever follows the advice would run them.
+ */
 function configsIn(folder: string): string[] {
+  let names: string[];
   try {
-    return readdirSync(folder)
-      .filter(
-        (name) =>
-          configExtensions.includes(path.extname(name)) && name !== 'package.json' && !name.startsWith('tsconfig'),
-      ) // prettier-ignore
-      .sort();
+    names = readdirSync(folder);
   } catch {
     return []; // no such folder, or none that may be read
   }
+  const isData = ['config.json', 'adapter_config.json', 'events.jsonl', 'state.json'].some((name) => names.includes(name)); // prettier-ignore
+  return names
+    .filter((name) => configExtensions.includes(path.extname(name)) && !notConfigs.test(name) && !otherCode.test(name))
+    .filter((name) => name !== 'config.json' || !isBase(names))
+    .filter((name) => !isData || !codeExtensions.includes(path.extname(name)))
+    .sort();
 }
+
+const isBase = (names: readonly string[]): boolean =>
+  names.includes('tokenizer.json') || names.some((name) => /\.(safetensors|gguf)$/.test(name));

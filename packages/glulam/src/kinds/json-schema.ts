@@ -37,6 +37,7 @@ function tidy(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const kept = Object.entries(value).filter(
     ([key, each]) =>
+      key !== 'alsoInCode' &&
       !(key === 'maximum' && each === Number.MAX_SAFE_INTEGER) &&
       !(key === 'minimum' && each === Number.MIN_SAFE_INTEGER) &&
       !(key === 'format' && each === 'includes'),

@@ -1,6 +1,14 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { dataFilesOf, hasGivenRows, openData, openRunTokenizer, planRun, type RunPlan } from '@glulam/trainer';
+import {
+  checkWatch,
+  dataFilesOf,
+  hasGivenRows,
+  openData,
+  openRunTokenizer,
+  planRun,
+  type RunPlan,
+} from '@glulam/trainer';
 import { bringInputs, type BroughtConfig } from '../bring-inputs.js';
 import { openCall, type Call, type CallOptions } from '../call.js';
 import type { GlulamConfig } from '../define-config.js';
@@ -33,6 +41,7 @@ export async function planLoaded(
   adapterFolder?: string,
 ): Promise<RunPlan> {
   checkWrites({ config, recorded }, ['data.cache']);
+  checkWatch(config, composition);
   // A pattern is a name of files that are here: other sources have none.
   const isThere = (file: string): boolean => existsSync(file) || /[*?]/.test(file);
   const tokenizer = existsSync(path.join(config.base, 'tokenizer.json')) ? openRunTokenizer(config) : undefined;

@@ -69,7 +69,11 @@ export function unknownConfigKey(
   if (place !== undefined && others.length === 0) return [{ path, problem: unknown, instead: place }];
   if (place !== undefined && others.length < 3)
     return [{ path, problem: unknown, note: `did you mean ${[place, ...others].join(' or ')}?` }];
-  return [unknownKey(path, known), ...(isRecord(value) ? foreignKeys(path, value) : [])];
+  const fault = unknownKey(path, known);
+  if (!isRecord(value)) return [fault];
+  // What stands in a group whose name is misspelt is right in the group that was meant.
+  const meant = fault.instead === undefined ? [] : keysAt(runConfigSchema, fault.instead.split('.'));
+  return [fault, ...foreignKeys(path, Object.fromEntries(Object.entries(value).filter(([key]) => !meant.includes(key))))]; // prettier-ignore
 }
 
 /** In a record that nothing is known of: keys of other tools, and of ours. */

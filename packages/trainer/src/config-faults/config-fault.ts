@@ -10,6 +10,8 @@ export interface ConfigFault {
   readonly isGuess?: true;
   /** What else the reader needs, such as another unit. */
   readonly note?: string | undefined;
+  /** A kind that is to be written as a record, `{ kind }`; `isGuess`: it is only the one whose name is nearest. */
+  readonly kind?: { readonly name: string; readonly isGuess: boolean } | undefined;
   /** A required key that is not there. */
   readonly isMissing?: true;
 }
@@ -20,11 +22,14 @@ export interface FaultNames {
   place(path: readonly string[]): string;
   /** An option as the reader would write it there. */
   option(fault: ConfigFault): string;
+  /** A kind, as the reader would write it there. */
+  kind(path: readonly string[], name: string): string;
 }
 
 const plainNames: FaultNames = {
   place: (path) => path.join('.'),
   option: ({ instead }) => instead!,
+  kind: (path, name) => `${path.at(-1)}: { kind: ${JSON.stringify(name)} }`,
 };
 
 /**
@@ -32,8 +37,12 @@ const plainNames: FaultNames = {
  * dots unless `names` says otherwise.
  */
 export function describeFault(fault: ConfigFault, names: FaultNames = plainNames): string {
-  const { path, problem, instead, isGuess, note } = fault;
+  const { path, problem, instead, isGuess, note, kind } = fault;
   const place = path.length === 0 ? 'config' : names.place(path);
+  if (kind !== undefined) {
+    const written = names.kind(path, kind.name);
+    return `${place}${problem}; ${kind.isGuess ? `did you mean ${written}?` : `write ${written}`}`;
+  }
   if (instead === undefined) return `${place}${problem}${note === undefined ? '' : `; ${note}`}`;
   const option = names.option(fault);
   if (isGuess === true) return `${place}${problem}; did you mean ${option}?`;

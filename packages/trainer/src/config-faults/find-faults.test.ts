@@ -45,12 +45,34 @@ test.each<[string, object, string[]]>([
   ['a number too small', { ...whole, train: { batch: 0 } }, ['train.batch: expected a number above 0, got 0']],
   ['a negative seed', { ...whole, seed: -1 }, ['seed: expected a number of at least 0, got -1']],
   ['not a number', { ...whole, train: { learningRate: NaN } }, ['train.learningRate: expected a number, got NaN']],
-  ['none of the names', { ...whole, train: { schedule: 'cosin' } }, ['train.schedule: expected "cosine", "linear" or "constant", got "cosin"']],
+  ['none of the names', { ...whole, train: { schedule: 'cosin' } }, ['train.schedule: expected "cosine", "linear" or "constant", or in code a function, got "cosin"; did you mean "cosine"?']],
+  ['a number for a name', { ...whole, train: { schedule: 5 } }, ['train.schedule: expected "cosine", "linear" or "constant", or in code a function, got 5']],
+  ['a name like none', { ...whole, precision: 'int4' }, ['precision: expected "auto", "bfloat16" or "float32", got "int4"']],
+  ['a misspelt key of a file', { ...whole, data: { train: { flie: 'a' } } }, ['data.train.flie is not an option; did you mean data.train.file?']],
+  ['a kind alone in a file', { ...whole, data: { train: { file: 'a', format: 'text' } } }, ['data.train.format: expected a record, got "text"; write format: { kind: "text" }']],
+  ['a kind alone in one of several files', { ...whole, data: { train: ['a', { file: 'b', format: 5 }] } }, ['data.train.1.format: expected a record, got 5']],
+  ['a weight that is none', { ...whole, data: { train: [{ file: 'b', weight: 'x' }] } }, ['data.train.0.weight: expected a number, got "x"']],
+  ['a kind alone in held-out data', { ...whole, data: { train: 'a', heldOut: { file: 'b', format: 'text' } } }, ['data.heldOut.format: expected a record, got "text"; write format: { kind: "text" }']],
+  ['recorded rows with a wrong hash', { ...whole, data: { train: { rows: { count: 1, sha256: 'x' } } } }, ['data.train.rows.sha256: Invalid string: must match pattern /^[0-9a-f]{64}$/, got "x"']],
+  ['a batch of tokens that is none', { ...whole, train: { batch: { tokens: 'x' } } }, ['train.batch.tokens: expected a whole number, got "x"']],
+  ['a misspelt key of a batch', { ...whole, train: { batch: { tokns: 5 } } }, ['train.batch.tokns is not an option; did you mean train.batch.tokens?']],
+  ['a batch that is neither', { ...whole, train: { batch: 'x' } }, ['train.batch: expected a whole number or a record, got "x"']],
+  ['a misspelt group', { ...whole, trian: { steps: 3 } }, ['trian is not an option; did you mean train?']],
+  ['a misspelt group with a key of another', { ...whole, trian: { lr: 3 } }, ['trian is not an option; did you mean train?', 'trian.lr is not an option; write train.learningRate']],
   ['a kind alone', { ...whole, adapter: 'lora' }, ['adapter: expected a record, got "lora"; write adapter: { kind: "lora" }']],
-  ['a list for files', { ...whole, data: { train: 5 } }, ['data.train: expected a text or a record or a list, got 5']],
+  ['a list for files', { ...whole, data: { train: 5 } }, ['data.train: expected a text, a record or a list, got 5']],
   ['an empty list', { ...whole, data: { train: [] } }, ['data.train: expected a list that is not empty, got []']],
   ['a share that is none', { ...whole, data: { train: 'a', heldOut: 1.5 } }, ['data.heldOut: expected a share below 1, or a whole number of rows, got 1.5']],
   ['null', { ...whole, train: null }, ['train: expected a record, got null']],
 ])('%s', (_, fields, lines) => {
   expect(linesOf(fields)).toEqual(lines);
+}); // prettier-ignore
+
+test('a kind that is written as a text is compared with those that there are', () => {
+  const fields = { ...whole, adapter: 'lorra', engine: 'native' };
+  const faults = findFaults(runConfigSchema, fields, [], (id) => (id === 'model.adapters' ? ['lora', 'dora'] : ['native']));
+  expect(sortFaults(faults).map((fault) => describeFault(fault))).toEqual([
+    'adapter: expected a record, got "lorra"; did you mean adapter: { kind: "lora" }?',
+    'engine: expected a record, got "native"; write engine: { kind: "native" }',
+  ]);
 }); // prettier-ignore

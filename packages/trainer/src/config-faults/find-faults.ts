@@ -1,8 +1,8 @@
 import { quoteValue } from '@glulam/model';
 import type { z } from 'zod';
-import { unknownConfigKey, unknownKey } from './advise-key.js';
+import { nearest, suggestion, unknownConfigKey, unknownKey } from './advise-key.js';
 import type { ConfigFault } from './config-fault.js';
-import { exampleAt, isChoiceAt, isWholeAt, keysAt } from './schema-walk.js';
+import { exampleAt, isWholeAt, keysAt, metaAt, pointAt } from './schema-walk.js';
 
 type Issue = z.core.$ZodIssue;
 
@@ -13,12 +13,26 @@ interface Context {
   /** The value is a config's or the options of a kind: keys of other tools are known. */
   readonly isConfig: boolean;
   readonly isChoice: boolean;
+  /** The kinds of a point, where they are known. */
+  readonly kindsOf?: KindsOf | undefined;
 }
 
-/** Everything that a schema finds wrong in a value, as faults at their paths. */
-export function findFaults(schema: z.ZodType, value: unknown, place: readonly string[] = []): ConfigFault[] {
+/** The kinds that a config may choose at a point. */
+export type KindsOf = (point: string) => readonly string[];
+
+/**
+ * Everything that a schema finds wrong in a value, as faults at their paths.
+ *
+ * @param kindsOf of which one that is written as a text is compared
+ */
+export function findFaults(
+  schema: z.ZodType,
+  value: unknown,
+  place: readonly string[] = [],
+  kindsOf?: KindsOf,
+): ConfigFault[] {
   const { error } = schema.safeParse(value, { reportInput: true });
-  const context = { schema, place, isConfig: true, isChoice: false };
+  const context = { schema, place, isConfig: true, isChoice: false, kindsOf };
   return error?.issues.flatMap((issue) => faultsOf(issue, context)) ?? [];
 }
 
@@ -55,20 +69,41 @@ function faultsOf(issue: Issue, context: Context): ConfigFault[] {
   // What a schema says of its alternatives itself is better than what each of them says.
   if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
     const branches = issue.errors.flatMap(flattened);
-    // Where one alternative alone takes values of this type, what is wrong with it is what is wrong.
-    const near = branches.filter((branch) => typesOf(branch).length === 0);
-    if (near.length === 1)
-      return near[0]!.flatMap((each) => faultsOf({ ...each, path: [...issue.path, ...each.path] }, context));
+    // Where alternatives take values of this type, what is wrong with the one that fits best is what is wrong.
+    const [best] = branches.filter((branch) => typesOf(branch).length === 0).sort((a, b) => sizeOf(a) - sizeOf(b));
+    if (best !== undefined)
+      return best.flatMap((each) => faultsOf({ ...each, path: [...issue.path, ...each.path] }, context));
     const expected = [...new Set(branches.flatMap(typesOf))];
-    if (near.length === 0 && expected.length > 0)
-      return [{ path, problem: `: expected ${expected.join(' or ')}${got}` }];
-    return [{ path, problem: `: cannot be used${got}` }];
+    const inCode = alsoInCode(schema, issue.path);
+    const names = expected
+      // A record then only stands for what was passed in code.
+      .filter((each) => inCode === '' || each !== typeNames['object'])
+      .map((each) => (each === typeNames['number'] && isWholeAt(schema, issue.path) ? typeName('int') : each));
+    const values = branches.flat().flatMap((each) => (each.code === 'invalid_value' ? each.values.map(String) : []));
+    const near = typeof issue.input === 'string' ? suggestion(issue.input, values) : '';
+    return [{ path, problem: `: expected ${listOf(names)}${inCode}${got}${near}` }];
   }
-  const choice =
-    typeof issue.input === 'string' && issue.code === 'invalid_type' && isChoiceAt(schema, issue.path)
-      ? `; write ${path.at(-1)}: { kind: ${JSON.stringify(issue.input)} }`
-      : '';
-  return [{ path, problem: `: ${plainMessage(issue, isWholeAt(schema, issue.path))}${got}${choice}` }];
+  const problem = `: ${plainMessage(issue, isWholeAt(schema, issue.path))}${alsoInCode(schema, issue.path)}${got}`;
+  const { input } = issue;
+  if (typeof input !== 'string') return [{ path, problem }];
+  const point = issue.code === 'invalid_type' ? pointAt(schema, issue.path) : undefined;
+  if (point !== undefined) {
+    const kinds = context.kindsOf?.(point) ?? [];
+    const near = kinds.includes(input) ? undefined : nearest(input, kinds);
+    return [{ path, problem, kind: { name: near ?? input, isGuess: near !== undefined } }];
+  }
+  if (issue.code !== 'invalid_value') return [{ path, problem }];
+  return [{ path, problem: `${problem}${suggestion(input, issue.values.map(String))}` }];
+}
+
+/** How much is wrong by an alternative. */
+const sizeOf = (branch: readonly Issue[]): number =>
+  branch.reduce((sum, each) => sum + (each.code === 'unrecognized_keys' ? each.keys.length : 1), 0);
+
+/** What no file can hold and code may pass. */
+function alsoInCode(schema: z.ZodType, path: readonly PropertyKey[]): string {
+  const what = metaAt(schema, path, 'alsoInCode');
+  return typeof what === 'string' ? `, or in code ${what}` : '';
 }
 
 const isMissing = (issue: Issue): boolean =>
@@ -111,7 +146,8 @@ const typeName = (type: string): string => typeNames[type] ?? type;
 function plainMessage(issue: Issue, isWhole: boolean): string {
   const message = issue.message.replace(/^(Invalid input|Invalid option|Too small|Too big): /, '');
   if (message === issue.message) return message;
-  if (issue.code === 'invalid_type') return `expected ${typeName(isWhole ? 'int' : issue.expected)}`;
+  if (issue.code === 'invalid_type')
+    return `expected ${typeName(isWhole && issue.expected === 'number' ? 'int' : issue.expected)}`;
   if (issue.code === 'invalid_value') return `expected ${listOf(issue.values.map((value) => JSON.stringify(value)))}`;
   if (issue.code === 'too_small' && (issue.origin === 'number' || issue.origin === 'int'))
     return `expected a number ${issue.inclusive ? 'of at least' : 'above'} ${issue.minimum}`;

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 
 interface SchemaDef {
+  readonly type?: unknown;
   /** Of a whole number `safeint`. */
   readonly format?: unknown;
   readonly innerType?: unknown;
@@ -39,31 +40,38 @@ export function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[
   return [...new Set(nodesAt(schema, path).flatMap(({ def }) => Object.keys(def.shape ?? {})))];
 }
 
-/** Whether a path leads to a choice, `{ kind, ...options }`. */
-export function isChoiceAt(schema: z.ZodType, path: readonly PropertyKey[]): boolean {
-  return nodesAt(schema, path).some((node) => choiceOf(node) !== undefined);
+/** The id of the point whose kinds are chosen at a path; undefined where no choice, `{ kind, ...options }`, stands there. */
+export function pointAt(schema: z.ZodType, path: readonly PropertyKey[]): string | undefined {
+  return nodesAt(schema, path)
+    .map(choiceOf)
+    .find((point) => typeof point === 'string');
 }
 
-/** Whether every alternative at a path is a whole number. */
+/** Whether the numbers that may stand at a path are whole ones. */
 export function isWholeAt(schema: z.ZodType, path: readonly PropertyKey[]): boolean {
-  const nodes = nodesAt(schema, path);
-  return nodes.length > 0 && nodes.every(({ def }) => def.format === 'safeint');
+  const numbers = nodesAt(schema, path).filter(({ def }) => def.type === 'number');
+  return numbers.length > 0 && numbers.every(({ def }) => def.format === 'safeint');
 }
 
 const choiceOf = ({ schema }: Node): unknown => schema.meta()?.['choiceOf'];
 
 /** A value for an example of the key at a path, where the schema gives one. */
 export function exampleAt(schema: z.ZodType, path: readonly PropertyKey[]): unknown {
+  return (metaAt(schema, path, 'examples') as unknown[] | undefined)?.[0];
+}
+
+/** What a schema says of the key at a path. */
+export function metaAt(schema: z.ZodType, path: readonly PropertyKey[], name: string): unknown {
   const before = path
     .slice(0, -1)
     .reduce<Node[]>((nodes, part) => step(nodes, String(part)).flatMap(alternatives), alternatives(schema));
   const last = path.at(-1);
-  // The example is on the outermost schema, or on one within.
+  // It is on the outermost schema, or on one within.
   let schemas = last === undefined ? [] : step(before, String(last));
   while (schemas.length > 0) {
     for (const each of schemas) {
-      const [example] = ((each as z.ZodType).meta()?.['examples'] ?? []) as unknown[];
-      if (example !== undefined) return example;
+      const found = (each as z.ZodType).meta()?.[name];
+      if (found !== undefined) return found;
     }
     schemas = schemas.flatMap((each) => (each as { def: SchemaDef }).def.innerType ?? []);
   }

@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { checkOutputs } from '@glulam/model';
+import { checkOutputs, quoteValue } from '@glulam/model';
+import { wrongResult } from '@glulam/plugin';
 import { whileUnchanged } from '@glulam/tensors';
 import type { EvaluationContext } from '../evaluator.js';
 import type { OpenEvaluator } from '../open-evaluators.js';
@@ -18,7 +19,8 @@ export interface EvaluateOptions {
  * Score a model by evaluators, one after another. With `samples` an evaluation that was cut goes on where it stopped, as
  * long as model, options and data are the same, and gives the scores that it would have given.
  *
- * @throws TensorsError FILE_CHANGED, ModelError WEIGHT_NOT_FINITE in place of scores that mean nothing
+ * @throws TensorsError FILE_CHANGED, ModelError WEIGHT_NOT_FINITE in place of scores that mean nothing; PluginError
+ *   PLUGIN_FAILED where an evaluator gives something else than scores
  */
 export async function* evaluateAll(
   chosen: readonly OpenEvaluator[],
@@ -46,6 +48,8 @@ export async function* evaluateAll(
           ...(samples === undefined ? {} : { openSamples }),
         });
       const scores = await whileUnchanged(decoder.checkpoint.files, evaluate);
+      const fault = faultOfScores(scores);
+      if (fault !== undefined) throw wrongResult(evaluator, 'evaluate()', fault);
       await checkOutputs(decoder, Object.values(scores));
       await file?.finish();
       yield { name, scores };
@@ -53,4 +57,21 @@ export async function* evaluateAll(
       file?.close();
     }
   }
+}
+
+/** What is wrong with what an evaluator gave, in plain JavaScript too; undefined: they are scores, finite or not. */
+function faultOfScores(scores: unknown): string | undefined {
+  const expected = 'expected a record of at least one number, such as { loss: 2.19 }';
+  if (typeof scores !== 'object' || scores === null || Array.isArray(scores))
+    return `it gave ${quote(scores)}; ${expected}`;
+  const entries = Object.entries(scores);
+  if (entries.length === 0) return `it gave no score; ${expected}`;
+  const wrong = entries.find(([, value]) => typeof value !== 'number');
+  return wrong && `it gave ${quote(wrong[1])} as ${JSON.stringify(wrong[0])}; ${expected}`;
+}
+
+function quote(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'a record';
+  if (typeof value === 'bigint') return `${value}n`;
+  return typeof value === 'function' ? 'a function' : (quoteValue(value) ?? String(value));
 }

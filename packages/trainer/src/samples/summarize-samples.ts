@@ -41,3 +41,11 @@ export function summarizeSamples(
   });
   return { ...Object.fromEntries(means), questions: length, ...counts };
 }
+
+/** The names of all scores that `summarizeSamples` may give. */
+export const summaryNames = (names: readonly string[]): string[] => [
+  ...names.flatMap((name) => [name, `${name}_stderr`]),
+  'questions',
+  ...names.map((name) => `${name}_unanswered`),
+  'too_long',
+];

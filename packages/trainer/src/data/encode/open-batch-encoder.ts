@@ -68,6 +68,10 @@ function openWorkers(workerData: WorkerSettings, count: number, signal: AbortSig
         return await lanes.reduce((a, b) => (b.waiting() < a.waiting() ? b : a)).ask(rows);
       } catch (cause) {
         signal?.throwIfAborted();
+        // What is refused deliberately has a class and a code of ours, which it keeps on its way here.
+        const { name, code } = cause as { readonly name?: unknown; readonly code?: unknown };
+        if (typeof code === 'string' && ['ModelError', 'TrainerError', 'TensorsError'].includes(String(name)))
+          throw cause;
         throw new TrainerError(
           'ENCODING_FAILED',
           `a worker thread that tokenizes data failed: ${(cause as Error).message}`,

@@ -52,7 +52,7 @@ function nothingLearnt(text: FilledText): string {
   const roles = [...new Set(text.messages.map(({ role }) => (/^[\w-]{1,24}$/.test(role) ? role : 'another')))];
   const isLearnt = (index: number): boolean => text.contextOnly?.includes(index) !== true;
   if (text.messages.some(({ role }, index) => role === 'assistant' && isLearnt(index)))
-    return 'nothing in it is to be learnt: the chat template marks ({% generation %}) none of what the assistant says';
+    return 'nothing in it is to be learnt: the chat template writes nothing that the assistant says, or has no {% generation %} block around it';
   return roles.includes('assistant')
     ? 'nothing in it is to be learnt: the turns of the assistant are context only'
     : `nothing in it is to be learnt: there is no text of the assistant, the roles are ${roles.join(', ')}`;
