@@ -180,7 +180,7 @@ describe('train, eval, generate', () => {
       [['push', `${run}@step-2`, '--to', 'a/b'], /\[STEP_NOT_FOUND\]/],
       [['generate', `${path.join(run, 'adapter')}@best`, '--prompt', 'x'], /adapter is no run folder .*, so it has no @best/],
       [['train', `${run}@best`, '--resume'], /a run resumes from its last checkpoint, not from another step; name the run: glulam train \S+ --resume/],
-      [['generate', path.join(run, 'adapter'), '--question', 'x'], /nothing says how .*adapter was asked questions in training: .*--data.prompt/],
+      [['generate', path.join(run, 'adapter'), '--question', 'x'], /nothing says how the model was asked questions in training: .*--data.prompt/],
       [['generate', run, '--question', 'x', '--context', 'y'], /no option --context, and the prompt .* has no column "context"/],
       [['generate', run, '--question', 'x', '--prompt', 'y'], /--prompt and --chat exclude it/],
       [['generate', run, '--question', 'x', '--data.prompt', '{topic}: {question}'], /the prompt shows \{topic\} too; give --topic TEXT/],

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { dataFilesOf, hasGivenRows, openData, openRunTokenizer, planRun, type RunPlan } from '@glulam/trainer';
 import { bringInputs, type BroughtConfig } from '../bring-inputs.js';
+import { callTypes, checkOptions, checkSource } from '../check-options.js';
 import { openCall, type Call, type CallOptions } from '../call.js';
 import type { GlulamConfig } from '../define-config.js';
 import { loadConfig } from '../load-config.js';
@@ -14,6 +15,10 @@ import { loadConfig } from '../load-config.js';
  *   where it is aborted
  */
 export async function plan(config: GlulamConfig | string, options: CallOptions = {}): Promise<RunPlan> {
+  checkSource('plan', config);
+  checkOptions('plan', options, callTypes, {
+    example: "plan('glulam.config.ts', { overrides: { 'train.batch': 4 } })",
+  });
   const { folder, overrides = {}, onFault } = options;
   const call = openCall(options);
   try {
