@@ -356,6 +356,16 @@ describe('reporters', () => {
   });
 });
 
+test('paths on the command line are relative to the working folder', async () => {
+  base('here', () => undefined);
+  const given = ['--base', './here', '--data.train', 'rows.jsonl', '--data.cache', 'cache'];
+  writeFileSync(path.join(work, 'rows.jsonl'), '{"question":"a","answer":"b"}\n');
+  expect(await glulam('data', quickstart, ...given)).toMatchObject({ code: 0 });
+  expect(existsSync(path.join(work, 'cache'))).toBe(true);
+  const { code, err } = await glulam('plan', quickstart, '--base', 'nowhere');
+  expect([code, err]).toEqual([1, expect.stringContaining(path.join(work, 'nowhere'))]);
+});
+
 test('tokens beyond the embedding are reported, and refused in a prompt', async () => {
   const padded = base('padded', (at) => {
     const file = path.join(at, 'tokenizer.json');

@@ -32,7 +32,7 @@ const optionTypes: OptionTypes<MergeOptions> = {
   ...callTypes,
   out: text,
   dtype: {
-    expected: dtypes.map((each) => `'${each}'`).join(', '),
+    expected: dtypes.map((each) => `'${each}'`).join(' or '),
     fits: (value) => dtypes.some((each) => each === value),
   },
   adapters: adapterList,
