@@ -153,7 +153,9 @@ describe('run', () => {
     const once = rows[Symbol.iterator]() as unknown as Row[];
     await expect(run(tiny({ data: { train: { rows: once } } }))).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
-      message: expect.stringMatching(/data\.train\.rows is an iterator .*pass a list, or a function/) as string,
+      message: expect.stringMatching(
+        /data\.train\.rows is an iterator.*pass a list or another iterable.*, or a function/,
+      ) as string,
     });
     function* generator() {
       yield* rows;
@@ -170,7 +172,7 @@ describe('run', () => {
       await expect(run(tiny({ data: { train: { rows: once as unknown as Row[] } } }))).rejects.toMatchObject({
         code: 'CONFIG_INVALID',
       });
-    for (const [given, got] of [[5, '5'], [undefined, 'undefined'], ['rows', 'a text'], [{}, 'a record'], [Promise.resolve(rows), 'a promise'], [Promise.reject(new Error('no')), 'a promise']] as const)
+    for (const [given, got] of [[5, '5'], [undefined, 'undefined'], ['rows', 'a text'], [{}, 'a record'], [Promise.resolve(rows), 'a promise']] as const)
       await expect(run(tiny({ data: { train: { rows: () => given as never } } }))).rejects.toMatchObject({
         code: 'DATA_INVALID',
         message: expect.stringContaining(`data.train.rows is a function that gives ${got}; expected a list, or another iterable`) as string,
