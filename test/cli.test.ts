@@ -180,7 +180,7 @@ describe('train, eval, generate', () => {
       [['push', `${run}@step-2`, '--to', 'a/b'], /\[STEP_NOT_FOUND\]/],
       [['generate', `${path.join(run, 'adapter')}@best`, '--prompt', 'x'], /adapter is no run folder .*, so it has no @best/],
       [['train', `${run}@best`, '--resume'], /a run resumes from its last checkpoint, not from another step; name the run: glulam train \S+ --resume/],
-      [['generate', path.join(run, 'adapter'), '--question', 'x'], /nothing says how .*adapter was asked questions in training: .*--data.prompt/],
+      [['generate', path.join(run, 'adapter'), '--question', 'x'], /nothing says how the model was asked questions in training: .*--data.prompt/],
       [['generate', run, '--question', 'x', '--context', 'y'], /no option --context, and the prompt .* has no column "context"/],
       [['generate', run, '--question', 'x', '--prompt', 'y'], /--prompt and --chat exclude it/],
       [['generate', run, '--question', 'x', '--data.prompt', '{topic}: {question}'], /the prompt shows \{topic\} too; give --topic TEXT/],
@@ -354,6 +354,16 @@ describe('reporters', () => {
     }
     expect(existsSync(path.join(work, 'refused-reporter'))).toBe(false);
   });
+});
+
+test('paths on the command line are relative to the working folder', async () => {
+  base('here', () => undefined);
+  const given = ['--base', './here', '--data.train', 'rows.jsonl', '--data.cache', 'cache'];
+  writeFileSync(path.join(work, 'rows.jsonl'), '{"question":"a","answer":"b"}\n');
+  expect(await glulam('data', quickstart, ...given)).toMatchObject({ code: 0 });
+  expect(existsSync(path.join(work, 'cache'))).toBe(true);
+  const { code, err } = await glulam('plan', quickstart, '--base', 'nowhere');
+  expect([code, err]).toEqual([1, expect.stringContaining(path.join(work, 'nowhere'))]);
 });
 
 test('tokens beyond the embedding are reported, and refused in a prompt', async () => {

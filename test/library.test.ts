@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import {
   defineConfig,
   evaluate,
@@ -152,8 +153,30 @@ describe('run', () => {
     const once = rows[Symbol.iterator]() as unknown as Row[];
     await expect(run(tiny({ data: { train: { rows: once } } }))).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
-      message: expect.stringMatching(/data\.train\.rows is an iterator .*pass a list, or a function/) as string,
+      message: expect.stringMatching(
+        /data\.train\.rows is an iterator.*pass a list or another iterable.*, or a function/,
+      ) as string,
     });
+    function* generator() {
+      yield* rows;
+    }
+    const shared = generator();
+    for (const once of [
+      generator(),
+      Readable.from(rows),
+      new ReadableStream(),
+      { [Symbol.iterator]: () => shared },
+      { a: 1 },
+      'a.jsonl',
+    ])
+      await expect(run(tiny({ data: { train: { rows: once as unknown as Row[] } } }))).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+      });
+    for (const [given, got] of [[5, '5'], [undefined, 'undefined'], ['rows', 'a text'], [{}, 'a record'], [Promise.resolve(rows), 'a promise']] as const)
+      await expect(run(tiny({ data: { train: { rows: () => given as never } } }))).rejects.toMatchObject({
+        code: 'DATA_INVALID',
+        message: expect.stringContaining(`data.train.rows is a function that gives ${got}; expected a list, or another iterable`) as string,
+      }); // prettier-ignore
     for (const [value, said] of [
       [new Date(0), /data\.train, row 1 has a Date as "answer"/],
       [() => 1, /row 1 has a function as "answer"/],
@@ -163,6 +186,35 @@ describe('run', () => {
         message: expect.stringMatching(said) as string,
       });
     await expect(run(tiny({ data: { train: { rows: [] } } }))).rejects.toMatchObject({ code: 'DATA_EMPTY' });
+  });
+
+  test('rows of any iterable that begins anew each time are those of a list', async () => {
+    const [list, set, later] = [
+      tiny(),
+      tiny({ data: { train: { rows: new Set(rows) } } }),
+      tiny({
+        data: {
+          train: {
+            rows: {
+              async *[Symbol.asyncIterator]() {
+                yield* rows;
+              },
+            },
+          },
+        },
+      }),
+    ];
+    for (const config of [list, set, later]) await run(config);
+    expect(lossesByStep(set.out)).toEqual(lossesByStep(list.out));
+    expect(lossesByStep(later.out)).toEqual(lossesByStep(list.out));
+  });
+
+  test('a function in the place of a value is refused by the key', async () => {
+    const config = { ...tiny(), onEvent: () => undefined };
+    await expect(run(config)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('onEvent is not an option') as string,
+    });
   });
 
   test('a function that gives other rows the second time is refused', async () => {
@@ -266,6 +318,17 @@ describe('a model', () => {
       expect(new Set(texts).size).toBe(1);
       expect(texts[0]!.length).toBeGreaterThan(0);
       expect(model.tokenizer.decode(Int32Array.from(model.tokenizer.encode('Ann')))).toBe('Ann');
+      const question = 'Ann has 2 hats and buys 3 more. How many hats has she?';
+      for (const named of [model, config.out])
+        expect(await textOf(generate(named, { question, maxTokens: 8 }))).toBe(texts[0]);
+      await expect(textOf(generate(model, { question, columns: { topic: 'x' } }))).rejects.toMatchObject({
+        code: 'USAGE',
+        message: expect.stringContaining('the prompt has no {topic}') as string,
+      });
+      for (const late of [{ adapters: 'base' }, { overrides: { seed: 1 } }, { folder: root }] as const)
+        for (const call of [() => evaluate(model, late), () => textOf(generate(model, { prompt, ...late }))])
+          await expect(call()).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('give it to openModel') as string }); // prettier-ignore
+      await expect(merge(model as unknown as string, { out: 'x' })).rejects.toThrow(/merge got an opened model/);
     } finally {
       await model.close();
     }
@@ -276,6 +339,27 @@ describe('a model', () => {
     expect(merged[0]!.scores['loss']).toBeCloseTo(scores['loss']!['loss']!, 2);
     expect(await plan(config)).toMatchObject({ physicalLayers: 8, batch: { fromData: true } });
     for (const stream of written) expect(stream).not.toHaveBeenCalled();
+  });
+
+  test('is asked a question with columns, or as a turn, as the rows of its config ask', async () => {
+    const columns = { context: 'Ann has 2 hats.' };
+    const asking = { ...config, data: { train: { rows }, prompt: '{context} {question}' } };
+    await expect(textOf(generate(asking, { question: 'How many?' }))).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining("in code columns: { context: '...' }") as string,
+    });
+    expect(await textOf(generate(asking, { question: 'How many?', columns, maxTokens: 8 }))).toBe(
+      await textOf(generate(config, { prompt: 'Ann has 2 hats. How many?', maxTokens: 8 })),
+    );
+    const talks = path.join(temporary(), 'talks.jsonl');
+    writeFileSync(talks, JSON.stringify({ messages: [{ role: 'user', content: 'a' }, { role: 'assistant', content: 'b' }] })); // prettier-ignore
+    expect(await textOf(generate({ ...config, data: { train: talks } }, { question: 'How many?', maxTokens: 8 }))).toBe(
+      await textOf(generate(config, { prompt: 'How many?', chat: true, maxTokens: 8 })),
+    );
+    await expect(textOf(generate({ ...config, data: { train: 'none' } }, { question: 'x' }))).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('nothing says how the model was asked questions in training') as string,
+    });
   });
 
   test('of a config is the untrained one; rows of a run that was trained in code are asked for', async () => {

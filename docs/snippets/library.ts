@@ -70,8 +70,7 @@ export async function useRun(folder: string, merged: string) {
   try {
     const [loss] = await evaluate(model, { limit: 8 });
     let answer = '';
-    for await (const piece of generate(model, { prompt: 'Question: What is 2 + 3?\nAnswer:', maxTokens: 16 }))
-      answer += piece;
+    for await (const piece of generate(model, { question: 'What is 2 + 3?', maxTokens: 16 })) answer += piece;
     const { layers } = await merge(folder, { out: merged, dtype: 'bfloat16' });
     return { loss: loss!.scores['loss'], answer, layers };
   } finally {

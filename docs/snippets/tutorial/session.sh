@@ -28,7 +28,7 @@ glulam eval runs/first --unexpanded
 # endregion eval
 # region task
 cp ../docs/snippets/tutorial/quiz.* .
-glulam eval runs/first --evaluate.evaluators '[{"kind":"task","file":"../../quiz.yaml"}]' --samples samples
+glulam eval runs/first --evaluate.evaluators '[{"kind":"task","file":"quiz.yaml"}]' --samples samples
 # endregion task
 # region generate
 glulam generate runs/first --max-tokens 80 \

@@ -1,4 +1,5 @@
 import { ablate as ablateLoaded, type AblateOptions, type AblationResult } from '@glulam/ablation';
+import { callback, callTypes, checkOptions, checkSource, flag, type OptionTypes } from './check-options.js';
 import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
@@ -11,6 +12,14 @@ export interface AblateConfigOptions extends AblateOptions, CallOptions {
   readonly console?: boolean | undefined;
 }
 
+const optionTypes: OptionTypes<AblateConfigOptions> = {
+  ...callTypes,
+  resume: flag,
+  console: flag,
+  onRun: callback,
+  onFetch: callback,
+};
+
 /**
  * Compare variants as a config says, given as a record or as the name of a file: what `glulam ablate` does.
  *
@@ -20,6 +29,8 @@ export async function ablate(
   config: GlulamConfig | string,
   options: AblateConfigOptions = {},
 ): Promise<AblationResult> {
+  checkSource('ablate', config);
+  checkOptions('ablate', options, optionTypes, { example: "ablate('glulam.config.ts', { resume: true })" });
   const { folder, overrides = {}, onFault, resume, onRun, onFetch, console = false } = options;
   const call = openCall(options);
   const { signal } = call;

@@ -13,7 +13,7 @@ import { Subject, takeUntil, tap, type Observable } from 'rxjs';
 export interface CallOptions {
   /** Aborting rejects with the signal's reason; a run that is training ends after its step instead, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
-  /** Paths of a config given as a record are relative to this folder; default: the working folder. */
+  /** Paths in `overrides` and in a config given as a record are relative to this folder; default: the working folder. */
   readonly folder?: string | undefined;
   /** Values laid over the config's, by their paths: `{ 'train.steps': 10 }`, as the command line's options do. */
   readonly overrides?: Readonly<Record<string, unknown>> | undefined;

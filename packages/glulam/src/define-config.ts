@@ -40,7 +40,7 @@ type Source<Offers> =
   | string
   | ((
       | { readonly file: string }
-      /** A list, or a function that gives the rows: they are read more than once. */
+      /** A list or another iterable, or a function that gives the rows: they are read more than once. */
       | { readonly rows: RowsInCode | RowsIdentity }
     ) & {
       /** How rows are read; default: the first format that the first row looks like. */

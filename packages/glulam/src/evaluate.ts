@@ -1,7 +1,16 @@
 import { evaluateAll, openData, openEvaluators } from '@glulam/trainer';
+import { callback, checkOptions, number, text, type OptionTypes } from './check-options.js';
 import { openCall } from './call.js';
 import { GlulamError } from './errors.js';
-import { openChosen, type ModelSource, type OpenedModel, type OpenModelOptions } from './open-model.js';
+import {
+  checkModel,
+  isOpen,
+  openChosen,
+  openModelTypes,
+  type ModelSource,
+  type OpenedModel,
+  type OpenModelOptions,
+} from './open-model.js';
 import { checkWrites } from './trusted-runs.js';
 import { withRecordedPlugins } from './with-recorded-plugins.js';
 
@@ -23,6 +32,13 @@ export interface EvaluateOptions extends OpenModelOptions {
   readonly onEvaluation?: ((evaluation: Evaluation) => void) | undefined;
 }
 
+const optionTypes: OptionTypes<EvaluateOptions> = {
+  ...openModelTypes,
+  limit: number,
+  samples: text,
+  onEvaluation: callback,
+};
+
 /**
  * Score a model by the evaluators of its config, one after another: what `glulam eval` does.
  *
@@ -36,6 +52,8 @@ export async function evaluate(
   model: ModelSource | OpenedModel,
   options: EvaluateOptions = {},
 ): Promise<readonly Evaluation[]> {
+  checkOptions('evaluate', options, optionTypes, { example: "evaluate('runs/mine', { limit: 100 })" });
+  checkModel('evaluate', model, options);
   const call = openCall(options);
   const { signal, warn } = call;
   const { limit, samples, onEvaluation } = options;
@@ -72,7 +90,3 @@ export async function evaluate(
     call.close();
   }
 }
-
-/** Whether it is a model itself and not what names one. */
-export const isOpen = (model: ModelSource | OpenedModel): model is OpenedModel =>
-  typeof model === 'object' && 'decoder' in model;

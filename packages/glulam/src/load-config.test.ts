@@ -94,3 +94,49 @@ test.each<[string, unknown, RegExp]>([
   const config = { base: 'b', data: { train } } as unknown as Parameters<typeof loadConfig>[0];
   await expect(loadConfig(config)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) as string });
 }); // prettier-ignore
+test('paths of a file are relative to it, those of overrides to the working folder', async () => {
+  const at = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
+  const here = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
+  const plugin = 'export default () => ({ name: "here", contract: 1, register() {} })';
+  writeFileSync(path.join(here, 'plugin.mjs'), plugin);
+  const file = path.join(at, 'config.yaml');
+  writeFileSync(
+    file,
+    JSON.stringify({
+      base: 'base',
+      expansion: { kind: 'mergekit', file: 'map.yaml' },
+      data: { train: [{ file: 'a.jsonl' }, 'b.jsonl'], heldOut: 'held.jsonl', chatTemplate: 'chat.jinja', cache: 'cache' },
+      evaluate: { evaluators: [{ kind: 'gsm8k', file: 'gsm8k.jsonl' }, { kind: 'gsm8k', name: 'other', file: 'other.jsonl' }] },
+      ablation: { variants: [{ name: 'a', expansion: { kind: 'mergekit', file: 'a.yaml' } }, { name: 'b', expansion: { kind: 'mergekit', file: 'b.yaml' } }] },
+      search: { score: { kind: 'truthfulqa', file: 'mc.json' } },
+    }),
+  ); // prettier-ignore
+  /** Every path of the config, in its order. */
+  const pathsWith = async (overrides: Record<string, unknown>): Promise<string[]> => {
+    const { config, ablation, search } = await loadConfig(file, overrides, here);
+    const found: string[] = [];
+    JSON.stringify([config.base, config.expansion, config.data, config.evaluate, ablation.variants, search.score], (_, value: unknown) => {
+      if (typeof value === 'string' && path.isAbsolute(value)) found.push(value);
+      return value;
+    }); // prettier-ignore
+    return found;
+  };
+  const names = ['base', 'map.yaml', 'a.jsonl', 'b.jsonl', 'held.jsonl', 'chat.jinja', 'cache', 'gsm8k.jsonl', 'other.jsonl', 'a.yaml', 'b.yaml', 'mc.json']; // prettier-ignore
+  const expected = (given: readonly string[] = []) =>
+    names.map((name) => path.join(given.includes(name) ? here : at, name)).sort();
+  expect((await pathsWith({})).sort()).toEqual(expected());
+  for (const [overrides, given] of [
+    [{ base: 'base' }, ['base']],
+    [{ base: './base', 'train.steps': 1 }, ['base']],
+    [{ 'expansion.file': 'map.yaml' }, ['map.yaml']],
+    [{ 'data.train': ['a.jsonl', 'b.jsonl'] }, ['a.jsonl', 'b.jsonl']],
+    [{ 'data.train.0.file': 'a.jsonl' }, ['a.jsonl']],
+    [{ 'data.heldOut': 'held.jsonl', 'data.chatTemplate': 'chat.jinja' }, ['held.jsonl', 'chat.jinja']],
+    [{ 'data.cache': 'cache' }, ['cache']],
+    [{ 'evaluate.evaluators.1.file': 'other.jsonl' }, ['other.jsonl']],
+    [{ 'ablation.variants.1.expansion.file': 'b.yaml' }, ['b.yaml']],
+    [{ 'search.score': { kind: 'truthfulqa', file: 'mc.json' } }, ['mc.json']],
+    [{ plugins: ['./plugin.mjs'] }, []],
+  ] as const)
+    expect((await pathsWith(overrides)).sort(), JSON.stringify(overrides)).toEqual(expected(given));
+});

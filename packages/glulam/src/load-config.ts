@@ -5,8 +5,9 @@ import { quoteValue } from '@glulam/model';
 import { compose, point, type Composition, type PluginList } from '@glulam/plugin';
 import { mapInputs, runConfigSchema, sources, type RunConfig } from '@glulam/trainer';
 import { expandHome, hasCheckpointFiles } from '@glulam/tensors';
+import { callTypes, checkOptions, checkSource, flag, type OptionTypes } from './check-options.js';
 import { choiceFaults, configFaults, refuseFaults } from './config/config-faults.js';
-import { loadPlugins, namesAmong } from './config/load-plugins.js';
+import { absolutePlugins, loadPlugins, namesAmong } from './config/load-plugins.js';
 import { readConfigFile } from './config/read-config-file.js';
 import { checkConfigFile } from './config/read-config-text.js';
 import type { GlulamConfig } from './define-config.js';
@@ -40,11 +41,16 @@ export interface LoadOptions {
   readonly onFault?: CoreOptions['onFault'];
 }
 
+const overrideTypes = { overrides: callTypes.overrides, folder: callTypes.folder };
+const loadTypes: OptionTypes<LoadOptions> = { signal: callTypes.signal, quiet: flag, onFault: callTypes.onFault };
+
 /**
  * Read a config file (.ts, .js, .mjs, .json, .yaml, .yml) or take a record, apply overrides, check it whole, and compose
  * its plugins. Paths are relative to the file, of a record to `folder`.
  *
- * @param overrides values by their paths, such as `{ 'train.steps': 10 }`
+ * @param overrides values by their paths, such as `{ 'train.steps': 10 }`; paths of files and folders among them are
+ *   relative to `folder`
+ * @param folder default: the working folder
  * @throws GlulamError CONFIG_NOT_FOUND, CONFIG_UNREADABLE, PLUGIN_UNLOADABLE, PLUGINS_UNTRUSTED; TrainerError
  *   CONFIG_INVALID with all faults, DATA_INVALID of rows in code; PluginError PLUGINS_INVALID
  */
@@ -54,8 +60,13 @@ export async function loadConfig(
   folder = process.cwd(),
   options: LoadOptions = {},
 ): Promise<LoadedConfig> {
-  if (typeof source !== 'string') return composeConfig({ ...source }, overrides, path.join(folder, 'config'), options);
-  return composeConfig(await readConfig(source), overrides, path.resolve(source), options);
+  const example = "loadConfig('glulam.config.ts', { 'train.steps': 10 }, '.', { quiet: true })";
+  checkSource('loadConfig', source);
+  checkOptions('loadConfig', { overrides, folder }, overrideTypes, { example });
+  checkOptions('loadConfig', options, loadTypes, { example });
+  const given = { values: overrides, folder };
+  if (typeof source !== 'string') return composeConfig({ ...source }, given, path.join(folder, 'config'), options);
+  return composeConfig(await readConfig(source), given, path.resolve(source), options);
 }
 
 /** The built-in plugins and those that a config file names; nothing else in it is looked at. */
@@ -158,12 +169,19 @@ const brokenBase = (file: string, fault: string, cause?: unknown): GlulamError =
     { cause },
   );
 
+/** Values laid over a config's, and the folder that paths among them are relative to. */
+interface Overrides {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly folder: string;
+}
+
 async function composeConfig(
   { plugins: own = [], $schema: _, ...source }: Record<string, unknown>,
-  { plugins = own, ...overrides }: Readonly<Record<string, unknown>>,
+  asked: Overrides,
   file: string,
   { signal, quiet = false, onFault }: LoadOptions,
 ): Promise<LoadedConfig> {
+  const { plugins: chosen = own, ...overrides } = asked.values;
   const { fields, given } = await takeFromCode(source, signal);
   // Schemas and copies go down by recursion.
   if (isDeep(fields))
@@ -172,6 +190,7 @@ async function composeConfig(
       `${file} nests lists or records deeper than ${deepest}; a config needs ten at most`,
     );
   const folder = path.dirname(file);
+  const plugins = chosen === own ? own : absolutePlugins(chosen, asked.folder);
   const written = withOverrides(fields, overrides);
   const origin = { file, overrides: Object.keys(overrides), fields };
   const faults = configFaults(written, plugins, (id) =>
@@ -194,10 +213,15 @@ async function composeConfig(
   // A run writes the default reporters down as it does all defaults: that is nobody's wish.
   const isDefault = isRunConfig(file) && JSON.stringify(whole['reporters']) === JSON.stringify([{ kind: 'console' }]);
   const silent = quiet && (whole['reporters'] === undefined || isDefault);
-  const resolved = resolveConfig(whole, loaded, folder, {
-    onFault,
-    given: silent ? { ...given, reporters: [] } : given,
-  });
+  const resolved = resolveFields(
+    whole,
+    loaded,
+    { folder, overrides: asked },
+    {
+      onFault,
+      given: silent ? { ...given, reporters: [] } : given,
+    },
+  );
   // Of a run's config a command needs some kinds only: a reporter's plugin may be gone when its adapter is merged.
   if (!isRunConfig(file)) refuseFaults(choiceFaults(written, resolved.composition, { all: true }), origin);
   if (!isRunConfig(file)) return resolved;
@@ -218,11 +242,18 @@ const isDeep = (value: unknown, left = deepest): boolean =>
  * @param fields as a file could hold them
  * @throws TrainerError CONFIG_INVALID with all faults; PluginError PLUGINS_INVALID
  */
-export function resolveConfig(
-  { ablation: given = {}, search = {}, ...fields }: Record<string, unknown>,
+export const resolveConfig = (
+  fields: Record<string, unknown>,
   plugins: PluginList,
   folder: string,
   options: CoreOptions = {},
+): LoadedConfig => resolveFields(fields, plugins, { folder, overrides: { values: {}, folder } }, options);
+
+function resolveFields(
+  { ablation: given = {}, search = {}, ...fields }: Record<string, unknown>,
+  plugins: PluginList,
+  { folder, overrides }: { readonly folder: string; readonly overrides: Overrides },
+  options: CoreOptions,
 ): LoadedConfig {
   refuseFaults(configFaults({ ...fields, ablation: given, search }));
   const parsed = runConfigSchema.parse(fields);
@@ -230,22 +261,30 @@ export function resolveConfig(
   const ranked = searchSchema.parse(search);
   const composition = compose([...preset(options), ...plugins]);
   const elsewhere = composition.all(sources);
-  const resolve = (config: RunConfig): RunConfig =>
-    mapInputs(config, composition, (name, role) => {
-      const here = path.resolve(folder, expandHome(name));
+  const pathOf = (name: string, place: string): string => {
+    const isOverridden = Object.keys(overrides.values).some((key) => place === key || place.startsWith(`${key}.`));
+    return path.resolve(isOverridden ? overrides.folder : folder, expandHome(name));
+  };
+  /** @param keyOf the key that what stands at a place was given by */
+  const resolve = (config: RunConfig, keyOf = (place: string): string => place): RunConfig =>
+    mapInputs(config, composition, (name, role, place) => {
+      const here = pathOf(name, keyOf(place));
       return !existsSync(here) && elsewhere.some((source) => source.claims(name, role)) ? name : here;
     });
   const config = resolve(parsed);
   const { out, data } = config;
-  const cache = data.cache === undefined ? {} : { cache: path.resolve(folder, expandHome(data.cache)) };
-  const variants = compared.variants?.map(({ expansion, ...variant }) => {
+  const cache = data.cache === undefined ? {} : { cache: pathOf(data.cache, 'data.cache') };
+  const variants = compared.variants?.map(({ expansion, ...variant }, index) => {
     if (expansion === undefined || expansion === 'none') return { ...variant, expansion };
-    return { ...variant, expansion: resolve({ ...parsed, expansion }).expansion };
+    return {
+      ...variant,
+      expansion: resolve({ ...parsed, expansion }, (place) => `ablation.variants.${index}.${place}`).expansion,
+    };
   });
-  const { evaluators: [score = ranked.score] = [] } = resolve({
-    ...parsed,
-    evaluate: { ...parsed.evaluate, evaluators: [ranked.score] },
-  }).evaluate;
+  const { evaluators: [score = ranked.score] = [] } = resolve(
+    { ...parsed, evaluate: { ...parsed.evaluate, evaluators: [ranked.score] } },
+    (place) => place.replace('evaluate.evaluators.0', 'search.score'),
+  ).evaluate;
   return {
     config: { ...config, data: { ...data, ...cache }, out: path.resolve(expandHome(out)) },
     composition,
@@ -254,12 +293,21 @@ export function resolveConfig(
   };
 }
 
+/** A copy of lists and records. What a config holds by mistake, such as a function, is left to the checks that refuse it. */
+function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (typeof value !== 'object' || value === null) return value;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, copyOf(each)]));
+}
+
 /** `{ 'train.steps': 10 }` laid over a config's fields. */
 function withOverrides(
   fields: Record<string, unknown>,
   overrides: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  const result = structuredClone(fields);
+  const result = copyOf(fields) as Record<string, unknown>;
   for (const [name, value] of Object.entries(overrides)) {
     const parts = name.split('.');
     let place = result;

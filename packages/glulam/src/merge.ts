@@ -1,5 +1,14 @@
 import { mergeCheckpoint, type MergedDtype, type MergeResult } from '@glulam/model';
 import { mergedCard, readBaseLicence } from '@glulam/trainer';
+import {
+  adapterList,
+  callback,
+  callTypes,
+  checkOptions,
+  checkSource,
+  text,
+  type OptionTypes,
+} from './check-options.js';
 import { openCall, type CallOptions } from './call.js';
 import { openMergeSource } from './commands/merge-source.js';
 import type { AdapterChoices, ModelSource } from './open-model.js';
@@ -17,6 +26,19 @@ export interface MergeOptions extends CallOptions {
     ((shard: { readonly file: string; readonly bytes: number; readonly kept: boolean }) => void) | undefined;
 }
 
+const dtypes: readonly MergedDtype[] = ['float32', 'bfloat16', 'float16'];
+
+const optionTypes: OptionTypes<MergeOptions> = {
+  ...callTypes,
+  out: text,
+  dtype: {
+    expected: dtypes.map((each) => `'${each}'`).join(' or '),
+    fits: (value) => dtypes.some((each) => each === value),
+  },
+  adapters: adapterList,
+  onShard: callback,
+};
+
 /**
  * Fold a model's adapters into a plain checkpoint with weights for every virtual layer: what `glulam merge` does.
  *
@@ -25,6 +47,8 @@ export interface MergeOptions extends CallOptions {
  *   signal's reason where it is aborted: the next call goes on from the files that are finished
  */
 export async function merge(source: ModelSource, options: MergeOptions): Promise<MergeResult> {
+  checkSource('merge', source);
+  checkOptions('merge', options, optionTypes, { required: ['out'], example: "merge('runs/mine', { out: 'merged' })" });
   const { out, dtype, onShard } = options;
   const call = openCall(options);
   const { signal } = call;

@@ -1,10 +1,12 @@
 import type { AdapterSelection, ChosenAdapter, Decoder } from '@glulam/model';
 import { openAdapters, type InputOptions, type OpenAdapters } from '@glulam/trainer';
 import { bringInputs } from './bring-inputs.js';
+import { adaptersType, callTypes, checkOptions, checkSource, type OptionTypes } from './check-options.js';
 import { openCall, type Call, type CallOptions } from './call.js';
 import { namedAdapter } from './commands/adapter-choice.js';
 import { loadModel, type NamedModel } from './commands/load-model.js';
 import type { GlulamConfig } from './define-config.js';
+import { GlulamError } from './errors.js';
 import { loadConfig, type LoadedConfig } from './load-config.js';
 import { withRecordedPlugins } from './with-recorded-plugins.js';
 
@@ -26,6 +28,27 @@ export interface OpenModelOptions extends CallOptions {
   readonly adapters?: AdapterChoices | 'none' | 'base' | undefined;
 }
 
+export const openModelTypes: OptionTypes<OpenModelOptions> = { ...callTypes, adapters: adaptersType };
+
+/**
+ * Check the model that a function was called with: an opened one is as it was opened.
+ *
+ * @throws GlulamError USAGE
+ */
+export function checkModel(name: string, model: ModelSource | OpenedModel, options: OpenModelOptions): void {
+  if (!isOpen(model)) return checkSource(name, model);
+  const [late] = (['adapters', 'overrides', 'folder'] as const).filter((key) => options[key] !== undefined);
+  if (late !== undefined)
+    throw new GlulamError(
+      'USAGE',
+      `${name}: the model is open already, so the option ${late} has no effect; give it to openModel`,
+    );
+}
+
+/** Whether it is a model itself and not what names one. */
+export const isOpen = (model: ModelSource | OpenedModel): model is OpenedModel =>
+  typeof model === 'object' && (model as object | null) !== null && 'decoder' in model;
+
 /** A model with adapters to choose from and those chosen; `close` frees it. */
 export interface OpenedModel extends OpenAdapters, LoadedConfig {
   /** The adapters chosen. */
@@ -43,6 +66,10 @@ export interface OpenedModel extends OpenAdapters, LoadedConfig {
  * @throws GlulamError RUN_NOT_FOUND, and what `loadConfig` and opening its files throw, each with a `code`
  */
 export async function openModel(source: ModelSource, options: OpenModelOptions = {}): Promise<OpenedModel> {
+  checkSource('openModel', source);
+  checkOptions('openModel', options, openModelTypes, {
+    example: "openModel('runs/mine', { adapters: ['runs/other'] })",
+  });
   const call = openCall(options);
   try {
     return await openChosen(source, options, call, { data: false });

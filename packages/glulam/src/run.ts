@@ -1,4 +1,5 @@
 import { train, type TrainResult } from '@glulam/trainer';
+import { callTypes, checkOptions, checkSource, flag, type OptionTypes } from './check-options.js';
 import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
@@ -13,6 +14,8 @@ export interface RunOptions extends CallOptions {
   readonly console?: boolean | undefined;
 }
 
+const optionTypes: OptionTypes<RunOptions> = { ...callTypes, resume: flag, console: flag };
+
 /**
  * Train as a config says, given as a record or as the name of a file: what `glulam train` does.
  *
@@ -24,6 +27,10 @@ export interface RunOptions extends CallOptions {
  *   where it is aborted before there is anything to keep
  */
 export async function run(config: GlulamConfig | string, options: RunOptions = {}): Promise<TrainResult> {
+  checkSource('run', config);
+  checkOptions('run', options, optionTypes, {
+    example: "run('glulam.config.ts', { overrides: { 'train.steps': 10 } })",
+  });
   const { resume, folder, overrides = {}, onFault, console = false } = options;
   const call = openCall(options);
   const { signal } = call;

@@ -1,4 +1,5 @@
 import { search as searchLoaded, type SearchOptions, type SearchResult } from '@glulam/ablation';
+import { callback, callTypes, checkOptions, checkSource, flag, type OptionTypes } from './check-options.js';
 import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
 import { loadConfig } from './load-config.js';
@@ -9,12 +10,21 @@ export interface SearchConfigOptions extends SearchOptions, CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const optionTypes: OptionTypes<SearchConfigOptions> = {
+  ...callTypes,
+  resume: flag,
+  onMap: callback,
+  onFetch: callback,
+};
+
 /**
  * Rank layer maps as a config says, given as a record or as the name of a file: what `glulam search` does.
  *
  * @throws AblationError and what opening the base and its data throws, each with a `code`
  */
 export async function search(config: GlulamConfig | string, options: SearchConfigOptions = {}): Promise<SearchResult> {
+  checkSource('search', config);
+  checkOptions('search', options, optionTypes, { example: "search('glulam.config.ts', { resume: true })" });
   const { folder, overrides = {}, onFault, onEvent: _, listen: __, ...rest } = options;
   const call = openCall(options);
   const { signal } = call;

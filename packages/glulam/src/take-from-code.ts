@@ -18,7 +18,7 @@ export async function takeFromCode(
       // As a run records them.
       if (isRecord(given) && typeof given['sha256'] === 'string') return source;
       throw configError([
-        `${place}.rows is ${describe(given)}; rows are read more than once: pass a list, or a function that gives them, such as { rows: () => readMyRows() }`,
+        `${place}.rows is ${describe(given)}; rows are read more than once: pass a list or another iterable that begins anew each time, or a function that gives them, such as { rows: () => readMyRows() }`,
       ]);
     }
     const { count, sha256 } = await identifyRows(given, place, signal);
@@ -69,12 +69,24 @@ const describeRows = (rows: unknown): string =>
 
 const isIterable = (value: object): boolean => Symbol.iterator in value || Symbol.asyncIterator in value;
 
-const isRows = (value: unknown): value is RowsInCode => Array.isArray(value) || typeof value === 'function';
+const isRows = (value: unknown): value is RowsInCode =>
+  typeof value === 'function' || (typeof value === 'object' && value !== null && !isStream(value) && beginsAnew(value));
+
+/** Whether an object gives a fresh iterator each time: generator objects and iterators give themselves. */
+function beginsAnew(value: object): boolean {
+  const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now = later } = value as Readonly<Record<symbol, unknown>>;
+  if (typeof now !== 'function') return false;
+  const [first, second] = [now.call(value) as unknown, now.call(value) as unknown];
+  return first !== value && first !== second;
+}
+
+/** Streams of Node.js and of the web are read once, and asking one for its iterator begins to. */
+const isStream = (value: object): boolean => 'pipe' in value || 'getReader' in value;
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function describe(value: unknown): string {
   if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
-  return isIterable(value) ? 'an iterator or another iterable that is no list' : 'a record';
+  return isIterable(value) ? 'an iterator, a generator object or a stream, which can be read once' : 'a record';
 }

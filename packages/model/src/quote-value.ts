@@ -12,6 +12,7 @@ export function quoteValue(value: unknown): string | undefined {
 }
 
 function shallow(value: unknown, depth: number): unknown {
+  if (typeof value === 'bigint') return `${value}n`;
   if (typeof value !== 'object' || value === null) return value;
   if (depth === 0) return '…';
   if (Array.isArray(value)) return value.slice(0, 100).map((item) => shallow(item, depth - 1));

@@ -80,11 +80,18 @@ describe('the tiny model', () => {
     );
   });
 
-  it('decodes nothing to nothing, passes over padding ids and refuses what is no id', () => {
+  it('decodes nothing to nothing, passes over padding ids and refuses what is no id of the model', () => {
     expect(tiny.decode([])).toBe('');
     expect(tiny.decode([1, 2])).toBe('');
     const [a] = tiny.encode('a', { addSpecialTokens: false });
-    expect(tiny.decode([a!, 1600, a!])).toBe('aa');
+    const padded = openTokenizer(tinyFolder, { vocabularySize: 1700 });
+    for (const opened of [padded, openTokenizer(tinyFolder)]) expect(opened.decode([a!, 1600, a!])).toBe('aa');
+    expect(padded.stream().push(1600)).toBe('');
+    for (const [opened, id, last] of [[tiny, 1536, 1535], [padded, 1700, 1699], [padded, 999999, 1699]] as const)
+      expect(faultOf(() => opened.decode([a!, id]))).toMatchObject({
+        code: 'BAD_ARGUMENT',
+        message: `decode: got the token id ${id}, but the vocabulary of ${tinyFolder} ends at ${last}; were the ids made by another model's tokenizer?`,
+      }); // prettier-ignore
     expect(faultOf(() => tiny.decode([a!, -100]))).toMatchObject({
       code: 'BAD_ARGUMENT',
       message: 'decode: got the token id -100, expected a whole number of at least 0.',

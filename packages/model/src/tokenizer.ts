@@ -44,11 +44,13 @@ export interface Tokenizer {
    */
   encode(text: string, options?: EncodeOptions): number[];
   /**
-   * The text of ids as it was tokenized; ids beyond the tokenizer's (padding of the embedding) have none.
+   * The text of ids as it was tokenized. Ids beyond the tokenizer's but within the model's embedding (its padding, which a
+   * model may generate) have none; those beyond both are refused, where transformers gives them no text either. Without
+   * `OpenTokenizerOptions.vocabularySize` the embedding is not known, and nothing is refused for its size.
    * `clean_up_tokenization_spaces` is not applied: it changes the spacing of code and prose, and of a text that is
    * already on the screen. Where transformers would apply it, `warnings` says so.
    *
-   * @throws ModelError BAD_ARGUMENT if an id is not a whole number of at least 0
+   * @throws ModelError BAD_ARGUMENT if an id is not a whole number of at least 0, or neither the tokenizer nor the model has it
    */
   decode(ids: TokenIds, options?: DecodeOptions): string;
   /** Decodes while ids come: the texts it gives, joined, are `decode` of all ids, up to the stop string. */
@@ -95,6 +97,11 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
     if (!Number.isSafeInteger(id) || id < 0) {
       throw new ModelError('BAD_ARGUMENT', `decode: got the token id ${id}, expected a whole number of at least 0.`);
     }
+    if (embeddingRows !== undefined && id >= Math.max(embeddingRows, vocabularySize))
+      throw new ModelError(
+        'BAD_ARGUMENT',
+        `decode: got the token id ${id}, but the vocabulary of ${folder} ends at ${Math.max(embeddingRows, vocabularySize) - 1}; were the ids made by another model's tokenizer?`,
+      );
     return tokens.tokenOf(id) !== undefined && !(skipSpecialTokens && tokens.isSpecial(id));
   };
 

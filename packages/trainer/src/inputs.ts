@@ -5,49 +5,52 @@ import { isTemplateFile } from './data/chat-template-choice.js';
 import { evaluators } from './evaluator.js';
 import { sources, type InputRole, type Source, type SourceContext } from './source.js';
 
-/** A config with every name of a folder or file that it reads replaced. */
+/** A config with every name of a folder or file that it reads replaced; `place` is where a name stands: `data.train.0.file`. */
 export function mapInputs(
   config: RunConfig,
   composition: Composition,
-  map: (name: string, role: InputRole) => string,
+  map: (name: string, role: InputRole, place: string) => string,
 ): RunConfig {
   const { base, data, evaluate, expansion, ...rest } = config;
-  const file = (name: string): string => map(name, 'data');
-  const one = (given: DataSource): DataSource => {
-    if (typeof given === 'string') return file(given);
-    return 'rows' in given ? given : { ...given, file: file(given.file) };
+  const one = (given: DataSource, place: string): DataSource => {
+    if (typeof given === 'string') return map(given, 'data', place);
+    return 'rows' in given ? given : { ...given, file: map(given.file, 'data', `${place}.file`) };
   };
-  const files = (given: DataSources): DataSources => (Array.isArray(given) ? given.map(one) : one(given));
+  const files = (given: DataSources, place: string): DataSources =>
+    Array.isArray(given) ? given.map((each, index) => one(each, `${place}.${index}`)) : one(given, place);
   /** A wrong kind is told where it is chosen. */
   const choice = <C extends { readonly kind: string }>(
     chosen: C,
     role: InputRole,
+    place: string,
     paths: readonly string[] = [],
   ): C => {
     const options = Object.entries(chosen).map(([name, value]): [string, unknown] =>
-      paths.includes(name) && typeof value === 'string' ? [name, map(value, role)] : [name, value],
+      paths.includes(name) && typeof value === 'string' ? [name, map(value, role, `${place}.${name}`)] : [name, value],
     );
     return Object.fromEntries(options) as C;
   };
   const { heldOut, chatTemplate } = data;
   return {
     ...rest,
-    base: map(base, 'base'),
+    base: map(base, 'base', 'base'),
     ...(expansion === undefined
       ? {}
-      : { expansion: choice(expansion, 'file', composition.find(strategies, expansion.kind)?.paths) }),
+      : { expansion: choice(expansion, 'file', 'expansion', composition.find(strategies, expansion.kind)?.paths) }),
     data: {
       ...data,
-      train: files(data.train),
-      ...(heldOut === undefined ? {} : { heldOut: typeof heldOut === 'number' ? heldOut : files(heldOut) }),
+      train: files(data.train, 'data.train'),
+      ...(heldOut === undefined
+        ? {}
+        : { heldOut: typeof heldOut === 'number' ? heldOut : files(heldOut, 'data.heldOut') }),
       ...(chatTemplate !== undefined && isTemplateFile(chatTemplate)
-        ? { chatTemplate: map(chatTemplate, 'file') }
+        ? { chatTemplate: map(chatTemplate, 'file', 'data.chatTemplate') }
         : {}),
     },
     evaluate: {
       ...evaluate,
-      evaluators: evaluate.evaluators?.map((each) =>
-        choice(each, 'data', composition.find(evaluators, each.kind)?.paths),
+      evaluators: evaluate.evaluators?.map((each, index) =>
+        choice(each, 'data', `evaluate.evaluators.${index}`, composition.find(evaluators, each.kind)?.paths),
       ),
     },
   };

@@ -12,7 +12,8 @@ export interface Command {
 }
 
 /** The part of a command's help that is the same for all that take a config. */
-export const configHelp = `  --KEY.PATH VALUE  overrides any value of the config, such as --train.steps 10 or --adapter.r 16`;
+export const configHelp = `  --KEY.PATH VALUE  overrides any value of the config, such as --train.steps 10 or --adapter.r 16;
+                    paths are relative to the working folder`;
 
 /** Whether an option overrides a value of the config, in commands whose other options are all known. */
 export const isOverride = (name: string): boolean => name === 'base' || name === 'plugins' || name.includes('.');

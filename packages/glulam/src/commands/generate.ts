@@ -1,19 +1,17 @@
-import { endingTurns, generateText } from '@glulam/model';
-import { promptTokens, type FilledText, type PromptForm } from '@glulam/trainer';
+import type { PromptForm } from '@glulam/trainer';
 import { overridesFrom } from '../arguments.js';
 import { noteEndOfTurn } from '../chat/note-end-of-turn.js';
 import { noteGenerationDefaults } from '../chat/note-generation-defaults.js';
 import { GlulamError } from '../errors.js';
+import { defaultMaxTokens, generate } from '../generate.js';
 import { openModel } from '../open-model.js';
 import { adapterFlags, adapterHelp, adaptersAmong } from './chosen-model.js';
 import { onePositional, type Command } from './command.js';
 import { stepHelp } from './run-name.js';
-import { askAs, checkColumns, columnsAmong, isInForm, promptFormOf, quoteForm } from './run-prompt.js';
+import { checkColumns, columnsAmong, isInForm, promptFormOf, quoteForm } from './run-prompt.js';
 import { overridesAmong, samplingHelp, samplingNames, samplingOptions } from './sampling-options.js';
 import { terminalNotices } from './terminal-notices.js';
 import { stderr, stdout } from '../output.js';
-
-const maxTokens = 256;
 
 export const generateCommand: Command = {
   name: 'generate',
@@ -28,7 +26,7 @@ file or a pipe. On a terminal its control characters are shown as \\x1b.
   --COLUMN TEXT       beside --question: another column of that prompt, such as --context or --system
   --prompt TEXT       the text to continue as it is; \\n stands for a new line
   --chat              the prompt is a user's turn, put into the base's chat template
-${samplingHelp(maxTokens)}
+${samplingHelp(defaultMaxTokens)}
   --stop TEXT         end before this text
 ${adapterHelp}`,
   repeatable: ['adapter'],
@@ -43,35 +41,26 @@ ${adapterHelp}`,
     const given = question ?? prompt;
     if (typeof given !== 'string' || given === '')
       throw new GlulamError('USAGE', 'glulam generate needs a text: --question "...", or --prompt "Question: ..."');
-    const name = onePositional(args, 'generate', 'RUN, CONFIG or BASE');
     // Refused before a model is opened, which may take long.
-    const sampling = samplingOptions(options, maxTokens);
+    const { maxNewTokens: maxTokens, ...sampling } = samplingOptions(options, defaultMaxTokens);
+    const name = onePositional(args, 'generate', 'RUN, CONFIG or BASE');
     const model = await openModel(name, { adapters: adaptersAmong(args), overrides, signal, ...terminalNotices() });
     try {
       const { decoder, tokenizer } = model;
       const form = await promptFormOf(model);
-      const text = ((): FilledText => {
-        if (question !== undefined) {
-          if (form === undefined) throw noForm(name);
-          checkColumns('generate', form, columns, known);
-          return askAs(form, given, columns);
-        }
-        const written = given.replaceAll('\\n', '\n');
-        if (chat === true) return { messages: [{ role: 'user', content: written }] };
-        if (model.run !== undefined && Array.isArray(model.selection)) hintForm(form, written);
-        return { text: written };
-      })();
-      const isChat = 'messages' in text;
-      if (isChat && tokenizer.chatTemplate === undefined)
-        throw new GlulamError(
-          'USAGE',
-          `the base has no chat template; ${chat === true ? 'leave --chat out' : 'name one: --data.chatTemplate plain, or a file'}`,
-        );
-      const ids = promptTokens(tokenizer, text);
-      const plain = { ...sampling, stop: typeof stop === 'string' ? [stop] : [], signal };
+      if (question !== undefined && form !== undefined) checkColumns('generate', form, columns, known);
+      const written = given.replaceAll('\\n', '\n');
+      if (question === undefined && chat !== true && model.run !== undefined && Array.isArray(model.selection))
+        hintForm(form, written);
       noteGenerationDefaults(decoder.checkpoint.folder, options, stderr);
-      if (isChat) noteEndOfTurn(tokenizer, stderr);
-      const pieces = generateText(decoder, tokenizer, ids, isChat ? endingTurns(tokenizer, plain) : plain);
+      if (question === undefined ? chat === true : form?.kind === 'conversation') noteEndOfTurn(tokenizer, stderr);
+      const pieces = generate(model, {
+        ...(question === undefined ? { prompt: written, chat: chat === true } : { question: given, columns }),
+        ...sampling,
+        maxTokens,
+        stop: typeof stop === 'string' ? [stop] : [],
+        signal,
+      });
       const output = stdout.generated();
       for await (const piece of pieces) output.write(piece);
       output.end();
@@ -81,13 +70,6 @@ ${adapterHelp}`,
     }
   },
 };
-
-const noForm = (name: string): GlulamError =>
-  new GlulamError(
-    'USAGE',
-    `nothing says how ${name} was asked questions in training: name a run that was trained on questions or conversations, ` +
-      `give the text as it is with --prompt, or say the form: --data.prompt '"Question: {question}\\nAnswer:"'`,
-  );
 
 /** A model that has learnt to answer after its prompt answers badly without it, and nothing shows why. */
 function hintForm(form: PromptForm | undefined, prompt: string): void {

@@ -42,7 +42,10 @@ export function askAs(form: PromptForm, question: string, columns: Readonly<Reco
   const text = form.ask(question, columns);
   if (!('skip' in text)) return text;
   const missing = form.columns.filter((name) => !Object.hasOwn(columns, name));
-  const advice = missing.length === 0 ? '' : `; give ${missing.map((name) => `--${name} TEXT`).join(' and ')}`;
+  const advice =
+    missing.length === 0
+      ? ''
+      : `; give ${missing.map((name) => `--${name} TEXT`).join(' and ')}, or in code columns: { ${missing.map((name) => `${name}: '...'`).join(', ')} }`;
   throw new GlulamError('USAGE', `the question cannot be written as in training: ${text.skip}${advice}`);
 }
 

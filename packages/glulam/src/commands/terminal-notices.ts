@@ -9,7 +9,7 @@ const placeOf = ({ among }: Extract<RunEvent, { type: 'data.reading' }>): string
   among === undefined ? '' : `file ${among.number.toLocaleString('en-US')} of ${among.of.toLocaleString('en-US')}, `;
 
 /** What commands say beside their output, on stderr: warnings, and on a terminal how far a download or a data file is. */
-export function terminalNotices(): Required<Pick<CallOptions, 'listen' | 'onFault'>> & { clear(): void } {
+export function terminalNotices(): Required<Pick<CallOptions, 'listen' | 'onFault'>> {
   const { show, clear } = progressLine(stderr);
   const write = (text: string): void => {
     clear();
@@ -25,6 +25,5 @@ export function terminalNotices(): Required<Pick<CallOptions, 'listen' | 'onFaul
   return {
     listen: (events) => events.pipe(tap({ next: tell, complete: clear })),
     onFault: (owner, error) => write(describeFault(owner, error)),
-    clear,
   };
 }

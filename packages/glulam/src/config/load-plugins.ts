@@ -25,6 +25,14 @@ export const namesAmong = (plugins: unknown, folder: string): string[] =>
     .map(expandHome)
     .map((name) => (name.startsWith('.') ? path.resolve(folder, name) : name));
 
+/** Plugins whose paths are relative to a folder, with those absolute; what is no list is left as it is. */
+export const absolutePlugins = (plugins: unknown, folder: string): unknown =>
+  Array.isArray(plugins)
+    ? plugins.map((each: unknown) =>
+        typeof each === 'string' && each.startsWith('.') ? path.resolve(folder, each) : each,
+      )
+    : plugins;
+
 /**
  * Plugins of a config: values as they are; names are packages or files, found from the config's folder or the working
  * folder.

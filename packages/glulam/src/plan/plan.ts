@@ -10,6 +10,7 @@ import {
   type RunPlan,
 } from '@glulam/trainer';
 import { bringInputs, type BroughtConfig } from '../bring-inputs.js';
+import { callTypes, checkOptions, checkSource } from '../check-options.js';
 import { openCall, type Call, type CallOptions } from '../call.js';
 import type { GlulamConfig } from '../define-config.js';
 import { loadConfig } from '../load-config.js';
@@ -23,6 +24,10 @@ import { checkWrites } from '../trusted-runs.js';
  *   where it is aborted
  */
 export async function plan(config: GlulamConfig | string, options: CallOptions = {}): Promise<RunPlan> {
+  checkSource('plan', config);
+  checkOptions('plan', options, callTypes, {
+    example: "plan('glulam.config.ts', { overrides: { 'train.batch': 4 } })",
+  });
   const { folder, overrides = {}, onFault } = options;
   const call = openCall(options);
   try {

@@ -7,10 +7,11 @@ import type { DataRow } from './data-row.js';
 export type Row = Readonly<Record<string, unknown>>;
 
 /**
- * Rows that are passed in code: a list, or a function that gives the same rows whenever it is called. They are read more
- * than once: to hash, to recognize and to tokenize them, and again by whoever resumes the run.
+ * Rows that are passed in code: a list or another iterable that begins anew each time it is iterated, or a function that
+ * gives the same rows whenever it is called. They are read more than once: to hash, to recognize and to tokenize them, and
+ * again by whoever resumes the run.
  */
-export type RowsInCode = readonly Row[] | (() => Iterable<Row> | AsyncIterable<Row>);
+export type RowsInCode = Iterable<Row> | AsyncIterable<Row> | (() => Iterable<Row> | AsyncIterable<Row>);
 
 /** What a config holds in the place of rows that were passed in code. */
 export interface RowsIdentity {
@@ -75,7 +76,7 @@ async function* readTexts(
 ): AsyncGenerator<{ readonly value: unknown; readonly text: string }> {
   let number = 0;
   let rested = performance.now();
-  for await (const value of typeof rows === 'function' ? rows() : rows) {
+  for await (const value of typeof rows === 'function' ? givenBy(rows, place) : rows) {
     number += 1;
     if (performance.now() - rested > longestTurn) {
       await setImmediate();
@@ -84,6 +85,30 @@ async function* readTexts(
     signal?.throwIfAborted();
     yield { value, text: textOf(value, `${place}, row ${number}`) };
   }
+}
+
+type IterableRows = Iterable<Row> | AsyncIterable<Row>;
+
+/** @throws TrainerError DATA_INVALID where a function gives nothing to iterate */
+function givenBy(rows: () => IterableRows, place: string): IterableRows {
+  const given: unknown = rows();
+  const isObject = typeof given === 'object' && given !== null;
+  if (isObject && (Symbol.iterator in given || Symbol.asyncIterator in given)) return given as IterableRows;
+  if (given instanceof Promise) given.catch(() => undefined); // reported here
+  const got =
+    given instanceof Promise
+      ? 'a promise'
+      : isObject
+        ? 'a record'
+        : typeof given === 'string'
+          ? 'a text'
+          : typeof given === 'function'
+            ? 'a function'
+            : String(given);
+  throw new TrainerError(
+    'DATA_INVALID',
+    `${place}.rows is a function that gives ${got}; expected a list, or another iterable or async iterable of rows, such as { rows: () => readMyRows() }${given instanceof Promise ? ' with async function* readMyRows()' : ''}`,
+  );
 }
 
 /** A row as a text, another one for another row. */
