@@ -38,16 +38,22 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
   };
 }
 
+let watching = 0;
+
 /**
  * Until the returned function is called, a listener that leaves a rejected promise behind is cut off as one that throws:
- * without this Node would end the process. Rejections of nobody's still do.
+ * without this Node would end the process. Other rejections do so still, unless the program listens to them itself.
  */
 export function cutOffRejections(): () => void {
   const onRejection = (error: unknown): void => {
     const listener = listening.getStore();
-    if (listener === undefined) throw error;
-    listener.cutOff(error);
+    if (listener !== undefined) listener.cutOff(error);
+    else if (process.listenerCount('unhandledRejection') <= watching) throw error;
   };
   process.on('unhandledRejection', onRejection);
-  return () => void process.off('unhandledRejection', onRejection);
+  watching += 1;
+  return () => {
+    process.off('unhandledRejection', onRejection);
+    watching -= 1;
+  };
 }
