@@ -51,7 +51,7 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
           ? machineChoice(addon, version)
           : { choice: onlyOn(checkIsa(named, addon.isas)), origin: 'the variable GLULAM_ISA' };
       const chosen = `kernels: ${describeChoice(kernels.choice)} (${kernels.origin})`;
-      const details = `${addon.isas.join(', ')}; ${chosen}; ${threads} thread${threads === 1 ? '' : 's'}; ${origin}`;
+      const details = `${addon.isas.join(', ')}; ${threads} thread${threads === 1 ? '' : 's'}; ${chosen}; ${origin}`;
       return [{ name: 'native', loads: true, details }];
     } catch (error) {
       if (!(error instanceof TensorsError)) throw error;
