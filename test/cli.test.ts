@@ -175,7 +175,7 @@ describe('train, eval, generate', () => {
     const moved = await glulam('generate', path.join(run, 'adapter'), '--question', 'What is 2 + 2?', ...form, ...ends);
     expect(moved).toMatchObject({ code: 0, out: asked.out });
     for (const [args, message] of [
-      [['generate', `${run}@step-50`, '--prompt', 'x'], /\[STEP_NOT_FOUND\]: \S+@step-50: the run keeps no checkpoint of step 50; it has step-3 \(the best\) \(the last\)/],
+      [['generate', `${run}@step-50`, '--prompt', 'x'], /\[STEP_NOT_FOUND\]: \S+@step-50: the run keeps no checkpoint of step 50; it has step-3 \(the best and the last\)/],
       [['eval', `${run}@first`], /names the run \S+ and "@first"; expected \S+@best, \S+@last or \S+@step-N/],
       [['push', `${run}@step-2`, '--to', 'a/b'], /\[STEP_NOT_FOUND\]/],
       [['generate', `${path.join(run, 'adapter')}@best`, '--prompt', 'x'], /adapter is no run folder .*, so it has no @best/],
