@@ -339,7 +339,7 @@ async function trainOpening(
     // The run itself is whole.
     warn(`${card}, the model card, was not written: ${(error as Error).message}`);
   }
-  events.emit(finished);
+  events.emit({ ...finished, time: eventTime() });
   run.check();
   return { folder, adapterFolder, steps: step, last, best, adapterStep, stopped, scores };
 }
