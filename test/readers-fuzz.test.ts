@@ -88,6 +88,7 @@ const adapterCodes = [
   'SAFETENSORS_INVALID',
   'DTYPE_MISMATCH',
   'ADAPTER_NOT_PEFT',
+  'WEIGHT_NOT_FINITE',
 ];
 
 test('adapter folders of PEFT, the config and the tensors', hour, async () => {

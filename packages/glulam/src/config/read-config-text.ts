@@ -1,6 +1,7 @@
 import { statSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { checkRegular } from '@glulam/tensors';
 import { nearest } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 
@@ -37,7 +38,11 @@ export function checkConfigFile(file: string): void {
       'CONFIG_UNREADABLE',
       `${file} ends in "${extension}"; expected .ts, .js, .mjs, .json, .yaml or .yml`,
     );
-  if (!stats.isFile()) throw new GlulamError('CONFIG_UNREADABLE', `${file} is a device or a pipe, not a config file`);
+  try {
+    checkRegular(stats);
+  } catch (cause) {
+    throw new GlulamError('CONFIG_UNREADABLE', `${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
   if (stats.size > largest)
     throw new GlulamError(
       'CONFIG_UNREADABLE',
