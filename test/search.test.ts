@@ -211,7 +211,7 @@ test('what cannot be searched is refused before the folder is made', async () =>
     'CONFIG_INVALID',
     /search\.score\.kind is "lose"; did you mean "loss"/,
   );
-  await refused({ score: { kind: 'truthfulqa' } }, {}, 'CONFIG_INVALID', /search\.score\.file: /);
+  await refused({ score: { kind: 'truthfulqa' } }, {}, 'CONFIG_INVALID', /search\.score\.file is missing/);
   await refused({}, { data: { train } }, 'CONFIG_INVALID', /there is none: name a file as data\.heldOut/);
 });
 
