@@ -14,7 +14,7 @@ const usage = `usage: npm run bench:mistral -- [--peer VENV] [--steps 3]
   --peer    a Python environment made by tools/peer/setup.sh VENV: PEFT trains too, in turn with Glulam
   --steps   of each side; the first is not counted
 
-Needs 16 GB of disk in bench/work, and about 20 GB of memory. On two cores Glulam's part takes about ten minutes.
+Needs 16 GB of disk in bench/work, and memory for as much of the checkpoint as possible.
 `;
 const { values } = parseArgs({
   options: {

@@ -2,8 +2,7 @@ import { ablate as ablateLoaded, type AblateOptions, type AblationResult } from 
 import { callback, callTypes, checkOptions, checkSource, flag, type OptionTypes } from './check-options.js';
 import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
-import { loadConfig } from './load-config.js';
-import { checkWrites, trustOwnRun } from './trusted-runs.js';
+import { loadForWriting } from './load-for-writing.js';
 
 /** Options of `ablate`; events are those of every run, in order. */
 export interface AblateConfigOptions extends AblateOptions, CallOptions {
@@ -31,21 +30,12 @@ export async function ablate(
 ): Promise<AblationResult> {
   checkSource('ablate', config);
   checkOptions('ablate', options, optionTypes, { example: "ablate('glulam.config.ts', { resume: true })" });
-  const { folder, overrides = {}, onFault, resume, onRun, onFetch, console = false } = options;
+  const { resume, onRun, onFetch, console = false } = options;
   const call = openCall(options);
   const { signal } = call;
   try {
-    const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: !console });
-    call.attach(loaded.composition);
-    checkWrites(loaded);
-    const notice = await trustOwnRun(loaded);
-    const warnings = [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])];
-    return await ablateLoaded(
-      loaded.config,
-      loaded.ablation,
-      { ...loaded.composition, warnings },
-      { signal, resume, onRun, onFetch },
-    );
+    const loaded = await loadForWriting(config, options, call, !console);
+    return await ablateLoaded(loaded.config, loaded.ablation, loaded.composition, { signal, resume, onRun, onFetch });
   } finally {
     call.close();
   }

@@ -89,10 +89,8 @@ export async function loadSource(
   if (typeof source === 'string') return loadModel(source, overrides, call, wanted);
   const loaded = await loadConfig(source, overrides, folder, { signal: call.signal, onFault });
   call.attach(loaded.composition);
-  return {
-    ...{ loaded: await bringInputs(loaded, call, wanted), adapterFolder: undefined, isBase: false },
-    ...{ note: undefined, run: undefined },
-  };
+  const brought = await bringInputs(loaded, call, wanted);
+  return { loaded: brought, adapterFolder: undefined, isBase: false, note: undefined, run: undefined };
 }
 
 export async function openChosen(

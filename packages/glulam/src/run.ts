@@ -2,8 +2,7 @@ import { train, type TrainResult } from '@glulam/trainer';
 import { callTypes, checkOptions, checkSource, flag, type OptionTypes } from './check-options.js';
 import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
-import { loadConfig } from './load-config.js';
-import { checkWrites, trustOwnRun } from './trusted-runs.js';
+import { loadForWriting } from './load-for-writing.js';
 import { withRecordedPlugins } from './with-recorded-plugins.js';
 
 /** Options of `run`. */
@@ -31,19 +30,13 @@ export async function run(config: GlulamConfig | string, options: RunOptions = {
   checkOptions('run', options, optionTypes, {
     example: "run('glulam.config.ts', { overrides: { 'train.steps': 10 } })",
   });
-  const { resume, folder, overrides = {}, onFault, console = false } = options;
+  const { resume, console = false } = options;
   const call = openCall(options);
   const { signal } = call;
   try {
     signal.throwIfAborted();
-    const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: !console });
-    call.attach(loaded.composition);
-    // Whoever names plugins for a run agrees to them.
-    checkWrites(loaded);
-    const notice = await trustOwnRun(loaded);
-    const warnings = [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])];
-    const composition = { ...loaded.composition, warnings };
-    return await withRecordedPlugins(loaded, () => train(loaded.config, composition, { signal, resume }));
+    const loaded = await loadForWriting(config, options, call, !console);
+    return await withRecordedPlugins(loaded, () => train(loaded.config, loaded.composition, { signal, resume }));
   } finally {
     call.close();
   }

@@ -2,8 +2,7 @@ import { search as searchLoaded, type SearchOptions, type SearchResult } from '@
 import { callback, callTypes, checkOptions, checkSource, flag, type OptionTypes } from './check-options.js';
 import { openCall, type CallOptions } from './call.js';
 import type { GlulamConfig } from './define-config.js';
-import { loadConfig } from './load-config.js';
-import { checkWrites, trustOwnRun } from './trusted-runs.js';
+import { loadForWriting } from './load-for-writing.js';
 
 /** Options of `search`. */
 export interface SearchConfigOptions extends SearchOptions, CallOptions {
@@ -25,17 +24,13 @@ const optionTypes: OptionTypes<SearchConfigOptions> = {
 export async function search(config: GlulamConfig | string, options: SearchConfigOptions = {}): Promise<SearchResult> {
   checkSource('search', config);
   checkOptions('search', options, optionTypes, { example: "search('glulam.config.ts', { resume: true })" });
-  const { folder, overrides = {}, onFault, onEvent: _, listen: __, ...rest } = options;
+  const { resume, onMap, onFetch } = options;
   const call = openCall(options);
   const { signal } = call;
   try {
-    const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: true });
-    call.attach(loaded.composition);
-    checkWrites(loaded);
-    const notice = await trustOwnRun(loaded);
-    for (const warning of [...loaded.composition.warnings, ...(notice === undefined ? [] : [notice])])
-      call.warn(warning);
-    return await searchLoaded(loaded.config, loaded.search, loaded.composition, { ...rest, signal });
+    const loaded = await loadForWriting(config, options, call, true);
+    loaded.composition.warnings.forEach(call.warn);
+    return await searchLoaded(loaded.config, loaded.search, loaded.composition, { signal, resume, onMap, onFetch });
   } finally {
     call.close();
   }

@@ -27,8 +27,8 @@ export interface MachineChoice {
 }
 
 /**
- * The choice for this machine: the one that its file in the cache folder holds, or else what a measurement of about a
- * second gives, which is then kept there. Of processes that measure at once, the first one's choice is everyone's, so that
+ * The choice for this machine: the one that its file in the cache folder holds, or else what a measurement
+ * gives, which is then kept there. Of processes that measure at once, the first one's choice is everyone's, so that
  * they compute alike.
  */
 export function machineChoice(addon: Addon, version: string): MachineChoice {

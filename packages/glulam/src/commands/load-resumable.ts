@@ -5,7 +5,7 @@ import { GlulamError } from '../errors.js';
 import { article } from '../kinds/describe-options.js';
 import { onePositional } from './command.js';
 
-/** What a command that makes a folder and goes on in it was given. */
+/** What was given to a command that makes a folder and can resume it. */
 export interface Resumable {
   /** Of the config file. */
   readonly config: string;
@@ -14,7 +14,7 @@ export interface Resumable {
 }
 
 /**
- * The config of a command that makes a folder and goes on in it: named by its file, or with --resume by the folder, which
+ * The config of a command that makes a folder and can resume it: named by its file, or with --resume by the folder, which
  * holds it.
  *
  * @param what the folder holds, for messages

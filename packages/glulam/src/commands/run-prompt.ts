@@ -3,12 +3,18 @@ import type { Arguments } from '../arguments.js';
 import { GlulamError } from '../errors.js';
 import type { OpenedModel } from '../open-model.js';
 
+/** By model: a run's events, which may be long, are read once. */
+const recordedOf = new WeakMap<object, ReturnType<typeof recordedFormats>>();
+
 /** How the rows that a model was trained on ask; undefined where nothing says it, or they ask nothing. */
-export const promptFormOf = (
-  { config, composition, run }: Pick<OpenedModel, 'config' | 'composition' | 'run'>,
+export function promptFormOf(
+  model: Pick<OpenedModel, 'config' | 'composition' | 'run'>,
   preferred: PromptForm['kind'] = 'question',
-): Promise<PromptForm | undefined> =>
-  openPromptForm(config, composition, { preferred, recorded: run === undefined ? undefined : recordedFormats(run) });
+): Promise<PromptForm | undefined> {
+  const { config, composition, run } = model;
+  if (run !== undefined && !recordedOf.has(model)) recordedOf.set(model, recordedFormats(run));
+  return openPromptForm(config, composition, { preferred, recorded: recordedOf.get(model) });
+}
 
 /** The options that are neither the command's own nor overrides of the config: columns of a prompt. */
 export function columnsAmong(options: Arguments['options'], known: readonly string[]): Record<string, string> {
