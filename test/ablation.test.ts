@@ -70,7 +70,6 @@ test('the example, shortened: four rows, two seeds, a report', { timeout: 180_00
     [0, 2],
     [1, 3],
   ] as const)
-    // prettier-ignore
     expect(result.outcomes[row]!.runs[0]!.scores.get('loss.loss')![0]).toEqual(
       result.outcomes[untrained]!.runs[0]!.scores.get('loss.loss')!.at(-1),
     );
@@ -80,7 +79,9 @@ test('the example, shortened: four rows, two seeds, a report', { timeout: 180_00
     expect(markdown).toContain(`| ${name} |`);
     expect(html).toContain(`<td>${name}</td>`);
   }
-  expect(result.findings[0]).toMatch(/^“.+” won against “.+” by its best held-out loss: \d\.\d+ against \d\.\d+, a difference of −\d\.\d+ ± \d\.\d+, which is [\d.]+ standard errors over 2 seeds/); // prettier-ignore
+  expect(result.findings[0]).toMatch(
+    /^“.+” won against “.+” by its best held-out loss: \d\.\d+ against \d\.\d+, a difference of −\d\.\d+ ± \d\.\d+, which is [\d.]+ standard errors over 2 seeds/,
+  );
   for (const picture of ['curves.svg', 'layers.svg']) {
     expect(markdown).toContain(`](${picture})`);
     expect(html).toContain(read(out, picture).trim());
@@ -118,7 +119,11 @@ test('the config in the report repeats the ablation', { timeout: 120_000 }, asyn
 async function ablateConfigOf(file: string, out: string) {
   const { code, errors } = await glulam(['ablate', file, '--out', out, '--reporters', '[]']);
   expect({ code, errors }).toEqual({ code: 0, errors: '' });
-  const { config, composition, ablation } = resolveConfig(JSON.parse(read(out, 'config.json')) as Record<string, unknown>, [], '/'); // prettier-ignore
+  const { config, composition, ablation } = resolveConfig(
+    JSON.parse(read(out, 'config.json')) as Record<string, unknown>,
+    [],
+    '/',
+  );
   return ablate(config, ablation, composition, { resume: true });
 }
 
@@ -141,7 +146,11 @@ test('one base serves all variants: it is opened once, each weight once, and not
     },
     probe: () => Promise.resolve([]),
   };
-  const plugin = definePlugin({ name: 'counting', contract: 1, register: (registry) => registry.contribute(engines, { create: () => counting }) }); // prettier-ignore
+  const plugin = definePlugin({
+    name: 'counting',
+    contract: 1,
+    register: (registry) => registry.contribute(engines, { create: () => counting }),
+  });
   const variants = [1, 2, 4, 8].map((r) => ({ name: `r ${r}`, adapter: { r } }));
   const { config, composition, ablation } = tinyAblation({ variants }, { engine: { kind: 'counting' } }, [plugin]);
   const live: { readonly tensors: number; readonly bytes: number }[] = [];
@@ -203,29 +212,44 @@ describe('interrupted', () => {
         }),
       ),
     );
-    expect(await ablate(config, ablation, composition, { signal: controller.signal })).toMatchObject({ stopped: true, reports: [] }); // prettier-ignore
+    expect(await ablate(config, ablation, composition, { signal: controller.signal })).toMatchObject({
+      stopped: true,
+      reports: [],
+    });
     subscription.unsubscribe();
     expect(existsSync(path.join(out, 'report.md'))).toBe(false);
 
-    await expect(ablate(config, ablation, composition)).rejects.toMatchObject({ code: 'FOLDER_UNUSABLE', message: expect.stringMatching(/holds an ablation already; go on with it by --resume/) }); // prettier-ignore
+    await expect(ablate(config, ablation, composition)).rejects.toMatchObject({
+      code: 'FOLDER_UNUSABLE',
+      message: expect.stringMatching(/holds an ablation already; go on with it by --resume/),
+    });
     const runs: AblationRun[] = [];
     const resumed = await ablate(config, ablation, composition, { resume: true, onRun: (run) => void runs.push(run) });
     expect(resumed.stopped).toBe(false);
     expect(runs.map(({ isFinished }) => isFinished)).toEqual([true, false, false]);
     expect(folders(out).map(startsOf)).toEqual([1, 2, 1]);
-    expect(eventsOf(folders(out)[1]!).flatMap((event) => (event.type === 'run.started' ? [event.resumedFrom] : []))).toEqual([undefined, 2]); // prettier-ignore
+    expect(
+      eventsOf(folders(out)[1]!).flatMap((event) => (event.type === 'run.started' ? [event.resumedFrom] : [])),
+    ).toEqual([undefined, 2]);
   });
 
   test('another config is refused with the difference, of variants by their names', async () => {
     const { out, config, composition, ablation } = tinyAblation({ variants: variants.slice(0, 1) });
     await ablate(config, ablation, composition);
-    const other = tinyAblation({ variants: [{ name: 'expanded base', adapter: { r: 3 } }], seeds: [0, 1] }, { out, train: { ...settings, batch: 4 } }); // prettier-ignore
+    const other = tinyAblation(
+      { variants: [{ name: 'expanded base', adapter: { r: 3 } }], seeds: [0, 1] },
+      { out, train: { ...settings, batch: 4 } },
+    );
     await expect(ablate(other.config, other.ablation, other.composition, { resume: true })).rejects.toMatchObject({
       code: 'CONFIG_CHANGED',
-      message: expect.stringMatching(/train\.batch: was 2, is 4\n {2}ablation\.variants\.expanded base\.adapter\.kind: was "none", is "lora"\n[^]*ablation\.seeds: was \[0\], is \[0,1\]/), // prettier-ignore
+      message: expect.stringMatching(
+        /train\.batch: was 2, is 4\n {2}ablation\.variants\.expanded base\.adapter\.kind: was "none", is "lora"\n[^]*ablation\.seeds: was \[0\], is \[0,1\]/,
+      ),
     });
     const free = tinyAblation({ variants: variants.slice(0, 1) }, { out, checkpoint: { every: 7 } });
-    expect(await ablate(free.config, free.ablation, free.composition, { resume: true })).toMatchObject({ stopped: false }); // prettier-ignore
+    expect(await ablate(free.config, free.ablation, free.composition, { resume: true })).toMatchObject({
+      stopped: false,
+    });
   });
 
   test('data that changed between variants is told', async () => {
@@ -246,7 +270,10 @@ describe('interrupted', () => {
     const make = () => {
       const { out, config } = tinyAblation({}, { checkpoint: { every: 3 } });
       const file = path.join(path.dirname(out), 'ablation.json');
-      writeFileSync(file, JSON.stringify({ ...config, train: { ...settings, steps: 12 }, ablation: { variants }, reporters: [] })); // prettier-ignore
+      writeFileSync(
+        file,
+        JSON.stringify({ ...config, train: { ...settings, steps: 12 }, ablation: { variants }, reporters: [] }),
+      );
       return { file, out };
     };
     const calm = make();
@@ -257,7 +284,10 @@ describe('interrupted', () => {
     const { file, out } = make();
     let killed = 0;
     for (;;) {
-      const ended = await glulam(['ablate', file, '--out', out, '--resume'], killed < 5 ? (0.2 + 0.6 * Math.random()) * whole : undefined); // prettier-ignore
+      const ended = await glulam(
+        ['ablate', file, '--out', out, '--resume'],
+        killed < 5 ? (0.2 + 0.6 * Math.random()) * whole : undefined,
+      );
       if (ended.code === 0) break;
       expect(ended.code, ended.errors).toBe(null);
       killed += 1;

@@ -73,10 +73,13 @@ function valuesOf(name: string): AdapterValues {
   return new Map(
     [...randomValues(checkpoint, layers, adapters[name]!)].map(([key, { shape, values }]) => {
       const center = /scale$|magnitude/.test(key) ? 1 : 0;
-      return [key, { shape, values: values.map((value) => center + (value - center) * (turn % 2 === 0 ? -0.7 : 0.4 + turn / 5)) }];
+      return [
+        key,
+        { shape, values: values.map((value) => center + (value - center) * (turn % 2 === 0 ? -0.7 : 0.4 + turn / 5)) },
+      ];
     }),
   );
-} // prettier-ignore
+}
 
 function fill(engine: Engine, names = Object.keys(adapters)): AdapterSet {
   const set = createAdapterSet({ engine, checkpoint, layers });
@@ -97,9 +100,12 @@ describe.each([
     const engine = open();
     const set = fill(engine);
     const selections: AdapterSelection[] = [
-      ...[one('a'), one('dora'), 'none', 'base'] as const,
-      [{ name: 'a', weight: 0.5 }, { name: 'dora', weight: 2 }],
-    ]; // prettier-ignore
+      ...([one('a'), one('dora'), 'none', 'base'] as const),
+      [
+        { name: 'a', weight: 0.5 },
+        { name: 'dora', weight: 2 },
+      ],
+    ];
     const first = [];
     for (const selection of selections) first.push(await logitsOf(set.decoder(selection)));
     for (const [i, selection] of [...selections.entries()].reverse())
@@ -130,14 +136,17 @@ describe.each([
     for (const name of Object.keys(adapters)) {
       const alone = await logitsOf(set.decoder(one(name)));
       const other = name === 'a' ? 'b' : 'a';
-      for (const parts of [[...one(name), ...one(other, 0)], [...one(other, 0), ...one(name)]])
+      for (const parts of [
+        [...one(name), ...one(other, 0)],
+        [...one(other, 0), ...one(name)],
+      ])
         expect(await logitsOf(set.decoder(parts)), name).toEqual(alone);
       expect(await logitsOf(set.decoder(one(name, 0))), name).toEqual(none);
       expect(alone).not.toEqual(none);
     }
     set.close();
     await engine.close();
-  }); // prettier-ignore
+  });
 });
 
 /** A decoder whose every linear layer computes W x + sum of w_i (f_i(x) - W x) as it is written. */
@@ -179,11 +188,37 @@ function spelledOut(engine: Engine, parts: readonly { readonly name: string; rea
 describe('weighted sums', () => {
   test.each([
     [[{ name: 'a', weight: 0.3 }]],
-    [[{ name: 'a', weight: 0.5 }, { name: 'b', weight: -1.5 }]],
-    [[{ name: 'a', weight: 1 }, { name: 'dora', weight: 1 }]],
-    [[{ name: 'dora', weight: 0.25 }, { name: 'out', weight: 0.5 }, { name: 'b', weight: 2 }]],
-    [[{ name: 'in', weight: 0.5 }, { name: 'a', weight: 0.75 }]],
-    [[{ name: 'applied', weight: 0.5 }, { name: 'dora', weight: 0.75 }]],
+    [
+      [
+        { name: 'a', weight: 0.5 },
+        { name: 'b', weight: -1.5 },
+      ],
+    ],
+    [
+      [
+        { name: 'a', weight: 1 },
+        { name: 'dora', weight: 1 },
+      ],
+    ],
+    [
+      [
+        { name: 'dora', weight: 0.25 },
+        { name: 'out', weight: 0.5 },
+        { name: 'b', weight: 2 },
+      ],
+    ],
+    [
+      [
+        { name: 'in', weight: 0.5 },
+        { name: 'a', weight: 0.75 },
+      ],
+    ],
+    [
+      [
+        { name: 'applied', weight: 0.5 },
+        { name: 'dora', weight: 0.75 },
+      ],
+    ],
   ])('%j', async (parts) => {
     const engine = createReferenceEngine({ precision: 'float32' });
     const set = fill(engine);
@@ -192,16 +227,26 @@ describe('weighted sums', () => {
     decoder.close();
     set.close();
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
-  }); // prettier-ignore
+  });
 
   test('a scale of 0 is no division by 0', async () => {
     const engine = createReferenceEngine({ precision: 'float32' });
     const set = createAdapterSet({ engine, checkpoint, layers });
-    const zeros = new Map([...valuesOf('out')].map(([key, each]) => [key, key.endsWith('scale') ? { ...each, values: new Float32Array(each.values.length) } : each])); // prettier-ignore
+    const zeros = new Map(
+      [...valuesOf('out')].map(([key, each]) => [
+        key,
+        key.endsWith('scale') ? { ...each, values: new Float32Array(each.values.length) } : each,
+      ]),
+    );
     set.add('zero', { adapter: adapters['out']!, layers, values: zeros, base: small });
     set.add('a', { adapter: adapters['a']!, layers, values: valuesOf('a'), base: small });
     // What is left of each layer is the low rank alone.
-    const logits = await logitsOf(set.decoder([{ name: 'zero', weight: 1 }, { name: 'a', weight: 0.5 }])); // prettier-ignore
+    const logits = await logitsOf(
+      set.decoder([
+        { name: 'zero', weight: 1 },
+        { name: 'a', weight: 0.5 },
+      ]),
+    );
     expect(logits.every(Number.isFinite)).toBe(true);
     set.close();
   });
@@ -209,22 +254,38 @@ describe('weighted sums', () => {
   test('what no form says, and training, is refused', async () => {
     const engine = createReferenceEngine({ precision: 'float32' });
     const set = fill(engine);
-    const mixed = set.decoder([{ name: 'in', weight: 0.5 }, { name: 'out', weight: 0.5 }]); // prettier-ignore
-    await expect(logitsOf(mixed)).rejects.toThrow(/at model.layers.0.self_attn.q_proj cannot be summed: one scales inputs/);
+    const mixed = set.decoder([
+      { name: 'in', weight: 0.5 },
+      { name: 'out', weight: 0.5 },
+    ]);
+    await expect(logitsOf(mixed)).rejects.toThrow(
+      /at model.layers.0.self_attn.q_proj cannot be summed: one scales inputs/,
+    );
     const out = adapters['out']!;
     const at: Adapter['at'] = (site) => {
       const here = out.at(site);
-      return here && { ...here, form: (own, context) => ({ ...here.form(own, context), biasScale: here.form(own, context).outScale }) };
+      return (
+        here && {
+          ...here,
+          form: (own, context) => ({ ...here.form(own, context), biasScale: here.form(own, context).outScale }),
+        }
+      );
     };
     set.add('bias', { adapter: { ...out, at }, layers, values: valuesOf('out'), base: small });
-    const unbiased = set.decoder([{ name: 'applied', weight: 0.5 }, { name: 'bias', weight: 0.5 }]);
+    const unbiased = set.decoder([
+      { name: 'applied', weight: 0.5 },
+      { name: 'bias', weight: 0.5 },
+    ]);
     await expect(logitsOf(unbiased)).rejects.toThrow(/cannot be summed: one scales the bias of the base/);
-    const sum = set.decoder([{ name: 'a', weight: 0.5 }, { name: 'b', weight: 0.5 }]); // prettier-ignore
+    const sum = set.decoder([
+      { name: 'a', weight: 0.5 },
+      { name: 'b', weight: 0.5 },
+    ]);
     await expect(sum.forward(packTokens([ids]), { training: { seed: 0, step: 0 } })).rejects.toThrow(/is not trained/);
     expect(() => combineAdapters([]).peftConfig([])).toThrow(expect.objectContaining({ code: 'ADAPTER_NOT_PEFT' }));
     set.close();
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
-  }); // prettier-ignore
+  });
 });
 
 describe('a set', () => {
@@ -235,7 +296,15 @@ describe('a set', () => {
     const set = fill(counting, ['a', 'b']);
     const before = engine.memory().bytes;
     const weights = opened;
-    const selections = [[{ name: 'a', weight: 0.5 }, { name: 'b', weight: 0.5 }], [{ name: 'b', weight: 3 }], 'none', 'base'] as const; // prettier-ignore
+    const selections = [
+      [
+        { name: 'a', weight: 0.5 },
+        { name: 'b', weight: 0.5 },
+      ],
+      [{ name: 'b', weight: 3 }],
+      'none',
+      'base',
+    ] as const;
     for (const selection of selections) await logitsOf(set.decoder(selection));
     expect(opened).toBe(weights);
     // Norms, and the gate of each.
@@ -257,10 +326,17 @@ describe('a set', () => {
       expect(() => set.add('x', { ...given, ...change })).toThrow(expect.objectContaining({ code: 'ADAPTER_INVALID' }));
       expect(() => set.add('x', { ...given, ...change })).toThrow(message);
     };
-    refuse({ layers: undefined }, /"x" of some\/base was trained on the layers \[\[0,\d\]\]; this model has \[\[0,\d\],\[\d,\d\],\[0,1\]\] \(\d with residualScale 0.7 and a gate\)/);
+    refuse(
+      { layers: undefined },
+      /"x" of some\/base was trained on the layers \[\[0,\d\]\]; this model has \[\[0,\d\],\[\d,\d\],\[0,1\]\] \(\d with residualScale 0.7 and a gate\)/,
+    );
     refuse({ layers: layers.map(({ physical }) => ({ physical })) }, /this model has .*a gate/);
     const tinyCheckpoint = openCheckpoint(tiny, families);
-    const foreign = randomValues({ ...tinyCheckpoint, shape: { ...tinyCheckpoint.shape, physicalLayers: n } }, layers, adapters['b']!);
+    const foreign = randomValues(
+      { ...tinyCheckpoint, shape: { ...tinyCheckpoint.shape, physicalLayers: n } },
+      layers,
+      adapters['b']!,
+    );
     refuse({ values: foreign }, /"x" of some\/base does not fit .*mistral-base\/base: [^]*has shape/);
     expect(() => set.add('a', given)).toThrow(/"a" already/);
     expect(() => set.decoder(one('a', NaN))).toThrow(/weight of "a" is NaN/);
@@ -276,5 +352,5 @@ describe('a set', () => {
     expect(() => set.decoder(one('pissa', 2))).toThrow(/"pissa" keeps a part of .*lora_[AB].weight as it began/);
     expect(() => set.decoder(one('norms', 2))).toThrow(/"norms" has its own .*input_layernorm.weight/);
     set.close();
-  }); // prettier-ignore
+  });
 });

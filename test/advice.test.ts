@@ -36,22 +36,58 @@ const stuck = 'it waits for something that never comes \\(a top-level await\\)';
 
 describe('exit code 1 and', { timeout: 60_000 }, () => {
   test.each<[string, string[], RegExp]>([
-    ['a plugin that never loads', ['plan', 'hang.json'], new RegExp(`the plugin ./hang.mjs cannot be loaded: ${stuck}`)],
+    [
+      'a plugin that never loads',
+      ['plan', 'hang.json'],
+      new RegExp(`the plugin ./hang.mjs cannot be loaded: ${stuck}`),
+    ],
     ['a config in JavaScript that never loads', ['plan', 'hang.mjs'], new RegExp(`hang.mjs cannot be read: ${stuck}`)],
     ['a config in TypeScript that never loads', ['plan', 'hang.ts'], new RegExp(`hang.ts cannot be read: ${stuck}`)],
-    ['a misspelt group', ['plan', 'c.json', '--trian.steps', '3'], /:\n {2}--trian\.steps is not an option; did you mean --train\.steps\?\n$/],
-    ['a format as a text', ['data', 'c.json', '--data.train.file', 'a.jsonl', '--data.train.format', 'question_anwser'], /:\n {2}--data\.train\.format: expected a record, got "question_anwser"; did you mean --data\.train\.format\.kind question_answer\?\n$/],
-    ['rows in place of a file', ['data', 'rows.json'], /data\.train is a list of 1 row; rows themselves are written as data\.train: \{ rows: \[\.\.\.\] \}\n$/],
-    ['a misspelt evaluator, in a plan', ['plan', 'c.json', '--evaluate.watch.evaluator', 'los'], /evaluate\.watch\.evaluator is "los"; evaluators of this run: loss; did you mean "loss"\?/],
-    ['a misspelt score, in a plan', ['plan', 'c.json', '--evaluate.watch.score', 'los'], /evaluate\.watch\.score is "los"; the evaluator loss gives loss, .*; did you mean "loss"\?/],
-    ['a misspelt score, in training', ['train', 'c.json', '--evaluate.watch.score', 'los'], /evaluate\.watch\.score is "los"; the evaluator loss gives loss/],
-    ['a misspelt score, in a search', ['search', 'c.json', '--evaluate.watch.score', 'los'], /evaluate\.watch\.score is "los"; the evaluator loss gives loss/],
-    ['a temperature that is none, before the model is looked for', ['generate', 'nowhere', '--prompt', 'a', '--temperature', 'hot'], /--temperature is "hot"; expected a number/],
+    [
+      'a misspelt group',
+      ['plan', 'c.json', '--trian.steps', '3'],
+      /:\n {2}--trian\.steps is not an option; did you mean --train\.steps\?\n$/,
+    ],
+    [
+      'a format as a text',
+      ['data', 'c.json', '--data.train.file', 'a.jsonl', '--data.train.format', 'question_anwser'],
+      /:\n {2}--data\.train\.format: expected a record, got "question_anwser"; did you mean --data\.train\.format\.kind question_answer\?\n$/,
+    ],
+    [
+      'rows in place of a file',
+      ['data', 'rows.json'],
+      /data\.train is a list of 1 row; rows themselves are written as data\.train: \{ rows: \[\.\.\.\] \}\n$/,
+    ],
+    [
+      'a misspelt evaluator, in a plan',
+      ['plan', 'c.json', '--evaluate.watch.evaluator', 'los'],
+      /evaluate\.watch\.evaluator is "los"; evaluators of this run: loss; did you mean "loss"\?/,
+    ],
+    [
+      'a misspelt score, in a plan',
+      ['plan', 'c.json', '--evaluate.watch.score', 'los'],
+      /evaluate\.watch\.score is "los"; the evaluator loss gives loss, .*; did you mean "loss"\?/,
+    ],
+    [
+      'a misspelt score, in training',
+      ['train', 'c.json', '--evaluate.watch.score', 'los'],
+      /evaluate\.watch\.score is "los"; the evaluator loss gives loss/,
+    ],
+    [
+      'a misspelt score, in a search',
+      ['search', 'c.json', '--evaluate.watch.score', 'los'],
+      /evaluate\.watch\.score is "los"; the evaluator loss gives loss/,
+    ],
+    [
+      'a temperature that is none, before the model is looked for',
+      ['generate', 'nowhere', '--prompt', 'a', '--temperature', 'hot'],
+      /--temperature is "hot"; expected a number/,
+    ],
   ])('%s', async (_, args, message) => {
     const { code, err } = await glulam(...args);
     expect(err).toMatch(message);
     expect(code).toBe(1);
-  }); // prettier-ignore
+  });
 
   test.each([
     ['evaluate', 'eval'],

@@ -172,7 +172,10 @@ describe('training while the base is', () => {
       contract: 1,
       register: (registry) => registry.contribute(dataFormats, { create: () => saboteur }),
     });
-    const rows = { train: { file: tinyRun().config.data.train, format: { kind: 'saboteur' } }, cache: path.join(base.folder, '..', 'cache') }; // prettier-ignore
+    const rows = {
+      train: { file: tinyRun().config.data.train, format: { kind: 'saboteur' } },
+      cache: path.join(base.folder, '..', 'cache'),
+    };
     const { config: resolved, composition } = resolveConfig({ ...config, data: rows }, [plugin], '/');
     await expect(train(resolved, composition)).rejects.toMatchObject({
       code: 'FILE_CHANGED',

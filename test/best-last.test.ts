@@ -1,4 +1,14 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import type * as files from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -36,7 +46,10 @@ const data = { train: tinyRun().config.data.train };
 const adapterIn = (folder: string) => readFileSync(path.join(folder, 'adapter_model.safetensors'));
 const adapterOf = (run: string) => adapterIn(path.join(run, 'adapter'));
 const checkpoint = (run: string, step: number) => path.join(run, `checkpoints/step-${String(step).padStart(8, '0')}`);
-const checkpointsOf = (run: string) => readdirSync(path.join(run, 'checkpoints')).filter((name) => !name.startsWith('.')).sort(); // prettier-ignore
+const checkpointsOf = (run: string) =>
+  readdirSync(path.join(run, 'checkpoints'))
+    .filter((name) => !name.startsWith('.'))
+    .sort();
 const bestOf = (run: string) => JSON.parse(readFileSync(path.join(run, 'best.json'), 'utf8')) as { step: number };
 const cardOf = (run: string) => readFileSync(path.join(run, 'README.md'), 'utf8');
 
@@ -62,7 +75,11 @@ function quizRun(
     data,
     train: { steps: 6, batch: 1, learningRate: 1e-3 },
     checkpoint: { every: 0, keep: 1 },
-    evaluate: { evaluators: [{ kind: 'quiz' }], every: 2, watch: { evaluator: 'quiz', score: 'accuracy', better: 'higher' as const } }, // prettier-ignore
+    evaluate: {
+      evaluators: [{ kind: 'quiz' }],
+      every: 2,
+      watch: { evaluator: 'quiz', score: 'accuracy', better: 'higher' as const },
+    },
     ...changes,
   };
   const resolved = resolveConfig(fields, [plugin], '/');
@@ -84,10 +101,17 @@ describe('the adapter folder', () => {
     const last = { step: 6, value: 0.25 };
     const best = { step: 4, value: 0.75 };
     expect(await train(config, composition)).toMatchObject({ steps: 6, adapterStep: 4, last, best });
-    expect(eventsOf(out).find(({ type }) => type === 'adapter.saved')).toMatchObject({ step: 4, last, best, watched: 'quiz accuracy' }); // prettier-ignore
+    expect(eventsOf(out).find(({ type }) => type === 'adapter.saved')).toMatchObject({
+      step: 4,
+      last,
+      best,
+      watched: 'quiz accuracy',
+    });
     expect(adapterOf(out).equals(adapterIn(path.join(checkpoint(out, 4), 'adapter')))).toBe(true);
     expect(adapterOf(out).equals(adapterIn(path.join(checkpoint(out, 6), 'adapter')))).toBe(false);
-    expect(readdirSync(path.join(out, 'adapter')).sort()).toEqual(readdirSync(path.join(checkpoint(out, 4), 'adapter')).sort()); // prettier-ignore
+    expect(readdirSync(path.join(out, 'adapter')).sort()).toEqual(
+      readdirSync(path.join(checkpoint(out, 4), 'adapter')).sort(),
+    );
 
     expect(cardOf(out)).toContain(
       'This is the adapter of step 4 (quiz accuracy 0.7500), which had the best score, not that of the last step, step 6 (quiz accuracy 0.2500).',
@@ -101,8 +125,14 @@ describe('the adapter folder', () => {
 
   test('holds the last step where that is the best, and where no score is watched', async () => {
     const risen = quizRun([0.1, 0.2, 0.3, 0.4]);
-    expect(await train(risen.config, risen.composition)).toMatchObject({ adapterStep: 6, best: { step: 6, value: 0.4 }, last: { step: 6, value: 0.4 } }); // prettier-ignore
-    expect(cardOf(risen.out)).toContain('This is the adapter of step 6 (quiz accuracy 0.4000), which is the last step and had the best score.'); // prettier-ignore
+    expect(await train(risen.config, risen.composition)).toMatchObject({
+      adapterStep: 6,
+      best: { step: 6, value: 0.4 },
+      last: { step: 6, value: 0.4 },
+    });
+    expect(cardOf(risen.out)).toContain(
+      'This is the adapter of step 6 (quiz accuracy 0.4000), which is the last step and had the best score.',
+    );
     const plain = quizRun([], { evaluate: {} });
     const result = await train(plain.config, plain.composition);
     expect(result).toMatchObject({ adapterStep: 6, best: undefined, last: { step: 6, value: undefined } });
@@ -137,12 +167,21 @@ describe('the adapter folder', () => {
     const listening = stream.listen('test', (all) =>
       all.pipe(tap((event) => event.type === 'step.finished' && event.step === 5 && stream.request('stop'))),
     );
-    expect(await train(run.config, run.composition)).toMatchObject({ steps: 5, adapterStep: 2, best: { step: 2, value: 0.9 }, last: { step: 5, value: undefined } }); // prettier-ignore
+    expect(await train(run.config, run.composition)).toMatchObject({
+      steps: 5,
+      adapterStep: 2,
+      best: { step: 2, value: 0.9 },
+      last: { step: 5, value: undefined },
+    });
     listening.unsubscribe();
     expect(await train(run.config, run.composition, { resume: true })).toMatchObject({ steps: 6, adapterStep: 2 });
     expect(eventsOf(run.out).findLast(({ type }) => type === 'run.started')).toMatchObject({ resumedFrom: 5 });
     expect(lossesByStep(run.out)).toEqual(lossesByStep(whole.out));
-    expect(adapterIn(path.join(checkpoint(run.out, 6), 'adapter')).equals(adapterIn(path.join(checkpoint(whole.out, 6), 'adapter')))).toBe(true); // prettier-ignore
+    expect(
+      adapterIn(path.join(checkpoint(run.out, 6), 'adapter')).equals(
+        adapterIn(path.join(checkpoint(whole.out, 6), 'adapter')),
+      ),
+    ).toBe(true);
     expect(checkpointsOf(run.out)).toEqual(['step-00000002', 'step-00000006']);
   });
 
@@ -158,12 +197,20 @@ describe('the adapter folder', () => {
     await train(config, composition, { signal: controller.signal });
     listening.unsubscribe();
     const log = path.join(out, 'events.jsonl');
-    const told = readFileSync(log, 'utf8').split('\n').filter((line) => !/"evaluation.finished".*"step":6/.test(line)); // prettier-ignore
+    const told = readFileSync(log, 'utf8')
+      .split('\n')
+      .filter((line) => !/"evaluation.finished".*"step":6/.test(line));
     writeFileSync(log, told.join('\n'));
-    writeFileSync(path.join(out, 'best.json'), JSON.stringify({ step: 4, folder: 'checkpoints/step-00000004', scores: { quiz: { accuracy: 0.3 } } })); // prettier-ignore
+    writeFileSync(
+      path.join(out, 'best.json'),
+      JSON.stringify({ step: 4, folder: 'checkpoints/step-00000004', scores: { quiz: { accuracy: 0.3 } } }),
+    );
     cpSync(checkpoint(out, 6), checkpoint(out, 4), { recursive: true });
     const again = quizRun([0.9], { out });
-    expect(await train(again.config, again.composition, { resume: true })).toMatchObject({ adapterStep: 6, best: { step: 6, value: 0.9 } }); // prettier-ignore
+    expect(await train(again.config, again.composition, { resume: true })).toMatchObject({
+      adapterStep: 6,
+      best: { step: 6, value: 0.9 },
+    });
     expect(bestOf(out)).toMatchObject({ step: 6, scores: { quiz: { accuracy: 0.9 } } });
   });
 });
@@ -195,11 +242,15 @@ describe('the steps of a run', () => {
       value: undefined,
       adapterFolder: path.join(checkpoint(out, 5), 'adapter'),
     });
-    expect(() => found.find(50)).toThrow(`${out}@step-50: the run keeps no checkpoint of step 50; it has step-4 (the best), step-5, step-6 (the last)`); // prettier-ignore
+    expect(() => found.find(50)).toThrow(
+      `${out}@step-50: the run keeps no checkpoint of step 50; it has step-4 (the best), step-5, step-6 (the last)`,
+    );
 
     truncateSync(path.join(checkpoint(out, 6), 'adapter/adapter_model.safetensors'), 100);
     expect(readRunSteps(out).find('last')).toMatchObject({ step: 5 });
-    expect(() => readRunSteps(out).find(6)).toThrow(/@step-6: step 6 cannot be used \(.*step-00000006 is damaged: adapter\/adapter_model.safetensors is not as it was written\)/); // prettier-ignore
+    expect(() => readRunSteps(out).find(6)).toThrow(
+      /@step-6: step 6 cannot be used \(.*step-00000006 is damaged: adapter\/adapter_model.safetensors is not as it was written\)/,
+    );
 
     // Of a run that is passed on without its checkpoints, the adapter folder is the one step that is there.
     rmSync(path.join(out, 'checkpoints'), { recursive: true });
@@ -307,7 +358,11 @@ describe('kill -9', () => {
     truncateSync(path.join(checkpoint(out, 6), 'optimizer.safetensors'), 100);
     // Step 6 is scored again, and is worse this time.
     const again = quizRun([0.2], { out, checkpoint: { every: 2, keep: 3 } });
-    expect(await train(again.config, again.composition, { resume: true })).toMatchObject({ adapterStep: 4, best: { step: 4, value: 0.6 }, last: { step: 6, value: 0.2 } }); // prettier-ignore
+    expect(await train(again.config, again.composition, { resume: true })).toMatchObject({
+      adapterStep: 4,
+      best: { step: 4, value: 0.6 },
+      last: { step: 6, value: 0.2 },
+    });
     expect(bestOf(out)).toEqual({ step: 4, folder: 'checkpoints/step-00000004', scores: { quiz: { accuracy: 0.6 } } });
   });
 });

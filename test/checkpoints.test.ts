@@ -54,13 +54,22 @@ const warnings: Readonly<Record<string, readonly unknown[]>> = {
   'tied-differ': differ,
   'tied-close-other-dtype': differ,
   ...Object.fromEntries(
-    ['no-prefix-tied', 'no-prefix-only-head', 'no-prefix-own-head'].map((name) => [name, [expect.stringMatching(/architectures names LlamaModel, which is no causal language model; it is read as one, by its model_type "llama"$/)]]), // prettier-ignore
+    ['no-prefix-tied', 'no-prefix-only-head', 'no-prefix-own-head'].map((name) => [
+      name,
+      [
+        expect.stringMatching(
+          /architectures names LlamaModel, which is no causal language model; it is read as one, by its model_type "llama"$/,
+        ),
+      ],
+    ]),
   ),
   'classifier-tied': [
     expect.stringMatching(/LlamaForSequenceClassification, which is no causal .* any other head is not read$/),
   ],
   'more-than-the-model': [
-    expect.stringMatching(/hold 2 tensors .* nothing reads them: model\.layers\.0\.self_attn\.q_proj\.bias, model\.layers\.2\.input_layernorm\.weight$/), // prettier-ignore
+    expect.stringMatching(
+      /hold 2 tensors .* nothing reads them: model\.layers\.0\.self_attn\.q_proj\.bias, model\.layers\.2\.input_layernorm\.weight$/,
+    ),
   ],
   'stale-index': [
     expect.stringMatching(/index\.json is out of date: .*rotary_emb\.inv_freq are in no shard; nothing needs them/),
@@ -104,7 +113,9 @@ describe('a head that is stored apart from the embedding', () => {
     const bytes = readFileSync(file);
     const at = Number(tensorDataOffset) + Number(offset);
     const head = readFloats(openCheckpointFiles(path.join(fixtures, 'tied-differ')).source('lm_head.weight'));
-    expect(new Float32Array(bytes.buffer.slice(bytes.byteOffset + at, bytes.byteOffset + at + head.byteLength))).toEqual(head); // prettier-ignore
+    expect(
+      new Float32Array(bytes.buffer.slice(bytes.byteOffset + at, bytes.byteOffset + at + head.byteLength)),
+    ).toEqual(head);
   });
 
   test('is what modules_to_save trains, and the embedding is another tensor', async () => {
@@ -160,23 +171,77 @@ const noHead = (name: string): string | undefined => (name === 'lm_head.weight' 
 
 describe('what is no whole language model is refused with advice', () => {
   const wrapped: [what: string, rename: (name: string) => string | undefined, message: RegExp, fields?: object][] = [
-    ['no head', noHead, /config\.json has no tie_word_embeddings, so the model needs its own lm_head\.weight.*\(architectures: "LlamaForCausalLM"\).*"tie_word_embeddings": true/],
-    ['no head, untied', noHead, /config\.json says tie_word_embeddings: false, so the model needs its own/, { tie_word_embeddings: false }],
-    ['LlamaModel', (name) => noHead(name)?.replace(/^model\./, ''), /lm_head\.weight is missing\n.*\(architectures: "LlamaModel"\) was saved without one/, { architectures: ['LlamaModel'] }],
-    ['a classifier', (name) => (name === 'lm_head.weight' ? 'score.weight' : name), /has another head, score\.weight, and no language-model head, so it predicts no tokens/],
-    ['a classifier by its architecture', noHead, /\(architectures: "LlamaForSequenceClassification"\) has another head and no language-model head/, { architectures: ['LlamaForSequenceClassification'] }],
-    ['biases in config.json alone', (name) => name, /says that there are biases \(attention_bias\), and the files lack 8 of them\. transformers takes the missing ones as zeros: .*write false/, { attention_bias: true }],
-    ['torch.compile', (name) => `_orig_mod.${name}`, /have "_orig_mod\." in them, from torch\.compile: .* Instead, save model\._orig_mod, or remove "_orig_mod\."/],
-    ['compiled layers', (name) => name.replace(/(layers\.\d+\.)/, '$1_orig_mod.'), /is stored as model\.layers\.\d\._orig_mod\..*torch|from torch\.compile/],
+    [
+      'no head',
+      noHead,
+      /config\.json has no tie_word_embeddings, so the model needs its own lm_head\.weight.*\(architectures: "LlamaForCausalLM"\).*"tie_word_embeddings": true/,
+    ],
+    [
+      'no head, untied',
+      noHead,
+      /config\.json says tie_word_embeddings: false, so the model needs its own/,
+      { tie_word_embeddings: false },
+    ],
+    [
+      'LlamaModel',
+      (name) => noHead(name)?.replace(/^model\./, ''),
+      /lm_head\.weight is missing\n.*\(architectures: "LlamaModel"\) was saved without one/,
+      { architectures: ['LlamaModel'] },
+    ],
+    [
+      'a classifier',
+      (name) => (name === 'lm_head.weight' ? 'score.weight' : name),
+      /has another head, score\.weight, and no language-model head, so it predicts no tokens/,
+    ],
+    [
+      'a classifier by its architecture',
+      noHead,
+      /\(architectures: "LlamaForSequenceClassification"\) has another head and no language-model head/,
+      { architectures: ['LlamaForSequenceClassification'] },
+    ],
+    [
+      'biases in config.json alone',
+      (name) => name,
+      /says that there are biases \(attention_bias\), and the files lack 8 of them\. transformers takes the missing ones as zeros: .*write false/,
+      { attention_bias: true },
+    ],
+    [
+      'torch.compile',
+      (name) => `_orig_mod.${name}`,
+      /have "_orig_mod\." in them, from torch\.compile: .* Instead, save model\._orig_mod, or remove "_orig_mod\."/,
+    ],
+    [
+      'compiled layers',
+      (name) => name.replace(/(layers\.\d+\.)/, '$1_orig_mod.'),
+      /is stored as model\.layers\.\d\._orig_mod\..*torch|from torch\.compile/,
+    ],
     ['DDP', (name) => `module.${name}`, /have "module\." in them, from DataParallel, .* save model\.module/],
     ['both', (name) => `module._orig_mod.${name}`, /have "_orig_mod\." and "module\." in them/],
     ['FSDP', (name) => `_fsdp_wrapped_module.${name}`, /from FSDP/],
-    ['PEFT', (name) => `base_model.model.${name.replace(/_proj\./, '_proj.base_layer.')}`, /from PEFT: .* Instead, save model\.merge_and_unload\(\)\.$/],
-    ['a multi-modal model', (name) => name.replace(/^model\./, 'model.language_model.'), /have "language_model\." in them, from a multi-modal model/],
+    [
+      'PEFT',
+      (name) => `base_model.model.${name.replace(/_proj\./, '_proj.base_layer.')}`,
+      /from PEFT: .* Instead, save model\.merge_and_unload\(\)\.$/,
+    ],
+    [
+      'a multi-modal model',
+      (name) => name.replace(/^model\./, 'model.language_model.'),
+      /have "language_model\." in them, from a multi-modal model/,
+    ],
     ['an unknown prefix', (name) => `foo.bar.${name}`, /If all names begin with "foo\.bar\.", remove "foo\.bar\."/],
-    ['neither of a tied pair', (name) => (name.includes('embed') ? undefined : noHead(name)), /model\.embed_tokens\.weight is missing\nDownload the checkpoint again, whole/, { tie_word_embeddings: true }],
-    ['other sizes', (name) => name, /lm_head\.weight has shape \[32, 8\]; config\.json makes it \[33, 8\]\n.*of different models or revisions/, { vocab_size: 33, tie_word_embeddings: true }],
-  ]; // prettier-ignore
+    [
+      'neither of a tied pair',
+      (name) => (name.includes('embed') ? undefined : noHead(name)),
+      /model\.embed_tokens\.weight is missing\nDownload the checkpoint again, whole/,
+      { tie_word_embeddings: true },
+    ],
+    [
+      'other sizes',
+      (name) => name,
+      /lm_head\.weight has shape \[32, 8\]; config\.json makes it \[33, 8\]\n.*of different models or revisions/,
+      { vocab_size: 33, tie_word_embeddings: true },
+    ],
+  ];
   test.each(wrapped)('%s', async (_, rename, message, fields) => {
     const folder = await changed(rename, fields);
     expect(() => openCheckpoint(folder, families)).toThrow(
@@ -203,7 +268,9 @@ describe('what is no whole language model is refused with advice', () => {
   });
 
   test('a tensor under two names', async () => {
-    const folder = await changed((name) => (name === 'lm_head.weight' ? 'embed_tokens.weight' : name), { tie_word_embeddings: true }); // prettier-ignore
+    const folder = await changed((name) => (name === 'lm_head.weight' ? 'embed_tokens.weight' : name), {
+      tie_word_embeddings: true,
+    });
     expect(() => openCheckpoint(folder, families)).toThrow(
       /hold model\.embed_tokens\.weight twice, as (model\.)?embed_tokens\.weight and as/,
     );
@@ -218,7 +285,11 @@ describe('what is no whole language model is refused with advice', () => {
     ['F8_E4M3', 'QUANTIZED_UNSUPPORTED', /stored as F8_E4M3 .*Use the checkpoint that was quantized/],
     ['I8', 'QUANTIZED_UNSUPPORTED', /stored as I8 /],
   ] as const)('weights of type %s', async (dtype, code, message) => {
-    const folder = await changed((name) => name, {}, (name) => (name.includes('proj') ? dtype : 'float32')); // prettier-ignore
+    const folder = await changed(
+      (name) => name,
+      {},
+      (name) => (name.includes('proj') ? dtype : 'float32'),
+    );
     expect(() => openCheckpoint(folder, families)).toThrow(
       expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error,
     );
@@ -259,7 +330,10 @@ describe('the dtype of a config.json without weights', () => {
   test('a merged model says its dtype in every field that the base has', async () => {
     const folder = await changed((name) => name, { dtype: 'float32', torch_dtype: 'float32' });
     const out = path.join(freshFolder(), 'merged');
-    await mergeCheckpoint({ checkpoint: openCheckpoint(folder, families), layers: [{ physical: 0 }] }, { out, dtype: 'bfloat16' }); // prettier-ignore
+    await mergeCheckpoint(
+      { checkpoint: openCheckpoint(folder, families), layers: [{ physical: 0 }] },
+      { out, dtype: 'bfloat16' },
+    );
     expect(openCheckpoint(out, families).config.fields).toMatchObject({ dtype: 'bfloat16', torch_dtype: 'bfloat16' });
   });
 });

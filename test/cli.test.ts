@@ -84,12 +84,15 @@ describe('train, eval, generate', () => {
   test('a folder with weights and an adapter stands for both, whatever base the adapter names', async () => {
     const both = path.join(work, 'both');
     for (const from of [tiny, path.join(run, 'adapter')]) cpSync(from, both, { recursive: true });
-    for (const [name, field] of [['glulam.json', 'base'], ['adapter_config.json', 'base_model_name_or_path']] as const) {
+    for (const [name, field] of [
+      ['glulam.json', 'base'],
+      ['adapter_config.json', 'base_model_name_or_path'],
+    ] as const) {
       const file = path.join(both, name);
       if (!existsSync(file)) continue;
       const fields = JSON.parse(readFileSync(file, 'utf8')) as object;
       writeFileSync(file, JSON.stringify({ ...fields, [field]: 'nowhere/else' }));
-    } // prettier-ignore
+    }
     const args = ['--prompt', 'Question: What is 2 + 2?\\nAnswer:', '--max-tokens', '8'];
     const beside = await glulam('generate', both, ...args);
     expect(beside).toMatchObject({ code: 0, out: (await glulam('generate', run, ...args)).out });
@@ -151,49 +154,96 @@ describe('train, eval, generate', () => {
     expect(asked).toEqual(written);
     const bare = await glulam('generate', run, '--prompt', 'What is 2 + 2?', ...ends);
     expect(bare.code).toBe(0);
-    expect(bare.err).toBe(`${written.err}hint: the run was trained on prompts such as "Question: {question}\\nAnswer:", and --prompt is continued as it is; --question TEXT writes it so\n`); // prettier-ignore
+    expect(bare.err).toBe(
+      `${written.err}hint: the run was trained on prompts such as "Question: {question}\\nAnswer:", and --prompt is continued as it is; --question TEXT writes it so\n`,
+    );
     for (const step of ['@best', '@last', '@step-3', '/checkpoints/step-00000003'])
-      expect(await glulam('generate', run + step, '--question', 'What is 2 + 2?', ...ends), step).toMatchObject({ code: 0, out: asked.out }); // prettier-ignore
+      expect(await glulam('generate', run + step, '--question', 'What is 2 + 2?', ...ends), step).toMatchObject({
+        code: 0,
+        out: asked.out,
+      });
     expect((await glulam('eval', quickstart, '--adapter', `${run}@last`)).out).toBe((await glulam('eval', run)).out);
-    expect(await glulam('plan', `${run}@best`)).toMatchObject({ code: 0, out: expect.stringContaining('325,632') as string }); // prettier-ignore
+    expect(await glulam('plan', `${run}@best`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('325,632') as string,
+    });
     const merged = path.join(work, 'merged-best');
-    expect(await glulam('merge', `${run}@best`, '--out', merged)).toMatchObject({ code: 0, err: expect.stringMatching(/@best uses step 3 .*, the best and the last\nmodel/) as string }); // prettier-ignore
-    expect(readFileSync(path.join(merged, 'README.md'), 'utf8')).toMatch(/## How to prompt it[\s\S]*prompt = "Question: How many legs[^"]*\\nAnswer:"/); // prettier-ignore
+    expect(await glulam('merge', `${run}@best`, '--out', merged)).toMatchObject({
+      code: 0,
+      err: expect.stringMatching(/@best uses step 3 .*, the best and the last\nmodel/) as string,
+    });
+    expect(readFileSync(path.join(merged, 'README.md'), 'utf8')).toMatch(
+      /## How to prompt it[\s\S]*prompt = "Question: How many legs[^"]*\\nAnswer:"/,
+    );
 
     // A folder is just that, whatever its name; what is no run has no steps.
     const named = path.join(work, 'odd@best');
     cpSync(run, named, { recursive: true });
     for (const name of [named, `${named}@last`])
-      expect(await glulam('generate', name, '--question', 'What is 2 + 2?', ...ends)).toMatchObject({ code: 0, out: asked.out }); // prettier-ignore
+      expect(await glulam('generate', name, '--question', 'What is 2 + 2?', ...ends)).toMatchObject({
+        code: 0,
+        out: asked.out,
+      });
 
     const chat = await glulamReading('What is 2 + 2?\nWhat is 2 + 2?\n', 'chat', run, ...ends);
     expect(chat).toMatchObject({ code: 0, out: asked.out + asked.out });
-    expect(chat.err).toContain('each line is a question of its own, written as in training: "Question: {question}\\nAnswer:"'); // prettier-ignore
+    expect(chat.err).toContain(
+      'each line is a question of its own, written as in training: "Question: {question}\\nAnswer:"',
+    );
     expect((await glulamReading('Hi\n', 'chat', run, '--chat-template', ...ends)).err).not.toContain('each line');
 
     const form = ['--data.prompt', '"Question: {question}\\nAnswer:"'];
     const moved = await glulam('generate', path.join(run, 'adapter'), '--question', 'What is 2 + 2?', ...form, ...ends);
     expect(moved).toMatchObject({ code: 0, out: asked.out });
     for (const [args, message] of [
-      [['generate', `${run}@step-50`, '--prompt', 'x'], /\[STEP_NOT_FOUND\]: \S+@step-50: the run keeps no checkpoint of step 50; it has step-3 \(the best and the last\)/],
+      [
+        ['generate', `${run}@step-50`, '--prompt', 'x'],
+        /\[STEP_NOT_FOUND\]: \S+@step-50: the run keeps no checkpoint of step 50; it has step-3 \(the best and the last\)/,
+      ],
       [['eval', `${run}@first`], /names the run \S+ and "@first"; expected \S+@best, \S+@last or \S+@step-N/],
       [['push', `${run}@step-2`, '--to', 'a/b'], /\[STEP_NOT_FOUND\]/],
-      [['generate', `${path.join(run, 'adapter')}@best`, '--prompt', 'x'], /adapter is no run folder .*, so it has no @best/],
-      [['train', `${run}@best`, '--resume'], /a run resumes from its last checkpoint, not from another step; name the run: glulam train \S+ --resume/],
-      [['generate', path.join(run, 'adapter'), '--question', 'x'], /nothing says how the model was asked questions in training: .*--data.prompt/],
-      [['generate', run, '--question', 'x', '--context', 'y'], /no option --context, and the prompt .* has no column "context"/],
+      [
+        ['generate', `${path.join(run, 'adapter')}@best`, '--prompt', 'x'],
+        /adapter is no run folder .*, so it has no @best/,
+      ],
+      [
+        ['train', `${run}@best`, '--resume'],
+        /a run resumes from its last checkpoint, not from another step; name the run: glulam train \S+ --resume/,
+      ],
+      [
+        ['generate', path.join(run, 'adapter'), '--question', 'x'],
+        /nothing says how the model was asked questions in training: .*--data.prompt/,
+      ],
+      [
+        ['generate', run, '--question', 'x', '--context', 'y'],
+        /no option --context, and the prompt .* has no column "context"/,
+      ],
       [['generate', run, '--question', 'x', '--prompt', 'y'], /--prompt and --chat exclude it/],
-      [['generate', run, '--question', 'x', '--data.prompt', '{topic}: {question}'], /the prompt shows \{topic\} too; give --topic TEXT/],
+      [
+        ['generate', run, '--question', 'x', '--data.prompt', '{topic}: {question}'],
+        /the prompt shows \{topic\} too; give --topic TEXT/,
+      ],
       [['chat', run, '--system', 'Be brief.'], /cannot be written as in training: the prompt has no \{system\}/],
     ] as const) {
       const { code, err } = await glulam(...args);
       expect([code, err]).toEqual([1, expect.stringMatching(message)]);
     }
-  }); // prettier-ignore
+  });
 
   test('chat answers lines from a pipe; adapters are chosen, summed and left out', async () => {
     const other = path.join(work, 'other');
-    const made = await glulam('train', quickstart, '--train.steps', '2', '--seed', '5', '--evaluate.evaluators', '[]', '--out', other); // prettier-ignore
+    const made = await glulam(
+      'train',
+      quickstart,
+      '--train.steps',
+      '2',
+      '--seed',
+      '5',
+      '--evaluate.evaluators',
+      '[]',
+      '--out',
+      other,
+    );
     expect(made).toMatchObject({ code: 0, err: '' });
     const talk = `What is 2 + 2?\n/adapter\nAnd 3 + 4?\n/adapter ${other}=0.5 ${run}=2\n/reset\nWhat is 2 + 2?\n`;
     const { code, out, err } = await glulamReading(`${talk}/exit\nnever asked\n`, 'chat', run, '--max-tokens', '6');
@@ -231,11 +281,25 @@ describe('train, eval, generate', () => {
 
   test('adapters that do not fit, and choices that exclude one another, are refused', async () => {
     const plain = path.join(work, 'plain-run');
-    const made = await glulam('train', quickstart, '--train.steps', '1', '--expansion.layer_map', '[[0,8]]', '--evaluate.evaluators', '[]', '--out', plain); // prettier-ignore
+    const made = await glulam(
+      'train',
+      quickstart,
+      '--train.steps',
+      '1',
+      '--expansion.layer_map',
+      '[[0,8]]',
+      '--evaluate.evaluators',
+      '[]',
+      '--out',
+      plain,
+    );
     expect(made).toMatchObject({ code: 0, err: '' });
     const prompt = ['--prompt', 'x', '--max-tokens', '1'];
     for (const [args, message] of [
-      [['generate', run, '--adapter', plain, ...prompt], /plain-run" of .*tiny-mistral-gsm8k was trained on the layers \[\[0,8\]\]; this model has \[\[0,4\],\[2,6\],\[4,8\]\]/],
+      [
+        ['generate', run, '--adapter', plain, ...prompt],
+        /plain-run" of .*tiny-mistral-gsm8k was trained on the layers \[\[0,8\]\]; this model has \[\[0,4\],\[2,6\],\[4,8\]\]/,
+      ],
       [['generate', run, '--adapter', work, ...prompt], /is neither an adapter folder nor a run that has one/],
       [['generate', run, '--adapter', run, '--unexpanded', ...prompt], /exclude one another/],
       [['generate', run, '--no-adapter', '--unexpanded', ...prompt], /exclude one another/],
@@ -252,9 +316,14 @@ describe('train, eval, generate', () => {
       rmSync(path.join(at, 'chat_template.jinja'), { force: true });
     });
     const refused = await glulamReading('Hi\n', 'chat', bare);
-    expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/has no chat template; .*--data.chatTemplate plain/)]);
-    expect(await glulamReading('Hi\n', 'chat', bare, '--data.chatTemplate', 'plain', '--max-tokens', '2')).toMatchObject({ code: 0 });
-  }); // prettier-ignore
+    expect([refused.code, refused.err]).toEqual([
+      1,
+      expect.stringMatching(/has no chat template; .*--data.chatTemplate plain/),
+    ]);
+    expect(
+      await glulamReading('Hi\n', 'chat', bare, '--data.chatTemplate', 'plain', '--max-tokens', '2'),
+    ).toMatchObject({ code: 0 });
+  });
 
   test('a run that has not ended says how to go on; its plan is its config’s', async () => {
     const unfinished = path.join(work, 'unfinished');
@@ -390,10 +459,23 @@ test('data is shown without weights or an engine', async () => {
   // An engine that would not open here.
   const otherIsa = process.arch === 'arm64' ? 'avx2' : 'neon';
   const light = base('light', (at) => rmSync(path.join(at, 'model.safetensors')));
-  const { code, out, err } = await glulam('data', quickstart, '--base', light, '--engine.isa', otherIsa, '--samples', '1'); // prettier-ignore
+  const { code, out, err } = await glulam(
+    'data',
+    quickstart,
+    '--base',
+    light,
+    '--engine.isa',
+    otherIsa,
+    '--samples',
+    '1',
+  );
   expect([code, err]).toEqual([0, '']);
-  expect(out).toMatch(/word-problems.train.jsonl: training, read as question_answer\n {2}800 rows\n {2}800 examples of 80,343 tokens/); // prettier-ignore
-  expect(out).toMatch(/word-problems.heldout.jsonl: held out[\s\S]*a pass over the data is 800 examples, 100 steps; this run takes 150/); // prettier-ignore
+  expect(out).toMatch(
+    /word-problems.train.jsonl: training, read as question_answer\n {2}800 rows\n {2}800 examples of 80,343 tokens/,
+  );
+  expect(out).toMatch(
+    /word-problems.heldout.jsonl: held out[\s\S]*a pass over the data is 800 examples, 100 steps; this run takes 150/,
+  );
   expect(out).toMatch(/\n {2}│ <s>Question: [^]*⟦ [^⟦]*<\/s>⟧\n$/);
   expect(out).not.toContain('\u001b');
 });
@@ -444,15 +526,28 @@ describe('plugins and schema', () => {
     expect(kind.out).toMatch(
       /^reporter bell, of glulam-plugin-reporter-bell 1\.4\.0 \(.*node_modules\/glulam-plugin-reporter-bell\)\n  every = 5\n      integer > 0\n      Steps between two rings\.\n$/,
     );
-    const json = JSON.parse((await glulam('plugins', '--json', '--config', config)).out) as { name: string; kinds: object[] }[]; // prettier-ignore
-    expect(json.at(-1)).toMatchObject({ name: 'glulam-plugin-reporter-bell', version: '1.4.0', kinds: [{ role: 'reporter', kind: 'bell' }] }); // prettier-ignore
+    const json = JSON.parse((await glulam('plugins', '--json', '--config', config)).out) as {
+      name: string;
+      kinds: object[];
+    }[];
+    expect(json.at(-1)).toMatchObject({
+      name: 'glulam-plugin-reporter-bell',
+      version: '1.4.0',
+      kinds: [{ role: 'reporter', kind: 'bell' }],
+    });
   });
 
   test('a run keeps the names of its plugins, so that its folder stands for itself', async () => {
     const config = project('kept', bell.replace('CONTRACT', '1'));
     const run = path.join(path.dirname(config), 'runs/one');
     const train = { steps: 1, batch: 1 };
-    const fields = { plugins: ['glulam-plugin-reporter-bell'], base: tiny, data: { train: problems }, train, reporters: [{ kind: 'bell' }] }; // prettier-ignore
+    const fields = {
+      plugins: ['glulam-plugin-reporter-bell'],
+      base: tiny,
+      data: { train: problems },
+      train,
+      reporters: [{ kind: 'bell' }],
+    };
     writeFileSync(config, JSON.stringify(fields));
     expect(await glulam('train', config, '--out', run)).toMatchObject({ code: 0, out: '', err: '' });
     expect(JSON.parse(readFileSync(path.join(run, 'config.json'), 'utf8'))).toMatchObject({ plugins: fields.plugins });
@@ -494,7 +589,10 @@ describe('plugins and schema', () => {
     const bellKind = { properties: { kind: { const: 'bell' }, every: { type: 'integer', default: 5 } } };
     expect(definitions['reporter']!.anyOf.at(-1)).toMatchObject(bellKind);
     expect(JSON.parse((await glulam('schema')).out)).toMatchObject({ title: 'Glulam config' });
-    writeFileSync(config, JSON.stringify({ ...(JSON.parse(readFileSync(config, 'utf8')) as object), base: tiny, data: { train: 'none' } })); // prettier-ignore
+    writeFileSync(
+      config,
+      JSON.stringify({ ...(JSON.parse(readFileSync(config, 'utf8')) as object), base: tiny, data: { train: 'none' } }),
+    );
     expect(await glulam('plan', config)).toMatchObject({ code: 0, err: '' });
   });
 });
@@ -507,48 +605,224 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['plugins of a config without a name', () => ['plugins', '--config'], /--config is without a value/],
     ['an unknown command', () => ['trian'], /no command "trian"; did you mean glulam train\?/],
     ['no config', () => ['train', 'nope.ts'], /no config file nope.ts/],
-    ['an unknown key', () => ['train', quickstart, '--train.stepps', '3'], /--train\.stepps is not an option; did you mean --train\.steps\?/],
-    ['two faults at once', () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'], /precision[\s\S]*train.steps|train.steps[\s\S]*precision/],
-    ['an unknown kind', () => ['train', quickstart, '--expansion.kind', 'layermap'], /did you mean "layer_map"\? Installed kinds: layer_map/],
-    ['an interval out of range', () => ['train', quickstart, '--expansion.layer_map', '[[0,4],[4,99]]'], /interval 1 \[4, 99\) leaves the base, which has 8 layers/],
+    [
+      'an unknown key',
+      () => ['train', quickstart, '--train.stepps', '3'],
+      /--train\.stepps is not an option; did you mean --train\.steps\?/,
+    ],
+    [
+      'two faults at once',
+      () => ['train', quickstart, '--train.steps', '0', '--precision', 'int4'],
+      /precision[\s\S]*train.steps|train.steps[\s\S]*precision/,
+    ],
+    [
+      'an unknown kind',
+      () => ['train', quickstart, '--expansion.kind', 'layermap'],
+      /did you mean "layer_map"\? Installed kinds: layer_map/,
+    ],
+    [
+      'an interval out of range',
+      () => ['train', quickstart, '--expansion.layer_map', '[[0,4],[4,99]]'],
+      /interval 1 \[4, 99\) leaves the base, which has 8 layers/,
+    ],
     ['an empty interval', () => ['train', quickstart, '--expansion.layer_map', '[[4,4]]'], /is empty/],
     ['an instruction set that does not exist', () => ['train', quickstart, '--engine.isa', 'sse9'], /engine.isa/],
     ['no checkpoint', () => ['train', quickstart, '--base', work], /is not a base checkpoint: it has no config.json/],
-    ['truncated weights', () => ['train', quickstart, '--base', base('cut', (at) => truncateSync(path.join(at, 'model.safetensors'), 5_000_000))], /it was cut short/],
-    ['missing weights', () => ['train', quickstart, '--base', base('gone', (at) => rmSync(path.join(at, 'model.safetensors')))], /has no weights; expected a Hugging Face checkpoint with model.safetensors/],
-    ['a pickle', () => ['train', quickstart, '--base', base('pickle', (at) => (copyFileSync(path.join(at, 'model.safetensors'), path.join(at, 'pytorch_model.bin')), rmSync(path.join(at, 'model.safetensors'))))], /pickle file can run any code/],
-    ['an unknown model type', () => ['train', quickstart, '--base', base('type', (at) => editConfig(at, { model_type: 'gemma' }))], /model_type "gemma"; installed families: llama, mistral/],
-    ['a base whose config.json is cut off', () => ['eval', base('cut-config', (at) => truncateSync(path.join(at, 'config.json'), 40))], /cut-config\/config\.json is not valid JSON \(.*\); download it again/],
-    ['a base whose config.json is a list', () => ['generate', base('list-config', (at) => writeFileSync(path.join(at, 'config.json'), '[]')), '--prompt', 'x'], /list-config\/config\.json holds no JSON object; expected a Hugging Face model config/],
-    ['a base without config.json', () => ['eval', base('no-config', (at) => rmSync(path.join(at, 'config.json')))], /no-config is not a base checkpoint: it has no config\.json/],
-    ["a base's config.json as the config, cut off", () => ['plan', path.join(base('cut-config-file', (at) => truncateSync(path.join(at, 'config.json'), 40)), 'config.json')], /is the config\.json of a base checkpoint, .* and it is damaged/],
-    ["a base's config.json as the config", () => ['train', path.join(tiny, 'config.json')], /is the config\.json of a base checkpoint \(model_type "mistral"\), not a config of Glulam's/],
-    ['a quantized checkpoint', () => ['train', quickstart, '--base', base('quantized', (at) => editConfig(at, { quantization_config: { quant_method: 'awq' } }))], /quant_method: "awq"/],
-    ['shapes that do not fit', () => ['train', quickstart, '--base', base('shape', (at) => editConfig(at, { hidden_size: 128 }))], /has shape \[1536, 192\]; config.json makes it \[1536, 128\]/],
-    ['a file with bad rows', () => (writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'), ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]), /first row of .*bad.jsonl has the columns question \(a number\); no installed format[\s\S]*question_answer: \{ question, answer \}/],
-    ['an evaluator without its data', () => (writeFileSync(path.join(work, 'l.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' }, evaluate: { evaluators: [{ kind: 'loss' }] } })), ['train', 'l.json']), /"loss" needs held-out data; name a file as data.heldOut/],
-    ['nothing to evaluate', () => (writeFileSync(path.join(work, 'n.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' } })), ['eval', 'n.json']), /nothing to evaluate: name a file as data.heldOut/],
+    [
+      'truncated weights',
+      () => [
+        'train',
+        quickstart,
+        '--base',
+        base('cut', (at) => truncateSync(path.join(at, 'model.safetensors'), 5_000_000)),
+      ],
+      /it was cut short/,
+    ],
+    [
+      'missing weights',
+      () => ['train', quickstart, '--base', base('gone', (at) => rmSync(path.join(at, 'model.safetensors')))],
+      /has no weights; expected a Hugging Face checkpoint with model.safetensors/,
+    ],
+    [
+      'a pickle',
+      () => [
+        'train',
+        quickstart,
+        '--base',
+        base(
+          'pickle',
+          (at) => (
+            copyFileSync(path.join(at, 'model.safetensors'), path.join(at, 'pytorch_model.bin')),
+            rmSync(path.join(at, 'model.safetensors'))
+          ),
+        ),
+      ],
+      /pickle file can run any code/,
+    ],
+    [
+      'an unknown model type',
+      () => ['train', quickstart, '--base', base('type', (at) => editConfig(at, { model_type: 'gemma' }))],
+      /model_type "gemma"; installed families: llama, mistral/,
+    ],
+    [
+      'a base whose config.json is cut off',
+      () => ['eval', base('cut-config', (at) => truncateSync(path.join(at, 'config.json'), 40))],
+      /cut-config\/config\.json is not valid JSON \(.*\); download it again/,
+    ],
+    [
+      'a base whose config.json is a list',
+      () => [
+        'generate',
+        base('list-config', (at) => writeFileSync(path.join(at, 'config.json'), '[]')),
+        '--prompt',
+        'x',
+      ],
+      /list-config\/config\.json holds no JSON object; expected a Hugging Face model config/,
+    ],
+    [
+      'a base without config.json',
+      () => ['eval', base('no-config', (at) => rmSync(path.join(at, 'config.json')))],
+      /no-config is not a base checkpoint: it has no config\.json/,
+    ],
+    [
+      "a base's config.json as the config, cut off",
+      () => [
+        'plan',
+        path.join(
+          base('cut-config-file', (at) => truncateSync(path.join(at, 'config.json'), 40)),
+          'config.json',
+        ),
+      ],
+      /is the config\.json of a base checkpoint, .* and it is damaged/,
+    ],
+    [
+      "a base's config.json as the config",
+      () => ['train', path.join(tiny, 'config.json')],
+      /is the config\.json of a base checkpoint \(model_type "mistral"\), not a config of Glulam's/,
+    ],
+    [
+      'a quantized checkpoint',
+      () => [
+        'train',
+        quickstart,
+        '--base',
+        base('quantized', (at) => editConfig(at, { quantization_config: { quant_method: 'awq' } })),
+      ],
+      /quant_method: "awq"/,
+    ],
+    [
+      'shapes that do not fit',
+      () => ['train', quickstart, '--base', base('shape', (at) => editConfig(at, { hidden_size: 128 }))],
+      /has shape \[1536, 192\]; config.json makes it \[1536, 128\]/,
+    ],
+    [
+      'a file with bad rows',
+      () => (
+        writeFileSync(path.join(work, 'bad.jsonl'), '{"question":1}\n'),
+        ['train', quickstart, '--data.train', path.join(work, 'bad.jsonl')]
+      ),
+      /first row of .*bad.jsonl has the columns question \(a number\); no installed format[\s\S]*question_answer: \{ question, answer \}/,
+    ],
+    [
+      'an evaluator without its data',
+      () => (
+        writeFileSync(
+          path.join(work, 'l.json'),
+          JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' }, evaluate: { evaluators: [{ kind: 'loss' }] } }),
+        ),
+        ['train', 'l.json']
+      ),
+      /"loss" needs held-out data; name a file as data.heldOut/,
+    ],
+    [
+      'nothing to evaluate',
+      () => (
+        writeFileSync(path.join(work, 'n.json'), JSON.stringify({ base: tiny, data: { train: 'rows.jsonl' } })),
+        ['eval', 'n.json']
+      ),
+      /nothing to evaluate: name a file as data.heldOut/,
+    ],
     ['samples that are no number', () => ['data', quickstart, '--samples', 'x'], /--samples is "x"; expected a number/],
     ['no prompt', () => ['generate', quickstart], /needs a text: --question "...", or --prompt/],
     ['an unknown option of generate', () => ['generate', quickstart, '--promt', 'x'], /no option --promt/],
     ['no run', () => ['eval', path.join(work, 'none')], /neither a run folder/],
-    ['two variants of one name', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"r=8"},{"name":"R 8"}]'], /ablation.variants.1.name is "R 8", which is taken: variant 0 is "r=8"/],
-    ['a variant whose name names no folder', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"+"}]'], /expected a letter or digit, to name its folder by/],
-    ['an unknown key of a variant, and of the ablation', () => ['ablate', quickstart, '--ablation.sed', '[1]', '--ablation.variants', '[{"name":"a","adaptor":{}}]'], /ablation.variants.0.adaptor is not an option; did you mean --ablation.variants.0.adapter\?[\s\S]*ablation.sed is not an option; did you mean --ablation.seeds\?|ablation.sed[\s\S]*ablation.variants.0.adaptor/],
-    ['a variant’s expansion that is none', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"a","expansion":"no"}]'], /ablation.variants.0.expansion: expected 'none', or \{ kind/],
-    ['a variant’s adapter of an unknown kind', () => ['ablate', quickstart, '--ablation.variants', '[{"name":"a","adapter":{"kind":"lore"}}]'], /"a": adapter.kind is "lore"; did you mean "lora"\?/],
-    ['seeds that are there twice', () => ['ablate', quickstart, '--ablation.seeds', '[1,1]'], /ablation.seeds: a seed is there twice/],
-    ['nothing that an ablation could compare', () => ['ablate', 'n.json'], /an ablation compares scores, and there is nothing to evaluate: name a file as data.heldOut/],
-    ['a best that nothing tells', () => ['ablate', quickstart, '--evaluate.watch.evaluator', 'gsm8k'], /evaluate.watch is gsm8k.loss, by which an ablation tells what is best; evaluators of this config: loss/],
-    ['a map beyond the base', () => ['search', quickstart, '--search.maps', '[[[0,9]]]'], /search.maps.0: \[0, 9\) leaves the base, which has 8 layers/],
+    [
+      'two variants of one name',
+      () => ['ablate', quickstart, '--ablation.variants', '[{"name":"r=8"},{"name":"R 8"}]'],
+      /ablation.variants.1.name is "R 8", which is taken: variant 0 is "r=8"/,
+    ],
+    [
+      'a variant whose name names no folder',
+      () => ['ablate', quickstart, '--ablation.variants', '[{"name":"+"}]'],
+      /expected a letter or digit, to name its folder by/,
+    ],
+    [
+      'an unknown key of a variant, and of the ablation',
+      () => ['ablate', quickstart, '--ablation.sed', '[1]', '--ablation.variants', '[{"name":"a","adaptor":{}}]'],
+      /ablation.variants.0.adaptor is not an option; did you mean --ablation.variants.0.adapter\?[\s\S]*ablation.sed is not an option; did you mean --ablation.seeds\?|ablation.sed[\s\S]*ablation.variants.0.adaptor/,
+    ],
+    [
+      'a variant’s expansion that is none',
+      () => ['ablate', quickstart, '--ablation.variants', '[{"name":"a","expansion":"no"}]'],
+      /ablation.variants.0.expansion: expected 'none', or \{ kind/,
+    ],
+    [
+      'a variant’s adapter of an unknown kind',
+      () => ['ablate', quickstart, '--ablation.variants', '[{"name":"a","adapter":{"kind":"lore"}}]'],
+      /"a": adapter.kind is "lore"; did you mean "lora"\?/,
+    ],
+    [
+      'seeds that are there twice',
+      () => ['ablate', quickstart, '--ablation.seeds', '[1,1]'],
+      /ablation.seeds: a seed is there twice/,
+    ],
+    [
+      'nothing that an ablation could compare',
+      () => ['ablate', 'n.json'],
+      /an ablation compares scores, and there is nothing to evaluate: name a file as data.heldOut/,
+    ],
+    [
+      'a best that nothing tells',
+      () => ['ablate', quickstart, '--evaluate.watch.evaluator', 'gsm8k'],
+      /evaluate.watch is gsm8k.loss, by which an ablation tells what is best; evaluators of this config: loss/,
+    ],
+    [
+      'a map beyond the base',
+      () => ['search', quickstart, '--search.maps', '[[[0,9]]]'],
+      /search.maps.0: \[0, 9\) leaves the base, which has 8 layers/,
+    ],
     ['a map that is none', () => ['search', quickstart, '--search.maps', '[[[0,"x"]]]'], /search.maps.0.0.1/],
-    ['a search without held-out data', () => ['search', 'n.json'], /search.score: "loss" scores maps by held-out data, and there is none/],
-    ['a score that there is not', () => ['search', quickstart, '--search.score.kind', 'truthful'], /search.score.kind is "truthful"; did you mean "truthfulqa"/],
-    ['a score without its file', () => ['search', quickstart, '--search.score.kind', 'truthfulqa'], /search.score.file/],
-    ['no room for the probe', () => ['search', quickstart, '--search.memory', '0.01'], /search.memory is 0.01 MB; the hidden states of the probe behind one layer take/],
-    ['no expansion and no variants', () => ['ablate', 'c.json'], /neither an expansion to compare with its base nor variants/],
-    ['an evaluator that waits for something else', () => ['train', quickstart, '--evaluate.evaluators', '[{"kind":"loss","when":"later"}]'], /evaluate.evaluators.0.when/],
-  ]; // prettier-ignore
+    [
+      'a search without held-out data',
+      () => ['search', 'n.json'],
+      /search.score: "loss" scores maps by held-out data, and there is none/,
+    ],
+    [
+      'a score that there is not',
+      () => ['search', quickstart, '--search.score.kind', 'truthful'],
+      /search.score.kind is "truthful"; did you mean "truthfulqa"/,
+    ],
+    [
+      'a score without its file',
+      () => ['search', quickstart, '--search.score.kind', 'truthfulqa'],
+      /search.score.file/,
+    ],
+    [
+      'no room for the probe',
+      () => ['search', quickstart, '--search.memory', '0.01'],
+      /search.memory is 0.01 MB; the hidden states of the probe behind one layer take/,
+    ],
+    [
+      'no expansion and no variants',
+      () => ['ablate', 'c.json'],
+      /neither an expansion to compare with its base nor variants/,
+    ],
+    [
+      'an evaluator that waits for something else',
+      () => ['train', quickstart, '--evaluate.evaluators', '[{"kind":"loss","when":"later"}]'],
+      /evaluate.evaluators.0.when/,
+    ],
+  ];
   test.each(cases)('%s', async (_, make, message) => {
     const out = path.join(work, 'refused');
     const args = make();

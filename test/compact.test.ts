@@ -125,11 +125,21 @@ describe('ranks', () => {
     file: 'config.json',
     modelType: 'mistral',
     fields: {
-      hidden_size: 4096, intermediate_size: 14336, num_attention_heads: 32, num_key_value_heads: 8,
-      num_hidden_layers: 32, vocab_size: 32000, sliding_window: 4096, max_position_embeddings: 32768,
+      hidden_size: 4096,
+      intermediate_size: 14336,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      num_hidden_layers: 32,
+      vocab_size: 32000,
+      sliding_window: 4096,
+      max_position_embeddings: 32768,
     },
-  }); // prettier-ignore
-  const card = [[0, 16], [8, 24], [16, 32]].flatMap(([start, end]) => Array.from({ length: end! - start! }, (_, i) => ({ physical: start! + i }))); // prettier-ignore
+  });
+  const card = [
+    [0, 16],
+    [8, 24],
+    [16, 32],
+  ].flatMap(([start, end]) => Array.from({ length: end! - start! }, (_, i) => ({ physical: start! + i })));
   const sites = linearSites(sevenB, card);
   const resolve = (options: object) => loraContribution.resolve!(loraContribution.schema.parse(options), sites);
 
@@ -185,7 +195,16 @@ describe('ranks', () => {
 
 describe('the compact form', () => {
   const everything: Partial<RunConfigInput> = {
-    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]], gate: 'learned', residualScale: 0.7 }, // prettier-ignore
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+      gate: 'learned',
+      residualScale: 0.7,
+    },
     adapter: { kind: 'lora', r: { first: 2, repeats: 6 }, lora_alpha: 8 },
   };
   const fresh = () => path.join(mkdtempSync(path.join(tmpdir(), 'glulam-compact-')), 'adapter');
@@ -233,12 +252,23 @@ describe('the compact form', () => {
     await model.close();
     expect(readdirSync(folder).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'glulam.json']);
     const peft = JSON.parse(readFileSync(path.join(folder, 'adapter_config.json'), 'utf8')) as object;
-    expect(peft).toMatchObject({ r: 8, layer_replication: [[0, 4], [2, 6], [4, 8]] }); // prettier-ignore
+    expect(peft).toMatchObject({
+      r: 8,
+      layer_replication: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+    });
   });
 
   test('what PEFT cannot say is refused for PEFT, by the field', async () => {
     await opened({ expansion: { kind: 'interleave', every: 4, gate: 'learned' } }, async (decoder) => {
-      expect(layerMap(decoder.layers)).toEqual([[0, 4], [3, 8], [7, 8]]); // prettier-ignore
+      expect(layerMap(decoder.layers)).toEqual([
+        [0, 4],
+        [3, 8],
+        [7, 8],
+      ]);
       await expect(writePeftAdapter(decoder, fresh(), 'base')).rejects.toMatchObject({
         code: 'ADAPTER_NOT_PEFT',
         message: expect.stringMatching(/virtual layer 4 has gate/),
@@ -272,12 +302,28 @@ describe('the compact form', () => {
   test.each([
     ['no JSON', '{', /cannot be read as JSON/],
     ['a newer version', { ...good, version: 2 }, /is of version 2; this Glulam reads version 1: update/],
-    ['another base', { ...good, shape: { ...good.shape, hiddenSize: 64 } }, /another base .*hiddenSize is 64, here 192/],
-    ['an adapter that is not installed', { ...good, shape: dimensions(), adapter: { kind: 'x', options: {} } }, /kind "x"; installed adapters: lora/],
-    ['options of no use', { ...good, shape: dimensions(), adapter: { kind: 'lora', options: { r: -1 } } }, /lora cannot follow/],
-    ['300,000 layers', { ...good, layers: Array.from({ length: 300_000 }, () => ({ physical: -1 })) }, /has 300000 layers; expected at most 4096/],
+    [
+      'another base',
+      { ...good, shape: { ...good.shape, hiddenSize: 64 } },
+      /another base .*hiddenSize is 64, here 192/,
+    ],
+    [
+      'an adapter that is not installed',
+      { ...good, shape: dimensions(), adapter: { kind: 'x', options: {} } },
+      /kind "x"; installed adapters: lora/,
+    ],
+    [
+      'options of no use',
+      { ...good, shape: dimensions(), adapter: { kind: 'lora', options: { r: -1 } } },
+      /lora cannot follow/,
+    ],
+    [
+      '300,000 layers',
+      { ...good, layers: Array.from({ length: 300_000 }, () => ({ physical: -1 })) },
+      /has 300000 layers; expected at most 4096/,
+    ],
     ['no tensors', { ...good, shape: dimensions() }, /has no adapter_model.safetensors/],
-  ])('refuses %s', (_, value, message) => expect(() => readJson(value)).toThrow(message)); // prettier-ignore
+  ])('refuses %s', (_, value, message) => expect(() => readJson(value)).toThrow(message));
 
   test('refuses whatever else is there with a ModelError', () => {
     fc.assert(

@@ -115,12 +115,26 @@ describe('each key of published configs, changed, does what it does in transform
   test('what is refused, reported and passed over among keys that these configs lack', () => {
     const reported = [
       ...['add_cross_attention', 'attention_chunk_size', 'attention_dropout', 'attention_multiplier', 'auto_map'],
-      ...['attn_logit_softcapping', 'base_model_tp_plan', 'clip_qkv', 'embedding_multiplier', 'final_logit_softcapping'],
-      ...['hidden_activation', 'hidden_dropout', 'layer_norm_eps', 'logit_scale', 'logits_scaling', 'loss_type', 'mlp_layer_types'],
+      ...[
+        'attn_logit_softcapping',
+        'base_model_tp_plan',
+        'clip_qkv',
+        'embedding_multiplier',
+        'final_logit_softcapping',
+      ],
+      ...[
+        'hidden_activation',
+        'hidden_dropout',
+        'layer_norm_eps',
+        'logit_scale',
+        'logits_scaling',
+        'loss_type',
+        'mlp_layer_types',
+      ],
       ...['max_sequence_length', 'max_window_layers', 'mup', 'norm_eps', 'num_local_experts', 'partial_rotary_factor'],
       ...['query_pre_attn_scalar', 'residual_multiplier', 'rope_interleaved', 'router_aux_loss_coef', 'unheard_of'],
       ...['use_qk_norm', 'use_sliding_window', 'vision_config'],
-    ]; // prettier-ignore
+    ];
     const says = (after: FollowedConfig | undefined, key: string): boolean =>
       after !== undefined && after.warnings.some((warning) => new RegExp(`\\b${key}\\b`).test(warning));
     expect(added('llama2-7b', says)).toEqual([...reported, 'sliding_window'].sort());
@@ -169,7 +183,10 @@ test('a plan shows the parameters of a published config, or why it cannot be fol
     const refusal = refusals[name];
     if (refusal !== undefined) expect(describeIt, name).toThrow(refusal);
     // transformers does not read the dtype's name; otherwise the config is that of tinyllama.
-    else expect(parameterCount(describeIt().shape), name).toBe(expectedParameters[name === 'torchdtype-prefixed' ? 'tinyllama' : name]); // prettier-ignore
+    else
+      expect(parameterCount(describeIt().shape), name).toBe(
+        expectedParameters[name === 'torchdtype-prefixed' ? 'tinyllama' : name],
+      );
   }
   expect(Object.keys(configs)).toHaveLength(42);
   expect(follow(configs['seqcls']!).warnings.join()).toMatch(/LlamaForSequenceClassification, which is no causal/);

@@ -59,9 +59,17 @@ const drawn = (data: Awaited<ReturnType<typeof open>>, batches: number, from = 0
 
 describe('files', () => {
   test('JSONL, JSON and Parquet with the same rows give the same examples', async () => {
-    const rows = readFileSync(problems, 'utf8').trim().split('\n').slice(0, 20).map((line) => JSON.parse(line) as { question: string; answer: string }); // prettier-ignore
+    const rows = readFileSync(problems, 'utf8')
+      .trim()
+      .split('\n')
+      .slice(0, 20)
+      .map((line) => JSON.parse(line) as { question: string; answer: string });
     const { parquetWriteBuffer } = await import('hyparquet-writer');
-    const columns = (['question', 'answer'] as const).map((name) => ({ name, data: rows.map((row) => row[name]), type: 'STRING' as const })); // prettier-ignore
+    const columns = (['question', 'answer'] as const).map((name) => ({
+      name,
+      data: rows.map((row) => row[name]),
+      type: 'STRING' as const,
+    }));
     const parquet = path.join(work, 'rows.parquet');
     writeFileSync(parquet, new Uint8Array(parquetWriteBuffer({ columnData: columns, rowGroupSize: 7 })));
     const all = [jsonl(rows), fileOf('.json', JSON.stringify(rows, null, 2)), parquet];
@@ -108,13 +116,27 @@ describe('files', () => {
   });
 
   test('the same rows as CSV, TSV, JSON lines named .json, and compressed', async () => {
-    const rows = [{ question: 'One, "two"?', answer: '007' }, { question: 'A\nB?', answer: '1.0' }]; // prettier-ignore
+    const rows = [
+      { question: 'One, "two"?', answer: '007' },
+      { question: 'A\nB?', answer: '1.0' },
+    ];
     const table = (separator: string) =>
-      ['question' + separator + 'answer', ...rows.map((row) => [row.question, row.answer].map((text) => `"${text.replaceAll('"', '""')}"`).join(separator))].join('\n'); // prettier-ignore
+      [
+        'question' + separator + 'answer',
+        ...rows.map((row) =>
+          [row.question, row.answer].map((text) => `"${text.replaceAll('"', '""')}"`).join(separator),
+        ),
+      ].join('\n');
     const lines = rows.map((row) => JSON.stringify(row)).join('\n');
     const compressed = path.join(work, 'rows.jsonl.gz');
     writeFileSync(compressed, gzipSync(lines));
-    const all = [jsonl(rows), fileOf('.csv', table(',')), fileOf('.tsv', table('\t')), fileOf('.json', lines), compressed]; // prettier-ignore
+    const all = [
+      jsonl(rows),
+      fileOf('.csv', table(',')),
+      fileOf('.tsv', table('\t')),
+      fileOf('.json', lines),
+      compressed,
+    ];
     const opened = await Promise.all(all.map((train) => open({ train })));
     for (const data of opened) {
       expect(data.reports).toMatchObject([{ format: 'question_answer', rows: 2, examples: 2, skipped: [], notes: [] }]);
@@ -124,24 +146,39 @@ describe('files', () => {
   });
 
   test('conversations as JSON in a column of CSV', async () => {
-    const messages = [{ role: 'user', content: 'Hi, "you"' }, { role: 'assistant', content: 'Hello' }]; // prettier-ignore
+    const messages = [
+      { role: 'user', content: 'Hi, "you"' },
+      { role: 'assistant', content: 'Hello' },
+    ];
     const csv = `id,messages,tools\n1,"${JSON.stringify(messages).replaceAll('"', '""')}",\n`;
     const [same, data] = [await open({ train: jsonl([{ messages }]) }), await open({ train: fileOf('.csv', csv) })];
-    expect(data.reports).toMatchObject([{ format: 'messages', notes: [{ note: 'columns that are not used: id', count: 1 }] }]); // prettier-ignore
+    expect(data.reports).toMatchObject([
+      { format: 'messages', notes: [{ note: 'columns that are not used: id', count: 1 }] },
+    ]);
     expect(data.files[0]!.example(0)).toEqual(same.files[0]!.example(0));
     for (const each of [data, same]) each.close();
   });
 
   test('Alpaca rows as the published text, or by data.prompt; a text beside them is not learnt', async () => {
     const row = { instruction: 'Ask.', input: 'It is on.', output: 'Is it on?', text: 'It is on. Is it on?' };
-    const learntOf = ({ ids, trained }: Example) => tokenizer.decode([...ids].filter((_, i) => trained[i] === 1), { skipSpecialTokens: false }); // prettier-ignore
+    const learntOf = ({ ids, trained }: Example) =>
+      tokenizer.decode(
+        [...ids].filter((_, i) => trained[i] === 1),
+        { skipSpecialTokens: false },
+      );
     const unused = (columns: string) => [{ note: `columns that are not used: ${columns}`, count: 1 }];
-    const preamble = 'Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.'; // prettier-ignore
+    const preamble =
+      'Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.';
     const cases: [Partial<DataInput>, string, string, object[]][] = [
-      [{}, `${preamble}\n\n### Instruction:\nAsk.\n\n### Input:\nIt is on.\n\n### Response:\nIs it on?`, 'Is it on?</s>', unused('text')],
+      [
+        {},
+        `${preamble}\n\n### Instruction:\nAsk.\n\n### Input:\nIt is on.\n\n### Response:\nIs it on?`,
+        'Is it on?</s>',
+        unused('text'),
+      ],
       [{ prompt: 'I: {question} X: {input} A:' }, 'I: Ask. X: It is on. A: Is it on?', 'Is it on?</s>', unused('text')],
       [{ prompt: 'I: {instruction}:' }, 'I: Ask.: Is it on?', 'Is it on?</s>', unused('input, text')],
-    ]; // prettier-ignore
+    ];
     for (const [changes, whole, learnt, notes] of cases) {
       const data = await open({ train: jsonl([row]), ...changes });
       expect(data.reports).toMatchObject([{ format: 'alpaca', notes }]);
@@ -155,7 +192,12 @@ describe('files', () => {
   });
 
   test('columns that are not used are one line of the report, however many rows have them', async () => {
-    const row = (i: number) => ({ topic: 'C', question: `${i}?`, answer: 'a', ...(i % 2 ? { source: 'x' } : { id: i }) }); // prettier-ignore
+    const row = (i: number) => ({
+      topic: 'C',
+      question: `${i}?`,
+      answer: 'a',
+      ...(i % 2 ? { source: 'x' } : { id: i }),
+    });
     const data = await open({ train: jsonl([0, 1, 2, 3].map(row)) });
     expect(data.reports[0]!.notes).toEqual([{ note: 'columns that are not used: topic, id, source', count: 4 }]);
     data.close();
@@ -177,32 +219,155 @@ describe('files', () => {
   });
 
   const refused: [string, () => DataInput, string, RegExp][] = [
-    ['no format fits', () => ({ train: jsonl([{ body: 'x', n: 1 }]) }), 'DATA_INVALID', /has the columns body \(a text\), n \(a number\); no installed format[\s\S]*sharegpt: \{ conversations/],
-    ['turns of other keys', () => ({ train: jsonl([{ talk: [{ who: 'a', text: 'b' }, { who: 'c', text: 'd' }] }]) }), 'DATA_INVALID', /talk \(a list of 2 with the keys who, text\)/],
-    ['turns in another column', () => ({ train: jsonl([{ talk: [{ role: 'user', content: 'b' }, { role: 'bot', content: 'd' }] }]) }), 'DATA_INVALID', /talk \(a list of 2 with the keys role, content; role: user, bot\)[\s\S]*Say \{ kind: 'messages', column: 'talk' \}/],
-    ['a prompt and a response', () => ({ train: jsonl([{ prompt: '1+1?', response: '2' }]) }), 'DATA_INVALID', /If prompt and response are a question and its answer, say \{ kind: 'question_answer', question: 'prompt', answer: 'response' \}/],
-    ['preferences', () => ({ train: jsonl([{ prompt: 'a', chosen: 'b', rejected: 'c' }]) }), 'DATA_INVALID', /chosen and a rejected answer are not trained on/],
-    ['rows within an object', () => ({ train: fileOf('.json', '{"version":"1","data":[{"text":"one"}]}') }), 'DATA_INVALID', /data \(a list of 1 with the keys text\)[\s\S]*If data holds the rows, save that list as the file/],
-    ['a prompt that names no column', () => ({ train: problems, prompt: 'Q: A:' }), 'CONFIG_INVALID', /data.prompt: expected the name of a column in braces/],
-    ['a prompt with a column that no row has', () => ({ train: problems, prompt: '{question} {input}' }), 'DATA_EMPTY', /data.prompt names \{input\}, which the row does not have/],
-    ['a pattern that nothing fits', () => ({ train: path.join(work, 'none*.jsonl') }), 'DATA_UNREADABLE', /no file fits .*none\*/],
-    ['rows that are no objects', () => ({ train: jsonl([[1], [2]]) }), 'DATA_INVALID', /the first row .* is a list; expected an object/],
-    ['an unknown format', () => ({ train: { file: problems, format: { kind: 'sharegtp' } } }), 'CONFIG_INVALID', /did you mean "sharegpt"/],
-    ['an unknown option of a format', () => ({ train: { file: problems, format: { kind: 'text', colum: 'x' } } }), 'CONFIG_INVALID', /did you mean .*\.column\?/],
-    ['nothing left', () => ({ train: jsonl([{ text: '' }, { text: ' ' }]) }), 'DATA_EMPTY', /no row of .* can be used, read as "text":\n {2}2 rows \(1, 2\): the text is empty/],
+    [
+      'no format fits',
+      () => ({ train: jsonl([{ body: 'x', n: 1 }]) }),
+      'DATA_INVALID',
+      /has the columns body \(a text\), n \(a number\); no installed format[\s\S]*sharegpt: \{ conversations/,
+    ],
+    [
+      'turns of other keys',
+      () => ({
+        train: jsonl([
+          {
+            talk: [
+              { who: 'a', text: 'b' },
+              { who: 'c', text: 'd' },
+            ],
+          },
+        ]),
+      }),
+      'DATA_INVALID',
+      /talk \(a list of 2 with the keys who, text\)/,
+    ],
+    [
+      'turns in another column',
+      () => ({
+        train: jsonl([
+          {
+            talk: [
+              { role: 'user', content: 'b' },
+              { role: 'bot', content: 'd' },
+            ],
+          },
+        ]),
+      }),
+      'DATA_INVALID',
+      /talk \(a list of 2 with the keys role, content; role: user, bot\)[\s\S]*Say \{ kind: 'messages', column: 'talk' \}/,
+    ],
+    [
+      'a prompt and a response',
+      () => ({ train: jsonl([{ prompt: '1+1?', response: '2' }]) }),
+      'DATA_INVALID',
+      /If prompt and response are a question and its answer, say \{ kind: 'question_answer', question: 'prompt', answer: 'response' \}/,
+    ],
+    [
+      'preferences',
+      () => ({ train: jsonl([{ prompt: 'a', chosen: 'b', rejected: 'c' }]) }),
+      'DATA_INVALID',
+      /chosen and a rejected answer are not trained on/,
+    ],
+    [
+      'rows within an object',
+      () => ({ train: fileOf('.json', '{"version":"1","data":[{"text":"one"}]}') }),
+      'DATA_INVALID',
+      /data \(a list of 1 with the keys text\)[\s\S]*If data holds the rows, save that list as the file/,
+    ],
+    [
+      'a prompt that names no column',
+      () => ({ train: problems, prompt: 'Q: A:' }),
+      'CONFIG_INVALID',
+      /data.prompt: expected the name of a column in braces/,
+    ],
+    [
+      'a prompt with a column that no row has',
+      () => ({ train: problems, prompt: '{question} {input}' }),
+      'DATA_EMPTY',
+      /data.prompt names \{input\}, which the row does not have/,
+    ],
+    [
+      'a pattern that nothing fits',
+      () => ({ train: path.join(work, 'none*.jsonl') }),
+      'DATA_UNREADABLE',
+      /no file fits .*none\*/,
+    ],
+    [
+      'rows that are no objects',
+      () => ({ train: jsonl([[1], [2]]) }),
+      'DATA_INVALID',
+      /the first row .* is a list; expected an object/,
+    ],
+    [
+      'an unknown format',
+      () => ({ train: { file: problems, format: { kind: 'sharegtp' } } }),
+      'CONFIG_INVALID',
+      /did you mean "sharegpt"/,
+    ],
+    [
+      'an unknown option of a format',
+      () => ({ train: { file: problems, format: { kind: 'text', colum: 'x' } } }),
+      'CONFIG_INVALID',
+      /did you mean .*\.column\?/,
+    ],
+    [
+      'nothing left',
+      () => ({ train: jsonl([{ text: '' }, { text: ' ' }]) }),
+      'DATA_EMPTY',
+      /no row of .* can be used, read as "text":\n {2}2 rows \(1, 2\): the text is empty/,
+    ],
     ['no rows', () => ({ train: fileOf('.json', '[]') }), 'DATA_EMPTY', /has no rows/],
-    ['no rows, with a format', () => ({ train: { file: fileOf('.jsonl', '\n'), format: { kind: 'text' } } }), 'DATA_EMPTY', /has no rows/],
+    [
+      'no rows, with a format',
+      () => ({ train: { file: fileOf('.jsonl', '\n'), format: { kind: 'text' } } }),
+      'DATA_EMPTY',
+      /has no rows/,
+    ],
     ['a broken row', () => ({ train: fileOf('.jsonl', '{"text":"a"}\n{"text"') }), 'DATA_INVALID', /:2 is not JSON/],
-    ['another ending', () => ({ train: fileOf('.txt', 'a,b') }), 'DATA_UNREADABLE', /ends in .txt; expected .jsonl, .ndjson, .json, .csv, .tsv, .parquet/],
+    [
+      'another ending',
+      () => ({ train: fileOf('.txt', 'a,b') }),
+      'DATA_UNREADABLE',
+      /ends in .txt; expected .jsonl, .ndjson, .json, .csv, .tsv, .parquet/,
+    ],
     ['a missing file', () => ({ train: path.join(work, 'none.jsonl') }), 'DATA_UNREADABLE', /none.jsonl: ENOENT/],
-    ['weights for some', () => ({ train: [{ file: problems, weight: 1 }, problems] }), 'CONFIG_INVALID', /data.train: some files have a weight and some have none/],
-    ['a weight of held-out data', () => ({ train: problems, heldOut: { file: problems, weight: 1 } }), 'CONFIG_INVALID', /data.heldOut: held-out data is not drawn from/],
-    ['half a row held out', () => ({ train: problems, heldOut: 1.5 }), 'CONFIG_INVALID', /data.heldOut: expected a share below 1, or a whole number/],
+    [
+      'weights for some',
+      () => ({ train: [{ file: problems, weight: 1 }, problems] }),
+      'CONFIG_INVALID',
+      /data.train: some files have a weight and some have none/,
+    ],
+    [
+      'a weight of held-out data',
+      () => ({ train: problems, heldOut: { file: problems, weight: 1 } }),
+      'CONFIG_INVALID',
+      /data.heldOut: held-out data is not drawn from/,
+    ],
+    [
+      'half a row held out',
+      () => ({ train: problems, heldOut: 1.5 }),
+      'CONFIG_INVALID',
+      /data.heldOut: expected a share below 1, or a whole number/,
+    ],
     ['everything held out', () => ({ train: pairs(4), heldOut: 4 }), 'CONFIG_INVALID', /data.heldOut: 4 of the 4 rows/],
-    ['nothing held out', () => ({ train: pairs(4), heldOut: 0.01 }), 'CONFIG_INVALID', /a share of 0.01 is 0 of the 4 rows/],
-    ['a template file that is not there', () => ({ train: problems, chatTemplate: 'none.jinja' }), 'CONFIG_INVALID', /data.chatTemplate is read as the name of a file[\s\S]*none.jinja/],
-    ['a template that cannot be parsed', () => ({ train: problems, chatTemplate: '{% if %}' }), 'CONFIG_INVALID', /data.chatTemplate: .*cannot be parsed/],
-  ]; // prettier-ignore
+    [
+      'nothing held out',
+      () => ({ train: pairs(4), heldOut: 0.01 }),
+      'CONFIG_INVALID',
+      /a share of 0.01 is 0 of the 4 rows/,
+    ],
+    [
+      'a template file that is not there',
+      () => ({ train: problems, chatTemplate: 'none.jinja' }),
+      'CONFIG_INVALID',
+      /data.chatTemplate is read as the name of a file[\s\S]*none.jinja/,
+    ],
+    [
+      'a template that cannot be parsed',
+      () => ({ train: problems, chatTemplate: '{% if %}' }),
+      'CONFIG_INVALID',
+      /data.chatTemplate: .*cannot be parsed/,
+    ],
+  ];
   test.each(refused)('%s', async (_, data, code, message) => {
     const opening = (async () => open(data()))();
     await expect(opening).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
@@ -223,7 +388,16 @@ describe('files', () => {
 });
 
 describe('chat templates', () => {
-  const chat = () => jsonl([{ messages: [{ role: 'system', content: 'S' }, { role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello' }] }]); // prettier-ignore
+  const chat = () =>
+    jsonl([
+      {
+        messages: [
+          { role: 'system', content: 'S' },
+          { role: 'user', content: 'Hi' },
+          { role: 'assistant', content: 'Hello' },
+        ],
+      },
+    ]);
   const shown = async (data: DataInput, other?: string) => {
     const opened = await open(data, other === undefined ? {} : { base: other });
     const { ids, trained } = opened.files[0]!.example(0);
@@ -305,7 +479,6 @@ describe('the cache', () => {
       { prompt: '{question} {input}' },
       { chatTemplate: 'plain' },
     ])
-      // prettier-ignore
       expect((await opened(changed)).made, JSON.stringify(changed)).toBe(true);
     expect((await opened({}, source({ option: 1 }))).made).toBe(true);
     writeFileSync(copy, '{"text":"one two four"}');
@@ -405,37 +578,44 @@ describe('the cache', () => {
     expect(readdirSync(cache)).toEqual([]);
   });
 
-  test('a process killed at any moment leaves nothing under a final name that is not whole', { timeout: 120_000 }, async () => {
-    const cache = newFolder();
-    const file = jsonl(Array.from({ length: 6000 }, (_, i) => ({ text: `row ${i} ${'word '.repeat(60)}` })));
-    const config = path.join(work, 'kill.json');
-    writeFileSync(config, JSON.stringify({ base, data: { train: file, cache } }));
-    const cli = path.resolve(import.meta.dirname, '../packages/glulam/bin/glulam.js');
-    const run = (killAfter?: number) =>
-      new Promise<number | null>((done) => {
-        const child = spawn(process.execPath, [cli, 'data', config, '--samples', '0'], { stdio: 'ignore' });
-        child.on('close', (code) => done(code));
-        if (killAfter !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfter);
-      });
-    let killed = 0;
-    for (let i = 0; i < 6; i++) {
-      killed += Number((await run(300 + i * 150)) === null);
-      expect(stores(cache).length).toBeLessThanOrEqual(1);
-    }
-    expect(killed).toBeGreaterThan(0);
-    expect(await run()).toBe(0);
-    expect(stores(cache)).toHaveLength(1);
-    const data = await open({ train: file, cache });
-    expect(data.examples).toBe(6000);
-    data.close();
-  }); // prettier-ignore
+  test(
+    'a process killed at any moment leaves nothing under a final name that is not whole',
+    { timeout: 120_000 },
+    async () => {
+      const cache = newFolder();
+      const file = jsonl(Array.from({ length: 6000 }, (_, i) => ({ text: `row ${i} ${'word '.repeat(60)}` })));
+      const config = path.join(work, 'kill.json');
+      writeFileSync(config, JSON.stringify({ base, data: { train: file, cache } }));
+      const cli = path.resolve(import.meta.dirname, '../packages/glulam/bin/glulam.js');
+      const run = (killAfter?: number) =>
+        new Promise<number | null>((done) => {
+          const child = spawn(process.execPath, [cli, 'data', config, '--samples', '0'], { stdio: 'ignore' });
+          child.on('close', (code) => done(code));
+          if (killAfter !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfter);
+        });
+      let killed = 0;
+      for (let i = 0; i < 6; i++) {
+        killed += Number((await run(300 + i * 150)) === null);
+        expect(stores(cache).length).toBeLessThanOrEqual(1);
+      }
+      expect(killed).toBeGreaterThan(0);
+      expect(await run()).toBe(0);
+      expect(stores(cache)).toHaveLength(1);
+      const data = await open({ train: file, cache });
+      expect(data.examples).toBe(6000);
+      data.close();
+    },
+  );
 });
 
 describe('workers', () => {
   test('none, one or two: the same store, byte for byte', async () => {
     const rows = Array.from({ length: 900 }, (_, i) => {
       const long = i % 7 === 0 ? 'many words '.repeat(60) : '';
-      const turns = (answer: string) => [{ from: 'human', value: `Question ${i}? ${long}` }, { from: 'gpt', value: answer }]; // prettier-ignore
+      const turns = (answer: string) => [
+        { from: 'human', value: `Question ${i}? ${long}` },
+        { from: 'gpt', value: answer },
+      ];
       const first = turns(i % 3 === 0 ? '' : `Answer ${i}. ${long}`);
       return { conversations: i % 5 === 0 ? [...first, ...turns('One.'), ...turns(`Two. ${long}`)] : first };
     });
@@ -481,7 +661,11 @@ describe('workers', () => {
     const folder = newFolder();
     for (const name of ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'])
       copyFileSync(path.join(base, name), path.join(folder, name));
-    const { config, composition } = resolveConfig({ base: folder, data: { train: pairs(50), cache: newFolder() } }, [], work); // prettier-ignore
+    const { config, composition } = resolveConfig(
+      { base: folder, data: { train: pairs(50), cache: newFolder() } },
+      [],
+      work,
+    );
     const opened = openRunTokenizer(config);
     writeFileSync(path.join(folder, 'tokenizer.json'), '{}');
     await expect(openData(config, composition, opened, { workers: 2 })).rejects.toMatchObject({
@@ -496,7 +680,12 @@ describe('workers', () => {
 describe('mixing and holding out', () => {
   test('weights give the shares drawn; without them each file counts by its size', async () => {
     const [a, b] = [pairs(30, 'a'), pairs(90, 'b')];
-    const weighted = await open({ train: [{ file: a, weight: 3 }, { file: b, weight: 1 }] }); // prettier-ignore
+    const weighted = await open({
+      train: [
+        { file: a, weight: 3 },
+        { file: b, weight: 1 },
+      ],
+    });
     expect(weighted.files.map(({ share }) => share)).toEqual([0.75, 0.25]);
     const texts = drawn(weighted, 10).flat();
     expect(texts.filter((text) => text.includes('a '))).toHaveLength(60);
@@ -514,15 +703,28 @@ describe('mixing and holding out', () => {
 
   test('the files of one name share its weight by their examples', async () => {
     const folder = newFolder();
-    for (const [name, count] of [['a', 10], ['b', 30]] as const) // prettier-ignore
-      writeFileSync(path.join(folder, `${name}.jsonl`), Array.from({ length: count }, (_, i) => JSON.stringify({ text: `${name} ${i}` })).join('\n')); // prettier-ignore
-    const data = await open({ train: [{ file: folder, weight: 2 }, { file: pairs(5), weight: 2 }] }); // prettier-ignore
+    for (const [name, count] of [
+      ['a', 10],
+      ['b', 30],
+    ] as const)
+      writeFileSync(
+        path.join(folder, `${name}.jsonl`),
+        Array.from({ length: count }, (_, i) => JSON.stringify({ text: `${name} ${i}` })).join('\n'),
+      );
+    const data = await open({
+      train: [
+        { file: folder, weight: 2 },
+        { file: pairs(5), weight: 2 },
+      ],
+    });
     expect(data.files.map(({ share }) => share)).toEqual([0.125, 0.375, 0.5]);
     data.close();
   });
 
   test('batches of tokens: packed without overflow, labels within their sequences, resumed anywhere', async () => {
-    const train = jsonl(Array.from({ length: 60 }, (_, i) => ({ question: `Q ${i}`, answer: 'word '.repeat(1 + ((i * 7) % 40)) }))); // prettier-ignore
+    const train = jsonl(
+      Array.from({ length: 60 }, (_, i) => ({ question: `Q ${i}`, answer: 'word '.repeat(1 + ((i * 7) % 40)) })),
+    );
     const data = await open({ train }, { train: { batch: { tokens: 100 }, accumulate: 2 } });
     const source = data.batches(0);
     const steps = data.stepsIn(1);
@@ -547,14 +749,21 @@ describe('mixing and holding out', () => {
 
   test('a number of rows is set apart by the seed: never parts of one row on both sides', async () => {
     // Conversations of three parts each, whose questions name them.
-    const exchange = (name: string) => [{ role: 'user', content: `Row ${name}.` }, { role: 'assistant', content: 'word '.repeat(20) }]; // prettier-ignore
-    const train = ['A', 'B'].map((file) => jsonl(Array.from({ length: 40 }, (_, i) => ({ messages: [1, 2, 3].flatMap(() => exchange(`${file}${i}`)) })))); // prettier-ignore
+    const exchange = (name: string) => [
+      { role: 'user', content: `Row ${name}.` },
+      { role: 'assistant', content: 'word '.repeat(20) },
+    ];
+    const train = ['A', 'B'].map((file) =>
+      jsonl(Array.from({ length: 40 }, (_, i) => ({ messages: [1, 2, 3].flatMap(() => exchange(`${file}${i}`)) }))),
+    );
     const sides = async (heldOut: number, seed = 0) => {
       const data = await open({ train, heldOut, maxTokens: 60 }, { seed });
       const namesOf = (use: string) =>
         data.files
           .filter(({ report }) => report.use === use)
-          .flatMap((file) => Array.from({ length: file.report.examples }, (_, i) => /[AB]\d+(?=\.)/.exec(textOf(file.example(i)))![0])); // prettier-ignore
+          .flatMap((file) =>
+            Array.from({ length: file.report.examples }, (_, i) => /[AB]\d+(?=\.)/.exec(textOf(file.example(i)))![0]),
+          );
       const result = { train: new Set(namesOf('train')), heldOut: new Set(namesOf('heldOut')), data };
       data.close();
       return result;
@@ -562,7 +771,11 @@ describe('mixing and holding out', () => {
     const half = await sides(0.25);
     expect([half.train.size, half.heldOut.size]).toEqual([60, 20]);
     expect([...half.train].filter((name) => half.heldOut.has(name))).toEqual([]);
-    expect(half.data.heldOut.map(textOf)).toHaveLength(half.data.files.filter(({ report }) => report.use === 'heldOut').reduce((sum, { report }) => sum + report.examples, 0)); // prettier-ignore
+    expect(half.data.heldOut.map(textOf)).toHaveLength(
+      half.data.files
+        .filter(({ report }) => report.use === 'heldOut')
+        .reduce((sum, { report }) => sum + report.examples, 0),
+    );
     const whole = await open({ train, maxTokens: 60 });
     for (const [i, { report }] of whole.files.entries()) {
       const both = half.data.reports.filter(({ file }) => file === report.file);
@@ -581,7 +794,10 @@ describe('mixing and holding out', () => {
   test('held-out files are opened alone where training data is not wanted, and need not exist', async () => {
     const data = await open({ train: 'none', heldOut: [pairs(3), pairs(4, 'x')] }, { only: 'heldOut' });
     expect([data.examples, data.heldOut.length]).toEqual([0, 7]);
-    expect(data.reports.map(({ use, examples: count }) => [use, count])).toEqual([['heldOut', 3], ['heldOut', 4]]); // prettier-ignore
+    expect(data.reports.map(({ use, examples: count }) => [use, count])).toEqual([
+      ['heldOut', 3],
+      ['heldOut', 4],
+    ]);
     data.close();
     const none = await open({ train: 'none' }, { only: 'heldOut' });
     expect(none.heldOut).toEqual([]);
@@ -603,7 +819,9 @@ test('a large file is tokenized and trained from in bounded memory', { timeout: 
       writeFileSync(config, JSON.stringify({ base, data: { train: file, cache: newFolder() } }));
       const report = `process.on('exit', () => console.error('peak', process.resourceUsage().maxRSS))`;
       const hook = fileOf('.mjs', report);
-      const child = spawn(process.execPath, ['--import', hook, cli, 'data', config], { stdio: ['ignore', 'ignore', 'pipe'] }); // prettier-ignore
+      const child = spawn(process.execPath, ['--import', hook, cli, 'data', config], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
       let errors = '';
       child.stderr.on('data', (text: Buffer) => (errors += text.toString()));
       child.on('close', (code) => {
@@ -613,7 +831,9 @@ test('a large file is tokenized and trained from in bounded memory', { timeout: 
       });
     });
   const [little, lines, elements] = [await peak(small), await peak(large), await peak(array)];
-  console.log(`peak memory: ${little.toFixed(0)} MiB for a row, ${lines.toFixed(0)} for 60 MB of JSONL, ${elements.toFixed(0)} for 60 MB of JSON`); // prettier-ignore
+  console.log(
+    `peak memory: ${little.toFixed(0)} MiB for a row, ${lines.toFixed(0)} for 60 MB of JSONL, ${elements.toFixed(0)} for 60 MB of JSON`,
+  );
   // Two workers with a tokenizer each are in it.
   expect(lines - little).toBeLessThan(250);
   expect(elements - little).toBeLessThan(250);

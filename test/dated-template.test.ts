@@ -21,7 +21,12 @@ const chatTemplate =
   "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}";
 const rows = path.join(work, 'rows.jsonl');
 const row = (user: string, assistant: string) =>
-  `${JSON.stringify({ messages: [{ role: 'user', content: user }, { role: 'assistant', content: assistant }] })}\n`; // prettier-ignore
+  `${JSON.stringify({
+    messages: [
+      { role: 'user', content: user },
+      { role: 'assistant', content: assistant },
+    ],
+  })}\n`;
 writeFileSync(rows, row('Hi', 'Hello') + row('Yo', 'Good day') + row('So', 'And so on'));
 
 const on = (day: number, hour = 0) => vi.setSystemTime(new Date(2026, 10, day, hour, 5));
@@ -115,7 +120,8 @@ async function session({ config, composition }: Pick<Dated, 'config' | 'composit
     listening.unsubscribe();
   }
 }
-const recorded = (out: string) => JSON.parse(readFileSync(path.join(out, 'config.json'), 'utf8')) as { data: { date?: string } }; // prettier-ignore
+const recorded = (out: string) =>
+  JSON.parse(readFileSync(path.join(out, 'config.json'), 'utf8')) as { data: { date?: string } };
 
 describe('a run', () => {
   test('records its date and resumes with it on another day, with the same losses', async () => {
@@ -189,7 +195,23 @@ describe('several runs', () => {
     const one = dated(heldOut, { search: { maps: [[[0, 8]]], limit: 2 } });
     await search(one.config, one.search, one.composition);
     on(12);
-    const more = resolveConfig({ ...one.fields, search: { maps: [[[0, 8]], [[0, 4], [2, 8]]], limit: 2 } }, [], work); // prettier-ignore
+    const more = resolveConfig(
+      {
+        ...one.fields,
+        search: {
+          maps: [
+            [[0, 8]],
+            [
+              [0, 4],
+              [2, 8],
+            ],
+          ],
+          limit: 2,
+        },
+      },
+      [],
+      work,
+    );
     await search(more.config, more.search, more.composition, { resume: true });
     expect(recorded(one.config.out).data.date).toBe('2026-11-30');
   });
@@ -198,12 +220,25 @@ describe('several runs', () => {
 describe('the command line', () => {
   const bin = path.join(root, 'packages/glulam/bin/glulam.js');
   const file = path.join(work, 'glulam.config.json');
-  const config = { base, data: { train: rows, chatTemplate, cache: path.join(work, 'cli') }, adapter: { kind: 'lora', r: 2 }, train: { steps: 1, batch: 2 }, reporters: [] }; // prettier-ignore
+  const config = {
+    base,
+    data: { train: rows, chatTemplate, cache: path.join(work, 'cli') },
+    adapter: { kind: 'lora', r: 2 },
+    train: { steps: 1, batch: 2 },
+    reporters: [],
+  };
   writeFileSync(file, JSON.stringify(config));
   const inZone = (zone: string, ...args: string[]) =>
     spawnSync(process.execPath, [bin, ...args], { cwd: work, encoding: 'utf8', env: { ...process.env, TZ: zone } });
   const dayIn = (zone: string) =>
-    execFileSync(process.execPath, ['-e', 'const d = new Date(); console.log([d.getFullYear(), d.getMonth() + 1, d.getDate()].map((n) => String(n).padStart(2, "0")).join("-"))'], { env: { ...process.env, TZ: zone }, encoding: 'utf8' }).trim(); // prettier-ignore
+    execFileSync(
+      process.execPath,
+      [
+        '-e',
+        'const d = new Date(); console.log([d.getFullYear(), d.getMonth() + 1, d.getDate()].map((n) => String(n).padStart(2, "0")).join("-"))',
+      ],
+      { env: { ...process.env, TZ: zone }, encoding: 'utf8' },
+    ).trim();
 
   test('reports the local date once, and resumes in another time zone with that of the run', () => {
     const [west, east] = ['Pacific/Pago_Pago', 'Pacific/Kiritimati'] as const;

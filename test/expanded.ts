@@ -91,14 +91,19 @@ export async function biasedBase(): Promise<string> {
   writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, attention_bias: true, mlp_bias: true }));
   const weights = openSafetensors(path.join(from, 'model.safetensors'));
   const tensors = weights.names().map((name) => ({
-    name, shape: weights.source(name).shape, dtype: 'float32' as const, values: readFloats(weights.source(name)),
-  })); // prettier-ignore
+    name,
+    shape: weights.source(name).shape,
+    dtype: 'float32' as const,
+    values: readFloats(weights.source(name)),
+  }));
   const biases = tensors
     .filter(({ name }) => name.includes('_proj'))
     .map(({ name, shape }, i) => ({
-      name: name.replace('.weight', '.bias'), shape: [shape[0]!], dtype: 'float32' as const,
+      name: name.replace('.weight', '.bias'),
+      shape: [shape[0]!],
+      dtype: 'float32' as const,
       values: normals(shape[0]!, [1, 2, 3, i]).map((value) => 0.2 * value),
-    })); // prettier-ignore
+    }));
   await writeSafetensors(path.join(folder, 'model.safetensors'), [...tensors, ...biases]);
   return folder;
 }

@@ -45,7 +45,7 @@ const story = tokenizer.encode(
 const prompts = [
   ...['Question: What is 2 + 2?\nAnswer:', 'A', 'Question: Ann has 3 cats, Tom has 4. How many do they have?\nAnswer:'],
   ...['The', 'Question: A pen costs 3 dollars. How much do five pens cost?\nAnswer:', 'Once upon a time', '7 * 8 ='],
-].map((text) => tokenizer.encode(text)); // prettier-ignore
+].map((text) => tokenizer.encode(text));
 
 /** How many tokens each pass of a decoder takes. */
 function watched(decoder: Decoder): { decoder: Decoder; passes: number[] } {
@@ -101,39 +101,50 @@ describe.each([
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
 
-  test.each([[0], [20]])('what sequences begin with alike is there once and gives the states of whole ones, window %j', async (slidingWindow) => {
-    const decoder = open(engine, { slidingWindow });
-    const read = async (batch: TokenBatch) => {
-      const hidden = await decoder.forward(batch);
-      const values = (await engine.read(hidden)) as Float32Array;
-      hidden.release();
-      return values;
-    };
-    const [question, answer, other] = [story.slice(0, 50), story.slice(60, 75), story.slice(80, 86)] as [number[], number[], number[]];
-    // The third begins as the second does, and that as the first.
-    const sequences = [[...question, ...answer], [...question, ...other], [...question, ...other.slice(0, 2), ...answer]];
-    const shared = [0, 50, 52];
-    const whole = await read(packTokens(sequences));
-    const parts = await read(packTokens(sequences, shared));
-    const { hiddenSize } = decoder.shape;
-    let start = 0;
-    const kept = sequences.map(({ length }, i) => {
-      const own = whole.subarray((start + shared[i]!) * hiddenSize, (start += length) * hiddenSize);
-      return [...own];
-    });
-    expect(parts.length).toBe((65 + 6 + 15) * hiddenSize);
-    expect(difference(parts, Float32Array.from(kept.flat()))).toBeLessThan(1e-5);
+  test.each([[0], [20]])(
+    'what sequences begin with alike is there once and gives the states of whole ones, window %j',
+    async (slidingWindow) => {
+      const decoder = open(engine, { slidingWindow });
+      const read = async (batch: TokenBatch) => {
+        const hidden = await decoder.forward(batch);
+        const values = (await engine.read(hidden)) as Float32Array;
+        hidden.release();
+        return values;
+      };
+      const [question, answer, other] = [story.slice(0, 50), story.slice(60, 75), story.slice(80, 86)] as [
+        number[],
+        number[],
+        number[],
+      ];
+      // The third begins as the second does, and that as the first.
+      const sequences = [
+        [...question, ...answer],
+        [...question, ...other],
+        [...question, ...other.slice(0, 2), ...answer],
+      ];
+      const shared = [0, 50, 52];
+      const whole = await read(packTokens(sequences));
+      const parts = await read(packTokens(sequences, shared));
+      const { hiddenSize } = decoder.shape;
+      let start = 0;
+      const kept = sequences.map(({ length }, i) => {
+        const own = whole.subarray((start + shared[i]!) * hiddenSize, (start += length) * hiddenSize);
+        return [...own];
+      });
+      expect(parts.length).toBe((65 + 6 + 15) * hiddenSize);
+      expect(difference(parts, Float32Array.from(kept.flat()))).toBeLessThan(1e-5);
 
-    const cache = cacheOf(decoder);
-    const pass = cache.pass(sequences.map(() => cache.add(0)));
-    await expect(decoder.forward(packTokens(sequences, shared), { cache: pass })).rejects.toMatchObject({
-      code: 'BAD_ARGUMENT',
-      message: expect.stringMatching(/shares tokens between segments \(keyRows\).*fork the cache/) as string,
-    });
-    cache.close();
-    decoder.close();
-    expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
-  }); // prettier-ignore
+      const cache = cacheOf(decoder);
+      const pass = cache.pass(sequences.map(() => cache.add(0)));
+      await expect(decoder.forward(packTokens(sequences, shared), { cache: pass })).rejects.toMatchObject({
+        code: 'BAD_ARGUMENT',
+        message: expect.stringMatching(/shares tokens between segments \(keyRows\).*fork the cache/) as string,
+      });
+      cache.close();
+      decoder.close();
+      expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
+    },
+  );
 
   test('draws and stop strings are each sequence’s own', async () => {
     const decoder = open(engine);
@@ -151,41 +162,53 @@ describe.each([
   test('who stops reading leaves nothing behind', async () => {
     const decoder = open(engine);
     const before = engine.memory();
-    for await (const _ of generateMany(decoder, tokenizer, prompts.map((prompt) => ({ prompt })), { maxNewTokens: 4 })) break; // prettier-ignore
+    for await (const _ of generateMany(
+      decoder,
+      tokenizer,
+      prompts.map((prompt) => ({ prompt })),
+      { maxNewTokens: 4 },
+    ))
+      break;
     const controller = new AbortController();
     const forward: Decoder['forward'] = (batch, options) => {
       if (batch.ids.length === 1) controller.abort(new Error('enough'));
       return decoder.forward(batch, options);
     };
     const { signal } = controller;
-    const stopped = generateMany({ ...decoder, forward }, tokenizer, [{ prompt: prompts[0]! }], { maxNewTokens: 9, signal }); // prettier-ignore
+    const stopped = generateMany({ ...decoder, forward }, tokenizer, [{ prompt: prompts[0]! }], {
+      maxNewTokens: 9,
+      signal,
+    });
     await expect(all(stopped)).rejects.toThrow('enough');
     expect(engine.memory()).toEqual(before);
     decoder.close();
   });
 
-  test.for<[number | number[]]>([[0], [40], [700], [[0, 40, 700, 0, 90, 0, 3, 600]]])('a prompt of many passes, window %j: the logits of one pass', async ([slidingWindow], { skip }) => {
-    skip(name === 'reference', 'it would take the reference engine minutes');
-    const { decoder, passes } = watched(open(engine, { slidingWindow }));
-    const prompt = story.slice(0, 1300);
-    const hidden = await decoder.forward(packTokens([prompt]));
-    const logits = decoder.logits(hidden, [prompt.length - 1]);
-    const whole = (await engine.read(logits)) as Float32Array;
-    const cache = cacheOf(decoder);
-    const sequence = cache.add(prompt.length);
-    let parts: Float32Array[] = [];
-    for (let start = 0; start < prompt.length; start += 512)
-      parts = await runSequences(decoder, cache, [{ sequence, ids: prompt.slice(start, start + 512), wanted: true }]);
-    expect(difference(parts[0]!, whole)).toBeLessThan(1e-5);
-    cache.close();
-    hidden.release();
-    logits.release();
-    passes.length = 0;
-    const got: number[] = [];
-    for await (const id of generateTokens(decoder, prompt, { maxNewTokens: 3 })) got.push(id);
-    expect(passes).toEqual([512, 512, 276, 1, 1]);
-    decoder.close();
-  }); // prettier-ignore
+  test.for<[number | number[]]>([[0], [40], [700], [[0, 40, 700, 0, 90, 0, 3, 600]]])(
+    'a prompt of many passes, window %j: the logits of one pass',
+    async ([slidingWindow], { skip }) => {
+      skip(name === 'reference', 'it would take the reference engine minutes');
+      const { decoder, passes } = watched(open(engine, { slidingWindow }));
+      const prompt = story.slice(0, 1300);
+      const hidden = await decoder.forward(packTokens([prompt]));
+      const logits = decoder.logits(hidden, [prompt.length - 1]);
+      const whole = (await engine.read(logits)) as Float32Array;
+      const cache = cacheOf(decoder);
+      const sequence = cache.add(prompt.length);
+      let parts: Float32Array[] = [];
+      for (let start = 0; start < prompt.length; start += 512)
+        parts = await runSequences(decoder, cache, [{ sequence, ids: prompt.slice(start, start + 512), wanted: true }]);
+      expect(difference(parts[0]!, whole)).toBeLessThan(1e-5);
+      cache.close();
+      hidden.release();
+      logits.release();
+      passes.length = 0;
+      const got: number[] = [];
+      for await (const id of generateTokens(decoder, prompt, { maxNewTokens: 3 })) got.push(id);
+      expect(passes).toEqual([512, 512, 276, 1, 1]);
+      decoder.close();
+    },
+  );
 
   test('a session processes what is new, and answers as a fresh one', async () => {
     const { decoder, passes } = watched(open(engine));
@@ -224,9 +247,9 @@ describe.each([
     expect(results[0]).toMatchObject({ ended: 'length', ids: expect.objectContaining({ length: 3 }) });
     const long = generateTokens(decoder, story.slice(0, 12), { maxNewTokens: 1 });
     await expect(long.next()).rejects.toThrow(/has 12 tokens; the model has 12 positions/);
-    await expect(
-      all(generateMany(decoder, tokenizer, [], { maxNewTokens: 1, slots: 0 })),
-    ).rejects.toMatchObject({ code: 'GENERATION_INVALID' });
+    await expect(all(generateMany(decoder, tokenizer, [], { maxNewTokens: 1, slots: 0 }))).rejects.toMatchObject({
+      code: 'GENERATION_INVALID',
+    });
     decoder.close();
-  }); // prettier-ignore
+  });
 });

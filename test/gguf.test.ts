@@ -4,8 +4,32 @@ import { gguf, GGMLQuantizationType } from '@huggingface/gguf';
 import { doraContribution } from '@glulam/adapter-dora';
 import { fullContribution } from '@glulam/adapter-full';
 import { loraContribution } from '@glulam/adapter-lora';
-import { createDecoder, exportGguf, inverseFrequencies, mergeCheckpoint, openCheckpoint, openTokenizer, type Adapter, type AdapterContribution, type AdapterValues, type Checkpoint, type GgufType, type MergeSource, type VirtualLayer } from '@glulam/model'; // prettier-ignore
-import { createPlanningEngine, fromBfloat16Bits, fromFloat16Bits, normals, openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits, writeSafetensors } from '@glulam/tensors'; // prettier-ignore
+import {
+  createDecoder,
+  exportGguf,
+  inverseFrequencies,
+  mergeCheckpoint,
+  openCheckpoint,
+  openTokenizer,
+  type Adapter,
+  type AdapterContribution,
+  type AdapterValues,
+  type Checkpoint,
+  type GgufType,
+  type MergeSource,
+  type VirtualLayer,
+} from '@glulam/model';
+import {
+  createPlanningEngine,
+  fromBfloat16Bits,
+  fromFloat16Bits,
+  normals,
+  openCheckpointFiles,
+  readFloats,
+  toBfloat16Bits,
+  toFloat16Bits,
+  writeSafetensors,
+} from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 import { biasedBase, difference, families, freshFolder, randomValues, root, tiny } from './expanded.js';
 
@@ -16,7 +40,11 @@ const layers: VirtualLayer[] = [
   { physical: 0 },
 ];
 
-const kinds: Record<string, AdapterContribution> = { lora: loraContribution, dora: doraContribution, full: fullContribution }; // prettier-ignore
+const kinds: Record<string, AdapterContribution> = {
+  lora: loraContribution,
+  dora: doraContribution,
+  full: fullContribution,
+};
 
 const lora = { kind: 'lora', r: 3 };
 function sourceOf(
@@ -34,10 +62,25 @@ type AdapterChosen = { readonly kind: string; readonly [option: string]: unknown
 
 /** Values of the tensors of the base's that are trained, which differ from the base's and from one another. */
 function randomCopies(checkpoint: Checkpoint, map: readonly VirtualLayer[], adapter: Adapter): AdapterValues {
-  const { copies } = createDecoder({ engine: createPlanningEngine({ precision: 'float32' }), checkpoint, layers: map, adapter, adapterValues: 'zeros' }); // prettier-ignore
+  const { copies } = createDecoder({
+    engine: createPlanningEngine({ precision: 'float32' }),
+    checkpoint,
+    layers: map,
+    adapter,
+    adapterValues: 'zeros',
+  });
   return new Map(
-    copies.map(({ name, shape }, i) => [name, { shape, values: normals(shape.reduce((size, length) => size * length, 1), [5, 5, 5, i]) }]),
-  ); // prettier-ignore
+    copies.map(({ name, shape }, i) => [
+      name,
+      {
+        shape,
+        values: normals(
+          shape.reduce((size, length) => size * length, 1),
+          [5, 5, 5, i],
+        ),
+      },
+    ]),
+  );
 }
 
 /** A file as another project's reader understands it, with a tensor's values widened to float32. */
@@ -68,7 +111,12 @@ async function readBack(file: string) {
     };
     return { type, shape, values: Float32Array.from({ length: size }, (_, i) => value(i)) };
   };
-  return { metadata: metadata as unknown as Record<string, unknown>, names: tensorInfos.map(({ name }) => name), tensor, size: bytes.length }; // prettier-ignore
+  return {
+    metadata: metadata as unknown as Record<string, unknown>,
+    names: tensorInfos.map(({ name }) => name),
+    tensor,
+    size: bytes.length,
+  };
 }
 
 /** Of a matrix or vector in transformers' order: convert_hf_to_gguf.py's reshape(heads, 2, size / 2, -1).swapaxes(1, 2). */
@@ -87,24 +135,39 @@ function permuted(values: Float32Array, heads: number): Float32Array {
 let openShape: { readonly headSize: number };
 
 const names: Record<string, string> = {
-  'self_attn.q_proj': 'attn_q', 'self_attn.k_proj': 'attn_k', 'self_attn.v_proj': 'attn_v', 'self_attn.o_proj': 'attn_output',
-  'mlp.gate_proj': 'ffn_gate', 'mlp.up_proj': 'ffn_up', 'mlp.down_proj': 'ffn_down',
-  input_layernorm: 'attn_norm', post_attention_layernorm: 'ffn_norm',
-}; // prettier-ignore
+  'self_attn.q_proj': 'attn_q',
+  'self_attn.k_proj': 'attn_k',
+  'self_attn.v_proj': 'attn_v',
+  'self_attn.o_proj': 'attn_output',
+  'mlp.gate_proj': 'ffn_gate',
+  'mlp.up_proj': 'ffn_up',
+  'mlp.down_proj': 'ffn_down',
+  input_layernorm: 'attn_norm',
+  post_attention_layernorm: 'ffn_norm',
+};
 function ggufName(name: string): string {
   const match = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name);
   if (match !== null) return `blk.${match[1]}.${names[match[2]!]}.${match[3]}`;
-  return { 'model.embed_tokens.weight': 'token_embd.weight', 'model.norm.weight': 'output_norm.weight', 'lm_head.weight': 'output.weight' }[name]!; // prettier-ignore
+  return {
+    'model.embed_tokens.weight': 'token_embd.weight',
+    'model.norm.weight': 'output_norm.weight',
+    'lm_head.weight': 'output.weight',
+  }[name]!;
 }
 
 describe('read back with @huggingface/gguf, every tensor is the merged one', () => {
   const own: readonly VirtualLayer[] = [...layers, { physical: 1, weights: 'own', residualScale: 0.5 }];
   test.each<[GgufType, string, AdapterChosen, readonly VirtualLayer[]]>([
-    ['f32', tiny, lora, layers], ['f16', tiny, lora, layers], ['bf16', tiny, lora, layers], ['q8_0', tiny, lora, layers], ['f32', 'biases', lora, layers],
+    ['f32', tiny, lora, layers],
+    ['f16', tiny, lora, layers],
+    ['bf16', tiny, lora, layers],
+    ['q8_0', tiny, lora, layers],
+    ['f32', 'biases', lora, layers],
     ['f32', 'biases', { ...lora, modules_to_save: ['embed_tokens', 'norm', 'v_proj'], bias: 'all' }, own],
     ['q8_0', tiny, { kind: 'dora', modules_to_save: ['lm_head', 'k_proj'] }, own],
     ['bf16', tiny, { ...lora, init_lora_weights: 'pissa' }, own],
-    ['f16', tiny, { kind: 'full' }, own], ['f32', 'biases', { kind: 'full' }, layers],
+    ['f16', tiny, { kind: 'full' }, own],
+    ['f32', 'biases', { kind: 'full' }, layers],
   ])('%s, %s, %j', async (type, base, adapter, map) => {
     const source = sourceOf(base === 'biases' ? await biasedBase() : base, adapter, map);
     const { shape } = source.checkpoint;
@@ -136,16 +199,21 @@ describe('read back with @huggingface/gguf, every tensor is the merged one', () 
         for (let block = 0; block < exact.length; block += 32) {
           const amax = exact.subarray(block, block + 32).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
           // A block of zeros has no scale, and stays zeros.
-          for (let i = block; i < block + 32; i++) worst = Math.max(worst, Math.abs(got.values[i]! - exact[i]!) / (amax || Number.MIN_VALUE));
+          for (let i = block; i < block + 32; i++)
+            worst = Math.max(worst, Math.abs(got.values[i]! - exact[i]!) / (amax || Number.MIN_VALUE));
         }
         expect(worst, name).toBeLessThan(1 / 254 + 2 ** -11);
         continue;
       }
-      const rounded = !matrix || type === 'f32' ? exact
-        : exact.map((value) => type === 'f16' ? fromFloat16Bits(toFloat16Bits(value)) : fromBfloat16Bits(toBfloat16Bits(value)));
+      const rounded =
+        !matrix || type === 'f32'
+          ? exact
+          : exact.map((value) =>
+              type === 'f16' ? fromFloat16Bits(toFloat16Bits(value)) : fromBfloat16Bits(toBfloat16Bits(value)),
+            );
       expect(Buffer.from(got.values.buffer).equals(Buffer.from(rounded.buffer)), name).toBe(true);
     }
-  }); // prettier-ignore
+  });
 });
 
 describe('metadata', () => {
@@ -227,7 +295,11 @@ describe('metadata', () => {
       'tokenizer.chat_template': readFileSync(path.join(tiny, 'chat_template.jinja'), 'utf8'),
     });
     const tokens = metadata['tokenizer.ggml.tokens'] as string[];
-    const { vocab, merges } = (JSON.parse(readFileSync(path.join(tiny, 'tokenizer.json'), 'utf8')) as { model: { vocab: Record<string, number>; merges: [string, string][] } }).model; // prettier-ignore
+    const { vocab, merges } = (
+      JSON.parse(readFileSync(path.join(tiny, 'tokenizer.json'), 'utf8')) as {
+        model: { vocab: Record<string, number>; merges: [string, string][] };
+      }
+    ).model;
     expect(Object.keys(vocab).every((token) => tokens[vocab[token]!] === token)).toBe(true);
     expect(metadata['tokenizer.ggml.merges']).toEqual(merges.map((each) => each.join(' ')));
     expect((metadata['tokenizer.ggml.token_type'] as number[]).slice(0, 8)).toEqual([2, 3, 3, 3, 3, 3, 1, 1]);
@@ -239,15 +311,24 @@ describe('metadata', () => {
     const mistral = path.join(root, 'fixtures/tokenizers/mistral-7b-v0.1');
     const base = path.join(freshFolder(), 'base');
     cpSync(tiny, base, { recursive: true });
-    for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(path.join(mistral, name), path.join(base, name));
+    for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+      cpSync(path.join(mistral, name), path.join(base, name));
     const weights = openCheckpointFiles(tiny);
     const config = JSON.parse(readFileSync(path.join(tiny, 'config.json'), 'utf8')) as object;
     writeFileSync(path.join(base, 'config.json'), JSON.stringify({ ...config, vocab_size: 32016 }));
-    await writeSafetensors(path.join(base, 'model.safetensors'), weights.names().map((name) => {
-      const source = weights.source(name);
-      const wide = source.shape[0] === 1536;
-      return { name, shape: wide ? [32016, 192] : source.shape, dtype: 'bfloat16' as const, values: wide ? normals(32016 * 192, [1, 1, 1, 1]) : readFloats(source) };
-    }));
+    await writeSafetensors(
+      path.join(base, 'model.safetensors'),
+      weights.names().map((name) => {
+        const source = weights.source(name);
+        const wide = source.shape[0] === 1536;
+        return {
+          name,
+          shape: wide ? [32016, 192] : source.shape,
+          dtype: 'bfloat16' as const,
+          values: wide ? normals(32016 * 192, [1, 1, 1, 1]) : readFloats(source),
+        };
+      }),
+    );
     const { metadata } = await exported(base);
     expect(metadata).toMatchObject({
       'tokenizer.ggml.model': 'llama',
@@ -255,7 +336,9 @@ describe('metadata', () => {
       'tokenizer.ggml.add_bos_token': true,
       'tokenizer.ggml.add_space_prefix': true,
     });
-    const [tokens, types, scores] = ['tokens', 'token_type', 'scores'].map((name) => metadata[`tokenizer.ggml.${name}`]) as [string[], number[], number[]];
+    const [tokens, types, scores] = ['tokens', 'token_type', 'scores'].map(
+      (name) => metadata[`tokenizer.ggml.${name}`],
+    ) as [string[], number[], number[]];
     expect([tokens.length, types[0], types[1], types[3], types[259], types[32015]]).toEqual([32016, 2, 3, 6, 1, 5]);
     expect(tokens[32015]).toBe('[PAD32015]');
     // llama.cpp's and SentencePiece's way: join the two neighbours whose whole has the best score, the first of equals.
@@ -266,17 +349,28 @@ describe('metadata', () => {
         let best = -1;
         for (let i = 0; i + 1 < parts.length; i++) {
           const id = ids.get(parts[i]! + parts[i + 1]!);
-          if (id !== undefined && (best < 0 || scores[id]! > scores[ids.get(parts[best]! + parts[best + 1]!)!]!)) best = i;
+          if (id !== undefined && (best < 0 || scores[id]! > scores[ids.get(parts[best]! + parts[best + 1]!)!]!))
+            best = i;
         }
         if (best < 0) break;
         parts.splice(best, 2, parts[best]! + parts[best + 1]!);
       }
-      return parts.flatMap((part) => ids.get(part) ?? [...Buffer.from(part)].map((byte) => ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)!));
+      return parts.flatMap(
+        (part) =>
+          ids.get(part) ??
+          [...Buffer.from(part)].map((byte) => ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)!),
+      );
     };
     const tokenizer = openTokenizer(base);
-    for (const text of ['Hello  world ', 'héllo 🙂 \n\tdef f(x):\n  return x', ' leading', 'antidisestablishmentarianism 12345', 'Ünïcödé — “quotes”'])
+    for (const text of [
+      'Hello  world ',
+      'héllo 🙂 \n\tdef f(x):\n  return x',
+      ' leading',
+      'antidisestablishmentarianism 12345',
+      'Ünïcödé — “quotes”',
+    ])
       expect(encode(text)).toEqual(tokenizer.encode(text, { addSpecialTokens: false }));
-  }); // prettier-ignore
+  });
 
   test('of rope’s scalings, and without a tokenizer', async () => {
     const { metadata, tensor, notes } = await exported(path.join(root, 'fixtures/golden/llama3-rope/base'));
@@ -285,7 +379,12 @@ describe('metadata', () => {
     expect(notes.join()).toMatch(/no tokenizer/);
     const factors = tensor('rope_freqs.weight');
     const plain = inverseFrequencies({ type: 'default', theta: shape.rope.theta }, shape.headSize);
-    expect(difference(plain.map((value, i) => value / factors.values[i]!), inverseFrequencies(shape.rope, shape.headSize))).toBeLessThan(1e-6); // prettier-ignore
+    expect(
+      difference(
+        plain.map((value, i) => value / factors.values[i]!),
+        inverseFrequencies(shape.rope, shape.headSize),
+      ),
+    ).toBeLessThan(1e-6);
     expect(new Set(factors.values).size).toBeGreaterThan(1);
     const linear = copy((files) => {
       files['config.json']!['rope_parameters'] = { rope_theta: 5000, rope_type: 'linear', factor: 4 };
@@ -300,19 +399,53 @@ describe('metadata', () => {
   const edited = (change: (tokenizer: Record<string, never> & { model: Record<string, unknown> }) => void): string =>
     copy((files) => change(files['tokenizer.json'] as never));
   test.each([
-    ['another pre-tokenizer', (t: object) => Object.assign(t, { pre_tokenizer: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true } }), /no name for its pre_tokenizer/],
+    [
+      'another pre-tokenizer',
+      (t: object) =>
+        Object.assign(t, {
+          pre_tokenizer: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+        }),
+      /no name for its pre_tokenizer/,
+    ],
     ['a normalizer', (t: object) => Object.assign(t, { normalizer: { type: 'NFC' } }), /it normalizes text/],
-    ['words that skip the merges', (t: { model: object }) => Object.assign(t.model, { ignore_merges: true }), /ignore_merges true, and llama.cpp's starcoder has not/],
-    ['an added token of whole words', (t: object) => Object.assign((t as { added_tokens: object[] }).added_tokens.at(-1)!, { single_word: true }), /has single_word/],
-    ['an added token of normalized text', (t: object) => Object.assign(t, { normalizer: { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '▁' }, { type: 'Replace', pattern: { String: ' ' }, content: '▁' }] }, pre_tokenizer: null, added_tokens: (t as { added_tokens: object[] }).added_tokens.map((each) => ({ ...each, normalized: true })) }), /has normalized: it is found where normalized text has "▁/],
-    ['spaces in another way', (t: { model: object }) => Object.assign(t.model, { byte_fallback: true }), /not SentencePiece's way/],
+    [
+      'words that skip the merges',
+      (t: { model: object }) => Object.assign(t.model, { ignore_merges: true }),
+      /ignore_merges true, and llama.cpp's starcoder has not/,
+    ],
+    [
+      'an added token of whole words',
+      (t: object) => Object.assign((t as { added_tokens: object[] }).added_tokens.at(-1)!, { single_word: true }),
+      /has single_word/,
+    ],
+    [
+      'an added token of normalized text',
+      (t: object) =>
+        Object.assign(t, {
+          normalizer: {
+            type: 'Sequence',
+            normalizers: [
+              { type: 'Prepend', prepend: '▁' },
+              { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+            ],
+          },
+          pre_tokenizer: null,
+          added_tokens: (t as { added_tokens: object[] }).added_tokens.map((each) => ({ ...each, normalized: true })),
+        }),
+      /has normalized: it is found where normalized text has "▁/,
+    ],
+    [
+      'spaces in another way',
+      (t: { model: object }) => Object.assign(t.model, { byte_fallback: true }),
+      /not SentencePiece's way/,
+    ],
   ] as const)('what llama.cpp would split otherwise is refused: %s', async (_, change, message) => {
     const base = edited(change);
     const file = path.join(freshFolder(), 'model.gguf');
     const error = await exportGguf(sourceOf(base), { file, type: 'f16' }).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'GGUF_UNSUPPORTED', message: expect.stringMatching(message) });
     expect(readdirSync(path.dirname(file))).toEqual([]);
-  }); // prettier-ignore
+  });
 
   test('added tokens beyond the embedding are left out with a note, tokens of the vocabulary refused', async () => {
     const special = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
@@ -326,9 +459,16 @@ describe('metadata', () => {
     expect(metadata['tokenizer.ggml.token_type']).toHaveLength(1536);
     expect(metadata).toMatchObject({ 'tokenizer.ggml.eos_token_id': 2 });
     expect(metadata).not.toHaveProperty('tokenizer.ggml.padding_token_id');
-    expect(notes).toContainEqual(expect.stringMatching(/beyond the model's embedding, which has 1536 rows, are left out of the file: "<pad2>" \(id 1536\)/)); // prettier-ignore
+    expect(notes).toContainEqual(
+      expect.stringMatching(
+        /beyond the model's embedding, which has 1536 rows, are left out of the file: "<pad2>" \(id 1536\)/,
+      ),
+    );
     const made = copy((files) => {
-      const tokenizer = files['tokenizer.json'] as unknown as { added_tokens: object[]; model: { vocab: Record<string, number>; merges: unknown[] } }; // prettier-ignore
+      const tokenizer = files['tokenizer.json'] as unknown as {
+        added_tokens: object[];
+        model: { vocab: Record<string, number>; merges: unknown[] };
+      };
       tokenizer.added_tokens.push({ id: 1536, content: 'qz', ...special });
       tokenizer.model.vocab['qz'] = 1536;
       tokenizer.model.merges.push(['q', 'z']);
@@ -339,14 +479,41 @@ describe('metadata', () => {
   });
 
   test('merges that are not SentencePiece’s are refused', async () => {
-    const spaced = (merges: [string, string][]) => edited((t) => {
-      const vocab = Object.fromEntries(['<unk>', '<s>', '</s>', 'a', 'b', 'c', 'ab', 'bc', 'abc', '▁'].map((token, id) => [token, id]));
-      Object.assign(t, { normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '▁' }, pre_tokenizer: null, added_tokens: [], post_processor: null });
-      Object.assign(t.model, { vocab, merges, byte_fallback: true, unk_token: '<unk>' });
-    });
-    const attempt = (merges: [string, string][]) => exportGguf(sourceOf(spaced(merges)), { file: path.join(freshFolder(), 'f.gguf'), type: 'f16' });
-    await expect(attempt([['a', 'b'], ['b', 'c'], ['ab', 'c']])).rejects.toThrow(/merges lack \["a","bc"\]/);
-    await expect(attempt([['a', 'b'], ['ab', 'c'], ['b', 'c'], ['a', 'bc']])).rejects.toThrow(/give "abc" in two places/);
-    await attempt([['a', 'b'], ['b', 'c'], ['ab', 'c'], ['a', 'bc']]);
-  }); // prettier-ignore
+    const spaced = (merges: [string, string][]) =>
+      edited((t) => {
+        const vocab = Object.fromEntries(
+          ['<unk>', '<s>', '</s>', 'a', 'b', 'c', 'ab', 'bc', 'abc', '▁'].map((token, id) => [token, id]),
+        );
+        Object.assign(t, {
+          normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+          pre_tokenizer: null,
+          added_tokens: [],
+          post_processor: null,
+        });
+        Object.assign(t.model, { vocab, merges, byte_fallback: true, unk_token: '<unk>' });
+      });
+    const attempt = (merges: [string, string][]) =>
+      exportGguf(sourceOf(spaced(merges)), { file: path.join(freshFolder(), 'f.gguf'), type: 'f16' });
+    await expect(
+      attempt([
+        ['a', 'b'],
+        ['b', 'c'],
+        ['ab', 'c'],
+      ]),
+    ).rejects.toThrow(/merges lack \["a","bc"\]/);
+    await expect(
+      attempt([
+        ['a', 'b'],
+        ['ab', 'c'],
+        ['b', 'c'],
+        ['a', 'bc'],
+      ]),
+    ).rejects.toThrow(/give "abc" in two places/);
+    await attempt([
+      ['a', 'b'],
+      ['b', 'c'],
+      ['ab', 'c'],
+      ['a', 'bc'],
+    ]);
+  });
 });

@@ -9,7 +9,10 @@ import { describe, expect, test } from 'vitest';
 import { eventsOf, tinyRun } from './tiny.js';
 
 const examples = path.resolve(import.meta.dirname, '../examples/data');
-const [file, shots] = ['heldout', 'train'].map((name) => path.join(examples, `word-problems.${name}.jsonl`)) as [string, string]; // prettier-ignore
+const [file, shots] = ['heldout', 'train'].map((name) => path.join(examples, `word-problems.${name}.jsonl`)) as [
+  string,
+  string,
+];
 
 async function open() {
   const { config, composition } = tinyRun();
@@ -36,10 +39,15 @@ testEvaluator(gsm8kEvaluator, {
 describe('gsm8k', () => {
   test('counts what the model gets right: here it is taught the answers', async () => {
     const learnt = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-gsm8k-')), 'learnt.jsonl');
-    writeFileSync(learnt, ['2 + 2?|4', '3 + 4?|7', '9 - 4?|5', '8 - 8?|1'].map((row) => {
-      const [question, answer] = row.split('|');
-      return JSON.stringify({ question, answer: `It is ${answer}.\n#### ${answer}` });
-    }).join('\n')); // prettier-ignore
+    writeFileSync(
+      learnt,
+      ['2 + 2?|4', '3 + 4?|7', '9 - 4?|5', '8 - 8?|1']
+        .map((row) => {
+          const [question, answer] = row.split('|');
+          return JSON.stringify({ question, answer: `It is ${answer}.\n#### ${answer}` });
+        })
+        .join('\n'),
+    );
     // One of the four is asked for an answer other than the learnt one.
     const asked = path.join(path.dirname(learnt), 'asked.jsonl');
     writeFileSync(asked, readFileSync(learnt, 'utf8').replace('It is 1.\\n#### 1', 'It is 0.\\n#### 0'));
@@ -63,10 +71,14 @@ describe('gsm8k', () => {
 
   test('files are taken from the config’s folder', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'glulam-gsm8k-'));
-    const fields = { base: 'b', data: { train: 't.jsonl' }, evaluate: { evaluators: [{ kind: 'gsm8k', file: 'x.jsonl' }] } };
+    const fields = {
+      base: 'b',
+      data: { train: 't.jsonl' },
+      evaluate: { evaluators: [{ kind: 'gsm8k', file: 'x.jsonl' }] },
+    };
     const { config } = await loadConfig(fields, {}, folder);
     expect(config.evaluate.evaluators).toEqual([{ kind: 'gsm8k', file: path.join(folder, 'x.jsonl') }]);
-  }); // prettier-ignore
+  });
 
   test('what cannot be evaluated is refused with the reason', async () => {
     const bad = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-gsm8k-')), 'bad.jsonl');

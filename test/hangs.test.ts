@@ -129,7 +129,9 @@ test(
   'a plan of 2,048 layers lets timers have their turn, and ends when it is aborted',
   { timeout: 120_000 },
   async () => {
-    const { config, composition } = tinyRun({ expansion: { kind: 'layer_map', layer_map: Array.from({ length: 256 }, () => [0, 8] as [number, number]) } }); // prettier-ignore
+    const { config, composition } = tinyRun({
+      expansion: { kind: 'layer_map', layer_map: Array.from({ length: 256 }, () => [0, 8] as [number, number]) },
+    });
     const controller = new AbortController();
     let turns = 0;
     const timer = setInterval(() => {
@@ -143,7 +145,9 @@ test(
 );
 
 describe('a model of 512 layers', () => {
-  const { config, composition } = tinyRun({ expansion: { kind: 'layer_map', layer_map: Array.from({ length: 64 }, () => [0, 8] as [number, number]) } }); // prettier-ignore
+  const { config, composition } = tinyRun({
+    expansion: { kind: 'layer_map', layer_map: Array.from({ length: 64 }, () => [0, 8] as [number, number]) },
+  });
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const { layers, adapter } = describeModel(config, composition, checkpoint.shape);
   const engine = createReferenceEngine({ precision: 'float32' });

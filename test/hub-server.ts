@@ -45,7 +45,11 @@ export interface HubServer {
   /** Requests are taken and never answered. */
   silent: boolean;
   /** Names such as models/owner/name. Returns the commit. */
-  put(repository: string, files: Record<string, Buffer | string>, options?: { branch?: string; isPrivate?: boolean; isGated?: boolean }): string; // prettier-ignore
+  put(
+    repository: string,
+    files: Record<string, Buffer | string>,
+    options?: { branch?: string; isPrivate?: boolean; isGated?: boolean },
+  ): string;
   /** The files of a branch. */
   read(repository: string, branch?: string): Map<string, Buffer> | undefined;
   readonly commits: { readonly repository: string; readonly summary: string; readonly paths: readonly string[] }[];
@@ -103,7 +107,6 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
     response: ServerResponse,
     fault?: Fault,
   ) {
-    // prettier-ignore
     const hash = /^\/(?:lfs|upload)\/([0-9a-f]{64})/.exec(url)?.[1];
     if (method === 'PUT' && hash !== undefined) {
       if (sha('sha256', body) !== hash) return void response.writeHead(400).end('other content');
@@ -121,14 +124,16 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
       .find((content) => sha('sha256', content) === hash);
 
   async function answerHub(url: URL, body: Buffer, request: IncomingMessage, response: ServerResponse, fault?: Fault) {
-    // prettier-ignore
     const path = decodeURIComponent(url.pathname);
     const json = (value: unknown, headers = {}): void =>
       void response.writeHead(200, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
     const refuse = (status: number, code?: string, message = ''): void =>
       void response
-        .writeHead(status, { 'content-type': 'application/json', ...(code && { 'x-error-code': code, 'x-error-message': message }) })
-        .end(JSON.stringify({ error: message })); // prettier-ignore
+        .writeHead(status, {
+          'content-type': 'application/json',
+          ...(code && { 'x-error-code': code, 'x-error-message': message }),
+        })
+        .end(JSON.stringify({ error: message }));
     const isKnown = request.headers.authorization === `Bearer ${token}`;
     if (request.headers.authorization !== undefined && !isKnown)
       return refuse(401, undefined, 'Invalid credentials in Authorization header');
@@ -152,7 +157,9 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
     const key = `${kind}/${lfs?.[1] ?? found?.[2]}`;
     const repository = repositories.get(key);
     if (repository === undefined || (repository.isPrivate && !isKnown))
-      return isKnown ? refuse(404, 'RepoNotFound', 'Repository not found') : refuse(401, 'RepoNotFound', 'Invalid username or password.'); // prettier-ignore
+      return isKnown
+        ? refuse(404, 'RepoNotFound', 'Repository not found')
+        : refuse(401, 'RepoNotFound', 'Invalid username or password.');
     if (lfs !== null) {
       if (!isKnown) return refuse(401);
       const { objects } = JSON.parse(body.toString()) as { objects: { oid: string; size: number }[] };
@@ -161,14 +168,21 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
         objects: objects.map(({ oid, size }) => ({
           oid,
           size,
-          ...(uploaded.has(oid) || largeFile(oid) !== undefined ? {} : { actions: { upload: { href: `${filesAt}/upload/${oid}?signature=s` } } }),
+          ...(uploaded.has(oid) || largeFile(oid) !== undefined
+            ? {}
+            : { actions: { upload: { href: `${filesAt}/upload/${oid}?signature=s` } } }),
         })),
-      }); // prettier-ignore
+      });
     }
     const [, , , what, rest] = found!;
     if (what === 'preupload') {
       const { files: asked } = JSON.parse(body.toString()) as { files: { path: string; size: number }[] };
-      return json({ files: asked.map(({ path: file, size }) => ({ path: file, uploadMode: isLarge(file, size) ? 'lfs' : 'regular' })) }); // prettier-ignore
+      return json({
+        files: asked.map(({ path: file, size }) => ({
+          path: file,
+          uploadMode: isLarge(file, size) ? 'lfs' : 'regular',
+        })),
+      });
     }
     if (what === 'branch') {
       repository.refs.set(rest!, repository.refs.get('main')!);
@@ -176,11 +190,23 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
     }
     if (what === 'commit') return commit(key, repository, rest!, body, json, refuse);
 
-    const revision = ['HEAD', ...repository.refs.keys(), ...repository.files.keys()].filter((each) => rest === each || rest!.startsWith(`${each}/`)).sort((a, b) => b.length - a.length)[0]; // prettier-ignore
+    const revision = ['HEAD', ...repository.refs.keys(), ...repository.files.keys()]
+      .filter((each) => rest === each || rest!.startsWith(`${each}/`))
+      .sort((a, b) => b.length - a.length)[0];
     if (revision === undefined) return refuse(404, 'RevisionNotFound', 'Invalid rev id');
     const commitId = repository.refs.get(revision === 'HEAD' ? 'main' : revision) ?? revision;
     const tree = repository.files.get(commitId)!;
-    if (what === 'revision') return json({ _id: '1', id: found![2], sha: commitId, private: repository.isPrivate, gated: repository.isGated, downloads: 0, likes: 0, lastModified: '2024-01-01T00:00:00.000Z' }); // prettier-ignore
+    if (what === 'revision')
+      return json({
+        _id: '1',
+        id: found![2],
+        sha: commitId,
+        private: repository.isPrivate,
+        gated: repository.isGated,
+        downloads: 0,
+        likes: 0,
+        lastModified: '2024-01-01T00:00:00.000Z',
+      });
     const entries = [...tree].map(([file, content]) => entry(file, content));
     if (what === 'tree') {
       // A page of three, so that paging is met.
@@ -205,8 +231,12 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
       return void (await send(content, request, response, fault));
     }
     response
-      .writeHead(302, { location: `${filesAt}/lfs/${large.oid}?signature=secret`, 'x-linked-etag': `"${large.oid}"`, 'x-linked-size': String(content.length) })
-      .end(); // prettier-ignore
+      .writeHead(302, {
+        location: `${filesAt}/lfs/${large.oid}?signature=secret`,
+        'x-linked-etag': `"${large.oid}"`,
+        'x-linked-size': String(content.length),
+      })
+      .end();
   }
 
   function commit(
@@ -217,16 +247,25 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
     json: (value: unknown) => void,
     refuse: (status: number, code?: string, message?: string) => void,
   ): void {
-    // prettier-ignore
-    const lines = body.toString().split('\n').map((line) => JSON.parse(line) as { key: string; value: Record<string, string> }); // prettier-ignore
+    const lines = body
+      .toString()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { key: string; value: Record<string, string> });
     const tree = new Map(repository.files.get(repository.refs.get(branch) ?? '') ?? []);
     for (const { key: what, value } of lines.slice(1)) {
-      const content = what === 'file' ? Buffer.from(value['content']!, 'base64') : uploaded.get(value['oid']!) ?? largeFile(value['oid']!); // prettier-ignore
+      const content =
+        what === 'file'
+          ? Buffer.from(value['content']!, 'base64')
+          : (uploaded.get(value['oid']!) ?? largeFile(value['oid']!));
       if (content === undefined) return refuse(400, undefined, `${value['path']} was not uploaded`);
       tree.set(value['path']!, content);
     }
     const commitOid = store(repository, branch, tree);
-    commits.push({ repository: key, summary: lines[0]!.value['summary']!, paths: lines.slice(1).map(({ value }) => value['path']!) }); // prettier-ignore
+    commits.push({
+      repository: key,
+      summary: lines[0]!.value['summary']!,
+      paths: lines.slice(1).map(({ value }) => value['path']!),
+    });
     json({ commitOid, commitUrl: `${endpoint}/${key}/commit/${commitOid}`, hookOutput: '' });
   }
 
@@ -240,11 +279,21 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
   const put: HubServer['put'] = (key, content, { branch = 'main', isPrivate = false, isGated = false } = {}) => {
     const repository = repositories.get(key) ?? { files: new Map(), refs: new Map(), isPrivate, isGated };
     repositories.set(key, repository);
-    return store(repository, branch, new Map(Object.entries(content).map(([file, text]) => [file, Buffer.from(text as string)]))); // prettier-ignore
+    return store(
+      repository,
+      branch,
+      new Map(Object.entries(content).map(([file, text]) => [file, Buffer.from(text as string)])),
+    );
   };
 
   const server: HubServer = {
-    endpoint, token, requests, faults, commits, put, silent: false,
+    endpoint,
+    token,
+    requests,
+    faults,
+    commits,
+    put,
+    silent: false,
     read(key, branch = 'main') {
       const repository = repositories.get(key);
       return repository?.files.get(repository.refs.get(branch) ?? '');
@@ -255,7 +304,7 @@ export async function startHub(token = 'hf_secretOfTheTests'): Promise<HubServer
         await new Promise((done) => server.close(done));
       }
     },
-  }; // prettier-ignore
+  };
   return server;
 }
 

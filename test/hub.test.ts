@@ -1,5 +1,15 @@
 import { execFile, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -51,7 +61,13 @@ beforeAll(async () => {
     path.join(work, 'c.json'),
     JSON.stringify({
       base: 'me/tiny',
-      expansion: { kind: 'layer_map', layer_map: [[0, 6], [2, 8]] }, // prettier-ignore
+      expansion: {
+        kind: 'layer_map',
+        layer_map: [
+          [0, 6],
+          [2, 8],
+        ],
+      },
       adapter: { kind: 'lora', r: 4 },
       data: {
         train: { file: 'hf://datasets/me/words/train.jsonl' },
@@ -92,7 +108,11 @@ describe('from the Hub', () => {
 
   test('killed in the middle of the download, a run begins all the same when it is given again', async () => {
     hub.faults.push({ match: /\/lfs\//, delay: 15 });
-    const child = spawn(process.execPath, [cli, 'train', 'c.json', '--out', 'run'], { cwd: work, env: env(withToken()), stdio: 'ignore' }); // prettier-ignore
+    const child = spawn(process.execPath, [cli, 'train', 'c.json', '--out', 'run'], {
+      cwd: work,
+      env: env(withToken()),
+      stdio: 'ignore',
+    });
     const closed = new Promise((done) => child.on('close', (_, signal) => done(signal)));
     const blobs = path.join(work, 'home/hub/models--me--tiny/blobs');
     const partOf = () => readdirSync(blobs).find((name) => name.endsWith('.incomplete'));
@@ -108,11 +128,16 @@ describe('from the Hub', () => {
     expect([code, err]).toEqual([0, '']);
     expect(out).toMatch(new RegExp(`me/tiny@${commit}: \\d+.\\d MB of \\d+.\\d MB here`));
     expect(hub.requests.find(({ host }) => host === 'files')!.range).toMatch(/^bytes=[1-9]\d{6}-$/);
-    expect(hub.requests.filter(({ host }) => host === 'files').every(({ authorization }) => authorization === undefined)).toBe(true); // prettier-ignore
+    expect(
+      hub.requests.filter(({ host }) => host === 'files').every(({ authorization }) => authorization === undefined),
+    ).toBe(true);
   });
 
   test('the run says what repeats it: commits, in its config, its adapter and events', async () => {
-    const config = JSON.parse(read('run/config.json')) as { base: string; data: { train: { file: string }; heldOut: string } }; // prettier-ignore
+    const config = JSON.parse(read('run/config.json')) as {
+      base: string;
+      data: { train: { file: string }; heldOut: string };
+    };
     expect(config.base).toBe(`me/tiny@${commit}`);
     expect(config.data.train.file).toBe(`hf://datasets/me/words@${dataCommit}/train.jsonl`);
     expect(config.data.heldOut).toBe(`hf://datasets/me/words@${dataCommit}/test/heldout.jsonl`);
@@ -129,11 +154,14 @@ describe('from the Hub', () => {
       ['generate', 'run/adapter', '--prompt', 'a', '--max-tokens', '3'],
       ['train', 'c.json', '--out', 'again'],
     ])
-      // prettier-ignore
-      expect(await glulam(args, offline), args.join(' ')).toMatchObject({ code: 0, err: expect.not.stringContaining('error') });
+      expect(await glulam(args, offline), args.join(' ')).toMatchObject({
+        code: 0,
+        err: expect.not.stringContaining('error'),
+      });
     expect(hub.requests).toEqual([]);
     // The same config, the same losses.
-    const losses = (run: string) => [...read(run, 'events.jsonl').matchAll(/"step":(\d),"steps":4,"loss":([\d.]+)/g)].map(([, , loss]) => loss); // prettier-ignore
+    const losses = (run: string) =>
+      [...read(run, 'events.jsonl').matchAll(/"step":(\d),"steps":4,"loss":([\d.]+)/g)].map(([, , loss]) => loss);
     expect(losses('again')).toEqual(losses('run'));
     expect(losses('run')).toHaveLength(4);
   });
@@ -155,8 +183,14 @@ describe('from the Hub', () => {
 
   test('an adapter of the Hub, on its base of the Hub', async () => {
     const names = ['adapter_config.json', 'adapter_model.safetensors'];
-    hub.put('models/me/lora', Object.fromEntries(names.map((name) => [name, readFileSync(path.join(work, 'run/adapter', name))]))); // prettier-ignore
-    const [there, here] = [await glulam(['generate', 'me/lora', '--prompt', 'Question:', '--max-tokens', '8'], withToken()), await glulam(['generate', 'run', '--prompt', 'Question:', '--max-tokens', '8'], withToken())]; // prettier-ignore
+    hub.put(
+      'models/me/lora',
+      Object.fromEntries(names.map((name) => [name, readFileSync(path.join(work, 'run/adapter', name))])),
+    );
+    const [there, here] = [
+      await glulam(['generate', 'me/lora', '--prompt', 'Question:', '--max-tokens', '8'], withToken()),
+      await glulam(['generate', 'run', '--prompt', 'Question:', '--max-tokens', '8'], withToken()),
+    ];
     expect(there).toMatchObject({ code: 0, out: here.out });
     expect((await glulam(['generate', 'me/none', '--prompt', 'x'], withToken())).err).toMatch(/no model me\/none/);
     // What lies beside things of this machine is of this machine.
@@ -167,7 +201,10 @@ describe('from the Hub', () => {
 
   test('a base of the Hub, by itself', async () => {
     const asked = ['--prompt', 'Question:', '--max-tokens', '8'];
-    const [there, here] = [await glulam(['generate', 'me/tiny', ...asked], withToken()), await glulam(['generate', tiny, ...asked])]; // prettier-ignore
+    const [there, here] = [
+      await glulam(['generate', 'me/tiny', ...asked], withToken()),
+      await glulam(['generate', tiny, ...asked]),
+    ];
     expect(there).toMatchObject({ code: 0, out: here.out });
     expect((await glulam(['plan', `me/tiny@${commit}`], withToken())).out).toContain(
       `base me/tiny@${commit} (mistral)`,
@@ -221,13 +258,24 @@ describe('from a cache that Python filled', () => {
       ['chat', 'acme/tiny', '--data.chatTemplate', 'plain', '--max-tokens', '3'],
       ['plan', 'c.json', '--base', 'acme/tiny', '--data.train', heldOut, '--data.heldOut', heldOut],
     ])
-      // prettier-ignore
-      expect(await glulam(args, env), args.join(' ')).toMatchObject({ code: 0, err: expect.not.stringMatching(/error|warning/) });
+      expect(await glulam(args, env), args.join(' ')).toMatchObject({
+        code: 0,
+        err: expect.not.stringMatching(/error|warning/),
+      });
     expect(hub.requests).toEqual([]);
     expect(read('python-merged/README.md')).toContain('base_model: acme/tiny\n');
     // The Hub of this test has no acme/tiny: the reason is said, and the commit that is used.
-    const online = await glulam(['generate', 'acme/tiny', '--prompt', 'a', '--max-tokens', '3'], { HF_HOME: env['HF_HOME']! }); // prettier-ignore
-    expect([online.code, online.err]).toEqual([0, expect.stringMatching(new RegExp(`^the Hub did not give main of acme/tiny, so commit ${commitOf} is used .*there is no model acme/tiny`))]); // prettier-ignore
+    const online = await glulam(['generate', 'acme/tiny', '--prompt', 'a', '--max-tokens', '3'], {
+      HF_HOME: env['HF_HOME']!,
+    });
+    expect([online.code, online.err]).toEqual([
+      0,
+      expect.stringMatching(
+        new RegExp(
+          `^the Hub did not give main of acme/tiny, so commit ${commitOf} is used .*there is no model acme/tiny`,
+        ),
+      ),
+    ]);
   });
 
   test('with the config alone there is a plan, and eval names what is missing', async () => {
@@ -237,7 +285,10 @@ describe('from a cache that Python filled', () => {
     );
     expect(await glulam(['plan', 'acme/tiny'], env)).toMatchObject({ code: 0, err: '' });
     const { code, err } = await glulam(['eval', 'acme/tiny'], env);
-    expect([code, err]).toEqual([1, expect.stringMatching(/^error \[OFFLINE\]: tokenizer.json, model.safetensors of acme\/tiny /)]); // prettier-ignore
+    expect([code, err]).toEqual([
+      1,
+      expect.stringMatching(/^error \[OFFLINE\]: tokenizer.json, model.safetensors of acme\/tiny /),
+    ]);
   });
 });
 
@@ -262,8 +313,18 @@ describe('a card and a push', () => {
     const { code, out, err } = await glulam(['push', 'run', '--to', 'me/pushed', '--private'], withToken());
     expect([code, err]).toEqual([0, expect.stringMatching(/^run uses step 4 .*, the best and the last\n$/)]);
     expect(out).toMatch(/^5 files in the new repository me\/pushed, commit [0-9a-f]{40}\n/);
-    expect([...hub.read('models/me/pushed')!.keys()].sort()).toEqual(['.gitattributes', 'README.md', 'adapter_config.json', 'adapter_model.safetensors', 'glulam.json', 'loss.svg']); // prettier-ignore
-    const [there, here] = [await glulam(['generate', 'me/pushed', '--prompt', 'Question:', '--max-tokens', '8'], withToken()), await glulam(['generate', 'run', '--prompt', 'Question:', '--max-tokens', '8'], withToken())]; // prettier-ignore
+    expect([...hub.read('models/me/pushed')!.keys()].sort()).toEqual([
+      '.gitattributes',
+      'README.md',
+      'adapter_config.json',
+      'adapter_model.safetensors',
+      'glulam.json',
+      'loss.svg',
+    ]);
+    const [there, here] = [
+      await glulam(['generate', 'me/pushed', '--prompt', 'Question:', '--max-tokens', '8'], withToken()),
+      await glulam(['generate', 'run', '--prompt', 'Question:', '--max-tokens', '8'], withToken()),
+    ];
     expect(there).toMatchObject({ code: 0, out: here.out });
   });
 
@@ -272,7 +333,10 @@ describe('a card and a push', () => {
       /^---\nlicense: mit\nbase_model: me\/tiny\nbase_model_relation: merge\n[\s\S]*Layer map `\[\[0,6\],\[2,8\]\]`/,
     );
     expect(read('merged/README.md')).not.toContain(work);
-    expect(await glulam(['push', 'merged', '--to', 'me/merged', '--revision', 'v1'], withToken())).toMatchObject({ code: 0, err: '' }); // prettier-ignore
+    expect(await glulam(['push', 'merged', '--to', 'me/merged', '--revision', 'v1'], withToken())).toMatchObject({
+      code: 0,
+      err: '',
+    });
     expect((await glulam(['plan', 'c.json', '--base', 'me/merged@v1'], withToken())).out).toContain(
       '12 physical layers',
     );

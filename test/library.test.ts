@@ -33,7 +33,14 @@ const temporary = (): string => mkdtempSync(path.join(tmpdir(), 'glulam-library-
 function tiny(changes: Partial<GlulamConfig> = {}): GlulamConfig & { out: string } {
   return {
     base: path.join(examples, 'models/tiny-mistral-gsm8k'),
-    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+    },
     adapter: { kind: 'lora', r: 4 },
     data: { train: { rows } },
     train: { steps: 4, batch: 2, learningRate: 2e-3 },
@@ -71,9 +78,14 @@ describe('run', () => {
     expect(lossesByStep(fromCode.out)).toEqual(lossesByStep(fromFile.out));
     expect(lossesByStep(fromFunction.out)).toEqual(lossesByStep(fromFile.out));
     const { data } = JSON.parse(readFileSync(path.join(fromCode.out, 'config.json'), 'utf8')) as { data: unknown };
-    expect(data).toMatchObject({ train: { rows: { count: 24, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string } } }); // prettier-ignore
+    expect(data).toMatchObject({
+      train: { rows: { count: 24, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string } },
+    });
     const report = eventsOf(fromCode.out).find(({ type }) => type === 'data.read');
-    expect(report).toMatchObject({ file: expect.stringMatching(/^rows in code \([0-9a-f]{12}\)$/) as string, rows: 24 }); // prettier-ignore
+    expect(report).toMatchObject({
+      file: expect.stringMatching(/^rows in code \([0-9a-f]{12}\)$/) as string,
+      rows: 24,
+    });
   });
 
   test('prints nothing and listens to no signal; events come in order and complete', async () => {
@@ -138,7 +150,9 @@ describe('run', () => {
     });
     await expect(run(path.join(config.out, 'config.json'), { resume: true })).rejects.toMatchObject({
       code: 'GIVEN_IN_CODE',
-      message: expect.stringMatching(/data\.train is 24 rows that were passed in code .*run\(config, \{ resume: true \}\)/) as string, // prettier-ignore
+      message: expect.stringMatching(
+        /data\.train is 24 rows that were passed in code .*run\(config, \{ resume: true \}\)/,
+      ) as string,
     });
     expect(await run(config, { resume: true })).toMatchObject({ steps: 4, stopped: undefined });
     expect(lossesByStep(config.out)).toEqual(lossesByStep(whole.out));
@@ -178,11 +192,19 @@ describe('run', () => {
       await expect(run(tiny({ data: { train: { rows: once as unknown as Row[] } } }))).rejects.toMatchObject({
         code: 'CONFIG_INVALID',
       });
-    for (const [given, got] of [[5, '5'], [undefined, 'undefined'], ['rows', 'a text'], [{}, 'a record'], [Promise.resolve(rows), 'a promise']] as const)
+    for (const [given, got] of [
+      [5, '5'],
+      [undefined, 'undefined'],
+      ['rows', 'a text'],
+      [{}, 'a record'],
+      [Promise.resolve(rows), 'a promise'],
+    ] as const)
       await expect(run(tiny({ data: { train: { rows: () => given as never } } }))).rejects.toMatchObject({
         code: 'DATA_INVALID',
-        message: expect.stringContaining(`data.train.rows is a function that gives ${got}; expected a list, or another iterable`) as string,
-      }); // prettier-ignore
+        message: expect.stringContaining(
+          `data.train.rows is a function that gives ${got}; expected a list, or another iterable`,
+        ) as string,
+      });
     for (const [value, said] of [
       [new Date(0), /data\.train, row 1 has a Date as "answer"/],
       [() => 1, /row 1 has a function as "answer"/],
@@ -241,7 +263,9 @@ describe('run', () => {
     const out = path.join(temporary(), 'run');
     const ended = await Promise.allSettled([run(tiny({ out })), run(tiny({ out }))]);
     const refused = ended.flatMap((each) => (each.status === 'rejected' ? [each.reason as { code: string }] : []));
-    expect(refused).toEqual([expect.objectContaining({ code: expect.stringMatching(/RUN_BUSY|RUN_INVALID/) as string })]); // prettier-ignore
+    expect(refused).toEqual([
+      expect.objectContaining({ code: expect.stringMatching(/RUN_BUSY|RUN_INVALID/) as string }),
+    ]);
   });
 
   test('aborted before it begins it rejects with the reason and leaves nothing', async () => {
@@ -274,11 +298,18 @@ describe('a schedule function', () => {
       inCode: true,
       sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
     });
-    await expect(run(withSchedule((step) => (step < 3 ? half(step, { steps: 4, warmupSteps: 0, learningRate: 1 }) : 0)), { resume: true })).rejects.toMatchObject({
+    await expect(
+      run(
+        withSchedule((step) => (step < 3 ? half(step, { steps: 4, warmupSteps: 0, learningRate: 1 }) : 0)),
+        { resume: true },
+      ),
+    ).rejects.toMatchObject({
       code: 'RUN_CHANGED',
       message: expect.stringContaining('the schedule function gives other values') as string,
-    }); // prettier-ignore
-    await expect(run({ ...config, train: { ...config.train, schedule: 'linear' } }, { resume: true })).rejects.toThrow(/train\.schedule: was /); // prettier-ignore
+    });
+    await expect(run({ ...config, train: { ...config.train, schedule: 'linear' } }, { resume: true })).rejects.toThrow(
+      /train\.schedule: was /,
+    );
     // Another function with the same values.
     await run(
       withSchedule((step, { steps }) => (steps - step) / steps),
@@ -311,7 +342,9 @@ describe('a model', () => {
     const written = [vi.spyOn(process.stdout, 'write'), vi.spyOn(process.stderr, 'write')];
     const { scores } = await run(config);
     const evaluations = await evaluate(config.out, { overrides: { 'data.heldOut': file }, limit: 2 });
-    expect(evaluations).toEqual([{ evaluator: 'loss', scores: expect.objectContaining({ loss: expect.any(Number) as number }) as object }]); // prettier-ignore
+    expect(evaluations).toEqual([
+      { evaluator: 'loss', scores: expect.objectContaining({ loss: expect.any(Number) as number }) as object },
+    ]);
 
     const model = await openModel(config.out);
     try {
@@ -333,7 +366,10 @@ describe('a model', () => {
       });
       for (const late of [{ adapters: 'base' }, { overrides: { seed: 1 } }, { folder: root }] as const)
         for (const call of [() => evaluate(model, late), () => textOf(generate(model, { prompt, ...late }))])
-          await expect(call()).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('give it to openModel') as string }); // prettier-ignore
+          await expect(call()).rejects.toMatchObject({
+            code: 'USAGE',
+            message: expect.stringContaining('give it to openModel') as string,
+          });
       await expect(merge(model as unknown as string, { out: 'x' })).rejects.toThrow(/merge got an opened model/);
     } finally {
       await model.close();
@@ -358,7 +394,15 @@ describe('a model', () => {
       await textOf(generate(config, { prompt: 'Ann has 2 hats. How many?', maxTokens: 8 })),
     );
     const talks = path.join(temporary(), 'talks.jsonl');
-    writeFileSync(talks, JSON.stringify({ messages: [{ role: 'user', content: 'a' }, { role: 'assistant', content: 'b' }] })); // prettier-ignore
+    writeFileSync(
+      talks,
+      JSON.stringify({
+        messages: [
+          { role: 'user', content: 'a' },
+          { role: 'assistant', content: 'b' },
+        ],
+      }),
+    );
     expect(await textOf(generate({ ...config, data: { train: talks } }, { question: 'How many?', maxTokens: 8 }))).toBe(
       await textOf(generate(config, { prompt: 'How many?', chat: true, maxTokens: 8 })),
     );
@@ -417,8 +461,14 @@ process.on('exit', () => { if (process.exitCode) throw new Error('exit code'); }
 test('defineConfig knows rows and schedule functions', () => {
   const config = defineConfig({
     base: 'base',
-    data: { train: [{ rows, weight: 2 }, { file: 'a.jsonl', weight: 1 }], heldOut: { rows: () => rows } },
+    data: {
+      train: [
+        { rows, weight: 2 },
+        { file: 'a.jsonl', weight: 1 },
+      ],
+      heldOut: { rows: () => rows },
+    },
     train: { schedule: (step, { steps }) => 1 - step / steps },
-  }); // prettier-ignore
+  });
   expect(Array.isArray(config.data.train)).toBe(true);
 });

@@ -28,7 +28,18 @@ import { createReferenceEngine, normals, readFloats, writeSafetensors, type Engi
 import { frobenius, gradientsOf } from '@glulam/testing';
 import { createOptimizer, labelBatch, openModel, trainStep } from '@glulam/trainer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { answersOfCheckpoint, answersOfExpanded, biasedBase, difference, families, freshFolder, ia3, logitsAt, root, tiny } from './expanded.js'; // prettier-ignore
+import {
+  answersOfCheckpoint,
+  answersOfExpanded,
+  biasedBase,
+  difference,
+  families,
+  freshFolder,
+  ia3,
+  logitsAt,
+  root,
+  tiny,
+} from './expanded.js';
 import { nativeEngines } from './native-engines.js';
 import { tfjsEngines } from './tfjs-engines.js';
 import { tinyRun } from './tiny.js';
@@ -79,8 +90,10 @@ async function scaledByHand({ shape, files, folder }: Checkpoint, map: readonly 
   return openCheckpoint(out, families);
 }
 
-const lora = (options: object = {}) => loraContribution.create(loraContribution.schema.parse({ r: 3, lora_alpha: 5, ...options })); // prettier-ignore
-const dora = (options: object = {}) => doraContribution.create(doraContribution.schema.parse({ r: 3, lora_alpha: 5, ...options })); // prettier-ignore
+const lora = (options: object = {}) =>
+  loraContribution.create(loraContribution.schema.parse({ r: 3, lora_alpha: 5, ...options }));
+const dora = (options: object = {}) =>
+  doraContribution.create(doraContribution.schema.parse({ r: 3, lora_alpha: 5, ...options }));
 
 const batch = labelBatch(
   [11, 6].map((length, row) => ({
@@ -202,7 +215,12 @@ describe('of other adapters', () => {
   });
 
   test('visits whose scales differ do not share a copy', () => {
-    const { copies } = createDecoder({ engine, checkpoint: base, layers: [...layers, layers[2]!], adapter: lora({ bias: 'all' }) }); // prettier-ignore
+    const { copies } = createDecoder({
+      engine,
+      checkpoint: base,
+      layers: [...layers, layers[2]!],
+      adapter: lora({ bias: 'all' }),
+    });
     const below = (layer: number) => `model.layers.${layer}.self_attn.q_proj.base_layer.bias`;
     const names = copies
       .filter(({ source }) => source === 'model.layers.1.self_attn.q_proj.bias')
@@ -244,7 +262,9 @@ describe('of other adapters', () => {
 
   test('DoRA and PiSSA on a weight that is scaled by 0 are refused', () => {
     const opened = (adapter: Adapter) => () => createDecoder({ engine, checkpoint: base, layers: blocks, adapter });
-    expect(opened(dora())).toThrow(/layers\.5\.self_attn\.o_proj has a weight that is scaled by 0: DoRA divides by .* use the kind lora/); // prettier-ignore
+    expect(opened(dora())).toThrow(
+      /layers\.5\.self_attn\.o_proj has a weight that is scaled by 0: DoRA divides by .* use the kind lora/,
+    );
     expect(opened(dora({ target_modules: ['q_proj'] }))).not.toThrow();
     expect(opened(lora({ init_lora_weights: 'pissa' }))).toThrow(/scaled by 0, and init_lora_weights "pissa"/);
   });
@@ -281,7 +301,9 @@ describe('files', () => {
     const source = { checkpoint: base, layers, saved: sumSaved(base, layers, parts) };
     const out = path.join(freshFolder(), 'merged');
     await mergeCheckpoint(source, { out, dtype: 'float32' });
-    expect(difference((await answersOfCheckpoint(out)).logits, (await answersOfExpanded(source)).logits)).toBeLessThan(1e-4); // prettier-ignore
+    expect(difference((await answersOfCheckpoint(out)).logits, (await answersOfExpanded(source)).logits)).toBeLessThan(
+      1e-4,
+    );
     const others = layers.map(({ physical }) => ({ physical }));
     expect(() => sumSaved(base, others, parts)).toThrow(/2 with linearScales {"self_attn.q_proj":0.84,/);
   });
@@ -302,7 +324,9 @@ describe('files', () => {
     };
     const [got, expected] = [await gguf(tinyBase, map, ours), await gguf(plain, unexpandedLayers(12), theirs)];
     // Names in the head differ with the folders; the tensors, which end the file, do not.
-    const size = plain.files.names().reduce((sum, name) => sum + 4 * plain.files.source(name).shape.reduce((a, b) => a * b, 1), 0); // prettier-ignore
+    const size = plain.files
+      .names()
+      .reduce((sum, name) => sum + 4 * plain.files.source(name).shape.reduce((a, b) => a * b, 1), 0);
     expect(got.subarray(-size).equals(expected.subarray(-size))).toBe(true);
   });
 
@@ -315,14 +339,17 @@ describe('files', () => {
     const kinds = [loraContribution as AdapterContribution];
     const read = readAdapter(folder, kinds, base.shape);
     expect(read.layers).toEqual(blocks);
-    await expect(writePeftAdapter(decoder, folder, 'base')).rejects.toThrow(/virtual layer 2 has linearScales, which PEFT's files cannot say/); // prettier-ignore
+    await expect(writePeftAdapter(decoder, folder, 'base')).rejects.toThrow(
+      /virtual layer 2 has linearScales, which PEFT's files cannot say/,
+    );
     const file = path.join(folder, 'glulam.json');
     writeFileSync(file, readFileSync(file, 'utf8').replace('"self_attn.q_proj": 0.84', '"self_attn.qkv_proj": 0.84'));
     expect(() => readAdapter(folder, kinds, base.shape)).toThrow(ModelError);
   });
 
   test('records that scale what is no linear layer, or by no number, are refused', () => {
-    const opened = (linearScales: object) => () => createDecoder({ engine: createReferenceEngine(), checkpoint: base, layers: [{ physical: 0, linearScales }] }); // prettier-ignore
+    const opened = (linearScales: object) => () =>
+      createDecoder({ engine: createReferenceEngine(), checkpoint: base, layers: [{ physical: 0, linearScales }] });
     expect(opened({ input_layernorm: 2 })).toThrow(/virtual layer 0 scales input_layernorm; its linear layers are/);
     expect(opened({ 'mlp.up_proj': NaN })).toThrow(/virtual layer 0 has the scale NaN of mlp.up_proj/);
   });
@@ -341,13 +368,25 @@ test('a published block expansion begins as its base, and every layer learns', a
   expect(warnings.at(-1)).toBe(`${file}: no effect here: dtype (for the files that mergekit writes)`);
   bare.close();
 
-  const optimizer = createOptimizer(decoder.ops, decoder.parameters, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 }); // prettier-ignore
+  const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: 0,
+  });
   for (let step = 0; step < 3; step++)
-    await trainStep(decoder, optimizer, [batch], { step, seed: 3, learningRate: 1e-2, maxGradientNorm: 1, recompute: false }); // prettier-ignore
+    await trainStep(decoder, optimizer, [batch], {
+      step,
+      seed: 3,
+      learningRate: 1e-2,
+      maxGradientNorm: 1,
+      recompute: false,
+    });
   optimizer.close();
   const dead: string[] = [];
   for (const [name, tensor] of decoder.parameters)
-    if (name.endsWith('lora_B.weight') && !(await decoder.engine.read(tensor)).some((value) => value !== 0)) dead.push(name); // prettier-ignore
+    if (name.endsWith('lora_B.weight') && !(await decoder.engine.read(tensor)).some((value) => value !== 0))
+      dead.push(name);
   expect(decoder.layers).toHaveLength(10);
   expect(dead).toEqual([]);
   await close();

@@ -11,7 +11,9 @@ import { tinyRun } from './tiny.js';
 // Sample by sample what lm-evaluation-harness says of the same model and rows; fixtures/lm-eval tells how it was asked.
 const root = path.resolve(import.meta.dirname, '..');
 const fixtures = path.join(root, 'fixtures/lm-eval');
-const [file, examples] = ['heldout', 'train'].map((name) => path.join(root, `examples/data/word-problems.${name}.jsonl`)) as [string, string]; // prettier-ignore
+const [file, examples] = ['heldout', 'train'].map((name) =>
+  path.join(root, `examples/data/word-problems.${name}.jsonl`),
+) as [string, string];
 const truths = { file: path.join(fixtures, 'truths.json') };
 
 let model: OpenModel;

@@ -35,14 +35,23 @@ beforeAll(() => saveAdapter(adapter, [{ physical: 0 }, { physical: 0, gate: 'lea
 test('merge and export, from an adapter, a config and the merged checkpoint', async () => {
   const merged = await glulam('merge', adapter, '--out', 'merged', '--dtype', 'float32');
   expect(merged).toMatchObject({ code: 0, out: expect.stringMatching(/^2 layers, 1,\d+,\d+ parameters, .* MB in /) });
-  const [direct, again] = [await glulam('export', adapter, '--gguf', 'a.gguf'), await glulam('export', 'merged', '--gguf', 'b.gguf')]; // prettier-ignore
+  const [direct, again] = [
+    await glulam('export', adapter, '--gguf', 'a.gguf'),
+    await glulam('export', 'merged', '--gguf', 'b.gguf'),
+  ];
   expect(direct).toMatchObject({ code: 0, out: expect.stringMatching(/^2 layers as f16, /) });
   expect(again).toMatchObject({ code: 0 });
   // The name of the base is in it, the weights are the same.
   const [a, b] = ['a.gguf', 'b.gguf'].map((name) => readFileSync(path.join(work, name)));
   expect(a!.subarray(-1_000_000).equals(b!.subarray(-1_000_000))).toBe(true);
-  writeFileSync(path.join(work, 'c.json'), JSON.stringify({ base: tiny, expansion: { kind: 'depth_up', m: 2 }, data: { train: 'none' } })); // prettier-ignore
-  expect(await glulam('merge', 'c.json', '--out', 'twelve')).toMatchObject({ code: 0, out: expect.stringMatching(/^12 layers/) }); // prettier-ignore
+  writeFileSync(
+    path.join(work, 'c.json'),
+    JSON.stringify({ base: tiny, expansion: { kind: 'depth_up', m: 2 }, data: { train: 'none' } }),
+  );
+  expect(await glulam('merge', 'c.json', '--out', 'twelve')).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^12 layers/),
+  });
   expect((await glulam('plan', 'c.json')).out).toContain('layer map [[0,6],[2,8]]');
 });
 
@@ -53,7 +62,14 @@ test('several adapters are merged as their weighted sum, onto a run, a base or a
     expect(code).toBe(0);
     const folder = path.join(work, out);
     const files = readdirSync(folder).filter((name) => name.endsWith('.safetensors'));
-    return Object.fromEntries(files.map((name) => [name, createHash('sha256').update(readFileSync(path.join(folder, name))).digest('hex')])); // prettier-ignore
+    return Object.fromEntries(
+      files.map((name) => [
+        name,
+        createHash('sha256')
+          .update(readFileSync(path.join(folder, name)))
+          .digest('hex'),
+      ]),
+    );
   };
   const other = path.join(work, 'other');
   cpSync(adapter, other, { recursive: true });
@@ -64,18 +80,27 @@ test('several adapters are merged as their weighted sum, onto a run, a base or a
   expect(half).not.toEqual(alone);
   expect(await merged('halves', tiny, '--adapter', `${adapter}=0.25`, '--adapter', `${other}=0.25`)).not.toEqual(alone);
   const refused = await glulam('merge', 'c.json', '--adapter', adapter, '--out', 'x');
-  expect(refused).toMatchObject({ code: 1, err: expect.stringMatching(/\[ADAPTER_INVALID\].*was trained on the layers/) });
+  expect(refused).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/\[ADAPTER_INVALID\].*was trained on the layers/),
+  });
   const exported = await glulam('export', adapter, '--adapter', `${adapter}=0.5`, '--gguf', 'half.gguf');
   expect(exported).toMatchObject({ code: 0 });
   const twice = await glulam('export', adapter, '--adapter', adapter, '--adapter', adapter, '--gguf', 'twice.gguf');
   expect(twice).toMatchObject({ code: 1, err: expect.stringMatching(/is chosen twice/) });
-}); // prettier-ignore
+});
 
 test('a mergekit file is found from its config', async () => {
   const folder = path.join(work, 'kit');
   mkdirSync(folder);
-  writeFileSync(path.join(folder, 'm.yaml'), 'merge_method: passthrough\nslices:\n  - sources: [{model: m, layer_range: [0, 6]}]\n  - sources: [{model: m, layer_range: [3, 8]}]\n'); // prettier-ignore
-  writeFileSync(path.join(folder, 'c.json'), JSON.stringify({ base: tiny, expansion: { kind: 'mergekit', file: 'm.yaml' }, data: { train: 'none' } })); // prettier-ignore
+  writeFileSync(
+    path.join(folder, 'm.yaml'),
+    'merge_method: passthrough\nslices:\n  - sources: [{model: m, layer_range: [0, 6]}]\n  - sources: [{model: m, layer_range: [3, 8]}]\n',
+  );
+  writeFileSync(
+    path.join(folder, 'c.json'),
+    JSON.stringify({ base: tiny, expansion: { kind: 'mergekit', file: 'm.yaml' }, data: { train: 'none' } }),
+  );
   expect((await glulam('plan', 'kit/c.json')).out).toContain('layer map [[0,6],[3,8]]');
 });
 
@@ -100,7 +125,14 @@ test('killed at any moment, there is nothing under the name, and the same comman
   const deep = path.join(work, 'deep');
   await saveAdapter(deep, layers);
   const hashes = (folder: string) =>
-    readdirSync(folder).sort().map((name) => [name, createHash('sha256').update(readFileSync(path.join(folder, name))).digest('hex')]); // prettier-ignore
+    readdirSync(folder)
+      .sort()
+      .map((name) => [
+        name,
+        createHash('sha256')
+          .update(readFileSync(path.join(folder, name)))
+          .digest('hex'),
+      ]);
   expect((await glulam('merge', deep, '--out', 'whole')).code).toBe(0);
   const out = path.join(work, 'killed');
   let kills = 0;

@@ -15,7 +15,17 @@ import {
 } from '@glulam/model';
 import { createReferenceEngine, readFloats } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
-import { answersOfCheckpoint, difference, families, freshFolder, ia3, logitsAt, prompt, randomValues, root } from './expanded.js'; // prettier-ignore
+import {
+  answersOfCheckpoint,
+  difference,
+  families,
+  freshFolder,
+  ia3,
+  logitsAt,
+  prompt,
+  randomValues,
+  root,
+} from './expanded.js';
 
 const checkpoint = openCheckpoint(path.join(root, 'fixtures/golden/mistral-base/base'), families);
 const n = checkpoint.shape.physicalLayers;
@@ -57,24 +67,42 @@ describe('a weighted sum of adapters, merged', () => {
     };
     const parts = partsOf(weights, plain);
     const alone = await Promise.all(parts.map((part) => merged([{ ...part, weight: 1 }])));
-    const sources = new Map(describeMerged({ checkpoint, layers: plain }).tensors.map(({ name, source }) => [name, source])); // prettier-ignore
+    const sources = new Map(
+      describeMerged({ checkpoint, layers: plain }).tensors.map(({ name, source }) => [name, source]),
+    );
     for (const [name, values] of await merged(parts)) {
       const W = readFloats(sources.get(name)!);
-      const expected = W.map((w, i) => alone.reduce((sum, each, part) => sum + parts[part]!.weight * (each.get(name)![i]! - w), w)); // prettier-ignore
+      const expected = W.map((w, i) =>
+        alone.reduce((sum, each, part) => sum + parts[part]!.weight * (each.get(name)![i]! - w), w),
+      );
       expect(difference(values, expected), name).toBeLessThan(1e-6);
     }
   });
 
-  test.each(sums.filter((weights) => !('pissa' in weights)))('%j: it has the logits of the sum that generates, gates included', async (weights) => {
-    const parts = partsOf(weights, gated);
-    const out = path.join(freshFolder(), 'merged');
-    await mergeCheckpoint({ checkpoint, layers: gated, saved: sumSaved(checkpoint, gated, parts) }, { out, dtype: 'float32' });
-    const set = createAdapterSet({ engine: createReferenceEngine({ precision: 'float32' }), checkpoint, layers: gated });
-    for (const { name, saved } of parts) set.add(name, saved);
-    const expected = await logitsAt(set.decoder(parts), packTokens([prompt(checkpoint.shape.vocabularySize)]), [0, 11, 23]);
-    expect(difference((await answersOfCheckpoint(out)).logits, expected)).toBeLessThan(1e-4);
-    set.close();
-  }); // prettier-ignore
+  test.each(sums.filter((weights) => !('pissa' in weights)))(
+    '%j: it has the logits of the sum that generates, gates included',
+    async (weights) => {
+      const parts = partsOf(weights, gated);
+      const out = path.join(freshFolder(), 'merged');
+      await mergeCheckpoint(
+        { checkpoint, layers: gated, saved: sumSaved(checkpoint, gated, parts) },
+        { out, dtype: 'float32' },
+      );
+      const set = createAdapterSet({
+        engine: createReferenceEngine({ precision: 'float32' }),
+        checkpoint,
+        layers: gated,
+      });
+      for (const { name, saved } of parts) set.add(name, saved);
+      const expected = await logitsAt(
+        set.decoder(parts),
+        packTokens([prompt(checkpoint.shape.vocabularySize)]),
+        [0, 11, 23],
+      );
+      expect(difference((await answersOfCheckpoint(out)).logits, expected)).toBeLessThan(1e-4);
+      set.close();
+    },
+  );
 
   test('of one with weight 1 is that one, and weight 0 is none', async () => {
     const [part] = partsOf({ norms: 1 }, gated);
@@ -97,7 +125,11 @@ describe('a weighted sum of adapters, merged', () => {
     );
     const [a, b] = partsOf({ a: 1, b: 1 }, gated);
     refuse([a!, { ...b!, saved: { ...b!.saved, values: a!.saved.values } }], /"b" does not fit .*: [^]*has shape/);
-    const { tensors } = describeMerged({ checkpoint, layers: plain, saved: sumSaved(checkpoint, plain, partsOf({ ia3: 0.5, dora: 0.5 }, plain)) }); // prettier-ignore
+    const { tensors } = describeMerged({
+      checkpoint,
+      layers: plain,
+      saved: sumSaved(checkpoint, plain, partsOf({ ia3: 0.5, dora: 0.5 }, plain)),
+    });
     const down = tensors.find(({ name }) => name.endsWith('down_proj.weight'))!;
     await expect(down.open()).rejects.toThrow(/cannot be summed: one scales inputs and one outputs/);
   });

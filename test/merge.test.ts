@@ -85,12 +85,15 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
     return out;
   };
 
-  test.each(['mistral-expanded-lora', 'llama-expanded-lora', 'mistral-expanded-patterns', 'mistral-expanded-dora'])('golden case %s', async (name) => {
-    const folder = path.join(root, 'fixtures/golden', name);
-    const { layers, ...saved } = readPeftAdapter(path.join(folder, 'adapter'), adapters);
-    const checkpoint = openCheckpoint(path.join(folder, 'base'), families);
-    await check({ checkpoint, layers: layers!, saved });
-  }); // prettier-ignore
+  test.each(['mistral-expanded-lora', 'llama-expanded-lora', 'mistral-expanded-patterns', 'mistral-expanded-dora'])(
+    'golden case %s',
+    async (name) => {
+      const folder = path.join(root, 'fixtures/golden', name);
+      const { layers, ...saved } = readPeftAdapter(path.join(folder, 'adapter'), adapters);
+      const checkpoint = openCheckpoint(path.join(folder, 'base'), families);
+      await check({ checkpoint, layers: layers!, saved });
+    },
+  );
 
   test('LoRA with gates and residual scales, on a base in bfloat16', async () => {
     await check(sourceOf(tiny, gated));
@@ -125,9 +128,13 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
     const base = path.join(root, 'fixtures/golden/mistral-base/base');
     const { physicalLayers } = openCheckpoint(base, families).shape;
     const layer = fc.record(
-      { physical: fc.nat(physicalLayers - 1), gate: fc.constant('learned' as const), residualScale: fc.double({ min: -2, max: 2, noNaN: true }) },
+      {
+        physical: fc.nat(physicalLayers - 1),
+        gate: fc.constant('learned' as const),
+        residualScale: fc.double({ min: -2, max: 2, noNaN: true }),
+      },
       { requiredKeys: ['physical'] },
-    ); // prettier-ignore
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(layer, { minLength: 1, maxLength: 6 }), async (layers) => {
         await check(sourceOf(base, layers, lora({ target_modules: ['q_proj', 'o_proj', 'down_proj'] })));
@@ -144,23 +151,34 @@ describe('the files', () => {
     const out = path.join(freshFolder(), 'a/merged');
     await mergeCheckpoint(sourceOf(tiny, layers), { out, chatTemplate: '{{ messages }}' });
     expect(readdirSync(out).sort()).toEqual([
-      'LICENSE.gsm8k', 'chat_template.jinja', 'config.json', 'generation_config.json', 'model.safetensors',
-      'tokenizer.json', 'tokenizer_config.json',
-    ]); // prettier-ignore
+      'LICENSE.gsm8k',
+      'chat_template.jinja',
+      'config.json',
+      'generation_config.json',
+      'model.safetensors',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ]);
     expect(readdirSync(path.dirname(out))).toEqual(['merged']);
-    const [before, after] = [tiny, out].map((folder) => JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>);
+    const [before, after] = [tiny, out].map(
+      (folder) => JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>,
+    );
     expect(after).toEqual({ ...before, num_hidden_layers: 12 });
     expect(openTokenizer(out).chatTemplate!.source).toBe('{{ messages }}');
     const files = openCheckpointFiles(out);
     expect(files.entry('model.layers.11.mlp.down_proj.weight').dtype).toBe('BF16');
-  }); // prettier-ignore
+  });
 
   test('layer_types are those of the virtual layers, and another dtype is said as the base says it', async () => {
     const base = path.join(freshFolder(), 'base');
     cpSync(tiny, base, { recursive: true });
-    const { dtype, ...config } = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8')) as Record<string, unknown>;
+    const { dtype, ...config } = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8')) as Record<
+      string,
+      unknown
+    >;
     const layerTypes = Array.from({ length: 8 }, () => 'sliding_attention');
-    const write = (changes: object) => writeFileSync(path.join(base, 'config.json'), JSON.stringify({ ...config, torch_dtype: dtype, ...changes }));
+    const write = (changes: object) =>
+      writeFileSync(path.join(base, 'config.json'), JSON.stringify({ ...config, torch_dtype: dtype, ...changes }));
     write({ layer_types: layerTypes });
     const out = path.join(freshFolder(), 'merged');
     await mergeCheckpoint(sourceOf(base, layers), { out, dtype: 'float16' });
@@ -170,15 +188,24 @@ describe('the files', () => {
     });
     expect(openCheckpointFiles(out).entry('model.norm.weight').dtype).toBe('F16');
     write({ layer_types: ['one'] });
-    expect(() => sourceOf(base, layers)).toThrow(/layer_types is \["one"\]; expected none, or "sliding_attention" for each of 8/);
-  }); // prettier-ignore
+    expect(() => sourceOf(base, layers)).toThrow(
+      /layer_types is \["one"\]; expected none, or "sliding_attention" for each of 8/,
+    );
+  });
 
   test('values are rounded once, from the float32 ones, to nearest even; what is not changed is copied', async () => {
     const source = sourceOf(tiny, gated, lora({ target_modules: ['q_proj'] }));
-    const at = Object.fromEntries(['float32', 'bfloat16', 'float16'].map((dtype) => [dtype, path.join(freshFolder(), dtype)]));
-    for (const dtype of ['float32', 'bfloat16', 'float16'] as const) await mergeCheckpoint(source, { out: at[dtype]!, dtype });
+    const at = Object.fromEntries(
+      ['float32', 'bfloat16', 'float16'].map((dtype) => [dtype, path.join(freshFolder(), dtype)]),
+    );
+    for (const dtype of ['float32', 'bfloat16', 'float16'] as const)
+      await mergeCheckpoint(source, { out: at[dtype]!, dtype });
     const [wide, bfloat16, float16] = Object.values(at).map((folder) => openCheckpointFiles(folder));
-    for (const name of ['model.layers.4.self_attn.q_proj.weight', 'model.layers.4.mlp.down_proj.weight', 'model.layers.4.mlp.up_proj.weight']) {
+    for (const name of [
+      'model.layers.4.self_attn.q_proj.weight',
+      'model.layers.4.mlp.down_proj.weight',
+      'model.layers.4.mlp.up_proj.weight',
+    ]) {
       const exact = readFloats(wide!.source(name));
       const bytes = (files: typeof wide) => {
         const { file, byteOffset, byteLength } = files!.source(name);
@@ -188,7 +215,7 @@ describe('the files', () => {
       expect(bytes(bfloat16).equals(rounded(toBfloat16Bits)), name).toBe(true);
       expect(bytes(float16).equals(rounded(toFloat16Bits)), name).toBe(true);
     }
-  }); // prettier-ignore
+  });
 });
 
 describe('what cannot be', () => {
@@ -212,19 +239,32 @@ describe('what cannot be', () => {
     const huge = sourceOf(tiny, [{ physical: 0, residualScale: 1e6 }]);
     await refused(huge, { dtype: 'float16' }, 'MERGE_IMPOSSIBLE', /which float16 cannot: its largest number is 65504/);
     const bias = sourceOf(tiny, plain, { adapter: magnitude, choice: { kind: 'magnitude', options: {} } });
-    await refused(bias, {}, 'MERGE_IMPOSSIBLE', /adds a bias to model.layers.0.mlp.down_proj, and checkpoints of .* have none/);
+    await refused(
+      bias,
+      {},
+      'MERGE_IMPOSSIBLE',
+      /adds a bias to model.layers.0.mlp.down_proj, and checkpoints of .* have none/,
+    );
     expect(() => sourceOf(tiny, [{ physical: 8 }])).not.toThrow();
-    await refused(sourceOf(tiny, [{ physical: 8 }]), {}, 'EXPANSION_INVALID', /physical layer 8; the base has layers 0 to 7/);
+    await refused(
+      sourceOf(tiny, [{ physical: 8 }]),
+      {},
+      'EXPANSION_INVALID',
+      /physical layer 8; the base has layers 0 to 7/,
+    );
     const other = { ...sourceOf(tiny, plain), layers: map([0, 3]) };
     await refused(other, {}, 'ADAPTER_INVALID', /model.layers.2.self_attn.q_proj.lora_A.weight is missing/);
-  }); // prettier-ignore
+  });
 
   test('a form of the wrong shape', async () => {
     const scaled = ia3.create({});
-    const wrong: Adapter = { ...scaled, at: (site) => {
-      const right = scaled.at(site);
-      return right && { ...right, form: (_, { ops }) => ({ outScale: ops.reshape(ops.engine.full([3], 1), [3]) }) };
-    } }; // prettier-ignore
+    const wrong: Adapter = {
+      ...scaled,
+      at: (site) => {
+        const right = scaled.at(site);
+        return right && { ...right, form: (_, { ops }) => ({ outScale: ops.reshape(ops.engine.full([3], 1), [3]) }) };
+      },
+    };
     const source = sourceOf(tiny, plain, { adapter: wrong, choice: { kind: 'wrong', options: {} } });
     await refused(source, {}, 'ADAPTER_INVALID', /_proj has outScale of shape \[3\]; expected \d+ values/);
   });
@@ -235,17 +275,19 @@ describe('what cannot be', () => {
     const rows = 4e9;
     mkdirSync(base);
     const names = ['model.embed_tokens.weight', 'lm_head.weight', 'model.norm.weight'];
-    const shapes = [[rows, 192], [rows, 192], [192]]; // prettier-ignore
+    const shapes = [[rows, 192], [rows, 192], [192]];
     const small = openCheckpointFiles(tiny);
     for (const linear of linearNames) names.push(`model.layers.0.${linear}.weight`);
     names.push('model.layers.0.input_layernorm.weight', 'model.layers.0.post_attention_layernorm.weight');
     let offset = 0;
-    const header = Object.fromEntries(names.map((name, i) => {
-      const shape = shapes[i] ?? small.entry(name).shape;
-      const begin = offset;
-      offset += 2 * shape.reduce((size, length) => size * length, 1);
-      return [name, { dtype: 'BF16', shape, data_offsets: [begin, offset] }];
-    })); // prettier-ignore
+    const header = Object.fromEntries(
+      names.map((name, i) => {
+        const shape = shapes[i] ?? small.entry(name).shape;
+        const begin = offset;
+        offset += 2 * shape.reduce((size, length) => size * length, 1);
+        return [name, { dtype: 'BF16', shape, data_offsets: [begin, offset] }];
+      }),
+    );
     const text = Buffer.from(JSON.stringify(header));
     const prefix = Buffer.alloc(8);
     prefix.writeBigUInt64LE(BigInt(text.length));
@@ -272,7 +314,16 @@ describe('going on', () => {
   };
   /** Every file by its checksum. */
   const contents = (folder: string) =>
-    Object.fromEntries(readdirSync(folder).sort().map((name) => [name, createHash('sha256').update(readFileSync(path.join(folder, name))).digest('hex')])); // prettier-ignore
+    Object.fromEntries(
+      readdirSync(folder)
+        .sort()
+        .map((name) => [
+          name,
+          createHash('sha256')
+            .update(readFileSync(path.join(folder, name)))
+            .digest('hex'),
+        ]),
+    );
 
   async function stopped(source: MergeSource, out: string, after: number): Promise<string> {
     const controller = new AbortController();

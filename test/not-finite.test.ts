@@ -1,7 +1,16 @@
 import { cpSync, existsSync, mkdtempSync, openSync, writeSync, closeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { adapters, exportGguf, families, generateTokens, mergeCheckpoint, openCheckpoint, readAdapter, scoreContinuations } from '@glulam/model'; // prettier-ignore
+import {
+  adapters,
+  exportGguf,
+  families,
+  generateTokens,
+  mergeCheckpoint,
+  openCheckpoint,
+  readAdapter,
+  scoreContinuations,
+} from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { openSafetensors, type WeightSource } from '@glulam/tensors';
 import { evaluateAll, fingerprintModel, openAdapters, openEvaluators, openModel, train } from '@glulam/trainer';
@@ -52,10 +61,17 @@ describe.each([
 
   test('training names it', async () => {
     const { base, message } = open();
-    const { config, composition, out } = tinyRun({ base, data, train: { steps: 2, batch: 4 }, evaluate: { evaluators: [] } }); // prettier-ignore
+    const { config, composition, out } = tinyRun({
+      base,
+      data,
+      train: { steps: 2, batch: 4 },
+      evaluate: { evaluators: [] },
+    });
     // The row of the embedding is one that the data has.
     if (name.includes('embed')) spoil(openSafetensors(path.join(base, 'model.safetensors')).source(name), value, 1, 3);
-    const said = name.includes('embed') ? expect.stringMatching(/tensor model\.embed_tokens\.weight of .*NaN at \[1, 3\]/) : message; // prettier-ignore
+    const said = name.includes('embed')
+      ? expect.stringMatching(/tensor model\.embed_tokens\.weight of .*NaN at \[1, 3\]/)
+      : message;
     const failure = { code: 'LOSS_NOT_FINITE', message: said };
     await expect(train(config, composition)).rejects.toMatchObject(failure);
     expect(eventsOf(out).at(-1)).toMatchObject({ type: 'run.failed', ...failure });

@@ -37,16 +37,49 @@ const configOf = (folder: string) =>
 
 /** Every field of LoraConfig in PEFT 0.21 with what it is where nobody sets it. */
 const defaults = {
-  task_type: 'CAUSAL_LM', peft_type: 'LORA', auto_mapping: null, peft_version: '0.21.0', base_model_name_or_path: null,
-  revision: null, inference_mode: false, r: 8, target_modules: ['q_proj'], exclude_modules: null, lora_alpha: 8,
-  lora_dropout: 0, fan_in_fan_out: false, bias: 'none', use_rslora: false, modules_to_save: null,
-  init_lora_weights: true, layers_to_transform: null, layers_pattern: null, rank_pattern: {}, alpha_pattern: {},
-  megatron_config: null, megatron_core: 'megatron.core', trainable_token_indices: null, loftq_config: {},
-  eva_config: null, corda_config: null, lora_ga_config: null, use_dora: false, velora_config: null,
-  alora_invocation_tokens: null, use_qalora: false, qalora_group_size: 16, monteclora_config: null,
-  layer_replication: null, runtime_config: { ephemeral_gpu_offload: false }, lora_bias: false, target_parameters: null,
-  use_bdlora: null, arrow_config: null, kasa_config: null, ensure_weight_tying: false,
-}; // prettier-ignore
+  task_type: 'CAUSAL_LM',
+  peft_type: 'LORA',
+  auto_mapping: null,
+  peft_version: '0.21.0',
+  base_model_name_or_path: null,
+  revision: null,
+  inference_mode: false,
+  r: 8,
+  target_modules: ['q_proj'],
+  exclude_modules: null,
+  lora_alpha: 8,
+  lora_dropout: 0,
+  fan_in_fan_out: false,
+  bias: 'none',
+  use_rslora: false,
+  modules_to_save: null,
+  init_lora_weights: true,
+  layers_to_transform: null,
+  layers_pattern: null,
+  rank_pattern: {},
+  alpha_pattern: {},
+  megatron_config: null,
+  megatron_core: 'megatron.core',
+  trainable_token_indices: null,
+  loftq_config: {},
+  eva_config: null,
+  corda_config: null,
+  lora_ga_config: null,
+  use_dora: false,
+  velora_config: null,
+  alora_invocation_tokens: null,
+  use_qalora: false,
+  qalora_group_size: 16,
+  monteclora_config: null,
+  layer_replication: null,
+  runtime_config: { ephemeral_gpu_offload: false },
+  lora_bias: false,
+  target_parameters: null,
+  use_bdlora: null,
+  arrow_config: null,
+  kasa_config: null,
+  ensure_weight_tying: false,
+};
 
 describe('fields of adapter_config.json', () => {
   test('the defaults of every field are followed', () => {
@@ -81,7 +114,10 @@ describe('fields of adapter_config.json', () => {
   ])('%s: %j changes the arithmetic and is refused by name', (field, value) => {
     const folder = withFields({ [field]: value });
     expect(() => readPeftAdapter(folder, kinds)).toThrow(
-      expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringContaining(`${field} is ${JSON.stringify(value)}`) }), // prettier-ignore
+      expect.objectContaining({
+        code: 'ADAPTER_INVALID',
+        message: expect.stringContaining(`${field} is ${JSON.stringify(value)}`),
+      }),
     );
   });
 
@@ -93,8 +129,12 @@ describe('fields of adapter_config.json', () => {
     expect(() => loraContribution.fromPeft({ ...defaults, lora_bias: true, init_lora_weights: 'gaussian' })).toThrow(
       /lora_bias needs init_lora_weights true or false, as in PEFT; it is "gaussian"/,
     );
-    expect(() => loraContribution.create({ ...lora, init_lora_weights: 'pissa' })).toThrow(/lora_bias needs init_lora_weights true/); // prettier-ignore
-    expect(() => doraContribution.fromPeft({ ...defaults, lora_bias: true, use_dora: true })).toThrow(/lora_bias: expected false: DoRA/); // prettier-ignore
+    expect(() => loraContribution.create({ ...lora, init_lora_weights: 'pissa' })).toThrow(
+      /lora_bias needs init_lora_weights true/,
+    );
+    expect(() => doraContribution.fromPeft({ ...defaults, lora_bias: true, use_dora: true })).toThrow(
+      /lora_bias: expected false: DoRA/,
+    );
   });
 
   test('options that have no effect on this base are reported', () => {
@@ -112,7 +152,9 @@ describe('fields of adapter_config.json', () => {
     expect(warned({ bias: 'all' }, { biased: ['mlp.up_proj'] })).toEqual([]);
     expect(warned({ bias: 'lora_only' }, { biased: ['self_attn.q_proj'] })).toEqual([]);
     const tying = { ensure_weight_tying: true, modules_to_save: ['lm_head'] };
-    expect(warned(tying, { tiedHead: false })).toEqual([expect.stringMatching(/^ensure_weight_tying has no effect: the output head .* is not tied/)]); // prettier-ignore
+    expect(warned(tying, { tiedHead: false })).toEqual([
+      expect.stringMatching(/^ensure_weight_tying has no effect: the output head .* is not tied/),
+    ]);
     expect(warned(tying, { tiedHead: true })).toEqual([]);
     expect(warned({ ...tying, modules_to_save: null }, { tiedHead: true })).toEqual([
       'ensure_weight_tying has no effect: modules_to_save names neither the embedding nor the output head',
@@ -178,13 +220,20 @@ describe('fields of adapter_config.json', () => {
     const engine = createReferenceEngine();
     const open = ({ adapter, layers, values }: typeof read) =>
       createDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
-    const [peft, compact, again] = ['peft', 'compact', 'again'].map((name) => path.join(freshFolder(), name)) as [string, string, string]; // prettier-ignore
+    const [peft, compact, again] = ['peft', 'compact', 'again'].map((name) => path.join(freshFolder(), name)) as [
+      string,
+      string,
+      string,
+    ];
     await writePeftAdapter(open(read), peft, 'base');
     expect(configOf(peft)).toMatchObject(fields);
     // Every field that was there is there, and those of PEFT's defaults too.
     expect(Object.keys(configOf(folder)).filter((field) => !(field in configOf(peft)))).toEqual([]);
     await writeAdapter(open(read), compact, { base: 'base', adapter: read.choice });
-    await writeAdapter(open(readAdapter(compact, kinds, checkpoint.shape)), again, { base: 'base', adapter: read.choice }); // prettier-ignore
+    await writeAdapter(open(readAdapter(compact, kinds, checkpoint.shape)), again, {
+      base: 'base',
+      adapter: read.choice,
+    });
     expect(configOf(again)).toEqual(configOf(compact));
     expect(configOf(again)).toMatchObject(fields);
   });
@@ -192,9 +241,16 @@ describe('fields of adapter_config.json', () => {
   test('exclude_modules by PEFT’s rules: suffixes, or one regular expression over the whole path', () => {
     const sites = linearSites(checkpoint.shape, [{ physical: 0 }, { physical: 1 }, { physical: 1 }]);
     const adapted = (exclude_modules: unknown, more: object = {}) => {
-      const options = loraContribution.fromPeft({ ...defaults, target_modules: ['q_proj', 'v_proj'], exclude_modules, ...more })!; // prettier-ignore
+      const options = loraContribution.fromPeft({
+        ...defaults,
+        target_modules: ['q_proj', 'v_proj'],
+        exclude_modules,
+        ...more,
+      })!;
       const { at } = loraContribution.create(options);
-      return sites.filter((site) => at(site) !== undefined).map(({ path: name }) => name.replace('model.layers.', '').replace('self_attn.', '')); // prettier-ignore
+      return sites
+        .filter((site) => at(site) !== undefined)
+        .map(({ path: name }) => name.replace('model.layers.', '').replace('self_attn.', ''));
     };
     const all = ['0.q_proj', '0.v_proj', '1.q_proj', '1.v_proj', '2.q_proj', '2.v_proj'];
     expect(adapted(null)).toEqual(all);
@@ -212,7 +268,13 @@ describe('files that do not fit', () => {
     expect(open).toThrow(expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringMatching(message) }));
   const open = (folder: string, base = checkpoint, layers?: { physical: number }[]) => {
     const read = readPeftAdapter(folder, kinds);
-    return createDecoder({ engine: createReferenceEngine(), checkpoint: base, adapter: read.adapter, layers: layers ?? read.layers, adapterValues: read.values }); // prettier-ignore
+    return createDecoder({
+      engine: createReferenceEngine(),
+      checkpoint: base,
+      adapter: read.adapter,
+      layers: layers ?? read.layers,
+      adapterValues: read.values,
+    });
   };
   const plain = { layer_replication: null };
 
@@ -225,11 +287,37 @@ describe('files that do not fit', () => {
 
   test('another map: tensors that are missing, and tensors that belong nowhere', () => {
     refused(() => open(withFields(plain)), /model\.layers\.10\.\S+ belongs to no adapted layer of this model/);
-    refused(() => open(withFields({ layer_replication: [[0, 8], [0, 8]] })), /model\.layers\.12\.\S+ is missing/); // prettier-ignore
+    refused(
+      () =>
+        open(
+          withFields({
+            layer_replication: [
+              [0, 8],
+              [0, 8],
+            ],
+          }),
+        ),
+      /model\.layers\.12\.\S+ is missing/,
+    );
   });
 
   test('a map beyond the base', () => {
-    expect(() => open(withFields({ layer_replication: [[0, 4], [2, 6], [4, 11]] }))).toThrow(expect.objectContaining({ code: 'EXPANSION_INVALID', message: expect.stringMatching(/virtual layer 12 names physical layer 8; the base has layers 0 to 7/) })); // prettier-ignore
+    expect(() =>
+      open(
+        withFields({
+          layer_replication: [
+            [0, 4],
+            [2, 6],
+            [4, 11],
+          ],
+        }),
+      ),
+    ).toThrow(
+      expect.objectContaining({
+        code: 'EXPANSION_INVALID',
+        message: expect.stringMatching(/virtual layer 12 names physical layer 8; the base has layers 0 to 7/),
+      }),
+    );
     for (const layer_replication of [[[3, 3]], [[-1, 2]], [[0.5, 2]], ['0-4'], 7, [[0]], [[0, 2, 4]]])
       refused(
         () => open(withFields({ layer_replication })),
@@ -239,7 +327,10 @@ describe('files that do not fit', () => {
 
   test('a map of more layers than any model has, before it is laid out', () => {
     for (const layer_replication of [[[0, 1e300]], [[0, 1e9]], Array.from({ length: 50_000 }, () => [0, 8])])
-      refused(() => open(withFields({ layer_replication })), /layer_replication .*, which makes \S+ layers; expected at most 4096$/); // prettier-ignore
+      refused(
+        () => open(withFields({ layer_replication })),
+        /layer_replication .*, which makes \S+ layers; expected at most 4096$/,
+      );
   });
 
   test('another base', () => {
@@ -288,7 +379,12 @@ describe('files that do not fit', () => {
     const folder = withFields({});
     const file = path.join(folder, 'adapter_model.safetensors');
     const saved = openSafetensors(file);
-    const shapes = Object.entries(Object.assign({}, ...saved.names().map((name) => change(name, saved.source(name).shape))) as Record<string, readonly number[]>); // prettier-ignore
+    const shapes = Object.entries(
+      Object.assign({}, ...saved.names().map((name) => change(name, saved.source(name).shape))) as Record<
+        string,
+        readonly number[]
+      >,
+    );
     await writeSafetensors(
       file,
       shapes.map(([name, shape]) => ({ name, shape, dtype: 'float32', values: new Float32Array(sizeOf(shape)) })),
@@ -299,20 +395,35 @@ describe('files that do not fit', () => {
   test('an empty part, another vocabulary, one tensor twice, and tensors of the base', async () => {
     const first = 'base_model.model.model.layers.0.self_attn.q_proj.lora_A';
     const empty = await withTensors((name, shape) => ({ [name]: name.startsWith(first) ? [0, 32] : shape }));
-    refused(() => open(empty), /shape \[0, 32\]; this model needs \[4, 32\]: an empty part, as DeepSpeed ZeRO-3 saves it/);
+    refused(
+      () => open(empty),
+      /shape \[0, 32\]; this model needs \[4, 32\]: an empty part, as DeepSpeed ZeRO-3 saves it/,
+    );
 
     const { vocabularySize, hiddenSize } = checkpoint.shape;
     const more = [vocabularySize + 2, hiddenSize];
-    const resized = await withTensors((name, shape) => ({ [name]: shape, 'base_model.model.model.embed_tokens.weight': more }));
-    refused(() => open(resized), new RegExp(`embed_tokens\\.weight has shape \\[${more.join(', ')}\\]; .*trained with ${more[0]} tokens`));
+    const resized = await withTensors((name, shape) => ({
+      [name]: shape,
+      'base_model.model.model.embed_tokens.weight': more,
+    }));
+    refused(
+      () => open(resized),
+      new RegExp(`embed_tokens\\.weight has shape \\[${more.join(', ')}\\]; .*trained with ${more[0]} tokens`),
+    );
 
-    const twice = await withTensors((name, shape) => ({ [name]: shape, [name.replace('.weight', '.default.weight')]: shape }));
+    const twice = await withTensors((name, shape) => ({
+      [name]: shape,
+      [name.replace('.weight', '.default.weight')]: shape,
+    }));
     refused(() => open(twice), /lora_A\.weight and another tensor that stands for model\.layers\.\S+ too/);
 
     const norm = 'base_model.model.model.layers.0.input_layernorm.weight';
     const ofBase = await withTensors((name, shape) => ({ [name]: shape, [norm]: [hiddenSize] }));
-    refused(() => open(ofBase), /tensors of the base itself, which PEFT would load[^]*0\.input_layernorm\.weight belongs to no adapted/);
-  }); // prettier-ignore
+    refused(
+      () => open(ofBase),
+      /tensors of the base itself, which PEFT would load[^]*0\.input_layernorm\.weight belongs to no adapted/,
+    );
+  });
 });
 
 describe('what is of no effect is reported', () => {
@@ -351,7 +462,9 @@ describe('targets', () => {
   });
 
   test('a regular expression that PEFT would stop at becomes a list in its files', () => {
-    const paths = [0, 1].flatMap((layer) => ['gate', 'up', 'down'].map((name) => `model.layers.${layer}.mlp.${name}_proj`)); // prettier-ignore
+    const paths = [0, 1].flatMap((layer) =>
+      ['gate', 'up', 'down'].map((name) => `model.layers.${layer}.mlp.${name}_proj`),
+    );
     expect(create({ target_modules: '.*mlp.*' }).peftConfig(sites)['target_modules']).toEqual(paths);
     const kept = String.raw`.*mlp\.\w+_proj`;
     expect(create({ target_modules: kept }).peftConfig(sites)['target_modules']).toBe(kept);
@@ -363,9 +476,12 @@ describe('targets', () => {
     [{ target_modules: '.*_proj', layers_pattern: 'layers' }, /work with a list of target_modules only/],
     [{ target_modules: ['q_proj'], layers_pattern: 'layers' }, /layers_pattern works with layers_to_transform only/],
     [{ target_modules: ['q_proj'], layers_to_transform: 1, layers_pattern: 'h|layers' }, /layers_pattern has a "\|"/],
-    [{ alpha_pattern: { 'q_proj(?i)': 2 } }, /alpha_pattern has "q_proj\(\?i\)": what PEFT makes of it, .* not at its start/],
+    [
+      { alpha_pattern: { 'q_proj(?i)': 2 } },
+      /alpha_pattern has "q_proj\(\?i\)": what PEFT makes of it, .* not at its start/,
+    ],
     [{ modules_to_save: ['norm('] }, /modules_to_save has "norm\("/],
-  ])('%j is refused', (fields, message) => expect(() => create(fields)).toThrow(message)); // prettier-ignore
+  ])('%j is refused', (fields, message) => expect(() => create(fields)).toThrow(message));
 
   test('the head may match where it is excluded or saved whole', () => {
     expect(adapted({ target_modules: '.*_(head|proj)', exclude_modules: ['lm_head'] })).toBe(14);

@@ -2,7 +2,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
-import { createDecoder, ModelError, openCheckpoint, packTokens, readAdapter, type AdapterContribution } from '@glulam/model'; // prettier-ignore
+import {
+  createDecoder,
+  ModelError,
+  openCheckpoint,
+  packTokens,
+  readAdapter,
+  type AdapterContribution,
+} from '@glulam/model';
 import { createReferenceEngine, writeSafetensors } from '@glulam/tensors';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { families, freshFolder, root } from './expanded.js';
@@ -51,7 +58,9 @@ function sourceOf(name: string, config: Readonly<Record<string, unknown>>, tied:
   if (tied && plain === 'adapter.lm_head.weight') return 'adapter.model.embed_tokens.weight';
   const replication = config['layer_replication'];
   if (!plain.endsWith('_proj.bias') || plain.includes('lora_') || !Array.isArray(replication)) return plain;
-  const layers = (replication as [number, number][]).flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => start + i)); // prettier-ignore
+  const layers = (replication as [number, number][]).flatMap(([start, end]) =>
+    Array.from({ length: end - start }, (_, i) => start + i),
+  );
   return plain.replace(/(?<=\.layers\.)\d+/, (virtual) => `physical${layers[Number(virtual)]}`);
 }
 
@@ -155,8 +164,9 @@ const reported: readonly (readonly [field: string, value: unknown, message: RegE
   ['layers_pattern', 'layers', /layers_pattern "layers" changes nothing without layers_to_transform/],
   ['modules_to_save', ['classifier'], /read for a language model/],
   ['init_lora_weights', 'lora_ga', /"lora_ga": training began on a changed base/],
-]; // prettier-ignore
-const saysNothing = (value: unknown): boolean => value === null || (typeof value === 'object' && Object.keys(value).length === 0); // prettier-ignore
+];
+const saysNothing = (value: unknown): boolean =>
+  value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 
 const title = ({ field, value, config }: Case): string => {
   const more = Object.keys(config).filter((other) => other !== field);
@@ -173,7 +183,7 @@ describe('PEFT’s numbers, or a refusal by name', () => {
     const isPlain = Object.keys(each.config).length === 1;
     if (note !== undefined && isPlain) expect(warnings).toContainEqual(expect.stringMatching(note[2]));
     else if (noEffect[field] !== undefined && !saysNothing(value))
-      expect(warnings).toContainEqual(expect.stringMatching(noEffect[field])); // prettier-ignore
+      expect(warnings).toContainEqual(expect.stringMatching(noEffect[field]));
     else expect(warnings).toEqual([]);
 
     // Its file has no biases of B, which PEFT then begins as zeros.
@@ -199,13 +209,19 @@ describe('PEFT’s numbers, or a refusal by name', () => {
 const forms: Readonly<Record<string, { readonly reported?: RegExp; readonly refused?: RegExp }>> = {
   'names of a raw state dict': {},
   save_embedding_layers: { reported: /has (lm_head, )?model\.embed_tokens whole \(PEFT's save_embedding_layers\)/ },
-  'names without a prefix': { refused: /the names of 24 of its 24 tensors do not begin with base_model\.model\. \(model\.layers\.0\./ },
+  'names without a prefix': {
+    refused: /the names of 24 of its 24 tensors do not begin with base_model\.model\. \(model\.layers\.0\./,
+  },
   'names of a compiled model': { refused: /names have _orig_mod, as torch\.compile adds it/ },
-  'names of AutoModel': { refused: /names lack "model\." before "layers", as those of an adapter trained on AutoModel/ },
+  'names of AutoModel': {
+    refused: /names lack "model\." before "layers", as those of an adapter trained on AutoModel/,
+  },
   'names of another adapter': { refused: /names have the adapter name "mine"/ },
-  'a layer is missing': { refused: /lacks tensors that its config names[^]*layers\.2\.self_attn\.q_proj\.lora_A\.weight is missing/ },
+  'a layer is missing': {
+    refused: /lacks tensors that its config names[^]*layers\.2\.self_attn\.q_proj\.lora_A\.weight is missing/,
+  },
   'lora_B is missing': { refused: /lacks tensors that its config names/ },
-}; // prettier-ignore
+};
 
 describe('files of other forms', () => {
   const cases = sweep.cases.filter(({ field }) => field === '(file)');

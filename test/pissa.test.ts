@@ -98,7 +98,9 @@ describe.each(engines)('%s computes what PEFT does', (_, open) => {
     const theirs = peftValues(openGolden(path.join(fixtures, name)));
     const { scale } = cases[name];
     const ours = await readFirstValues({ engine, checkpoint: openBase(name), adapter: adapterOf(name) });
-    const modules = [...ours.keys()].filter((each) => each.endsWith('lora_A.weight')).map((each) => each.replace('.lora_A.weight', '')); // prettier-ignore
+    const modules = [...ours.keys()]
+      .filter((each) => each.endsWith('lora_A.weight'))
+      .map((each) => each.replace('.lora_A.weight', ''));
     expect(modules).toHaveLength(14);
     for (const module of modules) {
       // Signs of singular vectors are free; B0 A0 is not.
@@ -112,7 +114,12 @@ describe.each(engines)('%s computes what PEFT does', (_, open) => {
     const W = readFloats(openBase(name).files.source(`${module}.weight`));
     const taken = product(ours, module, 3, scale);
     const residual = readFloats(openGolden(path.join(fixtures, name)).tensors.source(`residual.${module}`));
-    expect(difference(W.map((value, i) => value - taken[i]!), residual)).toBeLessThan(1e-4); // prettier-ignore
+    expect(
+      difference(
+        W.map((value, i) => value - taken[i]!),
+        residual,
+      ),
+    ).toBeLessThan(1e-4);
     expect(engine.memory().tensors).toBe(0);
   });
 
@@ -136,7 +143,9 @@ describe.each(engines)('%s computes what PEFT does', (_, open) => {
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
     if (name === 'dora') return;
     const theirs = path.join(fixtures, name, 'adapter');
-    const [ours, expected] = [folder, theirs].map((each) => openSafetensors(path.join(each, 'adapter_model.safetensors'))); // prettier-ignore
+    const [ours, expected] = [folder, theirs].map((each) =>
+      openSafetensors(path.join(each, 'adapter_model.safetensors')),
+    );
     expect([...ours!.names()].sort()).toEqual([...expected!.names()].sort());
     for (const tensor of ours!.names()) {
       const { distance, norm } = frobenius(readFloats(ours!.source(tensor)), readFloats(expected!.source(tensor)));
@@ -158,7 +167,9 @@ test.each(['lora', 'rslora'] as const)('%s: what PEFT converted for the unchange
 });
 
 describe('on an expanded model', () => {
-  const layers: VirtualLayer[] = [0, 1, 2, 1, 2, 3].map((physical, i) => (i === 3 ? { physical, residualScale: 0.5 } : { physical })); // prettier-ignore
+  const layers: VirtualLayer[] = [0, 1, 2, 1, 2, 3].map((physical, i) =>
+    i === 3 ? { physical, residualScale: 0.5 } : { physical },
+  );
   const checkpoint = openCheckpoint(tiny, families);
   const ids = Array.from({ length: 20 }, (_, i) => (i * 37) % 900);
   const batch = labelBatch([{ ids: Int32Array.from(ids), trained: new Uint8Array(ids.length).fill(1) }]);
@@ -167,7 +178,13 @@ describe('on an expanded model', () => {
     return { adapter: contribution.create(parsed), choice: { kind: contribution.kind, options: parsed } };
   };
   const fresh = async (engine: Engine, { adapter }: ReturnType<typeof chosen>) =>
-    createDecoder({ engine, checkpoint, layers, adapter, firstValues: await readFirstValues({ engine, checkpoint, layers, adapter }) }); // prettier-ignore
+    createDecoder({
+      engine,
+      checkpoint,
+      layers,
+      adapter,
+      firstValues: await readFirstValues({ engine, checkpoint, layers, adapter }),
+    });
   const train = async (decoder: Decoder, from: number, to: number, state?: Parameters<typeof createOptimizer>[3]) => {
     const optimizer = createOptimizer(decoder.ops, decoder.parameters, adamW, state);
     const losses: number[] = [];
@@ -209,7 +226,13 @@ describe('on an expanded model', () => {
     optimizer.close();
     const saved = readAdapter(folder, kinds, checkpoint.shape);
     expect(saved.choice).toEqual(picked.choice);
-    const again = createDecoder({ engine, checkpoint, layers: saved.layers!, adapter: saved.adapter, adapterValues: saved.values }); // prettier-ignore
+    const again = createDecoder({
+      engine,
+      checkpoint,
+      layers: saved.layers!,
+      adapter: saved.adapter,
+      adapterValues: saved.values,
+    });
     const state = { steps: 3, averages };
     const [on, resumed] = [await train(decoder, 3, 6, state), await train(again, 3, 6, state)];
     expect(resumed.losses).toEqual(on.losses);

@@ -66,20 +66,73 @@ const shapes: readonly Shape[] = [
   { name: 'accumulation', examples: [example(150)], accumulate: 3 },
   { name: 'a large rank', examples: [example(20)], changes: { adapter: { kind: 'lora', r: 64 } } },
   { name: 'the base as it is', examples: [example(64)], changes: { expansion: undefined } },
-  { name: 'gates and scales', examples: [example(64)], changes: { expansion: { kind: 'interleave', every: 2, gate: 'learned', residualScale: 0.5 } } },
-  { name: 'LLaMA-Pro', examples: [example(64), example(90)], changes: { expansion: { kind: 'llama_pro', layers: 10 }, adapter: { kind: 'none' } }, recompute: true },
-  { name: 'the whole model', examples: [example(300, 290), example(40)], changes: { adapter: { kind: 'full' } }, accumulate: 2 },
-  { name: 'modules to save and biases', examples: [example(64)], changes: { adapter: { kind: 'dora', modules_to_save: ['embed_tokens', 'lm_head', 'norm'], bias: 'all' } } },
-  { name: 'PiSSA', examples: [example(64)], changes: { adapter: { kind: 'lora', init_lora_weights: 'pissa_niter_1', r: { first: 4, repeats: 6 } } } },
+  {
+    name: 'gates and scales',
+    examples: [example(64)],
+    changes: { expansion: { kind: 'interleave', every: 2, gate: 'learned', residualScale: 0.5 } },
+  },
+  {
+    name: 'LLaMA-Pro',
+    examples: [example(64), example(90)],
+    changes: { expansion: { kind: 'llama_pro', layers: 10 }, adapter: { kind: 'none' } },
+    recompute: true,
+  },
+  {
+    name: 'the whole model',
+    examples: [example(300, 290), example(40)],
+    changes: { adapter: { kind: 'full' } },
+    accumulate: 2,
+  },
+  {
+    name: 'modules to save and biases',
+    examples: [example(64)],
+    changes: { adapter: { kind: 'dora', modules_to_save: ['embed_tokens', 'lm_head', 'norm'], bias: 'all' } },
+  },
+  {
+    name: 'PiSSA',
+    examples: [example(64)],
+    changes: { adapter: { kind: 'lora', init_lora_weights: 'pissa_niter_1', r: { first: 4, repeats: 6 } } },
+  },
   { name: 'DoRA', examples: [example(64)], changes: { adapter: { kind: 'dora' } } },
   { name: 'DoRA that was saved', examples: [example(64)], changes: { adapter: { kind: 'dora' } }, saved: true },
-  { name: 'PiSSA with DoRA', examples: [example(64)], changes: { adapter: { kind: 'dora', init_lora_weights: 'pissa_niter_1' } } },
-  { name: 'PiSSA with DoRA and dropout', examples: [example(64)], changes: { adapter: { kind: 'dora', init_lora_weights: 'pissa_niter_1', lora_dropout: 0.1, r: { first: 4, repeats: 6 } } } },
-  { name: 'PiSSA with DoRA on repeats', examples: [example(64)], recompute: true, changes: { adapter: { kind: 'dora', on: 'repeats', init_lora_weights: 'pissa_niter_1', r: 4 } } },
-  { name: 'scaled linear layers', examples: [example(64)], changes: { expansion: { kind: 'mergekit', file: mergekitFile('qk') }, adapter: { kind: 'dora', lora_dropout: 0.1 } } },
-  { name: 'linear layers scaled by 0', examples: [example(64)], recompute: true, changes: { expansion: { kind: 'mergekit', file: mergekitFile('blockexp') } } },
-  { name: 'few targets and dropout', examples: [example(64)], changes: { adapter: { kind: 'lora', lora_dropout: 0.2, target_modules: ['v_proj'] } } },
-]; // prettier-ignore
+  {
+    name: 'PiSSA with DoRA',
+    examples: [example(64)],
+    changes: { adapter: { kind: 'dora', init_lora_weights: 'pissa_niter_1' } },
+  },
+  {
+    name: 'PiSSA with DoRA and dropout',
+    examples: [example(64)],
+    changes: {
+      adapter: { kind: 'dora', init_lora_weights: 'pissa_niter_1', lora_dropout: 0.1, r: { first: 4, repeats: 6 } },
+    },
+  },
+  {
+    name: 'PiSSA with DoRA on repeats',
+    examples: [example(64)],
+    recompute: true,
+    changes: { adapter: { kind: 'dora', on: 'repeats', init_lora_weights: 'pissa_niter_1', r: 4 } },
+  },
+  {
+    name: 'scaled linear layers',
+    examples: [example(64)],
+    changes: {
+      expansion: { kind: 'mergekit', file: mergekitFile('qk') },
+      adapter: { kind: 'dora', lora_dropout: 0.1 },
+    },
+  },
+  {
+    name: 'linear layers scaled by 0',
+    examples: [example(64)],
+    recompute: true,
+    changes: { expansion: { kind: 'mergekit', file: mergekitFile('blockexp') } },
+  },
+  {
+    name: 'few targets and dropout',
+    examples: [example(64)],
+    changes: { adapter: { kind: 'lora', lora_dropout: 0.2, target_modules: ['v_proj'] } },
+  },
+];
 
 async function decoderOf({ changes, saved }: Shape, engine: Engine): Promise<Decoder> {
   const { config, composition } = tinyRun(changes);
@@ -201,24 +254,35 @@ describe('what does not fit', () => {
 
   const planned = (changes: Partial<RunPlan>): RunPlan =>
     ({
-      bytes: { weights: 10e9, activations: 6e9, logits: 1e6, adapters: 1e6, gradients: 1e6, optimizer: 2e6, process: 1e8, peak: 7e9 },
+      bytes: {
+        weights: 10e9,
+        activations: 6e9,
+        logits: 1e6,
+        adapters: 1e6,
+        gradients: 1e6,
+        optimizer: 2e6,
+        process: 1e8,
+        peak: 7e9,
+      },
       memory: { available: 8e9, total: 9e9, limit: undefined },
       engine: { kind: 'native', precision: 'bfloat16', hasPlan: true },
       batch: { sequences: 4, tokens: 8192, perStep: 1, fromData: true },
       recompute: false,
       ...changes,
-    }) as RunPlan; // prettier-ignore
+    }) as RunPlan;
 
   test('mapped weights beyond the memory are warned of, and so is what is only estimated', () => {
     const warnings: string[] = [];
     checkMemory(planned({ verdict: 'fits' }), (message) => warnings.push(message));
     expect(warnings).toEqual([]);
     checkMemory(planned({ verdict: 'weights are read again' }), (message) => warnings.push(message));
-    expect(warnings.pop()).toMatch(/takes 6.90 GB .* 10.00 GB of mapped weights, while 8.00 GB are available: .* read from disk again/);
+    expect(warnings.pop()).toMatch(
+      /takes 6.90 GB .* 10.00 GB of mapped weights, while 8.00 GB are available: .* read from disk again/,
+    );
     const engine = { kind: 'other', precision: 'float32' as const, hasPlan: false };
     checkMemory(planned({ verdict: 'does not fit', engine }), (message) => warnings.push(message));
     expect(warnings.pop()).toMatch(/The engine other foresees no memory itself: an estimate/);
-  }); // prettier-ignore
+  });
 
   test('the way out is the part that is largest', () => {
     const refused = (changes: Partial<RunPlan>) =>

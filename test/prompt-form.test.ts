@@ -41,10 +41,24 @@ describe('a question is written as in training, token for token', () => {
     { name: 'a prompt that ends with a space', row: { question: q, answer: a }, data: { prompt: 'Q: {question} A: ' } },
     { name: 'a question with line ends and braces', row: { question: ' {x}\n\n\\nu ', answer: a } },
     { name: 'alpaca', row: { instruction: q, output: a } },
-    { name: 'alpaca with input and system', row: { instruction: q, input: '8 each', output: a, system }, columns: { input: '8 each', system } }, // prettier-ignore
+    {
+      name: 'alpaca with input and system',
+      row: { instruction: q, input: '8 each', output: a, system },
+      columns: { input: '8 each', system },
+    },
     { name: 'dolly', row: { instruction: q, context: '8 each', response: a }, columns: { context: '8 each' } },
-    { name: 'alpaca by data.prompt', row: { instruction: q, input: 'b', output: a }, columns: { input: 'b' }, data: { prompt: '{instruction} ({input}):' } }, // prettier-ignore
-    { name: 'alpaca as a conversation', row: { instruction: q, input: 'b', output: a }, columns: { input: 'b' }, format: { kind: 'alpaca', ...{ layout: 'chat' } } }, // prettier-ignore
+    {
+      name: 'alpaca by data.prompt',
+      row: { instruction: q, input: 'b', output: a },
+      columns: { input: 'b' },
+      data: { prompt: '{instruction} ({input}):' },
+    },
+    {
+      name: 'alpaca as a conversation',
+      row: { instruction: q, input: 'b', output: a },
+      columns: { input: 'b' },
+      format: { kind: 'alpaca', ...{ layout: 'chat' } },
+    },
     {
       name: 'messages',
       row: {
@@ -56,11 +70,26 @@ describe('a question is written as in training, token for token', () => {
     },
     {
       name: 'messages with a system message',
-      row: { messages: [{ role: 'system', content: system }, { role: 'user', content: q }, { role: 'assistant', content: a }] }, // prettier-ignore
+      row: {
+        messages: [
+          { role: 'system', content: system },
+          { role: 'user', content: q },
+          { role: 'assistant', content: a },
+        ],
+      },
       columns: { system },
       data: { chatTemplate: 'plain' },
     },
-    { name: 'messages in another column', row: { talk: [{ role: 'user', content: q }, { role: 'assistant', content: a }] }, format: { kind: 'messages', ...{ column: 'talk' } } }, // prettier-ignore
+    {
+      name: 'messages in another column',
+      row: {
+        talk: [
+          { role: 'user', content: q },
+          { role: 'assistant', content: a },
+        ],
+      },
+      format: { kind: 'messages', ...{ column: 'talk' } },
+    },
     {
       name: 'sharegpt',
       row: {
@@ -70,7 +99,12 @@ describe('a question is written as in training, token for token', () => {
         ],
       },
     },
-    { name: 'orca-chat', row: { instruction: system, conversation: [{ input: q, output: a }] }, columns: { system }, data: { chatTemplate: 'plain' } }, // prettier-ignore
+    {
+      name: 'orca-chat',
+      row: { instruction: system, conversation: [{ input: q, output: a }] },
+      columns: { system },
+      data: { chatTemplate: 'plain' },
+    },
   ])('$name', async ({ row, columns = {}, data, format }) => {
     const file = fileOf(row);
     const { config, composition } = open(format === undefined ? file : { file, format }, data);
@@ -97,10 +131,19 @@ describe('a question is written as in training, token for token', () => {
 
 describe('the form of a run', () => {
   const qa = { question: q, answer: a };
-  const talk = { messages: [{ role: 'user', content: q }, { role: 'assistant', content: a }] }; // prettier-ignore
+  const talk = {
+    messages: [
+      { role: 'user', content: q },
+      { role: 'assistant', content: a },
+    ],
+  };
 
   test('is shown with the names of columns in braces', async () => {
-    const forms = [open(fileOf(qa)), open(fileOf({ ...qa, context: 'c' }), { prompt: '{context}: {question}' }), open(fileOf({ instruction: q, output: a }))]; // prettier-ignore
+    const forms = [
+      open(fileOf(qa)),
+      open(fileOf({ ...qa, context: 'c' }), { prompt: '{context}: {question}' }),
+      open(fileOf({ instruction: q, output: a })),
+    ];
     const shown = await Promise.all(forms.map(({ config, composition }) => openPromptForm(config, composition)));
     expect(shown.map((form) => form?.text)).toEqual([
       'Question: {question}\nAnswer:',

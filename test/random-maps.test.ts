@@ -217,7 +217,11 @@ test('the gradient of one virtual layer’s adapter is the change of the loss wi
           const parameter = decoder.parameters.get(name)!;
           const before = (await engine.read(parameter)) as Float32Array;
           const after = before.map((value, k) => value + sign * epsilon * direction[k]!);
-          engine.write(parameter, engine.upload(after, parameter.shape), parameter.shape.map(() => 0)); // prettier-ignore
+          engine.write(
+            parameter,
+            engine.upload(after, parameter.shape),
+            parameter.shape.map(() => 0),
+          );
         }
         return (await engine.read(await lossOf(decoder)))[0]!;
       };
@@ -241,7 +245,10 @@ test('with gates at 0 the expanded model is its base, bit for bit', async () => 
         layers.splice(at % (layers.length + 1), 0, { physical: layer % physical, gate: 'learned' });
       const { adapter: created } = made(adapter);
       // Adapters on what was added alone.
-      const onAdded = { ...created, at: (site: Parameters<typeof created.at>[0]) => layers[site.virtual]!.gate && created.at(site) }; // prettier-ignore
+      const onAdded = {
+        ...created,
+        at: (site: Parameters<typeof created.at>[0]) => layers[site.virtual]!.gate && created.at(site),
+      };
       const values = new Map(randomValues(checkpoint, layers, onAdded, seed));
       layers.forEach(({ gate }, virtual) => {
         if (gate !== undefined) values.set(`model.layers.${virtual}.gate`, { shape: [1], values: new Float32Array(1) });
@@ -277,12 +284,22 @@ test('adapters come back from their files exactly, and are written the same agai
       const decoder = openOn(engine, setting);
       fc.pre(decoder.parameters.size > 0);
       const expected = await logitsOf(decoder);
-      const [first, second, alone] = ['first', 'second', 'alone'].map((name) => path.join(freshFolder(), name)) as [string, string, string]; // prettier-ignore
+      const [first, second, alone] = ['first', 'second', 'alone'].map((name) => path.join(freshFolder(), name)) as [
+        string,
+        string,
+        string,
+      ];
       await writeAdapter(decoder, first, { base: 'base', adapter: choice });
       const read = readAdapter(first, kinds, checkpoint.shape);
       expect(read.layers).toEqual(setting.layers);
       expect(read.choice).toEqual(choice);
-      const again = createDecoder({ engine, checkpoint, layers: read.layers!, adapter: read.adapter, adapterValues: read.values }); // prettier-ignore
+      const again = createDecoder({
+        engine,
+        checkpoint,
+        layers: read.layers!,
+        adapter: read.adapter,
+        adapterValues: read.values,
+      });
       expect(await logitsOf(again)).toEqual(expected);
       await writeAdapter(again, second, { base: 'base', adapter: read.choice });
       const filesOf = (folder: string) =>

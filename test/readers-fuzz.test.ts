@@ -50,7 +50,8 @@ test('config.json of a base', hour, async () => {
       attempt(random) {
         writeFileSync(file, random(4) === 0 ? mutateBytes(Buffer.from(good), random) : mutateText(good, random));
         const { shape } = openCheckpoint(folder, families);
-        for (const value of [shape.heads, shape.headSize, shape.normEpsilon, shape.rope.theta]) expect(value).toBeGreaterThan(0); // prettier-ignore
+        for (const value of [shape.heads, shape.headSize, shape.normEpsilon, shape.rope.theta])
+          expect(value).toBeGreaterThan(0);
       },
     });
   }
@@ -107,8 +108,14 @@ test('adapter folders of PEFT, the config and the tensors', hour, async () => {
 
 test('the compact form, the description and the tensors', hour, async () => {
   const checkpoint = openCheckpoint(path.join(small, 'base'), families);
-  const layers = [0, 1, 1].map((physical, i) => (i === 2 ? { physical, gate: 'learned' as const, residualScale: 0.5 } : { physical })); // prettier-ignore
-  const options = loraContribution.schema.parse({ r: { first: 1, repeats: 2 }, init_lora_weights: 'pissa', alpha_pattern: { q_proj: 3 } }); // prettier-ignore
+  const layers = [0, 1, 1].map((physical, i) =>
+    i === 2 ? { physical, gate: 'learned' as const, residualScale: 0.5 } : { physical },
+  );
+  const options = loraContribution.schema.parse({
+    r: { first: 1, repeats: 2 },
+    init_lora_weights: 'pissa',
+    alpha_pattern: { q_proj: 3 },
+  });
   const adapter = loraContribution.create(options);
   const adapterValues = randomValues(checkpoint, layers, adapter);
   const decoder = createDecoder({ engine: createReferenceEngine(), checkpoint, layers, adapter, adapterValues });
@@ -131,7 +138,13 @@ function open(folder: string, checkpoint: ReturnType<typeof openCheckpoint>): vo
   const saved = readAdapter(folder, kinds, shape);
   const layers = saved.layers ?? unexpandedLayers(shape.physicalLayers);
   // As plans do: everything is checked and nothing is computed.
-  const decoder = createDecoder({ engine: createReferenceEngine(), checkpoint, layers, adapter: saved.adapter, adapterValues: saved.values }); // prettier-ignore
+  const decoder = createDecoder({
+    engine: createReferenceEngine(),
+    checkpoint,
+    layers,
+    adapter: saved.adapter,
+    adapterValues: saved.values,
+  });
   decoder.adapter?.peftConfig(decoder.sites);
   decoder.close();
 }
@@ -139,10 +152,40 @@ function open(folder: string, checkpoint: ReturnType<typeof openCheckpoint>): vo
 test('mergekit’s YAML', hour, async () => {
   const good = [
     'slices:',
-    ...[[0, 4], [2, 6]].map(([a, b]) => `- sources:\n  - model: "some/model"\n    layer_range: [${a}, ${b}]\n    parameters: {scale: [{filter: o_proj, value: 0.5}, {filter: down_proj, value: 0.5}, {value: 1.0}]}`),
-    'merge_method: passthrough', 'dtype: bfloat16',
-  ].join('\n'); // prettier-ignore
-  const odd = ['&a', '*a', '!!binary', '---', '? ', '|', '>-', '0x7fffffffffffffff', '.inf', '.nan', '~', 'yes', '[]', '{}', '- ', ': ', '<<: *a', '1e400', '-1', '10001', '"', "'"]; // prettier-ignore
+    ...[
+      [0, 4],
+      [2, 6],
+    ].map(
+      ([a, b]) =>
+        `- sources:\n  - model: "some/model"\n    layer_range: [${a}, ${b}]\n    parameters: {scale: [{filter: o_proj, value: 0.5}, {filter: down_proj, value: 0.5}, {value: 1.0}]}`,
+    ),
+    'merge_method: passthrough',
+    'dtype: bfloat16',
+  ].join('\n');
+  const odd = [
+    '&a',
+    '*a',
+    '!!binary',
+    '---',
+    '? ',
+    '|',
+    '>-',
+    '0x7fffffffffffffff',
+    '.inf',
+    '.nan',
+    '~',
+    'yes',
+    '[]',
+    '{}',
+    '- ',
+    ': ',
+    '<<: *a',
+    '1e400',
+    '-1',
+    '10001',
+    '"',
+    "'",
+  ];
   await runFuzz('mergekit', {
     codes: ['EXPANSION_INVALID'],
     attempt(random) {
@@ -156,7 +199,9 @@ test('mergekit’s YAML', hour, async () => {
 
 test('tokenizer files and chat templates', hour, async () => {
   // A vocabulary of a size that is read in no time.
-  const whole = JSON.parse(readFileSync(path.join(tiny, 'tokenizer.json'), 'utf8')) as { model: { vocab: Record<string, number>; merges: unknown[] } }; // prettier-ignore
+  const whole = JSON.parse(readFileSync(path.join(tiny, 'tokenizer.json'), 'utf8')) as {
+    model: { vocab: Record<string, number>; merges: unknown[] };
+  };
   const vocab = Object.entries(whole.model.vocab).filter(([, id]) => id < 300);
   const small = JSON.stringify({ ...whole, model: { ...whole.model, vocab: Object.fromEntries(vocab), merges: [] } });
   const from = path.join(freshFolder(), 'tokenizer');
@@ -188,7 +233,26 @@ test('tokenizer files and chat templates', hour, async () => {
     });
   }
   const template = openTokenizer(from).chatTemplate!.source;
-  const odd = ['{%', '%}', '{{', '}}', 'loop.index0', 'namespace(x=1)', 'messages', '| tojson', '| default', '[::-1]', 'range(10)', 'is defined', 'not', '"', '{#', 'raise_exception("x")', 'none', '- 1']; // prettier-ignore
+  const odd = [
+    '{%',
+    '%}',
+    '{{',
+    '}}',
+    'loop.index0',
+    'namespace(x=1)',
+    'messages',
+    '| tojson',
+    '| default',
+    '[::-1]',
+    'range(10)',
+    'is defined',
+    'not',
+    '"',
+    '{#',
+    'raise_exception("x")',
+    'none',
+    '- 1',
+  ];
   await runFuzz('chat template', {
     codes: ['CHAT_TEMPLATE_FAILED', 'TEMPLATE_LIMIT'],
     attempt(random) {
@@ -205,21 +269,67 @@ test('a run’s config, and what it makes of a base', hour, async () => {
   const { config: checkpointConfig, shape } = openCheckpoint(path.join(small, 'base'), families);
   const good = {
     base: checkpointConfig.file.replace(/config\.json$/, ''),
-    expansion: { kind: 'layer_map', layer_map: [[0, 2], [1, 2]] },
-    adapter: { kind: 'dora', r: { first: 0, repeats: 4 }, target_modules: ['q_proj', 'down_proj'], rank_pattern: { q_proj: 2 } },
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 2],
+        [1, 2],
+      ],
+    },
+    adapter: {
+      kind: 'dora',
+      r: { first: 0, repeats: 4 },
+      target_modules: ['q_proj', 'down_proj'],
+      rank_pattern: { q_proj: 2 },
+    },
     data: { train: [{ file: 'a.jsonl', format: { kind: 'sharegpt' }, weight: 2 }], heldOut: 0.1 },
     train: { steps: 3, batch: { tokens: 512 } },
     evaluate: { evaluators: [{ kind: 'loss' }], every: 1 },
-  }; // prettier-ignore
+  };
   const yaml = [
     `base: ${good.base}`,
-    'expansion:', '  kind: layer_map', '  layer_map:', '    - [0, 2]', '    - - 1', '      - 2',
-    'adapter:', '  kind: dora', '  r: {first: 0, repeats: 4}', '  target_modules:', '  - q_proj', '  - down_proj',
-    'data:', '  train: >-', '    a.jsonl',
-  ].join('\n'); // prettier-ignore
+    'expansion:',
+    '  kind: layer_map',
+    '  layer_map:',
+    '    - [0, 2]',
+    '    - - 1',
+    '      - 2',
+    'adapter:',
+    '  kind: dora',
+    '  r: {first: 0, repeats: 4}',
+    '  target_modules:',
+    '  - q_proj',
+    '  - down_proj',
+    'data:',
+    '  train: >-',
+    '    a.jsonl',
+  ].join('\n');
   const folder = freshFolder();
   const codes = ['CONFIG_UNREADABLE', 'CONFIG_INVALID', 'EXPANSION_INVALID', 'ADAPTER_INVALID', 'PLUGIN_UNLOADABLE'];
-  const odd = ['&a', '*a', '!!binary', '---', '? ', '|', '>-', '.inf', '- ', ': ', '<<: *a', '10001', '1e400', 'kind', 'recipes', 'llama_pro', 'repeat_yourself', 'weights: own', 'null', '[]', '{}', '"__proto__"']; // prettier-ignore
+  const odd = [
+    '&a',
+    '*a',
+    '!!binary',
+    '---',
+    '? ',
+    '|',
+    '>-',
+    '.inf',
+    '- ',
+    ': ',
+    '<<: *a',
+    '10001',
+    '1e400',
+    'kind',
+    'recipes',
+    'llama_pro',
+    'repeat_yourself',
+    'weights: own',
+    'null',
+    '[]',
+    '{}',
+    '"__proto__"',
+  ];
   for (const [name, text] of [
     ['config.json', JSON.stringify(good)],
     ['config.yaml', yaml],
@@ -228,7 +338,12 @@ test('a run’s config, and what it makes of a base', hour, async () => {
     await runFuzz(name, {
       codes,
       async attempt(random) {
-        writeFileSync(file, random(4) === 0 ? mutateBytes(Buffer.from(text), random) : mutateText(text, random, random(2) === 0 ? odd : undefined)); // prettier-ignore
+        writeFileSync(
+          file,
+          random(4) === 0
+            ? mutateBytes(Buffer.from(text), random)
+            : mutateText(text, random, random(2) === 0 ? odd : undefined),
+        );
         const { config, composition } = await loadConfig(file);
         const { layers } = describeModel(config, composition, shape);
         expect(layers.every(({ physical }) => physical < shape.physicalLayers)).toBe(true);
@@ -243,10 +358,13 @@ test('the card of a base', hour, async () => {
   await runFuzz('card', {
     codes: ['none'],
     attempt(random) {
-      writeFileSync(path.join(folder, 'README.md'), random(4) === 0 ? mutateBytes(Buffer.from(good), random) : mutateText(good, random)); // prettier-ignore
+      writeFileSync(
+        path.join(folder, 'README.md'),
+        random(4) === 0 ? mutateBytes(Buffer.from(good), random) : mutateText(good, random),
+      );
       const { license } = readBaseLicence(folder);
       // Nothing of a card is refused: what is no licence counts as none.
-      if (license === undefined) throw Object.assign(new Error('none'), { name: 'TrainerError', code: 'none' }); // prettier-ignore
+      if (license === undefined) throw Object.assign(new Error('none'), { name: 'TrainerError', code: 'none' });
     },
   });
 });

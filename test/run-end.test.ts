@@ -91,14 +91,36 @@ describe('the record of a run', () => {
   const circle: { self?: unknown } = {};
   circle.self = circle;
   test.each<[string, unknown, RegExp]>([
-    ['a bigint among scores', { type: 'evaluation.finished', time: 0, step: 1, evaluator: 'x', scores: { s: 1n } }, /evaluation\.finished is left out: JSON cannot say/],
+    [
+      'a bigint among scores',
+      { type: 'evaluation.finished', time: 0, step: 1, evaluator: 'x', scores: { s: 1n } },
+      /evaluation\.finished is left out: JSON cannot say/,
+    ],
     ['a circle', { type: 'warning', time: 0, message: circle }, /the event warning is left out: JSON cannot say/],
     ['nothing', undefined, /the event undefined is left out: an event is a record with a type/],
     ['no type', {}, /the event undefined is left out: an event is a record/],
     ['a symbol for its type', { type: Symbol('x') }, /the event Symbol\(x\) is left out/],
-    ['a getter that throws', { get type() { throw new Error('no'); } }, /the event without a name is left out/],
+    [
+      'a getter that throws',
+      {
+        get type() {
+          throw new Error('no');
+        },
+      },
+      /the event without a name is left out/,
+    ],
     ['a list', ['a'], /is left out: an event is a record/],
-    ['a toJSON that throws', { type: 'plugin', name: 'a.b', toJSON() { throw new Error('no'); } }, /a\.b is left out: JSON cannot say its data \(no\)/],
+    [
+      'a toJSON that throws',
+      {
+        type: 'plugin',
+        name: 'a.b',
+        toJSON() {
+          throw new Error('no');
+        },
+      },
+      /a\.b is left out: JSON cannot say its data \(no\)/,
+    ],
   ])('goes on after an event with %s', async (_, event, message) => {
     const { config, composition, out } = tinyRun({ data: { train: train8 }, train: { steps: 1, batch: 1 } });
     const running = train(config, composition);
@@ -107,7 +129,7 @@ describe('the record of a run', () => {
     const told = eventsOf(out);
     expect(told[0]).toMatchObject({ type: 'warning', message: expect.stringMatching(message) as string });
     expect(told.at(-1)).toMatchObject({ type: 'run.finished' });
-  }); // prettier-ignore
+  });
 });
 
 describe('what an evaluator gives', () => {

@@ -85,7 +85,10 @@ test('a place that cannot be a run folder is refused as such', async () => {
   writeFileSync(path.dirname(run.out) + '/file', '');
   await expect(
     train({ ...run.config, out: path.join(path.dirname(run.out), 'file/run') }, run.composition),
-  ).rejects.toMatchObject({ code: 'RUN_WRITE_FAILED', message: expect.stringContaining('choose another one with --out') as string }); // prettier-ignore
+  ).rejects.toMatchObject({
+    code: 'RUN_WRITE_FAILED',
+    message: expect.stringContaining('choose another one with --out') as string,
+  });
 });
 
 const heldOut = smallHeldOut();
@@ -99,11 +102,31 @@ function tinyOf(out: string, fields: Record<string, unknown>) {
 
 const heldFolders = {
   ablation: (out: string, resume: boolean, onBegun?: () => void) => {
-    const { config, ablation, composition } = tinyOf(out, { ablation: { variants: [{ name: 'base', expansion: 'none', adapter: { kind: 'none' } }] } }); // prettier-ignore
+    const { config, ablation, composition } = tinyOf(out, {
+      ablation: { variants: [{ name: 'base', expansion: 'none', adapter: { kind: 'none' } }] },
+    });
     return ablate(config, ablation, composition, { resume, onRun: onBegun });
   },
   search: (out: string, resume: boolean, onBegun?: () => void) => {
-    const { config, search: settings, composition } = tinyOf(out, { search: { limit: 1, maps: [[[0, 6], [4, 8]], [[0, 6], [2, 8]]] } }); // prettier-ignore
+    const {
+      config,
+      search: settings,
+      composition,
+    } = tinyOf(out, {
+      search: {
+        limit: 1,
+        maps: [
+          [
+            [0, 6],
+            [4, 8],
+          ],
+          [
+            [0, 6],
+            [2, 8],
+          ],
+        ],
+      },
+    });
     return search(config, settings, composition, { resume, onMap: onBegun });
   },
 };
@@ -114,10 +137,19 @@ test.each(Object.entries(heldFolders))(
   async (_, begin) => {
     const { out } = tinyRun();
     let again: Promise<PromiseSettledResult<unknown>[]> | undefined;
-    const first = await begin(out, false, () => void (again ??= Promise.allSettled([begin(out, true), begin(out, false)]))); // prettier-ignore
+    const first = await begin(
+      out,
+      false,
+      () => void (again ??= Promise.allSettled([begin(out, true), begin(out, false)])),
+    );
     expect(first.stopped).toBe(false);
     const [resumed, anew] = await again!;
-    expect(resumed).toMatchObject({ reason: { code: 'FOLDER_BUSY', message: expect.stringMatching(new RegExp(`^process ${process.pid} runs glulam .*--out`)) as string } }); // prettier-ignore
+    expect(resumed).toMatchObject({
+      reason: {
+        code: 'FOLDER_BUSY',
+        message: expect.stringMatching(new RegExp(`^process ${process.pid} runs glulam .*--out`)) as string,
+      },
+    });
     expect(anew).toMatchObject({ reason: { code: 'FOLDER_UNUSABLE' } });
     expect(readFileSync(path.join(out, 'lock.1'), 'utf8')).toBe('null');
     await expect(begin(out, true)).resolves.toMatchObject({ stopped: false });

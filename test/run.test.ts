@@ -22,9 +22,16 @@ describe('a run', () => {
   test('learns, leaves its folder whole, and its adapter comes back with the same score', async () => {
     const { out, config, composition } = tinyRun();
     const result = await train(config, composition);
-    expect(readdirSync(out).sort()).toEqual(
-      ['README.md', 'adapter', 'best.json', 'checkpoints', 'config.json', 'events.jsonl', 'lock.1', 'loss.svg'], // prettier-ignore
-    );
+    expect(readdirSync(out).sort()).toEqual([
+      'README.md',
+      'adapter',
+      'best.json',
+      'checkpoints',
+      'config.json',
+      'events.jsonl',
+      'lock.1',
+      'loss.svg',
+    ]);
     const types = eventsOf(out).map(({ type }) => type);
     expect(types[0]).toBe('run.started');
     expect(types.at(-1)).toBe('run.finished');
@@ -78,7 +85,10 @@ describe('a run', () => {
   // One row is fifty times as long as another: a mean over batches would not be that over tokens.
   test('losses are of tokens, however a step is divided into batches', async () => {
     const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-rows-')), 'rows.jsonl');
-    const rows = [1, 50, 2, 40, 1, 30, 3, 20].map((count, i) => ({ question: `Case ${i}?`, answer: 'very '.repeat(count) })); // prettier-ignore
+    const rows = [1, 50, 2, 40, 1, 30, 3, 20].map((count, i) => ({
+      question: `Case ${i}?`,
+      answer: 'very '.repeat(count),
+    }));
     writeFileSync(file, rows.map((row) => JSON.stringify(row)).join('\n'));
     const losses: number[][] = [];
     for (const [batch, accumulate] of [
@@ -86,7 +96,6 @@ describe('a run', () => {
       [2, 2],
       [1, 4],
     ]) {
-      // prettier-ignore
       const { out, config, composition } = tinyRun({
         adapter: { kind: 'lora', r: 4 },
         precision: 'float32',
@@ -94,7 +103,9 @@ describe('a run', () => {
         train: { steps: 4, learningRate: 1e-3, batch: batch!, accumulate: accumulate! },
       });
       await train(config, composition);
-      const scores = eventsOf(out).flatMap((event) => (event.type === 'evaluation.finished' ? [event.scores['loss']!] : [])); // prettier-ignore
+      const scores = eventsOf(out).flatMap((event) =>
+        event.type === 'evaluation.finished' ? [event.scores['loss']!] : [],
+      );
       losses.push([...lossesOf(out), ...scores]);
     }
     expect(losses[0]).toHaveLength(6);
@@ -249,7 +260,15 @@ function tokenizedCopy(base: string): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'glulam-base-'));
   for (const name of ['config.json', 'model.safetensors'])
     writeFileSync(path.join(folder, name), readFileSync(path.join(base, name)));
-  const tokenizer = { version: '1.0', added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, model: { type: 'BPE', vocab: { a: 0, b: 1 }, merges: [] } }; // prettier-ignore
+  const tokenizer = {
+    version: '1.0',
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: null,
+    model: { type: 'BPE', vocab: { a: 0, b: 1 }, merges: [] },
+  };
   writeFileSync(path.join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
   writeFileSync(path.join(folder, 'tokenizer_config.json'), '{}');
   return folder;

@@ -50,7 +50,25 @@ test('every repeat has the loss of an ordinary decoder of its map, to the last b
 });
 
 test('stopped, and cut short within a line, it goes on with the same results', async () => {
-  const maps: SearchInput['maps'] = [[[0, 6], [4, 8]], [[0, 6], [2, 8]], [[0, 2], [4, 8]], [[0, 4], [2, 6], [4, 8]]]; // prettier-ignore
+  const maps: SearchInput['maps'] = [
+    [
+      [0, 6],
+      [4, 8],
+    ],
+    [
+      [0, 6],
+      [2, 8],
+    ],
+    [
+      [0, 2],
+      [4, 8],
+    ],
+    [
+      [0, 4],
+      [2, 6],
+      [4, 8],
+    ],
+  ];
   const whole = tinySearch({ maps, limit: 1 });
   const first = await search(whole.config, whole.search, whole.composition);
   expect(first.ranking!.maps.map(({ repeat }) => repeat?.i).sort()).toEqual([2, 4, undefined, undefined]);
@@ -78,8 +96,26 @@ test('stopped, and cut short within a line, it goes on with the same results', a
   expect(resumed.ranking!.maps).toEqual(first.ranking!.maps);
 
   // Another probe gives other losses; another list of maps is only more to do.
-  await expect(searchConfig({ ...fields, search: { maps, limit: 2 } }, { resume: true })).rejects.toMatchObject({ code: 'CONFIG_CHANGED' }); // prettier-ignore
-  const more = await searchConfig({ ...fields, search: { maps: [...maps, [[0, 8], [7, 8]]], limit: 1, memory: 500 } }, { resume: true }); // prettier-ignore
+  await expect(searchConfig({ ...fields, search: { maps, limit: 2 } }, { resume: true })).rejects.toMatchObject({
+    code: 'CONFIG_CHANGED',
+  });
+  const more = await searchConfig(
+    {
+      ...fields,
+      search: {
+        maps: [
+          ...maps,
+          [
+            [0, 8],
+            [7, 8],
+          ],
+        ],
+        limit: 1,
+        memory: 500,
+      },
+    },
+    { resume: true },
+  );
   expect(more.ranking!.maps).toHaveLength(5);
   expect(linesOf(out)).toHaveLength(1 + 6);
 
@@ -92,7 +128,24 @@ test('stopped, and cut short within a line, it goes on with the same results', a
 
 test('an evaluator’s score is that of whole models which read every question alone', { timeout: 180_000 }, async () => {
   const root = path.resolve(import.meta.dirname, '..');
-  const maps: SearchInput['maps'] = [[[0, 6], [4, 8]], [[0, 5], [2, 8]], [[0, 2], [4, 8]], [[0, 1], [0, 8]]]; // prettier-ignore
+  const maps: SearchInput['maps'] = [
+    [
+      [0, 6],
+      [4, 8],
+    ],
+    [
+      [0, 5],
+      [2, 8],
+    ],
+    [
+      [0, 2],
+      [4, 8],
+    ],
+    [
+      [0, 1],
+      [0, 8],
+    ],
+  ];
   const problems = path.join(root, 'examples/data/word-problems.heldout.jsonl');
   const quiz = path.join(root, 'fixtures/lm-eval/quiz.yaml');
   const scores: [NonNullable<SearchInput['score']>, name: string][] = [
@@ -107,7 +160,11 @@ test('an evaluator’s score is that of whole models which read every question a
       out,
       search: settings,
     } = tinySearch({ maps, score, limit: 3 }, { precision: 'float32' });
-    const { ranking, findings } = await search({ ...config, data: { ...config.data, heldOut: undefined } }, settings, composition); // prettier-ignore
+    const { ranking, findings } = await search(
+      { ...config, data: { ...config.data, heldOut: undefined } },
+      settings,
+      composition,
+    );
     expect(ranking!.measure).toMatchObject({ evaluator: score.kind, name, better: 'higher' });
     expect(ranking!.passes.run).toBeLessThan(ranking!.passes.alone);
     const ranked = ranking!.maps.map((each) => each.score);
@@ -157,7 +214,16 @@ async function logProbabilityOf(decoder: Decoder, { ids, trained }: Example): Pr
 }
 
 test('another score is another search; one that is there goes on', async () => {
-  const maps: SearchInput['maps'] = [[[0, 6], [4, 8]], [[0, 2], [4, 8]]]; // prettier-ignore
+  const maps: SearchInput['maps'] = [
+    [
+      [0, 6],
+      [4, 8],
+    ],
+    [
+      [0, 2],
+      [4, 8],
+    ],
+  ];
   const truths = path.join(path.resolve(import.meta.dirname, '..'), 'fixtures/lm-eval/truths.json');
   const file = path.join(path.dirname(heldOut), 'truths.json');
   writeFileSync(file, readFileSync(truths));
@@ -195,7 +261,10 @@ test('files of a score are taken from the config’s folder', () => {
 test('what cannot be searched is refused before the folder is made', async () => {
   const refused = async (settings: SearchInput, changes: Record<string, unknown>, code: string, message: RegExp) => {
     const { config, composition, search: parsed } = tinySearch(settings, changes);
-    await expect(search(config, parsed, composition)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string }); // prettier-ignore
+    await expect(search(config, parsed, composition)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message) as string,
+    });
   };
   const { train } = tinyRun().config.data;
   await refused({ maps: [[[0, 9]]] }, {}, 'SEARCH_INVALID', /\[0, 9\) leaves the base, which has 8 layers/);

@@ -49,8 +49,12 @@ test('hundreds of files need no more open files than a process may have; a line 
 
 test('a run on them tells how far the reading is, prints a line of each kind, and has each file in its events', async () => {
   const said: RunEvent[] = [];
-  const { stdout } = spawnSync(process.execPath, [bin, 'train', config(many), '--train.steps', '1'], { encoding: 'utf8' });
-  expect(stdout).toMatch(/^training data of 600 files \(.*0000\.jsonl \.\.\. .*0599\.jsonl\): 1,200 rows, 600 examples/m);
+  const { stdout } = spawnSync(process.execPath, [bin, 'train', config(many), '--train.steps', '1'], {
+    encoding: 'utf8',
+  });
+  expect(stdout).toMatch(
+    /^training data of 600 files \(.*0000\.jsonl \.\.\. .*0599\.jsonl\): 1,200 rows, 600 examples/m,
+  );
   expect(stdout.match(/left out/g)).toHaveLength(1);
   expect(stdout).toContain("each of these files is in the run folder's events.jsonl");
   expect(stdout.split('\n').length).toBeLessThan(20);
@@ -59,22 +63,25 @@ test('a run on them tells how far the reading is, prints a line of each kind, an
   expect(said.filter(({ type }) => type === 'data.read')).toHaveLength(files);
   const reading = said.find((event) => event.type === 'data.reading');
   expect(reading).toMatchObject({ among: { of: files } });
-}); // prettier-ignore
+});
 
-test.each(['long.jsonl', 'long.jsonl.gz'])('Ctrl-C ends the reading of a long row within a second: %s', async (name) => {
-  const file = path.join(folder, name);
-  const row = JSON.stringify({ text: 'the quick brown fox '.repeat(700_000) });
-  writeFileSync(file, name.endsWith('.gz') ? gzipSync(row) : row);
-  const cache = path.join(folder, `cache-${name}`);
-  const words = [bin, 'data', config(file), '--data.cache', cache];
-  const child = spawn(process.execPath, words, { stdio: 'ignore' });
-  const ended = new Promise((done) => child.on('exit', done));
-  // It is being tokenized once its store is begun.
-  await expect.poll(() => existsSync(cache), { timeout: 30_000 }).toBe(true);
-  await new Promise((done) => setTimeout(done, 1000));
-  expect(child.exitCode).toBe(null);
-  const asked = performance.now();
-  child.kill('SIGINT');
-  expect(await ended).toBe(130);
-  expect(performance.now() - asked).toBeLessThan(2000);
-}); // prettier-ignore
+test.each(['long.jsonl', 'long.jsonl.gz'])(
+  'Ctrl-C ends the reading of a long row within a second: %s',
+  async (name) => {
+    const file = path.join(folder, name);
+    const row = JSON.stringify({ text: 'the quick brown fox '.repeat(700_000) });
+    writeFileSync(file, name.endsWith('.gz') ? gzipSync(row) : row);
+    const cache = path.join(folder, `cache-${name}`);
+    const words = [bin, 'data', config(file), '--data.cache', cache];
+    const child = spawn(process.execPath, words, { stdio: 'ignore' });
+    const ended = new Promise((done) => child.on('exit', done));
+    // It is being tokenized once its store is begun.
+    await expect.poll(() => existsSync(cache), { timeout: 30_000 }).toBe(true);
+    await new Promise((done) => setTimeout(done, 1000));
+    expect(child.exitCode).toBe(null);
+    const asked = performance.now();
+    child.kill('SIGINT');
+    expect(await ended).toBe(130);
+    expect(performance.now() - asked).toBeLessThan(2000);
+  },
+);

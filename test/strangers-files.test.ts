@@ -1,5 +1,17 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -31,8 +43,17 @@ function base(change: (folder: string) => void): { readonly folder: string; read
   cpSync(tiny, folder, { recursive: true });
   change(folder);
   const config = `${folder}.json`;
-  const expansion = { kind: 'layer_map', layer_map: [[0, 4], [2, 8]] }; // prettier-ignore
-  writeFileSync(config, JSON.stringify({ base: folder, expansion, data: { train: rows }, train: { steps: 1, batch: 1 } })); // prettier-ignore
+  const expansion = {
+    kind: 'layer_map',
+    layer_map: [
+      [0, 4],
+      [2, 8],
+    ],
+  };
+  writeFileSync(
+    config,
+    JSON.stringify({ base: folder, expansion, data: { train: rows }, train: { steps: 1, batch: 1 } }),
+  );
   return { folder, config };
 }
 const pipe = (file: string): void => {
@@ -49,16 +70,20 @@ const huge = (file: string): void => {
 };
 
 describe('neither waited for nor read', { timeout: 120_000 }, () => {
-  test.each(['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json', 'chat_template.jinja', 'model.safetensors'])(
-    'a pipe in the place of %s',
-    async (name) => {
-      const { folder } = base((copy) => pipe(path.join(copy, name)));
-      const { code, err } = await glulam('generate', folder, '--prompt', 'a', '--max-tokens', '1');
-      expect(err).toContain(`${path.join(folder, name)}`);
-      expect(err).toContain('it is a named pipe, expected a regular file');
-      expect(code).toBe(1);
-    },
-  ); // prettier-ignore
+  test.each([
+    'config.json',
+    'tokenizer.json',
+    'tokenizer_config.json',
+    'generation_config.json',
+    'chat_template.jinja',
+    'model.safetensors',
+  ])('a pipe in the place of %s', async (name) => {
+    const { folder } = base((copy) => pipe(path.join(copy, name)));
+    const { code, err } = await glulam('generate', folder, '--prompt', 'a', '--max-tokens', '1');
+    expect(err).toContain(`${path.join(folder, name)}`);
+    expect(err).toContain('it is a named pipe, expected a regular file');
+    expect(code).toBe(1);
+  });
 
   test.each(['config.json', 'tokenizer.json', 'chat_template.jinja'])('a %s of 7 GB', async (name) => {
     const { folder } = base((copy) => huge(path.join(copy, name)));
@@ -75,7 +100,8 @@ describe('neither waited for nor read', { timeout: 120_000 }, () => {
   });
 
   test('pipes as configs, data, and templates', async () => {
-    for (const name of ['config.json', 'config.yaml', 'config.ts', 'rows.jsonl', 'rows.parquet', 'template']) pipe(at(name)); // prettier-ignore
+    for (const name of ['config.json', 'config.yaml', 'config.ts', 'rows.jsonl', 'rows.parquet', 'template'])
+      pipe(at(name));
     const { config } = base(() => {});
     const faults = await Promise.all([
       glulam('plan', at('config.json')),
@@ -129,7 +155,10 @@ describe('neither waited for nor read', { timeout: 120_000 }, () => {
     for (const name of ['README.md', 'loss.svg', 'adapter/adapter_model.safetensors']) {
       pipe(path.join(folder, name));
       const refused = await glulam('push', folder, '--to', 'a/b');
-      expect(refused).toMatchObject({ code: 1, err: expect.stringContaining(`${path.join(folder, name)} cannot be copied: it is a named pipe`) as string }); // prettier-ignore
+      expect(refused).toMatchObject({
+        code: 1,
+        err: expect.stringContaining(`${path.join(folder, name)} cannot be copied: it is a named pipe`) as string,
+      });
       rmSync(path.join(folder, name));
     }
   });
@@ -155,7 +184,9 @@ describe('links that lead out of a base', { timeout: 120_000 }, () => {
         expect(err).toMatch(new RegExp(`LINK_OUTSIDE[^]*${name} -> .*-${name}`));
         expect(code).toBe(1);
       }
-      const left = readdirSync(work).filter((entry) => entry.includes(path.basename(folder)) && /merg|gguf/.test(entry)); // prettier-ignore
+      const left = readdirSync(work).filter(
+        (entry) => entry.includes(path.basename(folder)) && /merg|gguf/.test(entry),
+      );
       expect(left).toEqual([]);
       expect(await glulam('generate', folder, '--prompt', 'a', '--max-tokens', '1')).toMatchObject({ code: 0 });
     },
@@ -167,9 +198,17 @@ describe('links that lead out of a base', { timeout: 120_000 }, () => {
       symlinkSync(`${copy}.safetensors`, path.join(copy, 'model.safetensors'));
     });
     const merged = await glulam('merge', config, '--out', `${folder}-merged`);
-    expect(merged).toMatchObject({ code: 0, err: expect.stringContaining(`weights are links to files outside of their folder, whose content goes into what is written: ${path.join(folder, 'model.safetensors')} -> `) as string }); // prettier-ignore
+    expect(merged).toMatchObject({
+      code: 0,
+      err: expect.stringContaining(
+        `weights are links to files outside of their folder, whose content goes into what is written: ${path.join(folder, 'model.safetensors')} -> `,
+      ) as string,
+    });
     const pushed = await glulam('push', folder, '--to', 'owner/name');
-    expect(pushed).toMatchObject({ code: 1, err: expect.stringMatching(/LINK_OUTSIDE[^]*model.safetensors -> /) as string }); // prettier-ignore
+    expect(pushed).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/LINK_OUTSIDE[^]*model.safetensors -> /) as string,
+    });
   });
 
   test('a base that is itself a link is like any other, and so are links within it', async () => {
@@ -179,7 +218,10 @@ describe('links that lead out of a base', { timeout: 120_000 }, () => {
       mkdirSync(path.join(copy, 'LICENSES'));
     });
     symlinkSync(folder, at('linked'));
-    expect(await glulam('merge', at('linked'), '--out', at('merged'))).toMatchObject({ code: 0, err: expect.not.stringContaining('links') as string }); // prettier-ignore
+    expect(await glulam('merge', at('linked'), '--out', at('merged'))).toMatchObject({
+      code: 0,
+      err: expect.not.stringContaining('links') as string,
+    });
     expect(readFileSync(at('merged/NOTICE'), 'utf8')).toBe('a licence');
   });
 

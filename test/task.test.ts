@@ -49,8 +49,18 @@ describe('task', () => {
       .evaluate({ ...model, openSamples, warn: (message) => void told.push(message) });
     return { scores, samples: log.written, told };
   };
-  const choice = { output_type: 'multiple_choice', doc_to_text: '{{q}}', doc_to_choice: ['yes', 'no'], doc_to_target: 'label' }; // prettier-ignore
-  const generate = { output_type: 'generate_until', doc_to_text: '{{q}}', doc_to_target: 'a', generation_kwargs: { max_gen_toks: 3 } }; // prettier-ignore
+  const choice = {
+    output_type: 'multiple_choice',
+    doc_to_text: '{{q}}',
+    doc_to_choice: ['yes', 'no'],
+    doc_to_target: 'label',
+  };
+  const generate = {
+    output_type: 'generate_until',
+    doc_to_text: '{{q}}',
+    doc_to_target: 'a',
+    generation_kwargs: { max_gen_toks: 3 },
+  };
 
   test('choices: of all rows, of a column, of a template; labels as numbers and texts', async () => {
     const forms = [
@@ -91,17 +101,29 @@ describe('task', () => {
 
   test('rows that cannot be used are left out, told and counted', async () => {
     const { scores, told, samples } = await evaluate(choice, [
-      { q: 'x', label: 2 }, { q: 'x' }, { label: 1 }, { q: 'fine', label: 0 }, 7, { q: 'x', label: 'maybe' },
-    ]); // prettier-ignore
+      { q: 'x', label: 2 },
+      { q: 'x' },
+      { label: 1 },
+      { q: 'fine', label: 0 },
+      7,
+      { q: 'x', label: 'maybe' },
+    ]);
     expect(samples.map(({ prompt }) => prompt)).toEqual(['fine']);
     expect(scores).toMatchObject({ questions: 1, skipped: 5 });
-    expect(told[0]).toMatch(/5 of 6 rows are left out:[^]*2 rows \(1, 6\): doc_to_target: expected the number of a choice[^]*1 row \(3\): the column q is missing[^]*the row is no object/); // prettier-ignore
+    expect(told[0]).toMatch(
+      /5 of 6 rows are left out:[^]*2 rows \(1, 6\): doc_to_target: expected the number of a choice[^]*1 row \(3\): the column q is missing[^]*the row is no object/,
+    );
     await expect(evaluate(choice, [])).rejects.toThrow(/no row that can be asked: it is empty/);
-    await expect(evaluate(choice, [{ q: 'x' }])).rejects.toThrow(/no row that can be asked:\n {2}1 row \(1\): the column label is missing/); // prettier-ignore
+    await expect(evaluate(choice, [{ q: 'x' }])).rejects.toThrow(
+      /no row that can be asked:\n {2}1 row \(1\): the column label is missing/,
+    );
   });
 
   test('an answer that no pattern finds is counted and told, and is never right', async () => {
-    const rows = [{ q: 'Question: 1 + 1?\nAnswer:', a: '' }, { q: 'Question: 2 + 2?\nAnswer:', a: '[invalid]' }]; // prettier-ignore
+    const rows = [
+      { q: 'Question: 1 + 1?\nAnswer:', a: '' },
+      { q: 'Question: 2 + 2?\nAnswer:', a: '[invalid]' },
+    ];
     const filter = (regex_pattern: string) => [{ name: 'none', filter: [{ function: 'regex', regex_pattern }] }];
     for (const pattern of ['never (seen)', '()']) {
       const { scores, told, samples } = await evaluate({ ...generate, filter_list: filter(pattern) }, rows);
@@ -111,7 +133,9 @@ describe('task', () => {
       ]);
       expect(samples.map(({ found }) => found)).toEqual([{ none: null }, { none: null }]);
     }
-    await expect(evaluate({ ...generate, filter_list: filter('(') }, rows)).rejects.toThrow(/filter_list: the regex_pattern of none is no regular expression/); // prettier-ignore
+    await expect(evaluate({ ...generate, filter_list: filter('(') }, rows)).rejects.toThrow(
+      /filter_list: the regex_pattern of none is no regular expression/,
+    );
     const any = await evaluate({ ...generate, filter_list: filter('(?s).+') }, rows);
     expect(any.samples.map(({ found, output }) => found!['none'] === (output as string).trim())).toEqual([true, true]);
   });
@@ -138,17 +162,31 @@ describe('task', () => {
   test.each<[string, string | object, RegExp]>([
     ['no type', { doc_to_text: 'x' }, /output_type is undefined; expected multiple_choice or generate_until/],
     ['an unknown field', { ...choice, doc_to_txt: 'x' }, /doc_to_txt is not an option; did you mean doc_to_text\?/],
-    ['two faults', { ...generate, doc_to_target: undefined, num_fewshot: -1 }, /num_fewshot[^]*doc_to_target|doc_to_target[^]*num_fewshot/],
+    [
+      'two faults',
+      { ...generate, doc_to_target: undefined, num_fewshot: -1 },
+      /num_fewshot[^]*doc_to_target|doc_to_target[^]*num_fewshot/,
+    ],
     ['sampling', { ...generate, generation_kwargs: { do_sample: true } }, /generation_kwargs.do_sample/],
-    ['two filters that search', { ...generate, filter_list: [{ name: 'x', filter: [] }] }, /expected one filter of the function regex/],
+    [
+      'two filters that search',
+      { ...generate, filter_list: [{ name: 'x', filter: [] }] },
+      /expected one filter of the function regex/,
+    ],
     ['a template that is none', { ...choice, doc_to_text: '{{ q' }, /doc_to_text cannot be parsed as Jinja/],
     ['no YAML', 'a: [', /the task file .* cannot be read/],
-    ['more examples than there are', { ...choice, num_fewshot: 2 }, /there are 1 examples to draw 2 from; expected at least 3/],
+    [
+      'more examples than there are',
+      { ...choice, num_fewshot: 2 },
+      /there are 1 examples to draw 2 from; expected at least 3/,
+    ],
   ])('refuses %s', async (_, task, message) => {
     const file = written('yaml', typeof task === 'string' ? task : JSON.stringify(task));
-    const evaluator = taskEvaluator.open(taskEvaluator.schema.parse({ file, data: rowsOf([{ q: 'x', a: 'y', label: 1 }]) }));
+    const evaluator = taskEvaluator.open(
+      taskEvaluator.schema.parse({ file, data: rowsOf([{ q: 'x', a: 'y', label: 1 }]) }),
+    );
     await expect(evaluator.evaluate(model)).rejects.toThrow(message);
-  }); // prettier-ignore
+  });
 
   test('refuses a task without data, and a file that is not there', async () => {
     const run = (file: string) => taskEvaluator.open(taskEvaluator.schema.parse({ file })).evaluate(model);

@@ -21,9 +21,14 @@ interface Ended {
 function shell(script: string, env: Record<string, string> = {}): Promise<Ended> & { readonly pid: number } {
   const child = spawn('bash', ['-c', script], {
     cwd: work,
-    env: { ...process.env, CI: '', G: `${process.execPath} ${path.join(root, 'packages/glulam/bin/glulam.js')}`, ...env },
+    env: {
+      ...process.env,
+      CI: '',
+      G: `${process.execPath} ${path.join(root, 'packages/glulam/bin/glulam.js')}`,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
-  }); // prettier-ignore
+  });
   const texts = { out: '', err: '' };
   child.stdout.on('data', (text: Buffer) => (texts.out += text.toString()));
   child.stderr.on('data', (text: Buffer) => (texts.err += text.toString()));
@@ -95,11 +100,14 @@ describe('what strangers say is shown and not obeyed', () => {
 
   test('keys and values of configs, and words on the command line', async () => {
     checkShown(await glulam('data', config('key-of-config.json', { [hostile]: 1, data: { train: 'chat.jsonl' } })));
-    checkShown(await glulam('plan', config('kind.json', { data: { train: 'chat.jsonl' }, adapter: { kind: hostile } })), '\\u202etxt');
+    checkShown(
+      await glulam('plan', config('kind.json', { data: { train: 'chat.jsonl' }, adapter: { kind: hostile } })),
+      '\\u202etxt',
+    );
     checkShown(await glulam(hostile.replaceAll('\u0000', '')));
     checkShown(await glulam('train', `./${hostile}.json`));
     checkShown(await glulam('data', put('broken.yaml', `a: [${hostile}`)), '\\x1b');
-  }); // prettier-ignore
+  });
 
   test('the names of files and folders, in results and in errors', async () => {
     const name = hostile.replaceAll('/', '');
@@ -116,13 +124,24 @@ describe('what strangers say is shown and not obeyed', () => {
   });
 
   test('model types, tensors, shards and special tokens of a base', async () => {
-    const type = base('type', (folder) => editJson(path.join(folder, 'config.json'), (fields) => ({ ...fields, model_type: hostile, architectures: [hostile] }))); // prettier-ignore
+    const type = base('type', (folder) =>
+      editJson(path.join(folder, 'config.json'), (fields) => ({
+        ...fields,
+        model_type: hostile,
+        architectures: [hostile],
+      })),
+    );
     checkShown(await glulam('plan', type), '\\u202etxt');
-    const key = base('key', (folder) => editJson(path.join(folder, 'config.json'), (fields) => ({ ...fields, [hostile]: 1 }))); // prettier-ignore
+    const key = base('key', (folder) =>
+      editJson(path.join(folder, 'config.json'), (fields) => ({ ...fields, [hostile]: 1 })),
+    );
     checkShown(await glulam('generate', key, '--prompt', 'x', '--max-tokens', '1'), '\\u202etxt');
     const shard = base('shard', (folder) => {
       rmSync(path.join(folder, 'model.safetensors'));
-      writeFileSync(path.join(folder, 'model.safetensors.index.json'), JSON.stringify({ weight_map: { 'model.embed_tokens.weight': `${hostile}.safetensors` } })); // prettier-ignore
+      writeFileSync(
+        path.join(folder, 'model.safetensors.index.json'),
+        JSON.stringify({ weight_map: { 'model.embed_tokens.weight': `${hostile}.safetensors` } }),
+      );
     });
     checkShown(await glulam('generate', shard, '--prompt', 'x'), '\\u202etxt');
     const tensor = base('tensor', (folder) => {
@@ -166,9 +185,25 @@ describe('what strangers say is shown and not obeyed', () => {
       expect(JSON.parse(scored.out)).toMatchObject({ [`score ${hostile}`]: 0.5 });
       const events = readFileSync(path.join(run, 'events.jsonl'), 'utf8');
       expect(events).not.toMatch(obeyed);
-      expect(events.trim().split('\n').map((line) => JSON.parse(line) as object)).toContainEqual(expect.objectContaining({ type: 'warning', message: `loud: warned ${hostile}` })); // prettier-ignore
+      expect(
+        events
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as object),
+      ).toContainEqual(expect.objectContaining({ type: 'warning', message: `loud: warned ${hostile}` }));
       expect(readFileSync(path.join(run, 'README.md'), 'utf8')).not.toMatch(obeyed);
-      const lines = await glulam('train', file, '--train.steps', '1', '--train.batch', '1', '--out', `${run}-2`, '--reporters', '[{"kind":"jsonl"}]'); // prettier-ignore
+      const lines = await glulam(
+        'train',
+        file,
+        '--train.steps',
+        '1',
+        '--train.batch',
+        '1',
+        '--out',
+        `${run}-2`,
+        '--reporters',
+        '[{"kind":"jsonl"}]',
+      );
       expect(lines.out).not.toMatch(obeyed);
       expect(lines.out).toContain('\\u202etxt');
     }
@@ -188,10 +223,15 @@ describe('what strangers say is shown and not obeyed', () => {
         ...fields,
         decoder: {
           type: 'Sequence',
-          decoders: [...((fields['decoder'] as unknown as { decoders?: object[] })?.decoders ?? [fields['decoder']]), ...'0123456789'.split('').map((digit) => ({ type: 'Replace', pattern: { String: digit }, content: '\u001b[2Jboo\u202e' }))],
+          decoders: [
+            ...((fields['decoder'] as unknown as { decoders?: object[] })?.decoders ?? [fields['decoder']]),
+            ...'0123456789'
+              .split('')
+              .map((digit) => ({ type: 'Replace', pattern: { String: digit }, content: '\u001b[2Jboo\u202e' })),
+          ],
         },
       })),
-    ); // prettier-ignore
+    );
     const command = `$G generate ${loud} --prompt 'Question: 1 + 1?' --max-tokens 12`;
     const file = await shell(command);
     expect(file).toMatchObject({ code: 0, err: '' });
@@ -219,7 +259,9 @@ describe.skipIf(!onPosix)('outputs that end', () => {
   );
 
   test('generate | head -c1: it stops, quiet', async () => {
-    const { code, out, err } = await shell(`set -o pipefail; $G generate ${tiny} --prompt 'Question: 1' --max-tokens 4000 --stop none-such | head -c1`); // prettier-ignore
+    const { code, out, err } = await shell(
+      `set -o pipefail; $G generate ${tiny} --prompt 'Question: 1' --max-tokens 4000 --stop none-such | head -c1`,
+    );
     expect({ code, err, letters: out.length }).toEqual({ code: 141, err: '', letters: 1 });
   });
 
@@ -264,7 +306,6 @@ describe.skipIf(!onPosix)('places that cannot be written', () => {
     '%s: each command says so with the place and what helps, and leaves nothing',
     { timeout: 240_000 },
     async (place) => {
-      // prettier-ignore
       const before = readdirSync(work).sort();
       for (const [command, codes] of [
         [`train ${quickstart} ${short.join(' ')} --out ${place}`, /RUN_WRITE_FAILED/],
@@ -276,7 +317,11 @@ describe.skipIf(!onPosix)('places that cannot be written', () => {
         [`ablate ${quickstart} --out ${place}`, /FOLDER_UNUSABLE/],
       ] as const) {
         const { code, err } = await shell(`$G ${command}`);
-        expect([command, code, err]).toEqual([command, 1, expect.stringMatching(new RegExp(`^error \\[(${codes.source})\\]: `, 'm'))]); // prettier-ignore
+        expect([command, code, err]).toEqual([
+          command,
+          1,
+          expect.stringMatching(new RegExp(`^error \\[(${codes.source})\\]: `, 'm')),
+        ]);
         expect(err).toContain(place);
         expect(err).toMatch(/name|choose|make room|remove|expected/);
         noStack(err);
@@ -293,13 +338,15 @@ describe.skipIf(!onPosix)('places that cannot be written', () => {
     expect(await shell(`$G data ${quickstart} --data.cache ${path.join(work, 'cache')}`)).toMatchObject({ code: 0 });
     const { code, err } = await shell(`ulimit -f 200; $G train ${quickstart} ${options} --out ${out}`);
     expect(code).toBe(1);
-    expect(err).toMatch(/^error \[WRITE_FAILED\]: .* was not written, what was there before is untouched: EFBIG.*ulimit -f/m);
+    expect(err).toMatch(
+      /^error \[WRITE_FAILED\]: .* was not written, what was there before is untouched: EFBIG.*ulimit -f/m,
+    );
     noStack(err);
     expect(readdirSync(path.join(out, 'checkpoints'))).toEqual([]);
     expect(existsSync(path.join(out, 'adapter'))).toBe(false);
     expect(await shell(`$G train ${out} --resume`)).toMatchObject({ code: 0 });
     expect(existsSync(path.join(out, 'adapter/adapter_model.safetensors'))).toBe(true);
-  }); // prettier-ignore
+  });
 
   test('a file that may not grow, in the middle of a merge and an export: nothing under the name, and nothing beside it', async () => {
     const place = path.join(work, 'limited-merge');
@@ -310,13 +357,17 @@ describe.skipIf(!onPosix)('places that cannot be written', () => {
       noStack(err);
       expect(readdirSync(place)).toEqual([]);
     }
-  }); // prettier-ignore
+  });
 
   test.each(['SIGHUP', 'SIGTERM', 'SIGINT'])('%s ends a run after its step, with a checkpoint', async (signal) => {
     const out = path.join(work, signal);
     const script = `exec $G train ${quickstart} --train.steps 5000 --train.batch 1 --evaluate.evaluators '[]' --out ${out}`;
     const ended = shell(script);
-    await expect.poll(() => existsSync(path.join(out, 'events.jsonl')) && readFileSync(path.join(out, 'events.jsonl'), 'utf8'), { timeout: 60_000 }).toMatch(/step\.finished/); // prettier-ignore
+    await expect
+      .poll(() => existsSync(path.join(out, 'events.jsonl')) && readFileSync(path.join(out, 'events.jsonl'), 'utf8'), {
+        timeout: 60_000,
+      })
+      .toMatch(/step\.finished/);
     process.kill(ended.pid, signal);
     const { code, out: printed } = await ended;
     expect([code, printed]).toEqual([0, expect.stringMatching(/stopped after step \d+: interrupted/)]);
@@ -326,13 +377,18 @@ describe.skipIf(!onPosix)('places that cannot be written', () => {
 
 test('a clock that goes back leaves no negative time or speed, and events in order', async () => {
   // Each question of the time is answered an hour earlier than the one before.
-  const back = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent('let now=Date.now();Date.now=()=>(now-=3600000)')}` }; // prettier-ignore
+  const back = {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent('let now=Date.now();Date.now=()=>(now-=3600000)')}`,
+  };
   const out = path.join(work, 'clock');
   const args = `${quickstart} --train.steps 6 --train.batch 2 --checkpoint.every 3 --out ${out}`;
   const trained = await shell(`$G train ${args}`, back);
   expect(trained).toMatchObject({ code: 0, err: '' });
   expect(trained.out).not.toMatch(/-\d/);
-  const events = readFileSync(path.join(out, 'events.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { type: string; time: number; seconds?: number; tokensPerSecond?: number }); // prettier-ignore
+  const events = readFileSync(path.join(out, 'events.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { type: string; time: number; seconds?: number; tokensPerSecond?: number });
   const times = events.map(({ time }) => time);
   expect(times).toEqual(times.toSorted((a, b) => a - b));
   expect(events.at(-1)!.seconds).toBeGreaterThan(0);

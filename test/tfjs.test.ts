@@ -15,7 +15,15 @@ const tf = createRequire(import.meta.url)('@tensorflow/tfjs-core') as typeof tfj
 
 /** The tiny model trains on so many tokens a step; `afterStep` is called after each. */
 async function trainTiny(engine: Engine, tokens: number, steps: number, afterStep: () => void): Promise<void> {
-  const { config, composition } = tinyRun({ expansion: { kind: 'layer_map', layer_map: [[0, 1], [0, 2]] } }); // prettier-ignore
+  const { config, composition } = tinyRun({
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 1],
+        [0, 2],
+      ],
+    },
+  });
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) });
   const optimizer = createOptimizer(decoder.ops, decoder.parameters, {

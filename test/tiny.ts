@@ -11,7 +11,14 @@ export function tinyRun(changes: Partial<RunConfigInput> = {}) {
   const out = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-run-')), 'run');
   const fields = {
     base: path.join(examples, 'models/tiny-mistral-gsm8k'),
-    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+    },
     adapter: { kind: 'lora', r: 8, lora_alpha: 16, lora_dropout: 0.05 },
     data: {
       train: path.join(examples, 'data/word-problems.train.jsonl'),

@@ -105,8 +105,12 @@ describe('PEFT’s files', () => {
     );
     const file = path.join(folder, 'adapter_model.safetensors');
     const saved = openSafetensors(file);
-    const copy = (name: string, to = name, shape = saved.source(name).shape, values = readFloats(saved.source(name))) =>
-      ({ name: to, shape, dtype: 'float32' as const, values }); // prettier-ignore
+    const copy = (
+      name: string,
+      to = name,
+      shape = saved.source(name).shape,
+      values = readFloats(saved.source(name)),
+    ) => ({ name: to, shape, dtype: 'float32' as const, values });
     const module = `${peftPrefix}model.layers.1.self_attn.k_proj`;
     await writeSafetensors(file, [
       ...saved.names().map((name) => copy(name)),
@@ -153,10 +157,18 @@ describe('options that do not fit', () => {
       adapter: loraContribution.create(loraContribution.schema.parse(options)),
     });
   test.each<[string, object, RegExp]>([
-    ['a misspelt module', { modules_to_save: ['embed_token', 'lm_head'] }, /names "embed_token", which no module.*embed_tokens, input_layernorm/],
+    [
+      'a misspelt module',
+      { modules_to_save: ['embed_token', 'lm_head'] },
+      /names "embed_token", which no module.*embed_tokens, input_layernorm/,
+    ],
     ['the list of layers itself', { modules_to_save: ['model.layers'] }, /names "model.layers"/],
-    ['a linear layer with an adapter', { modules_to_save: ['proj'] }, /layers\.0\.self_attn\.q_proj\.weight would be trained as a whole and by an adapter/],
-  ])('%s', (_, options, message) => expect(() => opened(options)).toThrow(message)); // prettier-ignore
+    [
+      'a linear layer with an adapter',
+      { modules_to_save: ['proj'] },
+      /layers\.0\.self_attn\.q_proj\.weight would be trained as a whole and by an adapter/,
+    ],
+  ])('%s', (_, options, message) => expect(() => opened(options)).toThrow(message));
   test('a start at zero with shared weights', () => {
     expect(() => opened({}, [{ physical: 0, start: 'zero' }])).toThrow(
       /virtual layer 0 is to start at zero and shares/,
@@ -207,8 +219,12 @@ describe('virtual layers with weights of their own', () => {
     const { gradients } = await gradientsOf(decoder, batch);
     const moved = [...gradients].filter(([, gradient]) => gradient.some((value) => value !== 0));
     expect(moved.map(([name]) => name).sort()).toEqual(
-      [1, 3].flatMap((layer) => ['mlp.down_proj.bias', 'mlp.down_proj.weight', 'self_attn.o_proj.bias', 'self_attn.o_proj.weight'].map((name) => `model.layers.${layer}.${name}`)),
-    ); // prettier-ignore
+      [1, 3].flatMap((layer) =>
+        ['mlp.down_proj.bias', 'mlp.down_proj.weight', 'self_attn.o_proj.bias', 'self_attn.o_proj.weight'].map(
+          (name) => `model.layers.${layer}.${name}`,
+        ),
+      ),
+    );
   });
 
   test('have the gradients that numeric differences give', async () => {
@@ -217,7 +233,10 @@ describe('virtual layers with weights of their own', () => {
     const values = await randomTrained(createDecoder({ engine, checkpoint, layers }));
     const lossAt = async (name: string, at: number, by: number): Promise<number> => {
       const { shape, values: before } = values.get(name)!;
-      const changed = new Map([...values, [name, { shape, values: before.map((value, i) => (i === at ? value + by : value)) }]]); // prettier-ignore
+      const changed = new Map([
+        ...values,
+        [name, { shape, values: before.map((value, i) => (i === at ? value + by : value)) }],
+      ]);
       const decoder = createDecoder({ engine, checkpoint, layers, adapterValues: changed });
       const { loss } = await gradientsOf(decoder, batch);
       decoder.close();
@@ -279,7 +298,9 @@ describe('merged logits and greedy tokens are the trained model’s', () => {
     return out;
   };
   const tiedIn = (folder: string): unknown =>
-    (JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>)['tie_word_embeddings']; // prettier-ignore
+    (JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>)[
+      'tie_word_embeddings'
+    ];
   const lora = (options: object): Adapter =>
     loraContribution.create(loraContribution.schema.parse({ r: 2, ...options }));
   const expanded: VirtualLayer[] = [
@@ -303,9 +324,14 @@ describe('merged logits and greedy tokens are the trained model’s', () => {
 
   test('any map with any of it', { timeout: 120_000 }, async () => {
     const layer = fc.record(
-      { physical: fc.nat(1), weights: fc.constant('own' as const), gate: fc.constant('learned' as const), residualScale: fc.double({ min: -1, max: 1, noNaN: true }) },
+      {
+        physical: fc.nat(1),
+        weights: fc.constant('own' as const),
+        gate: fc.constant('learned' as const),
+        residualScale: fc.double({ min: -1, max: 1, noNaN: true }),
+      },
       { requiredKeys: ['physical'] },
-    ); // prettier-ignore
+    );
     const modules = fc.subarray(['embed_tokens', 'lm_head', 'norm', 'mlp', 'k_proj', 'o_proj']);
     const options = fc.record({ modules_to_save: modules, bias: fc.constantFrom('none', 'all', 'lora_only') });
     await fc.assert(
@@ -333,7 +359,9 @@ describe('merged logits and greedy tokens are the trained model’s', () => {
           Array.from({ length: 14 }, (_, i) => i),
         ),
       );
-      expect(difference(logits as Float32Array, rowsOf(golden, 'logits').subarray(0, 14 * 72)), name).toBeLessThan(1e-4); // prettier-ignore
+      expect(difference(logits as Float32Array, rowsOf(golden, 'logits').subarray(0, 14 * 72)), name).toBeLessThan(
+        1e-4,
+      );
     }
   });
 });

@@ -55,7 +55,9 @@ describe('truthfulqa', () => {
       const expected = places.reduce((sum, place, k) => {
         const row = values.subarray(k * width, (k + 1) * width);
         const most = Math.max(...row);
-        return sum + row[ids[place + 1]!]! - most - Math.log(row.reduce((total, value) => total + Math.exp(value - most), 0));
+        return (
+          sum + row[ids[place + 1]!]! - most - Math.log(row.reduce((total, value) => total + Math.exp(value - most), 0))
+        );
       }, 0);
       expect(Math.abs(scores[i]! - expected)).toBeLessThan(1e-4 * Math.abs(expected));
       expect(Math.abs(alone[i]! - expected)).toBeLessThan(1e-4 * Math.abs(expected));
@@ -63,7 +65,7 @@ describe('truthfulqa', () => {
       logits.release();
     }
     await close();
-  }); // prettier-ignore
+  });
 
   test('mc1 and mc2 follow from the scores of the choices', async () => {
     const context = await open();
@@ -78,7 +80,12 @@ describe('truthfulqa', () => {
         );
         const found = await Promise.all(
           lists.map(({ choices }) =>
-            scoreContinuations(context.decoder, context.tokenizer, promptOf(question), choices.map((choice) => ` ${choice}`)),
+            scoreContinuations(
+              context.decoder,
+              context.tokenizer,
+              promptOf(question),
+              choices.map((choice) => ` ${choice}`),
+            ),
           ),
         );
         const [first, second] = found.map((each) => each.map((score) => Math.exp(score)));
@@ -94,19 +101,31 @@ describe('truthfulqa', () => {
     expect(scores['mc2_stderr']).toBeCloseTo(Math.abs(shares[0]![1]! - shares[1]![1]!) / 2, 5);
     expect(scores['questions']).toBe(2);
     await context.close();
-  }); // prettier-ignore
+  });
 
   const good = rows[0]!;
   test.each([
     ['no file', path.join(folder, 'gone.json'), /cannot read .*gone.json/],
     ['no JSON', written('a.json', '['), /a.json.* is not JSON|a.json/],
     ['no questions', written('b.json', []), /has no row that can be asked: it is empty/],
-    ['a row without its choices', written('c.json', [{ question: 'x' }]), /no row that can be asked:\n {2}1 row \(1\): mc1_targets: /],
-    ['labels of another number', written('d.json', [{ ...good, mc2_targets: { choices: ['a'], labels: [1, 0] } }]), /1 row \(1\): mc2_targets: has 1 choices and 2 labels/],
-    ['no true choice', written('e.json', [{ ...good, mc1_targets: { a: 0, b: 0 } }]), /mc1_targets: needs a true choice and a false one/],
+    [
+      'a row without its choices',
+      written('c.json', [{ question: 'x' }]),
+      /no row that can be asked:\n {2}1 row \(1\): mc1_targets: /,
+    ],
+    [
+      'labels of another number',
+      written('d.json', [{ ...good, mc2_targets: { choices: ['a'], labels: [1, 0] } }]),
+      /1 row \(1\): mc2_targets: has 1 choices and 2 labels/,
+    ],
+    [
+      'no true choice',
+      written('e.json', [{ ...good, mc1_targets: { a: 0, b: 0 } }]),
+      /mc1_targets: needs a true choice and a false one/,
+    ],
   ])('refuses %s', async (_, name, message) => {
     const context = await open();
     await expect(truthfulqaEvaluator.open({ file: name }).evaluate(context)).rejects.toThrow(message);
     await context.close();
-  }); // prettier-ignore
+  });
 });

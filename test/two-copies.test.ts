@@ -16,7 +16,10 @@ function install(name: string, change: (source: string) => string = (source) => 
   const tensors = path.join(modules, '@glulam/tensors');
   mkdirSync(path.join(modules, '@glulam'), { recursive: true });
   cpSync(path.join(root, 'packages/tensors/dist'), path.join(tensors, 'dist'), { recursive: true });
-  writeFileSync(path.join(tensors, 'package.json'), JSON.stringify({ name: '@glulam/tensors', version: '0.9.0', type: 'module' })); // prettier-ignore
+  writeFileSync(
+    path.join(tensors, 'package.json'),
+    JSON.stringify({ name: '@glulam/tensors', version: '0.9.0', type: 'module' }),
+  );
   const file = path.join(tensors, 'dist/tensor.js');
   writeFileSync(file, change(readFileSync(file, 'utf8')));
   symlinkSync(path.join(root, 'packages/plugin'), path.join(modules, '@glulam/plugin'));
@@ -87,6 +90,8 @@ test('a copy that counts tensors in another way is refused when it is loaded', (
   const other = install('other', (source) => source.replace('const protocol = 1;', 'const protocol = 2;'));
   expect(evaluate('print({ code: refused.code, message: refused.message });', other)).toEqual({
     code: 'COPIES_DIFFER',
-    message: expect.stringMatching(/got one of protocol 1 and one of protocol 2, expected the same; npm ls @glulam\/tensors/) as string, // prettier-ignore
+    message: expect.stringMatching(
+      /got one of protocol 1 and one of protocol 2, expected the same; npm ls @glulam\/tensors/,
+    ) as string,
   });
 });

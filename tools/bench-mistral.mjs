@@ -73,7 +73,11 @@ async function measureAll() {
   const args = ['--seq', '256', '--checkpointing', '--steps', values.steps, '--threads', threads];
   const measure = (name, command, script) => {
     console.log(`measuring ${name}`);
-    const output = execFileSync(command, [script, folder, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], cwd: root }); // prettier-ignore
+    const output = execFileSync(command, [script, folder, ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+      cwd: root,
+    });
     const printed = JSON.parse(/** @type {string} */ (output.trim().split('\n').at(-1)));
     const { step_times: times, peak_rss_gb: peak, weights_gb: weights } = printed;
     return { printed, times, seconds: median(times.slice(1)), peak, beyond: peak - weights };

@@ -49,9 +49,18 @@ async function measure(point, base) {
   if (full.length === 0) throw new Error(`no step after the first had ${point.batch} x ${point.tokens} tokens`);
   const tokensPerSecond = median(full.map((step) => step.tokensPerSecond));
   const terms = stepTerms(model, point);
-  console.log(`${JSON.stringify(point)}: ${tokensPerSecond.toFixed(1)} tokens/s, ${(measured / 1e6).toFixed(0)} MB, planned ${(planned / 1e6).toFixed(0)} MB`);
-  return { ...point, planned, measured, tokensPerSecond, terms, seconds: (point.batch * point.tokens) / tokensPerSecond };
-} // prettier-ignore
+  console.log(
+    `${JSON.stringify(point)}: ${tokensPerSecond.toFixed(1)} tokens/s, ${(measured / 1e6).toFixed(0)} MB, planned ${(planned / 1e6).toFixed(0)} MB`,
+  );
+  return {
+    ...point,
+    planned,
+    measured,
+    tokensPerSecond,
+    terms,
+    seconds: (point.batch * point.tokens) / tokensPerSecond,
+  };
+}
 
 const limit = arithmeticLimit(openMachineLimits(path.join(root, 'bench/work'))(availableParallelism()), 'bfloat16');
 const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');

@@ -20,9 +20,13 @@ const roles = {
   family: { shows: ({ started }) => started.physicalLayers === 8, base: baseOfFamily },
   expansion: { shows: ({ started }) => started.virtualLayers === 10 },
   engine: { shows: ({ started }) => started.engine.includes('SwiGLU of its own') },
-  evaluator: { shows: ({ told, kind }) => told('evaluation.finished').some(({ evaluator, scores }) => evaluator === kind && scores.accuracy >= 0) }, // prettier-ignore
+  evaluator: {
+    shows: ({ told, kind }) =>
+      told('evaluation.finished').some(({ evaluator, scores }) => evaluator === kind && scores.accuracy >= 0),
+  },
   format: {
-    shows: ({ told, kind }) => told('data.read').some(({ format, examples }) => format === kind && examples === rows.length), // prettier-ignore
+    shows: ({ told, kind }) =>
+      told('data.read').some(({ format, examples }) => format === kind && examples === rows.length),
     rows: rows.map(({ question, answer }) => ({ title: 'Answer.', body: question, reply: answer })),
   },
   reporter: { shows: ({ out }) => readFileSync(path.join(out, 'losses.csv'), 'utf8').split('\n').length === 2 + steps },
@@ -92,8 +96,15 @@ async function check(role) {
   for (const [ending, text] of Object.entries(configs)) {
     write(`${role}.config.${ending}`, text);
     const out = path.join(work, `${role}-${ending}`);
-    await run('npx', ['glulam', 'train', `${role}.config.${ending}`, ...overrides(role, configs.json), '--out', out], home); // prettier-ignore
-    const events = readFileSync(path.join(out, 'events.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line)); // prettier-ignore
+    await run(
+      'npx',
+      ['glulam', 'train', `${role}.config.${ending}`, ...overrides(role, configs.json), '--out', out],
+      home,
+    );
+    const events = readFileSync(path.join(out, 'events.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     const told = (type) => events.filter((event) => event.type === type);
     const [started] = told('run.started');
     if (told('step.finished').length !== steps || !roles[role].shows({ started, told, out, kind: 'try_out' }))
@@ -132,7 +143,14 @@ function baseOfFamily() {
 
 /** The compiler takes the TypeScript configs, and the options of the plugins' kinds are known to it. */
 async function checkTypes() {
-  const compilerOptions = { module: 'NodeNext', target: 'ES2023', strict: true, noEmit: true, skipLibCheck: true, types: [] }; // prettier-ignore
+  const compilerOptions = {
+    module: 'NodeNext',
+    target: 'ES2023',
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: [],
+  };
   write('tsconfig.json', { compilerOptions, include: ['*.ts'] });
   await run('npx', ['tsc', '-p', '.'], home);
   const misspelt = readFileSync(path.join(home, 'expansion.config.ts'), 'utf8').replace('start:', 'strat:');
@@ -163,7 +181,9 @@ function run(command, args, cwd) {
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => void (text += chunk));
     child.on('error', reject);
     child.on('close', (code) =>
-      code === 0 ? resolve(text) : reject(new Error(`${[command, ...args].join(' ')} in ${cwd} ended with ${code}:\n${text}`)),
-    ); // prettier-ignore
+      code === 0
+        ? resolve(text)
+        : reject(new Error(`${[command, ...args].join(' ')} in ${cwd} ended with ${code}:\n${text}`)),
+    );
   });
 }

@@ -31,7 +31,11 @@ if (!isMade) {
 const cases = JSON.parse(readFileSync(path.join(work, 'cases.json'), 'utf8'));
 let wrong = 0;
 for (const name of cases.tokenizers) {
-  const outcomes = gunzipSync(readFileSync(path.join(work, `${name}.jsonl.gz`))).toString().trimEnd().split('\n').map((line) => JSON.parse(line)); // prettier-ignore
+  const outcomes = gunzipSync(readFileSync(path.join(work, `${name}.jsonl.gz`)))
+    .toString()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   const { compared, ids, masks, first } = compareMasks(path.join(work, name), cases, outcomes);
   console.log(`${name}: ${compared} texts compared, ${ids} with other ids, ${masks} with another mask`);
   if (first !== undefined) console.log(first);

@@ -59,7 +59,10 @@ async function compare(run, adapter) {
     'Question: Mia has 3 boxes with 4 pencils each. How many pencils does she have?\nAnswer:',
   );
   const hidden = await decoder.forward(packTokens([ids]));
-  const logits = decoder.logits(hidden, ids.map((_, i) => i)); // prettier-ignore
+  const logits = decoder.logits(
+    hidden,
+    ids.map((_, i) => i),
+  );
   const ours = await decoder.engine.read(logits);
   hidden.release();
   logits.release();

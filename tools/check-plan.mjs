@@ -38,9 +38,13 @@ async function checkAll(tinyOnly) {
     if (!fine) wrong += 1;
     const megabytes = (value) => (value / 1e6).toFixed(0);
     console.log(
-      name.padEnd(52) + String(tokens).padStart(8) + megabytes(planned).padStart(13) + megabytes(measured).padStart(14) +
-        `${((100 * off) / measured).toFixed(0)}%`.padStart(8) + (fine ? '' : '  wrong'),
-    ); // prettier-ignore
+      name.padEnd(52) +
+        String(tokens).padStart(8) +
+        megabytes(planned).padStart(13) +
+        megabytes(measured).padStart(14) +
+        `${((100 * off) / measured).toFixed(0)}%`.padStart(8) +
+        (fine ? '' : '  wrong'),
+    );
   }
   rmSync(work, { recursive: true });
   return wrong === 0 ? 0 : 1;
@@ -52,21 +56,61 @@ function shapes() {
     { name: 'tiny, one example a batch', train: { batch: 1 } },
     { name: 'tiny, batches of 4096 tokens', train: { batch: { tokens: 4096 } } },
     { name: 'tiny, 8192 tokens, recomputation', train: { batch: { tokens: 8192 }, recompute: true } },
-    { name: 'tiny, float32, 2048 tokens, base as it is', train: { batch: { tokens: 2048 } }, precision: 'float32', expansion: undefined },
-    { name: 'tiny, rank 256, two batches a step', train: { batch: 4, accumulate: 2 }, adapter: { kind: 'lora', r: 256 } },
-    { name: 'tiny, gated repeats', train: { batch: { tokens: 1024 } }, expansion: { kind: 'interleave', every: 1, gate: 'learned' } },
-    { name: 'tiny, the whole model, two batches a step', train: { batch: 4, accumulate: 2, learningRate: 2e-4 }, adapter: { kind: 'full' } },
+    {
+      name: 'tiny, float32, 2048 tokens, base as it is',
+      train: { batch: { tokens: 2048 } },
+      precision: 'float32',
+      expansion: undefined,
+    },
+    {
+      name: 'tiny, rank 256, two batches a step',
+      train: { batch: 4, accumulate: 2 },
+      adapter: { kind: 'lora', r: 256 },
+    },
+    {
+      name: 'tiny, gated repeats',
+      train: { batch: { tokens: 1024 } },
+      expansion: { kind: 'interleave', every: 1, gate: 'learned' },
+    },
+    {
+      name: 'tiny, the whole model, two batches a step',
+      train: { batch: 4, accumulate: 2, learningRate: 2e-4 },
+      adapter: { kind: 'full' },
+    },
     { name: 'small, 1024 tokens', base: small, train: { batch: { tokens: 1024 } } },
-    { name: 'small, 2048 tokens, recomputation, rank 64', base: small, train: { batch: { tokens: 2048 }, recompute: true }, adapter: { kind: 'lora', r: 64 } },
-    { name: 'small, float32, 512 tokens, value projections', base: small, precision: 'float32', train: { batch: { tokens: 512 } }, adapter: { kind: 'lora', target_modules: ['v_proj'] } },
-    { name: 'small, the whole model, 512 tokens', base: small, train: { batch: { tokens: 512 }, learningRate: 2e-4 }, adapter: { kind: 'full' } },
-  ]; // prettier-ignore
+    {
+      name: 'small, 2048 tokens, recomputation, rank 64',
+      base: small,
+      train: { batch: { tokens: 2048 }, recompute: true },
+      adapter: { kind: 'lora', r: 64 },
+    },
+    {
+      name: 'small, float32, 512 tokens, value projections',
+      base: small,
+      precision: 'float32',
+      train: { batch: { tokens: 512 } },
+      adapter: { kind: 'lora', target_modules: ['v_proj'] },
+    },
+    {
+      name: 'small, the whole model, 512 tokens',
+      base: small,
+      train: { batch: { tokens: 512 }, learningRate: 2e-4 },
+      adapter: { kind: 'full' },
+    },
+  ];
 }
 
 function configOf({ train, ...changes }, out) {
   return {
     base: path.join(root, 'examples/models/tiny-mistral-gsm8k'),
-    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+    },
     data: {
       train: path.join(root, 'examples/data/word-problems.train.jsonl'),
       heldOut: path.join(root, 'examples/data/word-problems.heldout.jsonl'),

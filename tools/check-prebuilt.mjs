@@ -70,12 +70,21 @@ function checkIn(folder, tarballs) {
   // The files that this repository has compiled, or it would take a minute.
   const objects = path.join(root, 'plugins/engine-native/build/objects');
   cpSync(objects, path.join(build, 'objects'), { recursive: true });
-  expect('a binary that does not load', { compiler: true, args: doctor, has: [failure, compiles, loads('compiled here', compiled)] }); // prettier-ignore
-  expect('what was compiled', { compiler: false, args: train('again'), has: [trained], lacks: [compiles, failure] }); // prettier-ignore
+  expect('a binary that does not load', {
+    compiler: true,
+    args: doctor,
+    has: [failure, compiles, loads('compiled here', compiled)],
+  });
+  expect('what was compiled', { compiler: false, args: train('again'), has: [trained], lacks: [compiles, failure] });
 
   rmSync(path.dirname(binary), { recursive: true });
   rmSync(compiled);
-  expect('no binary', { compiler: true, args: doctor, has: [compiles, loads('compiled here', compiled)], lacks: [failure] }); // prettier-ignore
+  expect('no binary', {
+    compiler: true,
+    args: doctor,
+    has: [compiles, loads('compiled here', compiled)],
+    lacks: [failure],
+  });
   return faults;
 }
 
@@ -95,10 +104,20 @@ function config() {
   const examples = path.join(root, 'examples');
   return {
     base: path.join(examples, 'models/tiny-mistral-gsm8k'),
-    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+    },
     adapter: { kind: 'lora', r: 4 },
     engine: { kind: 'native' },
-    data: { train: path.join(examples, 'data/word-problems.train.jsonl'), heldOut: path.join(examples, 'data/word-problems.heldout.jsonl') }, // prettier-ignore
+    data: {
+      train: path.join(examples, 'data/word-problems.train.jsonl'),
+      heldOut: path.join(examples, 'data/word-problems.heldout.jsonl'),
+    },
     train: { steps: 2, batch: 2 },
   };
 }

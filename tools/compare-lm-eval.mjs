@@ -28,7 +28,9 @@ export function compareSamples(samples, reference, names = {}) {
   for (const theirs of reference) {
     const ours = byId.get(theirs.doc_id);
     const differ = (/** @type {string} */ what, /** @type {unknown} */ got, /** @type {unknown} */ expected) =>
-      differences.push(`sample ${theirs.doc_id} (${theirs.filter}): ${what} is ${JSON.stringify(got)}; the harness's is ${JSON.stringify(expected)}`); // prettier-ignore
+      differences.push(
+        `sample ${theirs.doc_id} (${theirs.filter}): ${what} is ${JSON.stringify(got)}; the harness's is ${JSON.stringify(expected)}`,
+      );
     if (ours === undefined) {
       differ('the sample', undefined, theirs.doc_id);
       continue;
@@ -81,6 +83,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     Object.fromEntries(names.map((each) => each.split('='))),
   );
   for (const line of result.differences) console.log(line);
-  console.log(`${result.compared} compared, ${result.differences.length} differences; log probabilities differ by at most ${result.worst}`); // prettier-ignore
+  console.log(
+    `${result.compared} compared, ${result.differences.length} differences; log probabilities differ by at most ${result.worst}`,
+  );
   if (result.differences.length > 0) process.exit(1);
 }

@@ -13,7 +13,14 @@ import { parseArgs } from 'node:util';
 import { packWorkspace } from './packed.mjs';
 import * as check from './release/check-release.mjs';
 import { allBinaries, ownBinary, writePlatformPackages } from './release/platform-packages.mjs';
-import { applyChangesets, packageFolders, repositoryOfWorkflow, repositoryRoot, stageWorkspace, writeRepository } from './release/stage.mjs'; // prettier-ignore
+import {
+  applyChangesets,
+  packageFolders,
+  repositoryOfWorkflow,
+  repositoryRoot,
+  stageWorkspace,
+  writeRepository,
+} from './release/stage.mjs';
 
 /**
  * @typedef {object} Release
@@ -133,7 +140,10 @@ const commands = {
     console.log(`publish=${waits}`);
   },
   pack() {
-    const { values } = parseArgs({ args: process.argv.slice(3), options: { binaries: { type: 'string' }, to: { type: 'string' } } }); // prettier-ignore
+    const { values } = parseArgs({
+      args: process.argv.slice(3),
+      options: { binaries: { type: 'string' }, to: { type: 'string' } },
+    });
     if (values.binaries === undefined || values.to === undefined)
       throw new Error('release.mjs pack wants --binaries FOLDER and --to FOLDER');
     const to = path.resolve(values.to);
@@ -146,11 +156,15 @@ const commands = {
   publish() {
     const folder = process.argv[3];
     if (folder === undefined) throw new Error('release.mjs publish wants the folder of the tarballs');
-    const tarballs = readdirSync(folder).map((name) => path.resolve(folder, name)).filter((file) => file.endsWith('.tgz')); // prettier-ignore
+    const tarballs = readdirSync(folder)
+      .map((name) => path.resolve(folder, name))
+      .filter((file) => file.endsWith('.tgz'));
     const all = tarballs.map((tarball) => ({ tarball, ...check.manifestOf(tarball) }));
     for (const { tarball, name, version } of all.sort((a, b) => rank(a) - rank(b))) {
       if (isPublished({ name, version })) continue;
-      const { status } = spawnSync('npm', ['publish', tarball, '--provenance', '--access', 'public'], { stdio: 'inherit' }); // prettier-ignore
+      const { status } = spawnSync('npm', ['publish', tarball, '--provenance', '--access', 'public'], {
+        stdio: 'inherit',
+      });
       if (status !== 0) throw new Error(`npm did not publish ${name} ${version}; started again, this goes on with it`);
     }
   },

@@ -14,7 +14,11 @@ afterAll(() => rmSync(work, { recursive: true }));
 const root = path.join(import.meta.dirname, '..');
 /** GLULAM_FUZZ and the like are the scripts' own to set. */
 const run = (script: string, ...args: string[]) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', path.join(import.meta.dirname, script), ...args], { cwd: root, encoding: 'utf8' }); // prettier-ignore
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--expose-gc', path.join(import.meta.dirname, script), ...args],
+    { cwd: root, encoding: 'utf8' },
+  );
   return { status, stdout, stderr };
 };
 
@@ -37,7 +41,10 @@ describe('soak', () => {
   test('trains and finds that nothing is left behind', () => {
     const { status, stdout, stderr } = run('soak.mjs', '10');
     expect([status, stderr], stdout).toEqual([0, '']);
-    const tensors = [...stdout.matchAll(/^step +(\d+) +(\d+) tensors/gm)].map(([, step, count]) => [Number(step), count]); // prettier-ignore
+    const tensors = [...stdout.matchAll(/^step +(\d+) +(\d+) tensors/gm)].map(([, step, count]) => [
+      Number(step),
+      count,
+    ]);
     expect(tensors.map(([step]) => step)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     expect(new Set(tensors.map(([, count]) => count)).size).toBe(1);
   });
@@ -54,11 +61,15 @@ describe('soak', () => {
     ['nothing', () => ({}), []],
     ['a tensor a step', (step: number) => ({ tensors: 5 + step }), ['live tensors changed between steps']],
     ['bytes', (step: number) => ({ bytes: step === 7 ? 101 : 100 }), ['live tensors changed between steps']],
-    ['memory', (step: number) => ({ anonymous: step * 2 ** 22 }), ['anonymous memory grew by 20.0 MiB in the second half']],
+    [
+      'memory',
+      (step: number) => ({ anonymous: step * 2 ** 22 }),
+      ['anonymous memory grew by 20.0 MiB in the second half'],
+    ],
     ['a first figure of its own', (step: number) => (step === 0 ? { tensors: 1, anonymous: 0 } : {}), []],
   ])('reports what grows: %s', (_, change, faults) => {
     expect(memoryFaults(rows(change))).toEqual(faults);
-  }); // prettier-ignore
+  });
 });
 
 test('fuzz gives a reader as many damaged inputs as it is asked for', () => {
@@ -100,7 +111,10 @@ describe('bench', () => {
   });
 
   test('of Mistral refuses fewer steps than two', () => {
-    expect(run('bench-mistral.mjs', '--steps', '1')).toMatchObject({ status: 1, stderr: expect.stringContaining('--steps is 1; expected') }); // prettier-ignore
+    expect(run('bench-mistral.mjs', '--steps', '1')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('--steps is 1; expected'),
+    });
   });
 
   test('of scaling measures, fits, projects and draws', (context) => {
@@ -122,7 +136,10 @@ describe('bench', () => {
 test('check-peft says which environment it needs before it trains', () => {
   expect(run('check-peft.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage: .*VENV/) });
   const none = path.join(work, 'none');
-  expect(run('check-peft.mjs', none)).toMatchObject({ status: 1, stderr: expect.stringContaining(`${none} has no bin/python`) }); // prettier-ignore
+  expect(run('check-peft.mjs', none)).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining(`${none} has no bin/python`),
+  });
 });
 
 describe('check-masks', () => {
@@ -131,7 +148,10 @@ describe('check-masks', () => {
   test('says which environment it needs', () => {
     expect(run('check-masks.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage: .*VENV/) });
     const none = path.join(work, 'none');
-    expect(run('check-masks.mjs', none)).toMatchObject({ status: 1, stderr: expect.stringContaining(`${none} has no bin/python`) }); // prettier-ignore
+    expect(run('check-masks.mjs', none)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(`${none} has no bin/python`),
+    });
   });
 
   test('finds the tokens and masks of transformers in conversations', () => {
@@ -145,7 +165,10 @@ describe('check-masks', () => {
     const changed = path.join(work, 'masks');
     cpSync(made, changed, { recursive: true });
     const file = path.join(changed, 'cases.json');
-    const cases = JSON.parse(readFileSync(file, 'utf8')) as { tokenizers: string[]; templates: Record<string, { source: string }> }; // prettier-ignore
+    const cases = JSON.parse(readFileSync(file, 'utf8')) as {
+      tokenizers: string[];
+      templates: Record<string, { source: string }>;
+    };
     cases.tokenizers = ['gpt2'];
     // The mark moves over the end of the turn.
     const { trimmed } = cases.templates;
@@ -155,7 +178,9 @@ describe('check-masks', () => {
     );
     writeFileSync(file, JSON.stringify(cases));
     const { status, stdout } = run('check-masks.mjs', '--made', changed);
-    expect(stdout).toMatch(/^gpt2: 334 texts compared, 0 with other ids, 24 with another mask\n {2}trimmed, with marks\n {2}ours: /); // prettier-ignore
+    expect(stdout).toMatch(
+      /^gpt2: 334 texts compared, 0 with other ids, 24 with another mask\n {2}trimmed, with marks\n {2}ours: /,
+    );
     expect(status).toBe(1);
   });
 });
@@ -165,10 +190,28 @@ test('compare-lm-eval ends with 1 where samples differ, and names them', () => {
   const write = (file: string, rows: object[]): void =>
     writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   const sample = { id: 0, prompt: 'a', choices: [' b', ' c'], output: [-1, -2], scores: { acc: 1 } };
-  write(theirs, [{ doc_id: 0, filter: 'none', arguments: [['a', ' b'], ['a', ' c']], resps: [[[-1]], [[-2]]], filtered_resps: [], acc: 1 }]); // prettier-ignore
+  write(theirs, [
+    {
+      doc_id: 0,
+      filter: 'none',
+      arguments: [
+        ['a', ' b'],
+        ['a', ' c'],
+      ],
+      resps: [[[-1]], [[-2]]],
+      filtered_resps: [],
+      acc: 1,
+    },
+  ]);
   write(ours, [{ version: 1 }, sample]);
-  expect(run('compare-lm-eval.mjs', ours, theirs)).toMatchObject({ status: 0, stdout: expect.stringMatching(/^1 compared, 0 differences/) }); // prettier-ignore
+  expect(run('compare-lm-eval.mjs', ours, theirs)).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^1 compared, 0 differences/),
+  });
   write(ours, [{ version: 1 }, { ...sample, output: [-1, -2.5] }]);
-  expect(run('compare-lm-eval.mjs', ours, theirs)).toMatchObject({ status: 1, stdout: expect.stringMatching(/^sample 0 \(none\): the log probability of c is -2.5; the harness's is -2/) }); // prettier-ignore
+  expect(run('compare-lm-eval.mjs', ours, theirs)).toMatchObject({
+    status: 1,
+    stdout: expect.stringMatching(/^sample 0 \(none\): the log probability of c is -2.5; the harness's is -2/),
+  });
   expect(run('compare-lm-eval.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage:/) });
 });

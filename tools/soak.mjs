@@ -41,7 +41,14 @@ const begun = performance.now();
 await run(
   {
     base: 'examples/models/tiny-mistral-gsm8k',
-    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+    },
     adapter: { kind: 'lora', r: 8, lora_alpha: 16, lora_dropout: 0.05 },
     data: { train: 'examples/data/word-problems.train.jsonl' },
     train: { steps, batch: 4, accumulate: 2, learningRate: 1e-3, warmupSteps: 10 },

@@ -28,9 +28,13 @@ const fault =
     ? 'expected one FOLDER'
     : existsSync(folder)
       ? `${folder} is there already`
-      : ![layers, hidden, steps, seed].every(Number.isInteger) || layers < 1 || hidden < 16 || hidden % 16 !== 0 || steps < 1
+      : ![layers, hidden, steps, seed].every(Number.isInteger) ||
+          layers < 1 ||
+          hidden < 16 ||
+          hidden % 16 !== 0 ||
+          steps < 1
         ? '--layers, --hidden, --steps and --seed are whole numbers, hidden a multiple of 16'
-        : undefined; // prettier-ignore
+        : undefined;
 if (fault !== undefined) {
   console.error(
     `${fault}\nusage: npm run train-tiny-base -- FOLDER [--layers 4] [--hidden 128] [--steps 400] [--seed 0]`,

@@ -2,7 +2,14 @@ import { defineConfig } from 'glulam';
 
 export default defineConfig({
   base: '../../examples/models/tiny-mistral-gsm8k',
-  expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+  expansion: {
+    kind: 'layer_map',
+    layer_map: [
+      [0, 4],
+      [2, 6],
+      [4, 8],
+    ],
+  },
   adapter: { kind: 'lora', r: 8, lora_alpha: 16 },
   data: {
     train: '../../examples/data/word-problems.train.jsonl',
@@ -16,7 +23,13 @@ export default defineConfig({
       { name: 'base', expansion: 'none' },
       {
         name: 'later half twice',
-        expansion: { kind: 'layer_map', layer_map: [[0, 8], [4, 8]] }, // prettier-ignore
+        expansion: {
+          kind: 'layer_map',
+          layer_map: [
+            [0, 8],
+            [4, 8],
+          ],
+        },
         adapter: { matchTrainable: 325632 },
       },
       { name: 'repeats alone', adapter: { r: { first: 0, repeats: 24 } } },

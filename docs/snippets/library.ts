@@ -19,7 +19,14 @@ const examples = path.resolve(import.meta.dirname, '../../examples');
 export function trainOn(rows: readonly Row[], out: string, signal?: AbortSignal) {
   const config = defineConfig({
     base: 'models/tiny-mistral-gsm8k',
-    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+    },
     adapter: { kind: 'lora', r: 8 },
     data: { train: { rows }, heldOut: 'data/word-problems.heldout.jsonl' },
     train: { steps: 6, batch: 4, learningRate: 2e-3, schedule: (step, { steps }) => (1 - step / steps) ** 2 },

@@ -16,7 +16,14 @@ const base = path.join(examples, 'models/tiny-mistral-gsm8k');
 const trained = async (name: string, seed: number) => {
   const config: GlulamConfig = {
     base,
-    expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+    },
     adapter: { kind: 'lora', r: 4 },
     data: { train: path.join(examples, 'data/word-problems.train.jsonl') },
     train: { steps: 6, batch: 4, learningRate: 5e-3 },
@@ -42,7 +49,10 @@ const prompts = ['Question: What is 2 + 3?\nAnswer:', 'Question: Ann has 9 pens 
 const requests = prompts.map((text) => ({ prompt: tokenizer.encode(text) }));
 for (const selection of [
   [{ name: 'first', weight: 1 }],
-  [{ name: 'first', weight: 0.7 }, { name: 'second', weight: 0.3 }],
+  [
+    { name: 'first', weight: 0.7 },
+    { name: 'second', weight: 0.3 },
+  ],
   'none',
   'base',
 ] as const) {
@@ -50,7 +60,7 @@ for (const selection of [
   for await (const { index, text } of generateMany(set.decoder(selection), tokenizer, requests, { maxNewTokens: 12 }))
     answers[index] = text;
   console.log(JSON.stringify(selection), JSON.stringify(answers));
-} // prettier-ignore
+}
 
 set.close();
 await engine.close();

@@ -6,7 +6,14 @@ import { defineConfig, plan, run } from 'glulam';
 
 const config = defineConfig({
   base: '../models/tiny-mistral-gsm8k',
-  expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6], [4, 8]] }, // prettier-ignore
+  expansion: {
+    kind: 'layer_map',
+    layer_map: [
+      [0, 4],
+      [2, 6],
+      [4, 8],
+    ],
+  },
   adapter: { kind: 'lora', r: 8, lora_alpha: 16 },
   data: { train: '../data/word-problems.train.jsonl', heldOut: '../data/word-problems.heldout.jsonl' },
   train: { steps: 12, batch: 4, learningRate: 2e-3 },

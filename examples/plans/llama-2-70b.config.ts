@@ -6,7 +6,15 @@ export default defineConfig({
   base: 'llama-2-70b',
   expansion: {
     kind: 'layer_map',
-    layer_map: [[0, 20], [10, 30], [20, 40], [30, 50], [40, 60], [50, 70], [60, 80]], // prettier-ignore
+    layer_map: [
+      [0, 20],
+      [10, 30],
+      [20, 40],
+      [30, 50],
+      [40, 60],
+      [50, 70],
+      [60, 80],
+    ],
   },
   adapter: { kind: 'lora', r: 8, lora_alpha: 16 },
   data: { train: '../data/word-problems.train.jsonl' },

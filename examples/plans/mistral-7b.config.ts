@@ -5,7 +5,14 @@ import { defineConfig } from 'glulam';
 // let `base` be the folder of the whole checkpoint.
 export default defineConfig({
   base: 'mistral-7b',
-  expansion: { kind: 'layer_map', layer_map: [[0, 16], [8, 24], [16, 32]] }, // prettier-ignore
+  expansion: {
+    kind: 'layer_map',
+    layer_map: [
+      [0, 16],
+      [8, 24],
+      [16, 32],
+    ],
+  },
   adapter: {
     kind: 'lora',
     r: 8,

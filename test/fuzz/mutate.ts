@@ -17,9 +17,41 @@ export const pick = <T>(random: Random, items: readonly T[]): T => items[random(
 
 /** What has been trouble in other readers: numbers at the edges, types of other kinds, names with a meaning. */
 const oddities = [
-  '0', '-1', '-0', '1', '3', '4', '8', '1e0', '4294967296', '9007199254740991', '9007199254740992', '1e400', '0.5', 'null', 'true', '""', '"F32"', '"I64"',
-  '"BF16"', '"F4"', '"toString"', '[]', '[0]', '[0,0]', '[4,0]', '[[0]]', '{}', '"__proto__"', '"__metadata__"', '"\\ud800"', '"constructor"', '"../x"', '1e15', '-9007199254740993',
-]; // prettier-ignore
+  '0',
+  '-1',
+  '-0',
+  '1',
+  '3',
+  '4',
+  '8',
+  '1e0',
+  '4294967296',
+  '9007199254740991',
+  '9007199254740992',
+  '1e400',
+  '0.5',
+  'null',
+  'true',
+  '""',
+  '"F32"',
+  '"I64"',
+  '"BF16"',
+  '"F4"',
+  '"toString"',
+  '[]',
+  '[0]',
+  '[0,0]',
+  '[4,0]',
+  '[[0]]',
+  '{}',
+  '"__proto__"',
+  '"__metadata__"',
+  '"\\ud800"',
+  '"constructor"',
+  '"../x"',
+  '1e15',
+  '-9007199254740993',
+];
 
 /** Structure kept where it can be: tokens of JSON, YAML or Jinja are dropped, doubled, exchanged, or become odd ones. */
 export function mutateText(text: string, random: Random, odd: readonly string[] = oddities): string {
@@ -40,7 +72,13 @@ export function mutateText(text: string, random: Random, odd: readonly string[] 
 /** Deeper than a recursive reader's stack. */
 function nested(random: Random): string {
   const depth = pick(random, [10, 1000, 20_000]);
-  const [open, close] = pick(random, [['[', ']'], ['{"a":', '}'], ['(', ')'], ['- ', ''], ['{% if a %}', '{% endif %}']] as const); // prettier-ignore
+  const [open, close] = pick(random, [
+    ['[', ']'],
+    ['{"a":', '}'],
+    ['(', ')'],
+    ['- ', ''],
+    ['{% if a %}', '{% endif %}'],
+  ] as const);
   return `${open.repeat(depth)}1${random(2) === 0 ? close.repeat(depth) : ''}`;
 }
 
@@ -51,7 +89,17 @@ export function mutateBytes(good: Uint8Array, random: Random, from = good.length
     bytes[random(random(3) === 0 ? bytes.length : Math.min(from, bytes.length)) || 0]! ^= 1 << random(8);
   if (random(4) === 0 && bytes.length >= 8) {
     const at = random(bytes.length - 7);
-    const number = pick(random, [0n, 1n, 255n, 2n ** 31n - 1n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]); // prettier-ignore
+    const number = pick(random, [
+      0n,
+      1n,
+      255n,
+      2n ** 31n - 1n,
+      2n ** 31n,
+      2n ** 32n - 1n,
+      2n ** 53n,
+      2n ** 63n,
+      2n ** 64n - 1n,
+    ]);
     if (random(2) === 0) bytes.writeBigUInt64LE(number, at);
     else bytes.writeUInt32LE(Number(number % 2n ** 32n), at);
   }

@@ -35,9 +35,13 @@ export async function runFuzz(name: string, { attempt, codes, inputs = fuzzInput
         const { code, message } = error as { code?: unknown; message: string };
         const own =
           error instanceof Error && ['ModelError', 'TensorsError', 'TrainerError', 'GlulamError'].includes(error.name);
-        if (!own || !codes.includes(code as string)) throw new Error(`${name}: input ${run} gave ${String(code)}: ${String(message).slice(0, 500)}`, { cause: error }); // prettier-ignore
+        if (!own || !codes.includes(code as string))
+          throw new Error(`${name}: input ${run} gave ${String(code)}: ${String(message).slice(0, 500)}`, {
+            cause: error,
+          });
         // A message is for people: what is in the input is not to be poured into it.
-        if (message.length > 4000) throw new Error(`${name}: input ${run} has a message of ${message.length} characters`, { cause: error }); // prettier-ignore
+        if (message.length > 4000)
+          throw new Error(`${name}: input ${run} has a message of ${message.length} characters`, { cause: error });
         outcomes.refused += 1;
       }
       const took = performance.now() - start;
@@ -52,7 +56,9 @@ export async function runFuzz(name: string, { attempt, codes, inputs = fuzzInput
   expect(outcomes.accepted, `${name}: accepted`).toBeGreaterThan(0);
   if (process.env['GLULAM_FUZZ'] !== undefined) {
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    console.log(`${name}: ${inputs} inputs in ${seconds} s, ${outcomes.accepted} read, ${outcomes.refused} refused, the slowest ${outcomes.slowest.toFixed(0)} ms`); // prettier-ignore
+    console.log(
+      `${name}: ${inputs} inputs in ${seconds} s, ${outcomes.accepted} read, ${outcomes.refused} refused, the slowest ${outcomes.slowest.toFixed(0)} ms`,
+    );
   }
   return outcomes;
 }

@@ -18,21 +18,32 @@ export function fitCost(work, seconds, least = {}) {
   const fits = subsets.flatMap((free) => {
     const atBound = names.filter((name) => !free.includes(name) && bound(name) > 0);
     const rows = work.map((each, i) => free.map((name) => each[name] / seconds[i]));
-    const targets = work.map((each, i) => 1 - atBound.reduce((sum, name) => sum + bound(name) * each[name], 0) / seconds[i]);
+    const targets = work.map(
+      (each, i) => 1 - atBound.reduce((sum, name) => sum + bound(name) * each[name], 0) / seconds[i],
+    );
     const found = free.length === 0 ? [] : leastSquares(rows, targets);
     if (found === undefined || found.some((value, i) => value < bound(free[i]))) return [];
-    const perUnit = Object.fromEntries(names.flatMap((name) => {
-      if (free.includes(name)) return [[name, found[free.indexOf(name)]]];
-      return atBound.includes(name) ? [[name, bound(name)]] : [];
-    }));
+    const perUnit = Object.fromEntries(
+      names.flatMap((name) => {
+        if (free.includes(name)) return [[name, found[free.indexOf(name)]]];
+        return atBound.includes(name) ? [[name, bound(name)]] : [];
+      }),
+    );
     const predict = (each) => Object.entries(perUnit).reduce((sum, [name, time]) => sum + each[name] * time, 0);
     const errors = work.map((each, i) => predict(each) / seconds[i] - 1);
-    return [{ perUnit, predict, worst: Math.max(...errors.map(Math.abs)), squares: errors.reduce((sum, error) => sum + error ** 2, 0) }];
+    return [
+      {
+        perUnit,
+        predict,
+        worst: Math.max(...errors.map(Math.abs)),
+        squares: errors.reduce((sum, error) => sum + error ** 2, 0),
+      },
+    ];
   });
   const { perUnit, predict, worst } = fits.reduce((best, fit) => (fit.squares < best.squares ? fit : best));
   if (Object.keys(perUnit).length === 0) throw new Error('no cost model fits: every term would have a rate below zero');
   return { perUnit, predict, worst };
-} // prettier-ignore
+}
 
 /** x for which rows x is nearest to the targets, by the normal equations; undefined where rows do not tell the terms apart. */
 function leastSquares(rows, targets) {
@@ -45,7 +56,9 @@ function leastSquares(rows, targets) {
     scaled.reduce((sum, row, at) => sum + row[i] * targets[at], 0),
   ]);
   for (let i = 0; i < n; i++) {
-    const pivot = matrix.slice(i).reduce((best, row, at) => (Math.abs(row[i]) > Math.abs(matrix[best][i]) ? at + i : best), i);
+    const pivot = matrix
+      .slice(i)
+      .reduce((best, row, at) => (Math.abs(row[i]) > Math.abs(matrix[best][i]) ? at + i : best), i);
     [matrix[i], matrix[pivot]] = [matrix[pivot], matrix[i]];
     if (Math.abs(matrix[i][i]) < 1e-9) return undefined;
     for (let row = 0; row < n; row++) {
@@ -55,4 +68,4 @@ function leastSquares(rows, targets) {
     }
   }
   return matrix.map((row, i) => row[n] / row[i] / sizes[i]);
-} // prettier-ignore
+}

@@ -10,12 +10,24 @@ const cases = ['bfloat16', 'float32'].flatMap((operands) =>
   ]),
 );
 const printed = `avx2, 2 threads: peak float32 236, bfloat16 236 GFLOP/s\n${cases.join('')}${line("u = x A'", 'float32', 512, 9)}`;
-const limits = (gflops: number) => ({ threads: 2, units: [{ unit: 'AVX2', operands: 'float32' as const, gflops }], readGigabytesPerSecond: 1 }); // prettier-ignore
+const limits = (gflops: number) => ({
+  threads: 2,
+  units: [{ unit: 'AVX2', operands: 'float32' as const, gflops }],
+  readGigabytesPerSecond: 1,
+});
 
 test('figures are shares of the larger of the limits measured beside them', () => {
   const shares = kernelShares('avx2', printed, [limits(500), limits(640)]);
   expect(shares).toHaveLength(12);
-  expect(shares[1]).toEqual({ isa: 'avx2', pass: 'input gradient', operands: 'bfloat16', rows: 32, weight: '2048 x 7168', gflops: 64, share: 0.1 }); // prettier-ignore
+  expect(shares[1]).toEqual({
+    isa: 'avx2',
+    pass: 'input gradient',
+    operands: 'bfloat16',
+    rows: 32,
+    weight: '2048 x 7168',
+    gflops: 64,
+    share: 0.1,
+  });
   const lines = kernelTable(shares).split('\n').slice(2);
   expect(lines.filter((each) => /80% \| (yes|\*\*no\*\*) \|$/.test(each))).toEqual([
     '| avx2 | bfloat16 | forward | 256 | 2048 x 7168 | 256 | 40% | 80% | **no** |',

@@ -11,11 +11,39 @@ import { normals, writeFolderAtomic, writeSafetensors } from '@glulam/tensors';
 
 /** `mistral`: Mistral 7B's, 14.5 GB; `bench`: 1.0 B parameters, 2.0 GB; `small`: 130 M; `tiny` is for tests. */
 export const shapes = {
-  tiny: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 4, num_attention_heads: 4, num_key_value_heads: 2, vocab_size: 128 },
-  small: { hidden_size: 768, intermediate_size: 2688, num_hidden_layers: 8, num_attention_heads: 12, num_key_value_heads: 4, vocab_size: 32000 },
-  bench: { hidden_size: 2048, intermediate_size: 7168, num_hidden_layers: 16, num_attention_heads: 16, num_key_value_heads: 4, vocab_size: 32000 },
-  mistral: { hidden_size: 4096, intermediate_size: 14336, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, vocab_size: 32000 },
-}; // prettier-ignore
+  tiny: {
+    hidden_size: 32,
+    intermediate_size: 64,
+    num_hidden_layers: 4,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    vocab_size: 128,
+  },
+  small: {
+    hidden_size: 768,
+    intermediate_size: 2688,
+    num_hidden_layers: 8,
+    num_attention_heads: 12,
+    num_key_value_heads: 4,
+    vocab_size: 32000,
+  },
+  bench: {
+    hidden_size: 2048,
+    intermediate_size: 7168,
+    num_hidden_layers: 16,
+    num_attention_heads: 16,
+    num_key_value_heads: 4,
+    vocab_size: 32000,
+  },
+  mistral: {
+    hidden_size: 4096,
+    intermediate_size: 14336,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    vocab_size: 32000,
+  },
+};
 
 /** Name and shape of each tensor. */
 /** @returns {Generator<[name: string, shape: number[]]>} */
@@ -69,10 +97,20 @@ export async function makeCheckpoint(folder, shapeName, shardBytes = 500e6) {
     total += bytes;
   }
   const config = {
-    architectures: ['MistralForCausalLM'], model_type: 'mistral', ...shape, head_dim: shape.hidden_size / shape.num_attention_heads,
-    hidden_act: 'silu', max_position_embeddings: 32768, rms_norm_eps: 1e-5, sliding_window: 4096, tie_word_embeddings: false,
-    rope_parameters: { rope_theta: 10000, rope_type: 'default' }, dtype: 'bfloat16', bos_token_id: 1, eos_token_id: 2,
-  }; // prettier-ignore
+    architectures: ['MistralForCausalLM'],
+    model_type: 'mistral',
+    ...shape,
+    head_dim: shape.hidden_size / shape.num_attention_heads,
+    hidden_act: 'silu',
+    max_position_embeddings: 32768,
+    rms_norm_eps: 1e-5,
+    sliding_window: 4096,
+    tie_word_embeddings: false,
+    rope_parameters: { rope_theta: 10000, rope_type: 'default' },
+    dtype: 'bfloat16',
+    bos_token_id: 1,
+    eos_token_id: 2,
+  };
   await writeFolderAtomic(folder, async (temporary) => {
     await writeFile(path.join(temporary, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
     /** @type {Record<string, string>} */

@@ -53,7 +53,11 @@ const engine =
 const mappedBefore = gigabytesOf('RssFile');
 const checkpoint = openCheckpoint(positionals[0], [mistralFamily]);
 const L = checkpoint.shape.physicalLayers;
-const intervals = [[0, L / 2], [L / 4, (3 * L) / 4], [L / 2, L]]; // prettier-ignore
+const intervals = [
+  [0, L / 2],
+  [L / 4, (3 * L) / 4],
+  [L / 2, L],
+];
 const layers = intervals.flatMap(([start, end]) =>
   Array.from({ length: end - start }, (_, i) => ({ physical: start + i })),
 );

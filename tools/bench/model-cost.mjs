@@ -7,7 +7,15 @@ function linearShapes(config) {
   const { hidden_size: hidden, intermediate_size: inner, num_attention_heads: heads } = config;
   const headSize = config.head_dim ?? hidden / heads;
   const [queries, keys] = [heads * headSize, (config.num_key_value_heads ?? heads) * headSize];
-  return [[queries, hidden], [keys, hidden], [keys, hidden], [hidden, queries], [inner, hidden], [inner, hidden], [hidden, inner]]; // prettier-ignore
+  return [
+    [queries, hidden],
+    [keys, hidden],
+    [keys, hidden],
+    [hidden, queries],
+    [inner, hidden],
+    [inner, hidden],
+    [hidden, inner],
+  ];
 }
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -22,7 +30,10 @@ function visiblePairs(config, tokens) {
 
 /** Scores and weighted values: two products over the visible pairs. */
 const attentionForward = (config, tokens) =>
-  4 * config.num_attention_heads * (config.head_dim ?? config.hidden_size / config.num_attention_heads) * visiblePairs(config, tokens); // prettier-ignore
+  4 *
+  config.num_attention_heads *
+  (config.head_dim ?? config.hidden_size / config.num_attention_heads) *
+  visiblePairs(config, tokens);
 
 /**
  * One training step of low-rank adapters of rank `rank` on all linear layers of `layers` virtual layers, over `batch`

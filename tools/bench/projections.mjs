@@ -7,9 +7,29 @@ import { stepCost, stepTerms } from './model-cost.mjs';
 
 /** Bases of examples/plans, as they are and by the maps of their configs there. */
 const bases = [
-  { name: 'Mistral 7B', folder: 'mistral-7b', map: [[0, 16], [8, 24], [16, 32]] },
-  { name: 'Llama 2 70B', folder: 'llama-2-70b', map: [[0, 20], [10, 30], [20, 40], [30, 50], [40, 60], [50, 70], [60, 80]] },
-]; // prettier-ignore
+  {
+    name: 'Mistral 7B',
+    folder: 'mistral-7b',
+    map: [
+      [0, 16],
+      [8, 24],
+      [16, 32],
+    ],
+  },
+  {
+    name: 'Llama 2 70B',
+    folder: 'llama-2-70b',
+    map: [
+      [0, 20],
+      [10, 30],
+      [20, 40],
+      [30, 50],
+      [40, 60],
+      [50, 70],
+      [60, 80],
+    ],
+  },
+];
 
 /** @param {ReturnType<typeof import('./cost-fit.mjs').fitCost>} cost */
 export async function project(cost) {

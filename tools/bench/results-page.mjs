@@ -9,27 +9,29 @@ import { digits, markdownTable, resultsTable, roundsTable } from './results-tabl
  */
 export function resultsPage({ about, shape, rounds, rows, limits, kernels }) {
   const goals = rows.filter(({ met }) => met !== undefined);
-  return [
-    '# Benchmark',
-    `What \`npm run bench\` measured. ${about}`,
-    ...(rows.length > 0
-      ? [
-          '## Glulam and PEFT',
-          `${shape} Glulam and PEFT took turns, a process of its own for each work; rounds: ${rounds}. A process's figure is the median ` +
-            'of its steps or prompts after the first, a figure here the median of the processes. A ratio is Glulam\'s figure over PEFT\'s.' +
-            (goals.length > 0 ? ` ${goals.filter(({ met }) => met).length} of ${goals.length} goals are met.` : ''),
-          resultsTable(rows),
-          counting,
-          '### Every process',
-          roundsTable(rows),
-        ]
-      : []),
-    '## The machine\'s limits',
-    'By `tools/bench/machine_limits.cc`, which shares no code with the engine, on as many threads: multiply-adds on registers ' +
-      'alone, and a plain read of 1 GiB; the best of about half a second, measured anew before each round of each work.',
-    limitsTable(limits),
-    ...(kernels ? ['## Products with frozen weights', kernelText, kernelTable(kernels)] : []),
-  ].join('\n\n') + '\n'; // prettier-ignore
+  return (
+    [
+      '# Benchmark',
+      `What \`npm run bench\` measured. ${about}`,
+      ...(rows.length > 0
+        ? [
+            '## Glulam and PEFT',
+            `${shape} Glulam and PEFT took turns, a process of its own for each work; rounds: ${rounds}. A process's figure is the median ` +
+              "of its steps or prompts after the first, a figure here the median of the processes. A ratio is Glulam's figure over PEFT's." +
+              (goals.length > 0 ? ` ${goals.filter(({ met }) => met).length} of ${goals.length} goals are met.` : ''),
+            resultsTable(rows),
+            counting,
+            '### Every process',
+            roundsTable(rows),
+          ]
+        : []),
+      "## The machine's limits",
+      'By `tools/bench/machine_limits.cc`, which shares no code with the engine, on as many threads: multiply-adds on registers ' +
+        'alone, and a plain read of 1 GiB; the best of about half a second, measured anew before each round of each work.',
+      limitsTable(limits),
+      ...(kernels ? ['## Products with frozen weights', kernelText, kernelTable(kernels)] : []),
+    ].join('\n\n') + '\n'
+  );
 }
 
 const counting = `Share of the limit: the model's floating-point operations over what the machine's fastest unit that could compute them

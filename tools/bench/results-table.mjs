@@ -62,8 +62,13 @@ export function resultsTable(rows) {
 export function roundsTable(rows) {
   return markdownTable(
     ['work', 'unit', 'PEFT', 'Glulam'],
-    rows.map(({ label, unit, each }) => [label, unit, each.peft.map(digits).join(', '), each.glulam.map(digits).join(', ')]),
-  ); // prettier-ignore
+    rows.map(({ label, unit, each }) => [
+      label,
+      unit,
+      each.peft.map(digits).join(', '),
+      each.glulam.map(digits).join(', '),
+    ]),
+  );
 }
 
 /** @param {string[]} head @param {string[][]} lines */

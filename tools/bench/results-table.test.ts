@@ -17,11 +17,18 @@ const round = (glulam: number, peft: number) => ({ glulam: { figure: glulam }, p
 const row = { label: 'work', unit: 'tokens/s', figure };
 
 test('a row is medians, their ratio, and the share of the median limit', () => {
-  const rounds = [round(60, 40), round(80, 50), { ...round(70, 20), limits: { ...limits, readGigabytesPerSecond: 10 } }];
-  const [one] = tableRows({ rows: [{ ...row, share: { of: 'bfloat16', perUnit: 4 }, goal: { atLeast: 1.75 } }] }, rounds);
+  const rounds = [
+    round(60, 40),
+    round(80, 50),
+    { ...round(70, 20), limits: { ...limits, readGigabytesPerSecond: 10 } },
+  ];
+  const [one] = tableRows(
+    { rows: [{ ...row, share: { of: 'bfloat16', perUnit: 4 }, goal: { atLeast: 1.75 } }] },
+    rounds,
+  );
   expect(one).toMatchObject({ glulam: 70, peft: 40, ratio: 1.75, limit: 100, share: 0.7, met: true });
   expect(one!.each).toEqual({ glulam: [60, 80, 70], peft: [40, 50, 20] });
-}); // prettier-ignore
+});
 
 test('goals bound a ratio from below, from above, or the share', () => {
   const met = (goal: object, share?: object) =>
@@ -36,7 +43,10 @@ test('goals bound a ratio from below, from above, or the share', () => {
 });
 
 test('without a peer there are figures and shares, and only goals of shares are judged', () => {
-  const rows = [{ ...row, share: { of: 'float32', perUnit: 1 }, goal: { atLeast: 1 } }, { ...row, share: { of: 'reads', perUnit: 1 }, goal: { share: 0.8 } }]; // prettier-ignore
+  const rows = [
+    { ...row, share: { of: 'float32', perUnit: 1 }, goal: { atLeast: 1 } },
+    { ...row, share: { of: 'reads', perUnit: 1 }, goal: { share: 0.8 } },
+  ];
   const table = tableRows({ rows }, [{ glulam: { figure: 40 }, limits }]);
   expect(table.map(({ share, met, ratio }) => ({ share, met, ratio }))).toEqual([
     { share: 0.2, met: undefined, ratio: undefined },
@@ -45,7 +55,9 @@ test('without a peer there are figures and shares, and only goals of shares are 
 });
 
 test('the table says what was measured, and which goals are missed', () => {
-  const rows = tableRows({ rows: [{ ...row, share: { of: 'bfloat16', perUnit: 4 }, goal: { atLeast: 2 } }] }, [round(70, 40)]); // prettier-ignore
+  const rows = tableRows({ rows: [{ ...row, share: { of: 'bfloat16', perUnit: 4 }, goal: { atLeast: 2 } }] }, [
+    round(70, 40),
+  ]);
   expect(resultsTable(rows).split('\n').at(-1)).toBe(
     '| work | 40.0 tokens/s | 70.0 tokens/s | 1.75x | 2x | **no** | 70% | 100 (2.50x) |',
   );

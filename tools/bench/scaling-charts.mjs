@@ -15,9 +15,17 @@ const foretoldStyle = { name: 'foretold', symbol: 'emptyCircle', colour: '#d1711
 export function scalingChart(name, points) {
   const shown = pointsOf(name, points);
   const panels = [
-    { title: 'tokens a second', measured: shown.map((each) => each.tokensPerSecond), foretold: shown.map((each) => each.modelled) },
-    { title: 'peak memory, MB', measured: shown.map((each) => each.measured / 1e6), foretold: shown.map((each) => each.planned / 1e6) },
-  ]; // prettier-ignore
+    {
+      title: 'tokens a second',
+      measured: shown.map((each) => each.tokensPerSecond),
+      foretold: shown.map((each) => each.modelled),
+    },
+    {
+      title: 'peak memory, MB',
+      measured: shown.map((each) => each.measured / 1e6),
+      foretold: shown.map((each) => each.planned / 1e6),
+    },
+  ];
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: 960, height: 360 });
   chart.setOption({
     animation: false,

@@ -27,9 +27,11 @@ export const widePoints = {
 
 /** Every point once, whichever series it belongs to. @returns {Point[]} */
 export function scalingPoints() {
-  const all = Object.entries(series).flatMap(([name, { values }]) => values.map((value) => ({ ...middle, [name]: value })));
+  const all = Object.entries(series).flatMap(([name, { values }]) =>
+    values.map((value) => ({ ...middle, [name]: value })),
+  );
   return [...new Map(all.map((point) => [JSON.stringify(point), point])).values()];
-} // prettier-ignore
+}
 
 /** A few of them, for a check of the benchmark itself. */
 export const fewPoints = () =>
@@ -54,7 +56,11 @@ export const pointsOf = (name, measured) =>
 export function layerMap(physical, layers) {
   if (layers % physical === 0) return Array.from({ length: layers / physical }, () => [0, physical]);
   if (layers !== 1.5 * physical) throw new Error(`no map of ${physical} layers as ${layers}`);
-  return [[0, physical / 2], [physical / 4, (3 * physical) / 4], [physical / 2, physical]]; // prettier-ignore
+  return [
+    [0, physical / 2],
+    [physical / 4, (3 * physical) / 4],
+    [physical / 2, physical],
+  ];
 }
 
 /**

@@ -12,7 +12,9 @@ test('each point is measured once, and every series finds its own', () => {
 
 test('maps give as many virtual layers as are asked for, and visit each physical one', () => {
   for (const layers of series.layers.values) {
-    const visits = layerMap(8, layers).flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => start + i)); // prettier-ignore
+    const visits = layerMap(8, layers).flatMap(([start, end]) =>
+      Array.from({ length: end - start }, (_, i) => start + i),
+    );
     expect(visits).toHaveLength(layers);
     expect(new Set(visits).size).toBe(8);
   }

@@ -4,7 +4,16 @@ import { preset } from 'glulam';
 import { colours, label, rect, svg } from './svg.mjs';
 
 const physicalLayers = 8;
-const boards = { kind: 'layer_map', options: { layer_map: [[0, 4], [2, 6], [4, 8]] } }; // prettier-ignore
+const boards = {
+  kind: 'layer_map',
+  options: {
+    layer_map: [
+      [0, 4],
+      [2, 6],
+      [4, 8],
+    ],
+  },
+};
 
 /** What the strategies make of eight layers; the captions are how a config says them. */
 const shown = [

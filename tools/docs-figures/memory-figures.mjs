@@ -72,9 +72,21 @@ export function memoryBars(plans) {
       const [apart, mapped, taken] = [plain * all, bytes.weights * all, takenBy(each) * all].map(Math.round);
       return svg(400, 118, `${name}: ${formatBytes(bytes.weights)} of weights instead of ${formatBytes(plain)}`, [
         label({ x: 0, y: 14, text: name }),
-        label({ x: 0, y: 36, text: `weights, if no layer shared them: ${formatBytes(plain)}`, size: 12, fill: colours.quiet }), // prettier-ignore
+        label({
+          x: 0,
+          y: 36,
+          text: `weights, if no layer shared them: ${formatBytes(plain)}`,
+          size: 12,
+          fill: colours.quiet,
+        }),
         rect({ x: 0, y: 42, width: apart, height: 14, fill: colours.first }),
-        label({ x: 0, y: 78, text: `weights, mapped once: ${formatBytes(bytes.weights)}; a training step: ${formatBytes(takenBy(each))}`, size: 12, fill: colours.quiet }), // prettier-ignore
+        label({
+          x: 0,
+          y: 78,
+          text: `weights, mapped once: ${formatBytes(bytes.weights)}; a training step: ${formatBytes(takenBy(each))}`,
+          size: 12,
+          fill: colours.quiet,
+        }),
         rect({ x: 0, y: 84, width: mapped, height: 14, fill: colours.first }),
         rect({ x: mapped + 2, y: 84, width: taken, height: 14, fill: colours.repeat }),
       ]);

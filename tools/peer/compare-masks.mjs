@@ -51,7 +51,12 @@ const isIn = (ranges, token) => ranges.some(([from, to]) => token >= from && tok
 
 function describe(tokenizer, what, got, expected) {
   const show = (ids, isTrained) =>
-    ids.map((id, token) => `${isTrained(token) ? '*' : ''}${JSON.stringify(tokenizer.decode([id], { skipSpecialTokens: false }))}`).join(' '); // prettier-ignore
+    ids
+      .map(
+        (id, token) =>
+          `${isTrained(token) ? '*' : ''}${JSON.stringify(tokenizer.decode([id], { skipSpecialTokens: false }))}`,
+      )
+      .join(' ');
   const ours = got.map(({ ids, trained }) => show(ids, (token) => trained[token]));
   const theirs = expected.map(([ids, mask]) => show(ids, (token) => isIn(mask, token)));
   return `  ${what}\n  ours:   ${ours.join('\n          ')}\n  theirs: ${theirs.join('\n          ')}`;

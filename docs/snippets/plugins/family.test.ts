@@ -1,7 +1,14 @@
 import { testFamily } from '@glulam/testing';
 import { qwen2 } from './family.js';
 
-const base = { hidden_size: 896, intermediate_size: 4864, num_hidden_layers: 24, num_attention_heads: 14, num_key_value_heads: 2, vocab_size: 151936 }; // prettier-ignore
+const base = {
+  hidden_size: 896,
+  intermediate_size: 4864,
+  num_hidden_layers: 24,
+  num_attention_heads: 14,
+  num_key_value_heads: 2,
+  vocab_size: 151936,
+};
 
 testFamily(qwen2, {
   valid: [

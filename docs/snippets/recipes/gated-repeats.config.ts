@@ -4,7 +4,15 @@ import { defineConfig } from 'glulam';
 // the adapter's parameters are on repeats.
 export default defineConfig({
   base: '../../../examples/plans/mistral-7b',
-  expansion: { kind: 'layer_map', layer_map: [[0, 16], [8, 24], [16, 32]], gate: 'learned' }, // prettier-ignore
+  expansion: {
+    kind: 'layer_map',
+    layer_map: [
+      [0, 16],
+      [8, 24],
+      [16, 32],
+    ],
+    gate: 'learned',
+  },
   adapter: { kind: 'lora', r: { first: 0, repeats: 24 }, lora_alpha: 48 },
   data: { train: '../../../examples/data/word-problems.train.jsonl' },
   train: { steps: 1000, batch: { tokens: 2048 }, recompute: true },

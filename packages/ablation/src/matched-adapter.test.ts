@@ -6,12 +6,21 @@ import { matchedAdapter } from './matched-adapter.js';
 const stack = (...intervals: [number, number][]): VirtualLayer[] =>
   intervals.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => ({ physical: start + i })));
 const matched = (options: Record<string, unknown>, layers: readonly VirtualLayer[], physicalLayers: number) =>
-  matchedAdapter({ kind: 'lora', ...options }, { kind: 'lora', options: { r: 8, lora_alpha: 8, ...options } }, layers, physicalLayers); // prettier-ignore
+  matchedAdapter(
+    { kind: 'lora', ...options },
+    { kind: 'lora', options: { r: 8, lora_alpha: 8, ...options } },
+    layers,
+    physicalLayers,
+  );
 
 describe('the rank on the base', () => {
   test('the card’s: 8 on 48 of 32 layers is 12 on 32, with the same scaling', () => {
     const layers = stack([0, 16], [8, 24], [16, 32]);
-    expect(layerMap(layers)).toEqual([[0, 16], [8, 24], [16, 32]]); // prettier-ignore
+    expect(layerMap(layers)).toEqual([
+      [0, 16],
+      [8, 24],
+      [16, 32],
+    ]);
     expect(matched({ r: 8, lora_alpha: 16 }, layers, 32)).toEqual({ kind: 'lora', r: 12, lora_alpha: 24 });
     expect(matched({}, layers, 32)).toEqual({ kind: 'lora', r: 12, lora_alpha: 12 });
   });
@@ -35,12 +44,18 @@ describe('the rank on the base', () => {
 
   test('what is trained is off by at most half a rank a layer', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 200 }), (r, physical, virtual) => {
-        const layers = Array.from({ length: virtual }, (_, i) => ({ physical: i % physical }));
-        const rank = matched({ r }, layers, physical)['r'] as number;
-        expect(rank).toBeGreaterThanOrEqual(1);
-        if (r * virtual >= physical) expect(Math.abs(rank * physical - r * virtual)).toBeLessThanOrEqual(physical / 2);
-      }),
-    ); // prettier-ignore
+      fc.property(
+        fc.integer({ min: 1, max: 64 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 200 }),
+        (r, physical, virtual) => {
+          const layers = Array.from({ length: virtual }, (_, i) => ({ physical: i % physical }));
+          const rank = matched({ r }, layers, physical)['r'] as number;
+          expect(rank).toBeGreaterThanOrEqual(1);
+          if (r * virtual >= physical)
+            expect(Math.abs(rank * physical - r * virtual)).toBeLessThanOrEqual(physical / 2);
+        },
+      ),
+    );
   });
 });

@@ -41,7 +41,12 @@ export function madeOutcome({
       peakBytes: 200e6,
     };
   });
-  const plan = { layers, physicalLayers: 4, parameters: { stored: 1e4, effective: 2500 * layers.length, trainable }, bytes: { peak: 3e8, process: 1e8 } }; // prettier-ignore
+  const plan = {
+    layers,
+    physicalLayers: 4,
+    parameters: { stored: 1e4, effective: 2500 * layers.length, trainable },
+    bytes: { peak: 3e8, process: 1e8 },
+  };
   // Of a variant and its plan only what is reported is there.
   return { variant: { name, plan }, isTrained: trainable > 0, runs } as unknown as Outcome;
 }
@@ -53,6 +58,23 @@ export const fourRows = (): Outcome[] =>
   [
     { name: 'base', losses: [[2.2]], right: [0.01], trainable: 0 },
     { name: 'expanded base', losses: [[2.4]], right: [0], layers: stacked, trainable: 0 },
-    { name: 'base + lora r=12', losses: [[2.2, 1.5, 1.4], [2.2, 1.6, 1.45], [2.2, 1.55, 1.5]], right: [0.1, 0.12, 0.14] },
-    { name: 'expanded + lora r=8', losses: [[2.4, 1.6, 1.3], [2.4, 1.7, 1.34], [2.4, 1.7, 1.39]], right: [0.12, 0.11, 0.15], layers: stacked },
-  ].map(madeOutcome); // prettier-ignore
+    {
+      name: 'base + lora r=12',
+      losses: [
+        [2.2, 1.5, 1.4],
+        [2.2, 1.6, 1.45],
+        [2.2, 1.55, 1.5],
+      ],
+      right: [0.1, 0.12, 0.14],
+    },
+    {
+      name: 'expanded + lora r=8',
+      losses: [
+        [2.4, 1.6, 1.3],
+        [2.4, 1.7, 1.34],
+        [2.4, 1.7, 1.39],
+      ],
+      right: [0.12, 0.11, 0.15],
+      layers: stacked,
+    },
+  ].map(madeOutcome);

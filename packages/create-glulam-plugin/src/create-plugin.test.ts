@@ -31,7 +31,9 @@ describe.each(roles)('$name', ({ name: role, core }) => {
     const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as Record<string, object>;
     expect(manifest).toMatchObject({ name: names.package, keywords: ['glulam-plugin'] });
     // What the source imports is declared, and core packages as peers alone.
-    const imported = [...readFileSync(path.join(folder, 'src/index.ts'), 'utf8').matchAll(/ from '([^.n][^']*)'/g)].map(([, from]) => from!); // prettier-ignore
+    const imported = [...readFileSync(path.join(folder, 'src/index.ts'), 'utf8').matchAll(/ from '([^.n][^']*)'/g)].map(
+      ([, from]) => from!,
+    );
     const declared = { ...manifest['peerDependencies'], ...manifest['dependencies'] };
     for (const each of imported) expect(declared).toHaveProperty([each]);
     expect(Object.keys(manifest['peerDependencies']!)).toEqual(

@@ -103,7 +103,11 @@ function unknownOption(name: string, key: string, known: readonly string[]): Glu
   );
   const isOverride = key.includes('.') && known.includes('overrides');
   const list = `its options are ${known.join(', ')}`;
-  const hint = isOverride ? `give it as overrides: { '${key}': ... }` : near === undefined ? list : `did you mean ${near}?`; // prettier-ignore
+  const hint = isOverride
+    ? `give it as overrides: { '${key}': ... }`
+    : near === undefined
+      ? list
+      : `did you mean ${near}?`;
   return new GlulamError('USAGE', `${name} has no option ${key}; ${hint}`);
 }
 

@@ -98,19 +98,51 @@ function fileUnusable(cause: SystemError): GlulamError {
 
 /** What other tools call our commands. */
 const otherWords: Readonly<Record<string, string>> = {
-  ...{ evaluate: 'eval', evaluation: 'eval', test: 'eval', benchmark: 'eval', score: 'eval', 'lm-eval': 'eval', lm_eval: 'eval' },
+  ...{
+    evaluate: 'eval',
+    evaluation: 'eval',
+    test: 'eval',
+    benchmark: 'eval',
+    score: 'eval',
+    'lm-eval': 'eval',
+    lm_eval: 'eval',
+  },
   ...{ resume: 'train RUN --resume', continue: 'train RUN --resume', restart: 'train RUN --resume' },
   ...{ version: '--version', about: '--version' },
-  ...{ finetune: 'train', 'fine-tune': 'train', tune: 'train', fit: 'train', sft: 'train', run: 'train', start: 'train', lora: 'train' },
+  ...{
+    finetune: 'train',
+    'fine-tune': 'train',
+    tune: 'train',
+    fit: 'train',
+    sft: 'train',
+    run: 'train',
+    start: 'train',
+    lora: 'train',
+  },
   ...{ inspect: 'plan', info: 'plan', show: 'plan', describe: 'plan', estimate: 'plan', memory: 'plan', size: 'plan' },
-  ...{ infer: 'generate', inference: 'generate', predict: 'generate', complete: 'generate', completion: 'generate', sample: 'generate', prompt: 'generate' },
+  ...{
+    infer: 'generate',
+    inference: 'generate',
+    predict: 'generate',
+    complete: 'generate',
+    completion: 'generate',
+    sample: 'generate',
+    prompt: 'generate',
+  },
   ...{ talk: 'chat', repl: 'chat', interactive: 'chat' },
   ...{ quantize: 'export', quantise: 'export', convert: 'export', gguf: 'export', 'export-gguf': 'export' },
   ...{ fuse: 'merge', mergekit: 'merge', upload: 'push', publish: 'push' },
   ...{ dataset: 'data', datasets: 'data', preprocess: 'data', tokenize: 'data', check: 'data', preview: 'data' },
   ...{ ablation: 'ablate', compare: 'ablate', sweep: 'ablate' },
-  ...{ list: 'plugins', kinds: 'plugins', options: 'plugins', diagnose: 'doctor', env: 'doctor', 'system-info': 'doctor' },
-}; // prettier-ignore
+  ...{
+    list: 'plugins',
+    kinds: 'plugins',
+    options: 'plugins',
+    diagnose: 'doctor',
+    env: 'doctor',
+    'system-info': 'doctor',
+  },
+};
 
 function findCommand(name: string): Command {
   const names = commands.map((each) => each.name);

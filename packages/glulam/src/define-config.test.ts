@@ -28,7 +28,14 @@ describe('the compiler', () => {
   test('takes what the schemas take', () => {
     const config = defineConfig({
       base,
-      expansion: { kind: 'layer_map', layer_map: [[0, 4], [2, 6]], gate: 'learned' }, // prettier-ignore
+      expansion: {
+        kind: 'layer_map',
+        layer_map: [
+          [0, 4],
+          [2, 6],
+        ],
+        gate: 'learned',
+      },
       adapter: { kind: 'dora', r: { first: 0, repeats: 8 }, on: 'repeats' },
       engine: { threads: 2 },
       data: { train: [{ file: 'a.jsonl', format: { kind: 'text', column: 'body' } }, 'b.jsonl'], heldOut: 0.1 },

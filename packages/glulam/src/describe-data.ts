@@ -114,7 +114,10 @@ function mixtureLines(training: readonly DataFile[], data: TrainingData, config:
   const shares = (training.length > mostFiles ? [] : training).map(
     (file) => `  ${percent(file.share).padStart(6)}  ${shortName(file)}`,
   );
-  return [...(shares.length > 1 ? ['examples are drawn in these shares:', ...shares] : []), `${pass}; this run takes ${count(run)}`]; // prettier-ignore
+  return [
+    ...(shares.length > 1 ? ['examples are drawn in these shares:', ...shares] : []),
+    `${pass}; this run takes ${count(run)}`,
+  ];
 }
 
 /** Examples to show: of the files in turn, of each from its beginning. */

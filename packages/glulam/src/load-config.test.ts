@@ -87,13 +87,24 @@ test('steps and epochs exclude each other; on the command line one replaces the 
 });
 
 test.each<[string, unknown, RegExp]>([
-  ['a list', [{ question: 'a', answer: 'b' }], /data\.train is a list of 1 row; rows themselves are written as data\.train: \{ rows: \[\.\.\.\] \}/],
-  ['a function', () => [], /data\.train is a function; rows themselves are written as data\.train: \{ rows: \(\) => \.\.\. \}/],
+  [
+    'a list',
+    [{ question: 'a', answer: 'b' }],
+    /data\.train is a list of 1 row; rows themselves are written as data\.train: \{ rows: \[\.\.\.\] \}/,
+  ],
+  [
+    'a function',
+    () => [],
+    /data\.train is a function; rows themselves are written as data\.train: \{ rows: \(\) => \.\.\. \}/,
+  ],
   ['an iterable', new Set(['a']), /data\.train is an iterable; rows themselves/],
 ])('%s of rows in place of files is answered with how rows are written', async (_, train, message) => {
   const config = { base: 'b', data: { train } } as unknown as Parameters<typeof loadConfig>[0];
-  await expect(loadConfig(config)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) as string });
-}); // prettier-ignore
+  await expect(loadConfig(config)).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(message) as string,
+  });
+});
 test('paths of a file are relative to it, those of overrides to the working folder', async () => {
   const at = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
   const here = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
@@ -105,23 +116,54 @@ test('paths of a file are relative to it, those of overrides to the working fold
     JSON.stringify({
       base: 'base',
       expansion: { kind: 'mergekit', file: 'map.yaml' },
-      data: { train: [{ file: 'a.jsonl' }, 'b.jsonl'], heldOut: 'held.jsonl', chatTemplate: 'chat.jinja', cache: 'cache' },
-      evaluate: { evaluators: [{ kind: 'gsm8k', file: 'gsm8k.jsonl' }, { kind: 'gsm8k', name: 'other', file: 'other.jsonl' }] },
-      ablation: { variants: [{ name: 'a', expansion: { kind: 'mergekit', file: 'a.yaml' } }, { name: 'b', expansion: { kind: 'mergekit', file: 'b.yaml' } }] },
+      data: {
+        train: [{ file: 'a.jsonl' }, 'b.jsonl'],
+        heldOut: 'held.jsonl',
+        chatTemplate: 'chat.jinja',
+        cache: 'cache',
+      },
+      evaluate: {
+        evaluators: [
+          { kind: 'gsm8k', file: 'gsm8k.jsonl' },
+          { kind: 'gsm8k', name: 'other', file: 'other.jsonl' },
+        ],
+      },
+      ablation: {
+        variants: [
+          { name: 'a', expansion: { kind: 'mergekit', file: 'a.yaml' } },
+          { name: 'b', expansion: { kind: 'mergekit', file: 'b.yaml' } },
+        ],
+      },
       search: { score: { kind: 'truthfulqa', file: 'mc.json' } },
     }),
-  ); // prettier-ignore
+  );
   /** Every path of the config, in its order. */
   const pathsWith = async (overrides: Record<string, unknown>): Promise<string[]> => {
     const { config, ablation, search } = await loadConfig(file, overrides, here);
     const found: string[] = [];
-    JSON.stringify([config.base, config.expansion, config.data, config.evaluate, ablation.variants, search.score], (_, value: unknown) => {
-      if (typeof value === 'string' && path.isAbsolute(value)) found.push(value);
-      return value;
-    }); // prettier-ignore
+    JSON.stringify(
+      [config.base, config.expansion, config.data, config.evaluate, ablation.variants, search.score],
+      (_, value: unknown) => {
+        if (typeof value === 'string' && path.isAbsolute(value)) found.push(value);
+        return value;
+      },
+    );
     return found;
   };
-  const names = ['base', 'map.yaml', 'a.jsonl', 'b.jsonl', 'held.jsonl', 'chat.jinja', 'cache', 'gsm8k.jsonl', 'other.jsonl', 'a.yaml', 'b.yaml', 'mc.json']; // prettier-ignore
+  const names = [
+    'base',
+    'map.yaml',
+    'a.jsonl',
+    'b.jsonl',
+    'held.jsonl',
+    'chat.jinja',
+    'cache',
+    'gsm8k.jsonl',
+    'other.jsonl',
+    'a.yaml',
+    'b.yaml',
+    'mc.json',
+  ];
   const expected = (given: readonly string[] = []) =>
     names.map((name) => path.join(given.includes(name) ? here : at, name)).sort();
   expect((await pathsWith({})).sort()).toEqual(expected());

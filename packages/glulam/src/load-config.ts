@@ -98,7 +98,11 @@ function writesRecorded(
   const fields = { reporters: isGiven('reporters') ? [] : reporters, data: isGiven('data.cache') ? {} : data };
   const place = realPlace(out);
   // Relative to the working folder, `out` is as harmless as the default.
-  const isOutside = source['out'] !== undefined && !isGiven('out') && holdsRun(folder) && ![folder, '.'].some((each) => isInside(place, each)); // prettier-ignore
+  const isOutside =
+    source['out'] !== undefined &&
+    !isGiven('out') &&
+    holdsRun(folder) &&
+    ![folder, '.'].some((each) => isInside(place, each));
   return [...writesOutside(fields, { folder, out }), ...(isOutside ? [{ named: 'out', to: place }] : [])];
 }
 
@@ -155,7 +159,11 @@ function describeNoConfig(raw: unknown, extension: string): string {
 }
 
 const describeValue = (value: unknown): string =>
-  Array.isArray(value) ? 'a list' : value === null ? 'null' : `the ${typeof value === 'string' ? 'text' : typeof value} ${quoteValue(value)}`; // prettier-ignore
+  Array.isArray(value)
+    ? 'a list'
+    : value === null
+      ? 'null'
+      : `the ${typeof value === 'string' ? 'text' : typeof value} ${quoteValue(value)}`;
 
 /** Whether a folder has files of a base checkpoint, whatever its config.json is. */
 export function isBaseFolder(folder: string): boolean {

@@ -52,7 +52,19 @@ export async function takeFromCode(
 }
 
 /** Columns that rows have and a file's options have not. */
-const columns = new Set(['text', 'messages', 'conversations', 'prompt', 'completion', 'question', 'answer', 'instruction', 'input', 'output', 'response']); // prettier-ignore
+const columns = new Set([
+  'text',
+  'messages',
+  'conversations',
+  'prompt',
+  'completion',
+  'question',
+  'answer',
+  'instruction',
+  'input',
+  'output',
+  'response',
+]);
 
 /** Rows where names of files are expected: a function, an iterable, or a list of records that are no file's options. */
 function isBareRows(value: unknown): boolean {

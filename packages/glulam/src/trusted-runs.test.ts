@@ -32,7 +32,12 @@ export default () => ({ name: 'traced', contract: 1, register() {} });`,
   );
   const file = path.join(folder, config);
   writeFileSync(file, JSON.stringify({ base, data: { train: data }, plugins: ['./plugin.mjs'], ...fields }));
-  return { folder, file, plugin, loads: () => (existsSync(trace) ? readFileSync(trace, 'utf8').split('\n').length - 1 : 0) }; // prettier-ignore
+  return {
+    folder,
+    file,
+    plugin,
+    loads: () => (existsSync(trace) ? readFileSync(trace, 'utf8').split('\n').length - 1 : 0),
+  };
 }
 const trust = (folder: string) =>
   trustCommand.run({ positional: [folder], options: {}, lists: {} }, new AbortController().signal);
@@ -42,7 +47,9 @@ test("a run folder's plugins do not run before the user agrees, and the refusal 
   for (const open of [() => loadConfig(file), () => loadAllPlugins(file)]) {
     await expect(open()).rejects.toMatchObject({
       code: 'PLUGINS_UNTRUSTED',
-      message: expect.stringContaining(`  ${plugin}\nIf you trust who made this folder, run glulam trust ${folder}`) as string, // prettier-ignore
+      message: expect.stringContaining(
+        `  ${plugin}\nIf you trust who made this folder, run glulam trust ${folder}`,
+      ) as string,
     });
   }
   expect(loads()).toBe(0);
@@ -208,7 +215,13 @@ describe("a stranger's run that leads outside of its folder", () => {
 test("a run of the user's own goes on where it writes outside of its folder", async () => {
   const [out, log] = [path.join(home, 'own'), path.join(home, 'log.jsonl')];
   const cache = path.join(home, 'cache');
-  const config = { base, data: { train: data, cache }, train: { steps: 1, batch: 1 }, reporters: [{ kind: 'jsonl', file: log }], out }; // prettier-ignore
+  const config = {
+    base,
+    data: { train: data, cache },
+    train: { steps: 1, batch: 1 },
+    reporters: [{ kind: 'jsonl', file: log }],
+    out,
+  };
   await run(config);
   const { length } = readFileSync(log);
   await run(path.join(out, 'config.json'), { resume: true, overrides: { out } });

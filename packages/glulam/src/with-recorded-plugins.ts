@@ -45,7 +45,9 @@ const example = (plugins: readonly string[]): string =>
 /** Kinds that a config chooses and no plugin brings. */
 function missingKinds({ adapter, expansion, engine, evaluate }: RunConfig, composition: Composition): string[] {
   return [
-    ...(expansion === undefined || composition.find(strategies, expansion.kind) ? [] : [`the expansion "${expansion.kind}"`]), // prettier-ignore
+    ...(expansion === undefined || composition.find(strategies, expansion.kind)
+      ? []
+      : [`the expansion "${expansion.kind}"`]),
     ...(composition.find(adapters, adapter.kind) ? [] : [`the adapter "${adapter.kind}"`]),
     ...(composition.find(engines, engine.kind) ? [] : [`the engine "${engine.kind}"`]),
     ...(evaluate.evaluators ?? [])

@@ -16,7 +16,21 @@ const fields = z.looseObject({
   normalized: z.boolean().nullish(),
   special: z.boolean().default(false),
 });
-const toToken = ({ content, single_word: singleWord, lstrip, rstrip, normalized, special }: z.output<typeof fields>): AddedToken => ({ content, singleWord, lstrip, rstrip, normalized: normalized ?? !special, special }); // prettier-ignore
+const toToken = ({
+  content,
+  single_word: singleWord,
+  lstrip,
+  rstrip,
+  normalized,
+  special,
+}: z.output<typeof fields>): AddedToken => ({
+  content,
+  singleWord,
+  lstrip,
+  rstrip,
+  normalized: normalized ?? !special,
+  special,
+});
 const record = fields.transform(toToken);
 // Tokens of the map are special.
 const specialRecord = fields.transform((each) => toToken({ ...each, special: true }));
@@ -27,7 +41,10 @@ type TokenSchema = z.ZodType<WrittenToken>;
 
 const fieldsOf = (token: TokenSchema) =>
   z.looseObject({
-    ...(Object.fromEntries(NAMED.map((name) => [name, token.nullish()])) as Record<SpecialTokenName, z.ZodOptional<z.ZodNullable<TokenSchema>>>), // prettier-ignore
+    ...(Object.fromEntries(NAMED.map((name) => [name, token.nullish()])) as Record<
+      SpecialTokenName,
+      z.ZodOptional<z.ZodNullable<TokenSchema>>
+    >),
     additional_special_tokens: z.array(token).nullish(),
     extra_special_tokens: z.union([z.array(token), z.record(z.string(), token)]).nullish(),
   });

@@ -73,7 +73,15 @@ export function baseTensors(shape: DecoderShape, layers: readonly VirtualLayer[]
         ...(scale === 1 ? {} : { scale }),
       };
       const tensor = (kind: BaseTensor['kind'], size: readonly number[]): BaseTensor => {
-        return { name: `${path}.${kind}`, source: `${from}.${linear}.${kind}`, shape: size, role: linear, kind, virtual, site }; // prettier-ignore
+        return {
+          name: `${path}.${kind}`,
+          source: `${from}.${linear}.${kind}`,
+          shape: size,
+          role: linear,
+          kind,
+          virtual,
+          site,
+        };
       };
       const weight = tensor('weight', [outFeatures, inFeatures]);
       return shape.biased.includes(linear) ? [weight, tensor('bias', [outFeatures])] : [weight];

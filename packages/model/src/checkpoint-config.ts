@@ -29,7 +29,8 @@ export function readCheckpointConfig(folder: string): CheckpointConfig {
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     const target = brokenLink(file);
-    const found = target === undefined ? 'it has no config.json' : `its config.json is a link to ${target}, which does not exist`; // prettier-ignore
+    const found =
+      target === undefined ? 'it has no config.json' : `its config.json is a link to ${target}, which does not exist`;
     throw new ModelError(
       missing ? 'CHECKPOINT_INVALID' : 'CONFIG_INVALID',
       missing

@@ -1,5 +1,13 @@
 import path from 'node:path';
-import { bytesPerElement, checkStamps, findStamp, hasCheckpointFiles, sizeOf, type CheckpointFiles, type DType } from '@glulam/tensors'; // prettier-ignore
+import {
+  bytesPerElement,
+  checkStamps,
+  findStamp,
+  hasCheckpointFiles,
+  sizeOf,
+  type CheckpointFiles,
+  type DType,
+} from '@glulam/tensors';
 import { isAdapterFolder } from './adapter-folder.js';
 import { readCheckpointConfig, type CheckpointConfig } from './checkpoint-config.js';
 import { ModelError } from './errors.js';
@@ -110,8 +118,12 @@ function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'fil
 
 /** PyTorch's names, which configs have with or without their module. */
 const dtypeNames: Readonly<Record<string, DType>> = {
-  float32: 'float32', float: 'float32', bfloat16: 'bfloat16', float16: 'float16', half: 'float16',
-}; // prettier-ignore
+  float32: 'float32',
+  float: 'float32',
+  bfloat16: 'bfloat16',
+  float16: 'float16',
+  half: 'float16',
+};
 
 function describedDtype({ file, fields }: CheckpointConfig): DType {
   const named = fields['dtype'] ?? fields['torch_dtype'] ?? 'float32';

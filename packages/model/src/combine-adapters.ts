@@ -112,10 +112,16 @@ function sumForms(
       lowRanks.length === 0
         ? undefined
         : {
-            A: join(lowRanks.map(({ A }) => A), 0),
-            B: join(lowRanks.map(({ B }) => B), 1),
+            A: join(
+              lowRanks.map(({ A }) => A),
+              0,
+            ),
+            B: join(
+              lowRanks.map(({ B }) => B),
+              1,
+            ),
             scale: 1,
-          }, // prettier-ignore
+          },
     biasScale: scalesBias.length === 0 ? undefined : sumScales(ops, scalesBias),
     bias: biases.length === 0 ? undefined : biases.reduce((sum, bias) => ops.add(sum, bias)),
   };
@@ -156,7 +162,11 @@ interface Scaled {
 /** 1 + sum of w_i (scale_i - 1) */
 function sumScales(ops: Operations, scales: readonly Scaled[]): Tensor {
   const terms = scales.map(({ weight, scale }) => ops.affine(scale, weight, -weight));
-  return ops.affine(terms.reduce((sum, term) => ops.add(sum, term)), 1, 1); // prettier-ignore
+  return ops.affine(
+    terms.reduce((sum, term) => ops.add(sum, term)),
+    1,
+    1,
+  );
 }
 
 /** Low ranks are divided by it: a scale of 0 becomes one so small that nothing is seen of it. */

@@ -34,7 +34,9 @@ export function checkKeys(
     }
   }
   if (unknown.length > 0)
-    reports.push(`${unknown.join(', ')}: no effect, neither transformers nor Glulam reads this of a model of type "${context.modelType}"`); // prettier-ignore
+    reports.push(
+      `${unknown.join(', ')}: no effect, neither transformers nor Glulam reads this of a model of type "${context.modelType}"`,
+    );
   return { faults, reports };
 }
 
@@ -129,29 +131,37 @@ type Report = (value: unknown, context: KeyContext, stated: string) => string[];
 const onlyInCache: Report = (value, _, stated) =>
   value === null
     ? []
-    : [`${stated}, which has no effect: transformers computes this model without it too, and only its generation cache drops older tokens`]; // prettier-ignore
+    : [
+        `${stated}, which has no effect: transformers computes this model without it too, and only its generation cache drops older tokens`,
+      ];
 
 /** Keys without effect here that a user should know of. */
 const reported: ReadonlyMap<string, Report> = new Map(
   Object.entries<Report>({
     attention_dropout: (value, _, stated) =>
-    value === null || value === 0
-      ? []
-      : [`${stated}: transformers drops attention weights in training, Glulam does not; results outside of training are the same`], // prettier-ignore
+      value === null || value === 0
+        ? []
+        : [
+            `${stated}: transformers drops attention weights in training, Glulam does not; results outside of training are the same`,
+          ],
     sliding_window: onlyInCache,
     attention_chunk_size: onlyInCache,
     add_cross_attention: (value, _, stated) =>
       value === true ? [`${stated}, which has no effect: the model has no encoder to attend to`] : [],
     auto_map: (value, { modelType }) =>
-    isEmpty(value)
-      ? []
-      : [`auto_map names code that comes with the checkpoint; it is not run: model_type "${modelType}" says what is computed`], // prettier-ignore
+      isEmpty(value)
+        ? []
+        : [
+            `auto_map names code that comes with the checkpoint; it is not run: model_type "${modelType}" says what is computed`,
+          ],
     architectures: (value, { modelType }) => {
       const names = Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
       const plain = modelType.toLowerCase().replace(/[^a-z0-9]/g, '');
       return names.flatMap((name) => {
         if (!/ForCausalLM$|LMHeadModel$/.test(name))
-        return [`architectures names ${name}, which is no causal language model; it is read as one, by its model_type "${modelType}"${/For[A-Z]/.test(name) ? ', and any other head is not read' : ''}`]; // prettier-ignore
+          return [
+            `architectures names ${name}, which is no causal language model; it is read as one, by its model_type "${modelType}"${/For[A-Z]/.test(name) ? ', and any other head is not read' : ''}`,
+          ];
         if (!name.toLowerCase().startsWith(plain))
           return [`architectures names ${name}; model_type "${modelType}" says what is computed`];
         return [];

@@ -13,7 +13,10 @@ const scratch = mkdtempSync(path.join(tmpdir(), 'glulam-marked-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 const { kinds, charsmaps } = JSON.parse(
   gunzipSync(readFileSync(path.join(root, 'fixtures/tokenizers/kinds/kinds.json.gz'))).toString(),
-) as { charsmaps: string[]; kinds: Record<string, { tokenizer: { normalizer: { normalizers?: { precompiled_charsmap?: unknown }[] } | null } }> }; // prettier-ignore
+) as {
+  charsmaps: string[];
+  kinds: Record<string, { tokenizer: { normalizer: { normalizers?: { precompiled_charsmap?: unknown }[] } | null } }>;
+};
 function kind(name: string): Tokenizer {
   const folder = path.join(scratch, name);
   mkdirSync(folder, { recursive: true });

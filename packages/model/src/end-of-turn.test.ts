@@ -5,8 +5,14 @@ import { endingTurns, findEndOfTurn } from './end-of-turn.js';
 import { openTokenizer } from './tokenizer.js';
 
 const added = new Map([
-  ...[['</s>', 2], ['<|im_end|>', 7], ['<|im_end|>2', 8], ['<|user|>', 9], ['\n\n', 10]] as const,
-]); // prettier-ignore
+  ...([
+    ['</s>', 2],
+    ['<|im_end|>', 7],
+    ['<|im_end|>2', 8],
+    ['<|user|>', 9],
+    ['\n\n', 10],
+  ] as const),
+]);
 const turn = (ending: string): string =>
   `{% for m in messages %}<|{{ m.role }}|>\n{{ m.content | trim }}${ending}{% endfor %}`;
 const end = (source: string) => findEndOfTurn(createChatTemplate(source, { eos_token: '</s>' }), added);
@@ -22,12 +28,16 @@ describe('what ends a turn', () => {
     ['ordinary text', turn('<|end|>\n'), { text: '<|end|>', id: undefined }],
     ['with the line before it', turn('\n###\n\n'), { text: '\n###', id: undefined }],
     ['before end of text', turn('<|end|>{{ eos_token }}'), { text: '<|end|>', id: undefined }],
-    ['only where another turn follows', turn('{% if not loop.last %}<|im_end|>{% endif %}\n'), { text: '<|im_end|>', id: 7 }],
+    [
+      'only where another turn follows',
+      turn('{% if not loop.last %}<|im_end|>{% endif %}\n'),
+      { text: '<|im_end|>', id: 7 },
+    ],
     ['the next turn alone', turn('\n'), { text: '<|user|>', id: 9 }],
     ['the next turn alone, ordinary text', turn('\n').replace('<|', '### ').replace('|>', ':'), undefined],
     ['no turn of an assistant', '{{ messages[0].content }}<|im_end|>', undefined],
     ['a template that refuses', "{{ raise_exception('no') }}", undefined],
-  ])('%s', (_, source, expected) => expect(end(source)).toEqual(expected)); // prettier-ignore
+  ])('%s', (_, source, expected) => expect(end(source)).toEqual(expected));
 });
 
 test('answers end there too, beside what ends them anyhow', () => {

@@ -44,8 +44,9 @@ function place() {
     nothing.release();
     const rows = expected.get(sequence)!;
     expect(segment.keyLength).toBe(rows.length);
-    const of = (all: Float32Array | Int32Array) =>
-      [...all.subarray(segment.keyStart * width, (segment.keyStart + rows.length) * width)]; // prettier-ignore
+    const of = (all: Float32Array | Int32Array) => [
+      ...all.subarray(segment.keyStart * width, (segment.keyStart + rows.length) * width),
+    ];
     expect(of(keys)).toEqual(rows.flatMap((row) => [row, row + 0.5, 1000 * (virtual + 1)]));
     expect(of(values)).toEqual(rows.flatMap((row) => [row, row + 0.5, -1000 * (virtual + 1)]));
   };
@@ -95,13 +96,20 @@ test('room is made for what was expected, then as sequences grow, and is used ag
   const [first, second] = [cache.add(10), cache.add(20)];
   for (const sequence of [first, second]) expected.set(sequence, []);
   expect(cache.capacity).toBe(30);
-  await append([{ sequence: first, count: 10 }, { sequence: second, count: 20 }]); // prettier-ignore
+  await append([
+    { sequence: first, count: 10 },
+    { sequence: second, count: 20 },
+  ]);
   expect(cache.capacity).toBe(30);
   // One outgrows its room: both get more at once, and the next 64 tokens fit.
   await append([{ sequence: first, count: 1 }]);
   const { capacity } = cache;
   expect(capacity).toBe(2 * 128);
-  for (let i = 0; i < 64; i++) await append([{ sequence: first, count: 1 }, { sequence: second, count: 1 }]); // prettier-ignore
+  for (let i = 0; i < 64; i++)
+    await append([
+      { sequence: first, count: 1 },
+      { sequence: second, count: 1 },
+    ]);
   expect(cache.capacity).toBe(capacity);
   cache.remove(first);
   expected.set(cache.add(100), []);

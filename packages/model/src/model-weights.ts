@@ -48,7 +48,8 @@ export function openWeights(
     const [factor, name] = JSON.parse(key) as [number, string];
     return hold(engine.affine(vector(name), factor, 0));
   });
-  const scaledVector = (factor: number) => (factor === 1 ? vector : (name: string) => scaled(JSON.stringify([factor, name]))); // prettier-ignore
+  const scaledVector = (factor: number) =>
+    factor === 1 ? vector : (name: string) => scaled(JSON.stringify([factor, name]));
   return {
     embedding: copyAt(names.embedding) ?? frozen(names.embedding),
     head: copyAt(names.head) ?? frozen(shape.tiedHead ? names.embedding : names.head),

@@ -212,7 +212,10 @@ export async function writeAdapterTensors(decoder: Decoder, folder: string): Pro
     path.join(folder, 'adapter_model.safetensors'),
     [...parameters].flatMap(([name, tensor]) => {
       const behind = fixed.get(name);
-      const shape = behind === undefined ? tensor.shape : tensor.shape.map((length, axis) => (axis === behind.axis ? length + behind.tensor.shape[axis]! : length)); // prettier-ignore
+      const shape =
+        behind === undefined
+          ? tensor.shape
+          : tensor.shape.map((length, axis) => (axis === behind.axis ? length + behind.tensor.shape[axis]! : length));
       const values = async (): Promise<Float32Array> => {
         if (behind === undefined) return (await engine.read(tensor)) as Float32Array;
         const whole = engine.concatenate([tensor, behind.tensor], behind.axis);

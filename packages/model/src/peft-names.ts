@@ -39,7 +39,8 @@ export function explainNames(unknown: readonly string[]): string | undefined {
   }
   if (unknown.every((name) => /^layers\.\d+\./.test(name)))
     return 'names lack "model." before "layers", as those of an adapter trained on AutoModel do, and PEFT would load none of them into a language model: train it on AutoModelForCausalLM, or rename the tensors';
-  const [, adapter] = /\.(?:lora_A|lora_B|lora_embedding_A|lora_embedding_B)\.([^.]+)\.(?:weight|bias)$/.exec(first) ?? []; // prettier-ignore
+  const [, adapter] =
+    /\.(?:lora_A|lora_B|lora_embedding_A|lora_embedding_B)\.([^.]+)\.(?:weight|bias)$/.exec(first) ?? [];
   if (adapter !== undefined)
     return `names have the adapter name "${adapter}", as those of a raw state dict do: save the adapter with save_pretrained, or take the name out`;
   if (unknown.every((name) => /(^|\.)(embed_tokens|lm_head)\.lora_/.test(name)))

@@ -72,7 +72,19 @@ function withWholeEmbeddings(
 }
 
 /** Modules of these models, apart from linear layers. */
-const otherModules = ['embed_tokens', 'lm_head', 'norm', 'input_layernorm', 'post_attention_layernorm', 'self_attn', 'mlp', 'layers', 'model', 'act_fn', 'rotary_emb']; // prettier-ignore
+const otherModules = [
+  'embed_tokens',
+  'lm_head',
+  'norm',
+  'input_layernorm',
+  'post_attention_layernorm',
+  'self_attn',
+  'mlp',
+  'layers',
+  'model',
+  'act_fn',
+  'rotary_emb',
+];
 
 /** A list may name layers of many architectures; PEFT passes over what a model does not have. */
 function withoutUnknownTargets({ config }: PeftFile): Partial<PeftFile> {

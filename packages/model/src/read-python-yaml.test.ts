@@ -39,7 +39,10 @@ describe('YAML as PyYAML reads it', () => {
 
   test.each([
     ['lists of lists', (name: string, before: string) => `${name}: &${name} [${`*${before},`.repeat(9)}]`],
-    ['merges of merges', (name: string, before: string) => `${name}: &${name} {x: *${before}, y: *${before}, <<: *${before}}`], // prettier-ignore
+    [
+      'merges of merges',
+      (name: string, before: string) => `${name}: &${name} {x: *${before}, y: *${before}, <<: *${before}}`,
+    ],
   ])('a bomb of %s ends at once', (_, line) => {
     const names = Array.from({ length: 40 }, (_, i) => `n${i}`);
     const text = ['n: &n {x: 1}', ...names.map((name, i) => line(name, names[i - 1] ?? 'n'))].join('\n');
@@ -53,7 +56,10 @@ describe('YAML as PyYAML reads it', () => {
 
   test('keys of an object’s own are values like others', () => {
     const value = readPythonYaml('__proto__: {a: 1}\nconstructor: 2') as object;
-    expect(Object.entries(value)).toEqual([['__proto__', { a: 1 }], ['constructor', 2]]); // prettier-ignore
+    expect(Object.entries(value)).toEqual([
+      ['__proto__', { a: 1 }],
+      ['constructor', 2],
+    ]);
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
   });
 });

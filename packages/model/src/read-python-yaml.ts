@@ -72,7 +72,10 @@ export function readPythonYaml(text: string): unknown {
   const buildList = (items: readonly Node[], tag: string | undefined): Built => {
     expectTag(tag, 'seq');
     const values = items.map(build);
-    return built(values.map(({ value }) => value), values); // prettier-ignore
+    return built(
+      values.map(({ value }) => value),
+      values,
+    );
   };
 
   const entriesOf = new Map<ParsedNode, Entries>();
@@ -100,7 +103,9 @@ export function readPythonYaml(text: string): unknown {
     const target = isAlias(node) ? followed(node) : node;
     const list = isSeq(target);
     if (target !== null) build(target);
-    const sources = list ? (target.items as Node[]).map((each) => (isAlias(each) ? followed(each) : each)).reverse() : [target]; // prettier-ignore
+    const sources = list
+      ? (target.items as Node[]).map((each) => (isAlias(each) ? followed(each) : each)).reverse()
+      : [target];
     return sources.map((each) => {
       if (!isMap(each)) throw invalidYaml('it merges (<<) what is no mapping; expected a mapping or a list of them');
       return entriesOf.get(each)!;

@@ -51,7 +51,11 @@ export function readRope(reader: FieldReader, options: RopeOptions = {}): RopeSe
   }
   const read = typeof type === 'string' && Object.hasOwn(rules, type) ? rules[type] : undefined;
   if (read === undefined) {
-    reader.fault(`rope type ${quoteValue(type)} is not known; expected ${Object.keys(rules).join(', ').replace(/, (?=\w+$)/, ' or ')}`); // prettier-ignore
+    reader.fault(
+      `rope type ${quoteValue(type)} is not known; expected ${Object.keys(rules)
+        .join(', ')
+        .replace(/, (?=\w+$)/, ' or ')}`,
+    );
     return { type: 'default', theta };
   }
 
@@ -63,7 +67,8 @@ export function readRope(reader: FieldReader, options: RopeOptions = {}): RopeSe
     else reader.fault(`${stated}; expected 1: heads that are turned in part are not supported`);
   }
   const unread = Object.keys(rope).filter(
-    (key) => rope[key] !== null && !['type', 'rope_type', 'rope_theta', 'partial_rotary_factor', ...read.keys].includes(key), // prettier-ignore
+    (key) =>
+      rope[key] !== null && !['type', 'rope_type', 'rope_theta', 'partial_rotary_factor', ...read.keys].includes(key),
   );
   if (unread.length > 0)
     reader.ignored(`${unread.join(', ')} in ${from}: no effect, for rope type "${String(type)}" does not read this`);
@@ -104,7 +109,9 @@ function readOriginal(
   const outside = reader.integer(name);
   const inside = rope[name] ?? outside;
   if (inside !== outside)
-    reader.ignored(`${name} ${quoteValue(inside)} in ${from} has no effect: the one outside takes precedence, ${outside}`); // prettier-ignore
+    reader.ignored(
+      `${name} ${quoteValue(inside)} in ${from} has no effect: the one outside takes precedence, ${outside}`,
+    );
   return outside;
 }
 

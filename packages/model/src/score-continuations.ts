@@ -41,7 +41,11 @@ export async function scoreContinuations(
         tokens += sequences[end++]!.length;
       signal?.throwIfAborted();
       const together = sequences.slice(first, end);
-      const forks = cache.fork(common, shared, together.map(({ length }) => length)); // prettier-ignore
+      const forks = cache.fork(
+        common,
+        shared,
+        together.map(({ length }) => length),
+      );
       const score = () => scoreTogether(decoder, cache, forks, together, { shared, start, signal });
       scores.push(...(await whileUnchanged(decoder.checkpoint.files, score)));
       for (const fork of forks) cache.remove(fork);

@@ -12,7 +12,11 @@ const seconds = (run: () => void): number => {
 test('gives the result, or the error, of what ends', () => {
   const limit = createTimeLimit();
   expect(limit.run(1, () => 'done')).toBe('done');
-  expect(() => limit.run(1, () => { throw new TypeError('of the run'); })).toThrow(new TypeError('of the run')); // prettier-ignore
+  expect(() =>
+    limit.run(1, () => {
+      throw new TypeError('of the run');
+    }),
+  ).toThrow(new TypeError('of the run'));
 });
 
 test('a regular expression that does not end is stopped', () => {

@@ -11,7 +11,10 @@ function withAddedTokens(tokens: string): string {
   cpSync(tiny, folder, { recursive: true });
   const file = path.join(folder, 'tokenizer.json');
   const fields = JSON.parse(readFileSync(file, 'utf8')) as object;
-  writeFileSync(file, JSON.stringify({ ...fields, added_tokens: [] }).replace('"added_tokens":[]', `"added_tokens":[${tokens}]`)); // prettier-ignore
+  writeFileSync(
+    file,
+    JSON.stringify({ ...fields, added_tokens: [] }).replace('"added_tokens":[]', `"added_tokens":[${tokens}]`),
+  );
   return folder;
 }
 

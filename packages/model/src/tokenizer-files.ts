@@ -107,7 +107,8 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
     cleansUpSpaces: config.clean_up_tokenization_spaces ?? false,
     fixesMistralRegex: config.fix_mistral_regex ?? false,
     hasOwnCode: config.auto_map !== undefined && config.auto_map !== null,
-    tokenizerClass: config.tokenizer_class ?? (typeof model?.tokenizer_class === 'string' ? model.tokenizer_class : undefined), // prettier-ignore
+    tokenizerClass:
+      config.tokenizer_class ?? (typeof model?.tokenizer_class === 'string' ? model.tokenizer_class : undefined),
     modelType: typeof model?.model_type === 'string' ? model.model_type : undefined,
     classOptions: {
       legacy: config.legacy ?? false,
@@ -127,7 +128,9 @@ export function aboutFile<T>(folder: string, run: () => T): T {
     return run();
   } catch (error) {
     if (!(error instanceof ModelError)) throw error;
-    throw new ModelError(error.code, `${join(folder, 'tokenizer.json')} cannot be used: ${error.message}`, { cause: error }); // prettier-ignore
+    throw new ModelError(error.code, `${join(folder, 'tokenizer.json')} cannot be used: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 

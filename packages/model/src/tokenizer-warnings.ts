@@ -7,15 +7,21 @@ export function tokenizerWarnings(tokens: TokenizerPipeline, files: TokenizerFil
   return [
     ...idWarnings(tokens, files),
     ...(files.cleansUpSpaces && tokens.modelType !== 'BPE'
-      ? ['tokenizer_config.json has clean_up_tokenization_spaces: it is not applied, so decoded text keeps the spaces before punctuation']
-      : []), // prettier-ignore
+      ? [
+          'tokenizer_config.json has clean_up_tokenization_spaces: it is not applied, so decoded text keeps the spaces before punctuation',
+        ]
+      : []),
     // Smaller vocabularies are left alone there.
     ...(files.fixesMistralRegex && tokens.vocabulary.size > 100_000
-      ? ['tokenizer_config.json has fix_mistral_regex, for which transformers replaces the pre_tokenizer of tokenizer.json: tokenizer.json is followed, so token ids can differ']
-      : []), // prettier-ignore
+      ? [
+          'tokenizer_config.json has fix_mistral_regex, for which transformers replaces the pre_tokenizer of tokenizer.json: tokenizer.json is followed, so token ids can differ',
+        ]
+      : []),
     ...(files.hasOwnCode
-      ? ['tokenizer_config.json names code that comes with the checkpoint (auto_map): it is not run, and tokenizer.json is followed']
-      : []), // prettier-ignore
+      ? [
+          'tokenizer_config.json names code that comes with the checkpoint (auto_map): it is not run, and tokenizer.json is followed',
+        ]
+      : []),
     ...classWarnings(tokens, files),
   ];
 }

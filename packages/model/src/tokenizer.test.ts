@@ -87,11 +87,15 @@ describe('the tiny model', () => {
     const padded = openTokenizer(tinyFolder, { vocabularySize: 1700 });
     for (const opened of [padded, openTokenizer(tinyFolder)]) expect(opened.decode([a!, 1600, a!])).toBe('aa');
     expect(padded.stream().push(1600)).toBe('');
-    for (const [opened, id, last] of [[tiny, 1536, 1535], [padded, 1700, 1699], [padded, 999999, 1699]] as const)
+    for (const [opened, id, last] of [
+      [tiny, 1536, 1535],
+      [padded, 1700, 1699],
+      [padded, 999999, 1699],
+    ] as const)
       expect(faultOf(() => opened.decode([a!, id]))).toMatchObject({
         code: 'BAD_ARGUMENT',
         message: `decode: got the token id ${id}, but the vocabulary of ${tinyFolder} ends at ${last}; were the ids made by another model's tokenizer?`,
-      }); // prettier-ignore
+      });
     expect(faultOf(() => tiny.decode([a!, -100]))).toMatchObject({
       code: 'BAD_ARGUMENT',
       message: 'decode: got the token id -100, expected a whole number of at least 0.',
@@ -265,11 +269,15 @@ describe('files', () => {
 
     it('are those of the vocabulary too, of which the first are named', () => {
       const tokenizer = openTokenizer(tinyFolder, { vocabularySize: 1000 });
-      const { vocab } = (JSON.parse(readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8')) as { model: { vocab: object } }).model; // prettier-ignore
+      const { vocab } = (
+        JSON.parse(readFileSync(join(tinyFolder, 'tokenizer.json'), 'utf8')) as { model: { vocab: object } }
+      ).model;
       const [first] = Object.entries(vocab).find(([, id]) => id === 1000)!;
       expect(tokenizer.warnings).toEqual([
-        expect.stringContaining(`the tokenizer has 536 tokens beyond the model's embedding, which has 1000 rows (vocab_size): ${JSON.stringify(first)} (id 1000), `),
-      ]); // prettier-ignore
+        expect.stringContaining(
+          `the tokenizer has 536 tokens beyond the model's embedding, which has 1000 rows (vocab_size): ${JSON.stringify(first)} (id 1000), `,
+        ),
+      ]);
       expect(tokenizer.warnings[0]).toMatch(/ and 533 more; a text that has one is refused$/);
       expect(faultOf(() => tokenizer.encode(`${tiny.decode([1000])} `))).toMatchObject({ code: 'TOKENIZER_MISMATCH' });
     });
@@ -278,11 +286,15 @@ describe('files', () => {
       const end = withAdded('end', { 'generation_config.json': { eos_token_id: [2, 1536] } });
       const tokenizer = openTokenizer(end, { vocabularySize: 1536 });
       expect(tokenizer.eosIds).toEqual([2]);
-      expect(tokenizer.warnings).toEqual([expect.stringMatching(/; a text that has one is refused, and the model never ends a text with id 1536$/)]); // prettier-ignore
+      expect(tokenizer.warnings).toEqual([
+        expect.stringMatching(/; a text that has one is refused, and the model never ends a text with id 1536$/),
+      ]);
       const alone = folderWith('end-alone', { 'generation_config.json': { eos_token_id: [2, 1536] } });
       expect(openTokenizer(alone, { vocabularySize: 1536 }).warnings).toEqual([
-        expect.stringMatching(/generation_config\.json names an end token \(id 1536\) beyond the model's embedding, .*; the model never ends a text with id 1536$/),
-      ]); // prettier-ignore
+        expect.stringMatching(
+          /generation_config\.json names an end token \(id 1536\) beyond the model's embedding, .*; the model never ends a text with id 1536$/,
+        ),
+      ]);
     });
 
     it('are refused in every text where the post-processor adds one', () => {

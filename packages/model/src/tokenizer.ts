@@ -192,7 +192,9 @@ function describeBeyond(
       : `the tokenizer has ${beyond.length === 1 ? 'a token' : `${beyond.length} tokens`} beyond the model's embedding, which has ${rows} rows (vocab_size): ${shortList(beyond)}`;
   const effect = [
     ...(beyond.length === 0 ? [] : ['a text that has one is refused']),
-    ...(ends.length === 0 ? [] : [`the model never ends a text with ${ends.length === 1 ? 'id' : 'ids'} ${ends.join(', ')}`]), // prettier-ignore
+    ...(ends.length === 0
+      ? []
+      : [`the model never ends a text with ${ends.length === 1 ? 'id' : 'ids'} ${ends.join(', ')}`]),
   ];
   return [`${folder}: ${found}; ${effect.join(', and ')}`];
 }

@@ -28,8 +28,17 @@ const pieces = [
 const withoutFirst = { type: 'Strip', content: ' ', start: 1, stop: 0 };
 const decoders = (...steps: object[]): object => ({ type: 'Sequence', decoders: steps });
 const split = (pattern: object, behavior: string): object => ({ type: 'Split', pattern, behavior, invert: false });
-const metaspace = (scheme: string): object => ({ type: 'Metaspace', replacement: '▁', prepend_scheme: scheme, split: false }); // prettier-ignore
-const toBytes = (prefix: boolean, divides = true): object => ({ type: 'ByteLevel', add_prefix_space: prefix, use_regex: divides }); // prettier-ignore
+const metaspace = (scheme: string): object => ({
+  type: 'Metaspace',
+  replacement: '▁',
+  prepend_scheme: scheme,
+  split: false,
+});
+const toBytes = (prefix: boolean, divides = true): object => ({
+  type: 'ByteLevel',
+  add_prefix_space: prefix,
+  use_regex: divides,
+});
 const steps = (...pretokenizers: object[]): object => ({ type: 'Sequence', pretokenizers });
 const qwen = (letter: string, prefix: boolean): object =>
   steps(
@@ -59,7 +68,14 @@ const BUILT: Readonly<Record<string, (options: TokenizerFiles['classOptions']) =
     decoder: decoders(...pieces, withoutFirst),
     byteFallback: true,
     around: 'bos',
-    tokens: { ...sentences, prefix_token: '▁<PRE>', middle_token: '▁<MID>', suffix_token: '▁<SUF>', eot_token: '▁<EOT>', fill_token: '<FILL_ME>' }, // prettier-ignore
+    tokens: {
+      ...sentences,
+      prefix_token: '▁<PRE>',
+      middle_token: '▁<MID>',
+      suffix_token: '▁<SUF>',
+      eot_token: '▁<EOT>',
+      fill_token: '<FILL_ME>',
+    },
   }),
   GemmaTokenizer: () => ({
     normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
@@ -73,7 +89,15 @@ const BUILT: Readonly<Record<string, (options: TokenizerFiles['classOptions']) =
     pre_tokenizer: steps({ type: 'Digits', individual_digits: true }, toBytes(addPrefixSpace ?? false)),
     decoder: byteLevel,
     byteFallback: false,
-    tokens: { bos_token: '<BOS_TOKEN>', eos_token: '<|END_OF_TURN_TOKEN|>', unk_token: '<UNK>', pad_token: '<PAD>', cls_token: '<CLS>', sep_token: '<SEP>', mask_token: '<MASK_TOKEN>' }, // prettier-ignore
+    tokens: {
+      bos_token: '<BOS_TOKEN>',
+      eos_token: '<|END_OF_TURN_TOKEN|>',
+      unk_token: '<UNK>',
+      pad_token: '<PAD>',
+      cls_token: '<CLS>',
+      sep_token: '<SEP>',
+      mask_token: '<MASK_TOKEN>',
+    },
   }),
   Qwen2Tokenizer: ({ addPrefixSpace }) => ({
     normalizer: { type: 'NFC' },

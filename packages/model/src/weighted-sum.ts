@@ -38,7 +38,13 @@ export function checkSameLayers(from: string, own: readonly VirtualLayer[], laye
 
 const keyOf = (layer: VirtualLayer): string => {
   const { physical, weights = 'shared', residualScale = 1, gate } = layer;
-  return JSON.stringify([physical, weights, residualScale, linearNames.map((linear) => linearScaleOf(layer, linear)), gate]); // prettier-ignore
+  return JSON.stringify([
+    physical,
+    weights,
+    residualScale,
+    linearNames.map((linear) => linearScaleOf(layer, linear)),
+    gate,
+  ]);
 };
 
 /** The map, and what of repeats a map does not say. */

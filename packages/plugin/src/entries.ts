@@ -66,7 +66,11 @@ export function collectEntries(plugins: PluginList, fault: ReportFault): Collect
       const wrong = [target, ...Object.values(spec.deps ?? {})].filter((each) => !isTarget(each));
       if (wrong.length > 0) {
         // Mostly modules that import each other in a circle.
-        fault('REGISTER_FAILED', name, `registers with ${String(wrong[0])} in place of a token or point; import it from the package that exports it`); // prettier-ignore
+        fault(
+          'REGISTER_FAILED',
+          name,
+          `registers with ${String(wrong[0])} in place of a token or point; import it from the package that exports it`,
+        );
         return;
       }
       meet(target, name);

@@ -81,7 +81,16 @@ function guarding<T>(owner: Owner, hook: string, run: () => T): T {
   }
 }
 
-const builtIn = new Set(['Error', 'TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'EvalError', 'URIError', 'AggregateError']); // prettier-ignore
+const builtIn = new Set([
+  'Error',
+  'TypeError',
+  'RangeError',
+  'ReferenceError',
+  'SyntaxError',
+  'EvalError',
+  'URIError',
+  'AggregateError',
+]);
 
 const describeOwner = ({ plugin, point, kind }: Owner, hook: string): string =>
   `the plugin ${plugin} failed in ${hook} of its "${kind}" (${point})`;

@@ -11,16 +11,21 @@ test('a list is rounded as its values are, one by one', () => {
   fc.assert(
     fc.property(fc.array(fc.oneof(fc.float(), fc.constantFrom(...edges, ...ties))), (list) => {
       const values = Float32Array.from(list);
-      for (const [dtype, round] of [['bfloat16', toBfloat16Bits], ['float16', toFloat16Bits]] as const) {
+      for (const [dtype, round] of [
+        ['bfloat16', toBfloat16Bits],
+        ['float16', toFloat16Bits],
+      ] as const) {
         const bytes = encodeFloats(values, dtype);
         expect(new Uint16Array(bytes.buffer)).toEqual(Uint16Array.from(values, round));
       }
       expect(encodeFloats(values, 'float32')).toEqual(new Uint8Array(values.buffer));
     }),
     { seed: 2 },
-  ); // prettier-ignore
+  );
 });
 
 test('ties go to the even neighbour', () => {
-  expect([...new Uint16Array(encodeFloats(Float32Array.from(ties), 'bfloat16').buffer)]).toEqual([0x3f80, 0x3f82, 0xbf80]);
-}); // prettier-ignore
+  expect([...new Uint16Array(encodeFloats(Float32Array.from(ties), 'bfloat16').buffer)]).toEqual([
+    0x3f80, 0x3f82, 0xbf80,
+  ]);
+});

@@ -16,13 +16,13 @@ const folderWith = (content?: string): string => {
 };
 
 const free: Record<string, string | undefined> = {
-  'nothing': undefined,
+  nothing: undefined,
   'the lock of a process that was killed': JSON.stringify({ pid: nobody, host }),
   'the lock of a process whose number another has now': JSON.stringify({ pid: process.pid, host, started: '1' }),
   'one that was killed before it had written its name': '',
   'one that was killed while it wrote its name': '{"pid":',
   'one that was released': 'null',
-}; // prettier-ignore
+};
 
 test.each(Object.entries(free))('of many at once one gets the folder, with %s before', async (_, content) => {
   const folder = folderWith(content);

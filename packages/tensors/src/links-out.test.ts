@@ -38,7 +38,8 @@ test('links lead out directly, over others, by a folder, and into a folder whose
 test("the links of the Hub's cache lead to blobs of the same repository, named by a hash", () => {
   const snapshot = at('hub/models--owner--name/snapshots', commit);
   mkdirSync(snapshot, { recursive: true });
-  const link = (name: string, ...target: string[]): void => symlinkSync(path.relative(snapshot, write(...target)), path.join(snapshot, name)); // prettier-ignore
+  const link = (name: string, ...target: string[]): void =>
+    symlinkSync(path.relative(snapshot, write(...target)), path.join(snapshot, name));
   link('small', 'hub/models--owner--name/blobs', oid);
   link('large', 'hub/models--owner--name/blobs', sha256);
   link('other name', 'hub/models--owner--name/blobs/id_rsa');

@@ -8,9 +8,29 @@ import { formatShape } from './shapes.js';
 
 /** Bits of an element by the format's names of its types (safetensors 0.8), in the order in which the reference writes. */
 export const fileDtypes = {
-  U64: 64, I64: 64, F64: 64, C64: 64, F32: 32, U32: 32, I32: 32, BF16: 16, F16: 16, U16: 16, I16: 16, F8_E5M2FNUZ: 8,
-  F8_E4M3FNUZ: 8, F8_E8M0: 8, F8_E4M3: 8, F8_E5M2: 8, I8: 8, U8: 8, F6_E3M2: 6, F6_E2M3: 6, F4: 4, BOOL: 8,
-} as const; // prettier-ignore
+  U64: 64,
+  I64: 64,
+  F64: 64,
+  C64: 64,
+  F32: 32,
+  U32: 32,
+  I32: 32,
+  BF16: 16,
+  F16: 16,
+  U16: 16,
+  I16: 16,
+  F8_E5M2FNUZ: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E8M0: 8,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  I8: 8,
+  U8: 8,
+  F6_E3M2: 6,
+  F6_E2M3: 6,
+  F4: 4,
+  BOOL: 8,
+} as const;
 
 /** A type as safetensors files name it. */
 export type FileDtype = keyof typeof fileDtypes;

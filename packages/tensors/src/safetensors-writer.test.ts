@@ -178,13 +178,34 @@ describe('as the reference writes', () => {
       data: new Uint8Array(),
     });
     await writeSafetensors(file, [
-      input('a', 'BOOL'), input('\u{1f332}', 'F16'), input('\uffee', 'F16'), input('b', 'F16'), input('B', 'F16'), input('10', 'F16'), input('9', 'F16'),
-      input('c', 'BF16'), input('d', 'I32'), input('e', 'F32'), input('f', 'F64'), input('g', 'I64'),
-    ]); // prettier-ignore
+      input('a', 'BOOL'),
+      input('\u{1f332}', 'F16'),
+      input('\uffee', 'F16'),
+      input('b', 'F16'),
+      input('B', 'F16'),
+      input('10', 'F16'),
+      input('9', 'F16'),
+      input('c', 'BF16'),
+      input('d', 'I32'),
+      input('e', 'F32'),
+      input('f', 'F64'),
+      input('g', 'I64'),
+    ]);
     const text = readFileSync(file, 'utf8').slice(8);
-    expect([...text.matchAll(/"([^"]+)":\{"dtype"/g)].map(([, name]) => name)).toEqual(
-      ['g', 'f', 'e', 'd', 'c', '10', '9', 'B', 'b', '\uffee', '\u{1f332}', 'a'],
-    ); // prettier-ignore
+    expect([...text.matchAll(/"([^"]+)":\{"dtype"/g)].map(([, name]) => name)).toEqual([
+      'g',
+      'f',
+      'e',
+      'd',
+      'c',
+      '10',
+      '9',
+      'B',
+      'b',
+      '\uffee',
+      '\u{1f332}',
+      'a',
+    ]);
   });
 });
 

@@ -22,7 +22,9 @@ test.each(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EFBIG', 'EMFILE', '
     const folder = mkdtempSync(path.join(tmpdir(), 'glulam-refused-'));
     const file = path.join(folder, 'file');
     await writeFileAtomic(file, 'old');
-    const error: unknown = await writeFileAtomic(file, () => Promise.reject(refused(code))).catch((each: unknown) => each); // prettier-ignore
+    const error: unknown = await writeFileAtomic(file, () => Promise.reject(refused(code))).catch(
+      (each: unknown) => each,
+    );
     expect(error).toMatchObject({ code: 'WRITE_FAILED' });
     expect((error as Error).message).toBe(
       `${file} was not written, what was there before is untouched: ${describeWriteFault(refused(code))}`,

@@ -60,7 +60,12 @@ export async function expectGradients(
     const { loss, gradients } = await gradientsOf(decoder, batch, recompute);
     expect(Math.abs(loss - golden.facts.loss)).toBeLessThan(1e-4);
     // PEFT keeps a magnitude in a module of its own, whose name the adapter's file leaves out.
-    const ours = new Map([...gradients].map(([tensor, gradient]) => [`grad.${prefix}${tensor.endsWith('_vector') ? `${tensor}.weight` : tensor}`, gradient])); // prettier-ignore
+    const ours = new Map(
+      [...gradients].map(([tensor, gradient]) => [
+        `grad.${prefix}${tensor.endsWith('_vector') ? `${tensor}.weight` : tensor}`,
+        gradient,
+      ]),
+    );
     expect([...ours.keys()].sort()).toEqual(names.sort());
     for (const [tensor, gradient] of ours) {
       const { distance, norm } = frobenius(gradient, readFloats(golden.tensors.source(tensor)));

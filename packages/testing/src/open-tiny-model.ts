@@ -21,9 +21,16 @@ const special = ['<s>', '</s>'];
 const bytes = Array.from({ length: 256 }, (_, byte) => byte);
 
 const config = {
-  model_type: family.kind, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2, num_attention_heads: 2,
-  rms_norm_eps: 1e-5, vocab_size: special.length + bytes.length, rope_theta: 10000, torch_dtype: 'float32',
-}; // prettier-ignore
+  model_type: family.kind,
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  rms_norm_eps: 1e-5,
+  vocab_size: special.length + bytes.length,
+  rope_theta: 10000,
+  torch_dtype: 'float32',
+};
 
 const sentences = ['Two and three are five.', 'A day has 24 hours, a week seven days.', 'Ünïcode counts too.'];
 
@@ -83,7 +90,15 @@ function byteTokenizer(): unknown {
   const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
   return {
     version: '1.0',
-    added_tokens: special.map((content, id) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true })),
+    added_tokens: special.map((content, id) => ({
+      id,
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+    })),
     normalizer: null,
     pre_tokenizer: level,
     post_processor: {
@@ -94,5 +109,5 @@ function byteTokenizer(): unknown {
     },
     decoder: level,
     model: { type: 'BPE', vocab, merges: [] },
-  }; // prettier-ignore
+  };
 }

@@ -6,23 +6,51 @@ export function recordedRun(folder: string, steps = 6): RunEvent[] {
   return [
     { type: 'warning', time: tick(), message: 'told before the run folder is there' },
     { type: 'input.fetching', time: tick(), name: 'owner/base@main', bytes: 1_000_000_000, totalBytes: 14_500_000_000 },
-    { type: 'input.fetching', time: tick(), name: 'owner/base@main', bytes: 14_500_000_000, totalBytes: 14_500_000_000 },
+    {
+      type: 'input.fetching',
+      time: tick(),
+      name: 'owner/base@main',
+      bytes: 14_500_000_000,
+      totalBytes: 14_500_000_000,
+    },
     { type: 'data.reading', time: tick(), file: '/data/train.jsonl', rows: 600 },
     started(folder, steps, tick()),
     ...['train' as const, 'heldOut' as const].map((use): RunEvent => {
       const counts = { rows: 1200, examples: 1190, tokens: 45_678, trainedTokens: 12_345 };
       const skipped = [{ reason: 'longer than 2048 tokens', count: 10, rowNumbers: [3, 44] }];
       const notes = [{ note: 'roles were mended', count: 2 }];
-      return { type: 'data.read', time: tick(), use, file: `/data/${use}.jsonl`, format: 'chat', ...counts, skipped, notes };
-    }), // prettier-ignore
+      return {
+        type: 'data.read',
+        time: tick(),
+        use,
+        file: `/data/${use}.jsonl`,
+        format: 'chat',
+        ...counts,
+        skipped,
+        notes,
+      };
+    }),
     evaluated(0, tick()),
     ...stepsOf(1, steps, steps, tick),
     { type: 'checkpoint.saved', time: tick(), step: steps, folder: `${folder}/checkpoints/last`, best: true },
-    { type: 'plugin', time: tick(), name: 'stranger.told', data: { text: 'ünï\n"quoted"', list: [1, null, { a: true }] } },
+    {
+      type: 'plugin',
+      time: tick(),
+      name: 'stranger.told',
+      data: { text: 'ünï\n"quoted"', list: [1, null, { a: true }] },
+    },
     { type: 'warning', time: tick(), message: 'a line\nand another' },
-    { type: 'adapter.saved', time: tick(), step: steps, folder: `${folder}/adapter`, last: { step: steps, value: 0.25 }, best: { step: steps, value: 0.25 }, watched: 'quiz accuracy' },
+    {
+      type: 'adapter.saved',
+      time: tick(),
+      step: steps,
+      folder: `${folder}/adapter`,
+      last: { step: steps, value: 0.25 },
+      best: { step: steps, value: 0.25 },
+      watched: 'quiz accuracy',
+    },
     { type: 'run.finished', time: tick(), folder, seconds: 3725, peakBytes: 2_400_000_000 },
-  ]; // prettier-ignore
+  ];
 }
 
 /** Fails within its steps, by values that are not finite. */

@@ -37,18 +37,55 @@ const sites = Array.from({ length: 8 }, (_, virtual) => linearNames.map((linear)
 
 /** Weights and biases of a few linear layers, norms, and a pair of embedding and head. */
 const tensors: readonly BaseTensor[] = [
-  { name: 'model.embed_tokens.weight', source: 'model.embed_tokens.weight', shape: [9, 12], role: 'embedding', kind: 'weight', virtual: undefined },
+  {
+    name: 'model.embed_tokens.weight',
+    source: 'model.embed_tokens.weight',
+    shape: [9, 12],
+    role: 'embedding',
+    kind: 'weight',
+    virtual: undefined,
+  },
   ...sites.flatMap((each): BaseTensor[] => {
     const { path: module, linear, virtual, physical, outFeatures, inFeatures } = each;
     const source = module.replace(String(virtual), String(physical));
     return [
-      { name: `${module}.weight`, source: `${source}.weight`, shape: [outFeatures, inFeatures], role: linear, kind: 'weight', virtual, site: each },
-      { name: `${module}.bias`, source: `${source}.bias`, shape: [outFeatures], role: linear, kind: 'bias', virtual, site: each },
+      {
+        name: `${module}.weight`,
+        source: `${source}.weight`,
+        shape: [outFeatures, inFeatures],
+        role: linear,
+        kind: 'weight',
+        virtual,
+        site: each,
+      },
+      {
+        name: `${module}.bias`,
+        source: `${source}.bias`,
+        shape: [outFeatures],
+        role: linear,
+        kind: 'bias',
+        virtual,
+        site: each,
+      },
     ];
   }),
-  { name: 'model.norm.weight', source: 'model.norm.weight', shape: [12], role: 'finalNorm', kind: 'weight', virtual: undefined },
-  { name: 'lm_head.weight', source: 'model.embed_tokens.weight', shape: [9, 12], role: 'head', kind: 'weight', virtual: undefined },
-]; // prettier-ignore
+  {
+    name: 'model.norm.weight',
+    source: 'model.norm.weight',
+    shape: [12],
+    role: 'finalNorm',
+    kind: 'weight',
+    virtual: undefined,
+  },
+  {
+    name: 'lm_head.weight',
+    source: 'model.embed_tokens.weight',
+    shape: [9, 12],
+    role: 'head',
+    kind: 'weight',
+    virtual: undefined,
+  },
+];
 
 /** The contract of an adapter: a fresh one changes nothing, its form trains, its PEFT config comes back as its options. */
 export function testAdapter(contribution: AdapterContribution, { options, foreign, refused }: AdapterCases): void {

@@ -107,7 +107,8 @@ function checkShape(got: object): void {
     for (const note of got.notes as unknown[]) expect(typeof note).toBe('string');
   }
   if ('question' in got) {
-    if ('promptColumns' in got) expect(got.promptColumns).toEqual((got.promptColumns as unknown[]).map(() => expect.any(String) as string)); // prettier-ignore
+    if ('promptColumns' in got)
+      expect(got.promptColumns).toEqual((got.promptColumns as unknown[]).map(() => expect.any(String) as string));
     return texts('question', 'answer', ...('prompt' in got ? ['prompt'] : []));
   }
   if ('prompt' in got) return texts('prompt', 'completion');

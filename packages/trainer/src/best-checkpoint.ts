@@ -48,7 +48,13 @@ export function scoresUpTo(
  * Fill the adapter folder of a run at its end: with the adapter of the best checkpoint, where one was kept, else with that
  * of the last step. Gives the step whose adapter it is.
  */
-export async function publishAdapter({ run, step, adapterFolder, writeAdapter, warn }: {
+export async function publishAdapter({
+  run,
+  step,
+  adapterFolder,
+  writeAdapter,
+  warn,
+}: {
   readonly run: RunFolder;
   /** The last one done. */
   readonly step: number;
@@ -62,11 +68,13 @@ export async function publishAdapter({ run, step, adapterFolder, writeAdapter, w
     const checkpoint = checkpointFolder(run.folder, best);
     const fault = faultOfAdapter(checkpoint);
     if (fault === undefined) {
-      await writeFolderAtomic(adapterFolder, (folder) => cp(path.join(checkpoint, 'adapter'), folder, { recursive: true }));
+      await writeFolderAtomic(adapterFolder, (folder) =>
+        cp(path.join(checkpoint, 'adapter'), folder, { recursive: true }),
+      );
       return best;
     }
     warn(`${fault}. It is the best checkpoint; ${adapterFolder} holds the adapter of the last step instead`);
   }
   await writeAdapter(adapterFolder);
   return step;
-} // prettier-ignore
+}

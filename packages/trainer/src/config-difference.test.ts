@@ -33,7 +33,9 @@ test('lets pass what has no say in the numbers, and nothing beside it', () => {
 });
 
 test('a config of an older version is compared as it is read today', () => {
-  const now = JSON.parse(JSON.stringify(runConfigSchema.parse({ base: 'b', data: { train: 'f' }, out: 'o' }))) as { data: Record<string, unknown> }; // prettier-ignore
+  const now = JSON.parse(JSON.stringify(runConfigSchema.parse({ base: 'b', data: { train: 'f' }, out: 'o' }))) as {
+    data: Record<string, unknown>;
+  };
   const { rewrittenTurns, ...data } = now.data;
   expect(rewrittenTurns).toBe('each');
   const older = { ...now, data: { ...data, prompt: defaultPrompt } };

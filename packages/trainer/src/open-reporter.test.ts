@@ -11,7 +11,9 @@ const event: RunEvent = { type: 'warning', time: 0, message: 'w' };
 /** Run three events past a reporter, close it, and return what was reported of it. */
 async function faultsOf(open: (options: unknown, events: RunEvents) => unknown): Promise<string[]> {
   const faults: string[] = [];
-  const events = createRunEvents((owner, error) => faults.push(`${owner}: ${error instanceof Error ? error.message : String(error)}`)); // prettier-ignore
+  const events = createRunEvents((owner, error) =>
+    faults.push(`${owner}: ${error instanceof Error ? error.message : String(error)}`),
+  );
   const seen: RunEvent[] = [];
   const end = cutOffRejections();
   const close = openReporter({ kind: 'bell', schema: z.unknown(), open: open as never }, {}, events, 50);
@@ -39,21 +41,47 @@ const rejectLater = (error: Error) => (): void => {
 
 test.each<[string, (options: unknown, events: RunEvents) => unknown, string[]]>([
   ['that throws when it is opened', boom, ['reporter bell: boom']],
-  ['that throws no Error', () => { throw notAnError; }, ['reporter bell: 5']],
+  [
+    'that throws no Error',
+    () => {
+      throw notAnError;
+    },
+    ['reporter bell: 5'],
+  ],
   ['that rejects when it is opened', () => Promise.reject(new Error('boom')), ['reporter bell: boom']],
   ['without an end', () => undefined, []],
   ['whose pipeline throws', (_, events) => events.listen('bell', boom), ['reporter bell: boom']],
   ['that throws on an event', (_, events) => events.listen('bell', (all) => all.pipe(tap(boom))), ['bell: boom']],
-  ['that listens by another name', (_, events) => events.listen('tail', (all) => all.pipe(tap(boom))), ['tail of the reporter bell: boom']],
-  ['that rejects on an event', (_, events) => events.listen('bell', (all) => all.pipe(tap(rejectLater(new Error('boom'))))), ['bell: boom']],
-  ['that rejects on an event with no Error', (_, events) => events.listen('bell', (all) => all.pipe(tap(rejectLater(notAnError)))), ['bell: 5']],
+  [
+    'that listens by another name',
+    (_, events) => events.listen('tail', (all) => all.pipe(tap(boom))),
+    ['tail of the reporter bell: boom'],
+  ],
+  [
+    'that rejects on an event',
+    (_, events) => events.listen('bell', (all) => all.pipe(tap(rejectLater(new Error('boom'))))),
+    ['bell: boom'],
+  ],
+  [
+    'that rejects on an event with no Error',
+    (_, events) => events.listen('bell', (all) => all.pipe(tap(rejectLater(notAnError)))),
+    ['bell: 5'],
+  ],
   ['whose end throws', () => boom, ['reporter bell: boom']],
   ['whose end rejects', () => () => Promise.reject(new Error('boom')), ['reporter bell: boom']],
-  ['that never ends', () => () => new Promise(() => undefined), ['reporter bell: it did not end within 0.05 seconds; what it has not written is lost']],
-  ['that is never open', () => new Promise(() => undefined), ['reporter bell: it did not end within 0.05 seconds; what it has not written is lost']],
+  [
+    'that never ends',
+    () => () => new Promise(() => undefined),
+    ['reporter bell: it did not end within 0.05 seconds; what it has not written is lost'],
+  ],
+  [
+    'that is never open',
+    () => new Promise(() => undefined),
+    ['reporter bell: it did not end within 0.05 seconds; what it has not written is lost'],
+  ],
 ])('a reporter %s is cut off, with one warning', async (_, open, faults) => {
   expect(await faultsOf(open)).toEqual(faults);
-}); // prettier-ignore
+});
 
 test('one that fails after it began to listen hears nothing more', async () => {
   const heard: RunEvent[] = [];

@@ -78,7 +78,12 @@ describe('rows of data files', () => {
       writeFileSync(file, damaged);
       for await (const { number } of readParquet(file, undefined, 2)) expect(number).toBeGreaterThan(0);
     };
-    await runFuzz('rows of .parquet', { codes: ['DATA_INVALID', 'DATA_UNREADABLE'], attempt, inputs: Math.ceil(fuzzInputs / 30), milliseconds: 20_000 }); // prettier-ignore
+    await runFuzz('rows of .parquet', {
+      codes: ['DATA_INVALID', 'DATA_UNREADABLE'],
+      attempt,
+      inputs: Math.ceil(fuzzInputs / 30),
+      milliseconds: 20_000,
+    });
   });
 });
 

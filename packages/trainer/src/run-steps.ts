@@ -133,7 +133,9 @@ function stepIn(folder: string, adapter: string, checkpoints: readonly number[])
     const state = readState(checkpointFolder(folder, step));
     if (typeof state === 'string') return false;
     const files = adapterFiles(state.files);
-    return files.length > 0 && files.every(([name, written]) => isAsWritten(path.join(adapter, '..', name), written, hashes)); // prettier-ignore
+    return (
+      files.length > 0 && files.every(([name, written]) => isAsWritten(path.join(adapter, '..', name), written, hashes))
+    );
   });
   return byContent ?? (likely.length === 0 ? told : undefined);
 }

@@ -321,7 +321,15 @@ async function trainOpening(
   const scored = (at: number): ScoredStep => ({ step: at, value: scoreAfter(story, evaluation.watch, at) });
   const last = scored(step);
   const best = run.best()?.step === adapterStep ? scored(adapterStep) : undefined;
-  events.emit({ type: 'adapter.saved', time: eventTime(), step: adapterStep, folder: adapterFolder, last, best, watched: watchedName(evaluation.watch) }); // prettier-ignore
+  events.emit({
+    type: 'adapter.saved',
+    time: eventTime(),
+    step: adapterStep,
+    folder: adapterFolder,
+    last,
+    best,
+    watched: watchedName(evaluation.watch),
+  });
   const card = path.join(folder, 'README.md');
   try {
     const written = await writeCard(folder, {

@@ -6,7 +6,23 @@ import { visibleJson, visibleLine, visibleStream, visibleText } from './visible-
 function isObeyed(code: number): boolean {
   if (code < 0x20) return code !== 0x0a && code !== 0x09;
   if (code >= 0x7f && code <= 0x9f) return true;
-  const ranges = [[0xad], [0x61c], [0x180e], [0x200b], [0x200e, 0x200f], [0x2028, 0x202e], [0x2060, 0x2064], [0x2066, 0x206f], [0xfeff], [0xfff9, 0xfffb], [0x13430, 0x1343f], [0x1bca0, 0x1bca3], [0x1d173, 0x1d17a], [0xe0001], [0xe0020, 0xe007f]]; // prettier-ignore
+  const ranges = [
+    [0xad],
+    [0x61c],
+    [0x180e],
+    [0x200b],
+    [0x200e, 0x200f],
+    [0x2028, 0x202e],
+    [0x2060, 0x2064],
+    [0x2066, 0x206f],
+    [0xfeff],
+    [0xfff9, 0xfffb],
+    [0x13430, 0x1343f],
+    [0x1bca0, 0x1bca3],
+    [0x1d173, 0x1d17a],
+    [0xe0001],
+    [0xe0020, 0xe007f],
+  ];
   return ranges.some(([from, to = from]) => code >= from! && code <= to!);
 }
 const all = Array.from({ length: 0x110000 }, (_, code) => code).filter((code) => code < 0xd800 || code > 0xdfff);
@@ -42,8 +58,15 @@ describe('what is shown', () => {
 
 /** Texts in which these characters are frequent. */
 const text = fc
-  .array(fc.oneof(fc.constantFrom(...obeyed, 0x0a, 0x0d, 0x09).map((code) => String.fromCodePoint(code)), fc.string({ unit: 'binary', maxLength: 4 }), fc.constantFrom('\ud800', '\udc00', '\r\n')), { maxLength: 20 })
-  .map((pieces) => pieces.join('')); // prettier-ignore
+  .array(
+    fc.oneof(
+      fc.constantFrom(...obeyed, 0x0a, 0x0d, 0x09).map((code) => String.fromCodePoint(code)),
+      fc.string({ unit: 'binary', maxLength: 4 }),
+      fc.constantFrom('\ud800', '\udc00', '\r\n'),
+    ),
+    { maxLength: 20 },
+  )
+  .map((pieces) => pieces.join(''));
 
 describe('of any text', () => {
   test('nothing that is obeyed is left, and cleaning twice changes nothing more', () => {

@@ -12,8 +12,29 @@ test('plain values are written as ever', () => {
 
 test('any texts, as keys and values, stay the same, and nothing in the file is obeyed', () => {
   const text = fc
-    .array(fc.oneof(fc.constantFrom('\u001b', '\u009b', '\u202e', '\u2028', '<script>', '\u{e0041}', '\n', '"', "'", '\\', ': ', '#', '\u007f', '\r\n'), fc.string({ maxLength: 4 })), { maxLength: 8 })
-    .map((pieces) => pieces.join('')); // prettier-ignore
+    .array(
+      fc.oneof(
+        fc.constantFrom(
+          '\u001b',
+          '\u009b',
+          '\u202e',
+          '\u2028',
+          '<script>',
+          '\u{e0041}',
+          '\n',
+          '"',
+          "'",
+          '\\',
+          ': ',
+          '#',
+          '\u007f',
+          '\r\n',
+        ),
+        fc.string({ maxLength: 4 }),
+      ),
+      { maxLength: 8 },
+    )
+    .map((pieces) => pieces.join(''));
   fc.assert(
     fc.property(fc.dictionary(text, fc.oneof(text, fc.array(text))), (value) => {
       const yaml = visibleYaml(new Document(value));

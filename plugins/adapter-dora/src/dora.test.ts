@@ -51,7 +51,12 @@ async function place(options: object) {
   const W = normals(30, [1, 0, 0, 0]);
   await writeSafetensors(file, [{ name: 'w', shape: [5, 6], dtype: 'float32', values: W }]);
   const weight = engine.openWeight(openSafetensors(file).source('w'));
-  const values = { A: normals(12, [2, 0, 0, 0]), B: normals(10, [3, 0, 0, 0]), m: normals(5, [4, 0, 0, 0]), x: normals(18, [5, 0, 0, 0]) }; // prettier-ignore
+  const values = {
+    A: normals(12, [2, 0, 0, 0]),
+    B: normals(10, [3, 0, 0, 0]),
+    m: normals(5, [4, 0, 0, 0]),
+    x: normals(18, [5, 0, 0, 0]),
+  };
   const tensors = {
     'lora_A.weight': engine.upload(values.A, [2, 6]),
     'lora_B.weight': engine.upload(values.B, [5, 2]),
@@ -71,7 +76,11 @@ async function place(options: object) {
 }
 
 /** y = W x + (m/n - 1) W x' + (m/n) s B A x', n the norms of W + s B A, spelled out in double precision. */
-function spelledOut({ W, values: { A, B, m } }: Awaited<ReturnType<typeof place>>, x: Float32Array, dropped: Float32Array) {
+function spelledOut(
+  { W, values: { A, B, m } }: Awaited<ReturnType<typeof place>>,
+  x: Float32Array,
+  dropped: Float32Array,
+) {
   const scale = 3 / 2;
   const change = (o: number, i: number) => scale * (B[2 * o]! * A[i]! + B[2 * o + 1]! * A[6 + i]!);
   const sum = (count: number, term: (i: number) => number) =>
@@ -85,7 +94,7 @@ function spelledOut({ W, values: { A, B, m } }: Awaited<ReturnType<typeof place>
       share * sum(6, (i) => change(o, i) * dropped[6 * token + i]!)
     );
   });
-} // prettier-ignore
+}
 
 test('with dropout what is added acts on the dropped input, and the rest on the whole, as in PEFT', async () => {
   const at = await place({ lora_dropout: 0.4 });
@@ -97,14 +106,17 @@ test('with dropout what is added acts on the dropped input, and the rest on the 
 });
 
 test('without dropout, and outside of training, the form says it all', async () => {
-  for (const [options, training] of [[{}, true], [{ lora_dropout: 0.4 }, false]] as const) {
+  for (const [options, training] of [
+    [{}, true],
+    [{ lora_dropout: 0.4 }, false],
+  ] as const) {
     const at = await place(options);
     const { engine, ops, dora, weight, tensors, x, context, values } = at;
     expect(dora.apply!(x, tensors, context(training))).toBeUndefined();
     const y = await engine.read(ops.frozenLinear(x, weight, dora.form(tensors, context(training)), 'float32'));
     spelledOut(at, values.x, values.x).forEach((expected, i) => expect(y[i]).toBeCloseTo(expected, 4));
   }
-}); // prettier-ignore
+});
 
 test('`on: repeats` gives first visits LoRA, which PEFT’s files cannot say', () => {
   const names = (options: object, visit: number) =>

@@ -52,7 +52,9 @@ export const alpacaFormat: DataFormat<z.infer<typeof schema>> = {
       return { messages, ...(contextOnly.length === 0 ? {} : { contextOnly }) };
     }
     if (history.turns.length > 0)
-      return { skip: 'its "history" is a conversation, and Alpaca\'s text is not one: choose { kind: alpaca, layout: chat }' }; // prettier-ignore
+      return {
+        skip: 'its "history" is a conversation, and Alpaca\'s text is not one: choose { kind: alpaca, layout: chat }',
+      };
     const first = isText(system)
       ? system
       : `${preamble}${beside === '' ? '' : ', paired with an input that provides further context'}. ${request}`;

@@ -88,7 +88,12 @@ testDataFormat(messagesFormat, {
       text: { messages: [user('Hi'), assistant('', { tool_calls: [call] }), assistant('Hello')] },
     },
     {
-      row: { messages: [{ role: 'human', content: 'Hi' }, { role: 'Assistant', value: 'Hello' }] }, // prettier-ignore
+      row: {
+        messages: [
+          { role: 'human', content: 'Hi' },
+          { role: 'Assistant', value: 'Hello' },
+        ],
+      },
       text: { messages: [user('Hi'), assistant('Hello')], notes: [renamed] },
     },
     // Context only: each key by which data sets say so.
@@ -104,7 +109,9 @@ testDataFormat(messagesFormat, {
     },
     // As `parseJson` has numbers that are written with a point.
     {
-      row: { messages: [user('a'), assistant('b', { weight: Object(0) }), user('c'), assistant('d', { weight: Object(1) })] }, // prettier-ignore
+      row: {
+        messages: [user('a'), assistant('b', { weight: Object(0) }), user('c'), assistant('d', { weight: Object(1) })],
+      },
       text: { messages: [user('a'), assistant('b'), user('c'), assistant('d')], contextOnly: [1] },
     },
     {
@@ -198,11 +205,20 @@ testDataFormat(shareGptFormat, {
       text: { messages: [user('Hi'), assistant('Hello')], notes: [] },
     },
     {
-      row: { messages: [{ from: 'Human', value: 'Hi' }, { from: 'GPT', content: 'Hello', mood: 'good' }] }, // prettier-ignore
+      row: {
+        messages: [
+          { from: 'Human', value: 'Hi' },
+          { from: 'GPT', content: 'Hello', mood: 'good' },
+        ],
+      },
       text: { messages: [user('Hi'), assistant('Hello', { mood: 'good' })], notes: [] },
     },
     {
-      row: { system: 'S', tools: '[]', conversations: JSON.stringify([human('Hi'), gpt('Hello', { weight: 0 }), human('b'), gpt('c')]) }, // prettier-ignore
+      row: {
+        system: 'S',
+        tools: '[]',
+        conversations: JSON.stringify([human('Hi'), gpt('Hello', { weight: 0 }), human('b'), gpt('c')]),
+      },
       text: {
         messages: [system('S'), user('Hi'), assistant('Hello'), user('b'), assistant('c')],
         tools: [],
@@ -245,10 +261,16 @@ testDataFormat(shareGptFormat, {
       reason: /"from" is "narrator", none of human,/,
     },
     { row: { conversations: [human('Hi'), { from: 'constructor', value: 'x' }] }, reason: /"from" is "constructor"/ },
-    { row: { conversations: [human('Hi'), { from: 'gpt', text: 'x' }] }, reason: /the keys from, text; expected from and value/ }, // prettier-ignore
+    {
+      row: { conversations: [human('Hi'), { from: 'gpt', text: 'x' }] },
+      reason: /the keys from, text; expected from and value/,
+    },
     { row: { conversations: [human('Hi'), gpt(5)] }, reason: /content of a turn is a number/ },
     { row: { conversations: [human('Hi'), { ...gpt('a'), role: 'b' }] }, reason: /both "from" and "role"/ },
-    { row: { conversations: [human('a'), { from: 'function_call', value: 'x' }] }, reason: /function_call turn is not JSON/ }, // prettier-ignore
+    {
+      row: { conversations: [human('a'), { from: 'function_call', value: 'x' }] },
+      reason: /function_call turn is not JSON/,
+    },
     { row: { conversations: [human('a'), gpt('b', { weight: 2 })] }, reason: /"weight" is neither/ },
     { row: { conversations: 'x' }, reason: /"conversations" is a text, and not the JSON/ },
   ],
@@ -262,7 +284,13 @@ testDataFormat(orcaChatFormat, {
       text: { messages: [system('Be brief.'), user('Hi'), assistant('Hello')], notes: [] },
     },
     {
-      row: { instruction: '', conversation: [{ input: 'a', output: 'b' }, { input: 'c', output: '' }] }, // prettier-ignore
+      row: {
+        instruction: '',
+        conversation: [
+          { input: 'a', output: 'b' },
+          { input: 'c', output: '' },
+        ],
+      },
       text: { messages: [user('a'), assistant('b')], notes: ['an exchange without output: left out'] },
     },
     {
@@ -271,11 +299,22 @@ testDataFormat(orcaChatFormat, {
     },
     // XTuner's.
     {
-      row: { conversation: [{ system: 'S', input: 'a', output: 'b' }, { system: 'S', input: 'c', output: 'd' }] }, // prettier-ignore
+      row: {
+        conversation: [
+          { system: 'S', input: 'a', output: 'b' },
+          { system: 'S', input: 'c', output: 'd' },
+        ],
+      },
       text: { messages: [system('S'), user('a'), assistant('b'), user('c'), assistant('d')], notes: [] },
     },
     {
-      row: { instruction: 'S', conversation: [{ input: 'a', output: 'b', weight: 0 }, { input: 'c', output: 'd', mood: 'x' }] }, // prettier-ignore
+      row: {
+        instruction: 'S',
+        conversation: [
+          { input: 'a', output: 'b', weight: 0 },
+          { input: 'c', output: 'd', mood: 'x' },
+        ],
+      },
       text: {
         messages: [system('S'), user('a'), assistant('b'), user('c'), assistant('d')],
         contextOnly: [2],
@@ -292,8 +331,19 @@ testDataFormat(orcaChatFormat, {
       row: { instruction: 'x', conversation: [{ input: 'a', output: 'b', weight: 3 }] },
       reason: /"weight" is neither/,
     },
-    { row: { instruction: 'S', conversation: [{ system: 'T', input: 'a', output: 'b' }] }, reason: /"system" of its first exchange differ/ }, // prettier-ignore
-    { row: { conversation: [{ input: 'a', output: 'b' }, { system: 'S', input: 'a', output: 'b' }] }, reason: /after the first has a "system"/ }, // prettier-ignore
+    {
+      row: { instruction: 'S', conversation: [{ system: 'T', input: 'a', output: 'b' }] },
+      reason: /"system" of its first exchange differ/,
+    },
+    {
+      row: {
+        conversation: [
+          { input: 'a', output: 'b' },
+          { system: 'S', input: 'a', output: 'b' },
+        ],
+      },
+      reason: /after the first has a "system"/,
+    },
     { row: { conversation: [{ system: 5, input: 'a', output: 'b' }] }, reason: /"system" of an exchange is a number/ },
     { row: { instruction: 5, conversation: [{ input: 'a', output: 'b' }] }, reason: /"instruction" is a number/ },
     { row: { instruction: 'x', conversation: 'y' }, reason: /"conversation" is a text, and not/ },
@@ -384,7 +434,11 @@ testDataFormat(questionAnswerFormat, {
     { row: { question: 'a', answer: ['b'] }, reason: /^"answer" is a list, not a text$/ },
     { row: { user: 'a', assistant: null }, reason: /^"assistant" is null, not a text$/ },
     { row: { other: 'a' }, reason: /"question" is missing, "answer" is missing, its columns are other/ },
-    { row: rows.question_answer, options: { answer: 'reply' }, reason: /"reply" is missing, its columns are question, answer/ }, // prettier-ignore
+    {
+      row: rows.question_answer,
+      options: { answer: 'reply' },
+      reason: /"reply" is missing, its columns are question, answer/,
+    },
   ],
   others: [...othersOf('question_answer'), { question: 'a' }],
 });
@@ -447,11 +501,21 @@ test('a row that fits several formats is read by the one that says most', () => 
 });
 
 test('numbers and keys of JSON in a text are kept as they are written', () => {
-  const tools = [new Map<string, unknown>([['b', Object(1)], ['1', 9007199254740993n]])]; // prettier-ignore
-  expect(messagesFormat.read({ ...rows.messages, tools: '[{"b":1.0,"1":9007199254740993}]' }, {})).toEqual({ messages: rows.messages.messages, tools }); // prettier-ignore
+  const tools = [
+    new Map<string, unknown>([
+      ['b', Object(1)],
+      ['1', 9007199254740993n],
+    ]),
+  ];
+  expect(messagesFormat.read({ ...rows.messages, tools: '[{"b":1.0,"1":9007199254740993}]' }, {})).toEqual({
+    messages: rows.messages.messages,
+    tools,
+  });
   const value = '{"name":"f","arguments":{"x":1.0}}';
   const called = shareGptFormat.read({ conversations: [human('a'), { from: 'function_call', value }] }, {});
-  expect(called).toMatchObject({ messages: [{}, { tool_calls: [{ function: { arguments: { x: Object(1) as unknown } } }] }] }); // prettier-ignore
+  expect(called).toMatchObject({
+    messages: [{}, { tool_calls: [{ function: { arguments: { x: Object(1) as unknown } } }] }],
+  });
 });
 
 describe('answers that are not wanted are not learnt', () => {
@@ -481,7 +545,9 @@ describe('answers that are not wanted are not learnt', () => {
     expect(read({ conversations: [...turns, human('More?')], ...pair })).toEqual({
       skip: 'its answers are "chosen" and "rejected": pairs are not trained on; put the chosen one after the conversation',
     });
-    expect(read({ conversations: [...turns, human('More?')], chosen: null, rejected: null })).toMatchObject({ messages: { length: 3 } }); // prettier-ignore
+    expect(read({ conversations: [...turns, human('More?')], chosen: null, rejected: null })).toMatchObject({
+      messages: { length: 3 },
+    });
     // Whole conversations with pairs made of them.
     expect(read({ conversations: turns, ...pair })).toEqual(read({ conversations: turns }));
   });
@@ -493,7 +559,11 @@ describe('columns that a row is read from', () => {
     ['sharegpt', shareGptFormat.columns!({}, { column: 'chat' }), ['chat', 'system', 'tools']],
     ['alpaca', alpacaFormat.columns!({ context: 'a', response: 'b' }, { layout: 'alpaca' }), ['context', 'response']],
     ['question_answer', questionAnswerFormat.columns!({ query: 'a', response: 'b' }, {}), ['query', 'response']],
-    ['prompt_completion', promptCompletionFormat.columns!({ prompt: [], completion: [] }, { prompt: 'prompt', completion: 'completion' }), ['prompt', 'system', 'tools']], // prettier-ignore
+    [
+      'prompt_completion',
+      promptCompletionFormat.columns!({ prompt: [], completion: [] }, { prompt: 'prompt', completion: 'completion' }),
+      ['prompt', 'system', 'tools'],
+    ],
   ])('of %s', (_, columns, expected) => expect(columns).toEqual(expect.arrayContaining(expected)));
 
   test('a text has no system message beside it', () => {

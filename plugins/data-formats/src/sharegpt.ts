@@ -103,7 +103,9 @@ function canJoin(last: Turn, next: Turn): boolean {
     joined.includes(last.message.role) &&
     last.learnt === next.learnt &&
     [last, next].every(
-      ({ message }) => typeof message.content === 'string' && ownKeys.every((key) => message[key] === undefined || message[key] === null), // prettier-ignore
+      ({ message }) =>
+        typeof message.content === 'string' &&
+        ownKeys.every((key) => message[key] === undefined || message[key] === null),
     )
   );
 }

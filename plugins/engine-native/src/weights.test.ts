@@ -143,8 +143,15 @@ describe.runIf(process.platform === 'linux')('files that are cut short while the
     for (const [name, read] of [
       ['readWeight', (engine, weight) => engine.readWeight(weight, 250, 256)],
       ['embedding', (engine, weight) => engine.fused.embedding!(weight, Int32Array.of(255, 0))],
-      ['adaptedLinear', (engine, weight) => createOperations(engine).frozenLinear(engine.full([1, 1024], 1), weight, {}, 'float32')], // prettier-ignore
-      ['tokenLosses', (engine, weight) => createOperations(engine).tokenLosses(engine.full([2, 1024], 1), { weight, labels: Int32Array.of(1, 2) })], // prettier-ignore
+      [
+        'adaptedLinear',
+        (engine, weight) => createOperations(engine).frozenLinear(engine.full([1, 1024], 1), weight, {}, 'float32'),
+      ],
+      [
+        'tokenLosses',
+        (engine, weight) =>
+          createOperations(engine).tokenLosses(engine.full([2, 1024], 1), { weight, labels: Int32Array.of(1, 2) }),
+      ],
     ] as readonly [string, (engine: NativeEngine, weight: FrozenWeight) => Tensor][]) {
       for (const precision of ['float32', 'bfloat16'] as const) {
         const source = writeWeight('ways', 256, 1024, 0);

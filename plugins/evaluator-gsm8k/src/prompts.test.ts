@@ -9,10 +9,12 @@ const example = (i: number) => `Question: e${i}\nAnswer: <<${i}>>${i}\n#### ${i}
 test('current: the file’s order, examples drawn with seed 1234', () => {
   const tasks = tasksOf(problems, examples, { profile: 'current', shots: 2, limit: 3 });
   expect(tasks.map(({ prompt }) => prompt)).toEqual(
-    [[7, 1], [0, 1], [0, 1]].map(
-      ([a, b], i) => `${example(a!)}\n\n${example(b!)}\n\nQuestion: q${i}\nAnswer:`,
-    ),
-  ); // prettier-ignore
+    [
+      [7, 1],
+      [0, 1],
+      [0, 1],
+    ].map(([a, b], i) => `${example(a!)}\n\n${example(b!)}\n\nQuestion: q${i}\nAnswer:`),
+  );
 });
 
 test('v1: shuffled with seed 42, examples drawn on from there', () => {

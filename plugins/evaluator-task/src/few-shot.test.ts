@@ -38,5 +38,7 @@ test('the first are always the same; too few are refused', () => {
     ['t0', 't1'],
   ]);
   expect(createSampler(task(0), [], { excludesOwn: true })({ key: 'a' })).toEqual([]);
-  expect(() => createSampler(task(3), pool(3), { excludesOwn: true })).toThrow(/3 examples to draw 3 from; expected at least 4/); // prettier-ignore
+  expect(() => createSampler(task(3), pool(3), { excludesOwn: true })).toThrow(
+    /3 examples to draw 3 from; expected at least 4/,
+  );
 });

@@ -18,7 +18,10 @@ export function createSampler(
 ): (question: Pick<Example, 'key'>) => readonly Example[] {
   const needed = count + (excludesOwn ? 1 : 0);
   if (count > 0 && pool.length < needed)
-    throw new TrainerError('DATA_INVALID', `there are ${pool.length} examples to draw ${count} from; expected at least ${needed}`); // prettier-ignore
+    throw new TrainerError(
+      'DATA_INVALID',
+      `there are ${pool.length} examples to draw ${count} from; expected at least ${needed}`,
+    );
   const random = createPythonRandom(1234);
   const draw = (from: readonly Example[], size: number): Example[] =>
     random.sample(from.length, size).map((at) => from[at]!);

@@ -27,7 +27,9 @@ test('a match that does not end is stopped, with the place and the length of the
   const pattern = createPattern('(([a-zA-Z0-9 .=+,#\\n*]+)+)+@$', 'metric_list: regexes_to_ignore');
   const message =
     /^metric_list: regexes_to_ignore, ".*", was stopped after 1 s on a text of 40 characters; expected a match within this time/;
-  expect(() => pattern.remove('a'.repeat(40))).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) })); // prettier-ignore
+  expect(() => pattern.remove('a'.repeat(40))).toThrow(
+    expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) }),
+  );
   expect(() => pattern.find('a'.repeat(40), 0)).toThrow(message);
   expect(pattern.remove('12 @')).toBe('');
 });

@@ -29,7 +29,11 @@ export function createPattern(source: string, place: string): Pattern {
       return limit.run(text.length, run);
     } catch (cause) {
       if (!(cause instanceof OutOfTime)) throw cause;
-      throw new TrainerError('CONFIG_INVALID', describeTimeout(`${place}, ${JSON.stringify(source)},`, text.length, cause), { cause }); // prettier-ignore
+      throw new TrainerError(
+        'CONFIG_INVALID',
+        describeTimeout(`${place}, ${JSON.stringify(source)},`, text.length, cause),
+        { cause },
+      );
     }
   };
   return {

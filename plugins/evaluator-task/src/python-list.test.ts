@@ -22,4 +22,15 @@ test.each([
   [`['\\x41\\u00e9\\U0001f642\\n']`, ['Aé🙂\n']],
 ])('%j', (text, list) => expect(parsePythonList(text)).toEqual(list));
 
-test.each(['yes, no', "['a' 'b']", "['a', ['b']]", "['a', None]", "['a'", "[x for x in y]", "['a\\q']", "{'a': 1}", "['a',, 'b']", ''])('%j is no such list', (text) => expect(parsePythonList(text)).toBeUndefined()); // prettier-ignore
+test.each([
+  'yes, no',
+  "['a' 'b']",
+  "['a', ['b']]",
+  "['a', None]",
+  "['a'",
+  '[x for x in y]',
+  "['a\\q']",
+  "{'a': 1}",
+  "['a',, 'b']",
+  '',
+])('%j is no such list', (text) => expect(parsePythonList(text)).toBeUndefined());

@@ -9,7 +9,15 @@ const schema = z.strictObject({
     .describe(
       'Half-open intervals `[start, end)` of physical layers, in order; they may repeat, drop and reorder layers.',
     )
-    .meta({ examples: [[[0, 16], [8, 24], [16, 32]]] }), // prettier-ignore
+    .meta({
+      examples: [
+        [
+          [0, 16],
+          [8, 24],
+          [16, 32],
+        ],
+      ],
+    }),
   ...repeatOptions,
 });
 

@@ -10,7 +10,17 @@ testStrategy(layerMapStrategy, {
       options: JSON.parse('{"layer_map": [[0,16],[8,24],[16,32]]}'),
       physical: [...range(0, 16), ...range(8, 24), ...range(16, 32)],
     },
-    { physicalLayers: 4, options: { layer_map: [[2, 4], [0, 1], [0, 1]] }, physical: [2, 3, 0, 0] }, // prettier-ignore
+    {
+      physicalLayers: 4,
+      options: {
+        layer_map: [
+          [2, 4],
+          [0, 1],
+          [0, 1],
+        ],
+      },
+      physical: [2, 3, 0, 0],
+    },
   ],
   invalid: [
     {
@@ -18,7 +28,16 @@ testStrategy(layerMapStrategy, {
       options: { layer_map: [[0, 9]] },
       message: /interval 0 \[0, 9\) leaves the base, which has 8 layers/,
     },
-    { physicalLayers: 8, options: { layer_map: [[0, 4], [4, 4]] }, message: /interval 1 \[4, 4\) is empty/ }, // prettier-ignore
+    {
+      physicalLayers: 8,
+      options: {
+        layer_map: [
+          [0, 4],
+          [4, 4],
+        ],
+      },
+      message: /interval 1 \[4, 4\) is empty/,
+    },
     { physicalLayers: 8, options: { layer_map: [[-1, 4]] }, message: /leaves the base/ },
     {
       physicalLayers: 8,
@@ -33,6 +52,16 @@ testStrategy(layerMapStrategy, {
     { physicalLayers: 8, options: { layer_map: [] }, message: /layer_map/ },
     { physicalLayers: 8, options: { layer_map: [[0, 1.5]] }, message: /int/ },
     { physicalLayers: 8, options: { layermap: [[0, 1]] }, message: /layermap/ },
-    { physicalLayers: 8, options: { layer_map: [[0, 8], [0, 8]], residualScale: 0 }, message: /residualScale 0 .* llama_pro/ }, // prettier-ignore
+    {
+      physicalLayers: 8,
+      options: {
+        layer_map: [
+          [0, 8],
+          [0, 8],
+        ],
+        residualScale: 0,
+      },
+      message: /residualScale 0 .* llama_pro/,
+    },
   ],
 });

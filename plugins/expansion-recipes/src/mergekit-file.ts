@@ -173,15 +173,18 @@ function readSlices(file: File, dropped: Dropped): Slice[] {
 function onlyOutput(file: File): Output {
   const modules = Object.entries(file.modules ?? {});
   const given = [modules, file.slices ?? [], file.models ?? []].filter(({ length }) => length > 0);
-  if (given.length !== 1) throw refused('it has to have exactly one of slices, models and modules, and not an empty one');
+  if (given.length !== 1)
+    throw refused('it has to have exactly one of slices, models and modules, and not an empty one');
   if (modules.length === 0) return file;
   const [[name, module], ...more] = modules as [[string, Output], ...[string, Output][]];
   if (more.length > 0 || name !== 'default')
-    throw refused(`it has the modules ${list(modules.map(([each]) => each))}; expected default alone, which is the text model`);
+    throw refused(
+      `it has the modules ${list(modules.map(([each]) => each))}; expected default alone, which is the text model`,
+    );
   if ((module.slices?.length ?? 0) > 0 === (module.models?.length ?? 0) > 0)
     throw refused('modules.default has to have either slices or models');
   return module;
-} // prettier-ignore
+}
 
 function onlyModel(slices: readonly Slice[]): MergekitModel {
   const models = new Map(slices.map(({ model }) => [nameOf(model), model]));
@@ -233,7 +236,8 @@ function layersOf(slices: readonly Slice[], physicalLayers: number): VirtualLaye
     return range;
   });
   const total = ranges.reduce((sum, [start, end]) => sum + end - start, 0);
-  if (total > mostLayers) throw refused(`it has ${total} layers; no model has so many (at most ${mostLayers} are read)`);
+  if (total > mostLayers)
+    throw refused(`it has ${total} layers; no model has so many (at most ${mostLayers} are read)`);
   const [first, last] = [slices[0]!, slices.at(-1)!];
   // mergekit takes embeddings with the first slice and what comes after the layers with the last.
   checkUnscaled('model.embed_tokens.weight', 0, first.scales, first.at);
@@ -249,7 +253,7 @@ function layersOf(slices: readonly Slice[], physicalLayers: number): VirtualLaye
       scaledLayer(start + i, count === 1 ? 1 : i / (count - 1), slice.scales, slice.at),
     );
   });
-} // prettier-ignore
+}
 
 function warningsOf(file: File, model: MergekitModel, { keys, parameters }: Dropped): string[] {
   const output = (['dtype', 'out_dtype', 'chat_template', 'tokenizer_source', 'tokenizer'] as const).filter(

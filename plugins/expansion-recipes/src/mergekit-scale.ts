@@ -86,7 +86,10 @@ export function scaledLayer(physical: number, t: number, scales: readonly ScaleS
     checkUnscaled(`${path}.${norm}.weight`, t, scales, at);
   const factors = new Map<LinearName, number>();
   for (const linear of linearNames) {
-    const [weight, bias] = [scaleOf(`${path}.${linear}.weight`, t, scales), scaleOf(`${path}.${linear}.bias`, t, scales)]; // prettier-ignore
+    const [weight, bias] = [
+      scaleOf(`${path}.${linear}.weight`, t, scales),
+      scaleOf(`${path}.${linear}.bias`, t, scales),
+    ];
     if (weight !== bias)
       throw refused(
         `${at} scales ${linear}.weight by ${weight} and ${linear}.bias by ${bias}; a linear layer is scaled as a whole: let the filter be ${linear}`,

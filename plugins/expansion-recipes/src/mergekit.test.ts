@@ -16,7 +16,8 @@ const layersOf = (...intervals: [number, number][]): VirtualLayer[] =>
 // Files in the shapes that people publish; fixtures/mergekit/README.md says what is expected of them.
 const sample = (name: string): string => path.resolve(import.meta.dirname, '../../../fixtures/mergekit/files', name);
 const read = (name: string) => mergekitStrategy.expand(8, { file: sample(name) });
-const reported = (name: string) => mergekitStrategy.warnings!(8, { file: sample(name) }).map((warning) => warning.slice(sample(name).length + 2)); // prettier-ignore
+const reported = (name: string) =>
+  mergekitStrategy.warnings!(8, { file: sample(name) }).map((warning) => warning.slice(sample(name).length + 2));
 
 const file = (content: string): string => {
   const name = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-mergekit-')), 'merge.yaml');
@@ -28,18 +29,26 @@ const slice = (start: unknown, end: unknown, scale?: unknown, model: unknown = '
 });
 const yaml = (slices: unknown[], more: object = {}) => stringify({ slices, merge_method: 'passthrough', ...more });
 const layers = (slices: unknown[], more: object = {}) => readMergekitLayers(yaml(slices, more), 'f', 8);
-const both = (value: unknown) => [{ filter: 'o_proj', value }, { filter: 'down_proj', value }, { value: 1 }]; // prettier-ignore
+const both = (value: unknown) => [{ filter: 'o_proj', value }, { filter: 'down_proj', value }, { value: 1 }];
 
 testStrategy(mergekitStrategy, {
   valid: [
-    { physicalLayers: 8, options: { file: file(yaml([slice(0, 6), slice(2, 8, both(0.7))])) }, physical: [...range(0, 6), ...range(2, 8)] },
+    {
+      physicalLayers: 8,
+      options: { file: file(yaml([slice(0, 6), slice(2, 8, both(0.7))])) },
+      physical: [...range(0, 6), ...range(2, 8)],
+    },
   ],
   invalid: [
-    { physicalLayers: 8, options: { file: file(yaml([slice(0, 9)])) }, message: /physical layer 8; the base has layers 0 to 7/ },
+    {
+      physicalLayers: 8,
+      options: { file: file(yaml([slice(0, 9)])) },
+      message: /physical layer 8; the base has layers 0 to 7/,
+    },
     { physicalLayers: 8, options: { file: '/nowhere/merge.yaml' }, message: /cannot be read: .*ENOENT/ },
     { physicalLayers: 8, options: {}, message: /file/ },
   ],
-}); // prettier-ignore
+});
 
 describe('published files', () => {
   test.each(['basemodel', 'chattemplate', 'int8mask', 'modules', 'sliceres'])('%s.yml: the plain map', (name) => {
@@ -50,7 +59,8 @@ describe('published files', () => {
     expect(read('plain.yml')).toEqual(layersOf([0, 5], [2, 6], [4, 8]));
   });
 
-  const scaled = (residualScale: number, ...intervals: [number, number][]) => layersOf(...intervals).map((layer) => ({ ...layer, residualScale })); // prettier-ignore
+  const scaled = (residualScale: number, ...intervals: [number, number][]) =>
+    layersOf(...intervals).map((layer) => ({ ...layer, residualScale }));
   test.each(['outslice', 'longfilter'])('%s.yml: the second slice is scaled', (name) => {
     expect(read(`${name}.yml`)).toEqual([...layersOf([0, 6]), ...scaled(0.5, [2, 8])]);
   });
@@ -67,8 +77,15 @@ describe('published files', () => {
   });
 
   test('qk.yml: a scale for each linear layer', () => {
-    const linearScales = { 'self_attn.q_proj': 0.7598356857, 'self_attn.k_proj': 0.7598356857, 'mlp.down_proj': 0.5773502692 }; // prettier-ignore
-    expect(read('qk.yml')).toEqual([...layersOf([0, 6]), ...layersOf([2, 8]).map((layer) => ({ ...layer, linearScales }))]); // prettier-ignore
+    const linearScales = {
+      'self_attn.q_proj': 0.7598356857,
+      'self_attn.k_proj': 0.7598356857,
+      'mlp.down_proj': 0.5773502692,
+    };
+    expect(read('qk.yml')).toEqual([
+      ...layersOf([0, 6]),
+      ...layersOf([2, 8]).map((layer) => ({ ...layer, linearScales })),
+    ]);
   });
 
   test('gradient.yml: from 0.5 at the slice’s first layer to 1 at its last', () => {
@@ -81,7 +98,10 @@ describe('published files', () => {
   test('blockexp.yml: o_proj and down_proj of the new layers are 0, and no residual scale', () => {
     const linearScales = { 'self_attn.o_proj': 0, 'mlp.down_proj': 0 };
     const copies = read('blockexp.yml').flatMap((layer, i) => (layer.linearScales === undefined ? [] : [[i, layer]]));
-    expect(copies).toEqual([[4, { physical: 3, linearScales }], [9, { physical: 7, linearScales }]]); // prettier-ignore
+    expect(copies).toEqual([
+      [4, { physical: 3, linearScales }],
+      [9, { physical: 7, linearScales }],
+    ]);
   });
 
   test.each([
@@ -103,7 +123,10 @@ describe('published files', () => {
     expect(reported('chattemplate.yml')).toEqual([output('dtype, chat_template')]);
     expect(reported('basemodel.yml')).toEqual([output('dtype, tokenizer_source')]);
     expect(reported('int8mask.yml')).toEqual([output('dtype'), 'passthrough does not read the parameters int8_mask']);
-    expect(reported('anchors.yml')).toEqual([output('dtype'), 'mergekit ignores const_tag, scale-filter-env, and so does Glulam']); // prettier-ignore
+    expect(reported('anchors.yml')).toEqual([
+      output('dtype'),
+      'mergekit ignores const_tag, scale-filter-env, and so does Glulam',
+    ]);
   });
 });
 
@@ -116,10 +139,20 @@ describe('scales', () => {
   test('what o_proj and down_proj have in common is the residual scale, and other factors are of linear layers', () => {
     expect(scalesOf(both(0.7))).toEqual({ residualScale: 0.7 });
     expect(scalesOf(both(-0.7))).toEqual({ residualScale: -0.7 });
-    expect(scalesOf([{ filter: 'q_proj', value: 0.8 }, ...both(0.7)])).toEqual({ residualScale: 0.7, 'self_attn.q_proj': 0.8 }); // prettier-ignore
+    expect(scalesOf([{ filter: 'q_proj', value: 0.8 }, ...both(0.7)])).toEqual({
+      residualScale: 0.7,
+      'self_attn.q_proj': 0.8,
+    });
     expect(scalesOf([{ filter: 'o_proj', value: 0.7 }])).toEqual({ 'self_attn.o_proj': 0.7 });
-    expect(scalesOf([{ filter: 'o_proj', value: 0 }, { filter: 'down_proj', value: 0.5 }])).toEqual({ 'self_attn.o_proj': 0, 'mlp.down_proj': 0.5 }); // prettier-ignore
-    expect([scalesOf(1), scalesOf(true), scalesOf([1]), scalesOf(undefined), scalesOf(both(1))]).toEqual(Array(5).fill({})); // prettier-ignore
+    expect(
+      scalesOf([
+        { filter: 'o_proj', value: 0 },
+        { filter: 'down_proj', value: 0.5 },
+      ]),
+    ).toEqual({ 'self_attn.o_proj': 0, 'mlp.down_proj': 0.5 });
+    expect([scalesOf(1), scalesOf(true), scalesOf([1]), scalesOf(undefined), scalesOf(both(1))]).toEqual(
+      Array(5).fill({}),
+    );
   });
 
   test('a filter is a part of a tensor’s name, of the layer that is read, and the first that fits counts', () => {
@@ -132,7 +165,12 @@ describe('scales', () => {
         { filter: 'down_proj', value: 3 },
       ]),
     ).toEqual(mlp);
-    expect(scalesOf([{ filter: 'down_proj', value: 3 }, { filter: 'mlp', value: 2 }])).toEqual({ ...mlp, 'mlp.down_proj': 3 }); // prettier-ignore
+    expect(
+      scalesOf([
+        { filter: 'down_proj', value: 3 },
+        { filter: 'mlp', value: 2 },
+      ]),
+    ).toEqual({ ...mlp, 'mlp.down_proj': 3 });
     expect(scalesOf([{ filter: 'layers.3.self_attn.v', value: 2 }])).toEqual({ 'self_attn.v_proj': 2 });
     expect(scalesOf([{ filter: 'layers.1.self_attn.v', value: 2 }])).toEqual({});
     expect(
@@ -168,7 +206,8 @@ describe('scales', () => {
 
   test('a gradient has its numbers at equal distances over the slice; a slice of one layer has the last', () => {
     const scale = [{ filter: 'v_proj', value: [1, 2, 4] }];
-    const factors = (count: number) => layers([slice(0, count, scale)]).map(({ linearScales }) => linearScales?.['self_attn.v_proj'] ?? 1); // prettier-ignore
+    const factors = (count: number) =>
+      layers([slice(0, count, scale)]).map(({ linearScales }) => linearScales?.['self_attn.v_proj'] ?? 1);
     expect(factors(5)).toEqual([1, 1.5, 2, 3, 4]);
     expect(factors(1)).toEqual([4]);
     expect(factors(2)).toEqual([1, 4]);
@@ -179,22 +218,62 @@ describe('scales', () => {
   });
 
   test.each([
-    ['all tensors', [slice(0, 4), slice(2, 6, 0.5), slice(6, 8)], {}, /slice 1 scales model.layers.2.input_layernorm.weight by 0.5. Only linear layers/],
-    ['norms', [slice(0, 4, [{ filter: 'post_attention', value: 2 }])], {}, /slice 0 scales model.layers.0.post_attention_layernorm.weight by 2/],
-    ['embeddings', [slice(0, 4)], { parameters: { scale: [{ filter: 'embed', value: 2 }] } }, /scales model.embed_tokens.weight by 2/],
-    ['the head', [slice(0, 4), slice(2, 4, [{ filter: 'lm_head', value: 2 }])], {}, /slice 1 scales lm_head.weight by 2/],
-    ['the last norm', [slice(0, 4)], { parameters: { scale: [{ filter: 'model.norm', value: 2 }] } }, /scales model.norm.weight by 2/],
-    ['a weight without its bias', [slice(0, 4, [{ filter: 'q_proj.weight', value: 2 }])], {}, /q_proj.weight by 2 and self_attn.q_proj.bias by 1; .* let the filter be self_attn.q_proj/],
+    [
+      'all tensors',
+      [slice(0, 4), slice(2, 6, 0.5), slice(6, 8)],
+      {},
+      /slice 1 scales model.layers.2.input_layernorm.weight by 0.5. Only linear layers/,
+    ],
+    [
+      'norms',
+      [slice(0, 4, [{ filter: 'post_attention', value: 2 }])],
+      {},
+      /slice 0 scales model.layers.0.post_attention_layernorm.weight by 2/,
+    ],
+    [
+      'embeddings',
+      [slice(0, 4)],
+      { parameters: { scale: [{ filter: 'embed', value: 2 }] } },
+      /scales model.embed_tokens.weight by 2/,
+    ],
+    [
+      'the head',
+      [slice(0, 4), slice(2, 4, [{ filter: 'lm_head', value: 2 }])],
+      {},
+      /slice 1 scales lm_head.weight by 2/,
+    ],
+    [
+      'the last norm',
+      [slice(0, 4)],
+      { parameters: { scale: [{ filter: 'model.norm', value: 2 }] } },
+      /scales model.norm.weight by 2/,
+    ],
+    [
+      'a weight without its bias',
+      [slice(0, 4, [{ filter: 'q_proj.weight', value: 2 }])],
+      {},
+      /q_proj.weight by 2 and self_attn.q_proj.bias by 1; .* let the filter be self_attn.q_proj/,
+    ],
     ['a text', [slice(0, 4, 'half')], {}, /the scale of the source of slice 0 is "half"; expected a number/],
     ['no value', [slice(0, 4, [{ filter: 'o_proj' }])], {}, /is missing; expected a number/],
     ['a filter that is no text', [slice(0, 4, [{ filter: 3, value: 1 }])], {}, /has the filter 3; expected a text/],
-    ['numbers among filters', [slice(0, 4, [{ filter: 'o_proj', value: 1 }, 0.5])], {}, /a list of filters and numbers/],
-    ['one filter without a list', [slice(0, 4, { filter: 'o_proj', value: 0.5 })], {}, /is {"filter":"o_proj","value":0.5}; expected/],
+    [
+      'numbers among filters',
+      [slice(0, 4, [{ filter: 'o_proj', value: 1 }, 0.5])],
+      {},
+      /a list of filters and numbers/,
+    ],
+    [
+      'one filter without a list',
+      [slice(0, 4, { filter: 'o_proj', value: 0.5 })],
+      {},
+      /is {"filter":"o_proj","value":0.5}; expected/,
+    ],
     ['an empty list', [slice(0, 4, [])], {}, /is \[\]; expected/],
     ['null', [slice(0, 4, null)], {}, /is null; expected/],
   ])('refuses one of %s', (_, slices, more, message) => {
     expect(() => layers(slices, more)).toThrow(message);
-  }); // prettier-ignore
+  });
 
   test.each([
     ['1e-3', /the text "1e-3" \(in YAML 1.1, which mergekit reads/],
@@ -210,7 +289,10 @@ describe('scales', () => {
 describe('models', () => {
   test('one by any of its forms is one, and its revision is reported', () => {
     const forms = ['a/b@r', { model: 'a/b@r' }, { model: { path: 'a/b', revision: 'r' } }];
-    const text = yaml(forms.map((model) => slice(0, 2, undefined, model)), { base_model: 'a/b@r', tokenizer_source: forms[2] }); // prettier-ignore
+    const text = yaml(
+      forms.map((model) => slice(0, 2, undefined, model)),
+      { base_model: 'a/b@r', tokenizer_source: forms[2] },
+    );
     expect(readMergekitLayers(text, 'f', 8)).toEqual(layersOf([0, 2], [0, 2], [0, 2]));
     expect(readMergekitFile(text, 'f').warnings.at(-1)).toMatch(/the revision r has no effect: .* the config's base/);
   });
@@ -228,38 +310,92 @@ describe('models', () => {
     ['a LoRA', of('m+l'), /its model is m\+l, which is a model with a LoRA merged in/],
     ['a LoRA in a mapping', of({ model: 'm', lora: { path: 'l', revision: 'r' } }), /its model is m\+l@r, which/],
     ['a LoRA in one source', of('m', 'm+l'), /from 2 models \(m, m\+l\)/],
-    ['a LoRA beside the name', yaml([{ sources: [{ model: 'm', lora: 'l', layer_range: [0, 2] }] }]), /slice 0 has lora beside model/],
-    ['a revision beside the name', stringify({ models: [{ model: 'm', revision: 'r' }], merge_method: 'passthrough' }), /its model has revision beside model/],
+    [
+      'a LoRA beside the name',
+      yaml([{ sources: [{ model: 'm', lora: 'l', layer_range: [0, 2] }] }]),
+      /slice 0 has lora beside model/,
+    ],
+    [
+      'a revision beside the name',
+      stringify({ models: [{ model: 'm', revision: 'r' }], merge_method: 'passthrough' }),
+      /its model has revision beside model/,
+    ],
     ['a revision in the mapping', of({ model: 'm', revision: 'r' }), /revision/],
     ['a path as the mapping', of({ path: 'm', revision: 'r' }), /model/],
     ['two LoRAs', of('m+l+k'), /"m\+l\+k" names no model/],
     ['two revisions', of('m@r@s'), /"m@r@s" names no model/],
-    ['another architecture', of({ model: 'm', override_architecture: 'LlamaForCausalLM' }), /override_architecture LlamaForCausalLM/],
+    [
+      'another architecture',
+      of({ model: 'm', override_architecture: 'LlamaForCausalLM' }),
+      /override_architecture LlamaForCausalLM/,
+    ],
     ['another base model', yaml([slice(0, 2)], { base_model: 'o' }), /its base_model is o, and the layers come from m/],
     ['another base model of a slice', yaml([{ ...slice(0, 2), base_model: 'o' }]), /the base_model of slice 0 is o/],
     ['another tokenizer', yaml([slice(0, 2)], { tokenizer_source: 'o' }), /its tokenizer_source is o/],
-    ['another tokenizer, by the newer key', yaml([slice(0, 2)], { tokenizer: { source: 'o' } }), /its tokenizer's source is o/],
-    ['added tokens', yaml([slice(0, 2)], { tokenizer: { source: 'base', tokens: { '<x>': { source: 'm' } } } }), /tokenizer has tokens, which changes the embeddings/],
-    ['a padded vocabulary', yaml([slice(0, 2)], { tokenizer: { source: 'union', pad_to_multiple_of: 64 } }), /pad_to_multiple_of/],
-    ['two tokenizers', yaml([slice(0, 2)], { tokenizer_source: 'base', tokenizer: {} }), /both tokenizer_source and tokenizer/],
-    ['two models', stringify({ models: [{ model: 'm' }, { model: 'n' }], merge_method: 'passthrough' }), /it has 2 models; expected one, or slices/],
-    ['models beside slices', yaml([slice(0, 2)], { models: [{ model: 'm' }] }), /exactly one of slices, models and modules/],
+    [
+      'another tokenizer, by the newer key',
+      yaml([slice(0, 2)], { tokenizer: { source: 'o' } }),
+      /its tokenizer's source is o/,
+    ],
+    [
+      'added tokens',
+      yaml([slice(0, 2)], { tokenizer: { source: 'base', tokens: { '<x>': { source: 'm' } } } }),
+      /tokenizer has tokens, which changes the embeddings/,
+    ],
+    [
+      'a padded vocabulary',
+      yaml([slice(0, 2)], { tokenizer: { source: 'union', pad_to_multiple_of: 64 } }),
+      /pad_to_multiple_of/,
+    ],
+    [
+      'two tokenizers',
+      yaml([slice(0, 2)], { tokenizer_source: 'base', tokenizer: {} }),
+      /both tokenizer_source and tokenizer/,
+    ],
+    [
+      'two models',
+      stringify({ models: [{ model: 'm' }, { model: 'n' }], merge_method: 'passthrough' }),
+      /it has 2 models; expected one, or slices/,
+    ],
+    [
+      'models beside slices',
+      yaml([slice(0, 2)], { models: [{ model: 'm' }] }),
+      /exactly one of slices, models and modules/,
+    ],
     ['neither', 'merge_method: passthrough', /exactly one of slices, models and modules/],
-    ['two modules', stringify({ modules: { text: { slices: [slice(0, 2)] }, vision: { models: [{ model: 'm' }] } }, merge_method: 'passthrough' }), /the modules text, vision; expected default alone/],
-    ['another module', stringify({ modules: { text_decoder: { slices: [slice(0, 2)] } }, merge_method: 'passthrough' }), /the modules text_decoder/],
-    ['an empty module', stringify({ modules: { default: {} }, merge_method: 'passthrough' }), /either slices or models/],
+    [
+      'two modules',
+      stringify({
+        modules: { text: { slices: [slice(0, 2)] }, vision: { models: [{ model: 'm' }] } },
+        merge_method: 'passthrough',
+      }),
+      /the modules text, vision; expected default alone/,
+    ],
+    [
+      'another module',
+      stringify({ modules: { text_decoder: { slices: [slice(0, 2)] } }, merge_method: 'passthrough' }),
+      /the modules text_decoder/,
+    ],
+    [
+      'an empty module',
+      stringify({ modules: { default: {} }, merge_method: 'passthrough' }),
+      /either slices or models/,
+    ],
   ])('refuses %s', (_, text, message) => {
     const attempt = () => readMergekitLayers(text, 'merge.yaml', 8);
     expect(attempt).toThrow(ModelError);
     expect(attempt).toThrow(message);
-  }); // prettier-ignore
+  });
 });
 
 describe('files', () => {
   test('what mergekit ignores is ignored and reported, a few of it by name', () => {
     const text = yaml([{ ...slice(0, 2), residual_weight: 0.5, sources: [{ ...slice(0, 2).sources[0], note: 1 }] }], {
-      random_seed: 0, name: 'n', tokenizer: { source: 'base', extra: 1 }, parameters: { normalize: true, density: [0.5, 1], rescale: false },
-    }); // prettier-ignore
+      random_seed: 0,
+      name: 'n',
+      tokenizer: { source: 'base', extra: 1 },
+      parameters: { normalize: true, density: [0.5, 1], rescale: false },
+    });
     expect(readMergekitLayers(text, 'f', 8)).toEqual(layersOf([0, 2]));
     expect(readMergekitFile(text, 'f').warnings).toEqual([
       'f: no effect here: tokenizer (for the files that mergekit writes)',
@@ -282,7 +418,11 @@ describe('files', () => {
     ['half a layer', yaml([slice(0, 2.5)]), /layer_range/],
     ['a text that is no whole number as a layer', yaml([slice(0, '2.5')]), /layer_range/],
     ['an exponent as a layer', yaml([slice(0, '1e0')]), /layer_range/],
-    ['a number in quotes as a scale', yaml([slice(0, 2)], { parameters: { scale: [{ filter: 'o_proj', value: '0.5' }, { value: 1 }] } }), /is the text "0\.5" \(a number has no quotes\)/],
+    [
+      'a number in quotes as a scale',
+      yaml([slice(0, 2)], { parameters: { scale: [{ filter: 'o_proj', value: '0.5' }, { value: 1 }] } }),
+      /is the text "0\.5" \(a number has no quotes\)/,
+    ],
     ['a range as a text', yaml([{ sources: [{ model: 'm', layer_range: '0-4' }] }]), /layer_range/],
     ['three numbers', yaml([{ sources: [{ model: 'm', layer_range: [0, 4, 1] }] }]), /layer_range/],
     ['no range', yaml([{ sources: [{ model: 'm' }] }]), /layer_range/],
@@ -293,7 +433,16 @@ describe('files', () => {
     ['no YAML', 'slices: [', /it is not YAML/],
     ['nothing', '', /no passthrough file of mergekit/],
     ['a list', '- 1', /no passthrough file of mergekit/],
-    ['a bomb', `a: &a [1,1]\n${range(0, 9).map((i) => `${String.fromCharCode(98 + i)}: &${String.fromCharCode(98 + i)} [${`*${String.fromCharCode(97 + i)},`.repeat(9)}]`).join('\n')}`, /not YAML of use/],
+    [
+      'a bomb',
+      `a: &a [1,1]\n${range(0, 9)
+        .map(
+          (i) =>
+            `${String.fromCharCode(98 + i)}: &${String.fromCharCode(98 + i)} [${`*${String.fromCharCode(97 + i)},`.repeat(9)}]`,
+        )
+        .join('\n')}`,
+      /not YAML of use/,
+    ],
     ['brackets without end', `slices: ${'['.repeat(5000)}`, /nests lists or records deeper than 64/],
     ['lists in lists', `slices: ${'- '.repeat(5000)}1`, /nests lists or records deeper than 64/],
     ['a file of any length', `a: ${'x'.repeat(100_000)}`, /has 100003 characters; expected at most 100000/],
@@ -301,15 +450,30 @@ describe('files', () => {
     const attempt = () => readMergekitLayers(text, 'merge.yaml', 8);
     expect(attempt).toThrow(ModelError);
     expect(attempt).toThrow(message);
-  }); // prettier-ignore
+  });
 
   test('a layer_range in other forms, as pydantic converts them', () => {
-    for (const text of ['["0", "4"]', '[0.0, 4.0]', '["+0", " 4.0 "]', '[no, "0_4"]', '["-0", "4.00"]', '\n      - "0"\n      - 4'])
-      expect(readMergekitLayers(`slices:\n- sources:\n  - model: m\n    layer_range: ${text}\nmerge_method: passthrough`, 'f', 8)).toEqual(layersOf([0, 4])); // prettier-ignore
+    for (const text of [
+      '["0", "4"]',
+      '[0.0, 4.0]',
+      '["+0", " 4.0 "]',
+      '[no, "0_4"]',
+      '["-0", "4.00"]',
+      '\n      - "0"\n      - 4',
+    ])
+      expect(
+        readMergekitLayers(
+          `slices:\n- sources:\n  - model: m\n    layer_range: ${text}\nmerge_method: passthrough`,
+          'f',
+          8,
+        ),
+      ).toEqual(layersOf([0, 4]));
   });
 
   test('any map comes back as it was written', () => {
-    const interval = fc.tuple(fc.nat(30), fc.integer({ min: 1, max: 8 })).map(([start, size]): [number, number] => [start, start + size]); // prettier-ignore
+    const interval = fc
+      .tuple(fc.nat(30), fc.integer({ min: 1, max: 8 }))
+      .map(([start, size]): [number, number] => [start, start + size]);
     fc.assert(
       fc.property(fc.array(interval, { minLength: 1, maxLength: 8 }), (intervals) => {
         const read = readMergekitLayers(yaml(intervals.map(([start, end]) => slice(start, end))), 'f', 38);

@@ -1,7 +1,12 @@
 import { testStrategy } from '@glulam/testing';
 import { expect, test } from 'vitest';
-import { depthUpStrategy,
-  llamaProStrategy, repeatYourselfStrategy, slidingWindowsStrategy, wholeStackStrategy } from './index.js'; // prettier-ignore
+import {
+  depthUpStrategy,
+  llamaProStrategy,
+  repeatYourselfStrategy,
+  slidingWindowsStrategy,
+  wholeStackStrategy,
+} from './index.js';
 
 const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i);
 
@@ -40,7 +45,11 @@ testStrategy(wholeStackStrategy, {
 });
 testStrategy(slidingWindowsStrategy, {
   valid: [
-    { physicalLayers: 80, options: { window: 20, step: 10 }, physical: range(0, 7).flatMap((k) => range(10 * k, 10 * k + 20)) },
+    {
+      physicalLayers: 80,
+      options: { window: 20, step: 10 },
+      physical: range(0, 7).flatMap((k) => range(10 * k, 10 * k + 20)),
+    },
     { physicalLayers: 4, options: { window: 4, step: 1 }, physical: [0, 1, 2, 3] },
   ],
   invalid: [
@@ -49,7 +58,7 @@ testStrategy(slidingWindowsStrategy, {
     { physicalLayers: 8, options: { window: 2, step: 3 }, message: /layers would be left out/ },
     { physicalLayers: 8, options: { window: 4, step: 3 }, message: /the last window would not end with layer 7/ },
   ],
-}); // prettier-ignore
+});
 
 testStrategy(llamaProStrategy, {
   valid: [
@@ -58,11 +67,15 @@ testStrategy(llamaProStrategy, {
     { physicalLayers: 3, options: { layers: 4 }, physical: [0, 1, 2, 2] },
   ],
   invalid: [
-    { physicalLayers: 6, options: { layers: 10 }, message: /layers is 10, and 6 layers take in .* if there are 7, 8, 9, 12/ },
+    {
+      physicalLayers: 6,
+      options: { layers: 10 },
+      message: /layers is 10, and 6 layers take in .* if there are 7, 8, 9, 12/,
+    },
     { physicalLayers: 4, options: { layers: 4 }, message: /layers is 4/ },
     { physicalLayers: 4, options: { layers: 6, gate: 'learned' }, message: /gate/ },
   ],
-}); // prettier-ignore
+});
 
 test('LLaMA-Pro’s 40 layers of 32: after every fourth a copy of it with weights of its own that begin at zero', () => {
   const layers = llamaProStrategy.expand(32, { layers: 40 });

@@ -30,7 +30,13 @@ export const depthUpStrategy: ExpansionStrategy<z.infer<typeof depthUpSchema>> =
   expand(n, { m, ...repeats }) {
     if (m >= n)
       refuse('depth_up', `m is ${m} of ${n} layers, so nothing is left of either copy; expected 0 to ${n - 1}`);
-    return markRepeats(layersOfMap([[0, n - m], [m, n]]), repeats); // prettier-ignore
+    return markRepeats(
+      layersOfMap([
+        [0, n - m],
+        [m, n],
+      ]),
+      repeats,
+    );
   },
 };
 
@@ -47,7 +53,13 @@ export const repeatYourselfStrategy: ExpansionStrategy<z.infer<typeof repeatSche
   schema: repeatSchema,
   expand(n, { i, j, ...repeats }) {
     if (i >= j || j > n) refuse('repeat_yourself', `i is ${i} and j is ${j}; expected i < j, and j of at most ${n}`);
-    return markRepeats(layersOfMap([[0, j], [i, n]]), repeats); // prettier-ignore
+    return markRepeats(
+      layersOfMap([
+        [0, j],
+        [i, n],
+      ]),
+      repeats,
+    );
   },
 };
 
@@ -81,7 +93,10 @@ export const slidingWindowsStrategy: ExpansionStrategy<z.infer<typeof windowsSch
     if (step > window)
       refuse('sliding_windows', `step ${step} is more than window ${window}: layers would be left out`);
     if ((n - window) % step !== 0)
-      refuse('sliding_windows', `the last window would not end with layer ${n - 1}; expected ${n} - window to be a multiple of step`); // prettier-ignore
+      refuse(
+        'sliding_windows',
+        `the last window would not end with layer ${n - 1}; expected ${n} - window to be a multiple of step`,
+      );
     const windows = Array.from({ length: (n - window) / step + 1 }, (_, k): Interval => [k * step, k * step + window]);
     return markRepeats(layersOfMap(windows), repeats);
   },
@@ -104,7 +119,10 @@ export const llamaProStrategy: ExpansionStrategy<z.infer<typeof llamaProSchema>>
     const added = layers - n;
     if (added < 1 || n % added !== 0) {
       const possible = Array.from({ length: n }, (_, i) => i + 1).filter((count) => n % count === 0);
-      refuse('llama_pro', `layers is ${layers}, and ${n} layers take in copies at equal distances if there are ${possible.map((count) => n + count).join(', ')}`); // prettier-ignore
+      refuse(
+        'llama_pro',
+        `layers is ${layers}, and ${n} layers take in copies at equal distances if there are ${possible.map((count) => n + count).join(', ')}`,
+      );
     }
     const every = n / added;
     return layersOfMap([[0, n]]).flatMap((layer): VirtualLayer[] =>

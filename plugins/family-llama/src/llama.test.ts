@@ -1,7 +1,15 @@
 import { testFamily } from '@glulam/testing';
 import { llamaFamily } from './index.js';
 
-const base = { hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 16, num_attention_heads: 32, num_key_value_heads: 8, vocab_size: 128256, rms_norm_eps: 1e-5 }; // prettier-ignore
+const base = {
+  hidden_size: 2048,
+  intermediate_size: 8192,
+  num_hidden_layers: 16,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  vocab_size: 128256,
+  rms_norm_eps: 1e-5,
+};
 const llama3 = { factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
 
 testFamily(llamaFamily, {

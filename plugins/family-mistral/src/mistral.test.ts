@@ -1,7 +1,16 @@
 import { testFamily } from '@glulam/testing';
 import { mistralFamily } from './index.js';
 
-const base = { hidden_size: 4096, intermediate_size: 14336, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, vocab_size: 32000, rms_norm_eps: 1e-5, max_position_embeddings: 32768 }; // prettier-ignore
+const base = {
+  hidden_size: 4096,
+  intermediate_size: 14336,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  vocab_size: 32000,
+  rms_norm_eps: 1e-5,
+  max_position_embeddings: 32768,
+};
 
 testFamily(mistralFamily, {
   valid: [

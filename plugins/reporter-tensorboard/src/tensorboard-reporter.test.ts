@@ -118,8 +118,10 @@ test('a run as TensorBoard reads it: the version, the start, and every scalar wi
             ]
           : [];
     const value = values.map(([tag, number]) => ({ tag, simple_value: Math.fround(Number(number)) }));
-    return value.length === 0 ? [] : [{ wall_time: event.time / 1000, step: 'step' in event ? event.step : 0, summary: { value } }];
-  }); // prettier-ignore
+    return value.length === 0
+      ? []
+      : [{ wall_time: event.time / 1000, step: 'step' in event ? event.step : 0, summary: { value } }];
+  });
   expect(expected.length).toBe(10);
   expect(scalars).toEqual(expected);
 });

@@ -1,6 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,7 +23,12 @@ const content = { 'config.json': '{"model_type":"mistral"}', 'tokenizer.json': '
 type Name = keyof typeof content;
 
 const blob = (text: string): string => createHash('sha1').update(`blob ${text.length}\0${text}`).digest('hex');
-const listing = Object.entries(content).map(([name, text]) => ({ type: 'file', path: name, size: text.length, oid: blob(text) })); // prettier-ignore
+const listing = Object.entries(content).map(([name, text]) => ({
+  type: 'file',
+  path: name,
+  size: text.length,
+  oid: blob(text),
+}));
 const changed = (file: Name, change: object): unknown =>
   listing.map((entry) => (entry.path === file ? { ...entry, ...change } : entry));
 
@@ -46,15 +60,24 @@ beforeEach(async () => {
       if (answers.revision !== undefined) return answers.revision(request, response);
       return json(response, { _id: '1', id: 'ev/il', sha: commit });
     }
-    if (url.includes('/tree/')) return answers.tree === undefined ? json(response, listing) : answers.tree(request, response); // prettier-ignore
+    if (url.includes('/tree/'))
+      return answers.tree === undefined ? json(response, listing) : answers.tree(request, response);
     if (url.includes('/paths-info/')) return answers.pathsInfo!(request, response);
     const name = /\/resolve\/[^/]+\/(.+)$/.exec(url)![1]!;
     if (answers.file !== undefined) return answers.file(request, response, name);
     response.writeHead(200).end(content[name as Name]);
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  for (const name of ['HF_TOKEN', 'HF_HUB_CACHE', 'HF_HUB_OFFLINE', 'HUGGING_FACE_HUB_TOKEN', 'HF_TOKEN_PATH', 'TRANSFORMERS_OFFLINE', 'HUGGINGFACE_HUB_CACHE'])
-    vi.stubEnv(name, undefined); // prettier-ignore
+  for (const name of [
+    'HF_TOKEN',
+    'HF_HUB_CACHE',
+    'HF_HUB_OFFLINE',
+    'HUGGING_FACE_HUB_TOKEN',
+    'HF_TOKEN_PATH',
+    'TRANSFORMERS_OFFLINE',
+    'HUGGINGFACE_HUB_CACHE',
+  ])
+    vi.stubEnv(name, undefined);
   vi.stubEnv('HF_HOME', path.join(home, 'hf'));
   vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   writeFileSync(path.join(home, 'SECRET.txt'), 'secret');
@@ -89,23 +112,38 @@ function expectNothingWritten(): void {
 
 describe('a listing with', () => {
   const wrong: Record<string, [unknown, RegExp]> = {
-    'an oid that leads out of the cache': [changed('config.json', { oid: '../../../../SECRET.txt' }), /"config.json" with the oid "..\/..\/..\/..\/SECRET.txt", expected 40 hexadecimal digits/],
+    'an oid that leads out of the cache': [
+      changed('config.json', { oid: '../../../../SECRET.txt' }),
+      /"config.json" with the oid "..\/..\/..\/..\/SECRET.txt", expected 40 hexadecimal digits/,
+    ],
     'an absolute oid': [changed('config.json', { oid: '/etc/passwd' }), /oid "\/etc\/passwd", expected 40/],
     'an oid in capitals': [changed('config.json', { oid: 'A'.repeat(40) }), /expected 40/],
     'an oid and a line feed': [changed('config.json', { oid: `${'a'.repeat(40)}\n` }), /expected 40/],
     'an oid that is a list': [changed('config.json', { oid: ['a'.repeat(40)] }), /expected 40/],
     'no oid': [changed('config.json', { oid: undefined }), /the oid missing, expected 40/],
-    'an lfs.oid that leads out': [changed('model.safetensors', { lfs: { oid: '../../SECRET.txt', size: 7, pointerSize: 1 } }), /lfs.oid ".*", expected 64 hexadecimal digits/],
-    'an lfs.oid of the length of an oid': [changed('model.safetensors', { lfs: { oid: 'b'.repeat(40), size: 7, pointerSize: 1 } }), /expected 64/],
+    'an lfs.oid that leads out': [
+      changed('model.safetensors', { lfs: { oid: '../../SECRET.txt', size: 7, pointerSize: 1 } }),
+      /lfs.oid ".*", expected 64 hexadecimal digits/,
+    ],
+    'an lfs.oid of the length of an oid': [
+      changed('model.safetensors', { lfs: { oid: 'b'.repeat(40), size: 7, pointerSize: 1 } }),
+      /expected 64/,
+    ],
     'a negative size': [changed('config.json', { size: -1 }), /size -1, expected a whole number/],
     'a size that is text': [changed('config.json', { size: '9' }), /size "9"/],
     'a path that is a number': [changed('config.json', { path: 5 }), /path 5/],
     'a path of a megabyte': [changed('config.json', { path: 'a'.repeat(1e6) }), /expected 1 to 4096 characters/],
-    'an oid of a file that is not wanted': [[...listing, { type: 'file', path: 'other', size: 1, oid: '../x' }], /"other" with the oid/],
-  }; // prettier-ignore
+    'an oid of a file that is not wanted': [
+      [...listing, { type: 'file', path: 'other', size: 1, oid: '../x' }],
+      /"other" with the oid/,
+    ],
+  };
   test.each(Object.entries(wrong))('%s is refused, and nothing is written', async (_, [tree, message]) => {
     answers.tree = (__, response) => json(response, tree);
-    await expect(bring()).rejects.toMatchObject({ code: 'REQUEST_REFUSED', message: expect.stringMatching(message) as string }); // prettier-ignore
+    await expect(bring()).rejects.toMatchObject({
+      code: 'REQUEST_REFUSED',
+      message: expect.stringMatching(message) as string,
+    });
     expectNothingWritten();
   });
 
@@ -127,19 +165,27 @@ describe('a listing with', () => {
   );
 
   test('a million shards that are not there is said in a line', async () => {
-    const index = JSON.stringify({ weight_map: Object.fromEntries(Array.from({ length: 300_000 }, (_, i) => [i, `${i}.safetensors`])) }); // prettier-ignore
+    const index = JSON.stringify({
+      weight_map: Object.fromEntries(Array.from({ length: 300_000 }, (_, i) => [i, `${i}.safetensors`])),
+    });
     const name = 'model.safetensors.index.json';
     answers.tree = (_, response) =>
       json(response, [{ type: 'file', path: name, size: index.length, oid: blob(index) }]);
     answers.file = (_, response) => void response.end(index);
-    const error = await bring().then(() => undefined, (cause: Error) => cause); // prettier-ignore
+    const error = await bring().then(
+      () => undefined,
+      (cause: Error) => cause,
+    );
     expect(error).toMatchObject({ message: expect.stringMatching(/and 299995 more/) as string });
     expect(error!.message.length).toBeLessThan(2000);
   });
 
   test('a config of 7 GB is refused before any of it is downloaded', async () => {
     answers.tree = (_, response) => json(response, changed('config.json', { size: 7e9 }));
-    await expect(bring()).rejects.toMatchObject({ code: 'REQUEST_REFUSED', message: expect.stringMatching(/^config.json of ev\/il has 7000000000 bytes/) as string }); // prettier-ignore
+    await expect(bring()).rejects.toMatchObject({
+      code: 'REQUEST_REFUSED',
+      message: expect.stringMatching(/^config.json of ev\/il has 7000000000 bytes/) as string,
+    });
     expect(requests.some((url) => url.includes('resolve'))).toBe(false);
   });
 
@@ -161,8 +207,12 @@ test.each([['../../../../SECRET.txt'], ['a'.repeat(39)], ['A'.repeat(40)], [[com
 );
 
 test('the hashes of a file that is asked for by itself are checked too', async () => {
-  answers.pathsInfo = (_, response) => json(response, [{ type: 'file', path: 'rows.jsonl', size: 6, oid: '../../../../SECRET.txt' }]); // prettier-ignore
-  await expect(bring(`hf://datasets/ev/il@${commit}/rows.jsonl`, 'data')).rejects.toMatchObject({ code: 'REQUEST_REFUSED', message: expect.stringContaining('expected 40 hexadecimal digits') as string }); // prettier-ignore
+  answers.pathsInfo = (_, response) =>
+    json(response, [{ type: 'file', path: 'rows.jsonl', size: 6, oid: '../../../../SECRET.txt' }]);
+  await expect(bring(`hf://datasets/ev/il@${commit}/rows.jsonl`, 'data')).rejects.toMatchObject({
+    code: 'REQUEST_REFUSED',
+    message: expect.stringContaining('expected 40 hexadecimal digits') as string,
+  });
   expectNothingWritten();
 });
 
@@ -213,7 +263,10 @@ describe('answers without an end', () => {
 
   test('JSON of any size', { timeout: 20_000 }, async () => {
     answers.revision = (_, response) => endless(response);
-    await expect(bring()).rejects.toMatchObject({ code: 'REQUEST_REFUSED', message: expect.stringContaining('longer than 16000000 bytes') as string }); // prettier-ignore
+    await expect(bring()).rejects.toMatchObject({
+      code: 'REQUEST_REFUSED',
+      message: expect.stringContaining('longer than 16000000 bytes') as string,
+    });
     answers.revision = (_, response) => endless(response, 404);
     await expect(bring()).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
@@ -221,15 +274,23 @@ describe('answers without an end', () => {
   test('a page that leads to itself', async () => {
     answers.tree = (request, response) =>
       json(response, listing, { link: `<${process.env['HF_ENDPOINT']}${request.url}>; rel="next"` });
-    await expect(bring()).rejects.toMatchObject({ code: 'REQUEST_REFUSED', message: expect.stringMatching(/without an end: it gave the same page twice, after 1/) as string }); // prettier-ignore
+    await expect(bring()).rejects.toMatchObject({
+      code: 'REQUEST_REFUSED',
+      message: expect.stringMatching(/without an end: it gave the same page twice, after 1/) as string,
+    });
     expect(requests.length).toBeLessThan(10);
   });
 
   test('a page that leads to another, again and again', { timeout: 60_000 }, async () => {
     let page = 0;
     answers.tree = (_, response) =>
-      json(response, [], { link: `<${process.env['HF_ENDPOINT']}/api/models/ev/il/tree/${commit}?page=${++page}>; rel="next"` }); // prettier-ignore
-    await expect(bring()).rejects.toMatchObject({ code: 'REQUEST_REFUSED', message: expect.stringMatching(/at most 1000 pages/) as string }); // prettier-ignore
+      json(response, [], {
+        link: `<${process.env['HF_ENDPOINT']}/api/models/ev/il/tree/${commit}?page=${++page}>; rel="next"`,
+      });
+    await expect(bring()).rejects.toMatchObject({
+      code: 'REQUEST_REFUSED',
+      message: expect.stringMatching(/at most 1000 pages/) as string,
+    });
   });
 
   test('headers', { timeout: 20_000 }, async () => {
@@ -251,30 +312,45 @@ describe('answers without an end', () => {
 
   test('JSON that comes byte by byte', { timeout: 30_000 }, async () => {
     answers.revision = (_, response) => trickle(response, { 'content-type': 'application/json' });
-    await expect(bring()).rejects.toMatchObject({ code: 'UNREACHABLE', message: expect.stringContaining('too slowly') as string }); // prettier-ignore
+    await expect(bring()).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringContaining('too slowly') as string,
+    });
   });
 
   test('a file that comes byte by byte', { timeout: 30_000 }, async () => {
     answers.tree = (_, response) => json(response, changed('config.json', { size: 1e6 }));
     answers.file = (_, response) => trickle(response);
-    await expect(bring()).rejects.toMatchObject({ code: 'UNREACHABLE', message: expect.stringMatching(/only \d+ bytes came in 0.3 s.*they are kept/) as string }); // prettier-ignore
+    await expect(bring()).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringMatching(/only \d+ bytes came in 0.3 s.*they are kept/) as string,
+    });
   });
 
   test('a file that stops', { timeout: 30_000 }, async () => {
     answers.file = (_, response) => void response.writeHead(200).write('{');
-    await expect(bring()).rejects.toMatchObject({ code: 'UNREACHABLE', message: expect.stringContaining('stopped') as string }); // prettier-ignore
+    await expect(bring()).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringContaining('stopped') as string,
+    });
   });
 
   test.each([301, 302, 307])('redirections by %i', async (status) => {
     answers.revision = (request, response) => void response.writeHead(status, { location: request.url! }).end();
-    await expect(bring()).rejects.toMatchObject({ code: 'REQUEST_REFUSED', message: expect.stringContaining('redirect count exceeded') as string }); // prettier-ignore
+    await expect(bring()).rejects.toMatchObject({
+      code: 'REQUEST_REFUSED',
+      message: expect.stringContaining('redirect count exceeded') as string,
+    });
   });
 
   test.each(['file:///etc/passwd', 'data:application/json,{}', 'ftp://127.0.0.1/x'])(
     'a redirection to %s is not followed',
     async (location) => {
       answers.revision = (_, response) => void response.writeHead(302, { location }).end();
-      await expect(bring()).rejects.toMatchObject({ code: 'REQUEST_REFUSED', message: expect.stringContaining('URL scheme') as string }); // prettier-ignore
+      await expect(bring()).rejects.toMatchObject({
+        code: 'REQUEST_REFUSED',
+        message: expect.stringContaining('URL scheme') as string,
+      });
     },
   );
 });

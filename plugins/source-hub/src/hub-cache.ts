@@ -159,8 +159,13 @@ export async function checkRoom(cache: string, bytes: number): Promise<void> {
 /** A name that comes from elsewhere must not lead out of the cache. */
 function safeParts(name: string): string[] {
   const parts = name.split('/');
-  if (parts.some((part) => part === '' || part === '.' || part === '..' || /[\\\0]/.test(part) || /^[A-Za-z]:/.test(part)))
-    throw new HubError('NAME_INVALID', `the Hub's file or revision ${JSON.stringify(name)} could leave its folder; nothing was written`); // prettier-ignore
+  if (
+    parts.some((part) => part === '' || part === '.' || part === '..' || /[\\\0]/.test(part) || /^[A-Za-z]:/.test(part))
+  )
+    throw new HubError(
+      'NAME_INVALID',
+      `the Hub's file or revision ${JSON.stringify(name)} could leave its folder; nothing was written`,
+    );
   return parts;
 }
 

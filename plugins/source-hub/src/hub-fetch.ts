@@ -90,7 +90,10 @@ export function createHubFetch(
     const url = new URL(input instanceof Request ? input.url : input);
     const what = `${url.origin}${url.pathname}`;
     if (offline)
-      throw new HubError('OFFLINE', `HF_HUB_OFFLINE is set, and ${what} would have to be asked; unset it, or fetch what is needed before`); // prettier-ignore
+      throw new HubError(
+        'OFFLINE',
+        `HF_HUB_OFFLINE is set, and ${what} would have to be asked; unset it, or fetch what is needed before`,
+      );
     const { method = 'GET' } = init;
     // A commit whose answer was lost may have been made: only what the server says it did not do is sent again.
     const isCommitting = method === 'POST' && /\/(commit|create)(\/|$)/.test(url.pathname);
@@ -103,8 +106,14 @@ export function createHubFetch(
       } catch (cause) {
         signal.throwIfAborted();
         if (cause instanceof BodyTooLarge || isNoHub(cause))
-          throw new HubError('REQUEST_REFUSED', `${what} cannot be used: ${reasonOf(cause)}. If HF_ENDPOINT is set, check that it leads to a Hub`, { cause }); // prettier-ignore
-        const mended = isCommitting ? 'the commit may have been made or not: look at the repository before trying again' : 'check the connection and try again: what was downloaded is kept'; // prettier-ignore
+          throw new HubError(
+            'REQUEST_REFUSED',
+            `${what} cannot be used: ${reasonOf(cause)}. If HF_ENDPOINT is set, check that it leads to a Hub`,
+            { cause },
+          );
+        const mended = isCommitting
+          ? 'the commit may have been made or not: look at the repository before trying again'
+          : 'check the connection and try again: what was downloaded is kept';
         const reason = new HubError('UNREACHABLE', `${what} cannot be reached (${reasonOf(cause)}); ${mended}`, {
           cause,
         });

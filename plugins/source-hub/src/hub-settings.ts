@@ -34,11 +34,13 @@ export function hubSettings(env: NodeJS.ProcessEnv = process.env): HubSettings {
   return {
     endpoint,
     cache: cache === undefined ? path.join(home, 'hub') : expand(cache),
-    token: clean(given('HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN')) ?? readToken(expand(given('HF_TOKEN_PATH') ?? path.join(home, 'token'))),
+    token:
+      clean(given('HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN')) ??
+      readToken(expand(given('HF_TOKEN_PATH') ?? path.join(home, 'token'))),
     offline: isTrue(given('HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE')),
     patience: 1000 * (Number.parseInt(given('HF_HUB_ETAG_TIMEOUT') ?? '', 10) || 10),
     withoutXet: isTrue(given('HF_HUB_DISABLE_XET')),
-  }; // prettier-ignore
+  };
 }
 
 function readToken(file: string): string | undefined {

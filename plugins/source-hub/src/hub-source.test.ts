@@ -15,7 +15,7 @@ import path from 'node:path';
 import type { FetchProgress, InputRole } from '@glulam/trainer';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { startHub, type HubServer } from '../../../test/hub-server.js';
-import { openHubSource } from './hub-source.js'; // prettier-ignore
+import { openHubSource } from './hub-source.js';
 
 let hub: HubServer;
 let home: string;
@@ -37,14 +37,24 @@ const model = {
   'consolidated.safetensors': randomBytes(1000),
   'onnx/model.onnx': 'x',
 };
-const wanted = Object.keys(model).filter((name) => !/\.bin|consolidated|onnx/.test(name)).sort(); // prettier-ignore
+const wanted = Object.keys(model)
+  .filter((name) => !/\.bin|consolidated|onnx/.test(name))
+  .sort();
 
 beforeEach(async () => {
   hub = await startHub();
   home = mkdtempSync(path.join(tmpdir(), 'glulam-hub-'));
   [warnings, progress] = [[], []];
-  for (const name of ['HF_TOKEN', 'HF_HUB_CACHE', 'HF_HUB_OFFLINE', 'HUGGING_FACE_HUB_TOKEN', 'HF_TOKEN_PATH', 'TRANSFORMERS_OFFLINE', 'HUGGINGFACE_HUB_CACHE'])
-    vi.stubEnv(name, undefined); // prettier-ignore
+  for (const name of [
+    'HF_TOKEN',
+    'HF_HUB_CACHE',
+    'HF_HUB_OFFLINE',
+    'HUGGING_FACE_HUB_TOKEN',
+    'HF_TOKEN_PATH',
+    'TRANSFORMERS_OFFLINE',
+    'HUGGINGFACE_HUB_CACHE',
+  ])
+    vi.stubEnv(name, undefined);
   vi.stubEnv('HF_HOME', home);
   vi.stubEnv('HF_ENDPOINT', hub.endpoint);
 });
@@ -92,11 +102,15 @@ describe('a base', () => {
     for (const name of wanted) {
       const content = Buffer.from(model[name as keyof typeof model]);
       expect(readFileSync(path.join(folder, name)).equals(content)).toBe(true);
-      const hash = name.endsWith('.safetensors') ? createHash('sha256') : createHash('sha1').update(`blob ${content.length}\0`); // prettier-ignore
+      const hash = name.endsWith('.safetensors')
+        ? createHash('sha256')
+        : createHash('sha1').update(`blob ${content.length}\0`);
       expect(readlinkSync(path.join(folder, name))).toBe(`../../blobs/${hash.update(content).digest('hex')}`);
     }
     expect(readFileSync(cacheOf('models--owner--base/refs/main'), 'utf8')).toBe(commit);
-    const { format_version, files } = JSON.parse(readFileSync(cacheOf('models--owner--base/trees', `${commit}.json`), 'utf8')) as { format_version: number; files: object }; // prettier-ignore
+    const { format_version, files } = JSON.parse(
+      readFileSync(cacheOf('models--owner--base/trees', `${commit}.json`), 'utf8'),
+    ) as { format_version: number; files: object };
     expect([format_version, Object.keys(files).length]).toEqual([1, Object.keys(model).length]);
     expect(progress.at(-1)!.bytes).toBe(progress.at(-1)!.totalBytes);
     expect(hub.requests.some(({ authorization }) => authorization !== undefined)).toBe(false);
@@ -148,7 +162,10 @@ test('a data file, and an adapter', async () => {
     true,
   );
   hub.put('models/owner/lora', { 'adapter_config.json': '{}', 'adapter_model.safetensors': 'x', 'optimizer.bin': 'y' });
-  expect(readdirSync(await bring('owner/lora', 'adapter')).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']); // prettier-ignore
+  expect(readdirSync(await bring('owner/lora', 'adapter')).sort()).toEqual([
+    'adapter_config.json',
+    'adapter_model.safetensors',
+  ]);
 });
 
 describe('what is cut', () => {
@@ -172,7 +189,10 @@ describe('what is cut', () => {
   test('goes on in another process, from what is there', async () => {
     hub.put('models/owner/base', { 'config.json': '{}', 'model.safetensors': model['model-1.safetensors'] });
     hub.faults.push({ match: /\/lfs\//, times: 1, cutAfter: 100_000 }, { match: /\/lfs\//, times: 6, cutAfter: 0 });
-    await expect(bring('owner/base')).rejects.toMatchObject({ code: 'UNREACHABLE', message: expect.stringMatching(/kept/) }); // prettier-ignore
+    await expect(bring('owner/base')).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringMatching(/kept/),
+    });
     const blobs = cacheOf('models--owner--base/blobs');
     expect(readdirSync(blobs).filter((name) => name.endsWith('.incomplete'))).toHaveLength(1);
     expect(existsSync(cacheOf('models--owner--base/snapshots', hub.read('models/owner/base')!.size.toString()))).toBe(
@@ -242,7 +262,10 @@ describe('servers in trouble', () => {
   test('that stay so are told, and a branch that is known is taken as it was', async () => {
     hub.put('models/owner/base', model);
     hub.faults.push({ match: /\/api\//, status: 503, body: 'tired' });
-    await expect(bring('owner/base')).rejects.toMatchObject({ code: 'UNREACHABLE', message: expect.stringMatching(/answered 503.*try again later/) }); // prettier-ignore
+    await expect(bring('owner/base')).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringMatching(/answered 503.*try again later/),
+    });
     hub.faults.length = 0;
     const folder = await bring('owner/base');
     hub.faults.push({ match: /\/api\//, cutAfter: 0 });
@@ -254,21 +277,29 @@ describe('servers in trouble', () => {
 
   test('a server that is no Hub is told from one', async () => {
     hub.faults.push({ match: /./, status: 200, body: '<html>' });
-    await expect(bring('owner/base')).rejects.toMatchObject({ code: 'REQUEST_REFUSED', message: expect.stringMatching(/HF_ENDPOINT/) }); // prettier-ignore
+    await expect(bring('owner/base')).rejects.toMatchObject({
+      code: 'REQUEST_REFUSED',
+      message: expect.stringMatching(/HF_ENDPOINT/),
+    });
   });
 });
 
 describe('wrong bytes', () => {
-  test.each([['model.safetensors', /\/lfs\//], ['config.json', /resolve.*config/]])('of %s are removed and said', async (name, match) => {
+  test.each([
+    ['model.safetensors', /\/lfs\//],
+    ['config.json', /resolve.*config/],
+  ])('of %s are removed and said', async (name, match) => {
     hub.put('models/owner/base', { 'config.json': '{"a": 1}', 'model.safetensors': model['model-1.safetensors'] });
     hub.faults.push({ match, times: 1, corrupt: true });
     await expect(bring('owner/base')).rejects.toMatchObject({
       code: 'CONTENT_DAMAGED',
-      message: expect.stringMatching(new RegExp(`${name} of owner/base came with other content .* was removed; give the same command again`)),
+      message: expect.stringMatching(
+        new RegExp(`${name} of owner/base came with other content .* was removed; give the same command again`),
+      ),
     });
     expect(filesBelow(home).some((file) => file.endsWith('.incomplete'))).toBe(false);
     await bring('owner/base');
-  }); // prettier-ignore
+  });
 
   test('left by an earlier process are found out', async () => {
     hub.put('models/owner/base', { 'config.json': '{}', 'model.safetensors': model['model-1.safetensors'] });
@@ -283,7 +314,10 @@ describe('wrong bytes', () => {
 
   test('paths that lead out of the cache are refused', async () => {
     hub.put('models/owner/base', { 'config.json': '{}' });
-    const tree = [{ type: 'file', path: 'LICENSE/../../../../../evil', size: 1, oid: 'a'.repeat(40) }, { type: 'file', path: 'LICENSE\\..\\evil', size: 1, oid: 'a'.repeat(40) }]; // prettier-ignore
+    const tree = [
+      { type: 'file', path: 'LICENSE/../../../../../evil', size: 1, oid: 'a'.repeat(40) },
+      { type: 'file', path: 'LICENSE\\..\\evil', size: 1, oid: 'a'.repeat(40) },
+    ];
     hub.faults.push({
       match: /\/tree\//,
       status: 200,
@@ -299,8 +333,10 @@ describe('who may', () => {
     hub.put('models/me/private', model, { isPrivate: true });
     await expect(bring('me/private')).rejects.toMatchObject({
       code: 'NOT_FOUND',
-      message: expect.stringMatching(/no model me\/private on http.*, or it is private.*HF_TOKEN.*There is no folder me\/private either/),
-    }); // prettier-ignore
+      message: expect.stringMatching(
+        /no model me\/private on http.*, or it is private.*HF_TOKEN.*There is no folder me\/private either/,
+      ),
+    });
     vi.stubEnv('HF_TOKEN', hub.token);
     const folder = await bring('me/private');
     const asked = hub.requests.filter(({ authorization }) => authorization === `Bearer ${hub.token}`);
@@ -316,14 +352,19 @@ describe('who may', () => {
     hub.put('models/owner/gated', model, { isGated: true });
     await expect(bring('owner/gated')).rejects.toMatchObject({
       code: 'ACCESS_DENIED',
-      message: expect.stringMatching(/model owner\/gated is gated: ask for access on http:\S+\/owner\/gated, then make a token .* HF_TOKEN/),
-    }); // prettier-ignore
+      message: expect.stringMatching(
+        /model owner\/gated is gated: ask for access on http:\S+\/owner\/gated, then make a token .* HF_TOKEN/,
+      ),
+    });
   });
 
   test('a token that is not valid is told so, and never shown', async () => {
     hub.put('models/owner/base', model);
     vi.stubEnv('HF_TOKEN', 'hf_another');
-    await expect(bring('owner/base')).rejects.toMatchObject({ code: 'ACCESS_DENIED', message: expect.stringMatching(/token in use .* is not valid/) }); // prettier-ignore
+    await expect(bring('owner/base')).rejects.toMatchObject({
+      code: 'ACCESS_DENIED',
+      message: expect.stringMatching(/token in use .* is not valid/),
+    });
     hub.faults.push({ match: /./, status: 400, headers: { 'x-error-message': 'what is hf_another?' } });
     await expect(bring('owner/base')).rejects.toMatchObject({ message: expect.stringMatching(/what is \*\*\*\?/) });
   });
@@ -332,7 +373,12 @@ describe('who may', () => {
 test.each([
   ['owner/base@v9', 'base', 'NOT_FOUND', /model owner\/base has no such revision/],
   ['owner/none', 'base', 'NOT_FOUND', /no model owner\/none on .*There is no folder owner\/none either/],
-  ['hf://datasets/owner/rows/none.jsonl', 'data', 'NOT_FOUND', /owner\/rows has no file none.jsonl at [0-9a-f]{40}; its files are on/],
+  [
+    'hf://datasets/owner/rows/none.jsonl',
+    'data',
+    'NOT_FOUND',
+    /owner\/rows has no file none.jsonl at [0-9a-f]{40}; its files are on/,
+  ],
   ['hf://datasets/owner/rows', 'data', 'NAME_INVALID', /names a repository, and no file/],
   ['hf://datasets/owner', 'data', 'NAME_INVALID', /is no name of the Hub's; expected owner\/name/],
   ['hf://owner/rows/a.txt', 'base', 'NAME_INVALID', /does not name a model's repository/],
@@ -342,7 +388,7 @@ test.each([
   hub.put('models/owner/empty', { 'other.txt': 'x' });
   hub.put('datasets/owner/rows', { 'a.jsonl': '{}' });
   await expect(bring(name, role)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
-}); // prettier-ignore
+});
 
 describe('offline', () => {
   test('what is in the cache is enough, and the rest is said', async () => {
@@ -351,7 +397,10 @@ describe('offline', () => {
     hub.requests.length = 0;
     vi.stubEnv('HF_HUB_OFFLINE', '1');
     expect(await bring('owner/base')).toBe(folder);
-    await expect(bring('owner/other')).rejects.toMatchObject({ code: 'OFFLINE', message: expect.stringMatching(/never downloaded/) }); // prettier-ignore
+    await expect(bring('owner/other')).rejects.toMatchObject({
+      code: 'OFFLINE',
+      message: expect.stringMatching(/never downloaded/),
+    });
     rmSync(path.join(folder, 'model-2.safetensors'));
     rmSync(
       cacheOf('models--owner--base/blobs', createHash('sha256').update(model['model-2.safetensors']).digest('hex')),
@@ -370,18 +419,32 @@ test('a cache that cannot be written is said', async () => {
   hub.put('models/owner/base', model);
   writeFileSync(path.join(home, 'file'), '');
   vi.stubEnv('HF_HUB_CACHE', path.join(home, 'file/cache'));
-  await expect(bring('owner/base')).rejects.toMatchObject({ code: 'CACHE_UNWRITABLE', message: expect.stringMatching(/HF_HOME or HF_HUB_CACHE/) }); // prettier-ignore
+  await expect(bring('owner/base')).rejects.toMatchObject({
+    code: 'CACHE_UNWRITABLE',
+    message: expect.stringMatching(/HF_HOME or HF_HUB_CACHE/),
+  });
 });
 
 test('more than the disk has is refused before anything is downloaded', async () => {
   hub.put('models/owner/base', { 'config.json': '{}' });
-  const tree = [{ type: 'file', path: 'model.safetensors', size: 1e18, oid: 'a'.repeat(40), lfs: { oid: 'b'.repeat(64), size: 1e18, pointerSize: 1 } }]; // prettier-ignore
+  const tree = [
+    {
+      type: 'file',
+      path: 'model.safetensors',
+      size: 1e18,
+      oid: 'a'.repeat(40),
+      lfs: { oid: 'b'.repeat(64), size: 1e18, pointerSize: 1 },
+    },
+  ];
   hub.faults.push({
     match: /\/tree\//,
     status: 200,
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(tree),
   });
-  await expect(bring('owner/base')).rejects.toMatchObject({ code: 'CACHE_UNWRITABLE', message: expect.stringMatching(/1000000000.00 GB have to be downloaded/) }); // prettier-ignore
+  await expect(bring('owner/base')).rejects.toMatchObject({
+    code: 'CACHE_UNWRITABLE',
+    message: expect.stringMatching(/1000000000.00 GB have to be downloaded/),
+  });
   expect(hub.requests.some(({ path: asked }) => asked.includes('resolve'))).toBe(false);
 });

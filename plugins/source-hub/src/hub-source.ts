@@ -37,7 +37,10 @@ export function openHubSource(
     const asked = { name: repository, revision, hubUrl, fetch, additionalFields };
     const { sha } = await (type === 'dataset' ? datasetInfo(asked) : modelInfo(asked));
     if (isCommit(sha)) return sha;
-    throw new HubError('REQUEST_REFUSED', `${hubUrl} answers without the commit of ${repository}; HF_ENDPOINT does not lead to a Hub`); // prettier-ignore
+    throw new HubError(
+      'REQUEST_REFUSED',
+      `${hubUrl} answers without the commit of ${repository}; HF_ENDPOINT does not lead to a Hub`,
+    );
   };
 
   const toHubError = (error: unknown): HubError => {
@@ -61,7 +64,9 @@ export function openHubSource(
     if (reason.code === 'OFFLINE' || warned.has(what)) return; // who set HF_HUB_OFFLINE knows
     warned.add(what);
     const asked = name.revision === commit ? what : `${name.revision} of ${what}`;
-    warn(`the Hub did not give ${asked}, so commit ${commit} is used as it is in the cache ${cacheFolder}: ${reason.message}`); // prettier-ignore
+    warn(
+      `the Hub did not give ${asked}, so commit ${commit} is used as it is in the cache ${cacheFolder}: ${reason.message}`,
+    );
   };
 
   const missingOf = (name: HubName, commit: string, role: InputRole): MissingFiles => {
@@ -80,7 +85,10 @@ export function openHubSource(
     const isLink = needed.filter((file) => cache.isBroken(commit, file));
     const links = isLink.length === 0 ? '' : ` (${shortList(isLink)}: a link whose blob is gone)`;
     const others = cache.commits().filter((other) => other !== commit && isHere(name, other, role));
-    const whole = others.length === 0 ? '' : ` The cache has it at ${others.map((other) => formatHubName({ ...name, revision: other })).join(', ')}.`; // prettier-ignore
+    const whole =
+      others.length === 0
+        ? ''
+        : ` The cache has it at ${others.map((other) => formatHubName({ ...name, revision: other })).join(', ')}.`;
     const type = name.type === 'dataset' ? ' --repo-type dataset' : '';
     const isOffline = reason.code === 'OFFLINE';
     return new HubError(
@@ -99,8 +107,14 @@ export function openHubSource(
     if (offline) {
       if (known !== undefined) return known;
       const commits = cache.commits();
-      const pinned = commits.length === 0 ? '' : `; the cache has ${commits.map((commit) => formatHubName({ ...name, revision: commit })).join(', ')}`; // prettier-ignore
-      throw new HubError('OFFLINE', `HF_HUB_OFFLINE is set, and ${revision} of ${repository} was never downloaded to ${cacheFolder}${pinned}. Unset it once, or name a commit that is there or a folder`); // prettier-ignore
+      const pinned =
+        commits.length === 0
+          ? ''
+          : `; the cache has ${commits.map((commit) => formatHubName({ ...name, revision: commit })).join(', ')}`;
+      throw new HubError(
+        'OFFLINE',
+        `HF_HUB_OFFLINE is set, and ${revision} of ${repository} was never downloaded to ${cacheFolder}${pinned}. Unset it once, or name a commit that is there or a folder`,
+      );
     }
     const canDoWithout = known !== undefined && [role, 'adapter' as const].some((each) => isHere(name, known, each));
     const answer = canDoWithout
@@ -136,9 +150,18 @@ export function openHubSource(
     let finished = totalBytes - sum(wanted);
     for (const file of missing) {
       if (wanted.includes(file)) {
-        const url = `${hubUrl}/${name.type === 'dataset' ? 'datasets/' : ''}${name.repository}/resolve/${commit}/${file.path.split('/').map(encodeURIComponent).join('/')}`; // prettier-ignore
+        const url = `${hubUrl}/${name.type === 'dataset' ? 'datasets/' : ''}${name.repository}/resolve/${commit}/${file.path.split('/').map(encodeURIComponent).join('/')}`;
         const onBytes = (bytes: number): void => onProgress({ name: shown, bytes: finished + bytes, totalBytes });
-        await downloadBlob({ file, repository: name.repository, url, cache: cacheFolder, blobs: cache.blobs, fetch, signal, onBytes }); // prettier-ignore
+        await downloadBlob({
+          file,
+          repository: name.repository,
+          url,
+          cache: cacheFolder,
+          blobs: cache.blobs,
+          fetch,
+          signal,
+          onBytes,
+        });
         finished += file.size;
       }
       await cache.link(commit, file);
@@ -153,12 +176,20 @@ export function openHubSource(
     const tree = await list(name, commit, canDoWithout ? fetchOnce : fetchPatiently);
     let shards: readonly string[] = [];
     if (role === 'base' && isSharded(tree)) {
-      await download(name, commit, tree.filter(({ path: file }) => file === indexName), fetch); // prettier-ignore
+      await download(
+        name,
+        commit,
+        tree.filter(({ path: file }) => file === indexName),
+        fetch,
+      );
       shards = shardsIn(path.join(cache.snapshot(commit), indexName));
     }
     await download(name, commit, wantedFiles(tree, role, repository, shards), fetch);
     if (!existsSync(cache.snapshot(commit)))
-      throw new HubError('NOT_FOUND', `${formatHubName(name)} has none of the files of ${role === 'adapter' ? 'an adapter (adapter_config.json, adapter_model.safetensors)' : 'a model (config.json, model.safetensors)'}; see ${hubUrl}/${repository}/tree/${commit}`); // prettier-ignore
+      throw new HubError(
+        'NOT_FOUND',
+        `${formatHubName(name)} has none of the files of ${role === 'adapter' ? 'an adapter (adapter_config.json, adapter_model.safetensors)' : 'a model (config.json, model.safetensors)'}; see ${hubUrl}/${repository}/tree/${commit}`,
+      );
   };
 
   const fetchFolder = async (name: HubName, role: FolderRole): Promise<string> => {
@@ -178,7 +209,9 @@ export function openHubSource(
     warnCached(name, commit, reason);
     const { optional } = missingOf(name, commit, role);
     if (optional.length > 0)
-      warn(`${formatHubName(name)} is used without ${optional.join(', ')}: not in the cache, and the Hub was not asked or did not answer; results may differ from those with ${optional.length === 1 ? 'it' : 'them'}`); // prettier-ignore
+      warn(
+        `${formatHubName(name)} is used without ${optional.join(', ')}: not in the cache, and the Hub was not asked or did not answer; results may differ from those with ${optional.length === 1 ? 'it' : 'them'}`,
+      );
     return folder;
   };
 
@@ -188,9 +221,19 @@ export function openHubSource(
     const place = path.join(cache.snapshot(commit), ...file!.split('/'));
     if (cache.has(commit, file!)) return place;
     const reason = await ask(async () => {
-      const [found] = await pathsInfo({ repo: repo(name), paths: [file!], revision: commit, hubUrl, fetch: fetchPatiently }); // prettier-ignore
+      const [found] = await pathsInfo({
+        repo: repo(name),
+        paths: [file!],
+        revision: commit,
+        hubUrl,
+        fetch: fetchPatiently,
+      });
       if (found?.type !== 'file')
-        throw new HubError('NOT_FOUND', `${repository} has no file ${file} at ${commit}; its files are on ${hubUrl}/${name.type === 'dataset' ? 'datasets/' : ''}${repository}/tree/${commit}`, { isFinal: true }); // prettier-ignore
+        throw new HubError(
+          'NOT_FOUND',
+          `${repository} has no file ${file} at ${commit}; its files are on ${hubUrl}/${name.type === 'dataset' ? 'datasets/' : ''}${repository}/tree/${commit}`,
+          { isFinal: true },
+        );
       const { size, oid, lfs } = found;
       const entry = readHubFile({ path: file!, size: lfs?.size ?? size, oid, sha256: lfs?.oid }, hubUrl);
       await download(name, commit, [entry], fetchPatiently);
@@ -236,12 +279,19 @@ function expandCommit(cache: HubCache, { repository, revision }: HubName): strin
   if (!/^[0-9a-f]{7,39}$/.test(revision)) return undefined;
   const [commit, ...others] = cache.commits().filter((each) => each.startsWith(revision));
   if (others.length === 0) return commit;
-  throw new HubError('NAME_INVALID', `${revision} is short for more than one commit of ${repository}: ${[commit, ...others].join(', ')}; write more of it`); // prettier-ignore
+  throw new HubError(
+    'NAME_INVALID',
+    `${revision} is short for more than one commit of ${repository}: ${[commit, ...others].join(', ')}; write more of it`,
+  );
 }
 
 /** An answer that the library cannot read. */
 function unexpected(error: unknown, hubUrl: string): HubError {
-  return new HubError('REQUEST_REFUSED', `${hubUrl} gave an answer that is not understood (${(error as Error).message}); if HF_ENDPOINT is set, see that it leads to a Hub`, { cause: error }); // prettier-ignore
+  return new HubError(
+    'REQUEST_REFUSED',
+    `${hubUrl} gave an answer that is not understood (${(error as Error).message}); if HF_ENDPOINT is set, see that it leads to a Hub`,
+    { cause: error },
+  );
 }
 
 type FolderRole = Exclude<InputRole, 'file' | 'data'>;

@@ -21,7 +21,11 @@ export async function listAll(
   fetch: HubFetch,
 ): Promise<readonly HubFile[]> {
   const endless = (fault: string): HubError =>
-    new HubError('REQUEST_REFUSED', `${hubUrl} lists the files of ${repository} without an end: ${fault}. If HF_ENDPOINT is set, check that it leads to a Hub`, { isFinal: true }); // prettier-ignore
+    new HubError(
+      'REQUEST_REFUSED',
+      `${hubUrl} lists the files of ${repository} without an end: ${fault}. If HF_ENDPOINT is set, check that it leads to a Hub`,
+      { isFinal: true },
+    );
   const started = performance.now();
   const pages = new Set<string>();
   const fetchPage: typeof globalThis.fetch = async (input, init) => {

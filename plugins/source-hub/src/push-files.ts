@@ -42,7 +42,10 @@ export async function pushFiles(
   const settings = hubSettings();
   const { endpoint: hubUrl, withoutXet, token } = settings;
   if (token === undefined)
-    throw new HubError('ACCESS_DENIED', `to push, the Hub has to know who you are: make a token that may write at ${hubUrl}/settings/tokens and set it as HF_TOKEN (or log in by "hf auth login")`); // prettier-ignore
+    throw new HubError(
+      'ACCESS_DENIED',
+      `to push, the Hub has to know who you are: make a token that may write at ${hubUrl}/settings/tokens and set it as HF_TOKEN (or log in by "hf auth login")`,
+    );
   const plain = createHubFetch(settings, { signal, firstDelay });
   const repo = { type: 'model' as const, name: repository };
   let totalBytes = 0;

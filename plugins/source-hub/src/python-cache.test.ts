@@ -23,7 +23,9 @@ const files = {
   'model.safetensors': 'weights',
 };
 const shards = {
-  'model.safetensors.index.json': JSON.stringify({ weight_map: { a: 'model-1.safetensors', b: 'model-2.safetensors' } }), // prettier-ignore
+  'model.safetensors.index.json': JSON.stringify({
+    weight_map: { a: 'model-1.safetensors', b: 'model-2.safetensors' },
+  }),
   'model-1.safetensors': 'first',
   'model-2.safetensors': 'second',
 };
@@ -111,8 +113,18 @@ beforeEach(async () => {
   hub = await startHub();
   home = mkdtempSync(path.join(tmpdir(), 'glulam-python-'));
   warnings = [];
-  for (const name of ['HF_TOKEN', 'HF_HUB_CACHE', 'HUGGING_FACE_HUB_TOKEN', 'HF_TOKEN_PATH', 'TRANSFORMERS_OFFLINE', 'HUGGINGFACE_HUB_CACHE', 'XDG_CACHE_HOME', 'HF_HUB_ETAG_TIMEOUT', 'HF_HUB_OFFLINE'])
-    vi.stubEnv(name, undefined); // prettier-ignore
+  for (const name of [
+    'HF_TOKEN',
+    'HF_HUB_CACHE',
+    'HUGGING_FACE_HUB_TOKEN',
+    'HF_TOKEN_PATH',
+    'TRANSFORMERS_OFFLINE',
+    'HUGGINGFACE_HUB_CACHE',
+    'XDG_CACHE_HOME',
+    'HF_HUB_ETAG_TIMEOUT',
+    'HF_HUB_OFFLINE',
+  ])
+    vi.stubEnv(name, undefined);
   vi.stubEnv('HF_HOME', home);
   vi.stubEnv('HF_ENDPOINT', hub.endpoint);
 });
@@ -152,27 +164,57 @@ describe('offline', () => {
   test('shards, an adapter, a data file', async () => {
     const folder = fill(sharded, { absent: ['model.safetensors'] });
     expect(await bring('acme/tiny')).toBe(folder);
-    const lora = fill({ 'adapter_config.json': '{}', 'adapter_model.safetensors': 'x' }, { repository: repositoryOf('acme/lora') }); // prettier-ignore
+    const lora = fill(
+      { 'adapter_config.json': '{}', 'adapter_model.safetensors': 'x' },
+      { repository: repositoryOf('acme/lora') },
+    );
     expect(await bring('acme/lora', 'adapter')).toBe(lora);
     const rows = fill({ 'data/train.jsonl': '{}' }, { repository: repositoryOf('acme/rows', 'datasets') });
     expect(await bring('hf://datasets/acme/rows/data/train.jsonl', 'data')).toBe(path.join(rows, 'data/train.jsonl'));
     const missing = await failure('hf://datasets/acme/rows/test.jsonl', 'data');
-    expect(missing.message).toMatch(/^test.jsonl of acme\/rows at commit a1b2\S+ is not in the cache .*hf download --repo-type dataset acme\/rows test.jsonl/); // prettier-ignore
+    expect(missing.message).toMatch(
+      /^test.jsonl of acme\/rows at commit a1b2\S+ is not in the cache .*hf download --repo-type dataset acme\/rows test.jsonl/,
+    );
   });
 
   test.each<[string, Record<string, string>, PythonCache, RegExp]>([
-    ['a shard', (({ 'model-2.safetensors': _, ...rest }) => rest)(sharded), {}, /^model-2.safetensors of acme\/tiny at commit a1b2\S+ is not in the cache \S+\. .*hf download acme\/tiny model-2.safetensors --revision a1b2/],
+    [
+      'a shard',
+      (({ 'model-2.safetensors': _, ...rest }) => rest)(sharded),
+      {},
+      /^model-2.safetensors of acme\/tiny at commit a1b2\S+ is not in the cache \S+\. .*hf download acme\/tiny model-2.safetensors --revision a1b2/,
+    ],
     ['the weights', withoutWeights, {}, /^model.safetensors of acme\/tiny .* is not in the cache/],
     ['the index', withoutWeights, { absent: ['model.safetensors'] }, /^model.safetensors.index.json of /],
     ['the tokenizer', { 'config.json': '{}', 'model.safetensors': 'x' }, {}, /^tokenizer.json of /],
-    ['the blob of the weights', files, { broken: ['model.safetensors'] }, /^model.safetensors of .*\(model.safetensors: a link whose blob is gone\)/],
-    ['the blob of a shard', sharded, { broken: ['model-1.safetensors'] }, /^model-1.safetensors of .*a link whose blob is gone/],
-    ['the blob of what changes results', { ...files, 'generation_config.json': '{}' }, { broken: ['generation_config.json'] }, /^generation_config.json of /],
-    ['everything but the config', { 'config.json': '{}' }, {}, /^tokenizer.json, model.safetensors of .* are not in the cache/],
+    [
+      'the blob of the weights',
+      files,
+      { broken: ['model.safetensors'] },
+      /^model.safetensors of .*\(model.safetensors: a link whose blob is gone\)/,
+    ],
+    [
+      'the blob of a shard',
+      sharded,
+      { broken: ['model-1.safetensors'] },
+      /^model-1.safetensors of .*a link whose blob is gone/,
+    ],
+    [
+      'the blob of what changes results',
+      { ...files, 'generation_config.json': '{}' },
+      { broken: ['generation_config.json'] },
+      /^generation_config.json of /,
+    ],
+    [
+      'everything but the config',
+      { 'config.json': '{}' },
+      {},
+      /^tokenizer.json, model.safetensors of .* are not in the cache/,
+    ],
   ])('without %s the file is named, and how to get it', async (_, content, cache, message) => {
     fill(content, cache);
     expect(await failure('acme/tiny')).toEqual({ code: 'OFFLINE', message: expect.stringMatching(message) });
-  }); // prettier-ignore
+  });
 
   test('the config alone is enough for a plan', async () => {
     const folder = fill({ 'config.json': '{}' });
@@ -182,7 +224,9 @@ describe('offline', () => {
   test('a ref of a commit that was never downloaded: no other commit is taken, but those that are whole are named', async () => {
     fill(files, { refs: [] });
     writeFileSync(path.join(repositoryOf(), 'refs/main'), B);
-    expect((await failure('acme/tiny')).message).toMatch(new RegExp(`at commit ${B} are not in the cache .* The cache has it at acme/tiny@${A}\\.`)); // prettier-ignore
+    expect((await failure('acme/tiny')).message).toMatch(
+      new RegExp(`at commit ${B} are not in the cache .* The cache has it at acme/tiny@${A}\\.`),
+    );
   });
 
   test('of several commits the one of the ref is taken', async () => {
@@ -201,7 +245,10 @@ describe('offline', () => {
   test('a short hash of two commits is refused', async () => {
     fill(files, { refs: [] });
     fill(files, { refs: [], commit: `${A.slice(0, 10)}${B.slice(10, -1)}5` });
-    expect(await failure('acme/tiny@a1b2c3d')).toMatchObject({ code: 'NAME_INVALID', message: expect.stringContaining(A) }); // prettier-ignore
+    expect(await failure('acme/tiny@a1b2c3d')).toMatchObject({
+      code: 'NAME_INVALID',
+      message: expect.stringContaining(A),
+    });
   });
 
   test('files that are known to exist and are not here are reported', async () => {
@@ -210,7 +257,10 @@ describe('offline', () => {
     mkdirSync(path.join(repositoryOf(), 'trees'));
     writeFileSync(
       path.join(repositoryOf(), 'trees', `${A}.json`),
-      JSON.stringify({ format_version: 1, files: Object.fromEntries(listed.map((name) => [name, { size: 1, blob_id: 'f'.repeat(40) }])) }), // prettier-ignore
+      JSON.stringify({
+        format_version: 1,
+        files: Object.fromEntries(listed.map((name) => [name, { size: 1, blob_id: 'f'.repeat(40) }])),
+      }),
     );
     expect(await bring('acme/tiny')).toBe(folder);
     expect(warnings).toEqual([expect.stringMatching(/^acme\/tiny@a1b2\S+ is used without generation_config.json: /)]);
@@ -229,7 +279,11 @@ describe('offline', () => {
 
   test('what is under way in another process is left alone', async () => {
     fill(files, { refs: [] });
-    const others = [`models--acme--tiny/blobs/${'a'.repeat(64)}.incomplete`, `models--acme--tiny/blobs/${'a'.repeat(64)}.01234567.incomplete`, `.locks/models--acme--tiny/${'a'.repeat(64)}.lock`]; // prettier-ignore
+    const others = [
+      `models--acme--tiny/blobs/${'a'.repeat(64)}.incomplete`,
+      `models--acme--tiny/blobs/${'a'.repeat(64)}.01234567.incomplete`,
+      `.locks/models--acme--tiny/${'a'.repeat(64)}.lock`,
+    ];
     for (const name of others) {
       mkdirSync(path.dirname(cacheOf(name)), { recursive: true });
       writeFileSync(cacheOf(name), 'part');
@@ -256,7 +310,9 @@ describe('offline', () => {
 
 describe('where the Hub does not answer', () => {
   const warning = (revision: string): unknown =>
-    expect.stringMatching(new RegExp(`^the Hub did not give ${revision}acme/tiny, so commit ${A} is used as it is in the cache`)); // prettier-ignore
+    expect.stringMatching(
+      new RegExp(`^the Hub did not give ${revision}acme/tiny, so commit ${A} is used as it is in the cache`),
+    );
 
   test('a branch is taken from the cache at once, with a warning', async () => {
     hub.faults.push({ match: /./, cutAfter: 0 });
@@ -287,7 +343,12 @@ describe('where the Hub does not answer', () => {
   test('what is not there names the file and the reason', async () => {
     hub.faults.push({ match: /./, cutAfter: 0 });
     fill(withoutWeights);
-    expect(await failure('acme/tiny')).toEqual({ code: 'UNREACHABLE', message: expect.stringMatching(/^http:\S+ cannot be reached .*; model.safetensors of acme\/tiny at commit .* is not in the cache /) }); // prettier-ignore
+    expect(await failure('acme/tiny')).toEqual({
+      code: 'UNREACHABLE',
+      message: expect.stringMatching(
+        /^http:\S+ cannot be reached .*; model.safetensors of acme\/tiny at commit .* is not in the cache /,
+      ),
+    });
   });
 
   test.each([
@@ -309,7 +370,10 @@ describe('where the Hub does not answer', () => {
   test('a revision that the Hub no longer has is an error', async () => {
     hub.put('models/acme/tiny', files);
     fill(files, { refs: ['v1'] });
-    expect(await failure('acme/tiny@v1')).toMatchObject({ code: 'NOT_FOUND', message: expect.stringContaining('no such revision') }); // prettier-ignore
+    expect(await failure('acme/tiny@v1')).toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('no such revision'),
+    });
   });
 
   test('a commit that the Hub no longer has is in the cache', async () => {

@@ -26,25 +26,45 @@ export async function refusal(
   // Where files lie, after a redirection or by an address that the Hub gave: these run out, and the Hub gives new ones.
   const from = response.url === '' ? url : new URL(response.url);
   if (from.origin !== new URL(endpoint).origin)
-    return new HubError('UNREACHABLE', `${from.origin}, where large files are kept, answered ${answer}; try again later: what was downloaded or uploaded is kept`); // prettier-ignore
+    return new HubError(
+      'UNREACHABLE',
+      `${from.origin}, where large files are kept, answered ${answer}; try again later: what was downloaded or uploaded is kept`,
+    );
   if (status === 429 || status === 408 || status >= 500)
     return new HubError('UNREACHABLE', `${what} answered ${answer}; try again later: what was downloaded is kept`);
   if (code === 'GatedRepo')
-    return new HubError('ACCESS_DENIED', `${repository} is gated: ask for access on ${page}, then ${logIn} (${answer})`); // prettier-ignore
+    return new HubError(
+      'ACCESS_DENIED',
+      `${repository} is gated: ask for access on ${page}, then ${logIn} (${answer})`,
+    );
   if (code === 'RevisionNotFound')
-    return new HubError('NOT_FOUND', `${repository} has no such revision (${what}); its branches and tags are on ${page}`, { isFinal: true }); // prettier-ignore
-  if (code === 'EntryNotFound') return new HubError('NOT_FOUND', `${repository} has no such file (${what})`, { isFinal: true }); // prettier-ignore
+    return new HubError(
+      'NOT_FOUND',
+      `${repository} has no such revision (${what}); its branches and tags are on ${page}`,
+      { isFinal: true },
+    );
+  if (code === 'EntryNotFound')
+    return new HubError('NOT_FOUND', `${repository} has no such file (${what})`, { isFinal: true });
   if (status === 401 && token !== undefined && /invalid (credentials|user token)|expired/i.test(said))
-    return new HubError('ACCESS_DENIED', `the token in use (HF_TOKEN, or the file that "hf auth login" wrote) is not valid, or no longer: make another at ${endpoint}/settings/tokens (${answer})`); // prettier-ignore
+    return new HubError(
+      'ACCESS_DENIED',
+      `the token in use (HF_TOKEN, or the file that "hf auth login" wrote) is not valid, or no longer: make another at ${endpoint}/settings/tokens (${answer})`,
+    );
   // Of a repository that one may not see the Hub says 401 to strangers, as of one that is not there.
   if (code === 'RepoNotFound' || status === 404 || status === 401)
-    return new HubError('NOT_FOUND', `there is no ${repository} on ${endpoint}, or it is private: check the name; if it is private, ${logIn} (${answer})`); // prettier-ignore
+    return new HubError(
+      'NOT_FOUND',
+      `there is no ${repository} on ${endpoint}, or it is private: check the name; if it is private, ${logIn} (${answer})`,
+    );
   if (status === 403) return new HubError('ACCESS_DENIED', `${what} is refused (${answer}); ${logIn}`);
   return new HubError('REQUEST_REFUSED', `${what} answered ${answer}`);
 }
 
 function repositoryOf(url: URL, endpoint: string): { readonly repository: string; readonly page: string } {
-  const [, kind, name] = /\/(?:api\/)?(?:(models|datasets)\/)?([^/]+\/[^/]+?)(?:\.git)?(?:\/|$)/.exec(url.pathname.slice(new URL(endpoint).pathname.replace(/\/$/, '').length)) ?? []; // prettier-ignore
+  const [, kind, name] =
+    /\/(?:api\/)?(?:(models|datasets)\/)?([^/]+\/[^/]+?)(?:\.git)?(?:\/|$)/.exec(
+      url.pathname.slice(new URL(endpoint).pathname.replace(/\/$/, '').length),
+    ) ?? [];
   const isData = kind === 'datasets';
   return {
     repository: `${isData ? 'data set' : 'model'} ${name ?? url.pathname}`,

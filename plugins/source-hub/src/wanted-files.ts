@@ -29,7 +29,10 @@ export function wantedFiles(
   const weights = new Set(names.has(single) ? [single] : [indexName, ...shards]);
   const missing = shards.filter((name) => !names.has(name));
   if (missing.length > 0)
-    throw new HubError('NOT_FOUND', `${indexName} of ${repository} names ${shortList(missing)}, which the repository does not have; choose another revision of it`); // prettier-ignore
+    throw new HubError(
+      'NOT_FOUND',
+      `${indexName} of ${repository} names ${shortList(missing)}, which the repository does not have; choose another revision of it`,
+    );
   const isWanted = ({ path }: HubFile): boolean =>
     described.test(path) || documents.test(path) || (role === 'base' && weights.has(path));
   return bounded(tree.filter(isWanted), repository);
@@ -41,7 +44,11 @@ const mostBytes = 64_000_000;
 function bounded(files: readonly HubFile[], repository: string): readonly HubFile[] {
   const large = files.find(({ path, size }) => !path.endsWith('.safetensors') && size > mostBytes);
   if (large === undefined) return files;
-  throw new HubError('REQUEST_REFUSED', `${large.path} of ${repository} has ${large.size} bytes, expected at most ${mostBytes} for a file of its kind; nothing of it was downloaded`, { isFinal: true }); // prettier-ignore
+  throw new HubError(
+    'REQUEST_REFUSED',
+    `${large.path} of ${repository} has ${large.size} bytes, expected at most ${mostBytes} for a file of its kind; nothing of it was downloaded`,
+    { isFinal: true },
+  );
 }
 
 /** For messages: an index may name a million files. */

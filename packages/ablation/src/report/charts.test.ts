@@ -20,11 +20,17 @@ test('the curves of all variants in one chart, each in its colour', async () => 
 test('training losses are averaged over seeds and neighbouring steps', () => {
   const flat = Array.from({ length: 31 }, () => 1);
   const trained = madeOutcome({ name: 'a', losses: [flat, flat] });
-  const [training] = (curvesChart([trained], 'loss.loss', 'loss', true) as { layer: { data: { values: { step: number; value: number }[] } }[] }).layer; // prettier-ignore
+  const [training] = (
+    curvesChart([trained], 'loss.loss', 'loss', true) as {
+      layer: { data: { values: { step: number; value: number }[] } }[];
+    }
+  ).layer;
   expect(training!.data.values).toHaveLength(60);
   // 300 steps falling from 3 by 1/300 each: the mean of the first five.
   expect(training!.data.values[0]).toMatchObject({ step: 3, value: expect.closeTo(3 - 2 / 300, 12) });
-  expect(curvesChart([trained], 'loss.loss', 'loss', false)).toMatchObject({ layer: [{ data: { values: [] } }, {}, {}, {}] }); // prettier-ignore
+  expect(curvesChart([trained], 'loss.loss', 'loss', false)).toMatchObject({
+    layer: [{ data: { values: [] } }, {}, {}, {}],
+  });
 });
 
 test('every layer map once, a cell a virtual layer', async () => {

@@ -27,7 +27,13 @@ test('a score of which more is better', () => {
 });
 
 test('steps to the best of another, by seed', () => {
-  const goal = madeOutcome({ name: 'goal', losses: [[9, 2, 3], [9, 2, 2]] }); // prettier-ignore
+  const goal = madeOutcome({
+    name: 'goal',
+    losses: [
+      [9, 2, 3],
+      [9, 2, 2],
+    ],
+  });
   const reach = (...losses: number[][]) => describeReach(madeOutcome({ name: 'x', losses }), goal, watch);
   expect(reach([9, 9, 2, 1], [9, 2])).toBe('with 2 of 2 seeds, at step 15 on average');
   expect(reach([9, 9, 2], [9, 9])).toBe('with 1 of 2 seeds, at step 20');

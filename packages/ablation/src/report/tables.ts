@@ -13,16 +13,28 @@ export function scoresTable(outcomes: readonly Outcome[], watch: Watch): Block {
   const hasSeeds = outcomes.some(({ runs }) => runs.length > 1);
   return {
     kind: 'table',
-    head: ['variant', ...(hasSeeds ? ['seeds'] : []), 'training loss', `best ${scoreLabel(watchKey(watch))}`, 'at step', ...scores.map(({ label }) => label)],
+    head: [
+      'variant',
+      ...(hasSeeds ? ['seeds'] : []),
+      'training loss',
+      `best ${scoreLabel(watchKey(watch))}`,
+      'at step',
+      ...scores.map(({ label }) => label),
+    ],
     rows: outcomes.map((outcome) => [
       outcome.variant.name,
       ...(hasSeeds ? [String(outcome.runs.length)] : []),
       withError([...trainLossBySeed(outcome).values()]),
       outcome.isTrained ? withError([...bestBySeed(outcome).values()]) : nothing,
-      outcome.isTrained ? meanOf(outcome.runs.flatMap(({ best }) => best?.step ?? []), (step) => step.toFixed(0)) : nothing,
+      outcome.isTrained
+        ? meanOf(
+            outcome.runs.flatMap(({ best }) => best?.step ?? []),
+            (step) => step.toFixed(0),
+          )
+        : nothing,
       ...scores.map(({ key }) => withError([...finalBySeed(outcome, key).values()], sampleErrors(outcome.runs, key))),
     ]),
-  }; // prettier-ignore
+  };
 }
 
 /** Row reaches column's best; undefined where there are no two to compare. */
@@ -42,7 +54,15 @@ export function reachTable(outcomes: readonly Outcome[], watch: Watch): Block | 
 export function sizesTable(outcomes: readonly Outcome[]): Block {
   return {
     kind: 'table',
-    head: ['variant', 'layers', 'effective parameters', 'trained', 'memory, planned', 'memory of the process', 'time a step'],
+    head: [
+      'variant',
+      'layers',
+      'effective parameters',
+      'trained',
+      'memory, planned',
+      'memory of the process',
+      'time a step',
+    ],
     rows: outcomes.map(({ variant, runs }) => {
       const { layers, physicalLayers, parameters, bytes } = variant.plan;
       const peak = runs.flatMap(({ peakBytes }) => peakBytes ?? []);
@@ -53,10 +73,13 @@ export function sizesTable(outcomes: readonly Outcome[]): Block {
         parameters.trainable.toLocaleString('en-US'),
         formatBytes(bytes.peak - bytes.process),
         peak.length === 0 ? nothing : formatBytes(Math.max(...peak)),
-        meanOf(runs.flatMap(({ secondsPerStep }) => secondsPerStep ?? []), formatSeconds),
+        meanOf(
+          runs.flatMap(({ secondsPerStep }) => secondsPerStep ?? []),
+          formatSeconds,
+        ),
       ];
     }),
-  }; // prettier-ignore
+  };
 }
 
 /** Errors over samples say how well the evaluator knows one model; a mean of them where there are several. */

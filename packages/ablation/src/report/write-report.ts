@@ -43,7 +43,9 @@ async function reportBlocks(
   return [
     { kind: 'title', text: `Ablation of ${path.basename(config.base)}` },
     { kind: 'text', text: introduction(config, outcomes) },
-    ...(found.length === 0 ? [] : [{ kind: 'heading', text: 'In short' } as const, { kind: 'list', items: found } as const]),
+    ...(found.length === 0
+      ? []
+      : [{ kind: 'heading', text: 'In short' } as const, { kind: 'list', items: found } as const]),
     { kind: 'heading', text: 'Scores' },
     scoresTable(outcomes, watch),
     { kind: 'text', text: scoresNote(seeds.length, label) },
@@ -54,7 +56,10 @@ async function reportBlocks(
       : [
           { kind: 'heading', text: `Steps to the other's best` } as const,
           reach,
-          { kind: 'text', text: `The first evaluation at which a row's ${label} is as good as the best that the column's variant had with the same seed.` } as const,
+          {
+            kind: 'text',
+            text: `The first evaluation at which a row's ${label} is as good as the best that the column's variant had with the same seed.`,
+          } as const,
         ]),
     { kind: 'heading', text: 'Layers' },
     { kind: 'picture', file: 'layers.svg', svg: layers, title: 'virtual layers over the physical ones' },
@@ -64,7 +69,7 @@ async function reportBlocks(
     { kind: 'heading', text: 'To repeat it' },
     { kind: 'text', text: 'glulam ablate with this config; its paths are relative to the folder of this report.' },
     { kind: 'code', text: repeatable },
-  ]; // prettier-ignore
+  ];
 }
 
 function introduction(config: WholeConfig, outcomes: readonly Outcome[]): string {

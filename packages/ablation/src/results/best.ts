@@ -26,7 +26,10 @@ export function bestOf(points: readonly Point[], better: Better): Point | undefi
   const counted = points.some(({ step }) => step > 0) ? points.filter(({ step }) => step > 0) : points;
   return counted
     .filter(({ value }) => Number.isFinite(value))
-    .reduce<Point | undefined>((best, point) => (best && isAtLeast(best.value, point.value, better) ? best : point), undefined); // prettier-ignore
+    .reduce<Point | undefined>(
+      (best, point) => (best && isAtLeast(best.value, point.value, better) ? best : point),
+      undefined,
+    );
 }
 
 /** The first step at which a score is as good as `goal`; undefined: at none. */

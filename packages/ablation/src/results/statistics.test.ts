@@ -40,7 +40,16 @@ describe('paired differences', () => {
   });
 
   test('only seeds that both have are compared', () => {
-    const [a, b] = [new Map([[0, 5], [1, 6]]), new Map([[1, 4], [2, 9]])]; // prettier-ignore
+    const [a, b] = [
+      new Map([
+        [0, 5],
+        [1, 6],
+      ]),
+      new Map([
+        [1, 4],
+        [2, 9],
+      ]),
+    ];
     expect(pairedDifference(a, b)).toMatchObject({ mean: 2, count: 1, error: undefined, inErrors: undefined });
     expect(pairedDifference(a, new Map([[7, 1]]))).toBeUndefined();
   });

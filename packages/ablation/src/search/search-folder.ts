@@ -79,7 +79,11 @@ function readResults(file: string, fingerprint: string): ScoredMap[] {
   const whole = bytes.lastIndexOf('\n') + 1;
   let lines: unknown[];
   try {
-    lines = bytes.toString('utf8', 0, whole).trimEnd().split('\n').map((line): unknown => JSON.parse(line)); // prettier-ignore
+    lines = bytes
+      .toString('utf8', 0, whole)
+      .trimEnd()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
   } catch (cause) {
     throw unusable(file, `cannot be read (${(cause as Error).message}); remove the folder to begin again`, cause);
   }

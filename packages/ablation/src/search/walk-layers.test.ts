@@ -30,7 +30,10 @@ async function walk(sequences: readonly (readonly number[])[], most: number, fai
     },
     release: (state) => void expect(alive.delete(state)).toBe(true),
   });
-  const failed = await walking.then(() => false, () => true); // prettier-ignore
+  const failed = await walking.then(
+    () => false,
+    () => true,
+  );
   expect(alive.size).toBe(0);
   return { finished, runs, held, failed };
 }

@@ -30,7 +30,10 @@ function open(terminal: boolean) {
   const controller = new AbortController();
   const commands = (line: string) => Promise.resolve(line === '/exit' ? undefined : `done: ${line}`);
   const generate = { maxNewTokens: 4 };
-  const ended = runChat({ input, output: openOutput(() => output), notes: openOutput(() => notes), terminal }, { conversation, commands, generate, signal: controller.signal }); // prettier-ignore
+  const ended = runChat(
+    { input, output: openOutput(() => output), notes: openOutput(() => notes), terminal },
+    { conversation, commands, generate, signal: controller.signal },
+  );
   const until = async (pattern: RegExp): Promise<void> => {
     await expect.poll(() => texts.output + texts.notes, { interval: 2 }).toMatch(pattern);
   };

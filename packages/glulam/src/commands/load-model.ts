@@ -81,7 +81,12 @@ async function findModel(
   const run = existsSync(path.join(name, 'state.json')) ? path.join(name, '../..') : name;
   const config = path.join(run, 'config.json');
   if (existsSync(config) && isAdapterFolder(adapter))
-    return { loaded: await loadConfig(config, overrides), adapterFolder: adapter, run, note: run === name ? noteHeldStep(name) : undefined }; // prettier-ignore
+    return {
+      loaded: await loadConfig(config, overrides),
+      adapterFolder: adapter,
+      run,
+      note: run === name ? noteHeldStep(name) : undefined,
+    };
   const here = [name, adapter].find(isAdapterFolder);
   const brought = here === undefined ? await fromElsewhere(name, call, wanted) : undefined;
   if (brought?.isBase === true) return { loaded: await alone(brought.folder), isBase: true, baseName: brought.pinned };

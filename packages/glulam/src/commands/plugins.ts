@@ -30,7 +30,10 @@ is told on stderr with the reason, the others are shown, and the exit code is 1.
     for (const warning of composition.warnings) stderr.write(`${warning}\n`);
     const plugins = installedPlugins(composition, file);
     const chosen = name === undefined ? plugins : selectKinds(plugins, name);
-    const lines = json !== undefined ? [JSON.stringify(chosen, undefined, 2)] : (name === undefined ? pluginLines : kindLines)(chosen); // prettier-ignore
+    const lines =
+      json !== undefined
+        ? [JSON.stringify(chosen, undefined, 2)]
+        : (name === undefined ? pluginLines : kindLines)(chosen);
     (json !== undefined ? stdout.writeJson : stdout.write)(`${lines.join('\n')}\n`);
     if (faults.length === 0) return;
     throw new GlulamError(

@@ -110,6 +110,9 @@ function filesOf(named: string, below = '.'): Map<string, string> {
   const names = readdirSync(folder, { withFileTypes: true })
     .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'))
     .map((entry) => entry.name);
-  checkCopied(named, names.map((file) => path.join(below, file))); // prettier-ignore
+  checkCopied(
+    named,
+    names.map((file) => path.join(below, file)),
+  );
   return new Map(names.sort().map((file) => [file, path.resolve(folder, file)]));
 }

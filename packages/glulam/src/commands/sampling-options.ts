@@ -3,9 +3,11 @@ import { numberOption, type Arguments } from '../arguments.js';
 import { isOverride, unknownOption } from './command.js';
 
 /** The options of `samplingOptions`, for commands' help. */
-export const samplingHelp = (maxTokens: number): string => `  --max-tokens N      at most so many new tokens (default ${maxTokens})
+export const samplingHelp = (
+  maxTokens: number,
+): string => `  --max-tokens N      at most so many new tokens (default ${maxTokens})
   --temperature T     0, the default, takes the most likely token each time
-  --top-k K, --top-p P, --seed N`; // prettier-ignore
+  --top-k K, --top-p P, --seed N`;
 
 export const samplingNames = ['max-tokens', 'temperature', 'top-k', 'top-p', 'seed'];
 

@@ -21,7 +21,9 @@ function hints(...names: string[]): { readonly folder: string; readonly missing:
 }
 
 test('configs of a folder are offered', () => {
-  expect(hints('glulam.config.ts', 'other.yaml', 'notes.txt').folder).toMatch(/did you mean glulam\.config\.ts or other\.yaml\?$/); // prettier-ignore
+  expect(hints('glulam.config.ts', 'other.yaml', 'notes.txt').folder).toMatch(
+    /did you mean glulam\.config\.ts or other\.yaml\?$/,
+  );
   expect(hints('evil.mjs').missing).toMatch(/did you mean evil\.mjs\?$/);
 });
 
@@ -35,14 +37,34 @@ test.each([
 });
 
 test('a base and an adapter have no configs', () => {
-  const files = ['config.json', 'tokenizer.json', 'model.safetensors', 'model.safetensors.index.json', 'generation_config.json'];
+  const files = [
+    'config.json',
+    'tokenizer.json',
+    'model.safetensors',
+    'model.safetensors.index.json',
+    'generation_config.json',
+  ];
   expect(hints('evil.mjs', ...files).folder).toMatch(/it holds a base checkpoint: write a config with base: "/);
-  expect(hints('evil.mjs', 'adapter_config.json').folder).toMatch(/not a config file; expected a \.ts, \.js, \.json or \.yaml file$/); // prettier-ignore
-}); // prettier-ignore
+  expect(hints('evil.mjs', 'adapter_config.json').folder).toMatch(
+    /not a config file; expected a \.ts, \.js, \.json or \.yaml file$/,
+  );
+});
 
 test.each([
-  'best.json', 'state.json', 'events.json', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.base.json',
-  'jsconfig.json', 'vitest.config.ts', 'eslint.config.js', 'train.test.ts', 'types.d.ts', 'pnpm-lock.yaml', 'glulam.schema.json',
+  'best.json',
+  'state.json',
+  'events.json',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'tsconfig.base.json',
+  'jsconfig.json',
+  'vitest.config.ts',
+  'eslint.config.js',
+  'train.test.ts',
+  'types.d.ts',
+  'pnpm-lock.yaml',
+  'glulam.schema.json',
 ])('%s is never offered', (name) => {
   expect(hints(name).folder).toMatch(/not a config file; expected a \.ts, \.js, \.json or \.yaml file$/);
-}); // prettier-ignore
+});

@@ -28,8 +28,11 @@ export function checkConfigFile(file: string): void {
   }
   if (stats.isDirectory()) {
     const configs = configsIn(file).slice(0, 5);
-    const expected = isBase(readdirSync(file)) ? `it holds a base checkpoint: write a config with base: ${JSON.stringify(file)}` : 'expected a .ts, .js, .json or .yaml file'; // prettier-ignore
-    const hint = configs.length === 0 ? expected : `did you mean ${configs.map((name) => path.join(file, name)).join(' or ')}?`; // prettier-ignore
+    const expected = isBase(readdirSync(file))
+      ? `it holds a base checkpoint: write a config with base: ${JSON.stringify(file)}`
+      : 'expected a .ts, .js, .json or .yaml file';
+    const hint =
+      configs.length === 0 ? expected : `did you mean ${configs.map((name) => path.join(file, name)).join(' or ')}?`;
     throw new GlulamError('CONFIG_UNREADABLE', `${file} is a folder, not a config file; ${hint}`);
   }
   const extension = path.extname(file);
@@ -90,7 +93,9 @@ function configsIn(folder: string): string[] {
   } catch {
     return []; // no such folder, or none that may be read
   }
-  const isData = ['config.json', 'adapter_config.json', 'events.jsonl', 'state.json'].some((name) => names.includes(name)); // prettier-ignore
+  const isData = ['config.json', 'adapter_config.json', 'events.jsonl', 'state.json'].some((name) =>
+    names.includes(name),
+  );
   return names
     .filter((name) => configExtensions.includes(path.extname(name)) && !notConfigs.test(name) && !otherCode.test(name))
     .filter((name) => name !== 'config.json' || !isBase(names))

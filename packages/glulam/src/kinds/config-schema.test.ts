@@ -13,10 +13,19 @@ const withSchema = (kind: string, schema: z.ZodType) =>
     contract: 1,
     register: (registry) =>
       registry.contribute(adapters, {
-        create: () => ({ kind, schema, create: () => ({ kind, at: () => undefined, peftConfig: () => ({}) }), fromPeft: () => undefined }), // prettier-ignore
+        create: () => ({
+          kind,
+          schema,
+          create: () => ({ kind, at: () => undefined, peftConfig: () => ({}) }),
+          fromPeft: () => undefined,
+        }),
       }),
   });
-const node = z.object({ get next() { return node.optional(); } }); // prettier-ignore
+const node = z.object({
+  get next() {
+    return node.optional();
+  },
+});
 const composition = compose([
   ...preset(),
   withSchema('ia3', z.strictObject({ targets: z.array(z.string()) })),
@@ -46,7 +55,10 @@ describe('a JSON Schema of configs', () => {
     ['the least', { base, data }],
     ['a kind and its options', { base, data, adapter: { kind: 'lora', r: { first: 0, repeats: 8 }, bias: 'all' } }],
     ['the kind that stands where none is named', { base, data, adapter: { r: 4 } }],
-    ['nullable options and templates', { base, data, adapter: { exclude_modules: null, init_lora_weights: 'pissa_niter_4' } }], // prettier-ignore
+    [
+      'nullable options and templates',
+      { base, data, adapter: { exclude_modules: null, init_lora_weights: 'pissa_niter_4' } },
+    ],
     ['a kind of another plugin', { base, data, adapter: { kind: 'ia3', targets: ['k_proj'] } }],
     ['alternatives, which are left open', { base, data, adapter: { kind: 'either', a: 1 } }],
     ['a schema that refers to itself, likewise', { base, data, adapter: { kind: 'endless', next: {} } }],

@@ -68,7 +68,12 @@ export function typeText(schema: JsonSchema): string {
 }
 
 function bounds({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: JsonSchema): string[] {
-  const pairs: [string, unknown][] = [['≥', minimum], ['>', exclusiveMinimum], ['≤', maximum], ['<', exclusiveMaximum]]; // prettier-ignore
+  const pairs: [string, unknown][] = [
+    ['≥', minimum],
+    ['>', exclusiveMinimum],
+    ['≤', maximum],
+    ['<', exclusiveMaximum],
+  ];
   return pairs.filter(([, bound]) => bound !== undefined).map(([sign, bound]) => `${sign} ${String(bound)}`);
 }
 

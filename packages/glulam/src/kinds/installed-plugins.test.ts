@@ -41,7 +41,10 @@ test('a plugin of the config has the version and folder of its package, one writ
   expect(bell!.kinds).toMatchObject([{ role: 'reporter', kind: 'bell', options: [{ name: 'every', default: 5 }] }]);
   expect(plugins.find(({ name }) => name === 'mine')).not.toHaveProperty('version');
   for (const { name } of preset())
-    expect(plugins.find((plugin) => plugin.name === name)).toMatchObject({ builtIn: true, version: expect.stringMatching(/^\d+\./) as string }); // prettier-ignore
+    expect(plugins.find((plugin) => plugin.name === name)).toMatchObject({
+      builtIn: true,
+      version: expect.stringMatching(/^\d+\./) as string,
+    });
 });
 
 test('plugins that cannot be used are told, and the others are there', () => {

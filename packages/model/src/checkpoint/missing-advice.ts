@@ -13,22 +13,50 @@ export interface AdviceContext {
 }
 
 /** What programs put into the names of a model's tensors when it is saved from inside of a wrapper, and what to save instead. */
-const wrappers: readonly { readonly part: RegExp; readonly name: string; readonly by: string; readonly save: string }[] = [
+const wrappers: readonly {
+  readonly part: RegExp;
+  readonly name: string;
+  readonly by: string;
+  readonly save: string;
+}[] = [
   { part: /(?<=^|\.)_orig_mod\./g, name: '_orig_mod.', by: 'torch.compile', save: 'model._orig_mod' },
-  { part: /(?<=^|\.)_fsdp_wrapped_module\./g, name: '_fsdp_wrapped_module.', by: 'FSDP', save: 'the full state dict of the unwrapped model' },
-  { part: /(?<=^|\.)_checkpoint_wrapped_module\./g, name: '_checkpoint_wrapped_module.', by: "PyTorch's checkpoint_wrapper", save: 'the unwrapped model' },
-  { part: /^module\./g, name: 'module.', by: 'DataParallel, DistributedDataParallel or DeepSpeed', save: 'model.module' },
+  {
+    part: /(?<=^|\.)_fsdp_wrapped_module\./g,
+    name: '_fsdp_wrapped_module.',
+    by: 'FSDP',
+    save: 'the full state dict of the unwrapped model',
+  },
+  {
+    part: /(?<=^|\.)_checkpoint_wrapped_module\./g,
+    name: '_checkpoint_wrapped_module.',
+    by: "PyTorch's checkpoint_wrapper",
+    save: 'the unwrapped model',
+  },
+  {
+    part: /^module\./g,
+    name: 'module.',
+    by: 'DataParallel, DistributedDataParallel or DeepSpeed',
+    save: 'model.module',
+  },
   { part: /^base_model\.model\./g, name: 'base_model.model.', by: 'PEFT', save: 'model.merge_and_unload()' },
   { part: /(?<=\.)base_layer\./g, name: 'base_layer.', by: 'PEFT', save: 'model.merge_and_unload()' },
-  { part: /(?<=^|\.)language_model\./g, name: 'language_model.', by: 'a multi-modal model', save: 'its language model alone, with a config.json of its own' },
-]; // prettier-ignore
+  {
+    part: /(?<=^|\.)language_model\./g,
+    name: 'language_model.',
+    by: 'a multi-modal model',
+    save: 'its language model alone, with a config.json of its own',
+  },
+];
 
 export const otherHeads = /^(score|classifier|qa_outputs|v_head|value_head|reward_head|regression_head)\./;
 
 /** Whether `architectures` names a head other than a language model's. */
 export function namesOtherHead({ fields }: CheckpointConfig): boolean {
   const architectures = fields['architectures'];
-  return Array.isArray(architectures) && architectures.some((name) => typeof name === 'string' && /For(?!CausalLM$)\w+$/.test(name)); // prettier-ignore
+  return (
+    Array.isArray(architectures) &&
+    architectures.some((name) => typeof name === 'string' && /For(?!CausalLM$)\w+$/.test(name))
+  );
 }
 
 /** What to do where tensors are missing; undefined where only another download can help. */
@@ -58,7 +86,10 @@ function headAdvice({ config, shape, unread }: AdviceContext): string {
       `The checkpoint${saved} has another head${others.length > 0 ? `, ${shortList(others)},` : ''} and no language-model head, ` +
       'so it predicts no tokens. Use the language model that it was made from.'
     );
-  const tied = config.fields['tie_word_embeddings'] === undefined ? 'has no tie_word_embeddings, so the model' : 'says tie_word_embeddings: false, so the model'; // prettier-ignore
+  const tied =
+    config.fields['tie_word_embeddings'] === undefined
+      ? 'has no tie_word_embeddings, so the model'
+      : 'says tie_word_embeddings: false, so the model';
   return (
     `config.json ${tied} needs its own ${shape.names.head}, and this checkpoint${saved} was saved without one: use one that ` +
     'was saved with its head (AutoModelForCausalLM). If the head is the embedding, write "tie_word_embeddings": true into config.json.'

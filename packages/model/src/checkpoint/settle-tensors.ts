@@ -17,7 +17,8 @@ export interface SettledTensors {
 }
 
 /** Buffers that old checkpoints hold and that follow from `config.json`: frequencies, causal masks, positions. */
-const derived = /(^|\.)(rotary_emb\.(inv_freq|cos_cached|sin_cached)|masked_bias|position_ids|(self_attn|attention|attn)\.bias)$/; // prettier-ignore
+const derived =
+  /(^|\.)(rotary_emb\.(inv_freq|cos_cached|sin_cached)|masked_bias|position_ids|(self_attn|attention|attn)\.bias)$/;
 
 /**
  * Open a base's weights and check them against its `config.json`, as `from_pretrained` of transformers 5.18 reads them:
@@ -64,10 +65,14 @@ export function settleTensors(folder: string, config: CheckpointConfig, describe
   const warnings = [
     ...stored.warnings,
     ...(described.tiedHead && !tiedHead
-      ? [`${config.file} says that the head is the embedding (tie_word_embeddings), but ${head} and ${embedding} are stored with different values: each is used as it is stored`] // prettier-ignore
+      ? [
+          `${config.file} says that the head is the embedding (tie_word_embeddings), but ${head} and ${embedding} are stored with different values: each is used as it is stored`,
+        ]
       : []),
     ...(counted.length > 0
-      ? [`the weights in ${folder} hold ${counted.length === 1 ? 'a tensor that has' : `${counted.length} tensors that have`} no place in the model that config.json describes, so nothing reads ${counted.length === 1 ? 'it' : 'them'}: ${shortList(counted)}`] // prettier-ignore
+      ? [
+          `the weights in ${folder} hold ${counted.length === 1 ? 'a tensor that has' : `${counted.length} tensors that have`} no place in the model that config.json describes, so nothing reads ${counted.length === 1 ? 'it' : 'them'}: ${shortList(counted)}`,
+        ]
       : []),
   ];
   return { shape: { ...described, tiedHead }, files, warnings };

@@ -45,7 +45,14 @@ export function ggufTensors({ base, tensors }: MergedModel, wanted: GgufType): G
     }),
     ...(factors === undefined
       ? []
-      : [{ name: 'rope_freqs.weight', shape: [factors.length], type: 'F32' as const, bytes: () => [ggmlEncode(factors, 'F32')] }]), // prettier-ignore
+      : [
+          {
+            name: 'rope_freqs.weight',
+            shape: [factors.length],
+            type: 'F32' as const,
+            bytes: () => [ggmlEncode(factors, 'F32')],
+          },
+        ]),
   ];
 }
 

@@ -114,10 +114,14 @@ export function tokenizerMetadata(
   const otherEnds = tokenizer.eosIds.filter((id) => id !== eosId && id !== eotId);
   const notes = [
     ...(names.length > 0
-      ? [`tokens beyond the model's embedding, which has ${vocabularySize} rows, are left out of the file: ${shortList(names)}`] // prettier-ignore
+      ? [
+          `tokens beyond the model's embedding, which has ${vocabularySize} rows, are left out of the file: ${shortList(names)}`,
+        ]
       : []),
     ...(otherEnds.length > 0
-      ? [`the file names one end token, ${eosId}, and one that ends a turn; the model also ends at ${otherEnds.join(', ')}`] // prettier-ignore
+      ? [
+          `the file names one end token, ${eosId}, and one that ends a turn; the model also ends at ${otherEnds.join(', ')}`,
+        ]
       : []),
   ];
   return { metadata, notes };

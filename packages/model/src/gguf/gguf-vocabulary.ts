@@ -96,7 +96,11 @@ function spacePrefix({ normalizer, pre_tokenizer: pre }: BpeFile): boolean {
   }
   const prepends = normalizers[0]?.type === 'Prepend';
   const replace = normalizers[prepends ? 1 : 0];
-  const replaces = replace?.type === 'Replace' && replace['content'] === '▁' && (replace['pattern'] as { String?: unknown } | undefined)?.String === ' '; // prettier-ignore
-  if (!replaces || normalizers.length !== (prepends ? 2 : 1) || (prepends && normalizers[0]!['prepend'] !== '▁')) throw refused; // prettier-ignore
+  const replaces =
+    replace?.type === 'Replace' &&
+    replace['content'] === '▁' &&
+    (replace['pattern'] as { String?: unknown } | undefined)?.String === ' ';
+  if (!replaces || normalizers.length !== (prepends ? 2 : 1) || (prepends && normalizers[0]!['prepend'] !== '▁'))
+    throw refused;
   return prepends;
 }

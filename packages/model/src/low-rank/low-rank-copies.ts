@@ -21,7 +21,8 @@ export function lowRankCopies(
     checkModules(saved, tensors);
     const embedding = tensors.find(({ role }) => role === 'embedding');
     const isTied = (tensor: BaseTensor): boolean =>
-      ensure_weight_tying && (tensor.role === 'embedding' || (tensor.role === 'head' && tensor.source === embedding?.source)); // prettier-ignore
+      ensure_weight_tying &&
+      (tensor.role === 'embedding' || (tensor.role === 'head' && tensor.source === embedding?.source));
     const isSaved = (tensor: BaseTensor): boolean =>
       modulesOf(tensor).some((module) => saved.some((name) => module.endsWith(name)));
     const tiedPair = tensors.filter(isTied);

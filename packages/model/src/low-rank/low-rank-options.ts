@@ -152,7 +152,10 @@ export function lowRankWarnings(
   const warnings: string[] = [];
   const quoted = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(', ');
 
-  const lost = typeof targets === 'string' ? [] : targets.filter((name) => !sites.some(({ path }) => matches(path, [name], 'target_modules'))); // prettier-ignore
+  const lost =
+    typeof targets === 'string'
+      ? []
+      : targets.filter((name) => !sites.some(({ path }) => matches(path, [name], 'target_modules')));
   if (lost.length > 0)
     warnings.push(`target_modules names ${quoted(lost)}, which no linear layer of the model matches`);
   const beyond = [layers ?? []].flat().filter((index) => !sites.some(({ virtual }) => virtual === index));
@@ -202,8 +205,16 @@ function patternsOf(options: LowRankOptions): AskedPattern[] {
   return [
     ...(typeof targets === 'string' && !isAllLinear(targets) ? [{ field: 'target_modules', pattern: targets }] : []),
     ...(typeof exclude_modules === 'string' ? [{ field: 'exclude_modules', pattern: exclude_modules }] : []),
-    ...Object.keys(options.rank_pattern).map((key) => ({ field: 'rank_pattern', pattern: key, asked: keyPattern(key) })), // prettier-ignore
-    ...Object.keys(options.alpha_pattern).map((key) => ({ field: 'alpha_pattern', pattern: key, asked: keyPattern(key) })), // prettier-ignore
+    ...Object.keys(options.rank_pattern).map((key) => ({
+      field: 'rank_pattern',
+      pattern: key,
+      asked: keyPattern(key),
+    })),
+    ...Object.keys(options.alpha_pattern).map((key) => ({
+      field: 'alpha_pattern',
+      pattern: key,
+      asked: keyPattern(key),
+    })),
     ...(modules_to_save ?? []).map((name) => ({ field: 'modules_to_save', pattern: name, asked: savedPattern(name) })),
     ...layerPatternsOf(options).map((pattern) => ({ field: 'layers_pattern', pattern, asked: layerPattern(pattern) })),
   ];

@@ -37,7 +37,18 @@ const harmless: ReadonlySet<string> = new Set([
 ]);
 
 /** First values for which PEFT changes no weight of the base, in lower case. */
-const plainStarts: readonly unknown[] = [undefined, null, true, false, '', 'gaussian', 'eva', 'orthogonal', 'mica', 'lora_ga']; // prettier-ignore
+const plainStarts: readonly unknown[] = [
+  undefined,
+  null,
+  true,
+  false,
+  '',
+  'gaussian',
+  'eva',
+  'orthogonal',
+  'mica',
+  'lora_ga',
+];
 /** Those for which it does, when a saved adapter is loaded too, by their first letters. */
 const changedStarts = ['pissa', 'olora', 'corda', 'loftq'];
 /** PEFT takes null for false here. */

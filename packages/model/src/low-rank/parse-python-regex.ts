@@ -1,9 +1,21 @@
 /** A piece of a pattern; what depends on flags is resolved already. */
 export type RegexNode =
-  | { readonly kind: 'set'; readonly negated: boolean; readonly items: readonly SetItem[]; readonly ignoreCase: boolean; readonly ascii: boolean } // prettier-ignore
+  | {
+      readonly kind: 'set';
+      readonly negated: boolean;
+      readonly items: readonly SetItem[];
+      readonly ignoreCase: boolean;
+      readonly ascii: boolean;
+    }
   | { readonly kind: 'any'; readonly newlines: boolean }
   | { readonly kind: 'position'; readonly where: Position; readonly ascii: boolean }
-  | { readonly kind: 'repeat'; readonly min: number; readonly max: number; readonly mode: '' | '?' | '+'; readonly body: RegexNode } // prettier-ignore
+  | {
+      readonly kind: 'repeat';
+      readonly min: number;
+      readonly max: number;
+      readonly mode: '' | '?' | '+';
+      readonly body: RegexNode;
+    }
   | { readonly kind: 'branch'; readonly options: readonly RegexNode[] }
   | { readonly kind: 'sequence'; readonly parts: readonly RegexNode[] }
   | { readonly kind: 'group'; readonly number: number; readonly body: RegexNode }

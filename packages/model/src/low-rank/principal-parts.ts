@@ -133,7 +133,10 @@ function finish(
   };
   values.slice(0, rank).forEach((value, i) => {
     parts.values[i] = value;
-    parts.left.set(left[i]!.map((each) => each / value), i * outFeatures); // prettier-ignore
+    parts.left.set(
+      left[i]!.map((each) => each / value),
+      i * outFeatures,
+    );
     parts.right.set(right[i]!, i * inFeatures);
   });
   return parts;

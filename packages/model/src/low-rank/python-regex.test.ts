@@ -78,7 +78,9 @@ describe('patterns that do not end', () => {
         /^a pattern: the regular expression ".*", matched with "model.layers.0.self_attn.q_proj", was stopped after [\d.]+ s on a text of 31 characters; /,
       );
       for (const matching of [pattern, keyPattern(pattern)])
-        expect(() => pythonRegex(matching).match(path)).toThrow(expect.objectContaining({ code: 'PATTERN_TIMEOUT', message })); // prettier-ignore
+        expect(() => pythonRegex(matching).match(path)).toThrow(
+          expect.objectContaining({ code: 'PATTERN_TIMEOUT', message }),
+        );
     },
   );
 

@@ -12,7 +12,10 @@ export function symmetricEigen(
   const vectors = rows.map((_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)));
   const total = rows.reduce((sum, row) => sum + row.reduce((squares, value) => squares + value * value, 0), 0);
   const offDiagonal = (): number =>
-    rows.reduce((sum, row, i) => sum + row.reduce((squares, value, j) => (i === j ? squares : squares + value * value), 0), 0); // prettier-ignore
+    rows.reduce(
+      (sum, row, i) => sum + row.reduce((squares, value, j) => (i === j ? squares : squares + value * value), 0),
+      0,
+    );
   // Quadratic convergence: a dozen sweeps would be a surprise.
   for (let sweep = 0; sweep < 60 && offDiagonal() > 1e-28 * total; sweep++)
     for (let p = 0; p < n - 1; p++) for (let q = p + 1; q < n; q++) rotate(rows, vectors, p, q);

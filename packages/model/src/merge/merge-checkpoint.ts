@@ -38,7 +38,8 @@ export interface MergeOptions {
   /** Aborting leaves what is finished, for the same merge to go on from. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each file of tensors: its name, the bytes of its tensors, and whether an earlier merge had finished it. */
-  readonly onShard?: ((shard: { readonly file: string; readonly bytes: number; readonly kept: boolean }) => void) | undefined; // prettier-ignore
+  readonly onShard?:
+    ((shard: { readonly file: string; readonly bytes: number; readonly kept: boolean }) => void) | undefined;
 }
 
 /** What was written. */
@@ -80,7 +81,10 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
     const done = new Set<Shard>();
     for (const shard of shards) if (await isFinished(work, shard)) done.add(shard);
     const missing = shards.filter((shard) => !done.has(shard));
-    await checkRoom(work.content, missing.reduce((sum, { bytes }) => sum + bytes, 0)); // prettier-ignore
+    await checkRoom(
+      work.content,
+      missing.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
     for (const shard of shards) {
       if (!done.has(shard)) await writeShard(work, checkpoint, shard, dtype, signal);
       onShard?.({ file: shard.file, bytes: shard.bytes, kept: done.has(shard) });
@@ -114,7 +118,18 @@ function fingerprintOf({ checkpoint, layers, saved }: MergeSource, options: Merg
   });
   const { dtype = null, chatTemplate = null } = options;
   const choice = saved?.choice ?? null;
-  hash.update(JSON.stringify({ version: 1, files, config: checkpoint.config.fields, layers, choice, dtype, chatTemplate, shardBytes })); // prettier-ignore
+  hash.update(
+    JSON.stringify({
+      version: 1,
+      files,
+      config: checkpoint.config.fields,
+      layers,
+      choice,
+      dtype,
+      chatTemplate,
+      shardBytes,
+    }),
+  );
   for (const [name, trained] of saved?.values ?? []) {
     hash.update(JSON.stringify([name, trained.shape]));
     for (const { start, end } of rowBlocks(trained.shape)) {
@@ -136,7 +151,12 @@ async function writeShard(
   const inputs = tensors.map((tensor) => {
     const stored = storedDtype(tensor, dtype);
     // Tensors are asked for in the order in which they lie in the file.
-    return { name: tensor.name, shape: tensor.shape, dtype: stored, data: () => hashed(encodeTensor(tensor, stored), hash, signal) }; // prettier-ignore
+    return {
+      name: tensor.name,
+      shape: tensor.shape,
+      dtype: stored,
+      data: () => hashed(encodeTensor(tensor, stored), hash, signal),
+    };
   });
   try {
     await whileUnchanged(files, () => writeSafetensors(path.join(work.content, file), inputs));

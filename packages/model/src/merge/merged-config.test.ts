@@ -48,10 +48,19 @@ describe('a merged config says what was computed, and nothing else', () => {
     ['rope_scaling before rope_parameters', { rope_scaling: linear, rope_parameters: { rope_theta: 900 } }],
     ['two thetas', { rope_theta: 50, rope_parameters: { rope_type: 'default', rope_theta: 900 } }],
     ['two types', { rope_scaling: { ...linear, rope_type: 'llama3', ...llama3 }, rope_theta: 9 }],
-    ['two original lengths', { rope_scaling: { rope_type: 'llama3', ...llama3, original_max_position_embeddings: 8 }, original_max_position_embeddings: 16 }],
+    [
+      'two original lengths',
+      {
+        rope_scaling: { rope_type: 'llama3', ...llama3, original_max_position_embeddings: 8 },
+        original_max_position_embeddings: 16,
+      },
+    ],
     ['no original length', { rope_scaling: { rope_type: 'llama3', ...llama3 } }],
     ['fields that the type does not read', { rope_scaling: { ...linear, finetuned: true, mscale: 2 } }],
-    ['a rotary factor without effect', { rope_parameters: { rope_type: 'default', rope_theta: 9, partial_rotary_factor: 0.5 } }],
+    [
+      'a rotary factor without effect',
+      { rope_parameters: { rope_type: 'default', rope_theta: 9, partial_rotary_factor: 0.5 } },
+    ],
     ['the same outside', { rope_theta: 9, partial_rotary_factor: 0.5 }],
     ['windows from a layer on', { max_window_layers: 2 }],
     ['windows by a list', { layer_types: windows, max_window_layers: 1 }],
@@ -71,7 +80,7 @@ describe('a merged config says what was computed, and nothing else', () => {
           : layers.map(({ physical }) => (before.shape.slidingWindow as number[])[physical]),
     });
     expect(after.warnings).toEqual([]);
-  }); // prettier-ignore
+  });
 
   test('in the style that was followed', () => {
     expect(merge({ rope_scaling: linear, rope_theta: 9 }).merged).toMatchObject({
@@ -84,7 +93,14 @@ describe('a merged config says what was computed, and nothing else', () => {
   });
 
   test('lists by layer follow the layers, and those of another length are gone', () => {
-    expect(merge({ mlp_layer_types: ['a', 'b', 'c', 'd'] }).merged['mlp_layer_types']).toEqual(['a', 'b', 'c', 'b', 'c', 'd']); // prettier-ignore
+    expect(merge({ mlp_layer_types: ['a', 'b', 'c', 'd'] }).merged['mlp_layer_types']).toEqual([
+      'a',
+      'b',
+      'c',
+      'b',
+      'c',
+      'd',
+    ]);
     expect(merge({ mlp_layer_types: ['a'] }).merged).not.toHaveProperty('mlp_layer_types');
     expect(merge({ max_window_layers: 2 }).merged).not.toHaveProperty('max_window_layers');
   });

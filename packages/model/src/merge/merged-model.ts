@@ -89,7 +89,11 @@ export function describeMerged({ checkpoint, layers, saved }: MergeSource): Merg
     if (each?.adapter === undefined && factor === 1 && baseScale === 1) return tensor;
     const change = async (): Promise<LinearChange> => {
       if (each === undefined || values === undefined) return { factor, baseScale };
-      const form = await evaluateForm(each, values, files.source(`${shape.names.layer(site.physical)}.${site.linear}.weight`)); // prettier-ignore
+      const form = await evaluateForm(
+        each,
+        values,
+        files.source(`${shape.names.layer(site.physical)}.${site.linear}.weight`),
+      );
       if (form.bias === undefined || shape.biased.includes(site.linear)) return { ...form, factor, baseScale };
       throw new ModelError(
         'MERGE_IMPOSSIBLE',

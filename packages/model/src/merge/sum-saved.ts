@@ -45,7 +45,10 @@ export function sumSaved(
     // A part of weight 0 is none, with tensors of no use.
     for (const { site, adapter } of weight === 0 ? [] : trained.adapted)
       for (const parameter of adapter?.parameters ?? [])
-        values.set(`${site.path}.${partName(part, parameter.name)}`, saved.values.get(`${site.path}.${parameter.name}`)!); // prettier-ignore
+        values.set(
+          `${site.path}.${partName(part, parameter.name)}`,
+          saved.values.get(`${site.path}.${parameter.name}`)!,
+        );
   }
   for (const [virtual, { gate }] of layers.entries()) {
     if (gate === undefined) continue;

@@ -5,7 +5,18 @@ import { createPipeline } from './tokenizer-pipeline.js';
 const tokenizer = (flags: { readonly lstrip?: boolean; readonly rstrip?: boolean }) =>
   createPipeline({
     model: { type: 'WordLevel', vocab: { '<unk>': 0, a: 1, ' ': 2 }, unk_token: '<unk>' },
-    added_tokens: [{ id: 3, content: '  ', single_word: false, lstrip: false, rstrip: false, normalized: false, special: false, ...flags }], // prettier-ignore
+    added_tokens: [
+      {
+        id: 3,
+        content: '  ',
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special: false,
+        ...flags,
+      },
+    ],
   });
 const texts = ['a  a', 'a    a', 'a     a', '      ', 'a   a    a'];
 

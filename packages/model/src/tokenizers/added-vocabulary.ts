@@ -53,7 +53,9 @@ export function readAddedTokens(file: object): { id: number; token: AddedToken }
   return (parsed.data.added_tokens ?? []).map(
     ({ id, content, single_word: singleWord, lstrip, rstrip, normalized, special }) => {
       if (!Number.isSafeInteger(id) || (id as number) < 0)
-      throw invalid(`it gives the token ${JSON.stringify(content)} the id ${JSON.stringify(id)}; expected a whole number of at least 0`); // prettier-ignore
+        throw invalid(
+          `it gives the token ${JSON.stringify(content)} the id ${JSON.stringify(id)}; expected a whole number of at least 0`,
+        );
       return { id: id as number, token: { content, singleWord, lstrip, rstrip, normalized, special } };
     },
   );
@@ -114,9 +116,13 @@ export function createAddedVocabulary(model: TokenModel): AddedVocabulary {
           .map(({ content }) => {
             const pattern = inNormalized && normalizer !== undefined ? normalizer(content) : content;
             const other = found.get(pattern) ?? content;
-            if (pattern === '') throw unsupported(`the added token ${JSON.stringify(content)}, which the normalizer makes empty`); // prettier-ignore
+            if (pattern === '')
+              throw unsupported(`the added token ${JSON.stringify(content)}, which the normalizer makes empty`);
             // The library finds one or the other, by chance.
-            if (other !== content) throw unsupported(`the added tokens ${JSON.stringify(other)} and ${JSON.stringify(content)}, which the normalizer makes equal`); // prettier-ignore
+            if (other !== content)
+              throw unsupported(
+                `the added tokens ${JSON.stringify(other)} and ${JSON.stringify(content)}, which the normalizer makes equal`,
+              );
             found.set(pattern, content);
             return [pattern, idOf(content)!];
           });

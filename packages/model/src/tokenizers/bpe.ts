@@ -105,7 +105,9 @@ function readMerges(
     const idOf = (token: string): number => {
       const id = vocabulary.get(token);
       if (id === undefined)
-        throw invalid(`its model BPE has the merge ${JSON.stringify(entry)}, and ${JSON.stringify(token)} is not in its vocabulary`); // prettier-ignore
+        throw invalid(
+          `its model BPE has the merge ${JSON.stringify(entry)}, and ${JSON.stringify(token)} is not in its vocabulary`,
+        );
       return id;
     };
     crossesSpace ||= right.startsWith(SPACE) && !left.endsWith(SPACE);

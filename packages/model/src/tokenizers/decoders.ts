@@ -108,7 +108,8 @@ function strip(token: string, content: string, most: number, mostAtEnd: number):
   let start = 0;
   for (let count = 0; count < most && token.startsWith(content, start); count++) start += content.length;
   let end = token.length;
-  for (let count = 0; count < mostAtEnd && end - content.length >= start && token.endsWith(content, end); count++) end -= content.length; // prettier-ignore
+  for (let count = 0; count < mostAtEnd && end - content.length >= start && token.endsWith(content, end); count++)
+    end -= content.length;
   return token.slice(start, end);
 }
 

@@ -93,7 +93,8 @@ function bert(options: z.output<typeof bertOptions>): Normalizer {
     let result = text;
     if (options.clean_text) result = withoutControls(result).replace(/\p{White_Space}/gu, ' ');
     if (options.handle_chinese_chars) {
-      const ideographs = /[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu; // prettier-ignore
+      const ideographs =
+        /[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
       result = result.replace(ideographs, ' $& ');
     }
     if (stripsAccents) result = withoutNonspacingMarks(normalForm(result, 'NFD'));

@@ -322,7 +322,12 @@ function translate(pattern: string): string {
   function escapedCharacter(character: string): string {
     if (ESCAPES[character] !== undefined) return ESCAPES[character];
     const rest = characters.slice(at, at + 12).join('');
-    const hex = character === 'x' ? (/^\{([\da-fA-F]{1,8})\}/.exec(rest) ?? /^([\da-fA-F]{1,2})/.exec(rest)) : character === 'u' ? /^([\da-fA-F]{4})/.exec(rest) : null; // prettier-ignore
+    const hex =
+      character === 'x'
+        ? (/^\{([\da-fA-F]{1,8})\}/.exec(rest) ?? /^([\da-fA-F]{1,2})/.exec(rest))
+        : character === 'u'
+          ? /^([\da-fA-F]{4})/.exec(rest)
+          : null;
     if (hex !== null) {
       at += hex[0].length;
       const code = parseInt(hex[1]!, 16);
@@ -427,7 +432,11 @@ function plain(name: string): string {
 
 function scriptOf(name: string): string | undefined {
   // JavaScript writes scripts in one form: Old_Italic.
-  const script = name.trim().toLowerCase().replace(/[ -]/g, '_').replace(/(^|_)([a-z])/g, (_, gap: string, letter: string) => gap + letter.toUpperCase()); // prettier-ignore
+  const script = name
+    .trim()
+    .toLowerCase()
+    .replace(/[ -]/g, '_')
+    .replace(/(^|_)([a-z])/g, (_, gap: string, letter: string) => gap + letter.toUpperCase());
   try {
     new RegExp(`\\p{Script=${script}}`, 'v');
     return `Script=${script}`;

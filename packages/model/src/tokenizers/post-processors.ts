@@ -54,13 +54,15 @@ function template({ single, special_tokens: tokens }: z.output<typeof templateOp
   let texts = 0;
   for (const item of single) {
     if ('Sequence' in item) {
-      if (item.Sequence.id === 'B') throw unsupported('the post_processor TemplateProcessing with a second text ($B) in its template for one'); // prettier-ignore
+      if (item.Sequence.id === 'B')
+        throw unsupported('the post_processor TemplateProcessing with a second text ($B) in its template for one');
       texts++;
       continue;
     }
     const { id } = item.SpecialToken;
     const ids = tokens[id]?.ids;
-    if (ids === undefined) throw invalid(`its post_processor adds the token ${JSON.stringify(id)}, for which it has no ids`); // prettier-ignore
+    if (ids === undefined)
+      throw invalid(`its post_processor adds the token ${JSON.stringify(id)}, for which it has no ids`);
     (texts === 0 ? before : after).push(...ids);
   }
   if (texts !== 1) throw unsupported(`the post_processor TemplateProcessing with the text ${texts} times`);

@@ -58,7 +58,6 @@ export function createPrecompiled(base64: string): (text: string) => string {
     for (const [run, simple] of text.matchAll(
       /([\0-\t\v\f\x0e-\u02ff]+(?![\u0300-\u{10ffff}]))|[^]+?(?=[\0-\t\v\f\x0e-\u02ff]{2}|$)/gu,
     )) {
-      // prettier-ignore
       if (simple === undefined) for (const { segment } of segmenter.segment(run)) result += normalizeCluster(segment);
       else for (const character of run) result += replacement(character) ?? character;
     }

@@ -32,13 +32,24 @@ describe('a regular expression of tokenizer.json that does not end is stopped an
   });
 
   test('decoder Replace', () => {
-    const decoder = { type: 'Sequence', decoders: [{ type: 'Fuse' }, { type: 'Replace', pattern: { Regex: '(a+)+$x' }, content: '' }] }; // prettier-ignore
+    const decoder = {
+      type: 'Sequence',
+      decoders: [{ type: 'Fuse' }, { type: 'Replace', pattern: { Regex: '(a+)+$x' }, content: '' }],
+    };
     const pipeline = createPipeline({ decoder, model });
     expect(() => pipeline.decode([...Array<number>(60).fill(1), 2])).toThrow(stopped('decoder Replace', 61));
   });
 
   test('where added tokens are normalized as it is opened', () => {
-    const token = { id: 3, content: text, single_word: false, lstrip: false, rstrip: false, normalized: true, special: false }; // prettier-ignore
+    const token = {
+      id: 3,
+      content: text,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: true,
+      special: false,
+    };
     const normalizer = { type: 'Replace', pattern: { Regex: '(a+)+$x' }, content: '' };
     expect(() => createPipeline({ added_tokens: [token], normalizer, model })).toThrow(
       stopped('normalizer Replace', 61),

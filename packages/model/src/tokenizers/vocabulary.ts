@@ -8,7 +8,9 @@ export function readVocabulary(component: Component): Map<string, number> {
   const ids = new Map<string, number>();
   for (const [token, id] of Object.entries(vocab as Record<string, unknown>)) {
     if (!Number.isSafeInteger(id) || (id as number) < 0 || (id as number) > 0x7fffffff)
-      throw invalid(`it gives the token ${JSON.stringify(token)} the id ${JSON.stringify(id)}; expected a whole number of at least 0`); // prettier-ignore
+      throw invalid(
+        `it gives the token ${JSON.stringify(token)} the id ${JSON.stringify(id)}; expected a whole number of at least 0`,
+      );
     ids.set(token, id as number);
   }
   return ids;
@@ -36,6 +38,9 @@ export function toByteTokens(text: string, tokens: readonly (number | undefined)
 
 /** The error for a text with something unknown, where the model has no token for it. */
 export function missingUnknown(model: string, token: string | undefined): Error {
-  const what = token === undefined ? 'names no unknown token' : `names the unknown token ${JSON.stringify(token)}, which its vocabulary does not hold`; // prettier-ignore
+  const what =
+    token === undefined
+      ? 'names no unknown token'
+      : `names the unknown token ${JSON.stringify(token)}, which its vocabulary does not hold`;
   return invalid(`The text has a character that the tokenizer does not know, and its model ${model} ${what}.`);
 }

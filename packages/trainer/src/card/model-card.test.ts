@@ -15,17 +15,32 @@ import { writeCard } from './write-card.js';
 
 const commit = 'c'.repeat(40);
 const plan: RunPlan = {
-  base: '/cache/base', family: 'mistral', hasWeights: true, physicalLayers: 4,
+  base: '/cache/base',
+  family: 'mistral',
+  hasWeights: true,
+  physicalLayers: 4,
   layers: [0, 1, 2, 1, 2, 3].map((physical) => ({ physical })),
   parameters: { stored: 7_241_732_096, effective: 10_731_524_096, trainable: 325_632 },
   engine: { kind: 'native', precision: 'bfloat16', hasPlan: true },
   batch: { sequences: 8, tokens: 1024, perStep: 1, fromData: true },
   recompute: false,
-  bytes: { weights: 14_483_464_192, weightCopies: 0, adapters: 1, gradients: 1, optimizer: 2, activations: 3, logits: 4, process: 5, written: 1, peak: 2_500_000_000, keyValuesPerToken: 196_608 },
+  bytes: {
+    weights: 14_483_464_192,
+    weightCopies: 0,
+    adapters: 1,
+    gradients: 1,
+    optimizer: 2,
+    activations: 3,
+    logits: 4,
+    process: 5,
+    written: 1,
+    peak: 2_500_000_000,
+    keyValuesPerToken: 196_608,
+  },
   memory: { available: 1, total: 2, limit: undefined },
   verdict: 'fits',
   warnings: [],
-}; // prettier-ignore
+};
 
 const factsOf = (more: Partial<CardFacts> = {}): CardFacts => ({
   config: runConfigSchema.parse({
@@ -42,11 +57,14 @@ const factsOf = (more: Partial<CardFacts> = {}): CardFacts => ({
   steps: 6,
   last: { step: 6, value: 0.25006 },
   best: undefined,
-  dataNames: new Map([['/data/train.jsonl', `hf://datasets/owner/rows@${commit}/train.jsonl`], ['/data/heldOut.jsonl', '/home/somebody/heldOut.jsonl']]),
+  dataNames: new Map([
+    ['/data/train.jsonl', `hf://datasets/owner/rows@${commit}/train.jsonl`],
+    ['/data/heldOut.jsonl', '/home/somebody/heldOut.jsonl'],
+  ]),
   isPeft: true,
   prompt: undefined,
   ...more,
-}); // prettier-ignore
+});
 
 const frontOf = (card: string): unknown => parse(/^---\n([\s\S]*?)\n---\n/.exec(card)![1]!);
 
@@ -67,7 +85,7 @@ describe('a card', () => {
             {
               task: { type: 'text-generation' },
               dataset: { type: 'owner/quiz', name: 'quiz' },
-              metrics: [{ type: 'accuracy', value: expect.closeTo(0.25006) }], // prettier-ignore
+              metrics: [{ type: 'accuracy', value: expect.closeTo(0.25006) }],
             },
           ],
         },
@@ -77,10 +95,14 @@ describe('a card', () => {
 
   test('of an earlier step than the last gives the scores of that step', () => {
     const card = modelCard(factsOf({ best: { step: 4, value: 0.25004 } }));
-    expect(card).toContain('This is the adapter of step 4 (loss 0.2500), which had the best score, not that of the last step, step 6 (loss 0.2501).'); // prettier-ignore
+    expect(card).toContain(
+      'This is the adapter of step 4 (loss 0.2500), which had the best score, not that of the last step, step 6 (loss 0.2501).',
+    );
     expect(card).toContain('| score | before training | this adapter (step 4) | at the end |');
     expect(card).toContain('| quiz accuracy | 0.2500 | 0.2500 | 0.2501 (step 6) |');
-    expect(frontOf(card)).toMatchObject({ 'model-index': [{ results: [{ metrics: [{ value: expect.closeTo(0.25004) as number }] }] }] }); // prettier-ignore
+    expect(frontOf(card)).toMatchObject({
+      'model-index': [{ results: [{ metrics: [{ value: expect.closeTo(0.25004) as number }] }] }],
+    });
   });
 
   test('says how to prompt the model where its rows asked', () => {
@@ -91,7 +113,9 @@ describe('a card', () => {
         `\`\`\`\`text\n${text}\n\`\`\`\`\n\nAs a string, with an example:\n\n` +
         '````python\nprompt = "Question: How many legs do two spiders have?\\n```\\nAnswer:"\n````\n',
     );
-    expect(modelCard(factsOf({ prompt: { kind: 'conversation', text: undefined } }))).toContain('`tokenizer.apply_chat_template(messages, add_generation_prompt=True)`'); // prettier-ignore
+    expect(modelCard(factsOf({ prompt: { kind: 'conversation', text: undefined } }))).toContain(
+      '`tokenizer.apply_chat_template(messages, add_generation_prompt=True)`',
+    );
   });
 
   test('tells the run', () => {
@@ -119,14 +143,31 @@ describe('a card', () => {
       factsOf({ config, licence: { hasCard: false }, story: none, dataNames: new Map(), isPeft: false }),
     );
     expect(card).not.toContain('somebody');
-    expect(frontOf(card)).toEqual({ library_name: 'glulam', pipeline_tag: 'text-generation', tags: ['glulam', 'lora', 'layer-replication'] }); // prettier-ignore
+    expect(frontOf(card)).toEqual({
+      library_name: 'glulam',
+      pipeline_tag: 'text-generation',
+      tags: ['glulam', 'lora', 'layer-replication'],
+    });
     expect(card).toMatch(/Not known: the base came without a card[\s\S]*PEFT cannot read it/);
     expect(card).not.toMatch(/## Evaluation|## Loss|measured|undefined|NaN/);
-    expect(modelCard(factsOf({ story: tellStory(recordedRun('/run')), dataNames: new Map([['/data/heldOut.jsonl', '/home/somebody/heldOut.jsonl']]) }))).not.toContain('somebody'); // prettier-ignore
+    expect(
+      modelCard(
+        factsOf({
+          story: tellStory(recordedRun('/run')),
+          dataNames: new Map([['/data/heldOut.jsonl', '/home/somebody/heldOut.jsonl']]),
+        }),
+      ),
+    ).not.toContain('somebody');
   });
 
   test('of a run that was stopped says so, and standard errors are told', () => {
-    const evaluation: RunEvent = { type: 'evaluation.finished', time: 1, step: 3, evaluator: 'gsm8k', scores: { strict: 0.37, strict_stderr: 0.0133 } }; // prettier-ignore
+    const evaluation: RunEvent = {
+      type: 'evaluation.finished',
+      time: 1,
+      step: 3,
+      evaluator: 'gsm8k',
+      scores: { strict: 0.37, strict_stderr: 0.0133 },
+    };
     const card = modelCard(factsOf({ step: 3, story: tellStory([...recordedRun('/run', 3), evaluation]) }));
     expect(card).toContain('stopped after 3 of 6 steps');
     expect(card).toContain('| gsm8k strict |  | 0.3700 ± 0.0133 (step 3) |');
@@ -148,16 +189,23 @@ test('the licence is that of the base’s card', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'glulam-card-'));
   expect(readBaseLicence(folder)).toEqual({ hasCard: false });
   const write = (text: string) => writeFileSync(path.join(folder, 'README.md'), text);
-  for (const [text, license] of [['---\nlicense: mit\n---\n# x', 'mit'], ['# no front matter', undefined], ['---\n: [\n---\n', undefined], ['---\nlicense: [a, b]\n---\n', undefined]]) {
+  for (const [text, license] of [
+    ['---\nlicense: mit\n---\n# x', 'mit'],
+    ['# no front matter', undefined],
+    ['---\n: [\n---\n', undefined],
+    ['---\nlicense: [a, b]\n---\n', undefined],
+  ]) {
     write(text!);
     expect(readBaseLicence(folder)).toMatchObject({ hasCard: true, license });
   }
   write('---\r\nlicense: other\r\nlicense_name: llama2\r\nlicense_link: LICENSE.txt\r\n---\r\n');
   expect(readBaseLicence(folder)).toEqual({ hasCard: true, license: 'other', name: 'llama2', link: 'LICENSE.txt' });
   // Results of any length stand beside it, which nobody reads for a licence.
-  write(`---\nmodel-index: [${'{"x": 1},'.repeat(100_000)}]\nlicense: other\nlicense_link: >-\n  LICENSE.txt\ntags: [\n---\n`);
+  write(
+    `---\nmodel-index: [${'{"x": 1},'.repeat(100_000)}]\nlicense: other\nlicense_link: >-\n  LICENSE.txt\ntags: [\n---\n`,
+  );
   expect(readBaseLicence(folder)).toEqual({ hasCard: true, license: 'other', link: 'LICENSE.txt' });
-}); // prettier-ignore
+});
 
 describe('what strangers say', () => {
   const script = '<script>alert(1)</script>';

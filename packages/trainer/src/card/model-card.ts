@@ -192,7 +192,10 @@ function settingsTable({ config, story, step, steps, engine, adapter }: CardFact
     .map(([name, value]) => `${name} ${plainMarkdown(typeof value === 'string' ? value : JSON.stringify(value))}`);
   const batch = typeof train.batch === 'number' ? `${train.batch} examples` : `${count(train.batch.tokens)} tokens`;
   const tokens = story.steps.reduce((sum, each) => sum + each.tokens, 0);
-  const killed = story.killedSittings === 0 ? '' : `, without what ${story.killedSittings} killed of ${story.sittings} sittings took`; // prettier-ignore
+  const killed =
+    story.killedSittings === 0
+      ? ''
+      : `, without what ${story.killedSittings} killed of ${story.sittings} sittings took`;
   return table(
     ['', ''],
     [
@@ -201,15 +204,21 @@ function settingsTable({ config, story, step, steps, engine, adapter }: CardFact
       ['tokens seen', count(tokens)],
       ['batch', `${batch}${train.accumulate > 1 ? `, ${train.accumulate} batches a step` : ''}`],
       ['longest example', `${count(config.data.maxTokens)} tokens`],
-      ['learning rate', `${train.learningRate}, ${typeof train.schedule === 'string' ? train.schedule : 'a schedule given in code'}, ${train.warmupSteps} warm-up steps`],
-      ['optimizer', `AdamW, beta1 ${train.beta1}, beta2 ${train.beta2}, epsilon ${train.epsilon}, weight decay ${train.weightDecay}`],
+      [
+        'learning rate',
+        `${train.learningRate}, ${typeof train.schedule === 'string' ? train.schedule : 'a schedule given in code'}, ${train.warmupSteps} warm-up steps`,
+      ],
+      [
+        'optimizer',
+        `AdamW, beta1 ${train.beta1}, beta2 ${train.beta2}, epsilon ${train.epsilon}, weight decay ${train.weightDecay}`,
+      ],
       ['gradient norm', train.maxGradientNorm === 0 ? 'not clipped' : `clipped at ${train.maxGradientNorm}`],
       ['loss on', config.data.loss === 'all' ? 'all tokens' : 'answers and the assistant’s turns'],
       ['seed', String(config.seed)],
       ['engine', plainMarkdown(engine)],
       ['time', `${formatSeconds(story.seconds)}${killed}`],
     ],
-  ); // prettier-ignore
+  );
 }
 
 function evaluationTable({ story, last, best }: CardFacts): string {
@@ -291,7 +300,11 @@ function licenceFields({ license, name, link }: BaseLicence): Record<string, str
   if (license === undefined || !isIdentifier(license)) return {};
   const hasName = name !== undefined && isIdentifier(name);
   const target = link === undefined ? undefined : (webAddress(link) ?? (isFileName(link) ? link : undefined));
-  return { license, ...(hasName ? { license_name: name } : {}), ...(target === undefined ? {} : { license_link: target }) }; // prettier-ignore
+  return {
+    license,
+    ...(hasName ? { license_name: name } : {}),
+    ...(target === undefined ? {} : { license_link: target }),
+  };
 }
 
 const isIdentifier = (text: string): boolean => /^[\p{L}\p{N}][\p{L}\p{N} .,+()/_-]{0,99}$/u.test(text);
@@ -334,7 +347,7 @@ const section = (title: string, text: string): string[] => ['', `## ${title}`, '
 const count = (value: number): string => value.toLocaleString('en-US');
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`; // prettier-ignore
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 

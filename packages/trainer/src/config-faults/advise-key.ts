@@ -73,7 +73,10 @@ export function unknownConfigKey(
   if (!isRecord(value)) return [fault];
   // What stands in a group whose name is misspelt is right in the group that was meant.
   const meant = fault.instead === undefined ? [] : keysAt(runConfigSchema, fault.instead.split('.'));
-  return [fault, ...foreignKeys(path, Object.fromEntries(Object.entries(value).filter(([key]) => !meant.includes(key))))]; // prettier-ignore
+  return [
+    fault,
+    ...foreignKeys(path, Object.fromEntries(Object.entries(value).filter(([key]) => !meant.includes(key)))),
+  ];
 }
 
 /** In a record that nothing is known of: keys of other tools, and of ours. */

@@ -47,7 +47,8 @@ function describeColumn(value: unknown): string {
   if (records.length === 0 || records.length < items.length)
     return items.length === 0 ? 'an empty list' : `a list of ${items.length}, not of objects`;
   const speaker = speakerKeys.find((key) => records.every((item) => isName(item[key])));
-  const names = speaker === undefined ? '' : `; ${speaker}: ${[...new Set(records.map((item) => item[speaker]))].join(', ')}`; // prettier-ignore
+  const names =
+    speaker === undefined ? '' : `; ${speaker}: ${[...new Set(records.map((item) => item[speaker]))].join(', ')}`;
   return `a list of ${items.length} with the keys ${keysIn(records)}${names}`;
 }
 

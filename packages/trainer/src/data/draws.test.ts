@@ -80,7 +80,13 @@ describe('mixtures', () => {
   });
 
   test('with weights each source is shuffled by itself and begins again when it was seen whole', () => {
-    const drawn = take([{ count: 5, weight: 3 }, { count: 400, weight: 1 }], 200); // prettier-ignore
+    const drawn = take(
+      [
+        { count: 5, weight: 3 },
+        { count: 400, weight: 1 },
+      ],
+      200,
+    );
     const small = drawn.filter(({ source }) => source === 0).map(({ index }) => index);
     expect(small).toHaveLength(150);
     for (let i = 0; i < 150; i += 5) expect(new Set(small.slice(i, i + 5)).size).toBe(5);
@@ -96,13 +102,20 @@ describe('mixtures', () => {
         { count: 3, weight: 0.1 },
       ],
     ]) {
-      // prettier-ignore
       const all = take(sources, 300, { seed: 5 });
-      for (const from of [0, 1, 20, 21, 22, 150]) expect(take(sources, 300 - from, { seed: 5, from })).toEqual(all.slice(from)); // prettier-ignore
+      for (const from of [0, 1, 20, 21, 22, 150])
+        expect(take(sources, 300 - from, { seed: 5, from })).toEqual(all.slice(from));
     }
     const begun = performance.now();
     take(unweighted(1_000_000, 500_000), 1, { from: 80_000_000_001 });
-    take([{ count: 1_000_000, weight: 1 }, { count: 7, weight: 2 }], 1, { from: 5_000_000 }); // prettier-ignore
+    take(
+      [
+        { count: 1_000_000, weight: 1 },
+        { count: 7, weight: 2 },
+      ],
+      1,
+      { from: 5_000_000 },
+    );
     expect(performance.now() - begun).toBeLessThan(20_000);
   });
 });
@@ -110,7 +123,13 @@ describe('mixtures', () => {
 describe('batches', () => {
   const lengths = Array.from({ length: 40 }, (_, i) => 1 + ((i * 7919) % 23));
   const batchesOf = (size: number | { tokens: number }, from = 0) =>
-    createBatches(createDraws(unweighted(40), 1, from), from, size, ({ index }) => lengths[index]!, ({ index }) => index); // prettier-ignore
+    createBatches(
+      createDraws(unweighted(40), 1, from),
+      from,
+      size,
+      ({ index }) => lengths[index]!,
+      ({ index }) => index,
+    );
 
   test('a count: as many in each', () => {
     const batches = batchesOf(3);

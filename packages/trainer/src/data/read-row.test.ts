@@ -34,13 +34,21 @@ describe('data.prompt', () => {
   });
 
   test('takes the place of the text that a format has for it, whose columns are then not shown', () => {
-    expect(readRow(whole, { q: 'Q', a: 'A', input: 'I' })).toEqual({ text: { prompt: 'Q!', completion: 'A' }, unused: [] }); // prettier-ignore
-    expect(readRow(whole, { q: 'Q', a: 'A', input: 'I' }, '{question}:')).toEqual({ text: { prompt: 'Q:', completion: ' A' }, unused: ['input'] }); // prettier-ignore
+    expect(readRow(whole, { q: 'Q', a: 'A', input: 'I' })).toEqual({
+      text: { prompt: 'Q!', completion: 'A' },
+      unused: [],
+    });
+    expect(readRow(whole, { q: 'Q', a: 'A', input: 'I' }, '{question}:')).toEqual({
+      text: { prompt: 'Q:', completion: ' A' },
+      unused: ['input'],
+    });
   });
 
   test('a column that the row does not have, or that is no text, is named', () => {
     const skip = (prompt: string) => readRow(questions, row, prompt).text;
-    expect(skip('{question} {imput}')).toEqual({ skip: 'data.prompt names {imput}, which the row does not have; braces that are text are doubled ({{ and }})' }); // prettier-ignore
+    expect(skip('{question} {imput}')).toEqual({
+      skip: 'data.prompt names {imput}, which the row does not have; braces that are text are doubled ({{ and }})',
+    });
     expect(skip('{constructor}')).toMatchObject({ skip: expect.stringMatching(/does not have/) as string });
     expect(skip('{list}')).toEqual({ skip: 'data.prompt names {list}, which is a list or an object, not a text' });
   });
@@ -105,7 +113,10 @@ describe('context and system beside a question or a prompt', () => {
   });
 
   test('are in a prompt that names them, and reported where the config names the format', () => {
-    expect(readRow(questions, row, '{context} {question}')).toEqual({ text: { prompt: 'C Q', completion: ' A' }, unused: ['id'] }); // prettier-ignore
+    expect(readRow(questions, row, '{context} {question}')).toEqual({
+      text: { prompt: 'C Q', completion: ' A' },
+      unused: ['id'],
+    });
     expect(readRow({ ...questions, isNamed: true }, row).unused).toEqual(['context', 'id']);
   });
 

@@ -21,7 +21,12 @@ export function createRowReader(
     const text = format.read(value, where);
     if ('skip' in text) return { text, unused: [] };
     if (hasHalfCharacter(text))
-      return { text: { skip: 'its text holds half of a surrogate pair (such as \\ud83d alone), which is no character, or bytes that are not UTF-8' }, unused: [] }; // prettier-ignore
+      return {
+        text: {
+          skip: 'its text holds half of a surrogate pair (such as \\ud83d alone), which is no character, or bytes that are not UTF-8',
+        },
+        unused: [],
+      };
     const row = value as Readonly<Record<string, unknown>>;
     const { filled, used } = fill(text, row, prompt, format.columns?.(row));
     if (used === undefined || 'skip' in filled) return { text: filled, unused: [] };
@@ -30,7 +35,9 @@ export function createRowReader(
     if (left === undefined) return { text: filled, unused };
     const place = 'question' in text ? `name {${left}} in data.prompt` : 'write it into the prompt';
     return {
-      text: { skip: `its "${left}" is not in the prompt: ${place}, or name the file's format in the config, which then leaves it out` }, // prettier-ignore
+      text: {
+        skip: `its "${left}" is not in the prompt: ${place}, or name the file's format in the config, which then leaves it out`,
+      },
       unused: [],
     };
   };

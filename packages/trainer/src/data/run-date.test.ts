@@ -17,10 +17,22 @@ test.each([
   expect(formatDate(date)).toBe(formatted);
 });
 
-test.each(['', '30 Nov 2026', '2026-13-01', '2026-00-01', '2026-02-29', '2026-11-31', '2026-11-00', '2026-11-30T24:00', '2026-11-30T09:60', '2026-11-30T09', '2026-11-30T09:30:00Z', '2026-11-30 09:30', '0026-11-30', '2026-1-1'])(
-  '"%s" is refused',
-  (text) => expect(parseDate(text)).toBeUndefined(),
-); // prettier-ignore
+test.each([
+  '',
+  '30 Nov 2026',
+  '2026-13-01',
+  '2026-00-01',
+  '2026-02-29',
+  '2026-11-31',
+  '2026-11-00',
+  '2026-11-30T24:00',
+  '2026-11-30T09:60',
+  '2026-11-30T09',
+  '2026-11-30T09:30:00Z',
+  '2026-11-30 09:30',
+  '0026-11-30',
+  '2026-1-1',
+])('"%s" is refused', (text) => expect(parseDate(text)).toBeUndefined());
 
 describe('the date of a run', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'glulam-date-'));

@@ -11,10 +11,16 @@ import type { RunConfig } from '../config.js';
 export function parseDate(text: string): Date | undefined {
   const match = /^([1-9]\d{3})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d))?)?$/.exec(text);
   if (match === null) return undefined;
-  const [year, month, day, hour, minute, second] = match.slice(1).map((part = '0') => Number(part)) as [number, number, number, number, number, number]; // prettier-ignore
+  const [year, month, day, hour, minute, second] = match.slice(1).map((part = '0') => Number(part)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   const lastDay = new Date(year, month, 0, 12).getDate();
-  const isValid =
-    month >= 1 && month <= 12 && day >= 1 && day <= lastDay && hour < 24 && minute < 60 && second < 60; // prettier-ignore
+  const isValid = month >= 1 && month <= 12 && day >= 1 && day <= lastDay && hour < 24 && minute < 60 && second < 60;
   return isValid ? new Date(year, month - 1, day, hour, minute, second) : undefined;
 }
 

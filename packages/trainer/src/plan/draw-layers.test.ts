@@ -28,7 +28,11 @@ describe('virtual layers over physical ones', () => {
   });
 
   test('gates and scales of repeats are told from plain layers', () => {
-    const layers: VirtualLayer[] = [{ physical: 0 }, { physical: 1 }, { physical: 1, gate: 'learned', residualScale: 0.5 }]; // prettier-ignore
+    const layers: VirtualLayer[] = [
+      { physical: 0 },
+      { physical: 1 },
+      { physical: 1, gate: 'learned', residualScale: 0.5 },
+    ];
     expect(drawLayers(2, layers)).toEqual([
       'physical  0',
       '    0..1  ██',
@@ -61,7 +65,14 @@ describe('virtual layers over physical ones', () => {
     const lines = drawLayers(80, map([0, 80], [40, 80]), 40);
     expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(40);
     expect(lines.at(-1)).toMatch(/a column is 3 layers/);
-    const often = drawLayers(32, map(...Array.from({ length: 32 }, (_, i): [number, number] => [i, i + 1]), [0, 32], ...Array.from({ length: 20 }, (): [number, number] => [5, 6]))); // prettier-ignore
+    const often = drawLayers(
+      32,
+      map(
+        ...Array.from({ length: 32 }, (_, i): [number, number] => [i, i + 1]),
+        [0, 32],
+        ...Array.from({ length: 20 }, (): [number, number] => [5, 6]),
+      ),
+    );
     expect(often.find((line) => line.includes('more stretches'))).toMatch(/7 more stretches/);
     expect(often.at(-1)).toContain('+');
   });
@@ -69,12 +80,16 @@ describe('virtual layers over physical ones', () => {
   test('any list is drawn within the width, with every visit', () => {
     const layer = fc.record({ physical: fc.nat(39) });
     fc.assert(
-      fc.property(fc.array(layer, { minLength: 1, maxLength: 200 }), fc.integer({ min: 40, max: 200 }), (layers, width) => {
-        const lines = drawLayers(40, layers, width);
-        expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(width);
-        expect(lines.some((line) => line.trim().startsWith('visits'))).toBe(true);
-      }),
+      fc.property(
+        fc.array(layer, { minLength: 1, maxLength: 200 }),
+        fc.integer({ min: 40, max: 200 }),
+        (layers, width) => {
+          const lines = drawLayers(40, layers, width);
+          expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(width);
+          expect(lines.some((line) => line.trim().startsWith('visits'))).toBe(true);
+        },
+      ),
       { seed: 1 },
-    ); // prettier-ignore
+    );
   });
 });

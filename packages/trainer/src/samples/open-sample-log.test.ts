@@ -21,12 +21,25 @@ const write = async (file: string, samples: readonly Sample[], finish = true): P
 test('samples are found again, and the file of an evaluation in sittings is that of one without', async () => {
   const order = [2, 0, 1, 4, 3];
   const whole = place();
-  await write(whole, order.map((id) => sample(id))); // prettier-ignore
-  expect(readFileSync(whole, 'utf8').trim().split('\n').slice(1).map((line) => JSON.parse(line) as Sample)).toEqual([0, 1, 2, 3, 4].map((id) => sample(id))); // prettier-ignore
+  await write(
+    whole,
+    order.map((id) => sample(id)),
+  );
+  expect(
+    readFileSync(whole, 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => JSON.parse(line) as Sample),
+  ).toEqual([0, 1, 2, 3, 4].map((id) => sample(id)));
   await fc.assert(
     fc.asyncProperty(fc.nat(order.length), fc.nat(40), async (count, cut) => {
       const file = place();
-      await write(file, order.slice(0, count).map((id) => sample(id)), false); // prettier-ignore
+      await write(
+        file,
+        order.slice(0, count).map((id) => sample(id)),
+        false,
+      );
       // What a kill leaves of the line that was being written.
       appendFileSync(file, JSON.stringify(sample(4)).slice(0, cut));
       const log = openSampleLog(file, evaluation, { onOther: 'refuse' });
@@ -34,7 +47,10 @@ test('samples are found again, and the file of an evaluation in sittings is that
       for (const [at, id] of order.entries())
         expect(log.recall(sample(id))).toEqual(at < count ? sample(id) : undefined);
       log.close();
-      await write(file, order.map((id) => sample(id))); // prettier-ignore
+      await write(
+        file,
+        order.map((id) => sample(id)),
+      );
       expect(readFileSync(file, 'utf8')).toBe(readFileSync(whole, 'utf8'));
     }),
     { numRuns: 40 },
@@ -87,7 +103,13 @@ test('a question that is asked otherwise now is refused, or answered anew', asyn
   await log.finish();
   log.close();
   // The third was not asked.
-  expect(readFileSync(file, 'utf8').trim().split('\n').slice(1).map((line) => JSON.parse(line) as Sample)).toEqual([sample(0), changed]); // prettier-ignore
+  expect(
+    readFileSync(file, 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => JSON.parse(line) as Sample),
+  ).toEqual([sample(0), changed]);
 });
 
 test('what is no file of samples is refused and left as it is', async () => {

@@ -37,9 +37,14 @@ export async function readQuestions<T>(
     }
   }
   const report = tally.report();
-  const reasons = describeSkipped(report.skipped).map((line) => `\n  ${line}`).join(''); // prettier-ignore
+  const reasons = describeSkipped(report.skipped)
+    .map((line) => `\n  ${line}`)
+    .join('');
   if (rows.length === 0)
-    throw new TrainerError('DATA_EMPTY', `${file} has no row that can be asked${reasons === '' ? ': it is empty' : `:${reasons}`}`); // prettier-ignore
+    throw new TrainerError(
+      'DATA_EMPTY',
+      `${file} has no row that can be asked${reasons === '' ? ': it is empty' : `:${reasons}`}`,
+    );
   const skipped = report.rows - rows.length;
   if (skipped > 0) warn?.(`${file}: ${skipped} of ${report.rows} rows are left out:${reasons}`);
   return { rows, skipped };

@@ -51,7 +51,9 @@ function encode(chatTemplate: string, row: Extract<FilledText, { messages: unkno
       text: show([...ids]),
       learnt: show([...ids].filter((_, index) => trained[index] === 1)),
       count: trained.reduce((sum, flag) => sum + flag, 0),
-      isWhole: show([...ids]) !== '' && String([...ids]) === String(tokenizer.encode(show([...ids]), { addSpecialTokens: false })), // prettier-ignore
+      isWhole:
+        show([...ids]) !== '' &&
+        String([...ids]) === String(tokenizer.encode(show([...ids]), { addSpecialTokens: false })),
     })),
   };
 }
@@ -62,8 +64,11 @@ describe('a template that ends only the last turn', () => {
     const { examples, notes } = encode(finalEos, { messages: [system, ...sums] });
     expect(examples.map(({ text, learnt }) => [text, learnt])).toEqual([
       ['<s><|system|>\nBe brief.\n<|user|>\nAdd 1 and 1.\n<|assistant|>\nTwo.</s>', 'Two.</s>'],
-      ['<s><|system|>\nBe brief.\n<|user|>\nAdd 1 and 1.\n<|assistant|>\nTwo.\n<|user|>\nAdd 2.\n<|assistant|>\nFour.</s>', 'Four.</s>'],
-    ]); // prettier-ignore
+      [
+        '<s><|system|>\nBe brief.\n<|user|>\nAdd 1 and 1.\n<|assistant|>\nTwo.\n<|user|>\nAdd 2.\n<|assistant|>\nFour.</s>',
+        'Four.</s>',
+      ],
+    ]);
     expect(examples.every(({ isWhole }) => isWhole)).toBe(true);
     expect(notes).toEqual([note]);
   });
@@ -74,7 +79,9 @@ describe('a template that ends only the last turn', () => {
   ])('or, if wanted, the last turn alone: %i tokens', (tokens, messages) => {
     const { examples, notes } = encode(finalEos, { messages }, { rewrittenTurns: 'last' });
     expect(examples).toMatchObject([{ tokens, learnt: 'Four.</s>' }]);
-    expect(notes).toEqual(['the chat template rewrites earlier turns: only the last turns are learnt, as data.rewrittenTurns says']); // prettier-ignore
+    expect(notes).toEqual([
+      'the chat template rewrites earlier turns: only the last turns are learnt, as data.rewrittenTurns says',
+    ]);
   });
 
   test('one turn is one example, of which nothing is reported', () => {
@@ -131,7 +138,8 @@ test('of a template with marks, a turn that is context only is not learnt', () =
 });
 
 test('a row of which a template with marks marks nothing is left out, with that reason', () => {
-  const calls = "{{ bos_token }}{% for m in messages %}{% if m.tool_calls %}<call>{{ m.tool_calls | tojson }}{% elif m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}\n{% endfor %}"; // prettier-ignore
+  const calls =
+    "{{ bos_token }}{% for m in messages %}{% if m.tool_calls %}<call>{{ m.tool_calls | tojson }}{% elif m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}\n{% endfor %}";
   const tool_calls = [{ type: 'function', function: { name: 'x', arguments: {} } }];
   const call = { role: 'assistant', content: '', tool_calls };
   expect(() => encode(calls, { messages: [user('Hi'), call] })).toThrow(
@@ -168,8 +176,11 @@ describe('reasoning that is stripped from earlier turns', () => {
     const { examples } = encode(stripping, { messages });
     expect(examples.map(({ text, learnt }) => [text, learnt])).toEqual([
       ['<s><|user|>\n7x8?</s>\n<|assistant|>\n<think>Hm.</think>56</s>\n', '<think>Hm.</think>56</s>'],
-      ['<s><|user|>\n7x8?</s>\n<|assistant|>\n56</s>\n<|user|>\n+1?</s>\n<|assistant|>\n57</s>\n<|user|>\nOk?</s>\n', '57</s>'],
-    ]); // prettier-ignore
+      [
+        '<s><|user|>\n7x8?</s>\n<|assistant|>\n56</s>\n<|user|>\n+1?</s>\n<|assistant|>\n57</s>\n<|user|>\nOk?</s>\n',
+        '57</s>',
+      ],
+    ]);
   });
 
   test('a conversation without any is one example', () => {

@@ -32,7 +32,10 @@ describe('pairs', () => {
     const { examples, notes } = examplesOf({ prompt: 'Question: One $& two?\nAnswer:', completion: ' Three $1.' });
     const text = 'Question: One $& two?\nAnswer: Three $1.';
     expect([...examples[0]!.ids]).toEqual([...tiny.encode(text), tiny.eosId]);
-    expect(learnt(examples[0]!)).toEqual([...tiny.encode(text).slice(tiny.encode('Question: One $& two?\nAnswer:').length), tiny.eosId]); // prettier-ignore
+    expect(learnt(examples[0]!)).toEqual([
+      ...tiny.encode(text).slice(tiny.encode('Question: One $& two?\nAnswer:').length),
+      tiny.eosId,
+    ]);
     expect(notes).toEqual([]);
   });
 
@@ -40,8 +43,11 @@ describe('pairs', () => {
     const tokenizer = { ...tiny, embeddingRows: tiny.eosId! };
     const row = { prompt: 'One?', completion: ' Two.' };
     expect(() => encode(row, { tokenizer })).toThrow(
-      expect.objectContaining({ code: 'TOKENIZER_MISMATCH', message: expect.stringMatching(/end with eos_token \(id 2\).* has 2 rows/) as string }) as Error,
-    ); // prettier-ignore
+      expect.objectContaining({
+        code: 'TOKENIZER_MISMATCH',
+        message: expect.stringMatching(/end with eos_token \(id 2\).* has 2 rows/) as string,
+      }) as Error,
+    );
     const { examples } = examplesOf(row, { tokenizer: { ...tiny, embeddingRows: tiny.eosId! + 1 } });
     expect(examples[0]!.ids.at(-1)).toBe(tiny.eosId);
   });
@@ -68,7 +74,11 @@ describe('pairs', () => {
 
 describe('text', () => {
   test('of any length and limit: every token is learnt once, behind the one before it', () => {
-    const text = fc.string({ unit: fc.constantFrom('a', 'b ', 'word ', '\n', 'é', '🙂', '12'), minLength: 1, maxLength: 60 }); // prettier-ignore
+    const text = fc.string({
+      unit: fc.constantFrom('a', 'b ', 'word ', '\n', 'é', '🙂', '12'),
+      minLength: 1,
+      maxLength: 60,
+    });
     fc.assert(
       fc.property(text, fc.integer({ min: 3, max: 40 }), (content, maxTokens) => {
         const whole = [...tiny.encode(content), tiny.eosId!];
@@ -229,7 +239,13 @@ describe('what a template is given', () => {
   const user = { role: 'user', content: 'Hi' };
   const assistant = { role: 'assistant', content: 'Hello' };
   const messages = [
-    { role: 'user', content: [{ type: 'text', text: 'Weather ' }, { type: 'text', text: 'in Bern?' }] }, // prettier-ignore
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: 'Weather ' },
+        { type: 'text', text: 'in Bern?' },
+      ],
+    },
     { role: 'assistant', content: null, reasoning_content: 'I call.', tool_calls },
     { role: 'tool', tool_call_id: 'c', name: 'weather', content: { sky: 'clear' } },
     { role: 'assistant', content: 'Clear.' },
@@ -237,7 +253,8 @@ describe('what a template is given', () => {
   const rendered =
     '<|user|>\nWeather in Bern?<|assistant|>\n<think>I call.</think><call>weather {"city": "Bern"}</call></s>' +
     '<|tool|>\nweather: {"sky": "clear"}<|assistant|>\nClear.</s>';
-  const toolText = '<|system|>\n{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}\n'; // prettier-ignore
+  const toolText =
+    '<|system|>\n{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}\n';
 
   test('whole turns and tools, as transformers renders them; what is called is learnt', () => {
     const { examples, notes } = examplesOf({ messages, tools: [tool] }, { tokenizer: showing });
@@ -260,11 +277,15 @@ describe('what a template is given', () => {
   test.each([
     ['a key', { messages: [{ ...user, name: 'Ann' }, assistant] }, 'the chat template does not show "name" of a turn'],
     ['tools', { messages: [user, assistant], tools: [tool] }, 'the chat template does not show "tools"'],
-    ['a reasoning beside a text', { messages: [user, { ...assistant, reasoning_content: 'x' }] }, 'the chat template does not show "reasoning_content" of a turn'],
+    [
+      'a reasoning beside a text',
+      { messages: [user, { ...assistant, reasoning_content: 'x' }] },
+      'the chat template does not show "reasoning_content" of a turn',
+    ],
   ])('%s that a template does not show is noted', (_, text, note) => {
     expect(examplesOf(text).notes).toEqual([note]);
     expect(examplesOf(text).examples).toEqual(examplesOf({ messages: [user, assistant] }).examples);
-  }); // prettier-ignore
+  });
 
   test('empty keys and no tools are nothing that could be missing', () => {
     const nothing = { name: null, tool_calls: [], reasoning_content: '' };
@@ -288,16 +309,31 @@ describe('what a template is given', () => {
   });
 
   test.each([
-    ['calls, whatever text stands beside them', { ...assistant, tool_calls }, /calls a tool \(tool_calls or function_call\)/],
+    [
+      'calls, whatever text stands beside them',
+      { ...assistant, tool_calls },
+      /calls a tool \(tool_calls or function_call\)/,
+    ],
     ['a call of the earlier kind', { role: 'assistant', content: '', function_call: { name: 'x' } }, /calls a tool/],
-    ['a turn that is nothing else', { role: 'assistant', content: null, reasoning_content: 'x' }, /no text but "reasoning_content"/],
+    [
+      'a turn that is nothing else',
+      { role: 'assistant', content: null, reasoning_content: 'x' },
+      /no text but "reasoning_content"/,
+    ],
   ])('%s: refused where the template does not show it', (_, turn, reason) => {
-    expect(encode({ messages: [user, turn, user, assistant] })).toEqual({ skip: expect.stringMatching(reason) as string });
-  }); // prettier-ignore
+    expect(encode({ messages: [user, turn, user, assistant] })).toEqual({
+      skip: expect.stringMatching(reason) as string,
+    });
+  });
 
   test('one part of text is the text, for a template that takes no parts; several are refused', () => {
     const part = (text: string) => [{ type: 'text', text }];
-    const parts = { messages: [{ role: 'user', content: part('Hi') }, { role: 'assistant', content: part('Hello') }] }; // prettier-ignore
+    const parts = {
+      messages: [
+        { role: 'user', content: part('Hi') },
+        { role: 'assistant', content: part('Hello') },
+      ],
+    };
     expect(examplesOf(parts)).toEqual(examplesOf({ messages: [user, assistant] }));
     const two = { messages: [{ role: 'user', content: [...part('a'), ...part('b')] }, assistant] };
     expect(encode(two)).toMatchObject({ skip: /a list of several parts/ });
@@ -313,11 +349,16 @@ describe('what a template is given', () => {
     const [all] = examplesOf({ messages: both, contextOnly: [1] }, { loss: 'all' }).examples;
     expect(all!.ids).toEqual(whole.ids);
     expect(show(learnt(all!))).toBe('<|user|>\nHi<|assistant|>\n<|user|>\nHi<|assistant|>\nHello</s>');
-    expect(encode({ messages: both, contextOnly: [1, 3] })).toMatchObject({ skip: /turns of the assistant are context only/ }); // prettier-ignore
+    expect(encode({ messages: both, contextOnly: [1, 3] })).toMatchObject({
+      skip: /turns of the assistant are context only/,
+    });
   });
 
   test('and stay so in the parts of a long conversation', () => {
-    const turns = [0, 1, 2, 3].flatMap((i) => [user, { role: 'assistant', content: i % 2 ? 'Good '.repeat(9) : 'Bad '.repeat(9) }]); // prettier-ignore
+    const turns = [0, 1, 2, 3].flatMap((i) => [
+      user,
+      { role: 'assistant', content: i % 2 ? 'Good '.repeat(9) : 'Bad '.repeat(9) },
+    ]);
     const { examples } = examplesOf({ messages: turns, contextOnly: [1, 5] }, { maxTokens: 80 });
     expect(examples.length).toBeGreaterThan(1);
     expect(examples.map((example) => show(learnt(example))).join('')).not.toContain('Bad');

@@ -35,7 +35,8 @@ function matches(folder: string, [part, ...rest]: readonly string[]): string[] {
   const entries = entriesOf(folder);
   if (part === '**') {
     // A link to a folder above would give the files in it again and again.
-    const isAbove = (entry: string): boolean => `${realpathSync(folder)}${path.sep}`.startsWith(`${realpathSync(entry)}${path.sep}`); // prettier-ignore
+    const isAbove = (entry: string): boolean =>
+      `${realpathSync(folder)}${path.sep}`.startsWith(`${realpathSync(entry)}${path.sep}`);
     const folders = entries.filter((entry) => isFolder(entry) && !isAbove(entry));
     const below = folders.flatMap((entry) => matches(entry, ['**', ...rest]));
     return [...(rest.length === 0 ? entries.filter(isFile) : matches(folder, rest)), ...below];

@@ -15,10 +15,20 @@ describe('parseJson', () => {
     ['9007199254740991', 9007199254740991],
     ['[9007199254740993]', [9007199254740993n]],
     ['-123456789012345678901234567890', -123456789012345678901234567890n],
-    ['{"b":1,"1":{"x":[1.0]},"0":null}', new Map<string, unknown>([['b', 1], ['1', { x: [number(1)] }], ['0', null]])], // prettier-ignore
+    [
+      '{"b":1,"1":{"x":[1.0]},"0":null}',
+      new Map<string, unknown>([
+        ['b', 1],
+        ['1', { x: [number(1)] }],
+        ['0', null],
+      ]),
+    ],
     ['{"0":1,"10":2,"a":"1.0"}', { 0: 1, 10: 2, a: '1.0' }],
     ['{"a":1,"b":2,"a":3.0}', { a: number(3), b: 2 }],
-    [' { "\\u0061\\\\\\"" : [ true , false , null , "]" , { } , [ ] , 1 ] } ', { 'a\\"': [true, false, null, ']', {}, [], 1] }], // prettier-ignore
+    [
+      ' { "\\u0061\\\\\\"" : [ true , false , null , "]" , { } , [ ] , 1 ] } ',
+      { 'a\\"': [true, false, null, ']', {}, [], 1] },
+    ],
   ])('%s', (text, value) => {
     expect(parseJson(text)).toEqual(value);
     expect(structuredClone(parseJson(text))).toEqual(value);

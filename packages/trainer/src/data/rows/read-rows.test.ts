@@ -49,7 +49,10 @@ describe('JSONL', () => {
     const reading = (async () => {
       for await (const { value } of readRows(file)) seen.push(value);
     })();
-    await expect(reading).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringContaining(`${file}:3 is not JSON`) }); // prettier-ignore
+    await expect(reading).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringContaining(`${file}:3 is not JSON`),
+    });
     expect(seen).toEqual([{ a: 1 }]);
   });
 
@@ -66,7 +69,10 @@ describe('JSONL', () => {
     ['{"a" 1}\n', /:1 is not JSON: /],
   ];
   test.each(usual)('%j is refused with what is wrong', async (text, message) => {
-    await expect(valuesOf('.jsonl', text)).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(message) }); // prettier-ignore
+    await expect(valuesOf('.jsonl', text)).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringMatching(message),
+    });
   });
 
   test('.ndjson is the same; an array is read as one, whatever the name', async () => {
@@ -200,7 +206,10 @@ describe('Parquet', () => {
 
   test('conversations as lists of records, as data sets on the Hub have them', async () => {
     const rows = [
-      [{ from: 'human', value: 'Hi' }, { from: 'gpt', value: 'Hello' }], // prettier-ignore
+      [
+        { from: 'human', value: 'Hi' },
+        { from: 'gpt', value: 'Hello' },
+      ],
       [],
       null,
       [{ from: 'human', value: null }],
@@ -248,8 +257,16 @@ describe('CSV and TSV', () => {
   });
 
   test('lines may end in different ways, whatever the first does', async () => {
-    for (const [first, second] of [['\r\n', '\n'], ['\n', '\r\n'], ['\r', '\r\n']] as const) // prettier-ignore
-      expect(await valuesOf('.csv', `text${first}"a${second}b"${second}c${first}d`)).toEqual([{ text: `a${second}b` }, { text: 'c' }, { text: 'd' }]); // prettier-ignore
+    for (const [first, second] of [
+      ['\r\n', '\n'],
+      ['\n', '\r\n'],
+      ['\r', '\r\n'],
+    ] as const)
+      expect(await valuesOf('.csv', `text${first}"a${second}b"${second}c${first}d`)).toEqual([
+        { text: `a${second}b` },
+        { text: 'c' },
+        { text: 'd' },
+      ]);
   });
 
   const broken: [string, string | Uint8Array, RegExp][] = [
@@ -265,7 +282,10 @@ describe('CSV and TSV', () => {
     ['.csv', Buffer.from([0x61, 0x0a, 0xc3]), /is not UTF-8 text/],
   ];
   test.each(broken)('%s %j is refused', async (ending, content, message) => {
-    await expect(valuesOf(ending, content)).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(message) }); // prettier-ignore
+    await expect(valuesOf(ending, content)).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringMatching(message),
+    });
   });
 });
 
@@ -307,11 +327,17 @@ describe('encodings and compression', () => {
 
   test('what was cut short or is another kind of file is refused', async () => {
     for (const bytes of [gzipSync(line).subarray(0, -9), gzipSync(line).subarray(0, 12)])
-      await expect(valuesOf('.jsonl.gz', bytes)).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(/cannot be decompressed as gzip/) }); // prettier-ignore
+      await expect(valuesOf('.jsonl.gz', bytes)).rejects.toMatchObject({
+        code: 'DATA_INVALID',
+        message: expect.stringMatching(/cannot be decompressed as gzip/),
+      });
     const damaged = gzipSync(line);
     damaged[damaged.length - 6]! ^= 1;
     await expect(valuesOf('.jsonl.gz', damaged)).rejects.toThrow(/cannot be decompressed as gzip/);
-    await expect(valuesOf('.jsonl.zst', zstd.subarray(0, -6))).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(/cannot be decompressed as Zstandard/) }); // prettier-ignore
+    await expect(valuesOf('.jsonl.zst', zstd.subarray(0, -6))).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringMatching(/cannot be decompressed as Zstandard/),
+    });
     await expect(valuesOf('.jsonl.gz', gzipSync(gzipSync(line)))).rejects.toThrow(/holds gzip within gzip: unpack it/);
     const kinds: [Buffer, RegExp][] = [
       [Buffer.from('PK\u0003\u0004rest'), /holds a zip archive: unpack it/],
@@ -339,12 +365,16 @@ test('the files of a folder or pattern, by their names; hidden ones and other en
     'below/deep.jsonl/e.jsonl',
     '[x].tsv',
   ])
-    // prettier-ignore
     writeFileSync(at(name), '');
   expect(expandFiles(at())).toEqual(['C.CSV', '[x].tsv', 'a10.jsonl', 'a2.jsonl', 'b.jsonl'].map((name) => at(name)));
   expect(expandFiles(at('a?.jsonl'))).toEqual([at('a2.jsonl')]);
   expect(expandFiles(at('*.jsonl'))).toEqual(['a10.jsonl', 'a2.jsonl', 'b.jsonl'].map((name) => at(name)));
-  expect(expandFiles(at('**', '*.jsonl'))).toEqual([at('a10.jsonl'), at('a2.jsonl'), at('b.jsonl'), at('below', 'deep.jsonl', 'e.jsonl')]); // prettier-ignore
+  expect(expandFiles(at('**', '*.jsonl'))).toEqual([
+    at('a10.jsonl'),
+    at('a2.jsonl'),
+    at('b.jsonl'),
+    at('below', 'deep.jsonl', 'e.jsonl'),
+  ]);
   expect(expandFiles(at('be*', 'd.*'))).toEqual([at('below', 'd.json.gz')]);
   expect(expandFiles(at('[x].tsv'))).toEqual([at('[x].tsv')]);
   expect(expandFiles(at('none.jsonl'))).toEqual([at('none.jsonl')]);
@@ -374,7 +404,9 @@ test('a file that is missing, a folder, or of another ending is told apart', asy
       code: 'DATA_UNREADABLE',
       message: expect.stringMatching(/cannot read the data file .*none.*ENOENT/),
     });
-  expect(() => readRows('rows.txt')).toThrow('its name ends in .txt; expected .jsonl, .ndjson, .json, .csv, .tsv, .parquet, text also with .gz or .zst'); // prettier-ignore
+  expect(() => readRows('rows.txt')).toThrow(
+    'its name ends in .txt; expected .jsonl, .ndjson, .json, .csv, .tsv, .parquet, text also with .gz or .zst',
+  );
   expect(() => readRows('rows.gz')).toThrow('its name ends in .gz; expected');
   expect(() => readRows('rows')).toThrow('its name ends in nothing');
   expect(() => readRows('rows.constructor')).toThrow('.constructor; expected');

@@ -117,7 +117,12 @@ export function attentionProgram(bench: Bench, xla: Xla): FusedOperations['atten
         const logSum = p.reshape(p.add(largest, p.unary('log', sums)), [...sums.shape, 1]);
         return [join(p, p.asWritten(mean), block.rows), join(p, logSum, block.rows)];
       });
-      const [means, logSums] = [0, 1].map((i) => p.concatenate(mixed.map((part) => part[i]!), 0)) as [Value, Value]; // prettier-ignore
+      const [means, logSums] = [0, 1].map((i) =>
+        p.concatenate(
+          mixed.map((part) => part[i]!),
+          0,
+        ),
+      ) as [Value, Value];
       return [perRow(p.convert(means, elementOf(type))), perRow(logSums)];
     }) as [TfTensor, TfTensor];
   };
@@ -190,7 +195,12 @@ export function attentionProgram(bench: Bench, xla: Xla): FusedOperations['atten
           return forward(sequence, options, tfTypeOf(type));
         });
         if (parts.length === 1) return parts[0]!;
-        return [0, 1].map((i) => ops.concatenate(parts.map((part) => part[i]!), 0)); // prettier-ignore
+        return [0, 1].map((i) =>
+          ops.concatenate(
+            parts.map((part) => part[i]!),
+            0,
+          ),
+        );
       });
       return { output: output!, saved: keep ? { q, k, v, output, logSums } : {} };
     },

@@ -72,13 +72,25 @@ export function createXla(ops: TfOperations, leastRows: number): Xla | undefined
       attribute('version', 'int', 9),
       attribute('module', 'string', text),
       attribute('platforms', 'string', platform),
-      attribute('Tin', 'int', inputs.map(({ dtype }) => dtype)),
-      attribute('Tout', 'int', results.map(({ element }) => tfTypeOfElement[element])),
-      attribute('Sout', 'int', results.flatMap(({ shape }) => [shape.length, ...shape])),
+      attribute(
+        'Tin',
+        'int',
+        inputs.map(({ dtype }) => dtype),
+      ),
+      attribute(
+        'Tout',
+        'int',
+        results.map(({ element }) => tfTypeOfElement[element]),
+      ),
+      attribute(
+        'Sout',
+        'int',
+        results.flatMap(({ shape }) => [shape.length, ...shape]),
+      ),
     ],
     scratchBytes,
     marks,
-  }); // prettier-ignore
+  });
   const execute = ({ attributes, scratchBytes, marks }: Compiled, inputs: readonly TfTensor[]): TfTensor[] => {
     binding.noteScratch?.(scratchBytes);
     return ops.runMany('XlaCallModule', inputs, marks.length, ...attributes);
