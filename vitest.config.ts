@@ -36,6 +36,7 @@ export default defineConfig({
     passWithNoTests: true,
     // Tokenized data, trusted folders and the like: not in the home of whoever runs the tests.
     env: {
+      GLULAM_BUILT: '1',
       GLULAM_CACHE: mkdtempSync(path.join(tmpdir(), 'glulam-cache-')),
       GLULAM_ISA: process.env['GLULAM_ISA'] ?? firstIsa(),
       XDG_CONFIG_HOME: mkdtempSync(path.join(tmpdir(), 'glulam-config-')),

@@ -35,8 +35,7 @@ const steps = 2;
 
 const seconds = (start) => `${((performance.now() - start) / 1000).toFixed(0)} s`;
 const begin = performance.now();
-// `--built`: by npm test, which has built; building anew would take from other tests what they have built besides.
-if (!process.argv.includes('--built')) prepare();
+prepare();
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-create-'));
 const home = path.join(work, 'home');
 const plugins = path.join(home, 'plugins');

@@ -8,8 +8,12 @@ export const root = path.join(import.meta.dirname, '..');
 
 const oldestNode = [20, 19];
 
-/** Installs and builds what is missing; ends the process with a message where that fails. */
+/**
+ * Installs and builds what is missing; ends the process with a message where that fails. Tests set GLULAM_BUILT: `npm test`
+ * has built, and a second build could replace files that another test reads.
+ */
 export function prepare() {
+  if (process.env.GLULAM_BUILT) return;
   checkNode();
   if (!isInstalled()) install();
   build();

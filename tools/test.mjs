@@ -5,7 +5,6 @@ prepare();
 
 /** @type {[string, string, string[]][]} */
 const checks = [
-  ['types', 'nx', ['run-many', '-t', 'typecheck', '--outputStyle=static']],
   ['types of the tests', 'tsc', ['-p', 'tsconfig.test.json', '--noEmit']],
   ['types of the scripts', 'tsc', ['-p', 'tools/tsconfig.json', '--noEmit']],
   // One process for the whole workspace: on a fresh checkout a process a package (`npm run lint`) reads all types anew.
