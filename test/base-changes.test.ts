@@ -3,16 +3,14 @@ import fs from 'node:fs';
 import { copyFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { exportGguf, mergeCheckpoint, readAdapter } from '@glulam/export';
 import {
   adapters,
   createDecoder,
-  exportGguf,
   families,
   generateMany,
   generateTokens,
-  mergeCheckpoint,
   openCheckpoint,
-  readAdapter,
   scoreContinuations,
   type Decoder,
 } from '@glulam/model';

@@ -2,22 +2,10 @@ import { copyFileSync, cpSync, readFileSync, rmSync, symlinkSync, writeFileSync 
 import path from 'node:path';
 import { gguf } from '@huggingface/gguf';
 import { loraContribution } from '@glulam/adapter-lora';
-import {
-  createDecoder,
-  describeCheckpoint,
-  exportGguf,
-  mergeCheckpoint,
-  openCheckpoint,
-  packTokens,
-  type DecoderOptions,
-} from '@glulam/model';
-import {
-  createReferenceEngine,
-  openCheckpointFiles,
-  readFloats,
-  writeSafetensors,
-  type SafetensorsInput,
-} from '@glulam/tensors';
+import { exportGguf, mergeCheckpoint } from '@glulam/export';
+import { openCheckpointFiles, readFloats, writeSafetensors, type SafetensorsInput } from '@glulam/files';
+import { createDecoder, describeCheckpoint, openCheckpoint, packTokens, type DecoderOptions } from '@glulam/model';
+import { createReferenceEngine } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 import { difference, families, freshFolder, logitsAt, root } from './expanded.js';
 

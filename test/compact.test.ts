@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createLora, loraContribution } from '@glulam/adapter-lora';
+import { readAdapter, writeAdapter, writePeftAdapter } from '@glulam/export';
 import { mistralFamily } from '@glulam/family-mistral';
 import {
   adapters,
@@ -12,9 +13,6 @@ import {
   ModelError,
   openCheckpoint,
   packTokens,
-  readAdapter,
-  writeAdapter,
-  writePeftAdapter,
   type Decoder,
 } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';

@@ -1,8 +1,10 @@
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { MergeSource } from '@glulam/export';
 import { llamaFamily } from '@glulam/family-llama';
 import { mistralFamily } from '@glulam/family-mistral';
+import { openSafetensors, readFloats, sizeOf, writeSafetensors } from '@glulam/files';
 import {
   createDecoder,
   generateTokens,
@@ -16,11 +18,10 @@ import {
   type AdapterValues,
   type Checkpoint,
   type Decoder,
-  type MergeSource,
   type TokenBatch,
   type VirtualLayer,
 } from '@glulam/model';
-import { createReferenceEngine, normals, openSafetensors, readFloats, sizeOf, writeSafetensors } from '@glulam/tensors';
+import { createReferenceEngine, normals } from '@glulam/tensors';
 import { z } from 'zod';
 
 export const root = path.resolve(import.meta.dirname, '..');

@@ -4,32 +4,28 @@ import { gguf, GGMLQuantizationType } from '@huggingface/gguf';
 import { doraContribution } from '@glulam/adapter-dora';
 import { fullContribution } from '@glulam/adapter-full';
 import { loraContribution } from '@glulam/adapter-lora';
+import { exportGguf, mergeCheckpoint, type GgufType, type MergeSource } from '@glulam/export';
+import {
+  fromBfloat16Bits,
+  fromFloat16Bits,
+  openCheckpointFiles,
+  readFloats,
+  toBfloat16Bits,
+  toFloat16Bits,
+  writeSafetensors,
+} from '@glulam/files';
 import {
   createDecoder,
-  exportGguf,
   inverseFrequencies,
-  mergeCheckpoint,
   openCheckpoint,
   openTokenizer,
   type Adapter,
   type AdapterContribution,
   type AdapterValues,
   type Checkpoint,
-  type GgufType,
-  type MergeSource,
   type VirtualLayer,
 } from '@glulam/model';
-import {
-  createPlanningEngine,
-  fromBfloat16Bits,
-  fromFloat16Bits,
-  normals,
-  openCheckpointFiles,
-  readFloats,
-  toBfloat16Bits,
-  toFloat16Bits,
-  writeSafetensors,
-} from '@glulam/tensors';
+import { createPlanningEngine, normals } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 import { biasedBase, difference, families, freshFolder, randomValues, root, tiny } from './expanded.js';
 

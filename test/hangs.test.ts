@@ -3,19 +3,19 @@ import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { resolveConfig } from 'glulam';
+import { readAdapter } from '@glulam/export';
 import {
   adapters,
   cacheOf,
-  createDecoder,
   createAdapterSet,
+  createDecoder,
   families,
   openCheckpoint,
   openDecoder,
   runSequences,
   type Decoder,
-  readAdapter,
 } from '@glulam/model';
+import { resolveConfig } from 'glulam';
 import { createReferenceEngine } from '@glulam/tensors';
 import { describeModel, openData, openRunTokenizer, planRun } from '@glulam/trainer';
 import { describe, expect, test } from 'vitest';

@@ -4,19 +4,15 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { fullContribution } from '@glulam/adapter-full';
 import { loraContribution } from '@glulam/adapter-lora';
 import { mergekitStrategy } from '@glulam/expansion-recipes';
+import { exportGguf, mergeCheckpoint, readAdapter, sumSaved, writeAdapter, writePeftAdapter } from '@glulam/export';
+import { readFloats, writeSafetensors } from '@glulam/files';
 import {
   createDecoder,
-  exportGguf,
   linearNames,
-  mergeCheckpoint,
   ModelError,
   openCheckpoint,
-  readAdapter,
   readFirstValues,
-  sumSaved,
   unexpandedLayers,
-  writeAdapter,
-  writePeftAdapter,
   type Adapter,
   type AdapterContribution,
   type AdapterValues,
@@ -24,7 +20,7 @@ import {
   type Decoder,
   type VirtualLayer,
 } from '@glulam/model';
-import { createReferenceEngine, normals, readFloats, writeSafetensors, type Engine } from '@glulam/tensors';
+import { createReferenceEngine, normals, type Engine } from '@glulam/tensors';
 import { frobenius, gradientsOf } from '@glulam/testing';
 import { createOptimizer, labelBatch, openModel, trainStep } from '@glulam/trainer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

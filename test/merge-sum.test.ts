@@ -1,19 +1,17 @@
 import path from 'node:path';
 import { createDora, doraContribution } from '@glulam/adapter-dora';
 import { createLora, loraContribution } from '@glulam/adapter-lora';
+import { describeMerged, mergeCheckpoint, sumSaved, type SavedPart } from '@glulam/export';
+import { readFloats } from '@glulam/files';
 import {
   createAdapterSet,
-  describeMerged,
-  mergeCheckpoint,
   openCheckpoint,
   packTokens,
-  sumSaved,
   type Adapter,
   type SavedAdapter,
-  type SavedPart,
   type VirtualLayer,
 } from '@glulam/model';
-import { createReferenceEngine, readFloats } from '@glulam/tensors';
+import { createReferenceEngine } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 import {
   answersOfCheckpoint,

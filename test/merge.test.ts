@@ -3,18 +3,17 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, truncateSync,
 import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
+import { mergeCheckpoint, readPeftAdapter, type MergeSource } from '@glulam/export';
+import { openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits } from '@glulam/files';
 import {
   linearNames,
-  mergeCheckpoint,
   openCheckpoint,
   openTokenizer,
-  readPeftAdapter,
   type Adapter,
   type AdapterContribution,
-  type MergeSource,
   type VirtualLayer,
 } from '@glulam/model';
-import { openCheckpointFiles, readFloats, scope, toBfloat16Bits, toFloat16Bits } from '@glulam/tensors';
+import { scope } from '@glulam/tensors';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {

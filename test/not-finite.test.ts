@@ -1,18 +1,10 @@
 import { cpSync, existsSync, mkdtempSync, openSync, writeSync, closeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import {
-  adapters,
-  exportGguf,
-  families,
-  generateTokens,
-  mergeCheckpoint,
-  openCheckpoint,
-  readAdapter,
-  scoreContinuations,
-} from '@glulam/model';
+import { exportGguf, mergeCheckpoint, readAdapter } from '@glulam/export';
+import { openSafetensors, type WeightSource } from '@glulam/files';
+import { adapters, families, generateTokens, openCheckpoint, scoreContinuations } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { openSafetensors, type WeightSource } from '@glulam/tensors';
 import { evaluateAll, fingerprintModel, openAdapters, openEvaluators, openModel, train } from '@glulam/trainer';
 import { describe, expect, test } from 'vitest';
 import { eventsOf, tinyRun } from './tiny.js';

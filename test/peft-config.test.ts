@@ -2,18 +2,10 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
-import {
-  createDecoder,
-  linearNames,
-  linearSites,
-  openCheckpoint,
-  readAdapter,
-  readPeftAdapter,
-  writeAdapter,
-  writePeftAdapter,
-  type AdapterContribution,
-} from '@glulam/model';
-import { createReferenceEngine, openSafetensors, sizeOf, writeSafetensors } from '@glulam/tensors';
+import { readAdapter, readPeftAdapter, writeAdapter, writePeftAdapter } from '@glulam/export';
+import { openSafetensors, sizeOf, writeSafetensors } from '@glulam/files';
+import { createDecoder, linearNames, linearSites, openCheckpoint, type AdapterContribution } from '@glulam/model';
+import { createReferenceEngine } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 import { families, freshFolder, root } from './expanded.js';
 

@@ -2,15 +2,10 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
-import {
-  createDecoder,
-  ModelError,
-  openCheckpoint,
-  packTokens,
-  readAdapter,
-  type AdapterContribution,
-} from '@glulam/model';
-import { createReferenceEngine, writeSafetensors } from '@glulam/tensors';
+import { readAdapter } from '@glulam/export';
+import { writeSafetensors } from '@glulam/files';
+import { createDecoder, ModelError, openCheckpoint, packTokens, type AdapterContribution } from '@glulam/model';
+import { createReferenceEngine } from '@glulam/tensors';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { families, freshFolder, root } from './expanded.js';
 

@@ -3,19 +3,19 @@ import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
+import { readAdapter, writeAdapter } from '@glulam/export';
+import { openSafetensors, readFloats } from '@glulam/files';
 import {
   createDecoder,
   openCheckpoint,
   packTokens,
-  readAdapter,
   readFirstValues,
-  writeAdapter,
   type AdapterContribution,
   type AdapterValues,
   type Decoder,
   type VirtualLayer,
 } from '@glulam/model';
-import { createReferenceEngine, openSafetensors, readFloats, type Engine } from '@glulam/tensors';
+import { createReferenceEngine, type Engine } from '@glulam/tensors';
 import { expectGradients, expectTraining, frobenius, type GoldenCase, openGolden, rowsOf } from '@glulam/testing';
 import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -2,30 +2,19 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
+import { mergeCheckpoint, readAdapter, writeAdapter } from '@glulam/export';
+import { openSafetensors, readFloats, writeSafetensors } from '@glulam/files';
 import {
   createDecoder,
-  mergeCheckpoint,
   openCheckpoint,
   packTokens,
-  readAdapter,
   unexpandedLayers,
-  writeAdapter,
   type AdapterContribution,
   type Checkpoint,
   type Decoder,
   type VirtualLayer,
 } from '@glulam/model';
-import {
-  createReferenceEngine,
-  createTape,
-  normals,
-  openSafetensors,
-  readFloats,
-  scope,
-  writeSafetensors,
-  type Engine,
-  type FrozenWeight,
-} from '@glulam/tensors';
+import { createReferenceEngine, createTape, normals, scope, type Engine, type FrozenWeight } from '@glulam/tensors';
 import { labelBatch } from '@glulam/trainer';
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';

@@ -4,16 +4,16 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
 import { readMergekitLayers } from '@glulam/expansion-recipes';
+import { readAdapter, writeAdapter } from '@glulam/export';
+import { openSafetensors, readFloats } from '@glulam/files';
 import {
   createDecoder,
   openCheckpoint,
   openTokenizer,
-  readAdapter,
   unexpandedLayers,
-  writeAdapter,
   type AdapterContribution,
 } from '@glulam/model';
-import { createReferenceEngine, openSafetensors, readFloats } from '@glulam/tensors';
+import { createReferenceEngine } from '@glulam/tensors';
 import { describeModel, readBaseLicence } from '@glulam/trainer';
 import { loadConfig } from 'glulam';
 import { expect, test } from 'vitest';

@@ -2,8 +2,9 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { evaluatorLoss, lossEvaluator } from '@glulam/evaluator-loss';
-import { generateTokens, packTokens, readPeftAdapter, adapters, writePeftAdapter } from '@glulam/model';
-import { readFloats, openSafetensors } from '@glulam/tensors';
+import { readPeftAdapter, writePeftAdapter } from '@glulam/export';
+import { openSafetensors, readFloats } from '@glulam/files';
+import { adapters, generateTokens, packTokens } from '@glulam/model';
 import { testEvaluator } from '@glulam/testing';
 import { events, learningRateAt, meanLoss, openData, openModel, train, type RunEvent } from '@glulam/trainer';
 import { EMPTY, map, tap } from 'rxjs';

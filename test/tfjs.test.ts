@@ -85,7 +85,7 @@ const quickstart = path.resolve(import.meta.dirname, '../examples/quickstart/glu
 
 // Its steps have other numbers of tokens each, to which passes on TensorFlow are padded.
 test('the quickstart trains on TensorFlow.js as on the native engine', { timeout: 120_000 }, async () => {
-  const { loadConfig } = await import('../packages/glulam/src/load-config.js');
+  const { loadConfig } = await import('../packages/glulam/src/config/load-config.js');
   const backends = ['wasm', ...namedBackends] as const;
   const losses: number[][] = [];
   for (const engine of [...backends.map((backend) => ({ kind: 'tfjs', backend })), { kind: 'native' }]) {

@@ -1,14 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import {
-  adapters,
-  families,
-  createDecoder,
-  openCheckpoint,
-  packTokens,
-  readAdapter,
-  type AdapterContribution,
-} from '@glulam/model';
+import { readAdapter } from '@glulam/export';
+import { adapters, createDecoder, families, openCheckpoint, packTokens, type AdapterContribution } from '@glulam/model';
 import { definePlugin } from '@glulam/plugin';
 import { createReferenceEngine } from '@glulam/tensors';
 import { testAdapter } from '@glulam/testing';

@@ -4,29 +4,20 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { fullContribution, noneContribution } from '@glulam/adapter-full';
 import { loraContribution } from '@glulam/adapter-lora';
 import { llamaProStrategy } from '@glulam/expansion-recipes';
+import { describeMerged, mergeCheckpoint, readPeftAdapter, writePeftAdapter } from '@glulam/export';
+import { openSafetensors, readFloats, writeSafetensors } from '@glulam/files';
 import {
   createDecoder,
-  describeMerged,
-  mergeCheckpoint,
   openCheckpoint,
   packTokens,
-  readPeftAdapter,
   unexpandedLayers,
-  writePeftAdapter,
   type Adapter,
   type AdapterContribution,
   type AdapterValues,
   type Decoder,
   type VirtualLayer,
 } from '@glulam/model';
-import {
-  createReferenceEngine,
-  normals,
-  openSafetensors,
-  readFloats,
-  writeSafetensors,
-  type Engine,
-} from '@glulam/tensors';
+import { createReferenceEngine, normals, type Engine } from '@glulam/tensors';
 import { expectGradients, expectTraining, type GoldenCase, gradientsOf, openGolden, rowsOf } from '@glulam/testing';
 import { labelBatch, type LabelledBatch } from '@glulam/trainer';
 import fc from 'fast-check';

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
 /** The core packages, lowest first: each may import those before it. */
-const layers = ['@glulam/plugin', '@glulam/tensors', '@glulam/model', '@glulam/trainer', '@glulam/ablation'];
+const layers = ['plugin', 'files', 'tensors', 'model', 'export', 'trainer', 'ablation'].map((name) => `@glulam/${name}`);
 const testing = '@glulam/testing';
 const product = 'glulam';
 
@@ -91,7 +91,7 @@ function directionFault(from, to, isTest) {
   if (from.name === product && (toCore || to.isPlugin)) return undefined;
   const rank = layers.indexOf(from.name);
   if (rank >= 0 && toCore && layers.indexOf(to.name) < rank) return undefined;
-  return `imports point downward only: glulam -> ablation -> trainer -> model -> tensors -> plugin (${from.name} -> ${to.name})`;
+  return `imports point downward only: glulam -> ablation -> trainer -> export -> model -> tensors -> files -> plugin (${from.name} -> ${to.name})`;
 }
 
 /** @param {string} root @param {string} group @returns {Package[]} */

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { undocumented } from './doc-comments.mjs';
 
-const packages = ['plugin', 'tensors', 'model', 'trainer', 'ablation', 'testing'];
+const packages = ['plugin', 'files', 'tensors', 'model', 'export', 'trainer', 'ablation', 'testing'];
 
 test.each(packages)('every exported member of packages/%s has a doc comment', (name) => {
   expect(undocumented(`packages/${name}`)).toEqual([]);

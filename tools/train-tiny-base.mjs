@@ -7,7 +7,8 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { normals, sizeOf, writeSafetensors } from '@glulam/tensors';
+import { sizeOf, writeSafetensors } from '@glulam/files';
+import { normals } from '@glulam/tensors';
 import { run } from 'glulam';
 import { tensorsOf } from './bench/make-checkpoint.mjs';
 import { root, runProgram } from './prepare.mjs';

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
+import { readAdapter } from '@glulam/export';
 import { mistralFamily } from '@glulam/family-mistral';
-import { createAdapterSet, generateMany, openCheckpoint, openTokenizer, readAdapter } from '@glulam/model';
+import { createAdapterSet, generateMany, openCheckpoint, openTokenizer } from '@glulam/model';
 import { run, type GlulamConfig } from 'glulam';
 
 const examples = path.resolve(import.meta.dirname, '..');

@@ -7,7 +7,8 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { normals, writeFolderAtomic, writeSafetensors } from '@glulam/tensors';
+import { writeFolderAtomic, writeSafetensors } from '@glulam/files';
+import { normals } from '@glulam/tensors';
 
 /** `mistral`: Mistral 7B's, 14.5 GB; `bench`: 1.0 B parameters, 2.0 GB; `small`: 130 M; `tiny` is for tests. */
 export const shapes = {
@@ -82,7 +83,7 @@ export async function makeCheckpoint(folder, shapeName, shardBytes = 500e6) {
   if (existsSync(folder)) return;
   const shape = shapes[shapeName];
   const pool = normals(1_000_003, [0, 0, 0, 0]).map((value) => value * 0.02);
-  /** @type {import('@glulam/tensors').SafetensorsInput[][]} */
+  /** @type {import('@glulam/files').SafetensorsInput[][]} */
   const shards = [[]];
   let filled = 0;
   let total = 0;

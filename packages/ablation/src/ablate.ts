@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import type { FolderLock } from '@glulam/files';
 import { families, openCheckpoint, type DecoderShape } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import type { FolderLock } from '@glulam/tensors';
 import {
   checkMemory,
   configError,

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { describeWriteFault, makeFolder, readTextFile, removeLeftovers, writeFileAtomic } from '@glulam/tensors';
+import { describeWriteFault, makeFolder, readTextFile, removeLeftovers, writeFileAtomic } from '@glulam/files';
 import { configDifference, inTodaysWords, type RunConfig } from '@glulam/trainer';
 import { AblationError } from './errors.js';
 import type { VariantSettings } from './settings.js';

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { describeWriteFault, lockFolder, makeFolder, type FolderLock } from '@glulam/tensors';
+import { describeWriteFault, lockFolder, makeFolder, type FolderLock } from '@glulam/files';
 import { AblationError } from './errors.js';
 
 /**

@@ -1,4 +1,4 @@
-import { shortMessage } from '@glulam/model';
+import { shortMessage } from '@glulam/files';
 
 /** What went wrong in `glulam`; see docs/errors.md. */
 export type GlulamErrorCode =

@@ -1,4 +1,4 @@
-import { shortMessage } from './quote-value.js';
+import { shortMessage } from '@glulam/files';
 
 /** What went wrong in `@glulam/model`; see docs/errors.md. */
 export type ModelErrorCode =
@@ -20,11 +20,6 @@ export type ModelErrorCode =
   | 'PATTERN_TIMEOUT'
   | 'GENERATION_INVALID'
   | 'WEIGHT_NOT_FINITE'
-  | 'MERGE_IMPOSSIBLE'
-  | 'OUTPUT_UNUSABLE'
-  | 'LINK_OUTSIDE'
-  | 'GGUF_UNSUPPORTED'
-  | 'YAML_INVALID'
   | 'BAD_ARGUMENT';
 
 /** The one error class of this package: the message says what was got, what was expected and how to mend it. */

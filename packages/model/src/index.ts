@@ -1,76 +1,69 @@
 import { noteLoaded } from '@glulam/plugin';
 
-export type {
-  Adapter,
-  AdapterChoice,
-  AdapterContribution,
-  AdapterForm,
-  AdapterParameter,
-  ApplyContext,
-  FormContext,
-  FrozenRows,
-  InitialContext,
-  LinearSite,
-  SiteAdapter,
-} from './adapter.js';
-export { adapters, wholeShape } from './adapter.js';
-export type { LowRankOptions } from './low-rank/low-rank-options.js';
-export { lowRankSchema, lowRankWarnings } from './low-rank/low-rank-options.js';
-export { lowRankCopies } from './low-rank/low-rank-copies.js';
-export { lowRankFromPeft, lowRankToPeft } from './low-rank/low-rank-peft.js';
-export type { LowRankSite } from './low-rank/low-rank-site.js';
-export { lowRankSites } from './low-rank/low-rank-site.js';
-export { plainLowRank } from './low-rank/plain-low-rank.js';
-export type { PrincipalParts } from './low-rank/principal-parts.js';
-export { matchRank, rankAt } from './low-rank/ranks.js';
-export { fromPattern, isTarget } from './low-rank/targets.js';
-export type { AdapterSelection, AdapterSet, AdapterSetOptions, AddedAdapter } from './adapter-set.js';
-export type { ChosenAdapter } from './weighted-sum.js';
-export { createAdapterSet } from './adapter-set.js';
-export type { BaseWeights } from './base-weights.js';
-export { createBaseWeights } from './base-weights.js';
-export type { WeightedAdapter } from './combine-adapters.js';
-export { combineAdapters } from './combine-adapters.js';
-export type { TokenBatch } from './batch.js';
-export { packTokens } from './batch.js';
-export type { CheckpointConfig, FieldReader } from './checkpoint-config.js';
-export { createFieldReader, readCheckpointConfig } from './checkpoint-config.js';
-export { readRope, type RopeOptions } from './read-rope.js';
-export { describeGenerationDefaults } from './generation-defaults.js';
-export { endingTurns, type EndOfTurn } from './end-of-turn.js';
-export { followConfig, type FollowedConfig } from './follow-config.js';
-export type { Checkpoint } from './checkpoint.js';
-export { describeCheckpoint, openCheckpoint, parameterCount } from './checkpoint.js';
-export type { BaseTensor } from './base-tensors.js';
-export { linearShape } from './base-tensors.js';
-export type { AdapterValues, TrainedValues } from './adapter-values.js';
-export type { TrainedCopy } from './trained-tensors.js';
-export type { Decoder, DecoderOptions, LayerPass, PassOptions } from './decoder.js';
-export { createDecoder, openDecoder } from './decoder.js';
-export { checkOutputs, findBrokenWeight, isOfLayer } from './check-finite.js';
-export { readFirstValues } from './first-values.js';
-export type { FixedPart } from './fixed-parts.js';
-export { createFrozenRows } from './frozen-rows.js';
-export type { ModelErrorCode } from './errors.js';
-export { ModelError } from './errors.js';
-export { guardAdapter } from './guard-adapter.js';
-export { quoteValue, shortMessage } from './quote-value.js';
-export type { DecoderShape, Family, LinearName } from './family.js';
-export { families, linearNames } from './family.js';
-export type { CachePass, KeyValueCache } from './key-value-cache.js';
-export { createKeyValueCache } from './key-value-cache.js';
-export { scoreContinuations, tokenizeContinuations } from './score-continuations.js';
-export type { FamilyTraits } from './read-decoder-shape.js';
-export { readYaml, yamlLines } from './read-yaml.js';
-// For plugins that read a file of their own.
-export { readTextFile } from '@glulam/tensors';
-export { readPythonYaml } from './read-python-yaml.js';
-export { readDecoderShape } from './read-decoder-shape.js';
-export type { RopeSettings } from './rope.js';
-export { inverseFrequencies, ropeTables } from './rope.js';
-export type { ExpansionStrategy } from './strategy.js';
-export { strategies } from './strategy.js';
-export type { VirtualLayer } from './virtual-layer.js';
+export { compactName, isAdapterFolder, peftName } from './adapters/adapter-folder.js';
+export {
+  createAdapterSet,
+  type AdapterSelection,
+  type AdapterSet,
+  type AdapterSetOptions,
+  type AddedAdapter,
+} from './adapters/adapter-set.js';
+export { checkAdapterValues, trainedRows, type AdapterValues, type TrainedValues } from './adapters/adapter-values.js';
+export {
+  adapters,
+  wholeShape,
+  type Adapter,
+  type AdapterChoice,
+  type AdapterContribution,
+  type AdapterForm,
+  type AdapterParameter,
+  type ApplyContext,
+  type FormContext,
+  type FrozenRows,
+  type InitialContext,
+  type LinearSite,
+  type SiteAdapter,
+} from './adapters/adapter.js';
+export { combineAdapters, partName, type WeightedAdapter } from './adapters/combine-adapters.js';
+export { readFirstValues } from './adapters/first-values.js';
+export type { FixedPart } from './adapters/fixed-parts.js';
+export { guardAdapter } from './adapters/guard-adapter.js';
+export { lowRankCopies } from './adapters/low-rank/low-rank-copies.js';
+export { lowRankSchema, lowRankWarnings, type LowRankOptions } from './adapters/low-rank/low-rank-options.js';
+export { lowRankFromPeft, lowRankToPeft } from './adapters/low-rank/low-rank-peft.js';
+export { lowRankSites, type LowRankSite } from './adapters/low-rank/low-rank-site.js';
+export { plainLowRank } from './adapters/low-rank/plain-low-rank.js';
+export type { PrincipalParts } from './adapters/low-rank/principal-parts.js';
+export { matchRank } from './adapters/low-rank/ranks.js';
+export { isTarget } from './adapters/low-rank/targets.js';
+export { isEmpty, keepPeftFields } from './adapters/peft-fields.js';
+export { checkPrefix, nameInFile, peftPrefix } from './adapters/peft-names.js';
+export type { SavedAdapter } from './adapters/saved-adapter.js';
+export { describeTrained, gateName, type AdaptedSite, type TrainedCopy } from './adapters/trained-tensors.js';
+export { checkSameLayers, checkSelection, noSum, type ChosenAdapter } from './adapters/weighted-sum.js';
+export { packTokens, type TokenBatch } from './decoder/batch.js';
+export {
+  brokenBase,
+  checkFiniteRows,
+  checkOutputs,
+  describeNotFinite,
+  findBrokenWeight,
+  isOfLayer,
+  weightNotFinite,
+} from './decoder/check-finite.js';
+export {
+  createDecoder,
+  openDecoder,
+  type Decoder,
+  type DecoderOptions,
+  type LayerPass,
+  type PassOptions,
+} from './decoder/decoder.js';
+export type { CachePass, KeyValueCache } from './decoder/key-value-cache.js';
+export { inverseFrequencies, type RopeSettings } from './decoder/rope.js';
+export { cacheOf, runSequences, type SequencePart } from './decoder/run-sequences.js';
+export { ModelError, type ModelErrorCode } from './errors.js';
+export { strategies, type ExpansionStrategy } from './expansion/strategy.js';
 export {
   checkVirtualLayers,
   layerMap,
@@ -81,57 +74,73 @@ export {
   silentLayers,
   unexpandedLayers,
   visits,
-} from './virtual-layer.js';
-export type { SavedAdapter } from './peft-files.js';
-export { readPeftAdapter, writePeftAdapter } from './peft-files.js';
-export type {
-  ChatMessage,
-  ChatRenderOptions,
-  ChatTemplate,
-  LearntOptions,
-  SpecialTokens,
-  TextSpan,
-} from './chat-template.js';
-export { createChatTemplate } from './chat-template.js';
-export type { LearntText } from './learnt-turns.js';
-export type { GenerationSpan, JinjaTemplate, RenderedTemplate } from './jinja/template.js';
-export { createJinjaTemplate } from './jinja/template.js';
-export { Float } from './jinja/to-value.js';
-export type { EncodedSpans } from './encode-spans.js';
-export { encodeSpans } from './encode-spans.js';
-export { createTimeLimit, OutOfTime, stopAfter, underOneLimit, type Stopped, type TimeLimit } from './time-limit.js';
-export { describeTimeout } from './regex-timeout.js';
-export { encodeMarked } from './encode-marked.js';
-export type { Conversation } from './conversation.js';
-export { createConversation } from './conversation.js';
-export type { ContinuationOptions, EndReason } from './continuation.js';
-export type { TokenIds } from './token-ids.js';
-export type { GenerateTextOptions } from './generate.js';
-export { generateText, generateTokens } from './generate.js';
-export type { Generated, GenerateManyOptions, GenerationRequest } from './generate-many.js';
-export { generateMany } from './generate-many.js';
-export type { SequencePart } from './run-sequences.js';
-export { cacheOf, runSequences } from './run-sequences.js';
-export type { GenerateOptions, TokenSession } from './token-session.js';
-export { createTokenSession } from './token-session.js';
-export type { Sampler, SamplingOptions } from './sampling.js';
-export { createSampler } from './sampling.js';
-export type { TextStream } from './text-stream.js';
-export type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer.js';
-export { openTokenizer } from './tokenizer.js';
-export { linearSites } from './linear-sites.js';
-export { isAdapterFolder } from './adapter-folder.js';
-export { baseOfAdapter, readAdapter, writeAdapter } from './compact-files.js';
-export type { MergeOptions, MergeResult } from './merge/merge-checkpoint.js';
-export { mergeCheckpoint } from './merge/merge-checkpoint.js';
-export { checkCopied } from './merge/side-files.js';
-export type { MergedDtype } from './merge/merged-config.js';
-export type { MergedModel, MergedTensor, MergeSource } from './merge/merged-model.js';
-export { describeMerged } from './merge/merged-model.js';
-export type { SavedPart } from './merge/sum-saved.js';
-export { sumSaved } from './merge/sum-saved.js';
-export type { GgufOptions, GgufResult } from './gguf/export-gguf.js';
-export { exportGguf } from './gguf/export-gguf.js';
-export type { GgufType } from './gguf/gguf-tensors.js';
+  type VirtualLayer,
+} from './expansion/virtual-layer.js';
+export { readCheckpointConfig, type CheckpointConfig, type FieldReader } from './families/checkpoint-config.js';
+export {
+  families,
+  layerTypes,
+  linearNames,
+  type DecoderShape,
+  type Family,
+  type LinearName,
+} from './families/family.js';
+export { followConfig, type FollowedConfig } from './families/follow-config.js';
+export { readDecoderShape, type FamilyTraits } from './families/read-decoder-shape.js';
+export type { RopeOptions } from './families/read-rope.js';
+export type { ContinuationOptions, EndReason } from './generation/continuation.js';
+export { createConversation, type Conversation } from './generation/conversation.js';
+export {
+  generateMany,
+  type GenerateManyOptions,
+  type Generated,
+  type GenerationRequest,
+} from './generation/generate-many.js';
+export { generateText, generateTokens, type GenerateTextOptions } from './generation/generate.js';
+export { describeGenerationDefaults } from './generation/generation-defaults.js';
+export type { Sampler, SamplingOptions } from './generation/sampling.js';
+export { scoreContinuations, tokenizeContinuations } from './generation/score-continuations.js';
+export { createTokenSession, type GenerateOptions, type TokenSession } from './generation/token-session.js';
+export {
+  createChatTemplate,
+  type ChatMessage,
+  type ChatRenderOptions,
+  type ChatTemplate,
+  type LearntOptions,
+  type SpecialTokens,
+  type TextSpan,
+} from './text/chat-template.js';
+export { encodeMarked } from './text/encode-marked.js';
+export { encodeSpans, type EncodedSpans } from './text/encode-spans.js';
+export { endingTurns, findEndOfTurn, type EndOfTurn } from './text/end-of-turn.js';
+export type { GenerationSpan } from './text/jinja/compile/activation.js';
+export { createJinjaTemplate, type JinjaTemplate, type RenderedTemplate } from './text/jinja/template.js';
+export type { LearntText } from './text/learnt-turns.js';
+export { describeTimeout } from './text/regex-timeout.js';
+export type { TextStream } from './text/text-stream.js';
+export {
+  OutOfTime,
+  createTimeLimit,
+  stopAfter,
+  underOneLimit,
+  type Stopped,
+  type TimeLimit,
+} from './text/time-limit.js';
+export type { TokenIds } from './text/token-ids.js';
+export { readTokenizerFiles } from './text/tokenizer-files.js';
+export {
+  openPipeline,
+  openTokenizer,
+  type DecodeOptions,
+  type EncodeOptions,
+  type Tokenizer,
+} from './text/tokenizer.js';
+export type { AddedToken } from './text/tokenizers/added-vocabulary.js';
+export { createNormalizer, type Normalizer } from './text/tokenizers/steps/normalizers.js';
+export { baseTensors, type BaseTensor } from './weights/base-tensors.js';
+export { createBaseWeights, type BaseWeights } from './weights/base-weights.js';
+export { describeCheckpoint, openCheckpoint, parameterCount, type Checkpoint } from './weights/checkpoint.js';
+export { createFrozenRows } from './weights/frozen-rows.js';
+export { linearSites } from './weights/linear-sites.js';
 
 noteLoaded('@glulam/model', import.meta.url);

@@ -8,12 +8,7 @@ export type TensorsErrorCode =
   | 'COPIES_DIFFER'
   | 'NOT_DIFFERENTIABLE'
   | 'ENGINE_FAILED'
-  | 'ENGINE_UNAVAILABLE'
-  | 'FILE_UNREADABLE'
-  | 'FILE_CHANGED'
-  | 'SAFETENSORS_INVALID'
-  | 'SAFETENSORS_MISSING_TENSOR'
-  | 'WRITE_FAILED';
+  | 'ENGINE_UNAVAILABLE';
 
 const brand = Symbol.for('glulam.TensorsError');
 

@@ -1,26 +1,21 @@
 import { noteLoaded } from '@glulam/plugin';
 
-export { cacheFolder } from './cache-folder.js';
-export type { DType } from './dtype.js';
-export { bytesPerElement, fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from './dtype.js';
-export type {
-  BinaryOperation,
-  Engine,
-  EngineContribution,
-  EngineMemory,
-  EngineProbe,
-  PlanningEngine,
-  FrozenWeight,
-  Precision,
-  Reduction,
-  UnaryOperation,
-} from './engine.js';
-export { engines } from './engine.js';
-export { afterAChange, checkStamps, findStamp, whileUnchanged } from './file-stamp.js';
-export type { FileStamp } from './file-stamp.js';
-export { encodeFloats } from './encode-floats.js';
-export type { TensorsErrorCode } from './errors.js';
-export { TensorsError } from './errors.js';
+export { createOperations, type LinearForm, type Operations } from './autograd/operations.js';
+export { pace, type Pace } from './autograd/pace.js';
+export { createTape, type InputGradients, type Tape } from './autograd/tape.js';
+export {
+  engines,
+  type BinaryOperation,
+  type Engine,
+  type EngineContribution,
+  type EngineMemory,
+  type EngineProbe,
+  type FrozenWeight,
+  type PlanningEngine,
+  type Precision,
+  type Reduction,
+  type UnaryOperation,
+} from './contract/engine.js';
 export type {
   AdamWOptions,
   AdamWUpdate,
@@ -33,51 +28,22 @@ export type {
   RopeOptions,
   Segment,
   TokenLossesOptions,
-} from './fused.js';
-export type { LinearForm, Operations } from './operations.js';
-export { createOperations } from './operations.js';
-export { eventLoopTurns } from './event-loop-turns.js';
-export type { Pace } from './pace.js';
-export { pace } from './pace.js';
-export type { RandomKey } from './philox.js';
-export { normals, philox, uniforms } from './philox.js';
-export type { InputGradients, Tape } from './tape.js';
-export { createTape } from './tape.js';
-export { adopt, detach, scope, sizeOf, Tensor } from './tensor.js';
-export type { WeightSource } from './weight-source.js';
-export { folderOwner, lockFolder, type FolderLock } from './folder-lock.js';
-export { isRunning, publishFolder, writeFileAtomic, removeLeftovers, writeFolderAtomic } from './atomic-file.js';
-export { makeFolder } from './make-folder.js';
-export { describeWriteFault, isSystemError, type SystemError } from './system-error.js';
-export type { CheckpointFiles } from './checkpoint-files.js';
-export { brokenLink, hasCheckpointFiles, openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
-export { linkOut } from './links-out.js';
-export { sampleHash } from './sample-hash.js';
-export { equalValues } from './equal-values.js';
-export type { NotFinite } from './not-finite.js';
-export { findNotFinite, notFiniteIn } from './not-finite.js';
-export { expandHome } from './expand-home.js';
-export { readBytes, readFloats, readInts } from './read-tensor.js';
-export { checkRegular, openRegularFile, readRegularFile, readTextFile, readTextStart } from './regular-file.js';
-export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.js';
-export { readSafetensorsHeader } from './safetensors-header.js';
-export type { SafetensorsInput } from './safetensors-writer.js';
-export { writeSafetensors } from './safetensors-writer.js';
-export { createPlanningEngine } from './planning-engine.js';
-export { createReferenceEngine } from './reference-engine.js';
-export type { MatmulSizes, Shape } from './shapes.js';
+} from './contract/fused.js';
+export { normals, philox, uniforms, type RandomKey } from './contract/philox.js';
+export { Tensor, adopt, detach, scope } from './contract/tensor.js';
+export { createPlanningEngine } from './engines/planning/planning-engine.js';
+export { createReferenceEngine } from './engines/reference/reference-engine.js';
+export { TensorsError, type TensorsErrorCode } from './errors.js';
 export {
   argmaxShape,
   broadcastShapes,
   broadcastStrides,
-  checkAxis,
   checkRows,
   checkShape,
   checkSize,
   checkTensor,
   checkWrite,
   concatenateShape,
-  formatShape,
   gatherShape,
   matmulSizes,
   reduceShape,
@@ -87,6 +53,7 @@ export {
   sliceShape,
   stridesOf,
   transposeShape,
-} from './shapes.js';
+  type MatmulSizes,
+} from './shell/shapes.js';
 
 noteLoaded('@glulam/tensors', import.meta.url);

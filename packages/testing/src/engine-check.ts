@@ -2,14 +2,12 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { sizeOf, toBfloat16Bits, toFloat16Bits } from '@glulam/files';
 import {
   createReferenceEngine,
   normals,
   scope,
-  sizeOf,
   TensorsError,
-  toBfloat16Bits,
-  toFloat16Bits,
   type Engine,
   type FrozenWeight,
   type FusedOperations,

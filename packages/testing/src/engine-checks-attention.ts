@@ -1,4 +1,5 @@
-import type { AttentionOptions, DType, Segment } from '@glulam/tensors';
+import type { DType } from '@glulam/files';
+import type { AttentionOptions, Segment } from '@glulam/tensors';
 import type { EngineCheck } from './engine-check.js';
 import { fusedCheck } from './fused-check.js';
 import type { FusedCase } from './fused-pass.js';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { bytesPerElement, scope, TensorsError, type DType, type Engine, type Tensor } from '@glulam/tensors';
+import { bytesPerElement, type DType } from '@glulam/files';
+import { scope, TensorsError, type Engine, type Tensor } from '@glulam/tensors';
 import { assertClose, assertThrows, compute, randomValues, withWeights, type EngineCheck } from './engine-check.js';
 
 /** A command fails behind the call, so that it must be told by the next read and drain; what then? */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
+import type { DType } from '@glulam/files';
 import {
   createOperations,
   scope,
   uniforms,
-  type DType,
   type Engine,
   type FrozenWeight,
   type LinearForm,

@@ -1,13 +1,6 @@
 import assert from 'node:assert/strict';
-import {
-  createReferenceEngine,
-  fromBfloat16Bits,
-  scope,
-  toBfloat16Bits,
-  uniforms,
-  type Engine,
-  type Tensor,
-} from '@glulam/tensors';
+import { fromBfloat16Bits, toBfloat16Bits } from '@glulam/files';
+import { createReferenceEngine, scope, uniforms, type Engine, type Tensor } from '@glulam/tensors';
 import { assertClose, assertMatches, compute, randomTensor, randomValues, type EngineCheck } from './engine-check.js';
 
 /** Moving values rounds nothing. */

@@ -1,4 +1,5 @@
-import type { DType, Engine, FusedOperations } from '@glulam/tensors';
+import type { DType } from '@glulam/files';
+import type { Engine, FusedOperations } from '@glulam/tensors';
 import type { EngineCheck } from './engine-check.js';
 import { assertFusedMatches, type FusedCase, type FusedTolerance } from './fused-pass.js';
 

@@ -1,12 +1,5 @@
-import {
-  createOperations,
-  createTape,
-  scope,
-  type DType,
-  type Engine,
-  type Operations,
-  type Tensor,
-} from '@glulam/tensors';
+import type { DType } from '@glulam/files';
+import { createOperations, createTape, scope, type Engine, type Operations, type Tensor } from '@glulam/tensors';
 import { assertClose, randomValues, type Computed } from './engine-check.js';
 
 /** One input of a named operation; random unless its values are given. */

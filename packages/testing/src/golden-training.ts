@@ -1,5 +1,6 @@
+import { readFloats } from '@glulam/files';
 import type { Decoder } from '@glulam/model';
-import { createTape, readFloats, scope } from '@glulam/tensors';
+import { createTape, scope } from '@glulam/tensors';
 import { createOptimizer, trainStep, type LabelledBatch } from '@glulam/trainer';
 import { expect } from 'vitest';
 import { frobenius, rowsOf, type GoldenCase } from './golden.js';

@@ -1,17 +1,18 @@
 import { existsSync, readFileSync, copyFileSync, mkdtempSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { readPeftAdapter } from '@glulam/export';
+import { openSafetensors, readFloats, readInts, type CheckpointFiles } from '@glulam/files';
 import {
   createDecoder,
   openCheckpoint,
   packTokens,
-  readPeftAdapter,
   type AdapterContribution,
   type Decoder,
   type Family,
   type TokenBatch,
 } from '@glulam/model';
-import { openSafetensors, readFloats, readInts, type CheckpointFiles, type Engine } from '@glulam/tensors';
+import type { Engine } from '@glulam/tensors';
 
 /** What `expected.json` of a golden case says, as far as tests use it. */
 export interface GoldenFacts {

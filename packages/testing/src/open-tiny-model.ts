@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { sizeOf, writeSafetensors } from '@glulam/files';
 import {
   createDecoder,
   describeCheckpoint,
@@ -9,7 +10,7 @@ import {
   readDecoderShape,
   type Family,
 } from '@glulam/model';
-import { createReferenceEngine, normals, sizeOf, writeSafetensors } from '@glulam/tensors';
+import { createReferenceEngine, normals } from '@glulam/tensors';
 import type { EvaluationContext } from '@glulam/trainer';
 
 const family: Family = {

@@ -6,11 +6,11 @@ import {
   type BaseTensor,
   type LinearSite,
 } from '@glulam/model';
-import { createOperations, createReferenceEngine, createTape, normals, sizeOf, Tensor } from '@glulam/tensors';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { openSafetensors, writeSafetensors } from '@glulam/tensors';
+import { openSafetensors, sizeOf, writeSafetensors } from '@glulam/files';
+import { createOperations, createReferenceEngine, createTape, normals, Tensor } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 
 /** What `testAdapter` tries. */

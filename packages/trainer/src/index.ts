@@ -1,112 +1,102 @@
 import { noteLoaded } from '@glulam/plugin';
 
-export type { Example, LabelledBatch } from './batches.js';
-export { labelBatch } from './batches.js';
-export type { TrainerErrorCode } from './errors.js';
-export { TrainerError } from './errors.js';
-export type { AdamWSettings, Averages, Optimizer, OptimizerState } from './optimizer.js';
-export { createOptimizer } from './optimizer.js';
-export type { StepResult, StepSettings } from './train-step.js';
-export { trainStep } from './train-step.js';
-export { firstNotFinite } from './first-not-finite.js';
-export { choose, configError } from './choices.js';
-export type { ConfigFault, FaultNames } from './config-faults/config-fault.js';
-export { checkWatch } from './check-watch.js';
-export { describeFault, sortFaults } from './config-faults/config-fault.js';
-export { nearest, suggestion } from './config-faults/advise-key.js';
-export { allAliases } from './config-faults/aliases.js';
-export { checkChoices } from './config-faults/check-choices.js';
-export { findFaults, type KindsOf } from './config-faults/find-faults.js';
-export { describeIssues } from './describe-issues.js';
-export type { DataSources, RunConfig, RunConfigInput } from './config.js';
-export { runConfigSchema } from './config.js';
-export type { BatchSource, DataFile, FilePlace, OpenDataOptions, TrainingData } from './data/open-data.js';
-export { dataFilesOf, openData } from './data/open-data.js';
-export { isTemplateFile, openRunTokenizer } from './data/chat-template-choice.js';
-export { describeSkipped } from './data/data-tally.js';
-export type { EvaluationContext, Evaluator, EvaluatorContribution } from './evaluator.js';
-export { evaluators } from './evaluator.js';
-export { eventTime } from './event-time.js';
-export { createRunEvents } from './event-stream.js';
-export type { RunEvent, RunEvents, RunRequest, ScoredStep } from './events.js';
-export { events } from './events.js';
-export type { ScoreExamplesOptions } from './mean-loss.js';
-export { meanLoss, meanLossOf, scoreExamples } from './mean-loss.js';
-export type { ScoringBatch, ScoringBatchesOptions } from './scoring-batches.js';
-export { scoringBatches } from './scoring-batches.js';
-export type { Measure, ProbeContext, ProbeSet } from './probe/probe-set.js';
-export type { ProbeChoices } from './probe/choice-probe-set.js';
-export { choiceProbeSet } from './probe/choice-probe-set.js';
-export type { ProbeAnswer } from './probe/answer-probe-set.js';
-export { answerProbeSet } from './probe/answer-probe-set.js';
-export { meanScore } from './mean-score.js';
-export type { OpenEvaluator } from './open-evaluators.js';
-export { openEvaluators } from './open-evaluators.js';
-export type { AskedSample, Sample, SampleLog } from './samples/sample.js';
-export type { GenerateAnswersOptions, TextQuestion } from './samples/generate-answers.js';
-export { generateAnswers } from './samples/generate-answers.js';
-export type { ChoiceQuestion } from './samples/score-choices.js';
-export { scoreChoices } from './samples/score-choices.js';
-export { summarizeSamples, summaryNames } from './samples/summarize-samples.js';
-export type { Questions } from './samples/read-questions.js';
-export { readQuestions, rowsOf } from './samples/read-questions.js';
-export type { PythonRandom } from './samples/python-random.js';
-export { createPythonRandom } from './samples/python-random.js';
-export type { EvaluateOptions } from './samples/evaluate-all.js';
-export { fingerprintModel } from './samples/fingerprint-model.js';
-export { evaluateAll } from './samples/evaluate-all.js';
-export type { OpenBase, OpenModel, OpenModelOptions } from './open-model.js';
-export { openBase, openModel } from './open-model.js';
-export type { NamedAdapter, OpenAdapters } from './open-adapters.js';
-export { openAdapters } from './open-adapters.js';
-export type { ReportFile } from './report-file.js';
-export { openReportFile, reportPlace } from './report-file.js';
-export type { ReportStream } from './report-stream.js';
-export { openReportStream } from './report-stream.js';
-export type { ReporterContribution } from './reporter.js';
-export { reporters } from './reporter.js';
-export type { InputOptions, Inputs } from './inputs.js';
-export { mapInputs, openInputs } from './inputs.js';
-export type { FetchProgress, InputRole, Source, SourceContext, SourceContribution } from './source.js';
-export { sources } from './source.js';
-export type { GivenInCode } from './given-in-code.js';
-export { givenInCode, hasGivenRows } from './given-in-code.js';
-export type { Row, RowsIdentity, RowsInCode } from './data/rows/rows-in-code.js';
-export { identifyRows } from './data/rows/rows-in-code.js';
-export type { Schedule, ScheduleFunction, ScheduleState } from './schedule.js';
-export { learningRateAt } from './schedule.js';
-export type { TrainOptions, TrainResult } from './train.js';
-export { train } from './train.js';
-export type { DataFormat, RowText, SkippedRow } from './data/data-format.js';
-export { dataFormats } from './data/data-format.js';
-export { distinctText, numberText, parseJson } from './data/rows/parse-json.js';
-export type { PromptForm, PromptFormOptions } from './data/prompt-form.js';
-export { openPromptForm, promptTokens } from './data/prompt-form.js';
-export type { FilledText } from './data/read-row.js';
-export type { DataReport } from './data/data-report.js';
-export { sumReports } from './data/data-report.js';
-export type { ModelDescription } from './describe-model.js';
-export { describeModel, resolvePrecision } from './describe-model.js';
-export type { AvailableMemory } from './plan/available-memory.js';
-export { availableMemory } from './plan/available-memory.js';
-export type { ForeseenBytes } from './plan/foresee-memory.js';
-export type { PlannedData, RunPlan } from './plan/plan-run.js';
-export { planRun } from './plan/plan-run.js';
-export type { BaseLicence } from './card/base-card.js';
-export { readBaseLicence } from './card/base-card.js';
-export type { RunStory } from './card/run-story.js';
-export { tellStory } from './card/run-story.js';
-export { noteDate, recordDate, takeOverDate } from './data/run-date.js';
-export { configDifference, inTodaysWords } from './config-difference.js';
-export { readRunEvents, recordedFormats } from './run-folder.js';
+export { readBaseLicence, type BaseLicence } from './card/base-card.js';
 export { codeBlock, plainMarkdown } from './card/markdown.js';
-export type { RunStep, RunSteps, StepChoice } from './run-steps.js';
-export { readRunSteps } from './run-steps.js';
 export { mergedCard } from './card/model-card.js';
-export { drawLayers } from './plan/draw-layers.js';
+export { tellStory, type RunStory } from './card/run-story.js';
+export { checkWatch } from './config/check-watch.js';
+export { choose, configError } from './config/choices.js';
+export { configDifference, inTodaysWords } from './config/config-difference.js';
+export { runConfigSchema, type DataSources, type RunConfig, type RunConfigInput } from './config/config.js';
+export { describeIssues } from './config/describe-issues.js';
+export { nearest, suggestion } from './config/faults/advise-key.js';
+export { allAliases } from './config/faults/aliases.js';
+export { checkChoices } from './config/faults/check-choices.js';
+export { describeFault, sortFaults, type ConfigFault, type FaultNames } from './config/faults/config-fault.js';
+export { findFaults, type KindsOf } from './config/faults/find-faults.js';
+export { givenInCode, hasGivenRows, type GivenInCode } from './config/given-in-code.js';
+export { dataFormats, type DataFormat, type RowText, type SkippedRow } from './data/data-format.js';
+export {
+  dataFilesOf,
+  openData,
+  type BatchSource,
+  type DataFile,
+  type FilePlace,
+  type OpenDataOptions,
+  type TrainingData,
+} from './data/open-data.js';
+export { openRunTokenizer } from './data/prompt/chat-template-choice.js';
+export { openPromptForm, promptTokens, type PromptForm, type PromptFormOptions } from './data/prompt/prompt-form.js';
+export { noteDate, recordDate, takeOverDate } from './data/prompt/run-date.js';
+export type { FilledText } from './data/read-row.js';
+export { distinctText, numberText, parseJson } from './data/rows/parse-json.js';
+export { identifyRows, type Row, type RowsIdentity, type RowsInCode } from './data/rows/rows-in-code.js';
+export { sumReports, type DataReport } from './data/store/data-report.js';
+export { describeSkipped } from './data/store/data-tally.js';
+export { TrainerError, type TrainerErrorCode } from './errors.js';
+export {
+  evaluators,
+  type EvaluationContext,
+  type Evaluator,
+  type EvaluatorContribution,
+} from './evaluate/evaluator.js';
+export { meanLoss, meanLossOf, scoreExamples, type ScoreExamplesOptions } from './evaluate/mean-loss.js';
+export { openEvaluators, type OpenEvaluator } from './evaluate/open-evaluators.js';
+export { answerProbeSet, type ProbeAnswer } from './evaluate/probe/answer-probe-set.js';
+export { choiceProbeSet, type ProbeChoices } from './evaluate/probe/choice-probe-set.js';
+export type { Measure, ProbeContext, ProbeSet } from './evaluate/probe/probe-set.js';
+export { evaluateAll, type EvaluateOptions } from './evaluate/samples/evaluate-all.js';
+export { fingerprintModel } from './evaluate/samples/fingerprint-model.js';
+export {
+  generateAnswers,
+  type GenerateAnswersOptions,
+  type TextQuestion,
+} from './evaluate/samples/generate-answers.js';
+export { createPythonRandom, type PythonRandom } from './evaluate/samples/python-random.js';
+export { readQuestions, rowsOf, type Questions } from './evaluate/samples/read-questions.js';
+export type { AskedSample, Sample, SampleLog } from './evaluate/samples/sample.js';
+export { scoreChoices, type ChoiceQuestion } from './evaluate/samples/score-choices.js';
+export { summarizeSamples, summaryNames } from './evaluate/samples/summarize-samples.js';
+export { scoringBatches, type ScoringBatch, type ScoringBatchesOptions } from './evaluate/scoring-batches.js';
+export { createRunEvents } from './events/event-stream.js';
+export { eventTime } from './events/event-time.js';
+export { events, type RunEvent, type RunEvents, type RunRequest, type ScoredStep } from './events/events.js';
+export { openReportFile, reportPlace, type ReportFile } from './events/report-file.js';
+export { openReportStream, type ReportStream } from './events/report-stream.js';
+export { reporters, type ReporterContribution } from './events/reporter.js';
+export { visibleJson, visibleLine, visibleStream, visibleText } from './events/visible-text.js';
+export { visibleYaml } from './events/visible-yaml.js';
+export { describeModel, type ModelDescription } from './open/describe-model.js';
+export { mapInputs, openInputs, type InputOptions, type Inputs } from './open/inputs.js';
+export { openAdapters, type NamedAdapter, type OpenAdapters } from './open/open-adapters.js';
+export { openBase, openModel, type OpenBase, type OpenModel, type OpenModelOptions } from './open/open-model.js';
+export {
+  sources,
+  type FetchProgress,
+  type InputRole,
+  type Source,
+  type SourceContext,
+  type SourceContribution,
+} from './open/source.js';
+export { availableMemory, type AvailableMemory } from './plan/available-memory.js';
 export { checkMemory } from './plan/check-memory.js';
+export { describeMemory, describePlan } from './plan/describe-plan.js';
+export type { ForeseenBytes } from './plan/foresee-memory.js';
 export { formatBytes } from './plan/format-bytes.js';
-export { visibleYaml } from './visible-yaml.js';
-export { visibleJson, visibleLine, visibleStream, visibleText } from './visible-text.js';
+export { planRun, type PlannedData, type RunPlan } from './plan/plan-run.js';
+export { readRunEvents, recordedFormats } from './run/run-folder.js';
+export { readRunSteps, type RunStep, type RunSteps, type StepChoice } from './run/run-steps.js';
+export { train, type TrainOptions, type TrainResult } from './run/train.js';
+export { labelBatch, type Example, type LabelledBatch } from './step/batches.js';
+export { firstNotFinite } from './step/first-not-finite.js';
+export {
+  createOptimizer,
+  type AdamWSettings,
+  type Averages,
+  type Optimizer,
+  type OptimizerState,
+} from './step/optimizer.js';
+export { learningRateAt, type Schedule, type ScheduleFunction, type ScheduleState } from './step/schedule.js';
+export { trainStep, type StepResult, type StepSettings } from './step/train-step.js';
 
 noteLoaded('@glulam/trainer', import.meta.url);

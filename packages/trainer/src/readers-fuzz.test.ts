@@ -10,9 +10,9 @@ import { mutateBytes, mutateSafetensors, mutateText, type Random } from '../../.
 import { fuzzInputs, runFuzz } from '../../../test/fuzz/run-fuzz.js';
 import { readParquet } from './data/rows/read-parquet.js';
 import { readRows } from './data/rows/read-rows.js';
-import { openTokenStore } from './data/token-store.js';
-import { writeTokenStore } from './data/write-token-store.js';
-import { findCheckpoint, readCheckpoint, readOptimizer, writeCheckpoint } from './run-checkpoint.js';
+import { openTokenStore } from './data/store/token-store.js';
+import { writeTokenStore } from './data/store/write-token-store.js';
+import { findCheckpoint, readCheckpoint, readOptimizer, writeCheckpoint } from './run/run-checkpoint.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'glulam-fuzz-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,13 +1,12 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { openSafetensors, writeSafetensors } from '@glulam/files';
 import { createFrozenRows, type LinearSite } from '@glulam/model';
 import {
   createOperations,
   createReferenceEngine,
   normals,
-  openSafetensors,
-  writeSafetensors,
   type LinearForm,
   type RandomKey,
   type Tensor,

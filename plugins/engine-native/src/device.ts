@@ -1,16 +1,12 @@
+import { afterAChange, bytesPerElement, FilesError, sizeOf, type DType, type WeightSource } from '@glulam/files';
 import {
-  afterAChange,
-  bytesPerElement,
   checkSize,
   checkTensor,
-  sizeOf,
   Tensor,
   TensorsError,
-  type DType,
   type EngineMemory,
   type FrozenWeight,
   type Precision,
-  type WeightSource,
 } from '@glulam/tensors';
 import type { Addon, NativeFailure, NativeStats } from './addon.js';
 import { choiceText, type KernelChoice } from './kernel-choice.js';
@@ -151,7 +147,7 @@ export function createDevice(
       ({ at, source }) => at === file && source.byteOffset <= offset && offset < source.byteOffset + source.byteLength,
     );
     const tensor = lost === undefined ? '' : `, within the tensor ${lost.source.name}`;
-    throw new TensorsError('FILE_CHANGED', `engine-native failed in ${message}${tensor}. ${afterAChange}`);
+    throw new FilesError('FILE_CHANGED', `engine-native failed in ${message}${tensor}. ${afterAChange}`);
   };
   const checkOpen = (what: string): void => {
     if (closed) throw new TensorsError('ENGINE_FAILED', `${what} was asked of an engine that is closed; open another`);
@@ -180,7 +176,7 @@ export function createDevice(
       const elements = sizeOf(shape);
       const [file, fileBytes] = readable(() => addon.mapFile(handle, source.file));
       if (byteLength !== elements * bytesPerElement[dtype] || byteOffset < 0 || byteOffset + byteLength > fileBytes) {
-        throw new TensorsError(
+        throw new FilesError(
           'FILE_UNREADABLE',
           `${name} is to lie in bytes ${byteOffset} to ${byteOffset + byteLength} of ${source.file}, which has ${fileBytes}, ` +
             `and [${shape.join(', ')}] of ${dtype} takes ${elements * bytesPerElement[dtype]}; the file is cut short or not the one meant: get it again`,
@@ -225,7 +221,7 @@ function readable<T>(open: () => T): T {
   try {
     return open();
   } catch (cause) {
-    throw new TensorsError(
+    throw new FilesError(
       'FILE_UNREADABLE',
       `${(cause as Error).message}; check that the checkpoint is whole and readable`,
       { cause },

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import path from 'node:path';
-import { cacheFolder, makeFolder } from '@glulam/tensors';
+import { cacheFolder, makeFolder } from '@glulam/files';
 import { z } from 'zod';
 import type { Addon } from './addon.js';
 import { candidatesOf, choiceText, measureChoice, onlyOn, readChoice, type KernelChoice } from './kernel-choice.js';

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { sizeOf, type DType } from '@glulam/files';
 import {
   argmaxShape,
   broadcastShapes,
@@ -14,13 +15,11 @@ import {
   reshapeShape,
   sameShape,
   scatterAddShape,
-  sizeOf,
   sliceShape,
   stridesOf,
   TensorsError,
   transposeShape,
   type BinaryOperation,
-  type DType,
   type Engine,
   type Precision,
   type Reduction,

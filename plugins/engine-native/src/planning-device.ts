@@ -1,12 +1,5 @@
-import {
-  bytesPerElement,
-  checkSize,
-  sizeOf,
-  Tensor,
-  type DType,
-  type PlanningEngine,
-  type Precision,
-} from '@glulam/tensors';
+import { bytesPerElement, sizeOf, type DType } from '@glulam/files';
+import { checkSize, Tensor, type PlanningEngine, type Precision } from '@glulam/tensors';
 import type { Device, Operand } from './device.js';
 import { engineOn } from './native-engine.js';
 import { PlannedMemory, type PlannedBlock } from './planned-memory.js';

@@ -1,4 +1,5 @@
-import type { DType, FrozenWeight, Tensor } from '@glulam/tensors';
+import type { DType } from '@glulam/files';
+import type { FrozenWeight, Tensor } from '@glulam/tensors';
 import { typeNumber, type Device } from './device.js';
 
 export interface ProductOptions {

@@ -3,15 +3,8 @@ import { mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeSync, c
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import {
-  createOperations,
-  scope,
-  TensorsError,
-  toBfloat16Bits,
-  type FrozenWeight,
-  type Tensor,
-  type WeightSource,
-} from '@glulam/tensors';
+import { toBfloat16Bits, type WeightSource } from '@glulam/files';
+import { createOperations, scope, TensorsError, type FrozenWeight, type Tensor } from '@glulam/tensors';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createNativeEngine, type NativeEngine } from './native-engine.js';
 

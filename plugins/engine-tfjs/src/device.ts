@@ -1,5 +1,6 @@
+import type { DType, Shape, WeightSource } from '@glulam/files';
+import type { BinaryOperation, Reduction, UnaryOperation } from '@glulam/tensors';
 import type { Host } from './host.js';
-import type { BinaryOperation, DType, Reduction, Shape, UnaryOperation, WeightSource } from '@glulam/tensors';
 
 /** What a device reads: data that it stored, seen in a shape (the one it was made with, or another of the same size). */
 export interface Operand<Data> {

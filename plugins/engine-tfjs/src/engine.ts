@@ -1,3 +1,4 @@
+import { FilesError, sizeOf, type DType, type Shape } from '@glulam/files';
 import {
   argmaxShape,
   broadcastShapes,
@@ -12,16 +13,13 @@ import {
   reduceShape,
   reshapeShape,
   scatterAddShape,
-  sizeOf,
   sliceShape,
   Tensor,
   TensorsError,
   transposeShape,
-  type DType,
   type Engine,
   type FusedOperations,
   type Precision,
-  type Shape,
 } from '@glulam/tensors';
 import type { Device, Operand } from './device.js';
 import { overwrite } from './overwrite.js';
@@ -109,7 +107,7 @@ export function createEngine<Data>(
     try {
       return compute();
     } catch (cause) {
-      if (cause instanceof TensorsError && cause.code !== 'ENGINE_FAILED') throw cause;
+      if (cause instanceof FilesError || (cause instanceof TensorsError && cause.code !== 'ENGINE_FAILED')) throw cause;
       fail(operation, cause);
       return undefined;
     }

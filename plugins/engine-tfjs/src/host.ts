@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import { readFloats, TensorsError, uniforms, type RandomKey, type WeightSource } from '@glulam/tensors';
+import { FilesError, readFloats, type WeightSource } from '@glulam/files';
+import { uniforms, type RandomKey } from '@glulam/tensors';
 
 /** What comes to a device from outside: files and random numbers. A plan has stand-ins, since it reads nothing. */
 export interface Host {
@@ -15,7 +16,7 @@ function sizeOfFile(file: string): number {
   try {
     return statSync(file).size;
   } catch (cause) {
-    throw new TensorsError(
+    throw new FilesError(
       'FILE_UNREADABLE',
       `cannot open ${file}: ${(cause as Error).message}; check that the checkpoint is whole and readable`,
       { cause },

@@ -1,4 +1,5 @@
-import { sameShape, sizeOf, type BinaryOperation, type Shape, type UnaryOperation } from '@glulam/tensors';
+import { sizeOf, type Shape } from '@glulam/files';
+import { sameShape, type BinaryOperation, type UnaryOperation } from '@glulam/tensors';
 import type * as tfjsCore from '@tensorflow/tfjs-core';
 import type { KernelBackend, NamedAttrMap, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { roundToBfloat16 } from './bfloat16.js';

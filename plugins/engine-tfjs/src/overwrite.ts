@@ -1,4 +1,5 @@
-import { sameShape, type Shape } from '@glulam/tensors';
+import type { Shape } from '@glulam/files';
+import { sameShape } from '@glulam/tensors';
 import type { Device, Operand } from './device.js';
 
 /**

@@ -1,4 +1,5 @@
-import { bytesPerElement, checkSize, TensorsError, type FrozenWeight, type WeightSource } from '@glulam/tensors';
+import { bytesPerElement, FilesError, type WeightSource } from '@glulam/files';
+import { checkSize, TensorsError, type FrozenWeight } from '@glulam/tensors';
 import type { Device, Operand } from './device.js';
 
 interface Entry<Data> {
@@ -29,7 +30,7 @@ export function createWeights<Data>(device: Device<Data>): Weights<Data> {
       checkSize(`openWeight ${name}`, byteLength / bytesPerElement[dtype], shape);
       const fileBytes = device.host.sizeOfFile(file);
       if (byteOffset < 0 || byteOffset + byteLength > fileBytes) {
-        throw new TensorsError(
+        throw new FilesError(
           'FILE_UNREADABLE',
           `${name} is to lie in bytes ${byteOffset} to ${byteOffset + byteLength} of ${file}, which has ${fileBytes}; ` +
             'the file is cut short or not the one meant: get it again',

@@ -1,6 +1,5 @@
 import path from 'node:path';
-import { readYaml } from '@glulam/model';
-import { expandHome, readTextFile } from '@glulam/tensors';
+import { expandHome, readTextFile, readYaml } from '@glulam/files';
 import { describeIssues, TrainerError } from '@glulam/trainer';
 import { z } from 'zod';
 

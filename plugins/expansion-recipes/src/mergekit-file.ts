@@ -1,4 +1,5 @@
-import { ModelError, mostLayers, readPythonYaml, type VirtualLayer } from '@glulam/model';
+import { readPythonYaml } from '@glulam/files';
+import { ModelError, mostLayers, type VirtualLayer } from '@glulam/model';
 import { z } from 'zod';
 import { modelSchema, nameOf, type MergekitModel } from './mergekit-model.js';
 import { checkUnscaled, readScale, scaledLayer, type ScaleSetting } from './mergekit-scale.js';

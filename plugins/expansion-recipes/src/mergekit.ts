@@ -1,4 +1,5 @@
-import { checkVirtualLayers, readTextFile, type ExpansionStrategy } from '@glulam/model';
+import { readTextFile } from '@glulam/files';
+import { checkVirtualLayers, type ExpansionStrategy } from '@glulam/model';
 import { z } from 'zod';
 import { readMergekitFile, type MergekitFile } from './mergekit-file.js';
 import { refused } from './refused.js';

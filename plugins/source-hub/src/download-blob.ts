@@ -2,7 +2,7 @@ import { createHash, randomBytes, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { isRunning, makeFolder } from '@glulam/tensors';
+import { isRunning, makeFolder } from '@glulam/files';
 import { HubError } from './errors.js';
 import { unwritable } from './hub-cache.js';
 import { blobName, type HubFile } from './hub-file.js';

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, writeFileSync } from 'node:fs';
 import { rename, statfs, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { makeFolder, readTextFile } from '@glulam/tensors';
+import { makeFolder, readTextFile } from '@glulam/files';
 import { HubError } from './errors.js';
 import { blobName, readHubFile, type HubFile } from './hub-file.js';
 import { isCommit, type HubName } from './hub-name.js';

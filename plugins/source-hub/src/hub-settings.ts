@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { readTextFile } from '@glulam/tensors';
+import { readTextFile } from '@glulam/files';
 import { HubError } from './errors.js';
 
 /** Where the Hub is, where its files are kept, and who asks. */

@@ -1,5 +1,5 @@
+import { readTextFile } from '@glulam/files';
 import type { InputRole } from '@glulam/trainer';
-import { readTextFile } from '@glulam/tensors';
 import { HubError } from './errors.js';
 import type { HubFile } from './hub-file.js';
 

@@ -1,21 +1,12 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { describeMerged, readAdapter, readPeftAdapter, writeAdapter, writePeftAdapter } from '@glulam/export';
 import { llamaFamily } from '@glulam/family-llama';
 import { mistralFamily } from '@glulam/family-mistral';
-import {
-  combineAdapters,
-  createDecoder,
-  describeMerged,
-  openCheckpoint,
-  readAdapter,
-  readPeftAdapter,
-  unexpandedLayers,
-  writeAdapter,
-  writePeftAdapter,
-  type AdapterContribution,
-} from '@glulam/model';
-import { createReferenceEngine, openSafetensors, readFloats } from '@glulam/tensors';
+import { openSafetensors, readFloats } from '@glulam/files';
+import { combineAdapters, createDecoder, openCheckpoint, unexpandedLayers, type AdapterContribution } from '@glulam/model';
+import { createReferenceEngine } from '@glulam/tensors';
 import { expectGradients, expectLogits, expectTraining, frobenius, openGolden } from '@glulam/testing';
 import { describe, expect, test } from 'vitest';
 import { ia3Contribution } from './index.js';

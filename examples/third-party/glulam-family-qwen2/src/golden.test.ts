@@ -1,16 +1,11 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import {
-  mergeCheckpoint,
-  openCheckpoint,
-  readPeftAdapter,
-  unexpandedLayers,
-  type AdapterContribution,
-} from '@glulam/model';
-import { adapters } from '@glulam/model';
+import { mergeCheckpoint, readPeftAdapter } from '@glulam/export';
+import { openSafetensors, readFloats, type CheckpointFiles } from '@glulam/files';
+import { adapters, openCheckpoint, unexpandedLayers, type AdapterContribution } from '@glulam/model';
 import { compose } from '@glulam/plugin';
-import { createReferenceEngine, openSafetensors, readFloats, type CheckpointFiles } from '@glulam/tensors';
+import { createReferenceEngine } from '@glulam/tensors';
 import { expectGradients, expectLogits, expectTraining, frobenius, openGolden } from '@glulam/testing';
 import { preset } from 'glulam';
 import { expect, test } from 'vitest';

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { writeFileAtomic } from '@glulam/tensors';
+import { writeFileAtomic } from '@glulam/files';
 import { toHtml, toMarkdown, type Block } from './blocks.js';
 
 /** Write report.md with its pictures, and report.html with them in it; the names of the two. */

@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, truncateSync } from 'node:fs';
 import path from 'node:path';
-import { readRegularFile, writeFileAtomic } from '@glulam/tensors';
+import { readRegularFile, writeFileAtomic } from '@glulam/files';
 import { openFolder } from '../ablation-folder.js';
 import { AblationError } from '../errors.js';
 import type { LayerMap } from './candidate-maps.js';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { writeFileAtomic, type FolderLock } from '@glulam/files';
 import { families, openCheckpoint, type Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { writeFileAtomic, type FolderLock } from '@glulam/tensors';
 import {
   events as eventsToken,
   eventTime,

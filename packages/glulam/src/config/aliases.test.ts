@@ -3,7 +3,7 @@ import { allAliases, runConfigSchema } from '@glulam/trainer';
 import { expect, test } from 'vitest';
 import { configSchema } from '../kinds/config-schema.js';
 import { toJsonSchema, type JsonSchema } from '../kinds/json-schema.js';
-import { preset } from '../preset.js';
+import { preset } from './preset.js';
 
 const schema = configSchema(compose(preset()));
 const definitions = schema['definitions'] as Readonly<Record<string, JsonSchema>>;

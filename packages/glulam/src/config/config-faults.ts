@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ablationSchema, searchSchema } from '@glulam/ablation';
-import { yamlLines } from '@glulam/model';
+import { yamlLines } from '@glulam/files';
 import type { Composition } from '@glulam/plugin';
 import {
   checkChoices,

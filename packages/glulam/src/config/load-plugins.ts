@@ -1,8 +1,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { quoteValue } from '@glulam/model';
+import { expandHome, quoteValue } from '@glulam/files';
 import type { Plugin, PluginList } from '@glulam/plugin';
-import { expandHome } from '@glulam/tensors';
 import { configError, describeFault, type ConfigFault } from '@glulam/trainer';
 import { createJiti } from 'jiti';
 import { GlulamError } from '../errors.js';

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { readYaml } from '@glulam/model';
+import { readYaml } from '@glulam/files';
 import { createJiti } from 'jiti';
 import { GlulamError } from '../errors.js';
 import { awaitModule } from './await-module.js';

@@ -1,7 +1,7 @@
 import { statSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { checkRegular } from '@glulam/tensors';
+import { checkRegular } from '@glulam/files';
 import { nearest } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 

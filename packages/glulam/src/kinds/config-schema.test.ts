@@ -4,7 +4,7 @@ import { choose, runConfigSchema } from '@glulam/trainer';
 import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { preset } from '../preset.js';
+import { preset } from '../config/preset.js';
 import { configSchema } from './config-schema.js';
 
 const withSchema = (kind: string, schema: z.ZodType) =>

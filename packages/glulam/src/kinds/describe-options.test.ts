@@ -2,7 +2,7 @@ import { compose } from '@glulam/plugin';
 import { runConfigSchema } from '@glulam/trainer';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { preset } from '../preset.js';
+import { preset } from '../config/preset.js';
 import { describeOptions } from './describe-options.js';
 import { installedPlugins } from './installed-plugins.js';
 

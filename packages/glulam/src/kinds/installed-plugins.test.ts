@@ -5,7 +5,7 @@ import { reporters } from '@glulam/trainer';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { preset } from '../preset.js';
+import { preset } from '../config/preset.js';
 import { composeWhatFits, installedPlugins } from './installed-plugins.js';
 
 const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'glulam-plugins-')));

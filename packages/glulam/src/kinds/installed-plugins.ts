@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compose, PluginError, type Composition, type Plugin, type PluginFault, type PluginList } from '@glulam/plugin';
-import { preset } from '../preset.js';
+import { preset } from '../config/preset.js';
 import { describeOptions, type OptionDescription } from './describe-options.js';
 import { toJsonSchema, type JsonSchema } from './json-schema.js';
 import { roleOf, roles, type Kind } from './roles.js';

@@ -1,7 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { readYaml } from '@glulam/model';
-import { readTextStart } from '@glulam/tensors';
+import { readTextStart, readYaml } from '@glulam/files';
 
 /** What the card of a base says of its licence; all undefined where it has none, or it says nothing. */
 export interface BaseLicence {

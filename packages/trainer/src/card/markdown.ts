@@ -1,4 +1,4 @@
-import { visibleText } from '../visible-text.js';
+import { visibleText } from '../events/visible-text.js';
 
 /**
  * A text that is not ours, on one line of Markdown: no emphasis, tag, link, entity or column of a table comes of it, and an

@@ -1,16 +1,16 @@
 import path from 'node:path';
 import { layerMap, type AdapterChoice, type VirtualLayer } from '@glulam/model';
 import { Document } from 'yaml';
-import type { RunConfig } from '../config.js';
-import { sumReports } from '../data/data-report.js';
-import type { ScoredStep } from '../events.js';
+import type { RunConfig } from '../config/config.js';
+import { sumReports } from '../data/store/data-report.js';
+import type { ScoredStep } from '../events/events.js';
 import { drawLayers } from '../plan/draw-layers.js';
 import { formatBytes } from '../plan/format-bytes.js';
 import type { RunPlan } from '../plan/plan-run.js';
-import { visibleYaml } from '../visible-yaml.js';
+import { visibleYaml } from '../events/visible-yaml.js';
 import type { BaseLicence } from './base-card.js';
 import { codeBlock, codeSpan, plainMarkdown, webAddress } from './markdown.js';
-import { watchedName } from '../watch-scores.js';
+import { watchedName } from '../run/watch-scores.js';
 import { promptText, type CardPrompt } from './prompt-text.js';
 import type { RunStory } from './run-story.js';
 

@@ -1,4 +1,4 @@
-import type { PromptForm } from '../data/prompt-form.js';
+import type { PromptForm } from '../data/prompt/prompt-form.js';
 
 /** What a card says of a model's prompts. */
 export type CardPrompt = Pick<PromptForm, 'kind' | 'text'>;

@@ -1,4 +1,4 @@
-import type { RunEvent } from '../events.js';
+import type { RunEvent } from '../events/events.js';
 
 type Step = Extract<RunEvent, { type: 'step.finished' }>;
 type Evaluation = Extract<RunEvent, { type: 'evaluation.finished' }>;

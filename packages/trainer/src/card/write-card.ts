@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { readTextFile, writeFileAtomic } from '@glulam/tensors';
+import { readTextFile, writeFileAtomic } from '@glulam/files';
 import { lossChart } from './loss-chart.js';
 import { chartName, modelCard, type CardFacts } from './model-card.js';
 

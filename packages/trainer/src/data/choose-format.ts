@@ -1,5 +1,5 @@
 import type { Composition } from '@glulam/plugin';
-import { choose } from '../choices.js';
+import { choose } from '../config/choices.js';
 import { TrainerError } from '../errors.js';
 import { adviceFor, describeRow } from './describe-row.js';
 import { dataFormats, type DataFormat, type RowText, type SkippedRow } from './data-format.js';

@@ -1,6 +1,6 @@
-import { configError } from '../choices.js';
+import { configError } from '../config/choices.js';
 import { shuffled } from './shuffle.js';
-import type { TokenStore } from './token-store.js';
+import type { TokenStore } from './store/token-store.js';
 
 /** Stream of the draw that sets rows apart; training sources use those from 0. */
 const heldOutStream = 0xffffffff;

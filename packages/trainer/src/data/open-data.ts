@@ -1,23 +1,23 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import { cacheFolder } from '@glulam/files';
 import type { Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { cacheFolder } from '@glulam/tensors';
-import type { Example } from '../batches.js';
-import { configError } from '../choices.js';
-import { defaultSteps, type DataSources, type RunConfig } from '../config.js';
+import type { Example } from '../step/batches.js';
+import { configError } from '../config/choices.js';
+import { defaultSteps, type DataSources, type RunConfig } from '../config/config.js';
 import { createBatches, type Batches } from './batch-source.js';
 import { chooseFormat } from './choose-format.js';
-import type { DataReport } from './data-report.js';
+import type { DataReport } from './store/data-report.js';
 import { createDraws, type Draw } from './draws.js';
-import { splitView, viewOf, type FileView, type OpenFile } from './file-view.js';
+import { splitView, viewOf, type FileView, type OpenFile } from './store/file-view.js';
 import { splitHeldOut } from './held-out.js';
-import { givenRows } from '../given-in-code.js';
+import { givenRows } from '../config/given-in-code.js';
 import { codeSource, fileSource } from './row-source.js';
-import { shownDate } from './run-date.js';
+import { shownDate } from './prompt/run-date.js';
 import { expandFiles } from './rows/expand-files.js';
-import type { TokenStore } from './token-store.js';
-import { tokenizeFile } from './tokenize-file.js';
+import type { TokenStore } from './store/token-store.js';
+import { tokenizeFile } from './store/tokenize-file.js';
 
 /** The data of a run, tokenized. Training examples are read from disk as they are drawn. */
 export interface TrainingData {

@@ -1,7 +1,7 @@
 import type { ChosenFormat } from './choose-format.js';
 import type { RowText, SkippedRow } from './data-format.js';
 import { numberText } from './rows/parse-json.js';
-import { defaultPrompt, fillPrompt, promptNames } from './prompt-text.js';
+import { defaultPrompt, fillPrompt, promptNames } from './prompt/prompt-text.js';
 
 /** What a row says with its prompt written out: all that the tokenizer needs of it. */
 export type FilledText = Exclude<RowText, { readonly question: string }>;

@@ -1,12 +1,12 @@
 import { openDecoder, type Checkpoint } from '@glulam/model';
 import { createTape, scope, type PlanningEngine } from '@glulam/tensors';
-import { labelBatch, type Example } from '../batches.js';
-import { configError } from '../choices.js';
-import type { RunConfig } from '../config.js';
-import type { ModelDescription } from '../describe-model.js';
-import { meanLoss } from '../mean-loss.js';
-import { createOptimizer } from '../optimizer.js';
-import { trainStep } from '../train-step.js';
+import { labelBatch, type Example } from '../step/batches.js';
+import { configError } from '../config/choices.js';
+import type { RunConfig } from '../config/config.js';
+import type { ModelDescription } from '../open/describe-model.js';
+import { meanLoss } from '../evaluate/mean-loss.js';
+import { createOptimizer } from '../step/optimizer.js';
+import { trainStep } from '../step/train-step.js';
 
 /** What a run takes of an engine's memory. */
 export interface ForeseenBytes {

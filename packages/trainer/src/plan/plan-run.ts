@@ -1,21 +1,22 @@
 import { setImmediate } from 'node:timers/promises';
+import { readAdapter } from '@glulam/export';
+import { eventLoopTurns } from '@glulam/files';
 import {
   adapters,
   describeCheckpoint,
   families,
   parameterCount,
-  readAdapter,
   unexpandedLayers,
   type VirtualLayer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { createPlanningEngine, engines, eventLoopTurns, type PlanningEngine, type Precision } from '@glulam/tensors';
-import type { Example } from '../batches.js';
-import { choose } from '../choices.js';
-import type { RunConfig } from '../config.js';
+import { createPlanningEngine, engines, type PlanningEngine, type Precision } from '@glulam/tensors';
+import type { Example } from '../step/batches.js';
+import { choose } from '../config/choices.js';
+import type { RunConfig } from '../config/config.js';
 import { runSteps, type TrainingData } from '../data/open-data.js';
-import { describeModel, resolvePrecision } from '../describe-model.js';
-import { evaluationTokens } from '../scoring-batches.js';
+import { describeModel, resolvePrecision } from '../open/describe-model.js';
+import { evaluationTokens } from '../evaluate/scoring-batches.js';
 import { anonymousBytes } from './anonymous-memory.js';
 import { availableMemory, type AvailableMemory } from './available-memory.js';
 import { anyExample, foreseeMemory, type ForeseenBytes } from './foresee-memory.js';

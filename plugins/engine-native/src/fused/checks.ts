@@ -1,4 +1,5 @@
-import { checkTensor, formatShape, TensorsError, type FrozenWeight, type Tensor } from '@glulam/tensors';
+import { formatShape } from '@glulam/files';
+import { checkTensor, TensorsError, type FrozenWeight, type Tensor } from '@glulam/tensors';
 
 /** The two lengths of a matrix of activations, float32 or bfloat16. */
 export function stored(operation: string, x: Tensor): readonly [rows: number, columns: number] {

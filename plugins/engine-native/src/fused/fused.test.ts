@@ -1,14 +1,12 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { sizeOf, toBfloat16Bits, type DType } from '@glulam/files';
 import {
   createOperations,
   createReferenceEngine,
   createTape,
   normals,
-  sizeOf,
-  toBfloat16Bits,
-  type DType,
   type Engine,
   type FrozenWeight,
   type Operations,

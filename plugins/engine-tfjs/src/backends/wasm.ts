@@ -1,6 +1,7 @@
-import { sizeOf, TensorsError } from '@glulam/tensors';
 import type { KernelBackend, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import path from 'node:path';
+import { sizeOf } from '@glulam/files';
+import { TensorsError } from '@glulam/tensors';
 import type { Device } from '../device.js';
 import { createKernelDevice, type Core, type Kernels } from '../kernel-device.js';
 import { folderOfPackage, loadPackage } from '../load-package.js';

@@ -1,4 +1,5 @@
-import { sizeOf, TensorsError } from '@glulam/tensors';
+import { sizeOf } from '@glulam/files';
+import { TensorsError } from '@glulam/tensors';
 import type { KernelBackend, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Device } from '../device.js';
 import { createKernelDevice, type Core } from '../kernel-device.js';

@@ -1,4 +1,5 @@
-import { broadcastShapes, matmulSizes, sameShape, sizeOf, type Shape } from '@glulam/tensors';
+import { sizeOf, type Shape } from '@glulam/files';
+import { broadcastShapes, matmulSizes, sameShape } from '@glulam/tensors';
 import { tfTypes, type Attribute, type Binding, type TfTensor } from '../tensorflow/binding.js';
 import type { Counter } from './counter.js';
 

@@ -1,4 +1,5 @@
-import { broadcastShapes, matmulSizes, sizeOf, type Shape, type WeightSource } from '@glulam/tensors';
+import { sizeOf, type Shape, type WeightSource } from '@glulam/files';
+import { broadcastShapes, matmulSizes } from '@glulam/tensors';
 import type { Device, Operand } from '../device.js';
 import type { Host } from '../host.js';
 import type { Counter } from './counter.js';

@@ -1,4 +1,5 @@
-import { sameShape, type BinaryOperation, type DType, type Shape, type UnaryOperation } from '@glulam/tensors';
+import type { DType, Shape } from '@glulam/files';
+import { sameShape, type BinaryOperation, type UnaryOperation } from '@glulam/tensors';
 import type { Device, Operand } from '../device.js';
 import { host as realHost, type Host } from '../host.js';
 import { tfTypes, type Binding, type TfTensor } from './binding.js';

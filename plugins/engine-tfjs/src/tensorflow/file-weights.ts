@@ -1,4 +1,4 @@
-import type { WeightSource } from '@glulam/tensors';
+import type { WeightSource } from '@glulam/files';
 import type { Host } from '../host.js';
 import { tfTypes, type TfTensor } from './binding.js';
 import { attribute, type TfOperations } from './operations.js';

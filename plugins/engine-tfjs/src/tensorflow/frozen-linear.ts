@@ -1,12 +1,5 @@
-import {
-  scope,
-  sizeOf,
-  type FrozenLinearOptions,
-  type FrozenWeight,
-  type FusedOperations,
-  type Shape,
-  type Tensor,
-} from '@glulam/tensors';
+import { sizeOf, type Shape } from '@glulam/files';
+import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
 import type { Host } from '../host.js';
 import { bfloat16Parts } from './bfloat16-parts.js';
 import { tfTypes, type TfTensor } from './binding.js';

@@ -1,4 +1,5 @@
-import type { DType, Engine, FrozenWeight, Fused, FusedOperations, Named, Shape, Tensor } from '@glulam/tensors';
+import type { DType, Shape } from '@glulam/files';
+import type { Engine, FrozenWeight, Fused, FusedOperations, Named, Tensor } from '@glulam/tensors';
 import { embedding } from '../embedding.js';
 import type { Result, Workshop } from '../engine.js';
 import { adamW } from './adam-w.js';

@@ -1,4 +1,5 @@
-import { sameShape, type Shape } from '@glulam/tensors';
+import type { Shape } from '@glulam/files';
+import { sameShape } from '@glulam/tensors';
 import { tfTypes, type Attribute, type Binding, type TfTensor } from './binding.js';
 
 /** tensorflow/c/tf_attrtype.h */

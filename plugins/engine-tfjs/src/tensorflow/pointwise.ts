@@ -1,4 +1,5 @@
-import { scope, type FusedOperations, type Shape, type Tensor } from '@glulam/tensors';
+import type { Shape } from '@glulam/files';
+import { scope, type FusedOperations, type Tensor } from '@glulam/tensors';
 import { tfTypeOf, type Bench } from './fused.js';
 import type { TfTensor } from './binding.js';
 

@@ -6,7 +6,7 @@ import {
   type LearntText,
   type Tokenizer,
 } from '@glulam/model';
-import type { Example } from '../../batches.js';
+import type { Example } from '../../step/batches.js';
 import { TrainerError } from '../../errors.js';
 import type { FilledText } from '../read-row.js';
 import { distinctText } from '../rows/parse-json.js';

@@ -1,4 +1,4 @@
-import type { RunConfig } from '../../config.js';
+import type { RunConfig } from '../../config/config.js';
 
 /** What decides the tokens of a row besides the tokenizer; part of the cache's key and sent to the workers. */
 export interface EncodeSettings extends Pick<RunConfig['data'], 'loss' | 'maxTokens' | 'rewrittenTurns'> {

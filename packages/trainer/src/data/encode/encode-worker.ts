@@ -1,7 +1,7 @@
 // What a worker thread runs: it opens the tokenizer from its folder and answers every batch of rows with its tokens.
 import { parentPort, workerData } from 'node:worker_threads';
 import { openTokenizer } from '@glulam/model';
-import { parseDate } from '../run-date.js';
+import { parseDate } from '../prompt/run-date.js';
 import { encodeBatch, type EncodedBatch, type RowBatch } from './encode-batch.js';
 import type { EncodeSettings } from './encode-settings.js';
 import { createRowEncoder } from './row-encoder.js';

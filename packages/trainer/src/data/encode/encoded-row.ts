@@ -1,4 +1,4 @@
-import type { Example } from '../../batches.js';
+import type { Example } from '../../step/batches.js';
 import type { SkippedRow } from '../data-format.js';
 
 /** What became of a row: examples of at most `maxTokens`, with what is to be told of it; or why there are none. */

@@ -1,6 +1,6 @@
+import { eventLoopTurns } from '@glulam/files';
 import type { Tokenizer } from '@glulam/model';
 import { TrainerError } from '../../errors.js';
-import { eventLoopTurns } from '@glulam/tensors';
 import { openWorkerLane } from '../worker-lane.js';
 import { encodeInTurns, type EncodedBatch, type RowBatch } from './encode-batch.js';
 import type { EncodeSettings } from './encode-settings.js';
@@ -70,7 +70,7 @@ function openWorkers(workerData: WorkerSettings, count: number, signal: AbortSig
         signal?.throwIfAborted();
         // What is refused deliberately has a class and a code of ours, which it keeps on its way here.
         const { name, code } = cause as { readonly name?: unknown; readonly code?: unknown };
-        if (typeof code === 'string' && ['ModelError', 'TrainerError', 'TensorsError'].includes(String(name)))
+        if (typeof code === 'string' && ['ModelError', 'TrainerError', 'FilesError'].includes(String(name)))
           throw cause;
         throw new TrainerError(
           'ENCODING_FAILED',

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { openTokenizer, type ChatMessage, type Tokenizer } from '@glulam/model';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Example } from '../../batches.js';
+import type { Example } from '../../step/batches.js';
 import type { FilledText } from '../read-row.js';
 import { parseJson } from '../rows/parse-json.js';
 import type { EncodeSettings } from './encode-settings.js';

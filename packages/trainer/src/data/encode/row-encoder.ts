@@ -1,5 +1,5 @@
 import { encodeSpans, ModelError, type TextSpan, type Tokenizer } from '@glulam/model';
-import type { Example } from '../../batches.js';
+import type { Example } from '../../step/batches.js';
 import type { FilledText } from '../read-row.js';
 import { createConversationEncoder } from './conversation-encoder.js';
 import type { EncodeSettings } from './encode-settings.js';

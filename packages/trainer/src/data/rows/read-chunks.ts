@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { TextDecoder } from 'node:util';
-import { openRegularFile } from '@glulam/tensors';
+import { openRegularFile } from '@glulam/files';
 import { TrainerError } from '../../errors.js';
 import { compressionOf, decompress } from './decompress.js';
 

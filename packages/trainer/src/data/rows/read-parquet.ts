@@ -1,5 +1,5 @@
 import { closeSync, fstatSync } from 'node:fs';
-import { openRegularFile } from '@glulam/tensors';
+import { openRegularFile } from '@glulam/files';
 import { TrainerError } from '../../errors.js';
 import { openWorkerLane } from '../worker-lane.js';
 import type { DataRow } from './data-row.js';

@@ -1,6 +1,6 @@
 import path from 'node:path';
+import { eventLoopTurns } from '@glulam/files';
 import { TrainerError } from '../../errors.js';
-import { eventLoopTurns } from '@glulam/tensors';
 import type { DataRow } from './data-row.js';
 import { readDelimited } from './read-delimited.js';
 import { readJsonLines } from './read-json-lines.js';

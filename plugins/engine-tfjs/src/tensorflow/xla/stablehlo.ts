@@ -1,4 +1,5 @@
-import { sameShape, sizeOf, type Shape } from '@glulam/tensors';
+import { sizeOf, type Shape } from '@glulam/files';
+import { sameShape } from '@glulam/tensors';
 import { tfTypes } from '../binding.js';
 
 /** The types of elements that programs compute with, as StableHLO names them. */

@@ -1,0 +1,64 @@
+import { noteLoaded } from '@glulam/plugin';
+
+export { FilesError, type FilesErrorCode } from './errors.js';
+export { eventLoopTurns } from './event-loop-turns.js';
+export {
+  isRunning,
+  publishFolder,
+  removeLeftovers,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from './folders/atomic-file.js';
+export { cacheFolder } from './folders/cache-folder.js';
+export { expandHome } from './folders/expand-home.js';
+export { folderOwner, lockFolder, type FolderLock } from './folders/folder-lock.js';
+export { linkOut } from './folders/links-out.js';
+export { makeFolder } from './folders/make-folder.js';
+export { describeWriteFault, isSystemError, type SystemError } from './folders/system-error.js';
+export { ggmlBytes, ggmlEncode, q8Block } from './gguf/ggml-encode.js';
+export {
+  bool,
+  encodeGgufHeader,
+  float32,
+  float32s,
+  int32s,
+  padded,
+  string,
+  strings,
+  uint32,
+  type GgmlType,
+  type GgufTensorInfo,
+  type GgufValue,
+} from './gguf/gguf-header.js';
+export { quoteValue, shortMessage } from './messages/quote-value.js';
+export { shortLines, shortList } from './messages/short-list.js';
+export {
+  bytesPerElement,
+  fromBfloat16Bits,
+  fromFloat16Bits,
+  toBfloat16Bits,
+  toFloat16Bits,
+  type DType,
+} from './numbers/dtype.js';
+export { encodeFloats } from './numbers/encode-floats.js';
+export { formatShape, sizeOf, type Shape } from './numbers/shape.js';
+export { afterAChange, checkStamps, findStamp, whileUnchanged } from './reading/file-stamp.js';
+export { checkRegular, openRegularFile, readRegularFile, readTextFile, readTextStart } from './reading/regular-file.js';
+export {
+  brokenLink,
+  hasCheckpointFiles,
+  openCheckpointFiles,
+  openSafetensors,
+  type CheckpointFiles,
+} from './safetensors/checkpoint-files.js';
+export { equalValues } from './safetensors/equal-values.js';
+export { findNotFinite, notFiniteIn, type NotFinite } from './safetensors/not-finite.js';
+export { readBytes, readFloats, readInts } from './safetensors/read-tensor.js';
+export { readSafetensorsHeader } from './safetensors/safetensors-header.js';
+export { writeSafetensors, type SafetensorsInput } from './safetensors/safetensors-writer.js';
+export { sampleHash } from './safetensors/sample-hash.js';
+export type { WeightSource } from './safetensors/weight-source.js';
+export { readPythonYaml } from './yaml/read-python-yaml.js';
+export { readYaml, yamlLines } from './yaml/read-yaml.js';
+
+noteLoaded('@glulam/files', import.meta.url);

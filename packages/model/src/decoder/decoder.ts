@@ -1,0 +1,483 @@
+import { eventLoopTurns, type DType } from '@glulam/files';
+import {
+  createOperations,
+  detach,
+  pace,
+  scope,
+  Tensor,
+  type Engine,
+  type LinearForm,
+  type Operations,
+  type RandomKey,
+  type Tape,
+} from '@glulam/tensors';
+import type { Adapter, AdapterForm, FormContext, LinearSite, SiteAdapter } from '../adapters/adapter.js';
+import { checkAdapterValues, type AdapterValues } from '../adapters/adapter-values.js';
+import { createBaseWeights, type BaseWeights } from '../weights/base-weights.js';
+import type { TokenBatch } from './batch.js';
+import type { Checkpoint } from '../weights/checkpoint.js';
+import { ModelError } from '../errors.js';
+import { linearNames, slidingWindowOf, type DecoderShape, type LinearName } from '../families/family.js';
+import { createFixedParts, splitValues, type FixedPart } from '../adapters/fixed-parts.js';
+import type { CachePass } from './key-value-cache.js';
+import { inverseFrequencies, ropeTables } from './rope.js';
+import { openWeights, readCopy, type LayerWeights, type ModelWeights } from '../weights/model-weights.js';
+import { describeTrained, gateName, type AdaptedSite, type TrainedCopy } from '../adapters/trained-tensors.js';
+import { checkVirtualLayers, linearScaleOf, unexpandedLayers, type VirtualLayer } from '../expansion/virtual-layer.js';
+
+/** A frozen linear layer with an adapter. */
+interface AdaptedLinear {
+  readonly adapter: SiteAdapter;
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  /** What stands behind some of the tensors and is not trained. */
+  readonly behind: Readonly<Record<string, FixedPart>>;
+}
+
+/** A constant that multiplies a frozen weight. */
+interface FrozenScale {
+  readonly factor: number;
+  /** [in], all of them the factor. */
+  readonly perInput: Tensor;
+}
+
+/** One virtual layer, ready to run. */
+interface Layer {
+  readonly record: VirtualLayer;
+  readonly weights: LayerWeights;
+  readonly sites: ReadonlyMap<LinearName, AdaptedLinear>;
+  /** Of linear layers whose frozen weight is scaled. */
+  readonly scales: ReadonlyMap<LinearName, FrozenScale>;
+  /** [1] */
+  readonly gate: Tensor | undefined;
+  readonly parameters: readonly Tensor[];
+}
+
+/** How a forward pass runs. Without options it is for inference, without a cache. */
+export interface PassOptions {
+  /** Record the pass for a backward. */
+  readonly tape?: Tape;
+  /** Keep only each virtual layer's input and compute the rest again in backward. */
+  readonly recompute?: boolean;
+  /** Dropout is on when training; its draws follow from (seed, step, virtual layer, linear layer). */
+  readonly training?: { readonly seed: number; readonly step: number };
+  /** Keys and values of earlier tokens; the batch's are appended. See `KeyValueCache.pass`. */
+  readonly cache?: CachePass;
+  /** Aborting rejects with the signal's reason once the layer that is computed is done. */
+  readonly signal?: AbortSignal | undefined;
+  /** Looks at the output of each virtual layer, [tokens, hidden], as soon as it is computed; to find faults. */
+  readonly onLayer?: (virtual: number, output: Tensor) => Promise<void>;
+}
+
+/** One batch's pass in parts, for whoever runs layers in an order of their own. What it returns is the caller's to release. */
+export interface LayerPass {
+  /** Hidden states before the first layer, [tokens, hidden]. */
+  embed(): Tensor;
+  /** What a virtual layer makes of any hidden states, which stay the caller's. */
+  layer(hidden: Tensor, virtual: number): Promise<Tensor>;
+  /** Hidden states after the last norm, as `forward` returns them. */
+  finish(hidden: Tensor): Tensor;
+  /** Release what all layers of the pass share. */
+  close(): void;
+}
+
+/**
+ * An expanded model on an engine: frozen weights, one set a physical layer, and what is trained, adapters and copies of
+ * the base's tensors.
+ */
+export interface Decoder {
+  /** The engine that holds the tensors. */
+  readonly engine: Engine;
+  /** Differentiable operations on it; a pass with a tape records through these. */
+  readonly ops: Operations;
+  /** Sizes and tensor names of the base. */
+  readonly shape: DecoderShape;
+  /** The virtual layers, in the order in which they run. */
+  readonly layers: readonly VirtualLayer[];
+  /** The base whose weights it computes with. */
+  readonly checkpoint: Checkpoint;
+  /** What changes the frozen linear layers; undefined: nothing. */
+  readonly adapter: Adapter | undefined;
+  /** Every frozen linear layer of every virtual layer, in order. */
+  readonly sites: readonly LinearSite[];
+  /** Trained tensors by PEFT's names without its prefix, such as `model.layers.7.self_attn.q_proj.lora_A.weight`. */
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  /** The parameters that began as tensors of the base. */
+  readonly copies: readonly TrainedCopy[];
+  /** By the same names, what stands behind some of them and is not trained. */
+  readonly fixed: ReadonlyMap<string, FixedPart>;
+  /** By the same names, where an adapter sets one. */
+  readonly learningRateFactors: ReadonlyMap<string, number>;
+  /** Hidden states after the last norm, [tokens, hidden], held by the caller. */
+  forward(batch: TokenBatch, options?: PassOptions): Promise<Tensor>;
+  /** The same computation in parts, without tape, dropout and cache. */
+  layerPass(batch: TokenBatch): LayerPass;
+  /** Loss of each row's label given hidden states: [tokens]; labels are of the token itself, see `nextTokenLabels`. */
+  losses(hidden: Tensor, labels: Int32Array, tape?: Tape): Tensor;
+  /** Logits of some rows: [rows, vocabulary], float32. */
+  logits(hidden: Tensor, rows: readonly number[]): Tensor;
+  /** Release what is trained, and norms; the engine is the caller's. */
+  close(): void;
+}
+
+/** What a decoder is made from. */
+export interface DecoderOptions {
+  /** The engine; the caller closes it. */
+  readonly engine: Engine;
+  /** The base. */
+  readonly checkpoint: Checkpoint;
+  /** Default: each physical layer once. */
+  readonly layers?: readonly VirtualLayer[] | undefined;
+  /** Default: none. */
+  readonly adapter?: Adapter | undefined;
+  /** Weights of the base that several decoders compute with; default: opened for this one. */
+  readonly weights?: BaseWeights | undefined;
+  /** Adapter tensors that there are already, by name; the decoder retains them. */
+  readonly adapterTensors?: ReadonlyMap<string, Tensor> | undefined;
+  /** Values of adapter tensors by name instead of fresh ones; `zeros` draws none, for plans. */
+  readonly adapterValues?: AdapterValues | 'zeros' | undefined;
+  /** Of fresh adapters that must look into the base for them: what `readFirstValues` returned. */
+  readonly firstValues?: AdapterValues | undefined;
+  /** Of the adapters' first values. */
+  readonly seed?: number | undefined;
+}
+
+/** Adapters that look into the base for first values need time, and a decoder is made at once. */
+function missing(name: string): never {
+  throw new ModelError(
+    'BAD_ARGUMENT',
+    `${name} begins as a part of the base: pass what readFirstValues returns as firstValues, or saved values as adapterValues`,
+  );
+}
+
+/** An adapter's tensors as forms have them, with what is not trained behind them. */
+function wholeTensors(ops: Operations, { tensors, behind }: AdaptedLinear): Readonly<Record<string, Tensor>> {
+  const joined = Object.entries(behind).map(
+    ([name, { axis, tensor }]) => [name, ops.concatenate([tensors[name]!, tensor], axis)] as const,
+  );
+  return joined.length === 0 ? tensors : { ...tensors, ...Object.fromEntries(joined) };
+}
+
+/** A form with the checkpoint's bias in its own. */
+function withBias(ops: Operations, { biasScale, ...form }: AdapterForm, bias: Tensor | undefined): LinearForm {
+  const ofBase = bias && biasScale ? ops.mul(bias, biasScale) : bias;
+  return { ...form, bias: ofBase && form.bias ? ops.add(ofBase, form.bias) : (ofBase ?? form.bias) };
+}
+
+/**
+ * A form of a frozen layer whose weight is scaled: its inputs are scaled instead, which leaves the low rank as it is,
+ * whatever the factor (0 too).
+ */
+function withScale<Form extends LinearForm>(ops: Operations, form: Form, scale: FrozenScale | undefined): Form {
+  if (scale === undefined) return form;
+  const { inScale } = form;
+  return { ...form, inScale: inScale === undefined ? scale.perInput : ops.affine(inScale, scale.factor, 0) };
+}
+
+/** Sets the draws of first values apart from those of training steps, whose key begins alike. */
+const initialUse = 0x696e6974;
+
+/**
+ * Put an expanded model on an engine at once: open the frozen weights, and make or upload what is trained. Of thousands of
+ * virtual layers that takes seconds, see `openDecoder`.
+ *
+ * @throws ModelError EXPANSION_INVALID if the layers do not fit the base; ADAPTER_INVALID if the adapter or its values
+ *   do not fit; BAD_ARGUMENT if a parameter needs `firstValues`
+ */
+export function createDecoder(options: DecoderOptions): Decoder {
+  const building = buildDecoder(options);
+  for (;;) {
+    const { value, done } = building.next();
+    if (done === true) return value;
+  }
+}
+
+/**
+ * The same model, made in turns of the event loop, so that timers and signals are answered meanwhile.
+ *
+ * @throws what `createDecoder` throws; the signal's reason where it is aborted: what was made is released
+ */
+export async function openDecoder({
+  signal,
+  ...options
+}: DecoderOptions & { readonly signal?: AbortSignal | undefined }): Promise<Decoder> {
+  const next = eventLoopTurns(signal);
+  await next();
+  const building = buildDecoder(options);
+  try {
+    for (;;) {
+      const { value, done } = building.next();
+      if (done === true) return value;
+      await next();
+    }
+  } finally {
+    building.return(undefined as never);
+  }
+}
+
+/** Pauses after each piece of work. */
+function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> {
+  const { engine, checkpoint, adapter, adapterValues, adapterTensors, seed = 0 } = options;
+  const opened = options.weights ?? createBaseWeights(engine);
+  const { shape } = checkpoint;
+  const records = checkVirtualLayers(options.layers ?? unexpandedLayers(shape.physicalLayers), shape.physicalLayers);
+  const ops = createOperations(engine);
+  const held: Tensor[] = [];
+  const hold = (tensor: Tensor): Tensor => {
+    held.push(tensor);
+    return detach(tensor);
+  };
+
+  const parameters = new Map<string, Tensor>();
+  const learningRateFactors = new Map<string, number>();
+  const trained = describeTrained(shape, records, adapter);
+  yield;
+  const zeros = adapterValues === 'zeros';
+  const given = zeros ? undefined : adapterValues;
+  if (given !== undefined) checkAdapterValues(given, trained);
+  const known = (name: string): Float32Array | undefined => (given ?? options.firstValues)?.get(name)?.values;
+  const fixedParts = createFixedParts((values, size) =>
+    hold(values === undefined ? engine.full(size, 0) : engine.upload(values, size)),
+  );
+  const fixed = new Map<string, FixedPart>();
+  const train = (name: string, size: readonly number[], first: () => Float32Array | Tensor): Tensor => {
+    const values = adapterTensors?.get(name)?.retain() ?? (zeros ? engine.full(size, 0) : first());
+    const tensor = hold(values instanceof Tensor ? values : engine.upload(values, size));
+    parameters.set(name, tensor);
+    return tensor;
+  };
+  const parameter = (name: string, size: readonly number[], initial: () => Float32Array | Tensor): Tensor =>
+    train(name, size, () => known(name) ?? initial());
+  const close = (): void => {
+    if (options.weights === undefined) opened.close();
+    for (const tensor of held) tensor.release();
+  };
+  const copies = new Map<TrainedCopy, Tensor>();
+  const layers: Layer[] = [];
+  let base: ModelWeights;
+  let finished = false;
+  try {
+    for (const copy of trained.copies) {
+      copies.set(
+        copy,
+        parameter(copy.name, copy.shape, () => readCopy(engine, opened.open, checkpoint, copy)),
+      );
+      yield;
+    }
+    base = openWeights(engine, opened.open, checkpoint, (place) => copies.get(trained.copyAt.get(place)!), hold);
+    const perInput = new Map<string, Tensor>();
+    const frozenScale = (factor: number, inFeatures: number): FrozenScale => {
+      const key = `${factor} ${inFeatures}`;
+      const tensor = perInput.get(key) ?? hold(engine.full([inFeatures], factor));
+      perInput.set(key, tensor);
+      return { factor, perInput: tensor };
+    };
+    const adaptedIn = records.map((): AdaptedSite[] => []);
+    for (const each of trained.adapted) adaptedIn[each.site.virtual]!.push(each);
+    for (const [virtual, record] of records.entries()) {
+      const weights = base.layer(record, virtual);
+      const own: Tensor[] = [...weights.copies];
+      const adapters = new Map<LinearName, AdaptedLinear>();
+      const scales = new Map<LinearName, FrozenScale>();
+      for (const linear of linearNames) {
+        const { weight } = weights.linears[linear];
+        const factor = linearScaleOf(record, linear);
+        if (factor !== 1 && !(weight instanceof Tensor)) scales.set(linear, frozenScale(factor, weight.shape[1]!));
+      }
+      for (const { site, adapter } of adaptedIn[virtual]!) {
+        const { weight } = weights.linears[site.linear];
+        if (adapter === undefined || weight instanceof Tensor) continue;
+        const index = linearNames.indexOf(site.linear);
+        const frozen = opened.rows.of(weight, site.scale);
+        adapter.prepare?.(frozen);
+        const tensors: Record<string, Tensor> = {};
+        const behind: Record<string, FixedPart> = {};
+        for (const [use, each] of adapter.parameters.entries()) {
+          const name = `${site.path}.${each.name}`;
+          const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
+          if (each.fixed === undefined) {
+            tensors[each.name] = parameter(name, each.shape, () => each.initial({ key, engine, frozen }));
+          } else {
+            const parts = zeros ? undefined : splitValues(each, known(name) ?? missing(name));
+            tensors[each.name] = train(name, each.shape, () => parts!.trained);
+            behind[each.name] = fixedParts.put(site, each, parts?.fixed);
+            fixed.set(name, behind[each.name]!);
+          }
+          if (each.learningRateFactor !== undefined) learningRateFactors.set(name, each.learningRateFactor);
+          own.push(tensors[each.name]!);
+        }
+        adapters.set(site.linear, { adapter, tensors, behind });
+        yield;
+      }
+      const gate =
+        record.gate === undefined ? undefined : parameter(gateName(shape, virtual), [1], () => new Float32Array(1));
+      if (gate !== undefined) own.push(gate);
+      layers.push({ record, weights, sites: adapters, scales, gate, parameters: own });
+      yield;
+    }
+    finished = true;
+  } finally {
+    // Of a model that fails, or is given up, nothing stays.
+    if (!finished) close();
+  }
+
+  const frequencies = inverseFrequencies(shape.rope, shape.headSize);
+  const { normEpsilon: epsilon, heads, keyValueHeads, headSize } = shape;
+
+  /** One virtual layer: x [tokens, hidden] to the same; synchronous, so that it can be computed again in backward. */
+  const runLayer = (
+    x: Tensor,
+    virtual: number,
+    batch: TokenBatch,
+    rope: { readonly cos: Tensor; readonly sin: Tensor },
+    { training, cache }: PassOptions,
+  ): Tensor => {
+    const { record, weights, sites: adapters, scales, gate: factor } = layers[virtual]!;
+    const type = ops.activation;
+    const linear = (input: Tensor, name: LinearName, output: DType): Tensor => {
+      const { weight, bias } = weights.linears[name];
+      if (weight instanceof Tensor) return ops.linear(input, weight, bias, output);
+      const known = cache?.form(virtual, name);
+      if (known !== undefined) return ops.frozenLinear(input, weight, known, output);
+      const site = adapters.get(name);
+      const scale = scales.get(name);
+      if (site === undefined) return ops.frozenLinear(input, weight, withScale(ops, { bias }, scale), output);
+      const { adapter } = site;
+      const tensors = wholeTensors(ops, site);
+      const context: FormContext = {
+        ops,
+        training: training !== undefined,
+        key: [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)],
+        frozen: opened.rows.of(weight, scale?.factor),
+      };
+      const applied = adapter.apply?.(input, tensors, {
+        ...context,
+        linear: (x, form) => ops.frozenLinear(x, weight, withScale(ops, form, scale), 'float32'),
+      });
+      if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
+      const form = withScale(ops, withBias(ops, adapter.form(tensors, context), bias), scale);
+      cache?.keepForm(virtual, name, form);
+      return ops.frozenLinear(input, weight, form, output);
+    };
+    const addResidual = (residual: Tensor, output: Tensor): Tensor => {
+      const scaled = record.residualScale === undefined ? output : ops.affine(output, record.residualScale, 0);
+      return ops.add(residual, factor === undefined ? scaled : ops.mul(scaled, factor));
+    };
+
+    const normed = ops.rmsNorm(x, weights.attentionNorm, { epsilon, type });
+    const turn = { ...rope, headSize, type };
+    const q = ops.rope(linear(normed, 'self_attn.q_proj', type), turn);
+    const k = ops.rope(linear(normed, 'self_attn.k_proj', type), turn);
+    const v = linear(normed, 'self_attn.v_proj', type);
+    const seen = cache === undefined ? seenBy(batch, k, v) : cache.append(virtual, k, v, batch.segments);
+    const scale = 1 / Math.sqrt(headSize);
+    const window = slidingWindowOf(shape, record.physical);
+    const { segments } = seen;
+    const mixed = ops.attention(q, seen.k, seen.v, { heads, keyValueHeads, headSize, window, scale, segments, type });
+    const attended = addResidual(x, linear(mixed, 'self_attn.o_proj', 'float32'));
+
+    const mlpInput = ops.rmsNorm(attended, weights.mlpNorm, { epsilon, type });
+    const gate = linear(mlpInput, 'mlp.gate_proj', type);
+    const activated = ops.swiglu(gate, linear(mlpInput, 'mlp.up_proj', type), { type });
+    return addResidual(attended, linear(activated, 'mlp.down_proj', 'float32'));
+  };
+
+  const seenBy = ({ segments, keyRows }: TokenBatch, k: Tensor, v: Tensor) => {
+    if (keyRows === undefined) return { k, v, segments };
+    const rows = engine.upload(keyRows, [keyRows.length]);
+    const [keys, values] = [k, v].map((each) => ops.cast(ops.gather(ops.cast(each, 'float32'), rows), each.dtype));
+    return { k: keys!, v: values!, segments };
+  };
+
+  const finish = (x: Tensor): Tensor => ops.rmsNorm(x, base.finalNorm, { epsilon, type: ops.activation });
+
+  return {
+    engine,
+    ops,
+    shape,
+    layers: records,
+    checkpoint,
+    adapter,
+    sites: trained.adapted.map(({ site }) => site),
+    parameters,
+    fixed,
+    copies: trained.copies,
+    learningRateFactors,
+
+    async forward(batch, pass = {}) {
+      const { tape, recompute = false, cache } = pass;
+      if (cache !== undefined && batch.keyRows !== undefined)
+        throw new ModelError(
+          'BAD_ARGUMENT',
+          'the batch shares tokens between segments (keyRows), and a cache keeps a run of tokens a sequence; expected one or the other: fork the cache',
+        );
+      const rope = ropeTables(engine, frequencies, batch.positions);
+      const recorded = <T>(body: () => T): T => (tape === undefined ? body() : ops.recording(tape, body));
+      if (tape !== undefined) for (const parameter of parameters.values()) tape.watch(parameter);
+      let x = recorded(() => ops.embedding(base.embedding, batch.ids, shape.paddingRow));
+      const next = (body: (x: Tensor) => Tensor): void => {
+        const y = scope(() => recorded(() => body(x)));
+        x.release();
+        x = y;
+      };
+      // Single tokens are quick; of a long prompt a layer may take a second.
+      const pieces = pace(engine, batch.ids.length < 64 ? Infinity : 1);
+      try {
+        for (let virtual = 0; virtual < layers.length; virtual++) {
+          const body = (input: Tensor): Tensor => runLayer(input, virtual, batch, rope, pass);
+          next((input) =>
+            recompute && tape !== undefined ? ops.recomputed(input, layers[virtual]!.parameters, body) : body(input),
+          );
+          tape?.mark();
+          await pieces.next();
+          pass.signal?.throwIfAborted();
+          await pass.onLayer?.(virtual, x);
+        }
+        cache?.advance(batch.segments);
+        next(finish);
+        await pieces.end();
+        return x;
+      } catch (error) {
+        if (!x.disposed) x.release();
+        throw error;
+      } finally {
+        // Recomputation reads the tables again: the tape holds them until it has gone back.
+        tape?.keep(rope.cos, rope.sin);
+        rope.cos.release();
+        rope.sin.release();
+      }
+    },
+
+    layerPass(batch) {
+      const rope = ropeTables(engine, frequencies, batch.positions);
+      return {
+        embed: () => ops.embedding(base.embedding, batch.ids),
+        async layer(hidden, virtual) {
+          const output = scope(() => runLayer(hidden, virtual, batch, rope, {}));
+          await engine.drain();
+          return output;
+        },
+        finish: (hidden) => scope(() => finish(hidden)),
+        close() {
+          rope.cos.release();
+          rope.sin.release();
+        },
+      };
+    },
+
+    losses: (hidden, labels, tape) => {
+      const body = (): Tensor => ops.tokenLosses(hidden, { weight: base.head, labels });
+      return tape === undefined ? body() : ops.recording(tape, body);
+    },
+
+    logits: (hidden, rows) =>
+      scope(() => {
+        const parts = rows.map((row) => ops.cast(engine.slice(hidden, [row, 0], [1, shape.hiddenSize]), 'float32'));
+        const inputs = parts.length === 1 ? parts[0]! : engine.concatenate(parts, 0);
+        const { head } = base;
+        if (head instanceof Tensor) return ops.linear(inputs, head, undefined, 'float32');
+        return ops.frozenLinear(inputs, head, {}, 'float32');
+      }),
+
+    close,
+  };
+}

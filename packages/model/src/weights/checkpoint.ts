@@ -1,0 +1,147 @@
+import path from 'node:path';
+import {
+  bytesPerElement,
+  checkStamps,
+  findStamp,
+  hasCheckpointFiles,
+  quoteValue,
+  sizeOf,
+  type CheckpointFiles,
+  type DType,
+} from '@glulam/files';
+import { isAdapterFolder } from '../adapters/adapter-folder.js';
+import { readCheckpointConfig, type CheckpointConfig } from '../families/checkpoint-config.js';
+import { ModelError } from '../errors.js';
+import { expectedTensors } from './expected-tensors.js';
+import { settleTensors } from './settle-tensors.js';
+import type { DecoderShape, Family } from '../families/family.js';
+import { followConfig } from '../families/follow-config.js';
+import { tokenizerFileNames } from '../text/tokenizer-files.js';
+import type { VirtualLayer } from '../expansion/virtual-layer.js';
+
+/** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
+export interface Checkpoint {
+  /** The folder with all its files. */
+  readonly folder: string;
+  /** Its `config.json`. */
+  readonly config: CheckpointConfig;
+  /** The family that read the config. */
+  readonly family: Family;
+  /** Sizes and tensor names. */
+  readonly shape: DecoderShape;
+  /** The keys of `config.json` that the family follows. */
+  readonly followed: ReadonlySet<string>;
+  /** Its tensors. */
+  readonly files: CheckpointFiles;
+  /** For users: what the files say that has no effect here. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Open a base checkpoint: read its config by the family that its `model_type` names, and the headers of its tensors,
+ * and check that every tensor that the model needs is there in its shape.
+ *
+ * @throws ModelError CHECKPOINT_INVALID, CONFIG_INVALID, MODEL_TYPE_UNKNOWN, QUANTIZED_UNSUPPORTED; TensorsError
+ *   FILE_UNREADABLE, SAFETENSORS_INVALID
+ */
+export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
+  const stamps = tokenizerFileNames.flatMap((name) => findStamp(path.join(folder, name)) ?? []);
+  const described = readConfig(folder, families);
+  const { warnings, files: weights, ...settled } = settleTensors(folder, described.config, described.shape);
+  const files: CheckpointFiles = {
+    ...weights,
+    checkUnchanged() {
+      weights.checkUnchanged();
+      checkStamps(stamps);
+    },
+  };
+  return { ...described, ...settled, files, warnings: [...described.warnings, ...warnings, ...adapterBeside(folder)] };
+}
+
+function adapterBeside(folder: string): readonly string[] {
+  if (!isAdapterFolder(folder)) return [];
+  return [
+    `${folder} holds an adapter beside the weights, which from_pretrained of transformers adds to them. As a base the folder stands for its weights alone`,
+  ];
+}
+
+/**
+ * A base checkpoint for plans: where its weights are not there, as `config.json` alone describes them, in the dtype that
+ * it names. Nothing can be read from such a one.
+ */
+export function describeCheckpoint(
+  folder: string,
+  families: readonly Family[],
+): { readonly checkpoint: Checkpoint; readonly hasWeights: boolean } {
+  const hasWeights = hasCheckpointFiles(folder);
+  if (hasWeights) return { checkpoint: openCheckpoint(folder, families), hasWeights };
+  const described = readConfig(folder, families);
+  return { checkpoint: { ...described, files: describedFiles(folder, described) }, hasWeights };
+}
+
+function readConfig(folder: string, families: readonly Family[]): Omit<Checkpoint, 'files'> {
+  const config = readCheckpointConfig(folder);
+  const family = families.find(({ kind }) => kind === config.modelType);
+  if (family === undefined) {
+    const known = families.map(({ kind }) => kind).sort();
+    throw new ModelError(
+      'MODEL_TYPE_UNKNOWN',
+      `${config.file} says model_type "${config.modelType}"; installed families: ${known.join(', ') || 'none'}. ` +
+        'Install a plugin for this family and list it in the config.',
+    );
+  }
+  return { folder, config, family, ...followConfig(family, config) };
+}
+
+function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'files'>): CheckpointFiles {
+  const dtype = describedDtype(config);
+  const shapes = expectedTensors(shape);
+  const notThere = (): never => {
+    throw new ModelError('CHECKPOINT_INVALID', `${folder} has no weights; only its config.json was read`);
+  };
+  return {
+    folder,
+    files: [],
+    totalBytes: parameterCount(shape) * bytesPerElement[dtype],
+    metadata: {},
+    warnings: [],
+    names: () => [...shapes.keys()],
+    has: (name) => shapes.has(name),
+    checkUnchanged: () => {},
+    entry: notThere,
+    source(name) {
+      const size = shapes.get(name) ?? notThere();
+      return { name, shape: size, dtype, file: '', byteOffset: 0, byteLength: sizeOf(size) * bytesPerElement[dtype] };
+    },
+  };
+}
+
+/** PyTorch's names, which configs have with or without their module. */
+const dtypeNames: Readonly<Record<string, DType>> = {
+  float32: 'float32',
+  float: 'float32',
+  bfloat16: 'bfloat16',
+  float16: 'float16',
+  half: 'float16',
+};
+
+function describedDtype({ file, fields }: CheckpointConfig): DType {
+  const named = fields['dtype'] ?? fields['torch_dtype'] ?? 'float32';
+  const plain = typeof named === 'string' ? named.replace(/^torch\./, '') : '';
+  if (Object.hasOwn(dtypeNames, plain)) return dtypeNames[plain]!;
+  throw new ModelError(
+    'CONFIG_INVALID',
+    `${file} says dtype ${quoteValue(named)}; expected float32, bfloat16 or float16`,
+  );
+}
+
+/** Parameters of a base, or of what these virtual layers make of it if each had weights of its own. */
+export function parameterCount(shape: DecoderShape, layers?: readonly VirtualLayer[]): number {
+  let inLayers = 0;
+  let total = 0;
+  for (const [name, size] of expectedTensors(shape)) {
+    if (name.startsWith(`${shape.names.layer(0)}.`)) inLayers += sizeOf(size);
+    total += sizeOf(size);
+  }
+  return total + inLayers * ((layers?.length ?? shape.physicalLayers) - shape.physicalLayers);
+}

@@ -1,0 +1,114 @@
+import { scope, type Engine, type FrozenWeight, type Tensor } from '@glulam/tensors';
+import type { BaseWeights } from './base-weights.js';
+import type { Checkpoint } from './checkpoint.js';
+import { linearNames, type LinearName } from '../families/family.js';
+import type { TrainedCopy } from '../adapters/trained-tensors.js';
+import { linearScaleOf, type VirtualLayer } from '../expansion/virtual-layer.js';
+
+/**
+ * The weights that a virtual layer computes with: the base's, which all visits share, or trained copies (tensors). Biases
+ * are scaled as the layer says; weights that are not copies are the base's own.
+ */
+export interface LayerWeights {
+  readonly attentionNorm: Tensor;
+  readonly mlpNorm: Tensor;
+  readonly linears: Readonly<Record<LinearName, { readonly weight: FrozenWeight | Tensor; readonly bias?: Tensor }>>;
+  /** The copies among them. */
+  readonly copies: readonly Tensor[];
+}
+
+export interface ModelWeights {
+  readonly embedding: FrozenWeight | Tensor;
+  readonly head: FrozenWeight | Tensor;
+  readonly finalNorm: Tensor;
+  layer(record: VirtualLayer, virtual: number): LayerWeights;
+}
+
+/**
+ * Weights by their places in the expanded model. Of the base each tensor is opened once, however many places it has.
+ *
+ * @param open opens a tensor of the base, each once
+ * @param copyAt the trained copy at a place, see `TrainedTensors.copyAt`
+ * @param hold keeps what is read of the base
+ */
+export function openWeights(
+  engine: Engine,
+  open: BaseWeights['open'],
+  { shape, files }: Pick<Checkpoint, 'shape' | 'files'>,
+  copyAt: (place: string) => Tensor | undefined,
+  hold: (tensor: Tensor) => Tensor,
+): ModelWeights {
+  const { names } = shape;
+  const frozen = (name: string): FrozenWeight => open(files.source(name));
+  const vector = once((name) => {
+    const weight = frozen(name);
+    return hold(engine.readWeight(weight, 0, weight.shape[0]!));
+  });
+  const scaled = once((key) => {
+    const [factor, name] = JSON.parse(key) as [number, string];
+    return hold(engine.affine(vector(name), factor, 0));
+  });
+  const scaledVector = (factor: number) =>
+    factor === 1 ? vector : (name: string) => scaled(JSON.stringify([factor, name]));
+  return {
+    embedding: copyAt(names.embedding) ?? frozen(names.embedding),
+    head: copyAt(names.head) ?? frozen(shape.tiedHead ? names.embedding : names.head),
+    finalNorm: copyAt(names.finalNorm) ?? vector(names.finalNorm),
+    layer(record, virtual) {
+      const { physical } = record;
+      const copies: Tensor[] = [];
+      const at = <T>(open: (name: string) => T, below: string): T | Tensor => {
+        const copy = copyAt(`${names.layer(virtual)}.${below}`);
+        if (copy === undefined) return open(`${names.layer(physical)}.${below}`);
+        copies.push(copy);
+        return copy;
+      };
+      const linears = linearNames.map((linear) => {
+        const weight = at(frozen, `${linear}.weight`);
+        const bias = scaledVector(linearScaleOf(record, linear));
+        return [linear, shape.biased.includes(linear) ? { weight, bias: at(bias, `${linear}.bias`) } : { weight }];
+      });
+      return {
+        attentionNorm: at(vector, names.attentionNorm),
+        mlpNorm: at(vector, names.mlpNorm),
+        linears: Object.fromEntries(linears) as LayerWeights['linears'],
+        copies,
+      };
+    },
+  };
+}
+
+/** So many elements of the base are read at a time. */
+const blockElements = 2 ** 20;
+
+/** A copy's first values. By blocks, and never a weight whole: some engines keep for good what is read whole. */
+export function readCopy(
+  engine: Engine,
+  open: BaseWeights['open'],
+  { files }: Pick<Checkpoint, 'files'>,
+  copy: TrainedCopy,
+): Tensor {
+  const { shape, source, startScale } = copy;
+  return scope(() => {
+    const target = engine.full(shape, 0);
+    if (startScale === 0) return target;
+    const weight = open(files.source(source));
+    const rows = shape[0]!;
+    const step = Math.max(1, Math.min(Math.floor((blockElements * rows) / target.size), Math.ceil(rows / 2)));
+    const rest = shape.slice(1).map(() => 0);
+    for (let start = 0; start < rows; start += step)
+      scope(() => {
+        const some = engine.readWeight(weight, start, Math.min(rows, start + step));
+        engine.write(target, startScale === 1 ? some : engine.affine(some, startScale, 0), [start, ...rest]);
+      });
+    return target;
+  });
+}
+
+function once<T>(make: (name: string) => T): (name: string) => T {
+  const known = new Map<string, T>();
+  return (name) => {
+    if (!known.has(name)) known.set(name, make(name));
+    return known.get(name)!;
+  };
+}

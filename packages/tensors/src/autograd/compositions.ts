@@ -1,0 +1,199 @@
+import type { DType } from '@glulam/files';
+import type { Engine, FrozenWeight } from '../contract/engine.js';
+import type {
+  AttentionOptions,
+  FrozenLinearOptions,
+  FusedOperations,
+  RmsNormOptions,
+  RopeOptions,
+  Segment,
+  TokenLossesOptions,
+} from '../contract/fused.js';
+import type { Operations } from './operations.js';
+import type { Tensor } from '../contract/tensor.js';
+
+// What each named operation computes, in elementary operations. Their gradients follow from those of the parts.
+
+/** Products read values as wide as the engine's precision keeps them. */
+function asOperand(ops: Operations, x: Tensor): Tensor {
+  const wide = ops.cast(x, 'float32');
+  return ops.activation === 'float32' ? wide : ops.cast(ops.cast(wide, ops.activation), 'float32');
+}
+
+function weightOperand(engine: Engine, weight: FrozenWeight): Tensor {
+  const values = engine.readWeight(weight, 0, weight.shape[0]!);
+  return engine.precision === 'float32' || weight.dtype === 'bfloat16'
+    ? values
+    : engine.cast(engine.cast(values, 'bfloat16'), 'float32');
+}
+
+export function rmsNorm(ops: Operations, x: Tensor, weight: Tensor, { epsilon, type }: RmsNormOptions): Tensor {
+  const wide = ops.cast(x, 'float32');
+  const hidden = x.shape.at(-1)!;
+  const meanSquare = ops.affine(ops.sum(ops.mul(wide, wide), x.shape.length - 1), 1 / hidden, epsilon);
+  return ops.cast(ops.mul(ops.mul(wide, ops.rsqrt(meanSquare)), weight), type);
+}
+
+export function rope(ops: Operations, x: Tensor, { cos, sin, headSize, type }: RopeOptions): Tensor {
+  const [tokens, width] = x.shape as [number, number];
+  const heads = width / headSize;
+  const half = headSize / 2;
+  const split = ops.reshape(ops.cast(x, 'float32'), [tokens, heads, headSize]);
+  const first = ops.slice(split, [0, 0, 0], [tokens, heads, half]);
+  const second = ops.slice(split, [0, 0, half], [tokens, heads, half]);
+  const c = ops.engine.reshape(cos, [tokens, 1, half]);
+  const s = ops.engine.reshape(sin, [tokens, 1, half]);
+  const turned = ops.concatenate(
+    [ops.sub(ops.mul(first, c), ops.mul(second, s)), ops.add(ops.mul(second, c), ops.mul(first, s))],
+    2,
+  );
+  return ops.cast(ops.reshape(turned, [tokens, width]), type);
+}
+
+/** 0 where a query sees a key, a large negative number where not: [groups * queryLength, keyLength]. */
+function attentionMask({ queryLength, keyLength }: Segment, window: number, groups: number): Float32Array {
+  const mask = new Float32Array(groups * queryLength * keyLength);
+  for (let group = 0; group < groups; group++) {
+    for (let i = 0; i < queryLength; i++) {
+      const position = keyLength - queryLength + i;
+      const row = (group * queryLength + i) * keyLength;
+      for (let j = 0; j < keyLength; j++) {
+        const seen = j <= position && (window === 0 || j > position - window);
+        if (!seen) mask[row + j] = -1e30;
+      }
+    }
+  }
+  return mask;
+}
+
+export function attention(ops: Operations, q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const { engine } = ops;
+  const { heads, keyValueHeads, headSize, window, scale, segments, type } = options;
+  const groups = heads / keyValueHeads;
+  const [wideQ, wideK, wideV] = [q, k, v].map((x) => ops.cast(x, 'float32')) as [Tensor, Tensor, Tensor];
+  const outputs = segments.map((segment) => {
+    const { queryStart, queryLength, keyStart, keyLength } = segment;
+    // [queryLength, heads, size] -> [keyValueHeads, groups * queryLength, size]: query heads share their group's keys.
+    const queries = ops.reshape(
+      ops.transpose(
+        ops.reshape(ops.slice(wideQ, [queryStart, 0], [queryLength, heads * headSize]), [queryLength, heads, headSize]),
+        [1, 0, 2],
+      ),
+      [keyValueHeads, groups * queryLength, headSize],
+    );
+    const [keys, values] = [wideK, wideV].map((x) =>
+      ops.transpose(
+        ops.reshape(ops.slice(x, [keyStart, 0], [keyLength, keyValueHeads * headSize]), [
+          keyLength,
+          keyValueHeads,
+          headSize,
+        ]),
+        [1, 0, 2],
+      ),
+    ) as [Tensor, Tensor];
+    const mask = engine.upload(attentionMask(segment, window, groups), [1, groups * queryLength, keyLength]);
+    const scores = ops.add(ops.affine(ops.matmul(queries, keys, { transposeB: true }), scale, 0), mask);
+    const exponentials = ops.exp(ops.sub(scores, engine.reduce('max', scores, 2)));
+    const shares = ops.div(exponentials, ops.sum(exponentials, 2));
+    const mixed = ops.reshape(ops.matmul(shares, values), [heads, queryLength, headSize]);
+    return ops.reshape(ops.transpose(mixed, [1, 0, 2]), [queryLength, heads * headSize]);
+  });
+  return ops.cast(outputs.length === 1 ? outputs[0]! : ops.concatenate(outputs, 0), type);
+}
+
+export function swiglu(ops: Operations, gate: Tensor, up: Tensor, { type }: { readonly type: DType }): Tensor {
+  const wide = ops.cast(gate, 'float32');
+  return ops.cast(ops.mul(ops.mul(wide, ops.sigmoid(wide)), ops.cast(up, 'float32')), type);
+}
+
+/** x W^T with both operands in the engine's precision; the gradient to x is rounded to it as well. */
+function frozenProduct(ops: Operations, x: Tensor, weight: FrozenWeight): Tensor {
+  return ops.matmul(asOperand(ops, x), weightOperand(ops.engine, weight), { transposeB: true });
+}
+
+interface FrozenLinearInputs {
+  readonly x: Tensor;
+  readonly inScale: Tensor | undefined;
+  readonly outScale: Tensor | undefined;
+  readonly A: Tensor | undefined;
+  readonly B: Tensor | undefined;
+  readonly bias: Tensor | undefined;
+}
+
+export function frozenLinear(ops: Operations, inputs: FrozenLinearInputs, options: FrozenLinearOptions): Tensor {
+  const { inScale, outScale, A, B, bias } = inputs;
+  const { weight, scale, dropout, type } = options;
+  const x = ops.cast(inputs.x, 'float32');
+  let y = frozenProduct(ops, inScale === undefined ? x : ops.mul(x, inScale), weight);
+  if (A !== undefined && B !== undefined) {
+    const seen = dropout === undefined || dropout.rate === 0 ? x : ops.mul(x, keepMask(ops.engine, x.shape, dropout));
+    const low = ops.matmul(seen, A, { transposeB: true });
+    y = ops.add(y, ops.affine(ops.matmul(low, B, { transposeB: true }), scale, 0));
+  }
+  if (outScale !== undefined) y = ops.mul(y, outScale);
+  if (bias !== undefined) y = ops.add(y, bias);
+  return ops.cast(y, type);
+}
+
+/** 1 / (1 - rate) where an element is kept, else 0 (inverted dropout). */
+export function keepMask(
+  engine: Engine,
+  shape: readonly number[],
+  { rate, key }: NonNullable<FrozenLinearOptions['dropout']>,
+): Tensor {
+  const kept = engine.binary('greaterEqual', engine.random(shape, key), engine.full([], rate));
+  return engine.affine(kept, 1 / (1 - rate), 0);
+}
+
+export function tokenLosses(ops: Operations, x: Tensor, { weight, labels }: TokenLossesOptions): Tensor {
+  const { engine } = ops;
+  const tokens = x.shape[0]!;
+  const vocabulary = weight.shape[0]!;
+  const logits = frozenProduct(ops, x, weight);
+  const shifted = ops.sub(logits, engine.reduce('max', logits, 1));
+  const logSum = ops.log(ops.sum(ops.exp(shifted), 1));
+  const flat = ops.reshape(ops.sub(shifted, logSum), [tokens * vocabulary, 1]);
+  const picks = Int32Array.from(labels, (label, row) => row * vocabulary + Math.max(label, 0));
+  const chosen = ops.gather(flat, engine.upload(picks, [tokens]));
+  const counted = engine.upload(
+    Float32Array.from(labels, (label) => (label < 0 ? 0 : -1)),
+    [tokens, 1],
+  );
+  return ops.reshape(ops.mul(chosen, counted), [tokens]);
+}
+
+export function embedding(engine: Engine): FusedOperations['embedding'] {
+  return (weight, ids) =>
+    engine.gather(engine.readWeight(weight, 0, weight.shape[0]!), engine.upload(ids, [ids.length]));
+}
+
+export function adamW(engine: Engine): FusedOperations['adamW'] {
+  return (updates, { beta1, beta2, epsilon, step, gradientScale }) => {
+    for (const { parameter, gradient, mean, variance, learningRate, weightDecay } of updates) {
+      const start = parameter.shape.map(() => 0);
+      const scaled = engine.affine(gradient, gradientScale, 0);
+      const newMean = engine.binary('add', engine.affine(mean, beta1, 0), engine.affine(scaled, 1 - beta1, 0));
+      const newVariance = engine.binary(
+        'add',
+        engine.affine(variance, beta2, 0),
+        engine.affine(engine.binary('mul', scaled, scaled), 1 - beta2, 0),
+      );
+      const root = engine.affine(engine.unary('sqrt', newVariance), 1 / Math.sqrt(1 - beta2 ** step), epsilon);
+      const move = engine.affine(engine.binary('div', newMean, root), -learningRate / (1 - beta1 ** step), 0);
+      const decayed = engine.affine(parameter, 1 - learningRate * weightDecay, 0);
+      engine.write(mean, newMean, start);
+      engine.write(variance, newVariance, start);
+      engine.write(parameter, engine.binary('add', decayed, move), start);
+    }
+  };
+}
+
+export function sumOfSquares(engine: Engine): FusedOperations['sumOfSquares'] {
+  return (tensors) => {
+    const sums = tensors.map((tensor) => {
+      const flat = engine.reshape(tensor, [tensor.size]);
+      return engine.reduce('sum', engine.binary('mul', flat, flat), 0);
+    });
+    return engine.reshape(engine.reduce('sum', engine.concatenate(sums, 0), 0), []);
+  };
+}

@@ -1,0 +1,112 @@
+import { token } from '@glulam/plugin';
+import type { Observable, Subscription } from 'rxjs';
+import type { FilePlace } from '../data/open-data.js';
+import type { DataReport } from '../data/store/data-report.js';
+import type { FetchProgress } from '../open/source.js';
+
+/** A step that a run kept, with its watched score (`evaluate.watch`) where that was taken after it. */
+export interface ScoredStep {
+  /** Optimizer steps done when it was kept. */
+  readonly step: number;
+  /** undefined: no evaluation after this step gave the score. */
+  readonly value?: number | undefined;
+}
+
+/** Everything a run tells, in order. Times are milliseconds since 1970 (`eventTime`). */
+export type RunEvent =
+  | {
+      readonly type: 'run.started';
+      readonly time: number;
+      readonly folder: string;
+      readonly engine: string;
+      readonly physicalLayers: number;
+      readonly virtualLayers: number;
+      readonly trainableParameters: number;
+      readonly steps: number;
+      readonly examples: number;
+      /** The checkpoint's step from which an interrupted run goes on; steps behind it are told again. */
+      readonly resumedFrom?: number;
+    }
+  /** A base or data file is downloaded, every second or so and at its end. */
+  | ({ readonly type: 'input.fetching'; readonly time: number } & FetchProgress)
+  /** A data file that is read, every second or so; `among` the files of a folder or pattern. */
+  | {
+      readonly type: 'data.reading';
+      readonly time: number;
+      readonly file: string;
+      readonly rows: number;
+      readonly among?: FilePlace | undefined;
+    }
+  /** A data file was read: what the model will see of it. */
+  | ({ readonly type: 'data.read'; readonly time: number } & DataReport)
+  | {
+      readonly type: 'step.finished';
+      readonly time: number;
+      /** From 1. */
+      readonly step: number;
+      readonly steps: number;
+      readonly loss: number;
+      readonly gradientNorm: number;
+      readonly learningRate: number;
+      readonly tokens: number;
+      readonly tokensPerSecond: number;
+    }
+  | {
+      readonly type: 'evaluation.finished';
+      readonly time: number;
+      readonly step: number;
+      readonly evaluator: string;
+      readonly scores: Readonly<Record<string, number>>;
+    }
+  /** Everything that the run goes on from is in `folder`; `best`: it was kept for its score. */
+  | {
+      readonly type: 'checkpoint.saved';
+      readonly time: number;
+      readonly step: number;
+      readonly folder: string;
+      readonly best: boolean;
+    }
+  /** The run ends: its adapter folder holds the adapter of `step`. Runs of earlier versions lack the rest. */
+  | {
+      readonly type: 'adapter.saved';
+      readonly time: number;
+      readonly step: number;
+      readonly folder: string;
+      readonly last?: ScoredStep;
+      /** Where a checkpoint was kept for its score; `step` is this one. */
+      readonly best?: ScoredStep | undefined;
+      /** What the values are: `loss`, or the evaluator and the score. */
+      readonly watched?: string;
+    }
+  /** The run ends before its last step; it can be resumed. */
+  | { readonly type: 'run.stopped'; readonly time: number; readonly step: number; readonly reason: string }
+  | { readonly type: 'warning'; readonly time: number; readonly message: string }
+  | {
+      readonly type: 'run.finished';
+      readonly time: number;
+      readonly folder: string;
+      readonly seconds: number;
+      /** The most memory of this process that no file backs, as far as it was seen; runs of earlier versions lack it. */
+      readonly peakBytes?: number;
+    }
+  | { readonly type: 'run.failed'; readonly time: number; readonly code: string; readonly message: string }
+  /** An event of a plugin's own, named `<plugin>.<event>`; its data is written down as JSON. */
+  | { readonly type: 'plugin'; readonly time: number; readonly name: string; readonly data: unknown };
+
+/** What a run is asked for; honoured between steps. `keep best`: keep a checkpoint of this step as the best one. */
+export type RunRequest = 'stop' | 'evaluate' | 'checkpoint' | 'keep best';
+
+/** The stream through which plugins meet a run. */
+export interface RunEvents {
+  /** Subscribe to what `pipeline` makes of the events, side effects in `tap`; if it throws, it alone is cut off. */
+  listen(owner: string, pipeline: (events: Observable<RunEvent>) => Observable<unknown>): Subscription;
+  /** Tell all listeners, before it returns. */
+  emit(event: RunEvent): void;
+  /** `reason` is told where the request ends the run. */
+  request(request: RunRequest, reason?: string): void;
+  /** The requests since the last call, with their reasons; the loop's. */
+  takeRequests(): ReadonlyMap<RunRequest, string | undefined>;
+}
+
+/** The event stream of a composition's runs. */
+export const events = token<RunEvents>('trainer.events');

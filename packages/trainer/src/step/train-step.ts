@@ -1,0 +1,111 @@
+import type { Decoder } from '@glulam/model';
+import { createTape, scope, type Tensor } from '@glulam/tensors';
+import type { LabelledBatch } from './batches.js';
+import { TrainerError } from '../errors.js';
+import { firstNotFinite } from './first-not-finite.js';
+import type { Optimizer } from './optimizer.js';
+
+/** What a step depends on besides its batches. */
+export interface StepSettings {
+  /** Counts optimizer steps from 0. */
+  readonly step: number;
+  /** Of dropout. */
+  readonly seed: number;
+  /** Of this step. */
+  readonly learningRate: number;
+  /** Gradients of a larger norm (over all parameters) are scaled down to it; 0: never. */
+  readonly maxGradientNorm: number;
+  /** Keep each virtual layer's input only, and compute the rest again in backward. */
+  readonly recompute: boolean;
+}
+
+/** What a step came to. */
+export interface StepResult {
+  /** Mean over all labelled tokens of the step. */
+  readonly loss: number;
+  /** Before clipping. */
+  readonly gradientNorm: number;
+  /** Of all batches. */
+  readonly tokens: number;
+  /** Those that the loss counts. */
+  readonly labelledTokens: number;
+}
+
+/**
+ * One optimizer step over one or more batches (gradient accumulation): forward, loss, backward, clipping, AdamW. The
+ * loss is the mean over all labelled tokens of all batches, so that accumulating equals one larger batch.
+ */
+export async function trainStep(
+  decoder: Decoder,
+  optimizer: Optimizer,
+  batches: readonly LabelledBatch[],
+  settings: StepSettings,
+): Promise<StepResult> {
+  const { ops, engine, parameters } = decoder;
+  const { step, seed, learningRate, maxGradientNorm, recompute } = settings;
+  const labelledTokens = batches.reduce((sum, { labels }) => sum + labels.filter((label) => label >= 0).length, 0);
+  if (labelledTokens === 0) {
+    throw new TrainerError(
+      'DATA_EMPTY',
+      `step ${step + 1} has no token to learn from: every label of its batches is masked`,
+    );
+  }
+  const gradients = new Map<string, Tensor>();
+  try {
+    let loss = 0;
+    for (const [index, batch] of batches.entries()) {
+      const tape = createTape(engine);
+      const training = { seed, step: step * batches.length + index };
+
+      // Forward: token ids to hidden states to the loss of this batch's share.
+      const hidden = await decoder.forward(batch, { tape, recompute, training });
+      const share = scope(() => {
+        const losses = decoder.losses(hidden, batch.labels, tape);
+        return ops.recording(tape, () => ops.affine(ops.sumAll(losses), 1 / labelledTokens, 0));
+      });
+      hidden.release();
+
+      // Backward: gradients of this batch, added to those of the batches before it.
+      const fresh = await tape.backward(share);
+      for (const [name, parameter] of parameters) {
+        const gradient = fresh.get(parameter);
+        if (gradient === undefined) continue;
+        const before = gradients.get(name);
+        gradients.set(name, before === undefined ? gradient : engine.binary('add', before, gradient));
+        if (before === undefined) continue;
+        before.release();
+        gradient.release();
+      }
+      loss += (await engine.read(share))[0]!;
+      share.release();
+    }
+
+    // Check before anything is updated: after a NaN the parameters are still those of the last good step.
+    const squares = ops.sumOfSquares([...gradients.values()]);
+    const gradientNorm = Math.sqrt((await engine.read(squares))[0]!);
+    squares.release();
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      const passes = batches.map((batch, index) => ({
+        batch,
+        training: { seed, step: step * batches.length + index },
+      }));
+      const { where, weight } = await firstNotFinite(decoder, passes, gradients);
+      throw new TrainerError(
+        'LOSS_NOT_FINITE',
+        `step ${step + 1} gave loss ${loss} and gradient norm ${gradientNorm}: ${where}. ` +
+          'The adapter was left as it was before the step, and checkpoints as they are. ' +
+          (weight === undefined
+            ? 'Lower train.learningRate, lengthen train.warmupSteps, or look for broken rows in the data.'
+            : `The reason is in the base: ${weight}. Get this file again, or choose another base.`),
+      );
+    }
+
+    // Update: one pass over all adapters, gradients clipped by their common norm.
+    const clipped = maxGradientNorm > 0 ? Math.min(1, maxGradientNorm / (gradientNorm + 1e-6)) : 1;
+    optimizer.step(gradients, learningRate, clipped);
+    await engine.drain();
+    return { loss, gradientNorm, tokens: batches.reduce((sum, { ids }) => sum + ids.length, 0), labelledTokens };
+  } finally {
+    for (const gradient of gradients.values()) gradient.release();
+  }
+}
