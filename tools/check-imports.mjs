@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
 /** The core packages, lowest first: each may import those before it. */
-const layers = ['plugin', 'files', 'tensors', 'model', 'export', 'trainer', 'ablation'].map((name) => `@glulam/${name}`);
+const layers = ['plugin', 'files', 'tensors', 'model', 'export', 'trainer', 'ablation'].map(
+  (name) => `@glulam/${name}`,
+);
 const testing = '@glulam/testing';
 const product = 'glulam';
 

@@ -5,7 +5,13 @@ import { describeMerged, readAdapter, readPeftAdapter, writeAdapter, writePeftAd
 import { llamaFamily } from '@glulam/family-llama';
 import { mistralFamily } from '@glulam/family-mistral';
 import { openSafetensors, readFloats } from '@glulam/files';
-import { combineAdapters, createDecoder, openCheckpoint, unexpandedLayers, type AdapterContribution } from '@glulam/model';
+import {
+  combineAdapters,
+  createDecoder,
+  openCheckpoint,
+  unexpandedLayers,
+  type AdapterContribution,
+} from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { expectGradients, expectLogits, expectTraining, frobenius, openGolden } from '@glulam/testing';
 import { describe, expect, test } from 'vitest';
