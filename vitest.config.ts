@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Small files that take minutes: begun last, each would keep one core waiting for the other. */
-const long = ['tools/check-create.test.ts', 'tools/packages.test.ts', 'engine-native/src/native-programs.test.ts'];
+const long = ['tools/check/check-create.test.ts', 'tools/release/packages.test.ts', 'engine-native/src/native-programs.test.ts'];
 
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -3,8 +3,8 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test, vi } from 'vitest';
-import { lossesByStep } from '../test/tiny.js';
-import { memoryFaults } from './soak/verdict.mjs';
+import { lossesByStep } from '../test/support/tiny.js';
+import { memoryFaults } from './check/memory-faults.mjs';
 
 // Scripts that people run by hand, each in a small form: a change that breaks one is seen here, and not months later.
 vi.setConfig({ testTimeout: 240_000 });
@@ -39,7 +39,7 @@ test('every script is run by a test, or is a part of one that is', () => {
 
 describe('soak', () => {
   test('trains and finds that nothing is left behind', () => {
-    const { status, stdout, stderr } = run('soak.mjs', '10');
+    const { status, stdout, stderr } = run('check/soak.mjs', '10');
     expect([status, stderr], stdout).toEqual([0, '']);
     const tensors = [...stdout.matchAll(/^step +(\d+) +(\d+) tensors/gm)].map(([, step, count]) => [
       Number(step),
@@ -73,13 +73,13 @@ describe('soak', () => {
 });
 
 test('fuzz gives a reader as many damaged inputs as it is asked for', () => {
-  const { status, stdout } = run('fuzz.mjs', '40', '-t', 'mergekit');
+  const { status, stdout } = run('check/fuzz.mjs', '40', '-t', 'mergekit');
   expect(status, stdout).toBe(0);
   expect(stdout).toMatch(/: 40 inputs in \S+ s, \d+ read, \d+ refused/);
 });
 
 test('kill-runs kills runs as often as it is asked for', () => {
-  const { status, stdout } = run('kill-runs.mjs', '1');
+  const { status, stdout } = run('check/kill-runs.mjs', '1');
   expect(status, stdout).toBe(0);
   expect(stdout).toMatch(/1 kills over \d+ runs/);
 });
@@ -94,14 +94,14 @@ test('quickstart trains and lets the model answer', () => {
 
 describe('bench', () => {
   test('measures a row and writes its page', () => {
-    const { status, stdout, stderr } = run('bench.mjs', '--shape', 'tiny', '--rows', 'lora', '--rounds', '1');
+    const { status, stdout, stderr } = run('bench/bench.mjs', '--shape', 'tiny', '--rows', 'lora', '--rounds', '1');
     expect(status, stderr).toBe(0);
     expect(stdout).toMatch(/\| LoRA step, bfloat16 base, nothing recomputed \| +\| +\d+ tokens\/s/);
     expect(readFileSync(path.join(root, 'bench/work/tiny.md'), 'utf8')).toContain('The shape `tiny`');
   });
 
   test('of Mistral measures on a tiny shape, prints, and removes its checkpoint', () => {
-    const { status, stdout, stderr } = run('bench-mistral.mjs', '--shape', 'tiny', '--steps', '2');
+    const { status, stdout, stderr } = run('bench/bench-mistral.mjs', '--shape', 'tiny', '--steps', '2');
     expect(status, stderr).toBe(0);
     expect(stdout).toMatch(/4 layers as 6 virtual layers/);
     expect(stdout).toMatch(
@@ -111,7 +111,7 @@ describe('bench', () => {
   });
 
   test('of Mistral refuses fewer steps than two', () => {
-    expect(run('bench-mistral.mjs', '--steps', '1')).toMatchObject({
+    expect(run('bench/bench-mistral.mjs', '--steps', '1')).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('--steps is 1; expected'),
     });
@@ -120,7 +120,7 @@ describe('bench', () => {
   test('of scaling measures, fits, projects and draws', (context) => {
     if (process.platform !== 'linux') context.skip('memory is read from /proc');
     const folder = path.join(work, 'scaling');
-    const { status, stderr } = run('bench-scaling.mjs', '--check', folder);
+    const { status, stderr } = run('bench/bench-scaling.mjs', '--check', folder);
     expect(status, stderr).toBe(0);
     const page = readFileSync(path.join(folder, 'check.md'), 'utf8');
     expect(page).toMatch(/\| 128 \| [\d.,]+ \| [\d.,]+ \| \d+ \| \d+ \|/);
@@ -129,14 +129,14 @@ describe('bench', () => {
   });
 
   test('of scaling refuses other options', () => {
-    expect(run('bench-scaling.mjs', '--small')).toMatchObject({ status: 1, stderr: expect.stringContaining('usage:') });
+    expect(run('bench/bench-scaling.mjs', '--small')).toMatchObject({ status: 1, stderr: expect.stringContaining('usage:') });
   });
 });
 
 test('check-peft says which environment it needs before it trains', () => {
-  expect(run('check-peft.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage: .*VENV/) });
+  expect(run('check/check-peft.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage: .*VENV/) });
   const none = path.join(work, 'none');
-  expect(run('check-peft.mjs', none)).toMatchObject({
+  expect(run('check/check-peft.mjs', none)).toMatchObject({
     status: 1,
     stderr: expect.stringContaining(`${none} has no bin/python`),
   });
@@ -146,16 +146,16 @@ describe('check-masks', () => {
   const made = path.join(root, 'fixtures/masks');
 
   test('says which environment it needs', () => {
-    expect(run('check-masks.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage: .*VENV/) });
+    expect(run('check/check-masks.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage: .*VENV/) });
     const none = path.join(work, 'none');
-    expect(run('check-masks.mjs', none)).toMatchObject({
+    expect(run('check/check-masks.mjs', none)).toMatchObject({
       status: 1,
       stderr: expect.stringContaining(`${none} has no bin/python`),
     });
   });
 
   test('finds the tokens and masks of transformers in conversations', () => {
-    const { status, stdout } = run('check-masks.mjs', '--made', made);
+    const { status, stdout } = run('check/check-masks.mjs', '--made', made);
     const line = (name: string) => `${name}: 334 texts compared, 0 with other ids, 0 with another mask\n`;
     expect(stdout).toBe(['gpt2', 'llama2', 'unigram-bytes', 'qwen2'].map(line).join(''));
     expect(status).toBe(0);
@@ -177,7 +177,7 @@ describe('check-masks', () => {
       '{% endgeneration %}{{ eos_token }}',
     );
     writeFileSync(file, JSON.stringify(cases));
-    const { status, stdout } = run('check-masks.mjs', '--made', changed);
+    const { status, stdout } = run('check/check-masks.mjs', '--made', changed);
     expect(stdout).toMatch(
       /^gpt2: 334 texts compared, 0 with other ids, 24 with another mask\n {2}trimmed, with marks\n {2}ours: /,
     );
@@ -204,14 +204,14 @@ test('compare-lm-eval ends with 1 where samples differ, and names them', () => {
     },
   ]);
   write(ours, [{ version: 1 }, sample]);
-  expect(run('compare-lm-eval.mjs', ours, theirs)).toMatchObject({
+  expect(run('check/compare-lm-eval.mjs', ours, theirs)).toMatchObject({
     status: 0,
     stdout: expect.stringMatching(/^1 compared, 0 differences/),
   });
   write(ours, [{ version: 1 }, { ...sample, output: [-1, -2.5] }]);
-  expect(run('compare-lm-eval.mjs', ours, theirs)).toMatchObject({
+  expect(run('check/compare-lm-eval.mjs', ours, theirs)).toMatchObject({
     status: 1,
     stdout: expect.stringMatching(/^sample 0 \(none\): the log probability of c is -2.5; the harness's is -2/),
   });
-  expect(run('compare-lm-eval.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage:/) });
+  expect(run('check/compare-lm-eval.mjs')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^usage:/) });
 });

@@ -1,4 +1,4 @@
-// Builds the addon from native/ into build/glulam.node, and with --tests the C++ programs (native/*_test.cc, *_bench.cc) too.
+// Builds the addon from native/ into build/glulam.node, and with --tests the C++ programs (native/test/*_test.cc, *_bench.cc) too.
 // `--tests-only NAME [flag...]` builds the test programs alone into build/NAME, with more flags: for sanitizers, or with a
 // compiler for another machine in CXX.
 // Needs a C++17 compiler and nothing else: the Node-API headers come from npm, and there is no network and no node-gyp.
@@ -47,9 +47,9 @@ const avx512Flags = [
   ...['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mprefer-vector-width=512'],
 ];
 const isaFlags = {
-  'kernels_avx2.cc': avx2Flags,
-  'kernels_avx512.cc': avx512Flags,
-  'kernels_avx512bf16.cc': [...avx512Flags, '-mavx512bf16'],
+  'kernels/kernels_avx2.cc': avx2Flags,
+  'kernels/kernels_avx512.cc': avx512Flags,
+  'kernels/kernels_avx512bf16.cc': [...avx512Flags, '-mavx512bf16'],
 };
 const staticRuntime = process.platform === 'darwin' ? [] : ['-static-libstdc++', '-static-libgcc'];
 // It has a signal handler, which must not go when the last thread of JavaScript that loaded it ends: nodelete.
@@ -71,7 +71,7 @@ async function main() {
     fail(`${build} cannot be written (${error.message}): run this once as somebody who may write there.`);
   }
 
-  const files = readdirSync(native).sort();
+  const files = readdirSync(native, { recursive: true, encoding: 'utf8' }).sort();
   const shared = createHash('sha256').update(compiler.version);
   for (const file of files.filter((name) => /\.(h|inc)$/.test(name))) shared.update(file).update(source(file));
   const sharedHash = shared.digest('hex');
@@ -88,7 +88,7 @@ async function main() {
   const stale = units.filter(({ object }) => !existsSync(object));
   await eachOf(stale, availableParallelism(), async ({ file, flags, object }) => {
     const part = partOf(object);
-    await compile(compiler, [...flags, '-I', headers, '-c', path.join(native, file), '-o', part], file);
+    await compile(compiler, [...flags, '-I', headers, '-I', native, '-c', path.join(native, file), '-o', part], file);
     renameSync(part, object);
   });
 

@@ -3,7 +3,7 @@
 
 A case is an adapter_config.json (its differences from `defaults`), the tensors beside it (an index into `files`, where each
 name has its shape), and the last token's logits as PEFT computes them, or the error it raises. Weights of base and adapter
-follow from their names by `values`, which test/peft-sweep.test.ts repeats, so that the fixture holds none.
+follow from their names by `values`, which test/adapters/peft-sweep.test.ts repeats, so that the fixture holds none.
 
 usage: make_peft_sweep.py OUT_FILE
 """

@@ -24,9 +24,9 @@
 #include <string>
 #include <utility>
 
-#include "gemm.h"
-#include "gemm_rate.h"
-#include "queue.h"
+#include "gemm/gemm.h"
+#include "gemm/gemm_rate.h"
+#include "threads/queue.h"
 
 namespace glulam {
 namespace {

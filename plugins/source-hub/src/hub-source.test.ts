@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { FetchProgress, InputRole } from '@glulam/trainer';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { startHub, type HubServer } from '../../../test/hub-server.js';
+import { startHub, type HubServer } from '../../../test/support/hub-server.js';
 import { openHubSource } from './hub-source.js';
 
 let hub: HubServer;

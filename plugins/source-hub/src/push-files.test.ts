@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { startHub, type HubServer } from '../../../test/hub-server.js';
+import { startHub, type HubServer } from '../../../test/support/hub-server.js';
 import { pushFiles } from './push-files.js';
 
 let hub: HubServer;

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { InputRole } from '@glulam/trainer';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { startHub, type HubServer } from '../../../test/hub-server.js';
+import { startHub, type HubServer } from '../../../test/support/hub-server.js';
 import { openHubSource } from './hub-source.js';
 
 // Caches as transformers and huggingface_hub leave them: blobs, snapshots, refs and .no_exist, but no listing.

@@ -1,0 +1,19 @@
+// The lists that commands.cc joins, and what they share. Beside each command: [operands] [params].
+#pragma once
+#include <vector>
+
+#include "commands/commands.h"
+
+namespace glulam {
+
+std::vector<Operation> linearOperations();
+std::vector<Operation> elementOperations();
+std::vector<Operation> fusedOperations();
+
+// `elements` of x from `first` on, to `out` of `type`.
+void convert(const Call& call, const Tensor& x, size_t first, size_t elements, void* out, DType type);
+
+// Four words from a param on.
+RandomKey keyAt(const Call& call, size_t at);
+
+}  // namespace glulam

@@ -1,0 +1,114 @@
+#include "commands/commands.h"
+
+#include <cstring>
+#include <stdexcept>
+
+#include "commands/command_groups.h"
+
+namespace glulam {
+
+Store::~Store() {
+  for (uint32_t id = 0; id < tensors_.size(); id++) free(id);
+}
+
+Tensor& Store::make(uint32_t id, DType type, size_t elements) {
+  if (id < tensors_.size() && tensors_[id].alive) throw std::logic_error("tensor " + std::to_string(id) + " exists");
+  if (id > 0x7fffffff) throw std::logic_error("a result has no number");
+  void* data = memory_.take(elements * bytesOf(type));
+  if (id >= tensors_.size()) tensors_.resize(id + 1);
+  return tensors_[id] = {data, elements, type, true, false};
+}
+
+void Store::map(uint32_t id, DType type, size_t elements, size_t file, size_t offset) {
+  const MappedFile& mapped = files_.at(file);
+  if (offset + elements * bytesOf(type) > mapped.bytes()) throw std::logic_error("a weight reaches beyond its file");
+  if (id >= tensors_.size()) tensors_.resize(id + 1);
+  tensors_[id] = {const_cast<char*>(mapped.data()) + offset, elements, type, true, true};
+}
+
+Tensor& Store::at(uint32_t id) {
+  if (id >= tensors_.size() || !tensors_[id].alive) throw std::logic_error("there is no tensor " + std::to_string(id));
+  return tensors_[id];
+}
+
+void Store::free(uint32_t id) {
+  if (id >= tensors_.size() || !tensors_[id].alive) return;
+  Tensor& tensor = tensors_[id];
+  if (!tensor.mapped) memory_.give(tensor.data, tensor.elements * bytesOf(tensor.type));
+  tensor = {};
+}
+
+Tensor& Call::in(size_t i, size_t elements) const {
+  Tensor& tensor = store.at(ids_.at(i));
+  if (tensor.elements == elements) return tensor;
+  throw std::logic_error("operand " + std::to_string(i) + " has " + std::to_string(tensor.elements) + " elements; " +
+                         std::to_string(elements) + " were expected");
+}
+
+Tensor& Call::in(size_t i, size_t elements, DType type) const {
+  Tensor& tensor = in(i, elements);
+  if (tensor.type != type) throw std::logic_error("operand " + std::to_string(i) + " has another dtype than expected");
+  return tensor;
+}
+
+Tensor& Call::own(size_t i, size_t elements) const {
+  Tensor& tensor = in(i, elements);
+  if (tensor.mapped) throw std::logic_error("a frozen weight cannot be written");
+  return tensor;
+}
+
+Tensor& Call::own(size_t i, size_t elements, DType type) const {
+  in(i, elements, type);
+  return own(i, elements);
+}
+
+namespace {
+
+// [out] [type, elements], payload
+void upload(const Call& call) {
+  const Tensor& out = call.make(0, call.type(0), call.size(1));
+  if (call.payload.size() != out.elements * bytesOf(out.type)) throw std::logic_error("the payload has another size");
+  if (!call.payload.empty()) std::memcpy(out.data, call.payload.data(), call.payload.size());
+}
+
+// [out] [type, elements]
+void empty(const Call& call) { call.make(0, call.type(0), call.size(1)); }
+
+// []: for what a command frees before it runs
+void nothing(const Call&) {}
+
+// [out] [type, elements, file, offset]
+void weight(const Call& call) {
+  call.store.map(call.id(0), call.type(0), call.size(1), call.size(2), call.size(3));
+}
+
+// [x] [bytes]
+void read(const Call& call) {
+  const Tensor& x = call.store.at(call.id(0));
+  if (call.size(0) != x.elements * 4) throw std::logic_error("the destination has another size");
+  if (x.type == DType::f32 || x.type == DType::i32) {
+    if (x.elements > 0) std::memcpy(call.destination, x.data, x.elements * 4);
+  } else {
+    convert(call, x, 0, x.elements, call.destination, DType::f32);
+  }
+}
+
+constexpr Operation storage[] = {
+    {"upload", upload}, {"empty", empty}, {"free", nothing}, {"weight", weight}, {"read", read},
+};
+
+}  // namespace
+
+const std::vector<Operation>& operations() {
+  // Never destroyed: a process that exits may still have a worker that reads it.
+  static const auto* const all = [] {
+    auto list = new std::vector<Operation>(std::begin(storage), std::end(storage));
+    for (const auto& group : {linearOperations(), elementOperations(), fusedOperations()}) {
+      list->insert(list->end(), group.begin(), group.end());
+    }
+    return list;
+  }();
+  return *all;
+}
+
+}  // namespace glulam

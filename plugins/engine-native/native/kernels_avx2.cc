@@ -1,4 +1,0 @@
-// The kernels, compiled for avx2 (build.mjs gives the flags).
-#define GLULAM_ISA avx2
-#define GLULAM_LANES 8
-#include "kernels_table.inc"

@@ -1,4 +1,0 @@
-// The kernels, portable.
-#define GLULAM_ISA plain
-#define GLULAM_LANES 4
-#include "kernels_table.inc"

@@ -1,0 +1,60 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { resolveConfig } from 'glulam';
+import type { RunConfigInput, RunEvent } from '@glulam/trainer';
+
+const examples = path.resolve(import.meta.dirname, '../../examples');
+
+/** The quickstart's model and data, for a short run in a folder of its own. */
+export function tinyRun(changes: Partial<RunConfigInput> = {}) {
+  const out = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-run-')), 'run');
+  const fields = {
+    base: path.join(examples, 'models/tiny-mistral-gsm8k'),
+    expansion: {
+      kind: 'layer_map',
+      layer_map: [
+        [0, 4],
+        [2, 6],
+        [4, 8],
+      ],
+    },
+    adapter: { kind: 'lora', r: 8, lora_alpha: 16, lora_dropout: 0.05 },
+    data: {
+      train: path.join(examples, 'data/word-problems.train.jsonl'),
+      heldOut: path.join(examples, 'data/word-problems.heldout.jsonl'),
+    },
+    train: { steps: 8, batch: 4, learningRate: 2e-3 },
+    reporters: [],
+    out,
+    ...changes,
+  };
+  return { out, ...resolveConfig(fields, [], examples) };
+}
+
+export const eventsOf = (folder: string): RunEvent[] =>
+  readFileSync(path.join(folder, 'events.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as RunEvent);
+
+/** The loss of each step; one told again after a kill must be the same. */
+export function lossesByStep(folder: string): Map<number, number> {
+  const losses = new Map<number, number>();
+  for (const event of eventsOf(folder)) {
+    if (event.type !== 'step.finished') continue;
+    const before = losses.get(event.step);
+    if (before !== undefined && before !== event.loss)
+      throw new Error(`step ${event.step} had loss ${before} and then ${event.loss}`);
+    losses.set(event.step, event.loss);
+  }
+  return losses;
+}
+
+/** A few held-out rows, for runs that evaluate often. */
+export function smallHeldOut(): string {
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-data-')), 'held-out.jsonl');
+  const rows = readFileSync(path.join(examples, 'data/word-problems.heldout.jsonl'), 'utf8').split('\n').slice(0, 4);
+  writeFileSync(file, rows.join('\n'));
+  return file;
+}

@@ -1,6 +1,0 @@
-// `npm run check:kills [-- KILLS]`: the test of killed and resumed runs with 200 kills instead of a few.
-import { prepare, runTool } from './prepare.mjs';
-
-prepare();
-process.env.GLULAM_KILLS = process.argv[2] ?? '200';
-process.exitCode = runTool('vitest', ['run', 'test/resume.test.ts', '-t', 'kills']);
