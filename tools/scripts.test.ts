@@ -129,7 +129,10 @@ describe('bench', () => {
   });
 
   test('of scaling refuses other options', () => {
-    expect(run('bench/bench-scaling.mjs', '--small')).toMatchObject({ status: 1, stderr: expect.stringContaining('usage:') });
+    expect(run('bench/bench-scaling.mjs', '--small')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('usage:'),
+    });
   });
 });
 
