@@ -34,7 +34,10 @@ export async function runFuzz(name: string, { attempt, codes, inputs = fuzzInput
       } catch (error) {
         const { code, message } = error as { code?: unknown; message: string };
         const own =
-          error instanceof Error && ['ModelError', 'TensorsError', 'TrainerError', 'GlulamError'].includes(error.name);
+          error instanceof Error &&
+          ['FilesError', 'TensorsError', 'ModelError', 'ExportError', 'TrainerError', 'GlulamError'].includes(
+            error.name,
+          );
         if (!own || !codes.includes(code as string))
           throw new Error(`${name}: input ${run} gave ${String(code)}: ${String(message).slice(0, 500)}`, {
             cause: error,

@@ -221,30 +221,18 @@ describe('kill -9', () => {
     mkdirSync(modules);
     writeFileSync(path.join(modules, 'package.json'), '{"type":"module"}');
     const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 };
-    for (const name of [
-      'atomic-file',
-      'dtype',
-      'duplicate-key',
-      'encode-floats',
-      'errors',
-      'file-stamp',
-      'make-folder',
-      'read-fully',
-      'regular-file',
-      'safetensors-header',
-      'safetensors-writer',
-      'shapes',
-      'system-error',
-      'tensor',
-    ]) {
-      const source = readFileSync(path.join(import.meta.dirname, `${name}.ts`), 'utf8');
-      writeFileSync(path.join(modules, `${name}.js`), ts.transpileModule(source, { compilerOptions }).outputText);
+    const all = readdirSync(path.join(import.meta.dirname, '..'), { recursive: true, encoding: 'utf8' });
+    for (const name of all.filter((each) => each.endsWith('.ts') && !each.endsWith('.test.ts'))) {
+      const source = readFileSync(path.join(import.meta.dirname, '..', name), 'utf8');
+      const file = path.join(modules, name.replace(/ts$/, 'js'));
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(file, ts.transpileModule(source, { compilerOptions }).outputText);
     }
   });
 
   /** Run a script beside the modules and kill it, so many milliseconds after it says that it is ready. */
   async function killed(script: string, delay: number): Promise<void> {
-    const file = path.join(modules, `script-${count++}.js`);
+    const file = path.join(modules, 'folders', `script-${count++}.js`);
     writeFileSync(file, `import { writeFileSync } from 'node:fs';\nimport path from 'node:path';\n${script}`);
     const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] });
     const closed = new Promise<NodeJS.Signals | null>((resolve) => child.once('close', (_, signal) => resolve(signal)));

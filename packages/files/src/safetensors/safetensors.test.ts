@@ -203,7 +203,7 @@ describe('atomic writing', () => {
   test('a process that is killed in mid-write leaves the old file whole', async () => {
     const file = path.join(folder, 'killed');
     await writeFileAtomic(file, 'old');
-    const module = path.resolve(import.meta.dirname, '../../../tensors/dist/index.js');
+    const module = path.resolve(import.meta.dirname, '../../dist/index.js');
     const script = `import { writeFileAtomic } from ${JSON.stringify(module)};
       await writeFileAtomic(${JSON.stringify(file)}, async (f) => { await f.write('half'); process.stdout.write('ready'); await new Promise((done) => setTimeout(done, 60000)); });`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
