@@ -47,7 +47,7 @@ export const addonFolder = 'lib/napi-v8';
 export const addonName = 'tfjs_binding.node';
 
 /** The commands that bring the package and its addon. */
-export function installTensorflow(name: TfPackage): string {
+function installTensorflow(name: TfPackage): string {
   return `npm install --ignore-scripts ${name} && npx glulam-tfjs setup${name.endsWith('-gpu') ? ' --gpu' : ''}`;
 }
 

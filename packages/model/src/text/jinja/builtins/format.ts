@@ -113,7 +113,7 @@ function fieldEnd(template: string, start: number): number {
 const specPattern = /^(?:([\s\S])?([<>=^]))?([-+ ])?(z)?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([\s\S])?$/u;
 
 /** `format(value, spec)`. */
-export function formatValue(value: Value, spec: string): string {
+function formatValue(value: Value, spec: string): string {
   if (spec === '') return toText(value);
   if (isText(value)) return formatString(textOf(value), parseSpec(spec));
   if (value instanceof PyFloat) return formatNumber(value, parseSpec(spec));

@@ -136,13 +136,13 @@ const bound = (name: string, run: (args: readonly Value[]) => Value): Callable =
     return run(args);
   });
 
-export function arity(name: string, args: readonly Value[], least: number, most: number): void {
+function arity(name: string, args: readonly Value[], least: number, most: number): void {
   if (args.length < least || args.length > most)
     throw typeError(`${name} expected ${least === most ? least : `${least} to ${most}`} arguments, got ${args.length}`);
 }
 
 /** An attribute of what is no dict, or MISSING. */
-export function attribute(value: Value, name: string): Value {
+function attribute(value: Value, name: string): Value {
   if (typeof value === 'string') {
     const method = stringMethods.get(name);
     if (method === undefined) return MISSING;
