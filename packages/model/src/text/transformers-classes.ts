@@ -194,7 +194,8 @@ function isSame(one: unknown, other: unknown, without: readonly string[] = []): 
 
 function isSameJson(one: unknown, other: unknown): boolean {
   if (typeof one !== 'object' || one === null || typeof other !== 'object' || other === null) return one === other;
-  if (Array.isArray(one) !== Array.isArray(other) || Object.keys(one).length !== Object.keys(other).length) return false;
+  if (Array.isArray(one) !== Array.isArray(other) || Object.keys(one).length !== Object.keys(other).length)
+    return false;
   return Object.entries(one).every(
     ([key, value]) => Object.hasOwn(other, key) && isSameJson(value, other[key as keyof typeof other]),
   );
