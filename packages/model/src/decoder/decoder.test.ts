@@ -100,18 +100,20 @@ describe('a forward pass', () => {
   });
 
   test('decoders that share the weights of a base compute as others do, and close alone', async () => {
-    const engine = createReferenceEngine();
-    const weights = createBaseWeights(engine);
+    const plain = createReferenceEngine();
     const names: string[] = [];
-    const counted: typeof weights = {
-      ...weights,
-      open(source) {
+    const engine: typeof plain = {
+      ...plain,
+      openWeight(source) {
         names.push(source.name);
-        return weights.open(source);
+        return plain.openWeight(source);
       },
     };
+    const opened = createBaseWeights(engine);
+    let closed = 0;
+    const weights: typeof opened = { ...opened, close: () => void (closed += 1) };
     const make = (options: Partial<DecoderOptions>): Opened => {
-      const decoder = createDecoder({ engine, checkpoint: base.checkpoint, weights: counted, ...options });
+      const decoder = createDecoder({ engine, checkpoint: base.checkpoint, weights, ...options });
       return { engine, decoder, naive: undefined! };
     };
     const first = make({});
@@ -120,9 +122,10 @@ describe('a forward pass', () => {
     first.decoder.close();
     expect(await hiddenOf(second, sequences)).toEqual(await hiddenOf(expected, sequences));
     expect(names).toContain('model.layers.1.mlp.up_proj.weight');
+    expect(new Set(names).size).toBe(names.length);
     await end(expected);
     second.decoder.close();
-    weights.close();
+    expect(closed).toBe(0);
     expect(engine.memory().tensors).toBe(0);
   });
 });
