@@ -203,9 +203,15 @@ describe('two runs at once in one process', () => {
 
 describe('what ends one of two runs leaves the other alone', () => {
   /** Runs `start` and the run `dora` at once; the second must be as it is alone. */
-  async function beside(start: (order: string[]) => ReturnType<typeof follow>) {
+  async function beside(
+    start: (order: string[]) => ReturnType<typeof follow>,
+    onEvent: (event: RunEvent) => void = () => {},
+  ) {
     const order: string[] = [];
-    const [ended, other] = await Promise.all([start(order), follow(kinds.dora(file), { name: 'dora', order })]);
+    const [ended, other] = await Promise.all([
+      start(order),
+      follow(kinds.dora(file), { name: 'dora', order, onEvent }),
+    ]);
     const expected = await aloneOf('dora');
     expect(other.error).toBeUndefined();
     expect(facts(other)).toEqual(facts(expected));
@@ -235,14 +241,20 @@ describe('what ends one of two runs leaves the other alone', () => {
     expect(ended.error).toBe(reason);
   });
 
-  test('a request to stop', async () => {
-    const { ended } = await beside((order) =>
-      follow(kinds.lora(file), {
-        ...{ name: 'lora', order },
-        onEvent: (event, ask) => event.type === 'step.finished' && event.step === 2 && ask('stop'),
-      }),
+  test('a request to stop, made while the other one runs', async () => {
+    let stop: (() => void) | undefined;
+    const long = kinds.lora(file);
+    const { ended } = await beside(
+      (order) =>
+        follow(
+          { ...long, train: { ...long.train, steps: 500 } },
+          { name: 'lora', order, onEvent: (_, ask) => (stop ??= () => ask('stop')) },
+        ),
+      // Between two steps of the other one, whose loop looks for requests of its own next.
+      (event) => event.type === 'step.finished' && stop?.(),
     );
-    expect(ended.value).toMatchObject({ steps: 2, stopped: 'on request' });
+    expect(ended.value).toMatchObject({ stopped: 'on request' });
+    expect(ended.value!.steps).toBeLessThan(500);
   });
 
   test('a row that cannot be read', async () => {
