@@ -40,11 +40,12 @@ export function madeSource(
 export function madeTensor(
   shape: readonly number[],
   values: Float32Array = drawn(sizeOf(shape), 1),
-  { source = madeSource(shape, values), ...more }: Partial<MergedTensor> = {},
+  { changed = true, ...more }: Partial<MergedTensor> = {},
 ): MergedTensor {
   const width = sizeOf(shape.slice(1));
   return {
-    ...{ name: 'model.layers.0.mlp.up_proj.weight', shape, source, role: 'mlp.up_proj', virtual: 0, changed: true },
+    ...{ name: 'model.layers.0.mlp.up_proj.weight', shape, role: 'mlp.up_proj', virtual: 0, changed },
+    source: more.source ?? madeSource(shape, changed ? values.map((value) => -value) : values),
     open: () => Promise.resolve((start, end) => values.slice(start * width, end * width)),
     ...more,
   };
