@@ -6,14 +6,18 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { prepare, root } from '../prepare.mjs';
 
-const [option, checkFolder, ...more] = process.argv.slice(2);
-const isCheck = option === '--check' && checkFolder !== undefined;
-if ((option !== undefined && !isCheck) || more.length > 0) {
-  console.error('usage: npm run bench:scaling [-- --check FOLDER]');
-  process.exit(1);
-}
+const checkFolder = (() => {
+  try {
+    return parseArgs({ options: { check: { type: 'string' } } }).values.check;
+  } catch (error) {
+    console.error(`${/** @type {Error} */ (error).message}\n\nusage: npm run bench:scaling [-- --check FOLDER]`);
+    process.exit(1);
+  }
+})();
+const isCheck = checkFolder !== undefined;
 if (process.platform !== 'linux') {
   console.error('npm run bench:scaling reads memory from /proc, which this system does not have: run it on Linux.');
   process.exit(1);
