@@ -33,6 +33,7 @@ const { median } = await import('./measure/median.mjs');
 const { fitCost } = await import('./measure/cost-fit.mjs');
 const { project } = await import('./measure/projections.mjs');
 const { scalingPage } = await import('./pages/scaling-page.mjs');
+const { drawChart } = await import('@glulam/trainer');
 const { scalingChart } = await import('./pages/scaling-charts.mjs');
 const { describeRun } = await import('./measure/describe-run.mjs');
 const { processorName } = await import('./measure/processor.mjs');
@@ -98,6 +99,6 @@ const processor = isCheck ? 'check' : processorName();
 mkdirSync(folder, { recursive: true });
 writeFileSync(path.join(folder, `${processor}.md`), scalingPage(results, processor));
 for (const name of /** @type {(keyof typeof series)[]} */ (Object.keys(series)))
-  writeFileSync(path.join(folder, `${processor}-${name}.svg`), scalingChart(name, points));
+  writeFileSync(path.join(folder, `${processor}-${name}.svg`), `${await drawChart(scalingChart(name, points))}\n`);
 rmSync(work, { recursive: true });
 console.log(`written: ${path.join(folder, `${processor}.md`)} and its charts`);
