@@ -21,11 +21,7 @@ test.each<[string, string[], Partial<ReturnType<typeof parseArguments>>]>([
   ['--no- is a part of the name', ['--no-adapter', 'a'], { positional: ['a'], options: { 'no-adapter': true } }],
   ['negative numbers', ['--x', '-5', '--y', '-.5', '--z=-1e3'], { options: { x: '-5', y: '-.5', z: '-1e3' } }],
   ['- as a value', ['--data.train', '-'], { options: { 'data.train': '-' } }],
-  [
-    'names that every object has',
-    ['--constructor', 'a', '--toString'],
-    { options: { constructor: 'a', toString: true } },
-  ],
+  ['a name that every object has', ['--constructor', 'a'], { options: { constructor: 'a' } }],
 ])('reads %s', (_, words, expected) => {
   expect(parseArguments(words)).toEqual({ positional: [], options: {}, lists: {}, ...expected });
 });
