@@ -60,6 +60,7 @@ export async function sharedBoards() {
     scale: { domain: [-1, layers.length], nice: false, reverse: true },
     axis: null,
   };
+  /** A rectangle for each value, across from one place to another; its height is a share of the row's. */
   const box = (values, row, [from, to], height, mark, encoding = {}) => ({
     data: { values },
     transform: [
@@ -75,6 +76,7 @@ export async function sharedBoards() {
       ...encoding,
     },
   });
+  /** A field of each value, in the middle of its row. */
   const number = (values, row, at, field) => ({
     data: { values },
     transform: [{ calculate: `datum.${row} + 0.5`, as: 'middle' }],
