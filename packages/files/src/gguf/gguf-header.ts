@@ -6,7 +6,7 @@ export type GgufValue =
   | { readonly type: 'strings'; readonly value: readonly string[] }
   | { readonly type: 'float32s' | 'int32s'; readonly value: readonly number[] };
 
-type GgufMetadata = ReadonlyMap<string, GgufValue>;
+export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 export const uint32 = (value: number): GgufValue => ({ type: 'uint32', value });
 export const float32 = (value: number): GgufValue => ({ type: 'float32', value });
@@ -30,7 +30,7 @@ export interface GgufTensorInfo {
 }
 
 /** The format's default; tensors and their data begin at multiples of it. */
-const alignment = 32;
+export const alignment = 32;
 export const padded = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
 
 const valueTypes = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 };

@@ -1,7 +1,7 @@
 import { palette, type Chart } from '../charts/draw-chart.js';
 
 /** A point of a curve: a step and its loss. */
-interface LossPoint {
+export interface LossPoint {
   readonly step: number;
   readonly loss: number;
 }
