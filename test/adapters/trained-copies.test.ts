@@ -22,7 +22,15 @@ import { expectGradients, expectTraining, type GoldenCase, gradientsOf, openGold
 import { labelBatch, type LabelledBatch } from '@glulam/trainer';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { answersOf, answersOfCheckpoint, difference, families, freshFolder, logitsAt, root } from '../support/expanded.js';
+import {
+  answersOf,
+  answersOfCheckpoint,
+  difference,
+  families,
+  freshFolder,
+  logitsAt,
+  root,
+} from '../support/expanded.js';
 import { nativeEngines } from '../support/native-engines.js';
 import { tfjsEngines } from '../support/tfjs-engines.js';
 
@@ -313,7 +321,7 @@ describe('merged logits and greedy tokens are the trained model’s', () => {
     expect(tiedIn(await check('full-tied', expanded, lora(both)))).toBe(true);
   });
 
-  test('any map with any of it', { timeout: 120_000 }, async () => {
+  test('any map with any of it', async () => {
     const layer = fc.record(
       {
         physical: fc.nat(1),

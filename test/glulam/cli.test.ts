@@ -147,7 +147,7 @@ describe('train, eval, generate', () => {
     expect(texts[0]).toMatchObject({ code: 0, out: texts[1]!.out, err: '' });
   });
 
-  test('a run is asked as it was trained, and by its steps', { timeout: 300_000 }, async () => {
+  test('a run is asked as it was trained, and by its steps', async () => {
     const ends = ['--max-tokens', '6'];
     const written = await glulam('generate', run, '--prompt', 'Question: What is 2 + 2?\\nAnswer:', ...ends);
     const asked = await glulam('generate', run, '--question', 'What is 2 + 2?', ...ends);

@@ -12,14 +12,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { root, tiny } from '../support/expanded.js';
 import { startHub, type HubServer } from '../support/hub-server.js';
 
 // The built command line, as users run it, against a Hub on this machine.
 const cli = path.join(root, 'packages/glulam/bin/glulam.js');
-// Each test starts the command several times.
-vi.setConfig({ testTimeout: 240_000 });
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-hub-cli-'));
 const dataFolder = path.join(root, 'examples/data');
 let hub: HubServer;

@@ -1,6 +1,7 @@
-// `npm run check:kills [-- KILLS]`: the test of killed and resumed runs with 200 kills instead of a few.
+// `npm run check:kills [-- KILLS]`: kills `glulam train` at every point at which it changes anything on the disk, or at as
+// many of them as KILLS says, and resumes it; beside the named moments at which `npm test` does so.
 import { prepare, runTool } from '../prepare.mjs';
 
 prepare();
-process.env.GLULAM_KILLS = process.argv[2] ?? '200';
-process.exitCode = runTool('vitest', ['run', 'test/runs/resume.test.ts', '-t', 'kills']);
+process.env.GLULAM_KILLS = process.argv[2] ?? 'all';
+process.exitCode = runTool('vitest', ['run', 'test/runs/resume.test.ts', '-t', 'at points of all kinds']);

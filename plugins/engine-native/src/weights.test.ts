@@ -96,7 +96,7 @@ describe('frozen weights', () => {
 const runChild = (body: string) =>
   promisify(execFile)(process.execPath, ['--input-type=module', '-e', body], {
     cwd: import.meta.dirname,
-    timeout: 60_000,
+    timeout: 180_000,
   });
 const built = JSON.stringify(new URL('../dist/index.js', import.meta.url).href);
 
