@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -7,18 +6,13 @@ import { writeAdapter } from '@glulam/export';
 import { createDecoder, openCheckpoint, type VirtualLayer } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { runShared } from '../support/cli.js';
 import { glulam as killable, killed } from '../support/killable.js';
-import { families, freshFolder, randomValues, root, tiny } from '../support/expanded.js';
+import { families, freshFolder, randomValues, tiny } from '../support/expanded.js';
 
 // The built command line, as users run it.
-const cli = path.join(root, 'packages/glulam/bin/glulam.js');
 const work = freshFolder();
-const glulam = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
-  new Promise((done) => {
-    execFile(process.execPath, [cli, ...args], { cwd: work }, (error, out, err) => {
-      done({ code: error === null ? 0 : Number(error.code), out, err });
-    });
-  });
+const glulam = (...args: string[]) => runShared(args, { cwd: work });
 
 async function saveAdapter(folder: string, layers: readonly VirtualLayer[]): Promise<void> {
   const checkpoint = openCheckpoint(tiny, families);

@@ -3,6 +3,8 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { runAlone, runShared } from '../support/cli.js';
+import { smallHeldOut } from '../support/tiny.js';
 
 // The built command line, as users run it, by a shell that gives it its pipes and limits.
 const root = path.resolve(import.meta.dirname, '../..');
@@ -36,7 +38,10 @@ function shell(script: string, env: Record<string, string> = {}): Promise<Ended>
   return Object.assign(ended, { pid: child.pid! });
 }
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-const glulam = (...args: string[]) => shell(`$G ${args.map(quoted).join(' ')}`);
+const options = { cwd: work, env: { ...process.env, CI: '' } };
+const glulam = (...args: string[]) => runShared(args, options);
+/** For plugins that change: their modules are loaded once in a process. */
+const glulamAlone = (...args: string[]) => runAlone(args, options);
 /** The command believes to write to a terminal. */
 const atTerminal = {
   NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent("for(const s of[process.stdout,process.stderr])Object.defineProperty(s,'isTTY',{value:true})")}`,
@@ -175,10 +180,10 @@ describe('what strangers say is shown and not obeyed', () => {
     for (const fail of [false, true]) {
       const file = config(`loud-${fail}.json`, { ...fields, evaluate: { evaluators: [{ kind: 'loud', fail }] } });
       const run = path.join(work, `loud-${fail}`);
-      const trained = await glulam('train', file, '--train.steps', '1', '--train.batch', '1', '--out', run);
+      const trained = await glulamAlone('train', file, '--train.steps', '1', '--train.batch', '1', '--out', run);
       checkShown(trained, fail ? 'thrown \\x1b' : 'score \\x1b');
       checkShown(trained, 'warned \\x1b');
-      const scored = await glulam('eval', file);
+      const scored = await glulamAlone('eval', file);
       checkShown(scored, fail ? 'thrown \\x1b' : 'warned \\x1b');
       if (fail) continue;
       // JSON has the very words, in escapes.
@@ -192,7 +197,7 @@ describe('what strangers say is shown and not obeyed', () => {
           .map((line) => JSON.parse(line) as object),
       ).toContainEqual(expect.objectContaining({ type: 'warning', message: `loud: warned ${hostile}` }));
       expect(readFileSync(path.join(run, 'README.md'), 'utf8')).not.toMatch(obeyed);
-      const lines = await glulam(
+      const lines = await glulamAlone(
         'train',
         file,
         '--train.steps',
@@ -377,7 +382,8 @@ test('a clock that goes back leaves no negative time or speed, and events in ord
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent('let now=Date.now();Date.now=()=>(now-=3600000)')}`,
   };
   const out = path.join(work, 'clock');
-  const args = `${quickstart} --train.steps 6 --train.batch 2 --checkpoint.every 3 --out ${out}`;
+  const few = `--train.steps 6 --train.batch 2 --data.heldOut ${smallHeldOut()}`;
+  const args = `${quickstart} ${few} --checkpoint.every 3 --out ${out}`;
   const trained = await shell(`$G train ${args}`, back);
   expect(trained).toMatchObject({ code: 0, err: '' });
   expect(trained.out).not.toMatch(/-\d/);
