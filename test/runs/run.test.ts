@@ -11,6 +11,7 @@ import { EMPTY, map, tap } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { tinyRun } from '../support/tiny.js';
 
+const allHeldOut = path.resolve(import.meta.dirname, '../../examples/data/word-problems.heldout.jsonl');
 const eventsOf = (folder: string) =>
   readFileSync(path.join(folder, 'events.jsonl'), 'utf8')
     .trim()
@@ -21,7 +22,8 @@ const lossesOf = (folder: string) =>
 
 describe('a run', () => {
   test('learns, leaves its folder whole, and its adapter comes back with the same score', async () => {
-    const { out, config, composition } = tinyRun();
+    const data = { train: tinyRun().config.data.train, heldOut: allHeldOut };
+    const { out, config, composition } = tinyRun({ data });
     const result = await train(config, composition);
     expect(readdirSync(out).sort()).toEqual([
       'README.md',
