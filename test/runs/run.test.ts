@@ -35,11 +35,13 @@ describe('a run', () => {
       'lock.1',
       'loss.svg',
     ]);
-    const types = eventsOf(out).map(({ type }) => type);
+    // On a busy machine the reading of the data is long enough to be reported first.
+    const told = eventsOf(out).filter(({ type }) => type !== 'data.reading');
+    const types = told.map(({ type }) => type);
     expect(types[0]).toBe('run.started');
     expect(types.at(-1)).toBe('run.finished');
     expect(types.filter((type) => type === 'step.finished')).toHaveLength(8);
-    expect(eventsOf(out)[0]).toMatchObject({ physicalLayers: 8, virtualLayers: 12, trainableParameters: 325_632 });
+    expect(told[0]).toMatchObject({ physicalLayers: 8, virtualLayers: 12, trainableParameters: 325_632 });
     const [before, after] = eventsOf(out).flatMap((event) =>
       event.type === 'evaluation.finished' ? [event.scores['loss']!] : [],
     );
