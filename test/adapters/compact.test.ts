@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createLora, loraContribution } from '@glulam/adapter-lora';
-import { readAdapter, writeAdapter, writePeftAdapter } from '@glulam/export';
+import { ExportError, readAdapter, writeAdapter, writePeftAdapter } from '@glulam/export';
 import { mistralFamily } from '@glulam/family-mistral';
 import {
   adapters,
@@ -10,7 +10,6 @@ import {
   families,
   layerMap,
   linearSites,
-  ModelError,
   openCheckpoint,
   packTokens,
   type Decoder,
@@ -323,10 +322,10 @@ describe('the compact form', () => {
     ['no tensors', { ...good, shape: dimensions() }, /has no adapter_model.safetensors/],
   ])('refuses %s', (_, value, message) => expect(() => readJson(value)).toThrow(message));
 
-  test('refuses whatever else is there with a ModelError', () => {
+  test('refuses whatever else is there with an ExportError', () => {
     fc.assert(
       fc.property(fc.json(), (text) => {
-        expect(() => readJson(text)).toThrow(ModelError);
+        expect(() => readJson(text)).toThrow(ExportError);
       }),
       { numRuns: 100, seed: 5 },
     );

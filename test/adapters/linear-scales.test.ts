@@ -4,12 +4,19 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { fullContribution } from '@glulam/adapter-full';
 import { loraContribution } from '@glulam/adapter-lora';
 import { mergekitStrategy } from '@glulam/expansion-recipes';
-import { exportGguf, mergeCheckpoint, readAdapter, sumSaved, writeAdapter, writePeftAdapter } from '@glulam/export';
+import {
+  ExportError,
+  exportGguf,
+  mergeCheckpoint,
+  readAdapter,
+  sumSaved,
+  writeAdapter,
+  writePeftAdapter,
+} from '@glulam/export';
 import { readFloats, writeSafetensors } from '@glulam/files';
 import {
   createDecoder,
   linearNames,
-  ModelError,
   openCheckpoint,
   readFirstValues,
   unexpandedLayers,
@@ -340,7 +347,7 @@ describe('files', () => {
     );
     const file = path.join(folder, 'glulam.json');
     writeFileSync(file, readFileSync(file, 'utf8').replace('"self_attn.q_proj": 0.84', '"self_attn.qkv_proj": 0.84'));
-    expect(() => readAdapter(folder, kinds, base.shape)).toThrow(ModelError);
+    expect(() => readAdapter(folder, kinds, base.shape)).toThrow(ExportError);
   });
 
   test('records that scale what is no linear layer, or by no number, are refused', () => {

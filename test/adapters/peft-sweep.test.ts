@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
-import { readAdapter } from '@glulam/export';
+import { ExportError, readAdapter } from '@glulam/export';
 import { writeSafetensors } from '@glulam/files';
 import { createDecoder, ModelError, openCheckpoint, packTokens, type AdapterContribution } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
@@ -108,7 +108,7 @@ async function compute({ config, file, tied }: Case): Promise<Computed> {
     const logits = (await engine.read(decoder.logits(hidden, [sweep.ids.length - 1]))) as Float32Array;
     return { logits, warnings };
   } catch (error) {
-    if (!(error instanceof ModelError)) throw error;
+    if (!(error instanceof ModelError || error instanceof ExportError)) throw error;
     return { message: error.message, warnings: [] };
   }
 }

@@ -16,6 +16,8 @@ export interface FuzzOptions {
   readonly milliseconds?: number;
 }
 
+const errorNames = ['FilesError', 'TensorsError', 'ModelError', 'ExportError', 'TrainerError', 'GlulamError'];
+
 /**
  * Give a reader damaged inputs. It has to read or refuse each of them with an error of its own, within the time; an
  * input that ends in a loop ends the process, with its number on stderr.
@@ -33,8 +35,7 @@ export async function runFuzz(name: string, { attempt, codes, inputs = fuzzInput
         outcomes.accepted += 1;
       } catch (error) {
         const { code, message } = error as { code?: unknown; message: string };
-        const own =
-          error instanceof Error && ['ModelError', 'TensorsError', 'TrainerError', 'GlulamError'].includes(error.name);
+        const own = error instanceof Error && errorNames.includes(error.name);
         if (!own || !codes.includes(code as string))
           throw new Error(`${name}: input ${run} gave ${String(code)}: ${String(message).slice(0, 500)}`, {
             cause: error,

@@ -20,11 +20,11 @@ function install(name: string, change: (source: string) => string = (source) => 
     path.join(tensors, 'package.json'),
     JSON.stringify({ name: '@glulam/tensors', version: '0.9.0', type: 'module' }),
   );
-  const file = path.join(tensors, 'dist/tensor.js');
+  const file = path.join(tensors, 'dist/contract/tensor.js');
   writeFileSync(file, change(readFileSync(file, 'utf8')));
-  symlinkSync(path.join(root, 'packages/plugin'), path.join(modules, '@glulam/plugin'));
-  for (const dependency of ['zod', 'fastest-levenshtein'])
-    symlinkSync(path.join(root, 'node_modules', dependency), path.join(modules, dependency));
+  for (const name of ['plugin', 'files'])
+    symlinkSync(path.join(root, 'packages', name), path.join(modules, '@glulam', name));
+  symlinkSync(path.join(root, 'node_modules/zod'), path.join(modules, 'zod'));
   return pathToFileURL(path.join(tensors, 'dist/index.js')).href;
 }
 

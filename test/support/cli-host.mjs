@@ -14,7 +14,7 @@ const into = (name) =>
 Object.defineProperty(process, 'stdout', { value: into('out') });
 Object.defineProperty(process, 'stderr', { value: into('err') });
 // After this: what prints holds on to the streams.
-const { main } = await import('../../packages/glulam/dist/cli/cli.js');
+const { main } = await import('../../packages/glulam/dist/index.js');
 
 process.on('message', async ({ words, cwd, env, input }) => {
   Object.assign(texts, { out: '', err: '' });

@@ -16,7 +16,9 @@ const [venv, ...rest] = process.argv.slice(2);
 const python = path.join(venv ?? '', 'bin/python');
 if (venv === undefined || (venv !== '--made' && !existsSync(python))) {
   if (venv !== undefined) console.error(`${venv} has no bin/python`);
-  console.error('usage: node tools/check/check-masks.mjs VENV [COUNT] [TOKENIZERS]   (made by tools/peer/setup.sh VENV)');
+  console.error(
+    'usage: node tools/check/check-masks.mjs VENV [COUNT] [TOKENIZERS]   (made by tools/peer/setup.sh VENV)',
+  );
   process.exit(1);
 }
 const isMade = venv === '--made';

@@ -2,6 +2,7 @@ import { noteLoaded } from '@glulam/plugin';
 
 export { FilesError, type FilesErrorCode } from './errors.js';
 export { eventLoopTurns } from './event-loop-turns.js';
+export { compactName, isAdapterFolder, peftName } from './folders/adapter-folder.js';
 export {
   isRunning,
   publishFolder,
@@ -42,7 +43,7 @@ export {
 } from './numbers/dtype.js';
 export { encodeFloats } from './numbers/encode-floats.js';
 export { formatShape, sizeOf, type Shape } from './numbers/shape.js';
-export { afterAChange, checkStamps, findStamp, whileUnchanged } from './reading/file-stamp.js';
+export { afterAChange, checkStamps, findStamp, whileUnchanged, type FileStamp } from './reading/file-stamp.js';
 export { checkRegular, openRegularFile, readRegularFile, readTextFile, readTextStart } from './reading/regular-file.js';
 export {
   brokenLink,

@@ -1,6 +1,5 @@
 import { noteLoaded } from '@glulam/plugin';
 
-export { compactName, isAdapterFolder, peftName } from './adapters/adapter-folder.js';
 export {
   createAdapterSet,
   type AdapterSelection,

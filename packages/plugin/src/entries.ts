@@ -13,7 +13,7 @@ export interface Entry {
 }
 
 /** The plugins that registered, what each brings, and what is odd but works. */
-export interface Collected {
+interface Collected {
   readonly registered: readonly Plugin[];
   readonly entries: readonly Entry[];
   readonly warnings: readonly string[];

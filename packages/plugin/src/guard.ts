@@ -1,7 +1,7 @@
 import { PluginError } from './errors.js';
 
 /** What a plugin brought to which point. */
-export interface Owner {
+interface Owner {
   readonly plugin: string;
   readonly point: string;
   readonly kind: string;

@@ -5,7 +5,7 @@ import { isObject, isText, kindOf, listIn, type Row } from './row-parts.js';
 export const systemColumns: readonly string[] = ['system', 'system_prompt', 'system_message'];
 
 /** What stands beside the turns of a row: a system message, and the tools. */
-export interface Beside {
+interface Beside {
   readonly system?: ChatMessage;
   readonly tools?: readonly unknown[];
 }

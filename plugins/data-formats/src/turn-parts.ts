@@ -87,7 +87,7 @@ function contentFault(content: unknown, role: string): string | undefined {
 }
 
 /** Roles that answer a call. */
-export const toolRoles: ReadonlySet<string> = new Set(['tool', 'function', 'observation', 'ipython', 'tool_response']);
+const toolRoles: ReadonlySet<string> = new Set(['tool', 'function', 'observation', 'ipython', 'tool_response']);
 
 /** Of 1.0 as of 1. */
 const valueOf = (value: unknown): unknown => (value instanceof Number ? value.valueOf() : value);

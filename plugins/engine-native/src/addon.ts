@@ -15,7 +15,7 @@ export type Isa = (typeof isaNames)[number];
 
 declare const handle: unique symbol;
 /** The worker and its memory, on the native side. */
-export interface Handle {
+interface Handle {
   readonly [handle]: true;
 }
 
@@ -69,7 +69,7 @@ export interface NativeStats {
 }
 
 /** A loaded addon, the version of its package, and in words where it came from. */
-export interface LoadedAddon {
+interface LoadedAddon {
   readonly addon: Addon;
   readonly version: string;
   readonly origin: string;

@@ -7,7 +7,7 @@ const passes = ['forward', 'input gradient'] as const;
 const rowCounts = ['one row', 'few rows', 'many rows'] as const;
 
 /** A class of products for which one instruction set may be faster than another. */
-export interface ProductClass {
+interface ProductClass {
   /** Of the operands. */
   readonly precision: (typeof precisions)[number];
   readonly pass: (typeof passes)[number];

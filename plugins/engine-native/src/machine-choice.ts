@@ -20,7 +20,7 @@ const fileSchema = z
   .pipe(z.object({ version: z.literal(1), processor: z.string(), choice: z.string() }));
 
 /** A machine's choice, and where it is from. */
-export interface MachineChoice {
+interface MachineChoice {
   readonly choice: KernelChoice;
   /** The file that keeps it, or why none does. */
   readonly origin: string;

@@ -20,7 +20,7 @@ const hugePage = 2 * 2 ** 20;
 const [middleFrom, largeFrom] = process.platform === 'linux' ? [32 * 2 ** 10, 4 * hugePage] : [hugePage, hugePage];
 
 /** Sizes in steps of an eighth of their power of two, as native/memory.cc rounds them. */
-export function bucketOf(bytes: number): number {
+function bucketOf(bytes: number): number {
   if (bytes <= 512) return Math.max(64, Math.ceil(bytes / 64) * 64);
   let step = 64;
   while (step * 16 <= bytes) step *= 2;

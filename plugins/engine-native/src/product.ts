@@ -2,7 +2,7 @@ import type { DType } from '@glulam/files';
 import type { FrozenWeight, Tensor } from '@glulam/tensors';
 import { typeNumber, type Device } from './device.js';
 
-export interface ProductOptions {
+interface ProductOptions {
   /** c = alpha * a b + beta * c, each matrix of the batch [m, k] x [k, n]. */
   readonly m: number;
   readonly n: number;

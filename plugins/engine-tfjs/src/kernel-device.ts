@@ -9,7 +9,7 @@ import { host } from './host.js';
 export type Core = typeof tfjsCore;
 
 /** A backend of TensorFlow.js; none of these has bfloat16. */
-export interface KernelBackendOptions {
+interface KernelBackendOptions {
   readonly core: Core;
   /** As its kernels are registered. */
   readonly name: string;

@@ -8,7 +8,7 @@ export interface Problem {
 }
 
 /** A way of finding an answer in a text, and of telling whether it is right. */
-export interface Rule {
+interface Rule {
   find(text: string): string | null;
   isRight(found: string, expected: string): boolean;
 }

@@ -9,7 +9,7 @@ export interface Task {
   readonly prompt: string;
 }
 
-export interface TaskOptions {
+interface TaskOptions {
   readonly profile: ProfileName;
   readonly shots: number;
   readonly limit?: number | undefined;

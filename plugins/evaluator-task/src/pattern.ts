@@ -2,7 +2,7 @@ import { createTimeLimit, describeTimeout, OutOfTime } from '@glulam/model';
 import { TrainerError } from '@glulam/trainer';
 
 /** A regular expression of a task file. Its methods throw TrainerError CONFIG_INVALID where a match does not end. */
-export interface Pattern {
+interface Pattern {
   /**
    * Match number `which` of all in a text, from the end if negative: its first group that is not empty, or all of it where
    * the pattern has no group. Null: there is none.

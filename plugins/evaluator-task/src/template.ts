@@ -9,7 +9,7 @@ export class UnusableRow extends Error {
 }
 
 /** A text of a row: the column that is named, or a Jinja template over the columns. */
-export interface Field {
+interface Field {
   /** Whether it names a column. */
   readonly isColumn: boolean;
   /**

@@ -103,12 +103,12 @@ function asked({ question, mc1_targets: mc1, mc2_targets: mc2 }: Question): Choi
 }
 
 /** 1 where the likeliest choice, the first of equals, is true. */
-export function firstChoiceIsTrue(scores: readonly number[], labels: readonly number[]): number {
+function firstChoiceIsTrue(scores: readonly number[], labels: readonly number[]): number {
   return labels[scores.indexOf(Math.max(...scores))]!;
 }
 
 /** The probability of the true choices among all, by log-sum-exp: single ones are far below what a float holds. */
-export function shareOfTrue(scores: readonly number[], labels: readonly number[]): number {
+function shareOfTrue(scores: readonly number[], labels: readonly number[]): number {
   const most = Math.max(...scores);
   const shares = scores.map((score) => Math.exp(score - most));
   const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

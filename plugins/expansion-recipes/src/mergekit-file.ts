@@ -1,4 +1,4 @@
-import { readPythonYaml } from '@glulam/files';
+import { FilesError, readPythonYaml } from '@glulam/files';
 import { ModelError, mostLayers, type VirtualLayer } from '@glulam/model';
 import { z } from 'zod';
 import { modelSchema, nameOf, type MergekitModel } from './mergekit-model.js';
@@ -79,7 +79,7 @@ export function readMergekitFile(content: string, name: string): MergekitFile {
     try {
       return body();
     } catch (cause) {
-      if (!(cause instanceof ModelError)) throw cause;
+      if (!(cause instanceof ModelError || cause instanceof FilesError)) throw cause;
       throw refused(`${name} cannot be followed: ${cause.message}`, cause);
     }
   };

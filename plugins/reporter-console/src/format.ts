@@ -15,7 +15,7 @@ export function formatBar(share: number, width: number): string {
   return '█'.repeat(full) + '░'.repeat(width - full);
 }
 
-export interface Progress {
+interface Progress {
   readonly figures: string;
   readonly speed: string;
   readonly left?: string | undefined;

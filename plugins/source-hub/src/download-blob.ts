@@ -9,7 +9,7 @@ import { blobName, type HubFile } from './hub-file.js';
 import { reasonOf, type HubFetch } from './hub-fetch.js';
 import { piecesOf } from './read-body.js';
 
-export interface BlobDownload {
+interface BlobDownload {
   readonly file: HubFile;
   /** owner/name, for messages. */
   readonly repository: string;

@@ -146,7 +146,7 @@ export function reasonOf(error: unknown): string {
 }
 
 /** Seconds or a date, as milliseconds from now. */
-export function readRetryAfter(value: string | null, now = Date.now()): number | undefined {
+function readRetryAfter(value: string | null, now = Date.now()): number | undefined {
   if (value === null || value.trim() === '') return undefined;
   const at = /^\s*\d+(\.\d+)?\s*$/.test(value) ? now + Number(value) * 1000 : Date.parse(value);
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);

@@ -1,5 +1,5 @@
 /** What the body of an answer may be and take. */
-export interface BodyLimits {
+interface BodyLimits {
   readonly bytes: number;
   /** Milliseconds for all of it. */
   readonly time: number;

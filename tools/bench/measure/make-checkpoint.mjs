@@ -135,7 +135,9 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     allowPositionals: true,
   });
   if (positionals.length !== 1 || !(values.shape in shapes)) {
-    console.error(`usage: node tools/bench/measure/make-checkpoint.mjs FOLDER [--shape ${Object.keys(shapes).join('|')}]`);
+    console.error(
+      `usage: node tools/bench/measure/make-checkpoint.mjs FOLDER [--shape ${Object.keys(shapes).join('|')}]`,
+    );
     process.exit(1);
   }
   await makeCheckpoint(positionals[0], values.shape);

@@ -37,7 +37,7 @@ function compare(a: Outcome, b: Outcome, valuesOf: (outcome: Outcome) => Map<num
 }
 
 /** `a difference of -0.0123 ± 0.0034, 3.6 standard errors over 3 seeds, ...` */
-export function describeDifference({ mean, error, inErrors, chance, count }: Difference): string {
+function describeDifference({ mean, error, inErrors, chance, count }: Difference): string {
   if (error === undefined)
     return `a difference of ${signed(mean)} with one seed: how much of it is chance is not known.`;
   const size = `a difference of ${signed(mean)} ± ${error.toFixed(4)}`;

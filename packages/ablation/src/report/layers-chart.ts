@@ -71,7 +71,7 @@ export function layersChart(outcomes: readonly Outcome[]): TopLevelSpec {
 const multiples = (every: number, below: number): number[] =>
   Array.from({ length: Math.ceil(below / every) }, (_, index) => index * every);
 
-export const mapText = (layers: readonly VirtualLayer[]): string => intervalsText(layerMap(layers));
+const mapText = (layers: readonly VirtualLayer[]): string => intervalsText(layerMap(layers));
 
 /** Of long maps the beginning says enough: the picture has the rest. */
 export function intervalsText(intervals: readonly (readonly [number, number])[]): string {

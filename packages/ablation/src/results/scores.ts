@@ -2,7 +2,7 @@ import type { Watch } from './best.js';
 import type { Outcome, RunOutcome } from './outcomes.js';
 
 /** One score of the ablation's variants. */
-export interface Score {
+interface Score {
   /** By evaluator and name: `loss.loss`. */
   readonly key: string;
   /** For people: `held-out loss`, `gsm8k strict`. */

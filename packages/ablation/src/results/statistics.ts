@@ -1,5 +1,5 @@
 /** A mean over seeds. */
-export interface Estimate {
+interface Estimate {
   readonly mean: number;
   /** Sample deviation; undefined for a single value. */
   readonly deviation: number | undefined;

@@ -3,7 +3,7 @@ import { choose, configError, evaluators, type ProbeContext, type ProbeSet, type
 import { AblationError } from '../errors.js';
 
 /** The evaluator that maps are scored by. */
-export interface ProbeChoice {
+interface ProbeChoice {
   readonly kind: string;
   readonly needsHeldOut: boolean;
   open(context: ProbeContext): Promise<ProbeSet>;

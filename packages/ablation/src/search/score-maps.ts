@@ -11,7 +11,7 @@ const batching = { shareBeginnings: true };
 export const tokensOf = (sequences: readonly Example[]): number =>
   scoringBatches(sequences, batching).reduce((sum, { ids }) => sum + ids.length, 0);
 
-export interface ScoreMapsOptions {
+interface ScoreMapsOptions {
   /** Hidden states of all sequences that are held at once, 1 or more. */
   readonly states: number;
   readonly signal?: AbortSignal | undefined;

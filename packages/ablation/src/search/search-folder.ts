@@ -16,7 +16,7 @@ export interface ScoredMap {
 }
 
 /** What was scored, and what is scored from now on. */
-export interface ResultsFile {
+interface ResultsFile {
   readonly known: readonly ScoredMap[];
   append(scored: ScoredMap): void;
 }

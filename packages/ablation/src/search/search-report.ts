@@ -10,7 +10,7 @@ import { repeatsChart } from './repeats-chart.js';
 const listed = 20;
 
 /** What was searched, for the report's introduction. */
-export interface SearchedModel {
+interface SearchedModel {
   readonly base: string;
   readonly engine: string;
   /** Of the probe. */

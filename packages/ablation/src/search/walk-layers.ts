@@ -10,7 +10,7 @@ interface Node {
 }
 
 /** What is done with a state on the way; states are `walkLayers`' own until it releases them. */
-export interface LayerWork<State> {
+interface LayerWork<State> {
   /** The state before the first layer: cheap, and so never kept. */
   begin(): State;
   /** The state behind one more layer; the one before it stays. */

@@ -18,7 +18,7 @@ import { ggufTensors, type GgufType } from './gguf-tensors.js';
 import { tokenizerMetadata } from './gguf-tokenizer.js';
 
 /** Where and how a GGUF file is written. */
-export interface GgufOptions {
+interface GgufOptions {
   /** The file to write; it must not be there yet. */
   readonly file: string;
   /** How matrices are stored. */
@@ -30,7 +30,7 @@ export interface GgufOptions {
 }
 
 /** What was written. */
-export interface GgufResult {
+interface GgufResult {
   /** Absolute path of the file. */
   readonly file: string;
   /** As many as there were virtual ones. */

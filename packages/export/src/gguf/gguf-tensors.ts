@@ -6,7 +6,7 @@ import type { MergedModel, MergedTensor } from '../merge/merged-model.js';
 /** In what a GGUF file holds matrices; vectors (norms and biases) are float32 in all of them. */
 export type GgufType = 'f32' | 'f16' | 'bf16' | 'q8_0';
 
-export interface GgufTensor {
+interface GgufTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly type: GgmlType;

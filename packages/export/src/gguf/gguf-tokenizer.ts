@@ -34,7 +34,7 @@ export type BpeFile = z.output<typeof fileSchema>;
 /** llama.cpp's kinds of tokens (`llama_token_type`). */
 const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 
-export interface GgufTokenizer {
+interface GgufTokenizer {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** What the file's tokenizer lacks of the checkpoint's. */
   readonly notes: readonly string[];

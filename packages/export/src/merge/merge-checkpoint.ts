@@ -23,7 +23,7 @@ import { planShards, shardIndex, type Shard } from './shards.js';
 import { checkRoom, openWorkFolder, type WorkFolder } from './work-folder.js';
 
 /** Where and how a merged checkpoint is written. */
-export interface MergeOptions {
+interface MergeOptions {
   /** The folder to write; it must not be there yet. */
   readonly out: string;
   /** Default: each tensor as the base stores it. */

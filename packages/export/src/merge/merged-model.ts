@@ -20,7 +20,7 @@ import { ExportError } from '../errors.js';
 import { evaluateForm, foldBias, foldRows, type LinearChange } from './linear-change.js';
 
 /** Rows `[start, end)` of a tensor along its first axis, as float32. */
-export type RowReader = (start: number, end: number) => Float32Array;
+type RowReader = (start: number, end: number) => Float32Array;
 
 /** A tensor of the merged model, under the name that a plain checkpoint of so many layers has for it. */
 export interface MergedTensor {

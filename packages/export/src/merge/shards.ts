@@ -10,7 +10,7 @@ export interface Shard {
   readonly tensors: readonly MergedTensor[];
 }
 
-export const bytesOf = (tensor: MergedTensor, dtype: MergedDtype | undefined): number =>
+const bytesOf = (tensor: MergedTensor, dtype: MergedDtype | undefined): number =>
   sizeOf(tensor.shape) * bytesPerElement[storedDtype(tensor, dtype)];
 
 /** Tensors in order, as many a file as fit into `shardBytes`, under the names that transformers gives shards. */

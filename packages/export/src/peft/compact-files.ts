@@ -1,15 +1,13 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { readTextFile, writeFolderAtomic } from '@glulam/files';
+import { compactName, peftName, readTextFile, writeFolderAtomic } from '@glulam/files';
 import {
-  compactName,
   guardAdapter,
   keepPeftFields,
   linearNames,
   linearSites,
   mostLayers,
-  peftName,
   silentLayers,
   unexpandedLayers,
   type AdapterChoice,

@@ -6,7 +6,7 @@ export type GgufValue =
   | { readonly type: 'strings'; readonly value: readonly string[] }
   | { readonly type: 'float32s' | 'int32s'; readonly value: readonly number[] };
 
-export type GgufMetadata = ReadonlyMap<string, GgufValue>;
+type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 export const uint32 = (value: number): GgufValue => ({ type: 'uint32', value });
 export const float32 = (value: number): GgufValue => ({ type: 'float32', value });
@@ -17,7 +17,7 @@ export const float32s = (value: readonly number[]): GgufValue => ({ type: 'float
 export const int32s = (value: readonly number[]): GgufValue => ({ type: 'int32s', value });
 
 /** Types of tensors, by the numbers that the format gives them. */
-export const ggmlTypes = { F32: 0, F16: 1, Q8_0: 8, BF16: 30 } as const;
+const ggmlTypes = { F32: 0, F16: 1, Q8_0: 8, BF16: 30 } as const;
 export type GgmlType = keyof typeof ggmlTypes;
 
 /** A tensor of the file; `shape` is row-major as everywhere here, the file has it reversed. */
@@ -30,7 +30,7 @@ export interface GgufTensorInfo {
 }
 
 /** The format's default; tensors and their data begin at multiples of it. */
-export const alignment = 32;
+const alignment = 32;
 export const padded = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
 
 const valueTypes = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 };

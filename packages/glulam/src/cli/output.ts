@@ -3,7 +3,7 @@ import { visibleJson, visibleStream, visibleText } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 
 /** A terminal, or what stands in its place. */
-export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
 /**
  * stdout or stderr as commands write to them. Names, messages and generated text come from anybody, so everything is made
@@ -32,7 +32,7 @@ export interface Output {
   settle(): Promise<OutputState>;
 }
 
-export interface OutputState {
+interface OutputState {
   readonly failure: NodeJS.ErrnoException | undefined;
   /** What was written here: results, remarks alone, or nothing. */
   readonly content: 'results' | 'remarks' | undefined;

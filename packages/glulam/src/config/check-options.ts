@@ -39,7 +39,7 @@ export const adaptersType: OptionType = {
   expected: `'none', 'base' or ${adapterList.expected}`,
   fits: (value) => value === 'none' || value === 'base' || adapterList.fits(value),
 };
-export const signalType: OptionType = {
+const signalType: OptionType = {
   expected: "an AbortSignal, such as a controller's signal",
   fits: (value) => isRecord(value) && 'aborted' in value && typeof value['throwIfAborted'] === 'function',
 };

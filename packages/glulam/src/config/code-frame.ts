@@ -1,5 +1,5 @@
 /** A place in a text, as editors count it. */
-export interface TextPlace {
+interface TextPlace {
   /** From 1. */
   readonly line: number;
   /** From 1. */

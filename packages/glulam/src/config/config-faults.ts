@@ -17,7 +17,7 @@ import {
 import { pluginsFault } from './load-plugins.js';
 
 /** Where a config was written. */
-export interface ConfigOrigin {
+interface ConfigOrigin {
   readonly file: string;
   /** Key paths that were given beside the file, on the command line. */
   readonly overrides: readonly string[];

@@ -5,7 +5,7 @@ import { ModuleStuck } from './await-module.js';
 import { codeFrame } from './code-frame.js';
 
 /** Why a module of TypeScript or JavaScript could not be loaded. */
-export interface LoadFault {
+interface LoadFault {
   /** With the file, the line and, of a syntax error, the code. */
   readonly message: string;
   /** A module that is not there, and the file that imports it. */
@@ -43,7 +43,7 @@ function syntaxError(error: Error): string | undefined {
 }
 
 /** The first line of a stack that is code of others: not Node's, and not the loader's. */
-export function placeInStack({ stack = '' }: Error): string {
+function placeInStack({ stack = '' }: Error): string {
   const places = [...stack.matchAll(/^\s+at .*?\(?((?:file:\/\/)?\/[^\s()]+|[A-Za-z]:\\[^()]+):(\d+):\d+\)?$/gm)];
   const [, file, line] = places.find(([, name]) => !/[\\/]node_modules[\\/]jiti[\\/]/.test(name!)) ?? [];
   return file === undefined ? '' : ` (at ${filePath(file)}:${line})`;

@@ -1,5 +1,5 @@
 /** Where a text is no JSON, or an object has a key twice. */
-export interface JsonFault {
+interface JsonFault {
   readonly offset: number;
   readonly message: string;
 }

@@ -6,7 +6,7 @@ import { nearest } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 
 const codeExtensions = ['.ts', '.mts', '.js', '.mjs'];
-export const configExtensions = [...codeExtensions, '.json', '.yaml', '.yml'];
+const configExtensions = [...codeExtensions, '.json', '.yaml', '.yml'];
 
 /** A config has a few kilobytes. Data files, which end in .json as well, have more. */
 const largest = 4_000_000;

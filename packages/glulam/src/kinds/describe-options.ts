@@ -39,7 +39,7 @@ function optionsIn({ properties = {}, required = [] }: JsonSchema, above: string
 }
 
 /** A schema in words: `integer > 0 or { first, repeats }`. */
-export function typeText(schema: JsonSchema): string {
+function typeText(schema: JsonSchema): string {
   const { choiceOf, anyOf, enum: values, type, properties, additionalProperties, items, pattern } = schema;
   if (choiceOf !== undefined) return `{ kind, ... } of ${article(roleOf(choiceOf))}`;
   if (schema.const !== undefined) return JSON.stringify(schema.const);

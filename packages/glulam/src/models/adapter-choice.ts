@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { isAdapterFolder, type ChosenAdapter } from '@glulam/model';
+import { isAdapterFolder } from '@glulam/files';
+import type { ChosenAdapter } from '@glulam/model';
 import type { NamedAdapter } from '@glulam/trainer';
 import { GlulamError } from '../errors.js';
 import { findStep, noteHeldStep, parseRunName } from '../runs/run-name.js';

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { baseOfAdapter } from '@glulam/export';
-import { hasCheckpointFiles, readTextFile } from '@glulam/files';
-import { isAdapterFolder } from '@glulam/model';
+import { hasCheckpointFiles, isAdapterFolder, readTextFile } from '@glulam/files';
 import { compose } from '@glulam/plugin';
 import type { InputOptions } from '@glulam/trainer';
 import { bringInputs, bringModel, type BroughtConfig, type BroughtModel } from '../runs/bring-inputs.js';

@@ -6,7 +6,7 @@ import { article } from '../kinds/describe-options.js';
 import { onePositional } from '../cli/command.js';
 
 /** What was given to a command that makes a folder and can resume it. */
-export interface Resumable {
+interface Resumable {
   /** Of the config file. */
   readonly config: string;
   readonly overrides: Readonly<Record<string, unknown>>;

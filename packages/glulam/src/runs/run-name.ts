@@ -39,13 +39,13 @@ export function parseRunName(name: string): NamedStep | undefined {
 }
 
 /** Whether a folder is a run's, ended or not. */
-export function isRunFolder(folder: string): boolean {
+function isRunFolder(folder: string): boolean {
   const has = (name: string): boolean => existsSync(path.join(folder, name));
   return has('config.json') && (has('events.jsonl') || has('checkpoints'));
 }
 
 /** The adapter that the name of a run with a step stands for, and a line for people on which it is. */
-export interface FoundStep {
+interface FoundStep {
   readonly adapterFolder: string;
   readonly note: string;
 }

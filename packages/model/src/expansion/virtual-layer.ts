@@ -33,7 +33,7 @@ export const mostLayers = 4096;
  *
  * @throws ModelError EXPANSION_INVALID
  */
-export function checkLayerCount(count: number): void {
+function checkLayerCount(count: number): void {
   if (count <= mostLayers) return;
   throw new ModelError(
     'EXPANSION_INVALID',

@@ -2,7 +2,7 @@ import { quoteValue } from '@glulam/files';
 import { layerTypes, type DecoderShape } from './family.js';
 
 /** What is known of a model when its config's other keys are checked. */
-export interface KeyContext {
+interface KeyContext {
   readonly modelType: string;
   /** As its family read it. */
   readonly shape: DecoderShape;

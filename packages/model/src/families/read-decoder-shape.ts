@@ -8,7 +8,7 @@ import { mostLayers } from '../expansion/virtual-layer.js';
 export type FamilyTraits = Pick<DecoderShape, 'slidingWindow' | 'biased' | 'maxPositions'>;
 
 /** Where the reference's class of a family differs from Llama's in fields that every family has. */
-export interface FamilyDefaults extends Pick<RopeOptions, 'ignoresPartialRotary'> {
+interface FamilyDefaults extends Pick<RopeOptions, 'ignoresPartialRotary'> {
   /** `num_key_value_heads` where the config lacks it; null always means as many as there are heads. Default: the same. */
   readonly keyValueHeads?: number | undefined;
 }

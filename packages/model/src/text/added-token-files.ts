@@ -52,14 +52,14 @@ const fieldsOf = (token: TokenSchema) =>
 export const specialTokenFields = fieldsOf(z.union([z.string(), record]));
 /** special_tokens_map.json. */
 export const specialTokensMap = fieldsOf(z.union([z.string(), specialRecord]));
-export type SpecialTokenFields = z.output<typeof specialTokenFields>;
+type SpecialTokenFields = z.output<typeof specialTokenFields>;
 
 /** Tokens by id; `added_tokens_decoder` of tokenizer_config.json. */
 export const addedTokensDecoder = z.record(z.string().regex(/^\d+$/), record);
 /** Ids by token. */
 export const addedTokensFile = z.record(z.string(), z.int().min(0));
 
-export interface AddedTokenFiles {
+interface AddedTokenFiles {
   /** tokenizer_config.json. */
   readonly config: SpecialTokenFields;
   /** special_tokens_map.json. */

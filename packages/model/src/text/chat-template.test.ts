@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createChatTemplate, type ChatMessage } from './chat-template.js';
 import { openTokenizer } from './tokenizer.js';
 
-const folder = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+const folder = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
 const mistral = openTokenizer(folder('fixtures/tokenizers/mistral-7b-v0.1')).chatTemplate!;
 const tiny = openTokenizer(folder('examples/models/tiny-mistral-gsm8k')).chatTemplate!;
 const special = { bos_token: '<s>', eos_token: '</s>' };

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { encodeSpans } from './encode-spans.js';
 import { openTokenizer } from './tokenizer.js';
 
-const folder = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+const folder = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
 const mistral = openTokenizer(folder('fixtures/tokenizers/mistral-7b-v0.1'));
 const tiny = openTokenizer(folder('examples/models/tiny-mistral-gsm8k'));
 const both = Object.entries({ mistral, tiny });

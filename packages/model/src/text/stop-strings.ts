@@ -1,13 +1,13 @@
 import { ModelError } from '../errors.js';
 
 /** What may be shown so far, and the stop string that ended the text, if one did. */
-export interface StopResult {
+interface StopResult {
   readonly text: string;
   readonly stop: string | undefined;
 }
 
 /** Watches a text that arrives in pieces for strings that end it. */
-export interface StopStrings {
+interface StopStrings {
   /** Takes the next piece and returns what can no longer become part of a stop string. */
   push(piece: string): StopResult;
   /** Ends the text and returns what was held back. */

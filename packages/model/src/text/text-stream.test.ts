@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { createTextStream, type TextStream } from './text-stream.js';
 import { openTokenizer } from './tokenizer.js';
 
-const folder = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+const folder = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
 const tokenizers = {
   'byte fallback': openTokenizer(folder('fixtures/tokenizers/mistral-7b-v0.1')),
   'byte level': openTokenizer(folder('examples/models/tiny-mistral-gsm8k')),

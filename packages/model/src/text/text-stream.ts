@@ -10,7 +10,7 @@ export interface TextStream {
   readonly stop: string | undefined;
 }
 
-export interface TextStreamOptions {
+interface TextStreamOptions {
   /** Decodes ids as one text. */
   readonly decode: (ids: readonly number[]) => string;
   /** Whether an id has a part in the text; others (special tokens, padding of the vocabulary) are passed over. */

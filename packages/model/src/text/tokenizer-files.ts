@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readTextFile } from '@glulam/files';
+import { findStamp, readTextFile, type FileStamp } from '@glulam/files';
 import { z } from 'zod';
 import {
   addedTokensDecoder,
@@ -36,10 +36,15 @@ const modelConfig = z.looseObject({
 });
 
 /** All that is read of a base besides its weights. */
-export const tokenizerFileNames = [
+const fileNames = [
   ...['tokenizer.json', 'tokenizer_config.json', 'added_tokens.json', 'special_tokens_map.json'],
   ...['chat_template.jinja', 'generation_config.json', 'config.json'],
-] as const;
+];
+
+/** Stamps of those that the folder has, for `checkStamps`. */
+export function stampTokenizerFiles(folder: string): readonly FileStamp[] {
+  return fileNames.flatMap((name) => findStamp(join(folder, name)) ?? []);
+}
 
 /** What a checkpoint's files say about its tokenizer. */
 export interface TokenizerFiles {

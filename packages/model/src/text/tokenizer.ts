@@ -8,7 +8,7 @@ import { tokenizerWarnings } from './tokenizer-warnings.js';
 import { createPipeline, type TokenizerPipeline } from './tokenizers/tokenizer-pipeline.js';
 import type { TokenIds } from './token-ids.js';
 
-export interface OpenTokenizerOptions {
+interface OpenTokenizerOptions {
   /** Rows of the model's embedding. They may outnumber the tokens (padding); tokens beyond them are refused where a text has one. */
   readonly vocabularySize?: number | undefined;
   /** Jinja source of a chat template in place of the checkpoint's own. */
@@ -29,7 +29,7 @@ export interface DecodeOptions {
   readonly skipSpecialTokens?: boolean | undefined;
 }
 
-export interface StreamOptions extends DecodeOptions {
+interface StreamOptions extends DecodeOptions {
   /** Strings that end the text and are not part of it. */
   readonly stop?: readonly string[] | undefined;
 }

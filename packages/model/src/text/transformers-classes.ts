@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { byteCharacters } from './tokenizers/steps/byte-level.js';
 import { readPostProcessor } from './tokenizers/steps/post-processors.js';
 import type { TokenizerFiles } from './tokenizer-files.js';
@@ -190,7 +189,16 @@ function differences(built: Built, tokens: TokenizerPipeline, files: TokenizerFi
 }
 
 function isSame(one: unknown, other: unknown, without: readonly string[] = []): boolean {
-  return isDeepStrictEqual(plain(one ?? null, without), plain(other, without));
+  return isSameJson(plain(one ?? null, without), plain(other, without));
+}
+
+function isSameJson(one: unknown, other: unknown): boolean {
+  if (typeof one !== 'object' || one === null || typeof other !== 'object' || other === null) return one === other;
+  if (Array.isArray(one) !== Array.isArray(other) || Object.keys(one).length !== Object.keys(other).length)
+    return false;
+  return Object.entries(one).every(
+    ([key, value]) => Object.hasOwn(other, key) && isSameJson(value, other[key as keyof typeof other]),
+  );
 }
 
 /** A step without what does not change its effect. */
@@ -230,7 +238,7 @@ function isSameModel(model: File['model'], { byteFallback }: Built, tokens: Toke
 function isSameAround(value: unknown, around: Built['around'], bos: number | undefined): boolean {
   if (around === undefined) return true;
   const { before, after } = readPostProcessor(value);
-  return isDeepStrictEqual([before, after], [around === 'bos' && bos !== undefined ? [bos] : [], []]);
+  return isSameJson([before, after], [around === 'bos' && bos !== undefined ? [bos] : [], []]);
 }
 
 function isSameTokens(defaults: Built['tokens'], tokens: TokenizerPipeline, files: TokenizerFiles): boolean {

@@ -21,7 +21,7 @@ export interface BaseTensor {
 }
 
 /** [out, in] of a linear layer. */
-export function linearShape(shape: DecoderShape, linear: LinearName): readonly [number, number] {
+function linearShape(shape: DecoderShape, linear: LinearName): readonly [number, number] {
   const { hiddenSize, intermediateSize, heads, keyValueHeads, headSize } = shape;
   switch (linear) {
     case 'self_attn.q_proj':

@@ -1,22 +1,20 @@
-import path from 'node:path';
 import {
   bytesPerElement,
   checkStamps,
-  findStamp,
   hasCheckpointFiles,
+  isAdapterFolder,
   quoteValue,
   sizeOf,
   type CheckpointFiles,
   type DType,
 } from '@glulam/files';
-import { isAdapterFolder } from '../adapters/adapter-folder.js';
 import { readCheckpointConfig, type CheckpointConfig } from '../families/checkpoint-config.js';
 import { ModelError } from '../errors.js';
 import { expectedTensors } from './expected-tensors.js';
 import { settleTensors } from './settle-tensors.js';
 import type { DecoderShape, Family } from '../families/family.js';
 import { followConfig } from '../families/follow-config.js';
-import { tokenizerFileNames } from '../text/tokenizer-files.js';
+import { stampTokenizerFiles } from '../text/tokenizer-files.js';
 import type { VirtualLayer } from '../expansion/virtual-layer.js';
 
 /** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
@@ -45,7 +43,7 @@ export interface Checkpoint {
  *   FILE_UNREADABLE, SAFETENSORS_INVALID
  */
 export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
-  const stamps = tokenizerFileNames.flatMap((name) => findStamp(path.join(folder, name)) ?? []);
+  const stamps = stampTokenizerFiles(folder);
   const described = readConfig(folder, families);
   const { warnings, files: weights, ...settled } = settleTensors(folder, described.config, described.shape);
   const files: CheckpointFiles = {

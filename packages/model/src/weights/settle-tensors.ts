@@ -7,7 +7,7 @@ import { namesOtherHead, otherHeads } from './missing-advice.js';
 import { expectedTensors } from './expected-tensors.js';
 
 /** What `config.json` and the weights together say of a base; everything that computes or writes follows this. */
-export interface SettledTensors {
+interface SettledTensors {
   /** As described, but `tiedHead` is what the stored tensors make it. */
   readonly shape: DecoderShape;
   /** By the names of `shape`, with only the tensors that it names. */

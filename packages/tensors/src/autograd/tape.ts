@@ -29,7 +29,7 @@ interface Derived {
  * Is called with the output's gradient (float32), tells by `needs[i]` whose gradient is wanted, and gives what was saved,
  * in its order.
  */
-export type Backward = (gradient: Tensor, needs: readonly boolean[], saved: readonly Tensor[]) => InputGradients;
+type Backward = (gradient: Tensor, needs: readonly boolean[], saved: readonly Tensor[]) => InputGradients;
 
 /**
  * What a forward pass leaves for its backward: nodes in the order they were computed, each holding the tensors that its

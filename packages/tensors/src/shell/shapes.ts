@@ -68,7 +68,7 @@ export function checkSize(operation: string, count: number, shape: Shape): void 
 }
 
 /** An axis of the shape, counted from 0. Throws SHAPE_MISMATCH otherwise, for negative ones too. */
-export function checkAxis(operation: string, shape: Shape, axis: number): void {
+function checkAxis(operation: string, shape: Shape, axis: number): void {
   if (!isLength(axis) || axis >= shape.length) {
     throw mismatch(
       operation,

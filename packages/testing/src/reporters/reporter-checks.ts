@@ -6,7 +6,7 @@ import { failedRun, recordedRun, resumedRun } from './recorded-run.js';
 import { watchResources } from './watch-resources.js';
 
 /** A reporter in a place of its own. */
-export interface ReporterTrial {
+interface ReporterTrial {
   readonly contribution: ReporterContribution;
   readonly options: unknown;
   readonly folder: string;

@@ -4,7 +4,7 @@ import { createHook, executionAsyncId } from 'node:async_hooks';
 const passing = new Set(['PROMISE', 'TickObject', 'Microtask', 'Immediate', 'RANDOMBYTESREQUEST']);
 
 /** Tells what some code began and did not end: timers, connections, servers, child processes, requests. */
-export interface ResourceWatch {
+interface ResourceWatch {
   /** Whatever is begun within `act`, or by what was begun there, is watched. */
   within<T>(act: () => T): T;
   /** Node's names of what has not ended; what ends by itself gets a moment. */

@@ -1,5 +1,5 @@
 /** A point of a curve: a step and its loss. */
-export interface LossPoint {
+interface LossPoint {
   readonly step: number;
   readonly loss: number;
 }

@@ -26,10 +26,10 @@ export async function writeCard(folder: string, facts: CardFacts): Promise<boole
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** A comment at the end has the hash of all before it, so that an edit is seen. */
-export const sign = (card: string): string =>
+const sign = (card: string): string =>
   `${card}\n<!-- Written by Glulam, and again at the run's end as long as it is not edited: ${hashOf(card)} -->\n`;
 
-export function isOurs(text: string): boolean {
+function isOurs(text: string): boolean {
   const [, card, hash] = /^([\s\S]*)\n<!-- Written by Glulam, [^\n]*: ([0-9a-f]{64}) -->\n$/.exec(text) ?? [];
   return card !== undefined && hashOf(card) === hash;
 }

@@ -6,7 +6,7 @@ import { defaultPrompt, fillPrompt, promptNames } from './prompt/prompt-text.js'
 /** What a row says with its prompt written out: all that the tokenizer needs of it. */
 export type FilledText = Exclude<RowText, { readonly question: string }>;
 
-export interface ReadRow {
+interface ReadRow {
   readonly text: FilledText | SkippedRow;
   /** Columns that have a value and are not read, where the format names those that are. */
   readonly unused: readonly string[];

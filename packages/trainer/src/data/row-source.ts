@@ -39,7 +39,7 @@ export function fileSource(file: string): RowSource {
 }
 
 /** The name of rows that were passed in code, in reports and messages. */
-export const codeName = ({ sha256 }: RowsIdentity): string => `rows in code (${sha256.slice(0, 12)})`;
+const codeName = ({ sha256 }: RowsIdentity): string => `rows in code (${sha256.slice(0, 12)})`;
 
 export function codeSource(rows: RowsInCode, identity: RowsIdentity): RowSource {
   const name = codeName(identity);

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { Worker, type ResourceLimits } from 'node:worker_threads';
 
 /** A worker thread that answers each request with one message, in order. */
-export interface WorkerLane<Request, Answer> {
+interface WorkerLane<Request, Answer> {
   /** Requests without an answer yet. */
   waiting(): number;
   /** Rejects with a plain Error where the worker ends before it answers. */
@@ -11,7 +11,7 @@ export interface WorkerLane<Request, Answer> {
   close(): Promise<void>;
 }
 
-export interface WorkerLaneOptions {
+interface WorkerLaneOptions {
   /** What the worker's file reads as `workerData`. */
   readonly workerData: unknown;
   readonly resourceLimits?: ResourceLimits;

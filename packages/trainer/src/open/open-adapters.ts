@@ -39,7 +39,7 @@ export interface OpenAdapters {
   close(): Promise<void>;
 }
 
-export interface OpenAdaptersOptions {
+interface OpenAdaptersOptions {
   /** The adapter of the run itself: its layers are the model's, whatever the config says. */
   readonly own?: NamedAdapter | undefined;
   /** Further ones. Where neither `own` nor the config's expansion says the layers, the first does. */

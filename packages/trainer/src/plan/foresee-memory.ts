@@ -38,7 +38,7 @@ export const anyExample = (tokens: number): Example => ({
   trained: new Uint8Array(tokens).fill(1),
 });
 
-export interface ForeseeOptions {
+interface ForeseeOptions {
   readonly examples: readonly Example[];
   /** Tokens of an evaluation; 0: there is none. */
   readonly evaluated: number;

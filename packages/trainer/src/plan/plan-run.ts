@@ -70,7 +70,7 @@ export interface RunPlan {
 /** What a plan wants to know of a run's own data. */
 export type PlannedData = Pick<TrainingData, 'largestBatch' | 'heldOut' | 'stepsIn'>;
 
-export interface PlanOptions {
+interface PlanOptions {
   /** Default: batches as large as the config allows. */
   readonly data?: PlannedData | undefined;
   /** An adapter that was saved goes before what the config says of the model. */

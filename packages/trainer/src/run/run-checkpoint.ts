@@ -43,7 +43,7 @@ const stateSchema = progressSchema.extend({
 export type RunProgress = Omit<z.infer<typeof progressSchema>, 'version'>;
 
 /** A checkpoint on disk, found whole. */
-export interface RunCheckpoint {
+interface RunCheckpoint {
   readonly folder: string;
   /** The adapter, as in the run folder at the end. */
   readonly adapterFolder: string;

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { openRegularFile, readTextFile } from '@glulam/files';
-import { isAdapterFolder } from '@glulam/model';
+import { isAdapterFolder, openRegularFile, readTextFile } from '@glulam/files';
 import { z } from 'zod';
 import { TrainerError } from '../errors.js';
 import type { ScoredStep } from '../events/events.js';

@@ -40,9 +40,10 @@ import {
   type RunProgress,
   writeCheckpoint,
 } from './run-checkpoint.js';
+import { recordSchedule, tabulateSchedule, takeOverSchedule } from './recorded-schedule.js';
 import { checkOtherRuns, checkRunFolder, lockRunFolder, openRunFolder, samplesFolder } from './run-folder.js';
 import { evaluateAll } from '../evaluate/samples/evaluate-all.js';
-import { learningRateAt, recordSchedule, tabulateSchedule, takeOverSchedule, type Schedule } from '../step/schedule.js';
+import { learningRateAt, type Schedule } from '../step/schedule.js';
 import type { FetchProgress } from '../open/source.js';
 import { trainStep } from '../step/train-step.js';
 import { watchedName, watchScores } from './watch-scores.js';

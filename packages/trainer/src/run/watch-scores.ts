@@ -2,7 +2,7 @@ import { tap } from 'rxjs';
 import type { RunConfig } from '../config/config.js';
 import type { RunEvent, RunEvents } from '../events/events.js';
 
-export interface ScoreWatch {
+interface ScoreWatch {
   /** The best of all evaluations so far, whether a checkpoint of it is there or not. */
   best(): { readonly step: number; readonly value: number } | undefined;
   close(): void;

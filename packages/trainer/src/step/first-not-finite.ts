@@ -3,7 +3,7 @@ import type { Tensor } from '@glulam/tensors';
 import type { LabelledBatch } from './batches.js';
 
 /** Where a number first stopped being finite, for people. */
-export interface NotFiniteSource {
+interface NotFiniteSource {
   readonly where: string;
   /** The weight of the base that is to blame: its tensor, file and place; undefined where they are all finite. */
   readonly weight: string | undefined;

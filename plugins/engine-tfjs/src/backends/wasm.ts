@@ -7,7 +7,7 @@ import { createKernelDevice, type Core, type Kernels } from '../kernel-device.js
 import { folderOfPackage, loadPackage } from '../load-package.js';
 
 const name = '@tensorflow/tfjs-backend-wasm';
-export const installWasm = `npm install @tensorflow/tfjs-core ${name}`;
+const installWasm = `npm install @tensorflow/tfjs-core ${name}`;
 
 /** WebAssembly addresses 32 bits. */
 export const wasmLimit = 2 ** 32;

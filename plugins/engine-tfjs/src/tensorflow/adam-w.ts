@@ -1,13 +1,13 @@
 import type { FusedOperations, Tensor } from '@glulam/tensors';
-import type { Bench } from './fused.js';
 import type { TfTensor } from './binding.js';
+import type { FusedContext } from './fused-context.js';
 import type { TfOperations } from './operations.js';
 import { stacks } from './stacks.js';
 import { adamWProgram, type AdamWSettings, type AdamWState } from './xla/adam-w.js';
 import type { Xla } from './xla/xla.js';
 
 /** The composition's arithmetic on many tensors at once: a model has hundreds of small ones, and a call costs its time. */
-export function adamW({ ops, of, renew }: Bench, xla: Xla | undefined): FusedOperations['adamW'] {
+export function adamW({ ops, of, renew }: FusedContext, xla: Xla | undefined): FusedOperations['adamW'] {
   return (updates, { beta1, beta2, epsilon, step, gradientScale }) => {
     for (const group of stacks(
       updates,

@@ -1,4 +1,6 @@
 import type { Segment } from '@glulam/tensors';
+import type { TfTensor } from './binding.js';
+import type { TfOperations } from './operations.js';
 
 /** Rows of queries that are multiplied with the keys that any of them sees: a causal half needs no arithmetic. */
 const blockRows = 128;
@@ -34,4 +36,19 @@ export function hidden(before: number, rows: number, groups: number, window: num
     if (window > 0) row.fill(-1e30, 0, Math.max(0, own - window + 1));
   }
   return mask;
+}
+
+/** Parts at their rows; rows that no part covers are 0, what lies on one another is summed. */
+export function assemble(
+  ops: TfOperations,
+  parts: readonly TfTensor[],
+  starts: readonly number[],
+  rows: number,
+): TfTensor {
+  if (parts.length === 1 && parts[0]!.shape[0] === rows) return parts[0]!;
+  const all = ops.concatenate(parts, 0);
+  const places = parts.flatMap((part, i) => Array.from({ length: part.shape[0]! }, (_, row) => starts[i]! + row));
+  if (places.length === rows && places.every((place, row) => place === row)) return all;
+  const [indices, count] = [ops.ints(Int32Array.from(places), [places.length]), ops.integer(rows)];
+  return ops.run('UnsortedSegmentSum', [all, indices, count]);
 }

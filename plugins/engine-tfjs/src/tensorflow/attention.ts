@@ -1,9 +1,8 @@
 import { scope, type AttentionOptions, type FusedOperations, type Segment, type Tensor } from '@glulam/tensors';
-import { blocksOf, hidden, type Block } from './attention-blocks.js';
+import { assemble, blocksOf, hidden, type Block } from './attention-blocks.js';
 import { bfloat16Parts } from './bfloat16-parts.js';
-import { tfTypes, type TfTensor } from './binding.js';
-import { tfTypeOf, type Bench } from './fused.js';
-import type { TfOperations } from './operations.js';
+import { tfTypeOf, tfTypes, type TfTensor } from './binding.js';
+import type { FusedContext } from './fused-context.js';
 
 /**
  * Masks of all blocks are parts of one: what a query sees depends on its distance alone. A row a query and head of a
@@ -41,28 +40,13 @@ interface BlockGradients {
   readonly dQueries: readonly TfTensor[];
 }
 
-/** Parts at their rows; rows that no part covers are 0, what lies on one another is summed. */
-export function assemble(
-  ops: TfOperations,
-  parts: readonly TfTensor[],
-  starts: readonly number[],
-  rows: number,
-): TfTensor {
-  if (parts.length === 1 && parts[0]!.shape[0] === rows) return parts[0]!;
-  const all = ops.concatenate(parts, 0);
-  const places = parts.flatMap((part, i) => Array.from({ length: part.shape[0]! }, (_, row) => starts[i]! + row));
-  if (places.length === rows && places.every((place, row) => place === row)) return all;
-  const [indices, count] = [ops.ints(Int32Array.from(places), [places.length]), ops.integer(rows)];
-  return ops.run('UnsortedSegmentSum', [all, indices, count]);
-}
-
 /**
  * Grouped-query attention, a segment after the other, each in blocks of queries: heads that share keys are one matrix.
  * Forward is float32 between its inputs and its output. Backward computes again what softmax gave, since that is the
  * largest of all activations, and in the type that activations are kept in: bfloat16 takes half the time.
  */
-export function attention(bench: Bench): FusedOperations['attention'] {
-  const { ops, of, wide, makeMany } = bench;
+export function attention(context: FusedContext): FusedOperations['attention'] {
+  const { ops, of, wide, makeMany } = context;
   const { matmul, mul, add, cast, reshape, transpose, slice } = ops;
   const { float32 } = tfTypes;
   const name = 'attention';
@@ -112,7 +96,7 @@ export function attention(bench: Bench): FusedOperations['attention'] {
     const blocks = segments.flatMap((segment) => blocksOf(segment, window));
     const before = Math.max(...blocks.map((block) => block.before));
     const rows = Math.max(...blocks.map((block) => block.rows));
-    const [mask] = bench.keep(`mask ${type}`, [before, rows, groups, window], () => [
+    const [mask] = context.keep(`mask ${type}`, [before, rows, groups, window], () => [
       cast(ops.floats(hidden(before, rows, groups, window), [1, rows * groups, before + rows]), type),
     ]);
     return { mask: mask!, before };
@@ -158,7 +142,7 @@ export function attention(bench: Bench): FusedOperations['attention'] {
       const { segments, type, heads, headSize, window } = options;
       return scope(() => {
         const rows = segments.reduce((sum, { queryLength }) => sum + queryLength, 0);
-        const output = bench.make(name, [rows, heads * headSize], type, () => {
+        const output = context.make(name, [rows, heads * headSize], type, () => {
           const inputs = inputsOf(q, k, v, options.scale, float32);
           const band = bandOf(segments, options, float32);
           const outputs = segments.map((segment) =>

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import type { DType } from '@glulam/files';
 import { TensorsError } from '@glulam/tensors';
 import { folderOfPackage } from '../load-package.js';
 
@@ -37,13 +38,16 @@ export interface TfTensor {
 /** tensorflow/c/tf_datatype.h */
 export const tfTypes = { float32: 1, int32: 3, uint8: 4, int64: 9, bool: 10, bfloat16: 14, float16: 19 } as const;
 
+/** TensorFlow's number of a type that activations are kept in. */
+export const tfTypeOf = (dtype: DType): number => (dtype === 'bfloat16' ? tfTypes.bfloat16 : tfTypes.float32);
+
 export type TfPackage = '@tensorflow/tfjs-node' | '@tensorflow/tfjs-node-gpu';
 
 export const addonFolder = 'lib/napi-v8';
 export const addonName = 'tfjs_binding.node';
 
 /** The commands that bring the package and its addon. */
-export function installTensorflow(name: TfPackage): string {
+function installTensorflow(name: TfPackage): string {
   return `npm install --ignore-scripts ${name} && npx glulam-tfjs setup${name.endsWith('-gpu') ? ' --gpu' : ''}`;
 }
 

@@ -4,7 +4,7 @@ import { tfTypes, type TfTensor } from './binding.js';
 import { attribute, type TfOperations } from './operations.js';
 
 /** Base weights as TensorFlow's tensors, bfloat16 as bfloat16: one copy, or none. */
-export interface FileWeights {
+interface FileWeights {
   load(source: WeightSource): TfTensor;
   close(): void;
 }

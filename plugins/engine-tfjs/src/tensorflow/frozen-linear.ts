@@ -1,9 +1,8 @@
-import { sizeOf, type Shape } from '@glulam/files';
 import { scope, type FrozenLinearOptions, type FrozenWeight, type FusedOperations, type Tensor } from '@glulam/tensors';
-import type { Host } from '../host.js';
 import { bfloat16Parts } from './bfloat16-parts.js';
-import { tfTypes, type TfTensor } from './binding.js';
-import { tfTypeOf, type Bench } from './fused.js';
+import { tfTypeOf, tfTypes, type TfTensor } from './binding.js';
+import { dropoutMask } from './dropout-mask.js';
+import type { FusedContext } from './fused-context.js';
 
 const { float32, bfloat16 } = tfTypes;
 
@@ -12,7 +11,7 @@ const { float32, bfloat16 } = tfTypes;
  * bfloat16, at twice the speed of float32: it serves where a result is kept so, and backward.
  */
 export function frozenProduct(
-  { ops, workshop, weight: whole }: Bench,
+  { ops, workshop, weight: whole }: FusedContext,
   x: TfTensor,
   weight: FrozenWeight,
   transpose: boolean,
@@ -22,36 +21,24 @@ export function frozenProduct(
 }
 
 /** x rounded to the engine's precision, as float32: an operand of a product that is not rounded. */
-export function exact({ ops, workshop }: Bench, x: TfTensor): TfTensor {
+export function exact({ ops, workshop }: FusedContext, x: TfTensor): TfTensor {
   return ops.cast(ops.cast(x, tfTypeOf(workshop.precision)), float32);
 }
 
-/** Inverted dropout: 0, or what keeps the mean. Backward draws it again instead of keeping it. */
-export function dropoutMask(
-  host: Host,
-  shape: Shape,
-  dropout: FrozenLinearOptions['dropout'],
-): Float32Array | undefined {
-  if (dropout === undefined || dropout.rate === 0) return undefined;
-  const { rate, key } = dropout;
-  const [factor, least] = [1 / (1 - rate), Math.fround(rate)];
-  return host.uniforms(sizeOf(shape), key).map((value) => (value >= least ? factor : 0));
-}
-
 /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias; all but the product with W is float32. */
-export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
-  const { ops, of, wide, make, makeMany } = bench;
-  const { precision } = bench.workshop;
+export function frozenLinear(context: FusedContext): FusedOperations['frozenLinear'] {
+  const { ops, of, wide, make, makeMany } = context;
+  const { precision } = context.workshop;
   const { mul, add, matmul, cast, scalar } = ops;
   const name = 'frozenLinear';
 
   const dropped = (x: TfTensor, dropout: FrozenLinearOptions['dropout']): TfTensor => {
-    const mask = dropoutMask(bench.workshop.device.host, x.shape, dropout);
+    const mask = dropoutMask(context.workshop.device.host, x.shape, dropout);
     return mask === undefined ? x : mul(x, ops.floats(mask, x.shape));
   };
   /** As float32, and kept: several products read the same input, one after the other. */
   const wideInput = (x: Tensor): TfTensor =>
-    of(x).dtype === float32 ? of(x) : bench.keep('wide input', [of(x)], () => [wide(x)])[0]!;
+    of(x).dtype === float32 ? of(x) : context.keep('wide input', [of(x)], () => [wide(x)])[0]!;
   const turned = (x: TfTensor): TfTensor => ops.transpose(x, [1, 0]);
   const columnSums = (x: TfTensor): TfTensor => ops.reshape(ops.sum(x, 0), [x.shape[1]!]);
 
@@ -71,9 +58,9 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
               );
         const scaled = (): TfTensor => (inScale === undefined ? of(x) : mul(wide(x), of(inScale)));
         const sum = (): TfTensor => {
-          if (rounded) return frozenProduct(bench, scaled(), weight, true);
-          const left = x.dtype === 'bfloat16' && inScale === undefined ? wideInput(x) : exact(bench, scaled());
-          const product = matmul(left, exact(bench, bench.weight(weight)), false, true);
+          if (rounded) return frozenProduct(context, scaled(), weight, true);
+          const left = x.dtype === 'bfloat16' && inScale === undefined ? wideInput(x) : exact(context, scaled());
+          const product = matmul(left, exact(context, context.weight(weight)), false, true);
           return u === undefined ? product : add(product, matmul(of(u), of(B!), false, true));
         };
         /**
@@ -84,7 +71,7 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
           const [uHigh, uLow] = bfloat16Parts(ops, of(u!), 2) as [TfTensor, TfTensor];
           const [bHigh, bLow] = bfloat16Parts(ops, of(B!), 2) as [TfTensor, TfTensor];
           const left = ops.concatenate([cast(scaled(), bfloat16), uHigh, uLow, uHigh], 1);
-          const right = ops.concatenate([cast(bench.weight(weight), bfloat16), bHigh, bHigh, bLow], 1);
+          const right = ops.concatenate([cast(context.weight(weight), bfloat16), bHigh, bHigh, bLow], 1);
           return matmul(left, right, false, true);
         };
         // What outScale multiplies is kept for its gradient, like any activation.
@@ -127,12 +114,12 @@ export function frozenLinear(bench: Bench): FusedOperations['frozenLinear'] {
         }
         if (!needs.has('x') && !needs.has('inScale')) return gradients;
 
-        const through = (): TfTensor => cast(frozenProduct(bench, of(dz), weight, false), float32);
+        const through = (): TfTensor => cast(frozenProduct(context, of(dz), weight, false), float32);
         /** The same with the low-rank path as further rows: a copy of the weight, and fewer passes over dx. */
         const folded = (): TfTensor => {
           const parts = (x: TfTensor, more: TfTensor, axis: number): TfTensor =>
             ops.concatenate([cast(x, bfloat16), cast(more, bfloat16)], axis);
-          const product = matmul(parts(of(dz), of(du!), 1), parts(bench.weight(weight), of(A!), 0));
+          const product = matmul(parts(of(dz), of(du!), 1), parts(context.weight(weight), of(A!), 0));
           return cast(product, float32);
         };
         const low = (dx: TfTensor): TfTensor =>

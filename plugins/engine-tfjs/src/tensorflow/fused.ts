@@ -1,13 +1,12 @@
-import type { DType, Shape } from '@glulam/files';
-import type { Engine, FrozenWeight, Fused, FusedOperations, Named, Tensor } from '@glulam/tensors';
+import type { Engine, Fused, FusedOperations, Named, Tensor } from '@glulam/tensors';
 import { embedding } from '../embedding.js';
-import type { Result, Workshop } from '../engine.js';
+import type { Workshop } from '../engine.js';
 import { adamW } from './adam-w.js';
 import { attention } from './attention.js';
-import { tfTypes, type TfTensor } from './binding.js';
+import { tfTypes } from './binding.js';
 import type { TfData, TfDevice } from './device.js';
 import { frozenLinear } from './frozen-linear.js';
-import type { TfOperations } from './operations.js';
+import { createFusedContext, type FusedContext } from './fused-context.js';
 import { attribute } from './operations.js';
 import { rmsNorm, rope, swiglu } from './pointwise.js';
 import { stacks } from './stacks.js';
@@ -16,77 +15,35 @@ import { attentionProgram, attentionTakes } from './xla/attention.js';
 import { frozenLinearProgram } from './xla/frozen-linear.js';
 import { rmsNormProgram, ropeProgram, swigluProgram } from './xla/pointwise.js';
 
-/** What the named operations are written with: TensorFlow's operations, and the engine's tensors as TensorFlow's. */
-export interface Bench {
-  readonly ops: TfOperations;
-  readonly workshop: Workshop<TfData>;
-  readonly engine: Engine;
-  /** The tensor as it is stored. */
-  of(x: Tensor): TfTensor;
-  /** The tensor as float32. */
-  wide(x: Tensor): TfTensor;
-  /** The whole frozen weight, as it is kept. */
-  weight(weight: FrozenWeight): TfTensor;
-  make(operation: string, shape: Shape, dtype: DType, body: () => TfTensor): Tensor;
-  makeMany(operation: string, results: readonly Result[], body: () => readonly TfTensor[]): Tensor[];
-  /** What `body` computes, kept in a slot of this name until it is asked for with another key. */
-  keep(slot: string, key: readonly unknown[], body: () => readonly TfTensor[]): readonly TfTensor[];
-  renew(operation: string, targets: readonly Tensor[], body: () => readonly TfTensor[]): void;
-}
-
-/** TensorFlow's number of a type that activations are kept in. */
-export const tfTypeOf = (dtype: DType): number => (dtype === 'bfloat16' ? tfTypes.bfloat16 : tfTypes.float32);
-
 /** The named operations that are faster here than their compositions. */
 export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engine: Engine): Partial<FusedOperations> {
-  const { ops, xla } = device;
-  const of = (x: Tensor): TfTensor => device.tensorOf(workshop.operand(x));
-  const slots = new Map<string, { readonly key: readonly unknown[]; readonly data: readonly TfData[] }>();
-  const bench: Bench = {
-    ops,
-    workshop,
-    engine,
-    of,
-    wide: (x) => ops.cast(of(x), tfTypes.float32),
-    weight: (weight) => device.tensorOf(workshop.weights.whole(weight)),
-    make: (operation, shape, dtype, body) => workshop.make(operation, shape, dtype, () => device.compute(body)),
-    makeMany: (operation, results, body) => workshop.makeMany(operation, results, () => device.computeMany(body)),
-    keep(slot, key, body) {
-      const kept = slots.get(slot);
-      if (kept?.key.every((part, i) => part === key[i])) return kept.data.map(({ tensor }) => tensor);
-      slots.delete(slot);
-      for (const data of kept?.data ?? []) device.free(data);
-      const data = device.computeMany(body);
-      slots.set(slot, { key, data });
-      return data.map(({ tensor }) => tensor);
-    },
-    renew: (operation, targets, body) => workshop.renew(operation, targets, () => device.computeMany(body)),
-  };
+  const { xla } = device;
+  const context = createFusedContext(device, workshop, engine);
   const operations = {
-    frozenLinear: frozenLinear(bench),
-    tokenLosses: tokenLosses(bench, xla),
-    attention: attention(bench),
-    swiglu: swiglu(bench),
-    rmsNorm: rmsNorm(bench),
-    rope: rope(bench),
+    frozenLinear: frozenLinear(context),
+    tokenLosses: tokenLosses(context, xla),
+    attention: attention(context),
+    swiglu: swiglu(context),
+    rmsNorm: rmsNorm(context),
+    rope: rope(context),
   };
   const byRows = (rows: Tensor): boolean => xla?.takes(rows.shape[0]!) === true;
   const programs = xla && {
-    frozenLinear: either(operations.frozenLinear, frozenLinearProgram(bench, xla), ({ x }) => x, byRows),
-    swiglu: either(operations.swiglu, swigluProgram(bench, xla), ({ gate }) => gate, byRows),
-    rmsNorm: either(operations.rmsNorm, rmsNormProgram(bench, xla), ({ x }) => x, byRows),
-    rope: either(operations.rope, ropeProgram(bench, xla), ({ x }) => x, byRows),
+    frozenLinear: either(operations.frozenLinear, frozenLinearProgram(context, xla), ({ x }) => x, byRows),
+    swiglu: either(operations.swiglu, swigluProgram(context, xla), ({ gate }) => gate, byRows),
+    rmsNorm: either(operations.rmsNorm, rmsNormProgram(context, xla), ({ x }) => x, byRows),
+    rope: either(operations.rope, ropeProgram(context, xla), ({ x }) => x, byRows),
     attention: either(
       operations.attention,
-      attentionProgram(bench, xla),
+      attentionProgram(context, xla),
       ({ q }) => q,
       (_, { segments }) => attentionTakes(xla, segments),
     ),
   };
   return {
     embedding: embedding(workshop),
-    adamW: adamW(bench, xla),
-    sumOfSquares: sumOfSquares(bench),
+    adamW: adamW(context, xla),
+    sumOfSquares: sumOfSquares(context),
     ...operations,
     ...programs,
   };
@@ -107,7 +64,7 @@ function either<Inputs extends Named, Options>(
 }
 
 /** An operation for each stack of tensors, and one for all stacks. */
-function sumOfSquares({ ops, of, make }: Bench): FusedOperations['sumOfSquares'] {
+function sumOfSquares({ ops, of, make }: FusedContext): FusedOperations['sumOfSquares'] {
   return (tensors) =>
     make('sumOfSquares', [], 'float32', () => {
       if (tensors.length === 0) return ops.run('Fill', [ops.list([]), ops.scalar(0)]);

@@ -1,11 +1,11 @@
 import type { Shape } from '@glulam/files';
 import { scope, type FusedOperations, type Tensor } from '@glulam/tensors';
-import { tfTypeOf, type Bench } from './fused.js';
-import type { TfTensor } from './binding.js';
+import { tfTypeOf, type TfTensor } from './binding.js';
+import type { FusedContext } from './fused-context.js';
 
 /** y = x / rms * weight; backward has the whole gradient in one expression, where the composition has a dozen. */
-export function rmsNorm(bench: Bench): FusedOperations['rmsNorm'] {
-  const { ops, of, wide, makeMany } = bench;
+export function rmsNorm(context: FusedContext): FusedOperations['rmsNorm'] {
+  const { ops, of, wide, makeMany } = context;
   const { mul, add, sum, scalar, run } = ops;
   const inverse = (x: TfTensor, epsilon: number): TfTensor => {
     const meanSquare = mul(sum(run('Square', [x]), 1), scalar(1 / x.shape[1]!));
@@ -51,12 +51,12 @@ export function rmsNorm(bench: Bench): FusedOperations['rmsNorm'] {
 }
 
 /** The halves of each head are turned against each other: x cos + roll(x) (-sin, sin), where roll swaps the halves. */
-export function rope(bench: Bench): FusedOperations['rope'] {
-  const { ops, of, wide, make } = bench;
+export function rope(context: FusedContext): FusedOperations['rope'] {
+  const { ops, of, wide, make } = context;
   const { mul, add, reshape, run } = ops;
   /** Of one pass all layers have the same tables. */
   const tablesOf = (cos: Tensor, sin: Tensor, headSize: number, back: boolean): readonly TfTensor[] =>
-    bench.keep(`rope ${back ? 'back' : 'forward'}`, [of(cos), of(sin)], () => {
+    context.keep(`rope ${back ? 'back' : 'forward'}`, [of(cos), of(sin)], () => {
       const table = (left: TfTensor, right: TfTensor): TfTensor =>
         reshape(ops.concatenate([left, right], 1), [cos.shape[0]!, 1, headSize]);
       const minus = run('Neg', [of(sin)]);
@@ -86,8 +86,8 @@ export function rope(bench: Bench): FusedOperations['rope'] {
 }
 
 /** y = gate sigmoid(gate) up */
-export function swiglu(bench: Bench): FusedOperations['swiglu'] {
-  const { ops, of, wide, make, makeMany } = bench;
+export function swiglu(context: FusedContext): FusedOperations['swiglu'] {
+  const { ops, of, wide, make, makeMany } = context;
   const { mul, add, run } = ops;
   return {
     forward: ({ gate, up }, { type }, keep) => ({

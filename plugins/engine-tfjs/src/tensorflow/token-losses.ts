@@ -1,7 +1,7 @@
 import { scope, TensorsError, type FusedOperations, type Tensor } from '@glulam/tensors';
 import { tfTypes, type TfTensor } from './binding.js';
-import type { Bench } from './fused.js';
 import { exact, frozenProduct } from './frozen-linear.js';
+import type { FusedContext } from './fused-context.js';
 import { lossesProgram } from './xla/token-losses.js';
 import type { Xla } from './xla/xla.js';
 
@@ -12,15 +12,15 @@ const chunkRows = 256;
  * Only rows with a label are computed, some at a time, and the gradient to x at once with them: [tokens, vocabulary]
  * never exists whole.
  */
-export function tokenLosses(bench: Bench, xla: Xla | undefined): FusedOperations['tokenLosses'] {
-  const { ops, of, make, makeMany } = bench;
+export function tokenLosses(context: FusedContext, xla: Xla | undefined): FusedOperations['tokenLosses'] {
+  const { ops, of, make, makeMany } = context;
   const { float32 } = tfTypes;
   const name = 'tokenLosses';
   const gather = (table: TfTensor, rows: TfTensor): TfTensor => ops.run('GatherV2', [table, rows, ops.integer(0)]);
   const scatter = (values: TfTensor, rows: TfTensor, count: number): TfTensor =>
     ops.run('UnsortedSegmentSum', [values, rows, ops.integer(count)]);
   const concatenate = (parts: readonly Tensor[]): Tensor =>
-    parts.length === 1 ? parts[0]! : bench.engine.concatenate(parts, 0);
+    parts.length === 1 ? parts[0]! : context.engine.concatenate(parts, 0);
 
   /**
    * Losses and softmax's shares. The largest share is 1 / sum(exp(logit - largest)), so that the shares give the sum's
@@ -52,17 +52,17 @@ export function tokenLosses(bench: Bench, xla: Xla | undefined): FusedOperations
       }
       const rows = Int32Array.from(labels.keys()).filter((row) => labels[row]! >= 0);
       return scope(() => {
-        if (rows.length === 0) return { output: bench.engine.full([tokens], 0), saved: {} };
-        const { precision } = bench.workshop;
+        if (rows.length === 0) return { output: context.engine.full([tokens], 0), saved: {} };
+        const { precision } = context.workshop;
         const program = xla?.takes(rows.length) === true ? xla : undefined;
         // Widened once for all chunks; a program multiplies bfloat16 as it is.
         const widened =
           precision === 'float32'
-            ? bench.engine.readWeight(weight, 0, vocabulary)
+            ? context.engine.readWeight(weight, 0, vocabulary)
             : program === undefined
-              ? make(name, weight.shape, 'float32', () => exact(bench, bench.weight(weight)))
+              ? make(name, weight.shape, 'float32', () => exact(context, context.weight(weight)))
               : undefined;
-        const head = (): TfTensor => (widened === undefined ? bench.weight(weight) : of(widened));
+        const head = (): TfTensor => (widened === undefined ? context.weight(weight) : of(widened));
         const losses: Tensor[] = [];
         const gradients: Tensor[] = [];
         for (let start = 0; start < rows.length; start += chunkRows) {
@@ -92,19 +92,19 @@ export function tokenLosses(bench: Bench, xla: Xla | undefined): FusedOperations
             const places = ops.ints(Int32Array.from(ofLabels.flat()), [count, 2]);
             const [each, shares] = ops.arena(() => {
               const chosen = gather(of(x), ops.ints(some, [count]));
-              return lossesOf(ops.matmul(exact(bench, chosen), head(), false, true), places);
+              return lossesOf(ops.matmul(exact(context, chosen), head(), false, true), places);
             });
             if (!keep) return [each];
             // Of each label's share 1 is taken: the gradient to the logits.
             const ones = ops.floats(new Float32Array(count).fill(1), [count]);
             const dLogits = ops.run('TensorScatterSub', [shares, places, ones]);
-            const dx = frozenProduct(bench, dLogits, weight, false);
+            const dx = frozenProduct(context, dLogits, weight, false);
             return [each, ops.cast(dx, float32)];
           });
           losses.push(loss!);
           if (dRows !== undefined) gradients.push(dRows);
         }
-        const places = bench.engine.upload(rows, [rows.length]);
+        const places = context.engine.upload(rows, [rows.length]);
         const all = concatenate(losses);
         const output = make(name, [tokens], 'float32', () => scatter(of(all), of(places), tokens));
         return { output, saved: keep ? { dRows: concatenate(gradients), places } : {} };
@@ -113,7 +113,7 @@ export function tokenLosses(bench: Bench, xla: Xla | undefined): FusedOperations
     backward({ dRows, places }, gradient, { weight }) {
       const tokens = gradient.size;
       // No row had a label.
-      if (dRows === undefined || places === undefined) return { x: bench.engine.full([tokens, weight.shape[1]!], 0) };
+      if (dRows === undefined || places === undefined) return { x: context.engine.full([tokens, weight.shape[1]!], 0) };
       const x = make(name, [tokens, dRows.shape[1]!], 'float32', () => {
         const factors = ops.reshape(gather(of(gradient), of(places)), [places.size, 1]);
         return scatter(ops.mul(of(dRows), factors), of(places), tokens);

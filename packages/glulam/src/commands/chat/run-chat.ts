@@ -3,7 +3,7 @@ import type { Conversation, GenerateTextOptions } from '@glulam/model';
 import type { Output } from '../../cli/output.js';
 import type { ChatCommands } from './chat-commands.js';
 
-export interface ChatStreams {
+interface ChatStreams {
   readonly input: NodeJS.ReadableStream;
   /** Answers. */
   readonly output: Output;
@@ -13,7 +13,7 @@ export interface ChatStreams {
   readonly terminal: boolean;
 }
 
-export interface ChatOptions {
+interface ChatOptions {
   readonly conversation: Conversation;
   readonly commands: ChatCommands;
   readonly generate: GenerateTextOptions;

@@ -11,7 +11,7 @@ import {
 } from '@glulam/trainer';
 import { sampleLines } from './sample-lines.js';
 
-export interface DescribeOptions {
+interface DescribeOptions {
   /** Examples to show. */
   readonly samples: number;
   readonly colour: boolean;

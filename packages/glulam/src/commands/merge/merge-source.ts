@@ -12,7 +12,7 @@ import { describeLinkedWeights } from './linked-weights.js';
 import type { NamedModel } from '../../models/load-model.js';
 
 /** A model to merge or export, with the chat template that it was trained with where that is not the base's. */
-export interface NamedSource {
+interface NamedSource {
   readonly source: MergeSource;
   readonly chatTemplate: string | undefined;
   /** The base as it may be written down. */

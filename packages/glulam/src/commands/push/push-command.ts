@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { baseOfAdapter, checkCopied } from '@glulam/export';
-import { isAdapterFolder } from '@glulam/model';
+import { isAdapterFolder } from '@glulam/files';
 import { pushFiles } from '@glulam/source-hub';
 import { formatBytes, readRunSteps } from '@glulam/trainer';
 import { GlulamError } from '../../errors.js';

@@ -22,7 +22,7 @@ export interface Products {
 type Vector = Float64Array | Float32Array;
 
 /** |W^T u - sigma v| of every kept triple is at most this part of the largest sigma, if no number of iterations is given. */
-export const principalTolerance = 1e-5;
+const principalTolerance = 1e-5;
 /** For spectra so flat that the tolerance is not reached. */
 const mostIterations = 200;
 /** More directions than are asked for: the last ones converge slowly. */

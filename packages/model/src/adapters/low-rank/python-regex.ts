@@ -13,7 +13,7 @@ import {
 } from './parse-python-regex.js';
 
 /** PEFT's patterns are Python's. Both ask of the whole text from its start. */
-export interface PythonRegex {
+interface PythonRegex {
   /**
    * `re.fullmatch`
    *

@@ -16,7 +16,7 @@ interface Table {
 }
 
 const read = (name: string): unknown =>
-  JSON.parse(readFileSync(new URL(`../../../../fixtures/jinja/${name}.json`, import.meta.url), 'utf8'));
+  JSON.parse(readFileSync(new URL(`../../../../../fixtures/jinja/${name}.json`, import.meta.url), 'utf8'));
 const table = read('expressions') as Table;
 
 const codes: Readonly<Record<string, string>> = {

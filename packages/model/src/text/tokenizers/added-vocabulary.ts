@@ -18,7 +18,7 @@ export interface AddedToken {
   readonly special: boolean;
 }
 
-export interface AddedVocabulary {
+interface AddedVocabulary {
   /** Adds tokens as Python's `add_tokens`, which gives new ones the next ids, whatever a file says. */
   add(tokens: readonly AddedToken[]): void;
   idOf(content: string): number | undefined;
@@ -62,13 +62,13 @@ export function readAddedTokens(file: object): { id: number; token: AddedToken }
 }
 
 /** A part of a text: an added token, or text between them. */
-export interface FoundPart {
+interface FoundPart {
   readonly start: number;
   readonly end: number;
   readonly id: number | undefined;
 }
 
-export interface AddedTokenFinder {
+interface AddedTokenFinder {
   /** In the text as it is written. */
   inWritten(text: string): FoundPart[];
   /** In the normalized text between those. */

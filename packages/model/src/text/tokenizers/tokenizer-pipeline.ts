@@ -23,7 +23,7 @@ export interface TokenizerPipeline {
   readonly addedTokens: ReadonlyMap<number, AddedToken>;
 }
 
-export interface PipelineOptions {
+interface PipelineOptions {
   /** Tokens that other files add after tokenizer.json's. */
   readonly more?: readonly AddedToken[] | undefined;
   /** Special tokens written in text are text (transformers' `split_special_tokens`); default false. */

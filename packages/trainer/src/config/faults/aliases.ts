@@ -1,5 +1,5 @@
 /** What an option of another tool is here. */
-export interface Alias {
+interface Alias {
   /** The path of our option; absent: there is none. */
   readonly option?: string;
   /** What differs, or why there is none. */

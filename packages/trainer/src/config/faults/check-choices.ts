@@ -10,7 +10,7 @@ interface Kind {
   readonly schema?: z.ZodType;
 }
 
-export interface CheckChoicesOptions {
+interface CheckChoicesOptions {
   /** Kinds that are not installed are faults; false: the plugins that bring them may be still to come. */
   readonly all: boolean;
 }

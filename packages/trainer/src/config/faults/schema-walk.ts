@@ -79,7 +79,7 @@ export function metaAt(schema: z.ZodType, path: readonly PropertyKey[], name: st
 }
 
 /** A choice that a config makes. */
-export interface WrittenChoice {
+interface WrittenChoice {
   readonly path: readonly string[];
   /** The id of the point whose kinds may stand there. */
   readonly point: string;

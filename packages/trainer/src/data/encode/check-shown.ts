@@ -1,7 +1,7 @@
 import { ModelError, type ChatMessage, type ChatTemplate } from '@glulam/model';
 import type { SkippedRow } from '../data-format.js';
 
-export interface Shown {
+interface Shown {
   /** As the template takes them. */
   readonly messages: readonly ChatMessage[];
   /** What the template leaves out. */

@@ -17,7 +17,7 @@ export interface BatchEncoder {
   close(): Promise<void>;
 }
 
-export interface BatchEncoderOptions {
+interface BatchEncoderOptions {
   readonly tokenizer: Tokenizer;
   /** The folder from which workers open the same tokenizer. */
   readonly folder: string;

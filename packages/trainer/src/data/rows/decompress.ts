@@ -3,7 +3,7 @@ import { createGunzip } from 'node:zlib';
 import { Decompress } from 'fzstd';
 import { TrainerError } from '../../errors.js';
 
-export type Compression = 'gzip' | 'Zstandard';
+type Compression = 'gzip' | 'Zstandard';
 
 /** By the first bytes. */
 export function compressionOf(head: Buffer): Compression | undefined {

@@ -124,6 +124,6 @@ export function unreadable(file: string, cause: Error): TrainerError {
 }
 
 /** An error of the operating system, such as a missing file. */
-export function isSystemError(error: unknown): error is Error {
+function isSystemError(error: unknown): error is Error {
   return error instanceof Error && 'syscall' in error;
 }

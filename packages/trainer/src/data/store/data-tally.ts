@@ -11,7 +11,7 @@ const shownColumns = 20;
 const most = 50;
 
 /** Counts what becomes of rows, in their order. */
-export interface DataTally {
+interface DataTally {
   row(): void;
   example(tokens: number, trainedTokens: number): void;
   skip(reason: string, rowNumber: number): void;

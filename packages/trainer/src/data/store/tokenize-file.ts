@@ -28,7 +28,7 @@ const mostWorkers = 8;
 /** Characters of rows that go to a worker at once. */
 const batchCharacters = 2 ** 16;
 
-export interface TokenizeOptions {
+interface TokenizeOptions {
   readonly source: RowSource;
   readonly format: ChosenFormat;
   readonly tokenizer: Tokenizer;

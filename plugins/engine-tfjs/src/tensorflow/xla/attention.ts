@@ -1,8 +1,7 @@
 import type { FusedOperations, Segment } from '@glulam/tensors';
-import { assemble } from '../attention.js';
-import { blocksOf, type Block } from '../attention-blocks.js';
-import type { TfTensor } from '../binding.js';
-import { tfTypeOf, type Bench } from '../fused.js';
+import { assemble, blocksOf, type Block } from '../attention-blocks.js';
+import { tfTypeOf, type TfTensor } from '../binding.js';
+import type { FusedContext } from '../fused-context.js';
 import { elementOf, type ProgramBuilder, type Value } from './stablehlo.js';
 import { paddedRows, perRow, type Xla } from './xla.js';
 
@@ -31,8 +30,8 @@ export function attentionTakes(xla: Xla, segments: readonly Segment[]): boolean 
  * and v are kept in, with float32 results, and backward shares and the gradients of scores are rounded to it; but forward
  * shares are multiplied with values in float32.
  */
-export function attentionProgram(bench: Bench, xla: Xla): FusedOperations['attention'] {
-  const { ops, of, makeMany } = bench;
+export function attentionProgram(context: FusedContext, xla: Xla): FusedOperations['attention'] {
+  const { ops, of, makeMany } = context;
   const name = 'attention';
 
   /** [rows, heads * size] as [keyValueHeads, rows * groups, size]. */

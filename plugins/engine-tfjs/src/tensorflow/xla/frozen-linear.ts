@@ -1,7 +1,7 @@
 import { scope, type FusedOperations } from '@glulam/tensors';
-import type { TfTensor } from '../binding.js';
-import { dropoutMask } from '../frozen-linear.js';
-import { tfTypeOf, type Bench } from '../fused.js';
+import { tfTypeOf, type TfTensor } from '../binding.js';
+import { dropoutMask } from '../dropout-mask.js';
+import type { FusedContext } from '../fused-context.js';
 import { elementOf, type Element, type ProgramBuilder, type Value } from './stablehlo.js';
 import { perRow, whole, type Marked, type Xla } from './xla.js';
 
@@ -10,9 +10,9 @@ import { perRow, whole, type Marked, type Xla } from './xla.js';
  * bfloat16 values has a float32 result here, at the speed of one that is rounded, so that nothing is rounded before all
  * of it is summed.
  */
-export function frozenLinearProgram(bench: Bench, xla: Xla): FusedOperations['frozenLinear'] {
-  const { of, makeMany } = bench;
-  const { precision, device } = bench.workshop;
+export function frozenLinearProgram(context: FusedContext, xla: Xla): FusedOperations['frozenLinear'] {
+  const { of, makeMany } = context;
+  const { precision, device } = context.workshop;
   const [compute, name] = [elementOf(tfTypeOf(precision)), 'frozenLinear'];
 
   return {
@@ -32,10 +32,10 @@ export function frozenLinearProgram(bench: Bench, xla: Xla): FusedOperations['fr
           const mask = adapted ? dropoutMask(device.host, x.shape, dropout) : undefined;
           const inputs = gather({
             x: perRow(of(x)),
-            weight: whole(bench.weight(weight)),
+            weight: whole(context.weight(weight)),
             A: adapted ? whole(of(A)) : undefined,
             B: adapted ? whole(of(B)) : undefined,
-            mask: mask && perRow(bench.ops.floats(mask, x.shape)),
+            mask: mask && perRow(context.ops.floats(mask, x.shape)),
             inScale: inScale && whole(of(inScale)),
             outScale: outScale && whole(of(outScale)),
             bias: bias && whole(of(bias)),
@@ -98,11 +98,11 @@ export function frozenLinearProgram(bench: Bench, xla: Xla): FusedOperations['fr
         const inputs = gather({
           gradient: perRow(of(gradient)),
           x: perRow(of(x!)),
-          weight: whole(bench.weight(weight)),
+          weight: whole(context.weight(weight)),
           A: adapted ? whole(of(A)) : undefined,
           B: adapted ? whole(of(B)) : undefined,
           u: adapted ? perRow(of(u)) : undefined,
-          mask: mask && perRow(bench.ops.floats(mask, x!.shape)),
+          mask: mask && perRow(context.ops.floats(mask, x!.shape)),
           inScale: inScale && whole(of(inScale)),
           outScale: outScale && whole(of(outScale)),
           z: z && perRow(of(z)),

@@ -1,10 +1,11 @@
 import { scope, type FusedOperations } from '@glulam/tensors';
-import { tfTypeOf, type Bench } from '../fused.js';
+import { tfTypeOf } from '../binding.js';
+import type { FusedContext } from '../fused-context.js';
 import { elementOf, type ProgramBuilder, type Value } from './stablehlo.js';
 import { perRow, whole, type Xla } from './xla.js';
 
 /** y = x / rms * weight */
-export function rmsNormProgram({ of, makeMany }: Bench, xla: Xla): FusedOperations['rmsNorm'] {
+export function rmsNormProgram({ of, makeMany }: FusedContext, xla: Xla): FusedOperations['rmsNorm'] {
   const name = 'rmsNorm';
   return {
     forward: ({ x, weight }, { epsilon, type }, keep) =>
@@ -64,7 +65,7 @@ export function rmsNormProgram({ of, makeMany }: Bench, xla: Xla): FusedOperatio
 }
 
 /** The halves of each head are turned against each other. */
-export function ropeProgram({ of, makeMany }: Bench, xla: Xla): FusedOperations['rope'] {
+export function ropeProgram({ of, makeMany }: FusedContext, xla: Xla): FusedOperations['rope'] {
   const name = 'rope';
   /** By the angles, or back. */
   const turn = (p: ProgramBuilder, input: Value, cos: Value, sin: Value, headSize: number, back: boolean): Value => {
@@ -102,7 +103,7 @@ export function ropeProgram({ of, makeMany }: Bench, xla: Xla): FusedOperations[
 }
 
 /** y = gate sigmoid(gate) up */
-export function swigluProgram({ of, makeMany }: Bench, xla: Xla): FusedOperations['swiglu'] {
+export function swigluProgram({ of, makeMany }: FusedContext, xla: Xla): FusedOperations['swiglu'] {
   const name = 'swiglu';
   return {
     forward({ gate, up }, { type }, keep) {

@@ -5,7 +5,7 @@ import { tfTypes } from '../binding.js';
 /** The types of elements that programs compute with, as StableHLO names them. */
 export type Element = 'f32' | 'bf16' | 'i32' | 'i1';
 
-export interface TensorType {
+interface TensorType {
   readonly shape: Shape;
   readonly element: Element;
 }

@@ -1,6 +1,5 @@
 import type { Precision } from '@glulam/tensors';
-import type { TfTensor } from '../binding.js';
-import { tfTypeOf } from '../fused.js';
+import { tfTypeOf, type TfTensor } from '../binding.js';
 import { elementOf, type Value } from './stablehlo.js';
 import { perRow, whole, type Xla } from './xla.js';
 

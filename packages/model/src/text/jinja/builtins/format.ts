@@ -1,6 +1,5 @@
 import { nested, spendText } from '../rendering.js';
 import { LimitError, PythonError, typeError, valueError } from '../failures.js';
-import { getAttribute, getItem } from '../values/lookup.js';
 import { floatDigits, intDigits } from '../values/number-format.js';
 import { floatOf } from '../values/numbers.js';
 import { asciiRepr, repr, toText } from '../values/repr.js';
@@ -17,8 +16,14 @@ import {
   type Value,
 } from '../values/values.js';
 
+/** How templates look up attributes and items. */
+export interface Lookup {
+  attribute(value: Value, name: string): Value;
+  item(value: Value, key: Value): Value;
+}
+
 /** `text.format(...)`, its fields looked up as templates look up attributes and items. */
-export function formatText(text: string, args: readonly Value[], kwargs: Kwargs | PyDict): string {
+export function formatText(text: string, args: readonly Value[], kwargs: Kwargs | PyDict, lookup: Lookup): string {
   let automatic = 0;
   let manual = false;
   const valueOf = (field: string): Value => {
@@ -29,8 +34,8 @@ export function formatText(text: string, args: readonly Value[], kwargs: Kwargs 
       if (match[1] === '' || match[2] === '') throw valueError('Empty attribute in format string');
       value =
         match[1] !== undefined
-          ? getAttribute(value, match[1])
-          : getItem(value, /^\d+$/.test(match[2]!) ? Number(match[2]) : match[2]);
+          ? lookup.attribute(value, match[1])
+          : lookup.item(value, /^\d+$/.test(match[2]!) ? Number(match[2]) : match[2]);
     }
     return value;
   };
@@ -108,7 +113,7 @@ function fieldEnd(template: string, start: number): number {
 const specPattern = /^(?:([\s\S])?([<>=^]))?([-+ ])?(z)?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([\s\S])?$/u;
 
 /** `format(value, spec)`. */
-export function formatValue(value: Value, spec: string): string {
+function formatValue(value: Value, spec: string): string {
   if (spec === '') return toText(value);
   if (isText(value)) return formatString(textOf(value), parseSpec(spec));
   if (value instanceof PyFloat) return formatNumber(value, parseSpec(spec));

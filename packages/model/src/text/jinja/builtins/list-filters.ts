@@ -33,7 +33,7 @@ import {
   type Value,
 } from '../values/values.js';
 
-export function toList(value: Value): Value[] {
+function toList(value: Value): Value[] {
   const items: Value[] = [];
   for (const item of iterable(value)) {
     spend(1);

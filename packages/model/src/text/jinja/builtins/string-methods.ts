@@ -1,6 +1,6 @@
 import { budgets, spend, spendItems, spendText } from '../rendering.js';
 import { LimitError, typeError, valueError } from '../failures.js';
-import { formatText } from './format.js';
+import { formatText, type Lookup } from './format.js';
 import { escapeHtml } from '../values/html.js';
 import { find, sliceText } from '../values/sequences.js';
 import {
@@ -266,6 +266,9 @@ const missing =
     throw new LimitError(`the method ${name} of a text`);
   };
 
+/** `text.strip(characters)`. */
+export const stripText = stripping(true, true);
+
 const methods: Readonly<Record<string, Method>> = {
   capitalize: plain(capitalize),
   casefold: plain(caseFold),
@@ -275,11 +278,6 @@ const methods: Readonly<Record<string, Method>> = {
   endswith: affix((text, part) => text.endsWith(part)),
   expandtabs: named(['tabsize'], (text, size = 8) => expandTabs(text, indexOf(size))),
   find: searching(false, false),
-  format: (text, args, kwargs) => formatText(text, args, kwargs),
-  format_map: method(1, 1, (text, mapping) => {
-    if (!(mapping instanceof PyDict)) throw new LimitError('format_map of anything but a dict');
-    return formatText(text, [], mapping);
-  }),
   index: searching(false, true),
   join: method(1, 1, join),
   ljust: padding('right'),
@@ -307,7 +305,7 @@ const methods: Readonly<Record<string, Method>> = {
   split: splitting(false),
   splitlines: named(['keepends'], (text, keepEnds = false) => splitLines(text, indexOf(keepEnds) !== 0)),
   startswith: affix((text, part) => text.startsWith(part)),
-  strip: stripping(true, true),
+  strip: stripText,
   swapcase: plain(swapCase),
   title: plain(titleCase),
   translate: missing('translate'),
@@ -331,12 +329,20 @@ const methods: Readonly<Record<string, Method>> = {
   ),
 };
 
-export const stringMethods: ReadonlyMap<string, Method> = new Map(Object.entries(methods));
+/** The methods of a text by name. */
+export function createStringMethods(lookup: Lookup): ReadonlyMap<string, Method> {
+  const formatting: Readonly<Record<string, Method>> = {
+    format: (text, args, kwargs) => formatText(text, args, kwargs, lookup),
+    format_map: method(1, 1, (text, mapping) => {
+      if (!(mapping instanceof PyDict)) throw new LimitError('format_map of anything but a dict');
+      return formatText(text, [], mapping, lookup);
+    }),
+  };
+  return new Map(Object.entries({ ...methods, ...formatting }));
+}
 
-/** The methods of text that is safe for HTML: what they put into it is escaped, what they give is safe again. */
-export function markupMethod(name: string): Method | undefined {
-  const run = stringMethods.get(name);
-  if (run === undefined) return undefined;
+/** A method for text that is safe for HTML: what it puts into the text is escaped, what it returns is safe again. */
+export function markupMethod(name: string, run: Method): Method {
   return (text, args, kwargs) => {
     if (name.startsWith('format')) throw new LimitError('format of a text that is safe for HTML');
     let all = args;

@@ -7,7 +7,7 @@ import { percentFormat } from './percent-format.js';
 import { currentDialect, spendText } from '../rendering.js';
 import { toText } from '../values/repr.js';
 import { sliceText } from '../values/sequences.js';
-import { padText, replaceText, splitLines, stringMethods } from './string-methods.js';
+import { padText, replaceText, splitLines, stripText } from './string-methods.js';
 import { capitalize, spaces, strip, whiteSpace, wordCharacters } from '../values/unicode.js';
 import {
   indexOf,
@@ -217,7 +217,7 @@ export const textFilters: Readonly<Record<string, Filter>> = {
   tojson: toJson,
   trim: onText(['chars?'], (text, characters = null) => {
     if (characters === null) return strip(text);
-    return stringMethods.get('strip')!(text, [characters], noKwargs) as string;
+    return stripText(text, [characters], noKwargs) as string;
   }),
   truncate: filter(['length?', 'killwords?', 'end?', 'leeway?'], truncate),
   upper: onText([], (text) => text.toUpperCase()),

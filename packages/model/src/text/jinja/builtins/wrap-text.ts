@@ -2,7 +2,7 @@ import { valueError } from '../failures.js';
 import { spendText } from '../rendering.js';
 import { strip, wordCharacters } from '../values/unicode.js';
 
-export interface WrapOptions {
+interface WrapOptions {
   readonly width: number;
   readonly breakLongWords: boolean;
   readonly breakOnHyphens: boolean;

@@ -170,7 +170,7 @@ interface CompiledArguments {
 
 const none: readonly Value[] = [];
 
-export function compileArguments({ positional, named, list, dict }: Arguments, frame: Frame): CompiledArguments {
+function compileArguments({ positional, named, list, dict }: Arguments, frame: Frame): CompiledArguments {
   const items = positional.map((item) => compileExpression(item, frame));
   const pairs = named.map(([name, value]) => [name, compileExpression(value, frame)] as const);
   const more = list === undefined ? undefined : compileExpression(list, frame);

@@ -21,7 +21,7 @@ export interface TemplateParts {
   readonly hasBlocks: boolean;
 }
 
-export type CompiledBlock = (activation: Activation, output: Output) => void;
+type CompiledBlock = (activation: Activation, output: Output) => void;
 
 /** A frame inside another: of a loop, a macro, a `with`; of a function of its own if one is given. */
 export function innerFrame(frame: Frame, scope: FunctionScope = frame.scope): Frame {

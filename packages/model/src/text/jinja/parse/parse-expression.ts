@@ -96,7 +96,7 @@ const constants: ReadonlyMap<string, Value> = new Map<string, Value>([
   ['None', null],
 ]);
 
-export function parsePrimary(stream: TokenStream): Expression {
+function parsePrimary(stream: TokenStream): Expression {
   const token = stream.current;
   const { line } = token;
   switch (token.type) {
@@ -149,7 +149,7 @@ function parseItems<T>(stream: TokenStream, end: string, parse: () => T): T[] {
   return items;
 }
 
-export interface TupleOptions {
+interface TupleOptions {
   readonly withCondition?: boolean;
   readonly inParentheses?: boolean;
   /** The name that ends the tuple. */
@@ -233,7 +233,7 @@ export function parseName(stream: TokenStream): string {
   return token.text;
 }
 
-export function parsePostfix(stream: TokenStream, node: Expression): Expression {
+function parsePostfix(stream: TokenStream, node: Expression): Expression {
   for (;;) {
     if (stream.is('operator', '.', '[')) node = parseSubscript(stream, node);
     else if (stream.is('operator', '(')) node = parseCall(stream, node);
@@ -282,7 +282,7 @@ function parseSubscribed(stream: TokenStream): Expression {
   return { kind: 'slice', start, stop, step, line };
 }
 
-export function parseArguments(stream: TokenStream): Arguments {
+function parseArguments(stream: TokenStream): Arguments {
   const { line } = stream.expect('operator', '(');
   const positional: Expression[] = [];
   const named: [string, Expression][] = [];

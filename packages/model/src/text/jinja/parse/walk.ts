@@ -68,7 +68,7 @@ export function walkStatements(statements: readonly Statement[], visitor: Visito
   for (const statement of statements) walkStatement(statement, visitor);
 }
 
-export function walkStatement(node: Statement, visitor: Visitor): void {
+function walkStatement(node: Statement, visitor: Visitor): void {
   if (visitor.enter?.(node) === false) return;
   const expression = (each: Expression | undefined): void => walkExpression(each, visitor);
   const body = (each: readonly Statement[]): void => walkStatements(each, visitor);

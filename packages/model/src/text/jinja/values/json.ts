@@ -5,7 +5,7 @@ import { spend, spendText } from '../rendering.js';
 import { bigText } from './repr.js';
 import { isText, PyDict, PyFloat, PyTuple, textOf, typeName, type Value } from './values.js';
 
-export interface JsonOptions {
+interface JsonOptions {
   readonly ensureAscii: boolean;
   /** What a level is indented by; undefined: all on one line. */
   readonly indent: string | undefined;

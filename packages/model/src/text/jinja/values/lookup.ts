@@ -2,7 +2,7 @@ import { LimitError, PythonError, typeError, valueError } from '../failures.js';
 import { equal } from './operators.js';
 import { currentDialect, spend, spendText } from '../rendering.js';
 import { characterAt, sliceBounds } from './sequences.js';
-import { markupMethod, stringMethods } from '../builtins/string-methods.js';
+import { createStringMethods, markupMethod } from '../builtins/string-methods.js';
 import {
   Callable,
   DictView,
@@ -24,6 +24,8 @@ import {
   type Kwargs,
   type Value,
 } from './values.js';
+
+const stringMethods = createStringMethods({ attribute: getAttribute, item: getItem });
 
 export function undefinedOf(options: { hint?: string; owner?: Value; key?: Value; error?: string }): Undefined {
   return new Undefined({ ...options, strict: currentDialect().strictUndefined });
@@ -134,13 +136,13 @@ const bound = (name: string, run: (args: readonly Value[]) => Value): Callable =
     return run(args);
   });
 
-export function arity(name: string, args: readonly Value[], least: number, most: number): void {
+function arity(name: string, args: readonly Value[], least: number, most: number): void {
   if (args.length < least || args.length > most)
     throw typeError(`${name} expected ${least === most ? least : `${least} to ${most}`} arguments, got ${args.length}`);
 }
 
 /** An attribute of what is no dict, or MISSING. */
-export function attribute(value: Value, name: string): Value {
+function attribute(value: Value, name: string): Value {
   if (typeof value === 'string') {
     const method = stringMethods.get(name);
     if (method === undefined) return MISSING;
@@ -207,8 +209,10 @@ function tupleAttribute(tuple: PyTuple, name: string): Value {
 
 function markupAttribute(value: Markup, name: string): Value {
   if (['unescape', 'striptags', 'escape'].includes(name)) throw new LimitError(`the method ${name} of a Markup`);
-  const method = markupMethod(name);
-  return method === undefined ? MISSING : new Callable(name, (args, kwargs) => method(value.text, args, kwargs));
+  const run = stringMethods.get(name);
+  if (run === undefined) return MISSING;
+  const method = markupMethod(name, run);
+  return new Callable(name, (args, kwargs) => method(value.text, args, kwargs));
 }
 
 function rangeAttribute(range: PyRange, name: string): Value {

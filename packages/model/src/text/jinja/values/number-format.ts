@@ -4,7 +4,7 @@ import { spend, spendText } from '../rendering.js';
 import { bigText } from './repr.js';
 
 /** The digits of a number as a format asks for them, without sign and padding. */
-export interface FloatStyle {
+interface FloatStyle {
   /** 'e', 'f', 'g', '%', or 'r': as `repr` unless there is a precision. */
   readonly type: string;
   readonly precision: number | undefined;

@@ -17,13 +17,13 @@ export function floatText(value: number): string {
   return `${sign}${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`;
 }
 
-export function shortest(value: number): { sign: string; digits: string; exponent: number } {
+function shortest(value: number): { sign: string; digits: string; exponent: number } {
   const [mantissa, exponent] = Math.abs(value).toExponential().split('e') as [string, string];
   return { sign: value < 0 ? '-' : '', digits: mantissa.replace('.', ''), exponent: Number(exponent) };
 }
 
 /** A finite float times 10^places as a whole number, ties to even: what correct rounding of decimals starts from. */
-export function scaled(value: number, places: number): bigint {
+function scaled(value: number, places: number): bigint {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, Math.abs(value));
   const bits = view.getBigUint64(0);

@@ -177,7 +177,7 @@ function ordered(operator: Comparison, left: number | bigint, right: number | bi
 }
 
 /** By code points, where JavaScript compares UTF-16 units. */
-export function compareText(left: string, right: string): number {
+function compareText(left: string, right: string): number {
   spendText(Math.max(left.length, right.length));
   if (left === right) return 0;
   if (!isWide(left) && !isWide(right)) return left < right ? -1 : 1;

@@ -95,7 +95,7 @@ function reprDict(dict: PyDict): string {
 
 const escaped = /[\\\n\r\t]|(?! )[\p{C}\p{Z}]/gu;
 
-export function reprText(text: string): string {
+function reprText(text: string): string {
   spendText(text.length);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const body = text.replace(escaped, escapeCharacter);

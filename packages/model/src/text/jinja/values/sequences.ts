@@ -15,7 +15,7 @@ import {
 } from './values.js';
 
 /** Where a slice begins and ends in a sequence, and how many items it has. */
-export interface SliceBounds {
+interface SliceBounds {
   readonly start: number;
   readonly stop: number;
   readonly step: number;

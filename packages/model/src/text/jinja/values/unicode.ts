@@ -85,7 +85,7 @@ const isCased = (character: string): boolean => upper.test(character) || lower.t
 const digraphs = 'ǄǅǆǇǈǉǊǋǌǱǲǳ';
 
 /** A character as the first of a word: digraphs and ligatures have forms of their own. */
-export function titleCharacter(character: string): string {
+function titleCharacter(character: string): string {
   const code = character.codePointAt(0)!;
   if (code < 0x80) return character.toUpperCase();
   const digraph = digraphs.indexOf(character);

@@ -1,5 +1,5 @@
 /** Strings by their characters, for finding all of them that a text has at a place. */
-export interface Trie {
+interface Trie {
   /** Calls `take` with the end and value of every string that the text has at `start`, shortest first. */
   matches(text: string, start: number, take: (end: number, value: number) => void): void;
   /** The longest of them. */

@@ -19,7 +19,7 @@ export function noteMatch(place: string, regex: string, length: number): void {
 }
 
 /** Runs a part of a tokenizer on a text of a length. */
-export type Limited = <T>(length: number, run: () => T) => T;
+type Limited = <T>(length: number, run: () => T) => T;
 
 /**
  * The limit for a part of tokenizer.json, which costs nothing where the part has no regular expression of its own.

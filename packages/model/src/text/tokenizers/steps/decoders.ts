@@ -100,7 +100,7 @@ const CLEANED: readonly (readonly [string, string])[] = [
 ];
 
 /** Takes out the spaces that splitting into words put before punctuation. */
-export function cleanUp(text: string): string {
+function cleanUp(text: string): string {
   return CLEANED.reduce((result, [from, to]) => result.replaceAll(from, to), text);
 }
 

@@ -1,6 +1,6 @@
 import { laterControls, laterDecompositions, laterMarks, laterNonspacing } from '../patterns/later-characters.js';
 
-export type NormalForm = 'NFC' | 'NFD' | 'NFKC' | 'NFKD';
+type NormalForm = 'NFC' | 'NFD' | 'NFKC' | 'NFKD';
 
 // What a table of Unicode 9 takes for characters of no class: they neither decompose nor move nor combine.
 const unknown = new RegExp(`([${laterMarks}${laterDecompositions}]+)`, 'v');

@@ -74,7 +74,7 @@ function normalizerOf(component: Component): Normalizer {
 }
 
 // A pattern with + and $ looks at every run of spaces again from each of its characters.
-export function withoutSpaceAtEnd(text: string): string {
+function withoutSpaceAtEnd(text: string): string {
   let end = text.length;
   while (end > 0 && /\p{White_Space}/u.test(text[end - 1]!)) end--;
   return text.slice(0, end);

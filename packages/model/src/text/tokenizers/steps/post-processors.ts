@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { componentOf, invalid, readOptions, unsupported, type Component } from '../component.js';
 
 /** The ids that go before and after those of a text. */
-export interface AddedAround {
+interface AddedAround {
   readonly before: readonly number[];
   readonly after: readonly number[];
 }

@@ -4,7 +4,7 @@ import type { Part } from '../patterns/pattern.js';
 export const behaviorSchema = z.enum(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous']);
 export type SplitBehavior = z.output<typeof behaviorSchema>;
 
-export interface Span {
+interface Span {
   start: number;
   end: number;
 }
