@@ -39,7 +39,6 @@ export const slowTests = [
   'tools/bench/bench.test.ts',
   'tools/make/make-word-problems.test.ts',
   'tools/make/train-tiny-base.test.ts',
-  'tools/release/release.test.ts',
   'docs/snippets/library.test.ts',
 ];
 
