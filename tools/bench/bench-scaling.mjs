@@ -6,14 +6,18 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { prepare, root } from '../prepare.mjs';
 
-const [option, checkFolder, ...more] = process.argv.slice(2);
-const isCheck = option === '--check' && checkFolder !== undefined;
-if ((option !== undefined && !isCheck) || more.length > 0) {
-  console.error('usage: npm run bench:scaling [-- --check FOLDER]');
-  process.exit(1);
-}
+const checkFolder = (() => {
+  try {
+    return parseArgs({ options: { check: { type: 'string' } } }).values.check;
+  } catch (error) {
+    console.error(`${/** @type {Error} */ (error).message}\n\nusage: npm run bench:scaling [-- --check FOLDER]`);
+    process.exit(1);
+  }
+})();
+const isCheck = checkFolder !== undefined;
 if (process.platform !== 'linux') {
   console.error('npm run bench:scaling reads memory from /proc, which this system does not have: run it on Linux.');
   process.exit(1);
@@ -29,6 +33,7 @@ const { median } = await import('./measure/median.mjs');
 const { fitCost } = await import('./measure/cost-fit.mjs');
 const { project } = await import('./measure/projections.mjs');
 const { scalingPage } = await import('./pages/scaling-page.mjs');
+const { drawChart } = await import('@glulam/trainer');
 const { scalingChart } = await import('./pages/scaling-charts.mjs');
 const { describeRun } = await import('./measure/describe-run.mjs');
 const { processorName } = await import('./measure/processor.mjs');
@@ -94,6 +99,6 @@ const processor = isCheck ? 'check' : processorName();
 mkdirSync(folder, { recursive: true });
 writeFileSync(path.join(folder, `${processor}.md`), scalingPage(results, processor));
 for (const name of /** @type {(keyof typeof series)[]} */ (Object.keys(series)))
-  writeFileSync(path.join(folder, `${processor}-${name}.svg`), scalingChart(name, points));
+  writeFileSync(path.join(folder, `${processor}-${name}.svg`), `${await drawChart(scalingChart(name, points))}\n`);
 rmSync(work, { recursive: true });
 console.log(`written: ${path.join(folder, `${processor}.md`)} and its charts`);

@@ -9,22 +9,22 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { compareMasks } from '../peer/compare-masks.mjs';
 
-const [venv, ...rest] = process.argv.slice(2);
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { made: { type: 'string' } } });
+const [venv, count = '2000', ...tokenizers] = positionals;
 const python = path.join(venv ?? '', 'bin/python');
-if (venv === undefined || (venv !== '--made' && !existsSync(python))) {
+if (values.made === undefined && !existsSync(python)) {
   if (venv !== undefined) console.error(`${venv} has no bin/python`);
   console.error(
     'usage: node tools/check/check-masks.mjs VENV [COUNT] [TOKENIZERS]   (made by tools/peer/setup.sh VENV)',
   );
   process.exit(1);
 }
-const isMade = venv === '--made';
-const work = isMade ? path.resolve(rest[0]) : mkdtempSync(path.join(tmpdir(), 'glulam-masks-'));
-if (!isMade) {
-  const [count = '2000', ...tokenizers] = rest;
+const work = values.made ?? mkdtempSync(path.join(tmpdir(), 'glulam-masks-'));
+if (values.made === undefined) {
   const script = path.join(import.meta.dirname, '../peer/make_masks.py');
   const kinds = path.resolve(import.meta.dirname, '../../fixtures/tokenizers/kinds/kinds.json.gz');
   execFileSync(python, [script, kinds, work, count, ...tokenizers], { stdio: 'inherit' });
@@ -43,5 +43,5 @@ for (const name of cases.tokenizers) {
   if (first !== undefined) console.log(first);
   wrong += ids + masks;
 }
-if (!isMade) rmSync(work, { recursive: true });
+if (values.made === undefined) rmSync(work, { recursive: true });
 process.exitCode = wrong === 0 ? 0 : 1;

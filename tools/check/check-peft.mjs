@@ -7,11 +7,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { packTokens } from '@glulam/model';
 import { openModel } from '@glulam/trainer';
 import { loadConfig } from 'glulam';
 
-const [venv] = process.argv.slice(2);
+const [venv] = parseArgs({ allowPositionals: true }).positionals;
 const python = path.join(venv ?? '', 'bin/python');
 if (venv === undefined || !existsSync(python)) {
   if (venv !== undefined) console.error(`${venv} has no bin/python`);

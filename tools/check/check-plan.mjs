@@ -4,11 +4,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { isForetold, planAndTrain } from './plan-and-train.mjs';
 import { prepare, root } from '../prepare.mjs';
 
 const small = path.join(root, 'bench/work/small');
-process.exitCode = await checkAll(process.argv[2] === '--tiny');
+process.exitCode = await checkAll(parseArgs({ options: { tiny: { type: 'boolean', default: false } } }).values.tiny);
 
 async function checkAll(tinyOnly) {
   if (process.platform !== 'linux') {

@@ -5,6 +5,7 @@
 // metric NAME is Glulam's score SCORE, where they have other names (acc=mc1).
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 /** The harness's names of what Glulam calls otherwise. */
 const known = { 'strict-match': 'strict', 'flexible-extract': 'flexible' };
@@ -71,7 +72,7 @@ export function readJsonLines(file) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [ours, theirs, ...names] = process.argv.slice(2);
+  const [ours, theirs, ...names] = parseArgs({ allowPositionals: true }).positionals;
   if (ours === undefined || theirs === undefined) {
     console.error('usage: node tools/check/compare-lm-eval.mjs FOLDER/EVALUATOR.jsonl HARNESS.jsonl [NAME=SCORE ...]');
     process.exit(1);

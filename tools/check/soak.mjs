@@ -3,6 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { prepare, root } from '../prepare.mjs';
 import { memoryFaults } from './memory-faults.mjs';
 
@@ -12,7 +13,7 @@ const { definePlugin } = await import('@glulam/plugin');
 const { evaluators } = await import('@glulam/trainer');
 const { z } = await import('zod');
 
-const steps = Number(process.argv[2] ?? 1000);
+const steps = Number(parseArgs({ allowPositionals: true }).positionals[0] ?? 1000);
 const folder = mkdtempSync(path.join(tmpdir(), 'glulam-soak-'));
 
 /** An evaluator that scores nothing but the process: it is handed the model, and is asked between steps. */

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpath
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
 
 const root = path.join(import.meta.dirname, '../..');
@@ -74,7 +75,7 @@ function report(pkg, temporary, update) {
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const update = process.argv[2] === '--update';
+  const { update } = parseArgs({ options: { update: { type: 'boolean', default: false } } }).values;
   const changed = apiReports(update);
   if (changed.length === 0) console.log('api: all reports are current');
   else console.log(`${changed.join('\n')}\n${update ? 'written' : 'not current; look at the changes: npm run api'}`);

@@ -12,10 +12,10 @@ export const folder = path.join(import.meta.dirname, '../../docs/figures');
 export async function figures() {
   const plans = await planRecipes();
   return {
-    'kinds.html': kindPanels(),
-    'memory.html': memoryBars(plans),
+    'kinds.html': await kindPanels(),
+    'memory.html': await memoryBars(plans),
     'memory.md': memoryTable(plans),
-    'shared.html': sharedBoards(),
+    'shared.html': await sharedBoards(),
   };
 }
 

@@ -139,11 +139,7 @@ const commands = {
     const waits = manifestsOf(repositoryRoot).some((manifest) => !isPublished(manifest));
     console.log(`publish=${waits}`);
   },
-  pack() {
-    const { values } = parseArgs({
-      args: process.argv.slice(3),
-      options: { binaries: { type: 'string' }, to: { type: 'string' } },
-    });
+  pack(values) {
     if (values.binaries === undefined || values.to === undefined)
       throw new Error('release.mjs pack wants --binaries FOLDER and --to FOLDER');
     const to = path.resolve(values.to);
@@ -153,8 +149,7 @@ const commands = {
     report([...faults, ...check.faultsOfBinaries(binaries), ...check.faultsOfProvenance(manifests)]);
     console.log(`${packed.length} packages in ${to}`);
   },
-  publish() {
-    const folder = process.argv[3];
+  publish(_, folder) {
     if (folder === undefined) throw new Error('release.mjs publish wants the folder of the tarballs');
     const tarballs = readdirSync(folder)
       .map((name) => path.resolve(folder, name))
@@ -171,7 +166,12 @@ const commands = {
 };
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const command = commands[process.argv[2]];
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { binaries: { type: 'string' }, to: { type: 'string' } },
+  });
+  const [name, ...rest] = positionals;
+  const command = commands[name];
   if (command === undefined) throw new Error(`release.mjs wants one of ${Object.keys(commands).join(', ')}`);
-  command();
+  command(values, ...rest);
 }

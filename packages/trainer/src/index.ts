@@ -4,6 +4,7 @@ export { readBaseLicence, type BaseLicence } from './card/base-card.js';
 export { codeBlock, plainMarkdown } from './card/markdown.js';
 export { mergedCard } from './card/model-card.js';
 export { tellStory, type RunStory } from './card/run-story.js';
+export { drawChart, palette, type Chart } from './charts/draw-chart.js';
 export { checkWatch } from './config/check-watch.js';
 export { choose, configError } from './config/choices.js';
 export { configDifference, inTodaysWords } from './config/config-difference.js';

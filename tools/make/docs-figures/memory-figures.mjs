@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { formatBytes } from '@glulam/trainer';
 import { loadConfig, plan } from 'glulam';
-import { colours, label, rect, svg } from './svg.mjs';
+import { colours, siteChart } from './site-chart.mjs';
 
 const root = path.join(import.meta.dirname, '../../..');
 
@@ -61,35 +61,66 @@ export const memoryTable = (plans) =>
   ].join('\n');
 
 /** For the two that share most: the weights of the expanded model as a plain one against what a run here takes. */
-export function memoryBars(plans) {
-  const pictures = plans
+export async function memoryBars(plans) {
+  const bars = plans
     .filter(({ drawn }) => drawn)
     .map(({ name, plan: each }) => {
-      const { parameters, bytes } = each;
       // Checkpoints of both bases have two bytes a parameter.
-      const plain = 2 * parameters.effective;
-      const all = 400 / Math.max(plain, bytes.weights + takenBy(each));
-      const [apart, mapped, taken] = [plain * all, bytes.weights * all, takenBy(each) * all].map(Math.round);
-      return svg(400, 118, `${name}: ${formatBytes(bytes.weights)} of weights instead of ${formatBytes(plain)}`, [
-        label({ x: 0, y: 14, text: name }),
-        label({
-          x: 0,
-          y: 36,
-          text: `weights, if no layer shared them: ${formatBytes(plain)}`,
-          size: 12,
-          fill: colours.quiet,
-        }),
-        rect({ x: 0, y: 42, width: apart, height: 14, fill: colours.first }),
-        label({
-          x: 0,
-          y: 78,
-          text: `weights, mapped once: ${formatBytes(bytes.weights)}; a training step: ${formatBytes(takenBy(each))}`,
-          size: 12,
-          fill: colours.quiet,
-        }),
-        rect({ x: 0, y: 84, width: mapped, height: 14, fill: colours.first }),
-        rect({ x: mapped + 2, y: 84, width: taken, height: 14, fill: colours.repeat }),
-      ]);
+      const plain = 2 * each.parameters.effective;
+      const { weights } = each.bytes;
+      const meaning = `${name}: ${formatBytes(weights)} of weights instead of ${formatBytes(plain)}`;
+      return siteChart(barsOf(name, plain, weights, takenBy(each)), meaning);
     });
-  return `<div>\n${pictures.join('\n')}\n</div>\n`;
+  return `<div>\n${(await Promise.all(bars)).join('\n')}\n</div>\n`;
+}
+
+/** @returns {import('@glulam/trainer').Chart} */
+function barsOf(name, plain, mapped, taken) {
+  const [apart, shared] = ['if no layer shared weights', 'weights mapped once'];
+  const parts = ['weights', 'a training step'];
+  const y = {
+    field: 'bar',
+    type: /** @type {const} */ ('nominal'),
+    title: null,
+    sort: [apart, shared],
+    axis: { ticks: false, domain: false, labelLimit: 240 },
+  };
+  return {
+    title: name,
+    width: 300,
+    height: { step: 30 },
+    layer: [
+      {
+        data: {
+          values: [
+            { bar: apart, part: parts[0], gigabytes: plain / 1e9 },
+            { bar: shared, part: parts[0], gigabytes: mapped / 1e9 },
+            { bar: shared, part: parts[1], gigabytes: taken / 1e9 },
+          ],
+        },
+        mark: { type: 'bar', height: 16 },
+        encoding: {
+          y,
+          x: { field: 'gigabytes', type: 'quantitative', title: 'GB', axis: { tickCount: 5, grid: false } },
+          color: {
+            field: 'part',
+            type: 'nominal',
+            scale: { domain: parts, range: [colours.first, colours.repeat] },
+            legend: { title: null, orient: 'bottom' },
+          },
+          order: { field: 'part', sort: 'descending' },
+        },
+      },
+      {
+        data: {
+          values: [
+            { bar: apart, end: plain / 1e9, text: formatBytes(plain) },
+            { bar: shared, end: (mapped + taken) / 1e9, text: `${formatBytes(mapped)} + ${formatBytes(taken)}` },
+          ],
+        },
+        mark: { type: 'text', align: 'left', dx: 6, fontSize: 12, color: colours.quiet },
+        encoding: { y, x: { field: 'end', type: 'quantitative' }, text: { field: 'text' } },
+      },
+    ],
+  };
 }

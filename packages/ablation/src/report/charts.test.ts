@@ -1,7 +1,7 @@
+import { drawChart, palette } from '@glulam/trainer';
 import { expect, test } from 'vitest';
 import { fourRows, madeOutcome } from '../../test/made-outcomes.js';
 import { curvesChart } from './curves-chart.js';
-import { drawChart, palette } from './draw-chart.js';
 import { layersChart } from './layers-chart.js';
 
 test('the curves of all variants in one chart, each in its colour', async () => {

@@ -1,8 +1,7 @@
-import type { TopLevelSpec } from 'vega-lite';
+import { palette, type Chart } from '@glulam/trainer';
 import type { Point } from '../results/best.js';
 import type { Outcome } from '../results/outcomes.js';
 import { estimate } from '../results/statistics.js';
-import { palette } from './draw-chart.js';
 
 /** More points of a training curve than these are noise to the eye. */
 const mostPoints = 60;
@@ -11,7 +10,7 @@ const mostPoints = 60;
  * A score of all variants by step, in one chart: means over seeds. With losses (`isLoss`) stand those in training; their
  * axis is logarithmic, since they fall fast at first and are told apart at the end.
  */
-export function curvesChart(outcomes: readonly Outcome[], score: string, title: string, isLoss: boolean): TopLevelSpec {
+export function curvesChart(outcomes: readonly Outcome[], score: string, title: string, isLoss: boolean): Chart {
   const names = outcomes.map(({ variant }) => variant.name);
   const trained = outcomes.filter(({ isTrained }) => isTrained);
   const held = trained.flatMap(({ variant, runs }) =>

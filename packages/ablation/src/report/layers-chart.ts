@@ -1,7 +1,6 @@
 import { layerMap, visits, type VirtualLayer } from '@glulam/model';
-import type { TopLevelSpec } from 'vega-lite';
+import { palette, type Chart } from '@glulam/trainer';
 import type { Outcome } from '../results/outcomes.js';
-import { palette } from './draw-chart.js';
 
 /** Visits from this one on are drawn alike. */
 const lastTold = 4;
@@ -9,7 +8,7 @@ const visitName = (visit: number): string =>
   visit + 1 >= lastTold ? `visit ${lastTold} and later` : `visit ${visit + 1}`;
 
 /** Each layer map once, with the names of its variants: virtual layers from top to bottom over the physical ones. */
-export function layersChart(outcomes: readonly Outcome[]): TopLevelSpec {
+export function layersChart(outcomes: readonly Outcome[]): Chart {
   const maps = new Map<
     string,
     { readonly names: string[]; readonly layers: readonly VirtualLayer[]; readonly physicalLayers: number }

@@ -1,10 +1,10 @@
 import path from 'node:path';
+import { drawChart } from '@glulam/trainer';
 import type { WholeConfig } from '../ablation-folder.js';
 import type { Outcome } from '../results/outcomes.js';
 import { scoreLabel, watchKey } from '../results/scores.js';
 import type { Block } from './blocks.js';
 import { curvesChart } from './curves-chart.js';
-import { drawChart } from './draw-chart.js';
 import { findings } from './findings.js';
 import { layersChart } from './layers-chart.js';
 import { reachTable, scoresTable, sizesTable } from './tables.js';

@@ -1,9 +1,9 @@
-import type { TopLevelSpec } from 'vega-lite';
+import type { Chart } from '@glulam/trainer';
 import { signed } from '../report/signed.js';
 import { howBad, type Ranking } from './rank-maps.js';
 
 /** A cell for each map that lays the layers i to j - 1 out twice, coloured by how much worse than the base it is. */
-export function repeatsChart({ maps, base, physicalLayers, measure }: Ranking): TopLevelSpec {
+export function repeatsChart({ maps, base, physicalLayers, measure }: Ranking): Chart {
   const values = maps.flatMap(({ repeat, score }) =>
     repeat === undefined || !Number.isFinite(score)
       ? []

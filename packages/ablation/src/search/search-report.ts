@@ -1,5 +1,5 @@
+import { drawChart } from '@glulam/trainer';
 import type { Block } from '../report/blocks.js';
-import { drawChart } from '../report/draw-chart.js';
 import { intervalsText } from '../report/layers-chart.js';
 import { plain, signed } from '../report/signed.js';
 import { writeBlocks } from '../report/write-blocks.js';

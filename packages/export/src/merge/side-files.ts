@@ -1,7 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { checkRegular, linkOut } from '@glulam/files';
-import {} from '@glulam/model';
 import { ExportError } from '../errors.js';
 
 /** All that goes beside merged weights as it is; the base's README.md tells of the base, so it stays there. */

@@ -11,7 +11,6 @@ import {
   writeFileAtomic,
   type FolderLock,
 } from '@glulam/files';
-import {} from '@glulam/model';
 import { z } from 'zod';
 import { ExportError } from '../errors.js';
 

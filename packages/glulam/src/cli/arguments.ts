@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import { expandHome } from '@glulam/files';
 import { GlulamError } from '../errors.js';
 
@@ -8,11 +9,14 @@ export interface Arguments {
   readonly lists: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Options that take no value: the word behind them is one of its own. */
+/** Options that take no value: the word after them is one of its own. */
 const flags = new Set(['chat', 'chat-template', 'help', 'h', 'json', 'no-adapter', 'private', 'resume', 'unexpanded']);
 
 /** Options that name a file or folder. Shells leave the `~` in `--out=~/x` as it is. */
 const paths = new Set(['adapter', 'base', 'config', 'gguf', 'out', 'samples']);
+
+/** A negative number does not look like an option: it may be the value of one. */
+const optionStart = /^--?(?=[A-Za-z])/;
 
 /**
  * `glulam train file --train.steps 10`: an option that is no flag takes the next word, unless that is an option too.
@@ -23,31 +27,37 @@ export function parseArguments(words: readonly string[], repeatable: readonly st
   const positional: string[] = [];
   const options: Record<string, string | true> = {};
   const lists: Record<string, string[]> = {};
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i]!;
-    if (!word.startsWith('-')) {
+  for (const token of tokensOf(words)) {
+    const word = words[token.index]!;
+    if (token.kind === 'positional' && !word.startsWith('-')) {
       positional.push(expandHome(word));
       continue;
     }
-    const match = /^--?([A-Za-z][\w.-]*)(?:=([\s\S]*))?$/.exec(word);
-    if (match === null)
+    if (token.kind !== 'option' || !/^[A-Za-z][\w.-]*$/.test(token.name))
       throw new GlulamError('USAGE', `cannot read the option ${word}; options look like --name value`);
-    const name = match[1]!;
-    if (name in options) throw new GlulamError('USAGE', `--${name} is given twice; give it once`);
-    const next = words[i + 1];
-    if (match[2] !== undefined) options[name] = match[2];
-    else if (!flags.has(name) && next !== undefined && !/^--?[A-Za-z]/.test(next)) {
-      options[name] = next;
-      i += 1;
-    } else options[name] = true;
-    if (paths.has(name) && typeof options[name] === 'string') options[name] = expandHome(options[name]);
-    if (!repeatable.includes(name)) continue;
-    const value = options[name];
-    if (typeof value !== 'string') throw new GlulamError('USAGE', `--${name} is without a value`);
-    (lists[name] ??= []).push(value);
-    delete options[name];
+    const { name, inlineValue } = token;
+    // parseArgs gives each use of a name a value if any has one, be it the option that follows.
+    const given = inlineValue === false && optionStart.test(token.value) ? undefined : token.value;
+    const isRepeatable = repeatable.includes(name);
+    if (Object.hasOwn(options, name) || (given !== token.value && !isRepeatable))
+      throw new GlulamError('USAGE', `--${name} is given twice; give it once`);
+    const value = given !== undefined && paths.has(name) ? expandHome(given) : given;
+    if (!isRepeatable) options[name] = value ?? true;
+    else if (value === undefined) throw new GlulamError('USAGE', `--${name} is without a value`);
+    else (lists[name] ??= []).push(value);
   }
   return { positional, options, lists };
+}
+
+/** Any key of a config may be an option, so which of them take a value is seen from the words themselves. */
+function tokensOf(words: readonly string[]) {
+  const args = words.map((word) => word.replace(optionStart, '--'));
+  const withValue = args.filter((word, index) => {
+    const next = args[index + 1];
+    return optionStart.test(word) && next !== undefined && !optionStart.test(next) && !flags.has(word.slice(2));
+  });
+  const options = Object.fromEntries(withValue.map((word) => [word.slice(2), { type: 'string' } as const]));
+  return parseArgs({ args, options, strict: false, tokens: true }).tokens;
 }
 
 /** Option texts as config values: numbers, true, false, JSON, or else the text itself. */

@@ -1,5 +1,6 @@
 import type { DType } from '@glulam/files';
 import type { Engine, FrozenWeight } from '../contract/engine.js';
+import { checkLabels } from './check-labels.js';
 import type {
   AttentionOptions,
   FrozenLinearOptions,
@@ -149,6 +150,7 @@ export function tokenLosses(ops: Operations, x: Tensor, { weight, labels }: Toke
   const { engine } = ops;
   const tokens = x.shape[0]!;
   const vocabulary = weight.shape[0]!;
+  checkLabels(labels, tokens, vocabulary);
   const logits = frozenProduct(ops, x, weight);
   const shifted = ops.sub(logits, engine.reduce('max', logits, 1));
   const logSum = ops.log(ops.sum(ops.exp(shifted), 1));

@@ -1,4 +1,4 @@
-import { TensorsError } from '../errors.js';
+import { checkLabels } from './check-labels.js';
 import type { Operations } from './operations.js';
 import type { Tensor } from '../contract/tensor.js';
 
@@ -13,19 +13,7 @@ const chunkRows = 256;
 export function trainedTokenLosses(ops: Operations, x: Tensor, weight: Tensor, labels: Int32Array): Tensor {
   const { engine } = ops;
   const vocabulary = weight.shape[0]!;
-  if (labels.length !== x.shape[0]) {
-    throw new TensorsError(
-      'SHAPE_MISMATCH',
-      `tokenLosses got ${labels.length} labels; expected one for each of ${x.shape[0]} rows`,
-    );
-  }
-  const beyond = labels.findIndex((label) => label >= vocabulary);
-  if (beyond >= 0) {
-    throw new TensorsError(
-      'BAD_ARGUMENT',
-      `tokenLosses got token ${labels[beyond]} at ${beyond}; the vocabulary has ${vocabulary}: the tokenizer and the checkpoint do not belong together`,
-    );
-  }
+  checkLabels(labels, x.shape[0]!, vocabulary);
   const wide = ops.cast(x, 'float32');
   const rows = Int32Array.from(labels.keys()).filter((row) => labels[row]! >= 0);
   const parts: Tensor[] = [];

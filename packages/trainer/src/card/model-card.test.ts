@@ -8,7 +8,8 @@ import { runConfigSchema } from '../config/config.js';
 import type { RunEvent } from '../events/events.js';
 import type { RunPlan } from '../plan/plan-run.js';
 import { readBaseLicence } from './base-card.js';
-import { lossChart } from './loss-chart.js';
+import { drawChart, type Chart } from '../charts/draw-chart.js';
+import { lossChart, type LossPoint } from './loss-chart.js';
 import { mergedCard, modelCard, type CardFacts } from './model-card.js';
 import { tellStory } from './run-story.js';
 import { writeCard } from './write-card.js';
@@ -288,15 +289,42 @@ test('an edited card is not written over', async () => {
   expect(readFileSync(path.join(folder, 'loss.svg'), 'utf8')).toMatch(/^<svg/);
 });
 
-test('a chart stays in its frame and has no more points than can be seen', () => {
-  const points = Array.from({ length: 100_000 }, (_, i) => ({ step: i + 1, loss: 2 + Math.sin(i) }));
-  const chart = lossChart(points, [{ step: 0, loss: 3.5 }]);
-  const drawn = /points="([^"]+)"/
-    .exec(chart)![1]!
-    .split(' ')
-    .map((point) => point.split(',').map(Number));
-  expect(drawn.length).toBeLessThanOrEqual(560);
-  for (const [x, y] of drawn) expect(x! >= 56 && x! <= 624 && y! >= 30 && y! <= 224).toBe(true);
-  expect(chart).toContain('<circle');
-  expect(lossChart([{ step: 1, loss: 2 }], [])).not.toMatch(/NaN|Infinity|circle/);
+describe('the chart', () => {
+  const points = (count: number) => Array.from({ length: count }, (_, i) => ({ step: i + 1, loss: 2 + Math.sin(i) }));
+  const valuesOf = (chart: Chart): LossPoint[][] =>
+    (chart as unknown as { layer: { data: { values: LossPoint[] } }[] }).layer.map(({ data }) => data.values);
+
+  test('has no more points than can be seen, the means of neighbours', () => {
+    const [training, heldOut] = valuesOf(lossChart(points(100_000), [{ step: 0, loss: 3.5 }]));
+    expect(training!.length).toBeLessThanOrEqual(560);
+    const first = points(179); // 100,000 / 560
+    const mean = (of: (point: LossPoint) => number) => first.reduce((sum, point) => sum + of(point), 0) / first.length;
+    expect(training![0]).toMatchObject({
+      step: 90,
+      loss: expect.closeTo(
+        mean(({ loss }) => loss),
+        12,
+      ) as number,
+    });
+    expect(heldOut).toEqual([{ data: 'held out', step: 0, loss: 3.5 }]);
+  });
+
+  test('shows training as a line and held-out losses as dots, with names and axes', async () => {
+    const svg = await drawChart(
+      lossChart(points(30), [
+        { step: 0, loss: 3.5 },
+        { step: 30, loss: 2.5 },
+      ]),
+    );
+    for (const text of ['step', 'loss', 'training', 'held out']) expect(svg).toContain(`>${text}</text>`);
+    expect(svg.match(/aria-roledescription="line mark"/g)).toHaveLength(1);
+    expect(svg.match(/aria-roledescription="point"/g)).toHaveLength(2);
+  });
+
+  test('of one step is drawn too, and names no held-out losses where there are none', async () => {
+    const svg = await drawChart(lossChart([{ step: 1, loss: 2 }], []));
+    expect(svg).toContain('>training</text>');
+    // An axis of one value would have labels such as 2.000000.
+    expect(svg).not.toMatch(/NaN|Infinity|held out|>\d+\.000/);
+  });
 });

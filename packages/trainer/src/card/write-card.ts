@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { readTextFile, writeFileAtomic } from '@glulam/files';
+import { drawChart } from '../charts/draw-chart.js';
 import { lossChart } from './loss-chart.js';
 import { chartName, modelCard, type CardFacts } from './model-card.js';
 
@@ -15,7 +16,7 @@ export async function writeCard(folder: string, facts: CardFacts): Promise<boole
     const heldOut = evaluations.flatMap(({ evaluator, step, scores }) =>
       evaluator === 'loss' && scores['loss'] !== undefined ? [{ step, loss: scores['loss'] }] : [],
     );
-    await writeFileAtomic(path.join(folder, chartName), lossChart(steps, heldOut));
+    await writeFileAtomic(path.join(folder, chartName), await drawChart(lossChart(steps, heldOut)));
   }
   const file = path.join(folder, 'README.md');
   if (existsSync(file) && !isOurs(readTextFile(file))) return false;

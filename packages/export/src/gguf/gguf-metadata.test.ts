@@ -1,0 +1,59 @@
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { madeBase } from '../../test/made.js';
+import { modelMetadata } from './gguf-metadata.js';
+
+const layers = [0, 1, 0].map((physical) => ({ physical }));
+const valuesOf = async (config: Readonly<Record<string, unknown>>, type: 'f32' | 'f16' | 'bf16' | 'q8_0') => {
+  const { checkpoint } = await madeBase(config);
+  const metadata = modelMetadata({ base: checkpoint, layers, tiedHead: false, tensors: [] }, type);
+  return {
+    folder: checkpoint.folder,
+    values: Object.fromEntries([...metadata].map(([key, { value }]) => [key, value])),
+  };
+};
+
+test('what a file says of the model', async () => {
+  const { folder, values } = await valuesOf({ rms_norm_eps: 1e-5 }, 'bf16');
+  expect(values).toEqual({
+    'general.architecture': 'llama',
+    'general.name': path.basename(folder),
+    'general.file_type': 32,
+    'general.quantization_version': 2,
+    // The virtual layers.
+    'llama.block_count': 3,
+    'llama.context_length': 64,
+    'llama.embedding_length': 8,
+    'llama.feed_forward_length': 6,
+    'llama.attention.head_count': 2,
+    'llama.attention.head_count_kv': 1,
+    // Heads need not divide the embedding's length.
+    'llama.attention.key_length': 4,
+    'llama.attention.value_length': 4,
+    'llama.attention.layer_norm_rms_epsilon': 1e-5,
+    'llama.rope.dimension_count': 4,
+    'llama.rope.freq_base': 100,
+    'llama.vocab_size': 5,
+  });
+});
+
+test.each([
+  ['f32', 0],
+  ['f16', 1],
+  ['q8_0', 7],
+] as const)('%s is the file type %i', async (type, number) => {
+  expect((await valuesOf({}, type)).values['general.file_type']).toBe(number);
+});
+
+test('a linear scaling of rope is said; that of Llama 3 is a tensor instead', async () => {
+  const scalingOf = (values: Record<string, unknown>) =>
+    Object.entries(values).filter(([key]) => key.includes('scaling'));
+  const linear = await valuesOf({ rope_scaling: { rope_type: 'linear', factor: 2.5 } }, 'f32');
+  expect(scalingOf(linear.values)).toEqual([
+    ['llama.rope.scaling.type', 'linear'],
+    ['llama.rope.scaling.factor', 2.5],
+  ]);
+  const llama3 = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+  const scaled = await valuesOf({ rope_scaling: { ...llama3, original_max_position_embeddings: 32 } }, 'f32');
+  expect(scalingOf(scaled.values)).toEqual([]);
+});
