@@ -1,6 +1,6 @@
 // Makes a fresh checkout ready: dependencies installed, packages and the native addon built. It runs before anything is
 // installed, so it uses Node's own modules only.
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 
@@ -29,6 +29,24 @@ export function prepare() {
  */
 export function runTool(name, args, { quiet = false } = {}) {
   return runProgram(path.join(root, 'node_modules', '.bin', name), args, quiet);
+}
+
+/**
+ * As `runTool` where it is quiet, beside others of its kind.
+ *
+ * @param {string} name
+ * @param {string[]} args
+ * @returns {Promise<number>} the exit status
+ */
+export function startTool(name, args) {
+  const program = path.join(root, 'node_modules', '.bin', name);
+  return new Promise((done) => {
+    const options = { cwd: root, maxBuffer: 2 ** 28, shell: process.platform === 'win32' };
+    execFile(program, args, options, (error, stdout, stderr) => {
+      if (error !== null) process.stderr.write(stdout + stderr || `${error.message}\n`);
+      done(error === null ? 0 : Number(error.code) || 1);
+    });
+  });
 }
 
 /** @param {string} program @param {string[]} args @param {boolean} quiet @returns {number} */

@@ -76,7 +76,7 @@ test.each(['long.jsonl', 'long.jsonl.gz'])(
     const child = spawn(process.execPath, words, { stdio: 'ignore' });
     const ended = new Promise((done) => child.on('exit', done));
     // It is being tokenized once its store is begun.
-    await expect.poll(() => existsSync(cache), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => existsSync(cache), { timeout: 120_000 }).toBe(true);
     await new Promise((done) => setTimeout(done, 1000));
     expect(child.exitCode).toBe(null);
     const asked = performance.now();

@@ -30,7 +30,7 @@ function glulam(...args: string[]): Promise<{ readonly code: number | string | n
     execFile(
       process.execPath,
       [path.join(root, 'packages/glulam/bin/glulam.js'), ...args],
-      { cwd: work, env, timeout: 60_000, killSignal: 'SIGKILL' },
+      { cwd: work, env, timeout: 180_000, killSignal: 'SIGKILL' },
       (error, _, err) => done({ code: error === null ? 0 : (error.code ?? 'killed'), err }),
     );
   });
@@ -69,7 +69,7 @@ const huge = (file: string): void => {
   truncateSync(file, 7e9);
 };
 
-describe('neither waited for nor read', { timeout: 120_000 }, () => {
+describe('neither waited for nor read', () => {
   test.each([
     'config.json',
     'tokenizer.json',
@@ -164,7 +164,7 @@ describe('neither waited for nor read', { timeout: 120_000 }, () => {
   });
 });
 
-describe('links that lead out of a base', { timeout: 120_000 }, () => {
+describe('links that lead out of a base', () => {
   writeFileSync(at('SECRET.txt'), 'the secret');
 
   test.each(['chat_template.jinja', 'LICENSE.txt', 'tokenizer_config.json', 'config.json'])(
@@ -237,7 +237,7 @@ describe('links that lead out of a base', { timeout: 120_000 }, () => {
   });
 });
 
-test('a run does not begin in a folder whose adapter/ it would replace', { timeout: 60_000 }, async () => {
+test('a run does not begin in a folder whose adapter/ it would replace', async () => {
   const { config } = base(() => {});
   mkdirSync(at('project/adapter'), { recursive: true });
   writeFileSync(at('project/adapter/code.ts'), 'mine');
@@ -247,7 +247,7 @@ test('a run does not begin in a folder whose adapter/ it would replace', { timeo
   expect(readdirSync(at('project'), { recursive: true }).sort()).toEqual(['adapter', 'adapter/code.ts']);
 });
 
-test('a merge removes nothing from a folder that no merge has filled', { timeout: 60_000 }, async () => {
+test('a merge removes nothing from a folder that no merge has filled', async () => {
   const { config } = base(() => {});
   mkdirSync(at('.taken.merging/content'), { recursive: true });
   writeFileSync(at('.taken.merging/content/mine'), 'mine');

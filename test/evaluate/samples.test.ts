@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createSampleRecorder } from '@glulam/testing';
 import { evaluateAll, generateAnswers, openEvaluators, openModel, train, type TextQuestion } from '@glulam/trainer';
 import { describe, expect, test } from 'vitest';
+import { glulam, killed } from '../support/killable.js';
 import { tinyRun } from '../support/tiny.js';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -12,26 +12,6 @@ const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');
 const problems = path.join(root, 'examples/data/word-problems.heldout.jsonl');
 const truths = path.join(root, 'fixtures/lm-eval/truths.json');
 const temporary = (): string => mkdtempSync(path.join(tmpdir(), 'glulam-samples-'));
-
-/** The built command line; `until` is asked now and then whether to kill it. */
-function glulam(
-  args: readonly string[],
-  until: () => boolean = () => false,
-): Promise<{ code: number | null; out: string; err: string }> {
-  return new Promise((done) => {
-    const child = spawn(process.execPath, [path.join(root, 'packages/glulam/bin/glulam.js'), ...args], {
-      cwd: temporary(),
-    });
-    const texts = { out: '', err: '' };
-    child.stdout.on('data', (text: Buffer) => (texts.out += text.toString()));
-    child.stderr.on('data', (text: Buffer) => (texts.err += text.toString()));
-    const watch = setInterval(() => until() && child.kill('SIGKILL'), 5);
-    child.on('close', (code) => {
-      clearInterval(watch);
-      done({ code, ...texts });
-    });
-  });
-}
 
 const linesOf = (file: string): string[] =>
   existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(1, -1) : [];
@@ -56,7 +36,7 @@ describe('glulam eval --samples', () => {
     const straight = await glulam(args(whole));
     expect(straight).toMatchObject({
       code: 0,
-      err: expect.stringMatching(/^cot: strict: no answer was found in any of 20 texts[^\n]*\n$/) as string,
+      errors: expect.stringMatching(/^cot: strict: no answer was found in any of 20 texts[^\n]*\n$/) as string,
     });
     const [truthfulqa, cot] = straight.out
       .trim()
@@ -66,15 +46,14 @@ describe('glulam eval --samples', () => {
     expect(cot).toMatchObject({ evaluator: 'cot', questions: 20 });
 
     // Killed twice: in the first group of questions, and in a later one.
-    const counts = [1, 11].map((least) => async () => {
-      const killed = await glulam(args(cut), () => linesOf(path.join(cut, 'cot.jsonl')).length >= least);
-      expect(killed.code).toBe(null);
-      return linesOf(path.join(cut, 'cot.jsonl')).length;
-    });
-    for (const count of counts) expect(await count()).toBeLessThan(20);
+    for (const id of [0, 11]) {
+      const killAt = `wrote cot.jsonl ^{"id":${id},`;
+      expect(await glulam(args(cut), { killAt })).toMatchObject(killed);
+      expect(linesOf(path.join(cut, 'cot.jsonl')).length).toBeLessThan(20);
+    }
     const resumed = await glulam(args(cut));
     expect(resumed.code).toBe(0);
-    expect(resumed.err).toMatch(/truthfulqa: goes on from the 5 samples[^]*cot: goes on from the 1\d samples/);
+    expect(resumed.errors).toMatch(/truthfulqa: goes on from the 5 samples[^]*cot: goes on from the 1\d samples/);
     expect(resumed.out).toBe(straight.out);
     for (const name of ['cot', 'truthfulqa'])
       expect(readFileSync(path.join(cut, `${name}.jsonl`), 'utf8')).toBe(
@@ -92,15 +71,15 @@ describe('glulam eval --samples', () => {
     expect((await evaluate()).code).toBe(0);
     expect(await evaluate('--limit', '1')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/options.limit: was not set, is 1/) as string,
+      errors: expect.stringMatching(/options.limit: was not set, is 1/) as string,
     });
     expect(
       await evaluate('--precision', 'float32', '--expansion', '{"kind":"layer_map","layer_map":[[0,7]]}'),
-    ).toMatchObject({ code: 1, err: expect.stringMatching(/SAMPLES_UNUSABLE[^]*model: was "/) as string });
+    ).toMatchObject({ code: 1, errors: expect.stringMatching(/SAMPLES_UNUSABLE[^]*model: was "/) as string });
     writeFileSync(rows, '{"question":"1 + 1?","answer":"#### 3"}\n');
     expect(await evaluate()).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/has sample 0 with another expected/) as string,
+      errors: expect.stringMatching(/has sample 0 with another expected/) as string,
     });
   });
 });

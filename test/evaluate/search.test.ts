@@ -18,7 +18,7 @@ function tinySearch(settings: SearchInput, changes: Record<string, unknown> = {}
 }
 const linesOf = (folder: string) => readFileSync(path.join(folder, 'results.jsonl'), 'utf8').trimEnd().split('\n');
 
-test('every repeat has the loss of an ordinary decoder of its map, to the last bit', { timeout: 180_000 }, async () => {
+test('every repeat has the loss of an ordinary decoder of its map, to the last bit', async () => {
   const { out, config, composition, search: settings } = tinySearch({ limit: 2, memory: 1 });
   const { ranking, reports, findings } = await search(config, settings, composition);
   expect(ranking!.maps).toHaveLength(36);
@@ -126,7 +126,7 @@ test('stopped, and cut short within a line, it goes on with the same results', a
   });
 });
 
-test('an evaluator’s score is that of whole models which read every question alone', { timeout: 180_000 }, async () => {
+test('an evaluator’s score is that of whole models which read every question alone', async () => {
   const root = path.resolve(import.meta.dirname, '../..');
   const maps: SearchInput['maps'] = [
     [

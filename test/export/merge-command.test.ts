@@ -1,4 +1,3 @@
-import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -7,17 +6,13 @@ import { writeAdapter } from '@glulam/export';
 import { createDecoder, openCheckpoint, type VirtualLayer } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { families, freshFolder, randomValues, root, tiny } from '../support/expanded.js';
+import { runShared } from '../support/cli.js';
+import { glulam as killable, killed } from '../support/killable.js';
+import { families, freshFolder, randomValues, tiny } from '../support/expanded.js';
 
 // The built command line, as users run it.
-const cli = path.join(root, 'packages/glulam/bin/glulam.js');
 const work = freshFolder();
-const glulam = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
-  new Promise((done) => {
-    execFile(process.execPath, [cli, ...args], { cwd: work }, (error, out, err) => {
-      done({ code: error === null ? 0 : Number(error.code), out, err });
-    });
-  });
+const glulam = (...args: string[]) => runShared(args, { cwd: work });
 
 async function saveAdapter(folder: string, layers: readonly VirtualLayer[]): Promise<void> {
   const checkpoint = openCheckpoint(tiny, families);
@@ -121,7 +116,7 @@ describe('what is wrong is said', () => {
   });
 });
 
-test('killed at any moment, there is nothing under the name, and the same command makes all of it', async () => {
+test('killed at any point, there is nothing under the name, and the same command makes all of it', async () => {
   const layers = Array.from({ length: 40 }, (_, i) => ({ physical: i % 8 }));
   const deep = path.join(work, 'deep');
   await saveAdapter(deep, layers);
@@ -136,20 +131,19 @@ test('killed at any moment, there is nothing under the name, and the same comman
       ]);
   expect((await glulam('merge', deep, '--out', 'whole')).code).toBe(0);
   const out = path.join(work, 'killed');
-  let kills = 0;
-  for (const delay of [0, 20, 60, 120]) {
-    const child = spawn(process.execPath, [cli, 'merge', deep, '--out', out], { stdio: 'ignore' });
-    const closed = new Promise((done) => child.on('close', (_, signal) => done(signal)));
-    const begun = path.join(work, '.killed.merging');
-    while (!existsSync(begun) && child.exitCode === null) await new Promise((done) => setTimeout(done, 2));
-    await new Promise((done) => setTimeout(done, delay));
-    child.kill('SIGKILL');
-    if ((await closed) !== 'SIGKILL') break;
-    kills += 1;
-    expect(existsSync(out)).toBe(false);
+  for (const killAt of [
+    'make .killed.merging/content',
+    'open .killed.merging/.progress.json.tmp',
+    'open content/.model.safetensors.tmp',
+    'wrote content/.model.safetensors.tmp',
+    'renamed content/model.safetensors',
+    'open content/config.json',
+    'rename killed',
+  ]) {
+    expect(await killable(['merge', deep, '--out', out], { killAt }), killAt).toMatchObject(killed);
+    expect(existsSync(out), killAt).toBe(false);
   }
-  expect(kills).toBeGreaterThan(0);
-  if (!existsSync(out)) expect((await glulam('merge', deep, '--out', out)).code).toBe(0);
+  expect((await glulam('merge', deep, '--out', out)).code).toBe(0);
   expect(hashes(out)).toEqual(hashes(path.join(work, 'whole')));
   expect(existsSync(path.join(work, '.killed.merging'))).toBe(false);
 });

@@ -123,7 +123,7 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
     expect((await answersOfCheckpoint(closed)).logits).toEqual(bare.logits);
   });
 
-  test('any map, any gates and scales', { timeout: 120_000 }, async () => {
+  test('any map, any gates and scales', async () => {
     const base = path.join(root, 'fixtures/golden/mistral-base/base');
     const { physicalLayers } = openCheckpoint(base, families).shape;
     const layer = fc.record(

@@ -1,23 +1,16 @@
-import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runAlone, runShared } from '../support/cli.js';
 
 // What the built command line says where a word, an option or a file is not what was meant.
 const root = path.resolve(import.meta.dirname, '../..');
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-advice-'));
 const at = (...parts: string[]): string => path.join(work, ...parts);
 
-function glulam(...args: string[]): Promise<{ readonly code: number; readonly err: string }> {
-  return new Promise((done) => {
-    const env = { ...process.env, XDG_CONFIG_HOME: at('settings') };
-    const bin = path.join(root, 'packages/glulam/bin/glulam.js');
-    execFile(process.execPath, [bin, ...args], { cwd: work, env, timeout: 60_000 }, (error, _, err) =>
-      done({ code: error === null ? 0 : Number(error.code), err }),
-    );
-  });
-}
+const options = { cwd: work, env: { ...process.env, XDG_CONFIG_HOME: at('settings') } };
+const glulam = (...args: string[]) => runShared(args, options);
 
 const fields = {
   base: path.join(root, 'examples/models/tiny-mistral-gsm8k'),
@@ -34,7 +27,8 @@ for (const name of ['hang.mjs', 'hang.ts'])
 
 const stuck = 'it waits for something that never comes \\(a top-level await\\)';
 
-describe('exit code 1 and', { timeout: 60_000 }, () => {
+describe('exit code 1 and', () => {
+  // Of these the end is noticed by a process with nothing left to do, so each has one of its own.
   test.each<[string, string[], RegExp]>([
     [
       'a plugin that never loads',
@@ -43,6 +37,13 @@ describe('exit code 1 and', { timeout: 60_000 }, () => {
     ],
     ['a config in JavaScript that never loads', ['plan', 'hang.mjs'], new RegExp(`hang.mjs cannot be read: ${stuck}`)],
     ['a config in TypeScript that never loads', ['plan', 'hang.ts'], new RegExp(`hang.ts cannot be read: ${stuck}`)],
+  ])('%s', async (_, args, message) => {
+    const { code, err } = await runAlone(args, options);
+    expect(err).toMatch(message);
+    expect(code).toBe(1);
+  });
+
+  test.each<[string, string[], RegExp]>([
     [
       'a misspelt group',
       ['plan', 'c.json', '--trian.steps', '3'],
@@ -122,4 +123,4 @@ test('data takes a run folder, whose plugins wait for an agreement, and no comma
       /is a folder, not a config file; did you mean \S*hostile\/config\.json\?\n$/,
     );
   expect(existsSync(at('ran'))).toBe(false);
-}, 60_000);
+});

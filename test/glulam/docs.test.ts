@@ -35,7 +35,7 @@ const blocks = [...texts, { name: 'README.md', text: read('README.md') }].flatMa
 const configs = [...new Set(snippets.map(({ file }) => file))].filter((file) => /\.config\.(ts|json)$/.test(file));
 const run = promisify(execFile);
 
-test('the site is built, without a dead link', { timeout: 180_000 }, async () => {
+test('the site is built, without a dead link', async () => {
   const outDir = temporary();
   await run(process.execPath, [
     path.join(root, 'node_modules/vitepress/bin/vitepress.js'),
@@ -143,7 +143,7 @@ test('commands in pages are commands, with options that they have', async () => 
   }
 });
 
-test('the tutorial’s session', { timeout: 300_000 }, async () => {
+test('the tutorial’s session', async () => {
   const checkout = temporary();
   for (const name of ['node_modules', 'examples', 'docs'])
     symlinkSync(path.join(root, name), path.join(checkout, name));

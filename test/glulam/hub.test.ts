@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -12,14 +12,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { runShared } from '../support/cli.js';
 import { root, tiny } from '../support/expanded.js';
 import { startHub, type HubServer } from '../support/hub-server.js';
 
 // The built command line, as users run it, against a Hub on this machine.
 const cli = path.join(root, 'packages/glulam/bin/glulam.js');
-// Each test starts the command several times.
-vi.setConfig({ testTimeout: 240_000 });
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-hub-cli-'));
 const dataFolder = path.join(root, 'examples/data');
 let hub: HubServer;
@@ -32,18 +31,11 @@ const env = (more: Record<string, string> = {}): NodeJS.ProcessEnv => {
   const { HF_TOKEN: _, HF_HUB_CACHE: __, HF_HUB_OFFLINE: ___, ...rest } = process.env;
   return { ...rest, HF_HOME: path.join(work, 'home'), HF_ENDPOINT: hub.endpoint, CI: '', ...more };
 };
-const glulam = (
-  args: string[],
-  more: Record<string, string> = {},
-): Promise<{ code: number; out: string; err: string }> =>
-  new Promise((done) => {
-    const child = execFile(process.execPath, [cli, ...args], { cwd: work, env: env(more) }, (error, out, err) => {
-      printed += out + err;
-      done({ code: error === null ? 0 : Number(error.code), out, err });
-    });
-    child.stdin!.on('error', () => undefined); // one that reads nothing may be gone
-    child.stdin!.end('Hello\n');
-  });
+const glulam = async (args: string[], more: Record<string, string> = {}) => {
+  const result = await runShared(args, { cwd: work, env: env(more), input: 'Hello\n' });
+  printed += result.out + result.err;
+  return result;
+};
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((each) => each.isFile())

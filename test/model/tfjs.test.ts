@@ -84,7 +84,7 @@ describe.each(onTensorflow)('tfjs on %s', (backend) => {
 const quickstart = path.resolve(import.meta.dirname, '../../examples/quickstart/glulam.config.ts');
 
 // Its steps have other numbers of tokens each, to which passes on TensorFlow are padded.
-test('the quickstart trains on TensorFlow.js as on the native engine', { timeout: 120_000 }, async () => {
+test('the quickstart trains on TensorFlow.js as on the native engine', async () => {
   const { loadConfig } = await import('../../packages/glulam/src/config/load-config.js');
   const backends = ['wasm', ...namedBackends] as const;
   const losses: number[][] = [];

@@ -288,7 +288,6 @@ describe('the steps of a run', () => {
 describe('kill -9', () => {
   test(
     'before any file or folder gets its name: best and last are there, and the run ends as one that was not killed',
-    { timeout: 300_000 },
     async () => {
       const scores = [0.1, 0.5, 0.75, 0.25, 0.3];
       const changes = {

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import {
   appendFileSync,
   copyFileSync,
@@ -16,6 +15,7 @@ import path from 'node:path';
 import { events, train, type RunConfigInput, type RunEvent } from '@glulam/trainer';
 import { tap } from 'rxjs';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { glulam, killed, pointsIn, type Ended } from '../support/killable.js';
 import { eventsOf, lossesByStep, tinyRun } from '../support/tiny.js';
 
 const settings = { steps: 12, batch: 2, accumulate: 2, learningRate: 2e-3, warmupSteps: 3 };
@@ -196,74 +196,89 @@ describe('a resumed run', () => {
   });
 });
 
-// The built command line in a process of its own, as it is killed in real life.
-const cli = path.resolve(import.meta.dirname, '../../packages/glulam/bin/glulam.js');
-const kills = Number(process.env['GLULAM_KILLS'] ?? 10);
-
-/** A config file for a run that takes a few seconds, with a checkpoint every other step. */
+/** A config file for a run of a few seconds, with a checkpoint every other step. */
 function killableRun(): { readonly config: string; readonly out: string } {
-  const { config } = tinyRun({ data, train: { ...settings, steps: 40, accumulate: 1 }, checkpoint: { every: 2 } });
+  const { config } = tinyRun({ data, train: { ...settings, accumulate: 1 }, checkpoint: { every: 2, keep: 2 } });
   const file = path.join(path.dirname(config.out), 'run.json');
   writeFileSync(file, JSON.stringify({ ...config, reporters: [], evaluate: {} }));
   return { config: file, out: config.out };
 }
 
-interface Ended {
-  readonly code: number | null;
-  readonly errors: string;
-}
-function glulam(args: readonly string[], { killAfter, wrap }: { killAfter?: number; wrap?: readonly string[] } = {}) {
-  return new Promise<Ended>((done, fail) => {
-    const [program, ...rest] = [...(wrap ?? []), process.execPath, cli, ...args];
-    const child = spawn(program!, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
-    let errors = '';
-    child.stderr.on('data', (text: Buffer) => (errors += text.toString()));
-    child.on('error', fail);
-    child.on('close', (code) => done({ code, errors }));
-    if (killAfter !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfter);
-  });
+/** A run of the command line that was never killed, to compare with, and the points at which it can be. */
+let calm: { losses: Map<number, number>; out: string; points: readonly string[] } | undefined;
+async function neverKilled() {
+  if (calm === undefined) {
+    const { config, out } = killableRun();
+    const points = path.join(path.dirname(out), 'points');
+    expect(await glulam(['train', config, '--out', out], { points })).toMatchObject({ code: 0, errors: '' });
+    calm = { losses: lossesByStep(out), out, points: pointsIn(points) };
+    expect(calm.losses.size).toBe(12);
+  }
+  return calm;
 }
 
-test(
-  `${kills} kills at random moments: every run ends with the losses of one that was never killed`,
-  { timeout: 300_000 + kills * 30_000 },
-  async () => {
-    const calm = killableRun();
-    const begun = performance.now();
-    expect(await glulam(['train', calm.config, '--out', calm.out])).toEqual({ code: 0, errors: '' });
-    const whole = performance.now() - begun;
-    const losses = lossesByStep(calm.out);
-    expect(losses.size).toBe(40);
+async function expectAsNeverKilled(out: string, when: string): Promise<void> {
+  const { losses, out: other } = await neverKilled();
+  expect(lossesByStep(out), when).toEqual(losses);
+  expect(adapterOf(out).equals(adapterOf(other)), when).toBe(true);
+  expect(checkpointsOf(out), when).toEqual(checkpointsOf(other));
+  // Nothing under a temporary name is left, in any folder of the run.
+  expect(readdirSync(out, { recursive: true }).filter((name) => String(name).endsWith('.tmp'))).toEqual([]);
+}
 
-    let killed = 0;
-    let runs = 0;
-    while (killed < kills) {
+describe('kill -9', () => {
+  // In the order in which one run comes to them: each kill is of the process that resumed after the one before.
+  const moments: [string, string][] = [
+    ['before the folder has its config', 'rename config.json'],
+    ['after it has it', 'renamed config.json'],
+    ['after the first event', 'wrote events.jsonl "run.started"'],
+    ['after a step, where there is no checkpoint yet', 'wrote events.jsonl "step.finished".*"step":1,'],
+    ['when a checkpoint is begun', 'make checkpoints/.step-00000002.tmp'],
+    ['when its optimizer is begun', 'open .step-00000002.tmp/.optimizer.safetensors.tmp'],
+    ['in the middle of its optimizer', 'wrote .step-00000002.tmp/.optimizer.safetensors.tmp'],
+    ['when its files are noted', 'open .step-00000002.tmp/state.json'],
+    ['before it has its name', 'rename checkpoints/step-00000002'],
+    ['after it has its name', 'renamed checkpoints/step-00000002'],
+    ['after a step, where there is a checkpoint', 'wrote events.jsonl "step.finished".*"step":3,'],
+    ['before an old checkpoint is set aside', 'rename checkpoints/.step-00000002.tmp'],
+    ['before it is removed', 'remove checkpoints/.step-00000004.tmp'],
+    ['when the last checkpoint is begun', 'make checkpoints/.step-00000012.tmp'],
+    ['before the adapter has its name', 'rename run/adapter'],
+    ['after it has its name', 'renamed run/adapter'],
+    ['before the card has its name', 'rename run/README.md'],
+    ['after the last event', 'wrote events.jsonl "run.finished"'],
+  ];
+  test(
+    'of one run at every named moment, one after another: it ends as one that was never killed',
+    async () => {
       const { config, out } = killableRun();
-      runs += 1;
-      for (;;) {
-        const left = killed < kills;
-        const { code, errors } = await glulam(
-          ['train', config, '--out', out, '--resume'],
-          // Start and finish are hit as well as the steps between.
-          left ? { killAfter: Math.random() * whole } : {},
-        );
-        if (code === 0) break;
-        expect(code, errors).toBe(null);
-        killed += 1;
+      for (const [when, killAt] of moments)
+        expect(await glulam(['train', config, '--out', out, '--resume'], { killAt }), when).toMatchObject(killed);
+      expect(await glulam(['train', config, '--out', out, '--resume'])).toMatchObject({ code: 0 });
+      await expectAsNeverKilled(out, 'in the end');
+    },
+  );
+
+  // `npm run check:kills`: all points at which the command changes anything on the disk, or so many of them, evenly.
+  const wanted = process.env['GLULAM_KILLS'];
+  if (wanted !== undefined)
+    test('of runs at points of all kinds', { timeout: 24 * 3_600_000 }, async () => {
+      const { points } = await neverKilled();
+      const kills = wanted === 'all' ? points.length : Math.min(points.length, Number(wanted));
+      for (let i = 0; i < kills; i++) {
+        const at = 1 + Math.floor((i * points.length) / kills);
+        const when = `${at}: ${points[at - 1]!}`;
+        const { config, out } = killableRun();
+        expect(await glulam(['train', config, '--out', out], { killAt: at }), when).toMatchObject(killed);
+        expect(await glulam(['train', config, '--out', out, '--resume']), when).toMatchObject({ code: 0 });
+        await expectAsNeverKilled(out, when);
       }
-      expect(lossesByStep(out)).toEqual(losses);
-      expect(adapterOf(out).equals(adapterOf(calm.out))).toBe(true);
-      // Nothing under a temporary name is left, in any folder of the run.
-      const left = readdirSync(out, { recursive: true }).filter((name) => String(name).endsWith('.tmp'));
-      expect(left).toEqual([]);
-    }
-    console.log(`${killed} kills over ${runs} runs of ${(whole / 1000).toFixed(1)} s`);
-  },
-);
+      console.log(`${kills} kills at ${points.length} points`);
+    });
+});
 
 test(
   'a full disk ends the run with a clear error; with room again it goes on',
-  { timeout: 120_000 },
   async (context) => {
     const { config, out } = killableRun();
     const disk = path.join(path.dirname(out), 'disk');
@@ -287,9 +302,7 @@ test(
 
     // The config names the disk's folder; the run folder itself is resumed where it now lies.
     expect(await glulam(['train', out, '--resume'])).toMatchObject({ code: 0 });
-    const calm = killableRun();
-    await glulam(['train', calm.config, '--out', calm.out]);
-    expect(lossesByStep(out)).toEqual(lossesByStep(calm.out));
+    expect(lossesByStep(out)).toEqual((await neverKilled()).losses);
   },
 );
 

@@ -133,7 +133,6 @@ const heldFolders = {
 
 test.each(Object.entries(heldFolders))(
   'a second %s in one folder is refused, begun anew or resumed, and the first is whole',
-  { timeout: 120_000 },
   async (_, begin) => {
     const { out } = tinyRun();
     let again: Promise<PromiseSettledResult<unknown>[]> | undefined;
@@ -158,7 +157,6 @@ test.each(Object.entries(heldFolders))(
 
 test.each(Object.entries(heldFolders))(
   'of two of one %s that begin at once in a folder that is not there yet one goes on',
-  { timeout: 120_000 },
   async (_, begin) => {
     const { out } = tinyRun();
     const ended = await Promise.allSettled([begin(out, false), begin(out, false)]);

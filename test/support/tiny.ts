@@ -6,7 +6,7 @@ import type { RunConfigInput, RunEvent } from '@glulam/trainer';
 
 const examples = path.resolve(import.meta.dirname, '../../examples');
 
-/** The quickstart's model and data, for a short run in a folder of its own. */
+/** The quickstart's model and data, with fewer held-out rows, for a short run in a folder of its own. */
 export function tinyRun(changes: Partial<RunConfigInput> = {}) {
   const out = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-run-')), 'run');
   const fields = {
@@ -22,7 +22,7 @@ export function tinyRun(changes: Partial<RunConfigInput> = {}) {
     adapter: { kind: 'lora', r: 8, lora_alpha: 16, lora_dropout: 0.05 },
     data: {
       train: path.join(examples, 'data/word-problems.train.jsonl'),
-      heldOut: path.join(examples, 'data/word-problems.heldout.jsonl'),
+      heldOut: smallHeldOut(),
     },
     train: { steps: 8, batch: 4, learningRate: 2e-3 },
     reporters: [],
@@ -51,10 +51,12 @@ export function lossesByStep(folder: string): Map<number, number> {
   return losses;
 }
 
-/** A few held-out rows, for runs that evaluate often. */
+let heldOut: string | undefined;
+/** The first eight held-out rows: all 64 take longer than the few steps of a test. */
 export function smallHeldOut(): string {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-data-')), 'held-out.jsonl');
-  const rows = readFileSync(path.join(examples, 'data/word-problems.heldout.jsonl'), 'utf8').split('\n').slice(0, 4);
-  writeFileSync(file, rows.join('\n'));
-  return file;
+  if (heldOut !== undefined) return heldOut;
+  heldOut = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-data-')), 'held-out.jsonl');
+  const rows = readFileSync(path.join(examples, 'data/word-problems.heldout.jsonl'), 'utf8').split('\n').slice(0, 8);
+  writeFileSync(heldOut, rows.join('\n'));
+  return heldOut;
 }

@@ -3,11 +3,10 @@
 // command, builds it, runs its contract suite, and trains with it: by its name from the JSON config of its README, and as
 // a value from the TypeScript config there. About a minute and a half on two cores.
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { installPacked } from '../release/installed.mjs';
-import { packWorkspace } from '../release/packed.mjs';
+import { fileURLToPath } from 'node:url';
+import { inInstalledWorkspace, whyNotInstalled } from '../release/installed.mjs';
 import { prepare, root } from '../prepare.mjs';
 
 const model = path.join(root, 'examples/models/tiny-mistral-gsm8k');
@@ -34,58 +33,40 @@ const roles = {
 const steps = 2;
 
 const seconds = (start) => `${((performance.now() - start) / 1000).toFixed(0)} s`;
-const begin = performance.now();
-prepare();
-const work = mkdtempSync(path.join(tmpdir(), 'glulam-create-'));
-const home = path.join(work, 'home');
-const plugins = path.join(home, 'plugins');
-try {
-  await install();
-  console.log(`${'installed from tarballs'.padEnd(36)}${seconds(begin)}`);
+
+/**
+ * @param {string} home where all packages are installed
+ * @returns {Promise<string[]>} a line for each role; throws an error with the output of what failed
+ */
+export async function checkCreate(home) {
+  for (const name of ['plugins', 'runs']) mkdirSync(path.join(home, name));
+  await openEngine(home);
   // Two at a time: most of each is one thread.
   const waiting = /** @type {(keyof typeof roles)[]} */ (Object.keys(roles));
+  /** @type {string[]} */
+  const lines = [];
   const worker = async () => {
-    for (let role = waiting.shift(); role !== undefined; role = waiting.shift()) await check(role);
+    for (let role = waiting.shift(); role !== undefined; role = waiting.shift())
+      lines.push(await checkRole(home, role));
   };
   await Promise.all([worker(), worker()]);
-  await checkTypes();
-  console.log(`${Object.keys(roles).length} roles: built, tested, used by name and as a value`);
-} catch (thrown) {
-  const error = /** @type {Error} */ (thrown);
-  // Without a registry and a full cache npm says so by a code of the network, or finds packages of no version.
-  if (/npm error code (ENOTCACHED|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT)|Found: \S+@undefined/.test(error.message))
-    console.log('skipped: no package registry can be reached, and npm has not all packages in its cache');
-  else {
-    console.error(error.message);
-    process.exitCode = 1;
-  }
-} finally {
-  rmSync(work, { recursive: true });
+  await checkTypes(home);
+  return lines;
 }
 
-/** All tarballs in one install; third parties' packages in the versions of this repository's lock. */
-async function install() {
-  mkdirSync(plugins, { recursive: true });
-  const tools = ['typescript', 'vitest', '@types/node'];
-  const { devDependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
-  installPacked(home, {
-    ...Object.fromEntries(packWorkspace(work).map(({ name, filename }) => [name, `file:${path.join(work, filename)}`])),
-    ...Object.fromEntries(tools.map((name) => [name, devDependencies[name]])),
-  });
-  // Packed without a release's binaries: the engine's first use compiles it. Files that this repository has compiled are
-  // taken from it.
+/** Without its platform's package, the engine's first use compiles it. Files that this repository has compiled are taken from it. */
+async function openEngine(home) {
   const compiled = path.join(root, 'plugins/engine-native/build/objects');
   cpSync(compiled, path.join(home, 'node_modules/@glulam/engine-native/build/objects'), { recursive: true });
   const told = await run('npx', ['glulam', 'doctor'], home);
-  if (!/compiling its C\+\+ kernels/.test(told) || !/plain; \d+ thread/.test(told))
-    throw new Error(`glulam doctor did not build the native engine:\n${told}`);
+  if (!/plain; \d+ thread/.test(told)) throw new Error(`glulam doctor did not open the native engine:\n${told}`);
 }
 
-/** @param {keyof typeof roles} role */
-async function check(role) {
+/** @param {string} home @param {keyof typeof roles} role */
+async function checkRole(home, role) {
   const start = performance.now();
   const name = `glulam-plugin-${role}-try-out`;
-  const folder = path.join(plugins, role);
+  const folder = path.join(home, 'plugins', role);
   await run('npx', ['create-glulam-plugin', '--role', role, '--name', 'try-out', '--dir', folder, '--yes'], home);
   // What `npm install PLUGIN` would do; its own dependencies are all there.
   symlinkSync(path.relative(path.join(home, 'node_modules'), folder), path.join(home, 'node_modules', name));
@@ -93,11 +74,11 @@ async function check(role) {
   const tested = await run('npm', ['test'], folder);
   const configs = configsOf(readFileSync(path.join(folder, 'README.md'), 'utf8'));
   for (const [ending, text] of Object.entries(configs)) {
-    write(`${role}.config.${ending}`, text);
-    const out = path.join(work, `${role}-${ending}`);
+    write(home, `${role}.config.${ending}`, text);
+    const out = path.join(home, 'runs', `${role}-${ending}`);
     await run(
       'npx',
-      ['glulam', 'train', `${role}.config.${ending}`, ...overrides(role, configs.json), '--out', out],
+      ['glulam', 'train', `${role}.config.${ending}`, ...overrides(home, role, configs.json), '--out', out],
       home,
     );
     const events = readFileSync(path.join(out, 'events.jsonl'), 'utf8')
@@ -109,7 +90,7 @@ async function check(role) {
     if (told('step.finished').length !== steps || !roles[role].shows({ started, told, out, kind: 'try_out' }))
       throw new Error(`${role}, ${ending}: the run does not show the plugin:\n${JSON.stringify(events, null, 2)}`);
   }
-  console.log(`${name.padEnd(36)}${/Tests .*?(\d+) passed/.exec(tested)?.[1] ?? '?'} tests, ${seconds(start)}`);
+  return `${name.padEnd(36)}${/Tests .*?(\d+) passed/.exec(tested)?.[1] ?? '?'} tests, ${seconds(start)}`;
 }
 
 /** The JSON and the TypeScript config that a README shows. @param {string} text */
@@ -119,20 +100,20 @@ function configsOf(text) {
 }
 
 /** Places of this machine for those that the README makes up. */
-function overrides(role, json) {
+function overrides(home, role, json) {
   const { base = () => model, rows: given = rows } = roles[role];
   const { data } = JSON.parse(json);
-  const file = path.join(work, `${role}.jsonl`);
+  const file = path.join(home, `${role}.jsonl`);
   writeFileSync(file, given.map((row) => JSON.stringify(row)).join('\n'));
   const option = typeof data.train === 'string' ? '--data.train' : '--data.train.file';
   return [
-    ...['--base', base(), option, file, '--train.steps', String(steps), '--train.batch', '2'],
+    ...['--base', base(home), option, file, '--train.steps', String(steps), '--train.batch', '2'],
     ...(data.heldOut === undefined ? [] : ['--data.heldOut', file]),
   ];
 }
 
-function baseOfFamily() {
-  const folder = path.join(work, 'base');
+function baseOfFamily(home) {
+  const folder = path.join(home, 'base');
   if (existsSync(folder)) return folder;
   cpSync(model, folder, { recursive: true });
   const file = path.join(folder, 'config.json');
@@ -141,7 +122,7 @@ function baseOfFamily() {
 }
 
 /** The compiler takes the TypeScript configs, and the options of the plugins' kinds are known to it. */
-async function checkTypes() {
+async function checkTypes(home) {
   const compilerOptions = {
     module: 'NodeNext',
     target: 'ES2023',
@@ -150,10 +131,10 @@ async function checkTypes() {
     skipLibCheck: true,
     types: [],
   };
-  write('tsconfig.json', { compilerOptions, include: ['*.ts'] });
+  write(home, 'tsconfig.json', { compilerOptions, include: ['*.ts'] });
   await run('npx', ['tsc', '-p', '.'], home);
   const misspelt = readFileSync(path.join(home, 'expansion.config.ts'), 'utf8').replace('start:', 'strat:');
-  write('misspelt.config.ts', misspelt);
+  write(home, 'misspelt.config.ts', misspelt);
   const fault = await run('npx', ['tsc', '-p', '.'], home).then(
     () => undefined,
     (error) => error.message,
@@ -162,8 +143,8 @@ async function checkTypes() {
     throw new Error(`a misspelt option of a plugin is no type error:\n${fault ?? misspelt}`);
 }
 
-/** @param {string} name @param {string | object} content */
-function write(name, content) {
+/** @param {string} home @param {string} name @param {string | object} content */
+function write(home, name, content) {
   const text = typeof content === 'string' ? content : `${JSON.stringify(content, null, 2)}\n`;
   writeFileSync(path.join(home, name), text);
 }
@@ -174,7 +155,7 @@ function run(command, args, cwd) {
     const child = spawn(command, args, {
       cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, GLULAM_CACHE: path.join(work, 'cache'), NO_COLOR: '1', FORCE_COLOR: undefined },
+      env: { ...process.env, GLULAM_CACHE: path.join(cwd, '.cache'), NO_COLOR: '1', FORCE_COLOR: undefined },
     });
     let text = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => void (text += chunk));
@@ -185,4 +166,16 @@ function run(command, args, cwd) {
         : reject(new Error(`${[command, ...args].join(' ')} in ${cwd} ended with ${code}:\n${text}`)),
     );
   });
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  prepare();
+  try {
+    const lines = await inInstalledWorkspace(checkCreate);
+    console.log([...lines, `${lines.length} roles: built, tested, used by name and as a value`].join('\n'));
+  } catch (error) {
+    const why = whyNotInstalled(error);
+    if (why === undefined) throw error;
+    console.log(`skipped: ${why}`);
+  }
 }

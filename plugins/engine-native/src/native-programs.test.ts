@@ -9,7 +9,7 @@ import { loadAddon } from './addon.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
-const programs = readdirSync(`${root}/native`)
+const programs = readdirSync(`${root}/native/test`)
   .filter((file) => file.endsWith('_test.cc'))
   .map((file) => file.slice(0, -'.cc'.length));
 const compiler = process.env['CXX'] ?? 'c++';
@@ -44,7 +44,7 @@ const passes = async (command: string, args: readonly string[]): Promise<void> =
 describe('the C++ test programs', () => {
   beforeAll(() => run(process.execPath, ['build.mjs', '--tests'], { cwd: root }), 600_000);
 
-  it.each(programs)('%s', { timeout: 300_000 }, (program) => passes(`${root}/build/${program}`, []));
+  it.each(programs)('%s', (program) => passes(`${root}/build/${program}`, []));
 });
 
 // On the widest instruction set, and on a unit for bfloat16 where there is one: products of one random shape in ten.
@@ -63,10 +63,8 @@ describe.each([
 
   // Memory is for one thread.
   const found = programs.filter((program) => name !== 'thread' || program !== 'memory_test');
-  it.each(found.flatMap((program) => tried.map((isa) => [program, isa] as const)))(
-    '%s on %s',
-    { timeout: 300_000 },
-    (program, isa) => passes(`${root}/build/${name}/${program}`, program === 'gemm_test' ? [isa, '10'] : [isa]),
+  it.each(found.flatMap((program) => tried.map((isa) => [program, isa] as const)))('%s on %s', (program, isa) =>
+    passes(`${root}/build/${name}/${program}`, program === 'gemm_test' ? [isa, '10'] : [isa]),
   );
 });
 
@@ -80,7 +78,7 @@ describe('NEON kernels, cross-compiled, under an emulator', () => {
   }
   beforeAll(() => build('aarch64', ['-static'], cross), 600_000);
 
-  it.each(['neon', 'neon-bfdot', 'neon-bfmmla'])('gemm_test on %s', { timeout: 300_000 }, (isa) =>
+  it.each(['neon', 'neon-bfdot', 'neon-bfmmla'])('gemm_test on %s', (isa) =>
     passes(emulator, ['-cpu', 'max', `${root}/build/aarch64/gemm_test`, isa, '10']),
   );
 });

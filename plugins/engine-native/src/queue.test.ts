@@ -25,7 +25,7 @@ const busy = (count) => {
   }
 };
 `;
-const runChild = (body: string) => promisify(execFile)(process.execPath, ['-e', prelude + body], { timeout: 30_000 });
+const runChild = (body: string) => promisify(execFile)(process.execPath, ['-e', prelude + body], { timeout: 180_000 });
 
 describe('the queue', () => {
   it('runs commands in order behind calls that return at once', async () => {

@@ -261,7 +261,7 @@ describe('answers without an end', () => {
     more();
   };
 
-  test('JSON of any size', { timeout: 20_000 }, async () => {
+  test('JSON of any size', async () => {
     answers.revision = (_, response) => endless(response);
     await expect(bring()).rejects.toMatchObject({
       code: 'REQUEST_REFUSED',
@@ -281,7 +281,7 @@ describe('answers without an end', () => {
     expect(requests.length).toBeLessThan(10);
   });
 
-  test('a page that leads to another, again and again', { timeout: 60_000 }, async () => {
+  test('a page that leads to another, again and again', async () => {
     let page = 0;
     answers.tree = (_, response) =>
       json(response, [], {
@@ -293,7 +293,7 @@ describe('answers without an end', () => {
     });
   });
 
-  test('headers', { timeout: 20_000 }, async () => {
+  test('headers', async () => {
     answers.revision = ({ socket }) => {
       socket.write('HTTP/1.1 200 OK\r\n');
       const timer = setInterval(() => socket.write(`x-${Math.random()}: ${'y'.repeat(1000)}\r\n`), 5);
@@ -310,7 +310,7 @@ describe('answers without an end', () => {
     response.on('close', () => clearInterval(timer));
   };
 
-  test('JSON that comes byte by byte', { timeout: 30_000 }, async () => {
+  test('JSON that comes byte by byte', async () => {
     answers.revision = (_, response) => trickle(response, { 'content-type': 'application/json' });
     await expect(bring()).rejects.toMatchObject({
       code: 'UNREACHABLE',
@@ -318,7 +318,7 @@ describe('answers without an end', () => {
     });
   });
 
-  test('a file that comes byte by byte', { timeout: 30_000 }, async () => {
+  test('a file that comes byte by byte', async () => {
     answers.tree = (_, response) => json(response, changed('config.json', { size: 1e6 }));
     answers.file = (_, response) => trickle(response);
     await expect(bring()).rejects.toMatchObject({
@@ -327,7 +327,7 @@ describe('answers without an end', () => {
     });
   });
 
-  test('a file that stops', { timeout: 30_000 }, async () => {
+  test('a file that stops', async () => {
     answers.file = (_, response) => void response.writeHead(200).write('{');
     await expect(bring()).rejects.toMatchObject({
       code: 'UNREACHABLE',

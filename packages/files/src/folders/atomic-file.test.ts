@@ -13,6 +13,7 @@ import {
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { FilesError } from '../errors.js';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -221,26 +222,27 @@ describe('kill -9', () => {
     mkdirSync(modules);
     writeFileSync(path.join(modules, 'package.json'), '{"type":"module"}');
     const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 };
-    const all = readdirSync(path.join(import.meta.dirname, '..'), { recursive: true, encoding: 'utf8' });
-    for (const name of all.filter((each) => each.endsWith('.ts') && !each.endsWith('.test.ts'))) {
-      const source = readFileSync(path.join(import.meta.dirname, '..', name), 'utf8');
+    const sources = path.resolve(import.meta.dirname, '..');
+    for (const name of readdirSync(sources, { recursive: true, encoding: 'utf8' })) {
+      if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue;
+      const { outputText } = ts.transpileModule(readFileSync(path.join(sources, name), 'utf8'), { compilerOptions });
       const file = path.join(modules, name.replace(/ts$/, 'js'));
       mkdirSync(path.dirname(file), { recursive: true });
-      writeFileSync(file, ts.transpileModule(source, { compilerOptions }).outputText);
+      writeFileSync(file, outputText);
     }
   });
 
-  /** Run a script beside the modules and kill it, so many milliseconds after it says that it is ready. */
-  async function killed(script: string, delay: number): Promise<void> {
-    const file = path.join(modules, 'folders', `script-${count++}.js`);
+  const points = pathToFileURL(path.resolve(import.meta.dirname, '../../../../test/support/kill-points.mjs')).href;
+
+  /** Run a script beside the modules, to be killed at a point (test/support/kill-points.mjs), and give its signal. */
+  async function run(script: string, env: Record<string, string>): Promise<NodeJS.Signals | null> {
+    const file = path.join(modules, `script-${count++}.js`);
     writeFileSync(file, `import { writeFileSync } from 'node:fs';\nimport path from 'node:path';\n${script}`);
-    const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const closed = new Promise<NodeJS.Signals | null>((resolve) => child.once('close', (_, signal) => resolve(signal)));
-    const ready = new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
-    await Promise.race([ready, closed.then(() => Promise.reject(new Error('the script ended by itself')))]);
-    await new Promise((resolve) => setTimeout(resolve, delay));
-    child.kill('SIGKILL');
-    expect(await closed).toBe('SIGKILL');
+    const child = spawn(process.execPath, ['--import', points, file], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, ...env },
+    });
+    return new Promise((resolve) => child.once('close', (_, signal) => resolve(signal)));
   }
 
   test('in the middle of a tensor: the old file is whole, under its name is nothing else', async () => {
@@ -249,16 +251,13 @@ describe('kill -9', () => {
     const values = Float32Array.from({ length: 1000 }, (_, i) => i);
     await writeSafetensors(file, [{ name: 'w', shape: [1000], dtype: 'float32', values }]);
     const old = readFileSync(file);
-    await killed(
-      `import { writeSafetensors } from '../safetensors/safetensors-writer.js';
+    const script = `import { writeSafetensors } from './safetensors/safetensors-writer.js';
       async function* data() {
-        for (let i = 0; i < 3; i++) yield new Uint8Array(1e6);
-        process.stdout.write('ready');
-        await new Promise((resolve) => setTimeout(resolve, 60000));
+        for (let i = 0; i < 4; i++) yield new Uint8Array(1e6);
       }
-      await writeSafetensors(${JSON.stringify(file)}, [{ name: 'w', shape: [1000000], dtype: 'float32', data }]);`,
-      0,
-    );
+      await writeSafetensors(${JSON.stringify(file)}, [{ name: 'w', shape: [1000000], dtype: 'float32', data }]);`;
+    // After the header and 3 MB of 4.
+    expect(await run(script, { GLULAM_KILL_AT: 'wrote .model.safetensors.tmp#4' })).toBe('SIGKILL');
     expect(readFileSync(file)).toEqual(old);
     expect(readFloats(openSafetensors(file).source('w'))).toEqual(values);
     expect(readdirSync(folder).filter((name) => name !== 'model.safetensors')).toEqual([
@@ -266,25 +265,29 @@ describe('kill -9', () => {
     ]);
   });
 
-  test('at any moment of writing without end: what stands there is one version, whole', async () => {
+  test('at every point of writing again and again: what stands there is one version, whole', async () => {
     const size = 300_000;
     const versionsSeen = new Set<string>();
-    for (let i = 0; i < 12; i++) {
+    const scriptIn = (place: string): string =>
+      `import { writeFileAtomic, writeFolderAtomic } from './folders/atomic-file.js';
+      const [file, folder] = ['file', 'folder'].map((name) => path.join(${JSON.stringify(place)}, name));
+      for (let version = 0; version < 3; version++) {
+        const content = Buffer.alloc(${size}, version);
+        await writeFileAtomic(file, content);
+        await writeFolderAtomic(folder, async (temporary) => {
+          for (const name of ['a', 'b']) writeFileSync(path.join(temporary, name), content);
+        });
+      }`;
+    const list = path.join(freshFolder(), 'points');
+    expect(await run(scriptIn(freshFolder()), { GLULAM_POINTS: list })).toBe(null);
+    const all = readFileSync(list, 'utf8').trim().split('\n');
+    const first = all.findIndex((point) => /^renamed .*\/folder$/.test(point));
+    expect(all.length - first).toBeGreaterThan(20);
+    for (let at = first + 1; at <= all.length; at++) {
       const place = freshFolder();
       const file = path.join(place, 'file');
       const folder = path.join(place, 'folder');
-      await killed(
-        `import { removeLeftovers, writeFileAtomic, writeFolderAtomic } from './atomic-file.js';
-        for (let version = 0; ; version++) {
-          const content = Buffer.alloc(${size}, version % 256);
-          await writeFileAtomic(${JSON.stringify(file)}, content);
-          await writeFolderAtomic(${JSON.stringify(folder)}, async (temporary) => {
-            for (const name of ['a', 'b']) writeFileSync(path.join(temporary, name), content);
-          });
-          if (version === 0) process.stdout.write('ready');
-        }`,
-        i * 3,
-      );
+      expect(await run(scriptIn(place), { GLULAM_KILL_AT: String(at) }), all[at - 1]).toBe('SIGKILL');
       const checkWhole = (bytes: Buffer): void => {
         versionsSeen.add(String(bytes[0]));
         expect(bytes.length).toBe(size);
@@ -302,7 +305,7 @@ describe('kill -9', () => {
       checkWhole(a!);
       expect(b!.equals(a!)).toBe(true);
     }
-    expect(versionsSeen.size).toBeGreaterThan(1);
+    expect([...versionsSeen]).toEqual(['0', '1', '2']);
   });
 });
 

@@ -1,0 +1,37 @@
+import path from 'node:path';
+import { doraContribution } from '@glulam/adapter-dora';
+import { loraContribution } from '@glulam/adapter-lora';
+import { llamaFamily } from '@glulam/family-llama';
+import { mistralFamily } from '@glulam/family-mistral';
+import type { AdapterContribution } from '@glulam/model';
+import { createReferenceEngine, type Engine, type Precision } from '@glulam/tensors';
+import { expectTraining, openGolden } from '@glulam/testing';
+import { afterAll, beforeAll, describe, test } from 'vitest';
+import { tfjsEngines } from '../support/tfjs-engines.js';
+
+// Training runs that PEFT computed, on the engines in JavaScript; golden.test.ts has the native one, and all other cases.
+const root = path.resolve(import.meta.dirname, '../../fixtures/golden');
+const families = [mistralFamily, llamaFamily];
+const adapters = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
+const engines: [name: string, open: (precision: Precision) => Promise<Engine>][] = [
+  ['reference', (precision) => Promise.resolve(createReferenceEngine({ precision }))],
+  ...tfjsEngines(),
+];
+
+describe.each(engines)('%s', (_, open) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await open('float32');
+  });
+  afterAll(() => engine.close());
+
+  test.each(['mistral-lora', 'mistral-expanded-lora', 'llama-expanded-lora', 'mistral-expanded-dora'])(
+    '%s: 20 training steps',
+    async (name) => {
+      const golden = openGolden(path.join(root, name));
+      const decoder = golden.open(engine, families, adapters);
+      await expectTraining(decoder, golden, { ...golden.batch, labels: golden.labels });
+      decoder.close();
+    },
+  );
+});
