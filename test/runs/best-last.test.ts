@@ -286,56 +286,53 @@ describe('the steps of a run', () => {
 });
 
 describe('kill -9', () => {
-  test(
-    'before any file or folder gets its name: best and last are there, and the run ends as one that was not killed',
-    async () => {
-      const scores = [0.1, 0.5, 0.75, 0.25, 0.3];
-      const changes = {
-        byStep: true,
-        train: { steps: 4, batch: 1, learningRate: 1e-3 },
-        evaluate: { ...quizRun([]).config.evaluate, every: 1 },
-        checkpoint: { every: 1, keep: 1 },
-      };
-      const whole = quizRun(scores, changes);
-      const states: string[] = [];
-      const folder = mkdtempSync(path.join(tmpdir(), 'glulam-killed-'));
-      moves.look = () => {
-        if (!existsSync(path.join(whole.out, 'config.json'))) return;
-        states.push(path.join(folder, String(states.length)));
-        cpSync(whole.out, states.at(-1)!, { recursive: true });
-      };
-      const result = await train(whole.config, whole.composition);
-      moves.look = undefined;
-      expect(result).toMatchObject({ best: { step: 2 }, last: { step: 4 } });
-      expect(checkpointsOf(whole.out)).toEqual(['step-00000002', 'step-00000004']);
-      expect(states.length).toBeGreaterThan(12);
+  test('before any file or folder gets its name: best and last are there, and the run ends as one that was not killed', async () => {
+    const scores = [0.1, 0.5, 0.75, 0.25, 0.3];
+    const changes = {
+      byStep: true,
+      train: { steps: 4, batch: 1, learningRate: 1e-3 },
+      evaluate: { ...quizRun([]).config.evaluate, every: 1 },
+      checkpoint: { every: 1, keep: 1 },
+    };
+    const whole = quizRun(scores, changes);
+    const states: string[] = [];
+    const folder = mkdtempSync(path.join(tmpdir(), 'glulam-killed-'));
+    moves.look = () => {
+      if (!existsSync(path.join(whole.out, 'config.json'))) return;
+      states.push(path.join(folder, String(states.length)));
+      cpSync(whole.out, states.at(-1)!, { recursive: true });
+    };
+    const result = await train(whole.config, whole.composition);
+    moves.look = undefined;
+    expect(result).toMatchObject({ best: { step: 2 }, last: { step: 4 } });
+    expect(checkpointsOf(whole.out)).toEqual(['step-00000002', 'step-00000004']);
+    expect(states.length).toBeGreaterThan(12);
 
-      for (const out of states) {
-        for (const name of readdirSync(out, { recursive: true, encoding: 'utf8' }).sort().reverse()) {
-          // The process that wrote them is dead.
-          if (/^lock\.\d+$/.test(name)) rmSync(path.join(out, name));
-          const dead = path.join(path.dirname(name), path.basename(name).replace(`.${process.pid}-`, '.4194304-'));
-          if (dead !== name) renameSync(path.join(out, name), path.join(out, dead));
-        }
-        const before = existsSync(path.join(out, 'checkpoints')) ? readRunSteps(out) : undefined;
-        if (before?.best !== undefined) expect(before.find('best').step).toBe(before.best.step);
-        if (before?.last !== undefined) expect(before.find('last').step).toBe(before.last.step);
-
-        const run = quizRun(scores, { ...changes, out });
-        const state = path.basename(out);
-        const { folder: _, adapterFolder: __, ...same } = result;
-        expect(await train(run.config, run.composition, { resume: true }), state).toMatchObject(same);
-        expect(bestOf(out), state).toEqual(bestOf(whole.out));
-        expect(lossesByStep(out), state).toEqual(lossesByStep(whole.out));
-        expect(adapterOf(out).equals(adapterOf(whole.out)), state).toBe(true);
-        expect(checkpointsOf(out), state).toEqual(checkpointsOf(whole.out));
-        const left = readdirSync(out, { recursive: true, encoding: 'utf8' }).filter((name) =>
-          /\.tmp(\.old)?$/.test(name),
-        );
-        expect(left, state).toEqual([]);
+    for (const out of states) {
+      for (const name of readdirSync(out, { recursive: true, encoding: 'utf8' }).sort().reverse()) {
+        // The process that wrote them is dead.
+        if (/^lock\.\d+$/.test(name)) rmSync(path.join(out, name));
+        const dead = path.join(path.dirname(name), path.basename(name).replace(`.${process.pid}-`, '.4194304-'));
+        if (dead !== name) renameSync(path.join(out, name), path.join(out, dead));
       }
-    },
-  );
+      const before = existsSync(path.join(out, 'checkpoints')) ? readRunSteps(out) : undefined;
+      if (before?.best !== undefined) expect(before.find('best').step).toBe(before.best.step);
+      if (before?.last !== undefined) expect(before.find('last').step).toBe(before.last.step);
+
+      const run = quizRun(scores, { ...changes, out });
+      const state = path.basename(out);
+      const { folder: _, adapterFolder: __, ...same } = result;
+      expect(await train(run.config, run.composition, { resume: true }), state).toMatchObject(same);
+      expect(bestOf(out), state).toEqual(bestOf(whole.out));
+      expect(lossesByStep(out), state).toEqual(lossesByStep(whole.out));
+      expect(adapterOf(out).equals(adapterOf(whole.out)), state).toBe(true);
+      expect(checkpointsOf(out), state).toEqual(checkpointsOf(whole.out));
+      const left = readdirSync(out, { recursive: true, encoding: 'utf8' }).filter((name) =>
+        /\.tmp(\.old)?$/.test(name),
+      );
+      expect(left, state).toEqual([]);
+    }
+  });
 
   test('a damaged checkpoint ahead of a resumed run does not push whole ones out', async () => {
     const { out, config, composition } = quizRun([], { evaluate: {}, checkpoint: { every: 2, keep: 2 } });

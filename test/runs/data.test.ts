@@ -579,30 +579,27 @@ describe('the cache', () => {
     expect(readdirSync(cache)).toEqual([]);
   });
 
-  test(
-    'a process that is killed leaves nothing under a final name that is not whole',
-    async () => {
-      const cache = newFolder();
-      const file = jsonl(Array.from({ length: 6000 }, (_, i) => ({ text: `row ${i} ${'word '.repeat(60)}` })));
-      const config = path.join(work, 'kill.json');
-      writeFileSync(config, JSON.stringify({ base, data: { train: file, cache } }));
-      const run = (killAt?: string) => glulam(['data', config, '--samples', '0'], { killAt });
-      for (const [killAt, whole] of [
-        ['open .*.tokens.tmp', 0],
-        ['wrote .*.tokens.tmp', 0],
-        ['rename *.tokens', 0],
-        ['renamed *.tokens', 1],
-      ] as const) {
-        expect(await run(killAt), killAt).toMatchObject(killed);
-        expect(stores(cache), killAt).toHaveLength(whole);
-      }
-      expect(await run()).toMatchObject({ code: 0 });
-      expect(stores(cache)).toHaveLength(1);
-      const data = await open({ train: file, cache });
-      expect(data.examples).toBe(6000);
-      data.close();
-    },
-  );
+  test('a process that is killed leaves nothing under a final name that is not whole', async () => {
+    const cache = newFolder();
+    const file = jsonl(Array.from({ length: 6000 }, (_, i) => ({ text: `row ${i} ${'word '.repeat(60)}` })));
+    const config = path.join(work, 'kill.json');
+    writeFileSync(config, JSON.stringify({ base, data: { train: file, cache } }));
+    const run = (killAt?: string) => glulam(['data', config, '--samples', '0'], { killAt });
+    for (const [killAt, whole] of [
+      ['open .*.tokens.tmp', 0],
+      ['wrote .*.tokens.tmp', 0],
+      ['rename *.tokens', 0],
+      ['renamed *.tokens', 1],
+    ] as const) {
+      expect(await run(killAt), killAt).toMatchObject(killed);
+      expect(stores(cache), killAt).toHaveLength(whole);
+    }
+    expect(await run()).toMatchObject({ code: 0 });
+    expect(stores(cache)).toHaveLength(1);
+    const data = await open({ train: file, cache });
+    expect(data.examples).toBe(6000);
+    data.close();
+  });
 });
 
 describe('workers', () => {

@@ -248,16 +248,13 @@ describe('kill -9', () => {
     ['before the card has its name', 'rename run/README.md'],
     ['after the last event', 'wrote events.jsonl "run.finished"'],
   ];
-  test(
-    'of one run at every named moment, one after another: it ends as one that was never killed',
-    async () => {
-      const { config, out } = killableRun();
-      for (const [when, killAt] of moments)
-        expect(await glulam(['train', config, '--out', out, '--resume'], { killAt }), when).toMatchObject(killed);
-      expect(await glulam(['train', config, '--out', out, '--resume'])).toMatchObject({ code: 0 });
-      await expectAsNeverKilled(out, 'in the end');
-    },
-  );
+  test('of one run at every named moment, one after another: it ends as one that was never killed', async () => {
+    const { config, out } = killableRun();
+    for (const [when, killAt] of moments)
+      expect(await glulam(['train', config, '--out', out, '--resume'], { killAt }), when).toMatchObject(killed);
+    expect(await glulam(['train', config, '--out', out, '--resume'])).toMatchObject({ code: 0 });
+    await expectAsNeverKilled(out, 'in the end');
+  });
 
   // `npm run check:kills`: all points at which the command changes anything on the disk, or so many of them, evenly.
   const wanted = process.env['GLULAM_KILLS'];
@@ -277,34 +274,31 @@ describe('kill -9', () => {
     });
 });
 
-test(
-  'a full disk ends the run with a clear error; with room again it goes on',
-  async (context) => {
-    const { config, out } = killableRun();
-    const disk = path.join(path.dirname(out), 'disk');
-    mkdirSync(disk);
-    const small = path.join(disk, 'run');
-    // A file system of its own that holds two checkpoints and not three, in a mount namespace of the command's own. What
-    // it holds is copied out before the namespace ends.
-    const script = `mount -t tmpfs -o size=6m tmpfs "${disk}" || exit 99; "$@"; code=$?; cp -a "${small}" "${out}"; exit $code`;
-    const wrap = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script, 'sh'];
-    let ended: Ended;
-    try {
-      ended = await glulam(['train', config, '--out', small], { wrap });
-    } catch (error) {
-      return context.skip(`no mount namespace here: ${(error as Error).message}`);
-    }
-    if (ended.code === 99 || /unshare:/.test(ended.errors))
-      return context.skip(`a small file system cannot be mounted here: ${ended.errors.trim()}`);
-    expect(ended.code).toBe(1);
-    expect(ended.errors).toMatch(/error \[(WRITE_FAILED|RUN_WRITE_FAILED)\]: [\s\S]*(disk is full|no space left)/i);
-    expect(checkpointsOf(out).length).toBeGreaterThan(0);
+test('a full disk ends the run with a clear error; with room again it goes on', async (context) => {
+  const { config, out } = killableRun();
+  const disk = path.join(path.dirname(out), 'disk');
+  mkdirSync(disk);
+  const small = path.join(disk, 'run');
+  // A file system of its own that holds two checkpoints and not three, in a mount namespace of the command's own. What
+  // it holds is copied out before the namespace ends.
+  const script = `mount -t tmpfs -o size=6m tmpfs "${disk}" || exit 99; "$@"; code=$?; cp -a "${small}" "${out}"; exit $code`;
+  const wrap = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script, 'sh'];
+  let ended: Ended;
+  try {
+    ended = await glulam(['train', config, '--out', small], { wrap });
+  } catch (error) {
+    return context.skip(`no mount namespace here: ${(error as Error).message}`);
+  }
+  if (ended.code === 99 || /unshare:/.test(ended.errors))
+    return context.skip(`a small file system cannot be mounted here: ${ended.errors.trim()}`);
+  expect(ended.code).toBe(1);
+  expect(ended.errors).toMatch(/error \[(WRITE_FAILED|RUN_WRITE_FAILED)\]: [\s\S]*(disk is full|no space left)/i);
+  expect(checkpointsOf(out).length).toBeGreaterThan(0);
 
-    // The config names the disk's folder; the run folder itself is resumed where it now lies.
-    expect(await glulam(['train', out, '--resume'])).toMatchObject({ code: 0 });
-    expect(lossesByStep(out)).toEqual((await neverKilled()).losses);
-  },
-);
+  // The config names the disk's folder; the run folder itself is resumed where it now lies.
+  expect(await glulam(['train', out, '--resume'])).toMatchObject({ code: 0 });
+  expect(lossesByStep(out)).toEqual((await neverKilled()).losses);
+});
 
 function flip(file: string, at: number): void {
   const bytes = readFileSync(file);
