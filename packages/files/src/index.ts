@@ -18,15 +18,9 @@ export { makeFolder } from './folders/make-folder.js';
 export { describeWriteFault, isSystemError, type SystemError } from './folders/system-error.js';
 export { ggmlBytes, ggmlEncode, q8Block } from './gguf/ggml-encode.js';
 export {
-  bool,
   encodeGgufHeader,
-  float32,
-  float32s,
-  int32s,
+  ggufValue,
   padded,
-  string,
-  strings,
-  uint32,
   type GgmlType,
   type GgufTensorInfo,
   type GgufValue,

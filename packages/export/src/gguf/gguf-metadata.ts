@@ -1,7 +1,9 @@
 import path from 'node:path';
-import { float32, string, uint32, type GgufValue } from '@glulam/files';
+import { ggufValue, type GgufValue } from '@glulam/files';
 import type { MergedModel } from '../merge/merged-model.js';
 import type { GgufType } from './gguf-tensors.js';
+
+const { float32, string, uint32 } = ggufValue;
 
 /** llama.cpp's numbers for what most of a file's tensors are (`llama_ftype`). */
 const fileTypes: Readonly<Record<GgufType, number>> = { f32: 0, f16: 1, q8_0: 7, bf16: 32 };

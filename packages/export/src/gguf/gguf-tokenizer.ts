@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { bool, float32s, int32s, shortList, string, strings, uint32, type GgufValue } from '@glulam/files';
+import { ggufValue, shortList, type GgufValue } from '@glulam/files';
 import {
   createNormalizer,
   findEndOfTurn,
@@ -14,6 +14,8 @@ import {
 import { z } from 'zod';
 import { ExportError } from '../errors.js';
 import { byteLevelPreTokenizer, sentencePieceScores, unsupported } from './gguf-vocabulary.js';
+
+const { bool, float32s, int32s, string, strings, uint32 } = ggufValue;
 
 const pair = z.union([z.tuple([z.string(), z.string()]), z.string().transform(splitMerge)]);
 const bpeSchema = z.looseObject({

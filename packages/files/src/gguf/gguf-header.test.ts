@@ -1,18 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import {
   alignment,
-  bool,
   encodeGgufHeader,
-  float32,
-  float32s,
-  int32s,
+  ggufValue,
   padded,
-  string,
-  strings,
-  uint32,
   type GgufMetadata,
   type GgufTensorInfo,
 } from './gguf-header.js';
+
+const { bool, float32, float32s, int32s, string, strings, uint32 } = ggufValue;
 
 /** A reader of GGUF version 3, byte by byte as its description has it. */
 function readHeader(bytes: Buffer) {

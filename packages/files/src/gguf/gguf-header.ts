@@ -6,24 +6,32 @@ export type GgufValue =
   | { readonly type: 'strings'; readonly value: readonly string[] }
   | { readonly type: 'float32s' | 'int32s'; readonly value: readonly number[] };
 
+/** Keys to values, in the order of the file. */
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
-export const uint32 = (value: number): GgufValue => ({ type: 'uint32', value });
-export const float32 = (value: number): GgufValue => ({ type: 'float32', value });
-export const bool = (value: boolean): GgufValue => ({ type: 'bool', value });
-export const string = (value: string): GgufValue => ({ type: 'string', value });
-export const strings = (value: readonly string[]): GgufValue => ({ type: 'strings', value });
-export const float32s = (value: readonly number[]): GgufValue => ({ type: 'float32s', value });
-export const int32s = (value: readonly number[]): GgufValue => ({ type: 'int32s', value });
+/** Values of each type of the metadata that is written here. */
+export const ggufValue = {
+  uint32: (value: number): GgufValue => ({ type: 'uint32', value }),
+  float32: (value: number): GgufValue => ({ type: 'float32', value }),
+  bool: (value: boolean): GgufValue => ({ type: 'bool', value }),
+  string: (value: string): GgufValue => ({ type: 'string', value }),
+  strings: (value: readonly string[]): GgufValue => ({ type: 'strings', value }),
+  float32s: (value: readonly number[]): GgufValue => ({ type: 'float32s', value }),
+  int32s: (value: readonly number[]): GgufValue => ({ type: 'int32s', value }),
+};
 
 /** Types of tensors, by the numbers that the format gives them. */
 const ggmlTypes = { F32: 0, F16: 1, Q8_0: 8, BF16: 30 } as const;
+/** How a GGUF file stores a tensor's values. */
 export type GgmlType = keyof typeof ggmlTypes;
 
 /** A tensor of the file; `shape` is row-major as everywhere here, the file has it reversed. */
 export interface GgufTensorInfo {
+  /** By llama.cpp's names, such as `blk.7.attn_q.weight`. */
   readonly name: string;
+  /** Length of each axis. */
   readonly shape: readonly number[];
+  /** How its values are stored. */
   readonly type: GgmlType;
   /** From the start of the tensors' data, a multiple of `alignment`. */
   readonly offset: number;
@@ -31,6 +39,7 @@ export interface GgufTensorInfo {
 
 /** The format's default; tensors and their data begin at multiples of it. */
 export const alignment = 32;
+/** A number of bytes rounded up to `alignment`. */
 export const padded = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
 
 const valueTypes = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 };

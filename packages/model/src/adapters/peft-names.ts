@@ -1,9 +1,14 @@
 import { shortList } from '@glulam/files';
 import { ModelError } from '../errors.js';
 
+/** What PEFT puts before the name of every tensor. */
 export const peftPrefix = 'base_model.model.';
 
-/** @throws ModelError ADAPTER_INVALID for names that PEFT does not load */
+/**
+ * Whether PEFT would load tensors of these names.
+ *
+ * @throws ModelError ADAPTER_INVALID for names that it would not
+ */
 export function checkPrefix(names: readonly string[], file: string): void {
   const others = names.filter((name) => !name.startsWith(peftPrefix));
   if (others.length === 0) return;

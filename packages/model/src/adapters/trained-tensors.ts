@@ -7,7 +7,9 @@ import type { VirtualLayer } from '../expansion/virtual-layer.js';
 
 /** A site with what the adapter puts there. */
 export interface AdaptedSite {
+  /** The frozen linear layer. */
   readonly site: LinearSite;
+  /** undefined: none. */
   readonly adapter: SiteAdapter | undefined;
 }
 

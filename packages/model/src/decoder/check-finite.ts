@@ -31,6 +31,7 @@ export function checkFiniteRows(
   throw weightNotFinite(`${describeNotFinite(source, { at, value: values[index]! })}: ${advice}`);
 }
 
+/** The error about a weight that is NaN or infinite. */
 export const weightNotFinite = (message: string): ModelError => new ModelError('WEIGHT_NOT_FINITE', message);
 
 /** What to do about such a value in a base. */

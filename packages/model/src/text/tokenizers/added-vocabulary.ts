@@ -6,6 +6,7 @@ import { createTrie } from './models/trie.js';
 
 /** A token beside the model's vocabulary, found in text before anything else is done to it. */
 export interface AddedToken {
+  /** Its text. */
   readonly content: string;
   /** Only where no letter or digit touches it. */
   readonly singleWord: boolean;
@@ -15,6 +16,7 @@ export interface AddedToken {
   readonly rstrip: boolean;
   /** Looked for in normalized text, by its normalized content. */
   readonly normalized: boolean;
+  /** Marks something, such as the end of a text: left out where special tokens are skipped. */
   readonly special: boolean;
 }
 

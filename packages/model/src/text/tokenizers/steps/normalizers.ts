@@ -6,6 +6,7 @@ import { inSteps } from './made-text.js';
 import { createPattern } from '../patterns/pattern.js';
 import { createPrecompiled } from './precompiled-charsmap.js';
 
+/** What tokenizer.json does to a text before it is split. */
 export type Normalizer = (text: string) => string;
 
 const bertOptions = z.looseObject({
