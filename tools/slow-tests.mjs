@@ -31,7 +31,7 @@ export const slowTests = [
   'packages/model/src/text/tokenizers/patterns/regex-limit.test.ts',
   'packages/model/src/text/tokenizer-kinds.test.ts',
   'packages/model/src/text/time-limit.test.ts',
-  'packages/model/src/adapters/low-rank/python-regex.test.ts',
+  'packages/model/src/adapters/python-regex/python-regex.test.ts',
   'packages/glulam/src/runs/trusted-runs.test.ts',
   'packages/trainer/src/data/draws.test.ts',
   'tools/bench/bench.test.ts',

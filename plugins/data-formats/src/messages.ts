@@ -1,7 +1,7 @@
 import type { DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
 import { readBeside, systemColumns, withSystem } from './conversation-columns.js';
-import { roleOfName } from './roles.js';
+import { roleOfName } from './speakers.js';
 import { listIn, notList } from './row-parts.js';
 import { hasTurns, isEmpty, turnColumn } from './turn-list.js';
 import { readTurn, type Turn } from './turn-parts.js';

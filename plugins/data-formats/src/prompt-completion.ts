@@ -2,7 +2,7 @@ import type { DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
 import { systemColumns } from './conversation-columns.js';
 import { messagesFormat } from './messages.js';
-import { roleOfName } from './roles.js';
+import { roleOfName } from './speakers.js';
 import { isRecord, listIn, notTexts, type Row } from './row-parts.js';
 
 const schema = z.strictObject({

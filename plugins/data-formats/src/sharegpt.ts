@@ -2,7 +2,7 @@ import { parseJson, type DataFormat } from '@glulam/trainer';
 import { z } from 'zod';
 import { readBeside, systemColumns } from './conversation-columns.js';
 import { conversationOf } from './messages.js';
-import { callers, roleOfSpeaker, speakerNames } from './roles.js';
+import { callers, roleOfSpeaker, speakerNames } from './speakers.js';
 import { isRecord, listIn, notList } from './row-parts.js';
 import { hasTurns, isEmpty, turnColumn } from './turn-list.js';
 import { quoted, readTurn, type Turn } from './turn-parts.js';

@@ -1,5 +1,5 @@
 import { createConversation } from '@glulam/model';
-import { chatHelp, createChatCommands } from './chat-commands.js';
+import { chatHelp, createChatCommands } from './slash-commands.js';
 import { noteEndOfTurn } from '../../cli/note-end-of-turn.js';
 import { noteGenerationDefaults } from '../../cli/note-generation-defaults.js';
 import { createQuestionChat } from './question-chat.js';

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline';
 import type { Conversation, GenerateTextOptions } from '@glulam/model';
 import type { Output } from '../../cli/output.js';
-import type { ChatCommands } from './chat-commands.js';
+import type { ChatCommands } from './slash-commands.js';
 
 interface ChatStreams {
   readonly input: NodeJS.ReadableStream;

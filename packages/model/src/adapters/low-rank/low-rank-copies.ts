@@ -2,7 +2,7 @@ import type { Adapter, LinearSite } from '../adapter.js';
 import type { BaseTensor } from '../../weights/base-tensors.js';
 import { ModelError } from '../../errors.js';
 import type { LowRankOptions } from './low-rank-options.js';
-import { pythonRegex } from './python-regex.js';
+import { pythonRegex } from '../python-regex/python-regex.js';
 
 type CopyOptions = Pick<LowRankOptions, 'bias' | 'modules_to_save' | 'ensure_weight_tying'>;
 

@@ -3,7 +3,7 @@ import { ModelError } from '../../errors.js';
 import { linearNames, type DecoderShape } from '../../families/family.js';
 import { z } from 'zod';
 import { isSavedModule, savedPattern } from './low-rank-copies.js';
-import { pythonRegex, pythonRegexFault } from './python-regex.js';
+import { pythonRegex, pythonRegexFault } from '../python-regex/python-regex.js';
 import { isAdapted, isAllLinear, keyPattern, layerPattern, matches } from './targets.js';
 
 const pattern = (of: z.ZodType<number>) => z.record(z.string(), of);

@@ -1,7 +1,7 @@
 import type { LinearSite } from '../adapter.js';
 import { isSavedModule } from './low-rank-copies.js';
 import type { LowRankOptions } from './low-rank-options.js';
-import { pythonRegex } from './python-regex.js';
+import { pythonRegex } from '../python-regex/python-regex.js';
 
 type Targets = Pick<
   LowRankOptions,

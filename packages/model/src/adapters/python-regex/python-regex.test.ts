@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { keyPattern } from './targets.js';
+import { keyPattern } from '../low-rank/targets.js';
 import { pythonRegex, pythonRegexFault } from './python-regex.js';
 
 // What Python 3.11 says of each pattern as PEFT uses it; null where it refuses the pattern. See fixtures/peft/README.md.
