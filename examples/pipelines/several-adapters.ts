@@ -39,7 +39,7 @@ const folders = { first: await trained('first', 1), second: await trained('secon
 const engine = createNativeEngine({ precision: 'bfloat16' });
 const checkpoint = openCheckpoint(base, [mistralFamily]);
 const tokenizer = openTokenizer(base);
-const read = (folder: string) => readAdapter(folder, [loraContribution], checkpoint.shape);
+const read = (folder: string) => readAdapter(folder, [loraContribution], checkpoint.spec);
 const first = read(folders.first);
 
 const set = createAdapterSet({ engine, checkpoint, layers: first.layers! });

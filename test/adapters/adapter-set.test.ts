@@ -21,7 +21,7 @@ import { difference, families, logitsAt, prompt, randomValues, root, tiny } from
 // A base of a few small layers, expanded with a gate and a scale on its repeats.
 const small = `${root}/fixtures/golden/mistral-base/base`;
 const checkpoint = openCheckpoint(small, families);
-const n = checkpoint.shape.physicalLayers;
+const n = checkpoint.spec.layers.length;
 const layers: VirtualLayer[] = [
   ...Array.from({ length: n }, (_, physical) => ({ physical })),
   { physical: n - 1, gate: 'learned', residualScale: 0.7 },
@@ -87,7 +87,7 @@ function fill(engine: Engine, names = Object.keys(adapters)): AdapterSet {
   return set;
 }
 
-const ids = prompt(checkpoint.shape.vocabularySize);
+const ids = prompt(checkpoint.spec.vocabularySize);
 const logitsOf = (decoder: Decoder): Promise<Float32Array> => logitsAt(decoder, packTokens([ids]), [0, 11, 23]);
 
 const one = (name: string, weight = 1) => [{ name, weight }];
@@ -308,7 +308,7 @@ describe('a set', () => {
     for (const selection of selections) await logitsOf(set.decoder(selection));
     expect(opened).toBe(weights);
     // Norms, and the gate of each.
-    const norms = 4 * (2 * layers.length + 1) * checkpoint.shape.hiddenSize;
+    const norms = 4 * (2 * layers.length + 1) * checkpoint.spec.hiddenSize;
     expect(engine.memory().bytes - before).toBeLessThanOrEqual(selections.length * (norms + 4));
     expect(set.decoder(selections[0])).toBe(set.decoder(selections[0]));
     set.remove('a');
@@ -333,7 +333,7 @@ describe('a set', () => {
     refuse({ layers: layers.map(({ physical }) => ({ physical })) }, /this model has .*a gate/);
     const tinyCheckpoint = openCheckpoint(tiny, families);
     const foreign = randomValues(
-      { ...tinyCheckpoint, shape: { ...tinyCheckpoint.shape, physicalLayers: n } },
+      { ...tinyCheckpoint, spec: { ...tinyCheckpoint.spec, layers: tinyCheckpoint.spec.layers.slice(0, n) } },
       layers,
       adapters['b']!,
     );

@@ -6,10 +6,12 @@ import { ExportError, readAdapter, writeAdapter, writePeftAdapter } from '@glula
 import { mistralFamily } from '@glulam/family-mistral';
 import {
   adapters,
+  attentionOf,
   createDecoder,
   families,
   layerMap,
   linearSites,
+  mlpOf,
   openCheckpoint,
   packTokens,
   type Decoder,
@@ -230,11 +232,11 @@ describe('the compact form', () => {
     const model = await openModel(config, composition);
     const folder = fresh();
     await writeAdapter(model.decoder, folder, { base: config.base, adapter: model.adapterChoice });
-    const { shape } = model.decoder;
+    const { spec } = model.decoder;
     await model.close();
     const file = path.join(folder, 'glulam.json');
     writeFileSync(file, readFileSync(file, 'utf8').replaceAll('"residualScale": 0.7', '"residualScale": 0'));
-    expect(readAdapter(folder, composition.all(adapters), shape).warnings).toEqual([
+    expect(readAdapter(folder, composition.all(adapters), spec).warnings).toEqual([
       expect.stringMatching(
         /^residualScale is 0 in the virtual layers 4, 5, 8, 9: they and their adapters have no effect/,
       ),
@@ -274,7 +276,7 @@ describe('the compact form', () => {
   });
 
   const { composition, config } = tinyRun();
-  const shape = openCheckpoint(config.base, composition.all(families)).shape;
+  const { spec } = openCheckpoint(config.base, composition.all(families));
   const kinds = [loraContribution as never];
   const good = {
     version: 1,
@@ -293,7 +295,7 @@ describe('the compact form', () => {
   const readJson = (value: unknown) => {
     const folder = mkdtempSync(path.join(tmpdir(), 'glulam-compact-'));
     writeFileSync(path.join(folder, 'glulam.json'), typeof value === 'string' ? value : JSON.stringify(value));
-    return readAdapter(folder, kinds, shape);
+    return readAdapter(folder, kinds, spec);
   };
 
   test.each([
@@ -332,8 +334,10 @@ describe('the compact form', () => {
   });
 
   function dimensions() {
-    const { physicalLayers, hiddenSize, intermediateSize, heads, keyValueHeads, vocabularySize } = shape;
-    return { physicalLayers, hiddenSize, intermediateSize, heads, keyValueHeads, vocabularySize };
+    const { layers, hiddenSize, vocabularySize } = spec;
+    const { heads, keyValueHeads } = attentionOf(layers[0]!)!;
+    const { intermediateSize } = mlpOf(layers[0]!)!;
+    return { physicalLayers: layers.length, hiddenSize, intermediateSize, heads, keyValueHeads, vocabularySize };
   }
 });
 

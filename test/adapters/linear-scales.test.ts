@@ -16,7 +16,8 @@ import {
 import { readFloats, writeSafetensors } from '@glulam/files';
 import {
   createDecoder,
-  linearNames,
+  layerPath,
+  llamaLinears,
   openCheckpoint,
   readFirstValues,
   unexpandedLayers,
@@ -50,7 +51,7 @@ import { tinyRun } from '../support/tiny.js';
 // A scale of a linear layer multiplies the base's weight and bias. So the expanded model with an adapter is the plain one of a
 // checkpoint whose weights were scaled by hand, as mergekit writes it, with the same adapter: PEFT's arithmetic on such a
 // checkpoint is what fixtures/golden compares.
-const everyLinear = { ...Object.fromEntries(linearNames.map((linear, i) => [linear, 0.4 + 0.2 * i])) };
+const everyLinear = { ...Object.fromEntries(llamaLinears.map((linear, i) => [linear, 0.4 + 0.2 * i])) };
 const layers: VirtualLayer[] = [
   { physical: 0 },
   { physical: 1 },
@@ -65,7 +66,7 @@ const blocks: VirtualLayer[] = [
 ];
 
 /** The checkpoint that mergekit writes of such layers. */
-async function scaledByHand({ shape, files, folder }: Checkpoint, map: readonly VirtualLayer[]): Promise<Checkpoint> {
+async function scaledByHand({ spec, files, folder }: Checkpoint, map: readonly VirtualLayer[]): Promise<Checkpoint> {
   const out = freshFolder();
   cpSync(folder, out, { recursive: true });
   const file = path.join(out, 'config.json');
@@ -81,11 +82,11 @@ async function scaledByHand({ shape, files, folder }: Checkpoint, map: readonly 
   await writeSafetensors(path.join(out, 'model.safetensors'), [
     ...all.filter((name) => !name.startsWith('model.layers.')).map((name) => put(name, name, 1)),
     ...map.flatMap(({ physical, linearScales }, virtual) => {
-      const [from, to] = [`${shape.names.layer(physical)}.`, `${shape.names.layer(virtual)}.`];
+      const [from, to] = [`${layerPath(spec, physical)}.`, `${layerPath(spec, virtual)}.`];
       return all
         .filter((name) => name.startsWith(from))
         .map((name) => {
-          const linear = linearNames.find((each) => name.slice(from.length).startsWith(each));
+          const linear = llamaLinears.find((each) => name.slice(from.length).startsWith(each));
           return put(name, name.replace(from, to), (linear && linearScales?.[linear]) ?? 1);
         });
     }),
@@ -240,7 +241,7 @@ describe('of other adapters', () => {
         readFirstValues({ engine, checkpoint, layers: map, adapter });
       const [ours, theirs] = [await values(base, layers), await values(byHand.get(layers)!, unexpandedLayers(5))];
       const rank = 3;
-      for (const module of [2, 3].flatMap((layer) => linearNames.map((linear) => `model.layers.${layer}.${linear}`))) {
+      for (const module of [2, 3].flatMap((layer) => llamaLinears.map((linear) => `model.layers.${layer}.${linear}`))) {
         // The sign of a pair of singular vectors is free, their product is not.
         const product = (from: AdapterValues) => {
           const [A, B] = [from.get(`${module}.lora_A.weight`)!, from.get(`${module}.lora_B.weight`)!];
@@ -315,7 +316,7 @@ describe('files', () => {
     const folder = freshFolder();
     const [ours, theirs] = ['ours', 'theirs'].map((name) => path.join(folder, name)) as [string, string];
     const tinyBase = openCheckpoint(tiny, families);
-    const map = mergekitStrategy.expand(8, { file: path.join(root, 'fixtures/mergekit/files/qk.yml') });
+    const map = mergekitStrategy.expand(8, { file: path.join(root, 'fixtures/mergekit/files/qk.yml') }, llamaLinears);
     const plain = await scaledByHand(tinyBase, map);
     await mergeCheckpoint({ checkpoint: tinyBase, layers: map }, { out: ours, dtype: 'float32' });
     const merged = openCheckpoint(ours, families);
@@ -340,18 +341,18 @@ describe('files', () => {
     const choice = { kind: 'lora', options: loraContribution.schema.parse({ r: 3, lora_alpha: 5 }) };
     await writeAdapter(decoder, folder, { base: 'base', adapter: choice });
     const kinds = [loraContribution as AdapterContribution];
-    const read = readAdapter(folder, kinds, base.shape);
+    const read = readAdapter(folder, kinds, base.spec);
     expect(read.layers).toEqual(blocks);
     await expect(writePeftAdapter(decoder, folder, 'base')).rejects.toThrow(
       /virtual layer 2 has linearScales, which PEFT's files cannot say/,
     );
     const file = path.join(folder, 'glulam.json');
     writeFileSync(file, readFileSync(file, 'utf8').replace('"self_attn.q_proj": 0.84', '"self_attn.qkv_proj": 0.84'));
-    expect(() => readAdapter(folder, kinds, base.shape)).toThrow(ExportError);
+    expect(() => readAdapter(folder, kinds, base.spec)).toThrow(ExportError);
   });
 
   test('records that scale what is no linear layer, or by no number, are refused', () => {
-    const opened = (linearScales: object) => () =>
+    const opened = (linearScales: Readonly<Record<string, number>>) => () =>
       createDecoder({ engine: createReferenceEngine(), checkpoint: base, layers: [{ physical: 0, linearScales }] });
     expect(opened({ input_layernorm: 2 })).toThrow(/virtual layer 0 scales input_layernorm; its linear layers are/);
     expect(opened({ 'mlp.up_proj': NaN })).toThrow(/virtual layer 0 has the scale NaN of mlp.up_proj/);

@@ -4,7 +4,14 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { readAdapter, readPeftAdapter, writeAdapter, writePeftAdapter } from '@glulam/export';
 import { openSafetensors, sizeOf, writeSafetensors } from '@glulam/files';
-import { createDecoder, linearNames, linearSites, openCheckpoint, type AdapterContribution } from '@glulam/model';
+import {
+  checkAdapterOptions,
+  createDecoder,
+  llamaLinears,
+  linearSites,
+  openCheckpoint,
+  type AdapterContribution,
+} from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 import { families, freshFolder, root } from '../support/expanded.js';
@@ -105,7 +112,7 @@ describe('fields of adapter_config.json', () => {
     ['alpha_of_2027', 0],
   ])('%s: %j changes the arithmetic and is refused by name', (field, value) => {
     const folder = withFields({ [field]: value });
-    expect(() => readPeftAdapter(folder, kinds)).toThrow(
+    expect(() => readPeftAdapter(folder, kinds, checkpoint.spec)).toThrow(
       expect.objectContaining({
         code: 'ADAPTER_INVALID',
         message: expect.stringContaining(`${field} is ${JSON.stringify(value)}`),
@@ -130,25 +137,24 @@ describe('fields of adapter_config.json', () => {
   });
 
   test('options that have no effect on this base are reported', () => {
-    const { shape } = checkpoint;
-    const sites = linearSites(shape, [{ physical: 0 }]);
-    const warned = (fields: object, other: Partial<typeof shape> = {}) =>
-      loraContribution.warnings!(loraContribution.schema.parse({ target_modules: ['q_proj'], ...fields }), sites, {
-        ...shape,
-        ...other,
-      });
+    const { spec } = checkpoint;
+    const warned = (fields: object, { biased, tied = false }: { biased?: string; tied?: boolean } = {}) => {
+      const sites = linearSites(spec, [{ physical: 0 }]).map((site) => ({ ...site, hasBias: site.linear === biased }));
+      const options = loraContribution.schema.parse({ target_modules: ['q_proj'], ...fields });
+      return loraContribution.warnings!(options, sites, { ...spec, head: { ...spec.head, tied } });
+    };
     expect(warned({ bias: 'all' })).toEqual(['bias "all" has no effect: the base has no biases']);
-    expect(warned({ bias: 'lora_only' }, { biased: ['mlp.up_proj'] })).toEqual([
+    expect(warned({ bias: 'lora_only' }, { biased: 'mlp.up_proj' })).toEqual([
       'bias "lora_only" has no effect: no linear layer with an adapter has a bias',
     ]);
-    expect(warned({ bias: 'all' }, { biased: ['mlp.up_proj'] })).toEqual([]);
-    expect(warned({ bias: 'lora_only' }, { biased: ['self_attn.q_proj'] })).toEqual([]);
+    expect(warned({ bias: 'all' }, { biased: 'mlp.up_proj' })).toEqual([]);
+    expect(warned({ bias: 'lora_only' }, { biased: 'self_attn.q_proj' })).toEqual([]);
     const tying = { ensure_weight_tying: true, modules_to_save: ['lm_head'] };
-    expect(warned(tying, { tiedHead: false })).toEqual([
+    expect(warned(tying, { tied: false })).toEqual([
       expect.stringMatching(/^ensure_weight_tying has no effect: the output head .* is not tied/),
     ]);
-    expect(warned(tying, { tiedHead: true })).toEqual([]);
-    expect(warned({ ...tying, modules_to_save: null }, { tiedHead: true })).toEqual([
+    expect(warned(tying, { tied: true })).toEqual([]);
+    expect(warned({ ...tying, modules_to_save: null }, { tied: true })).toEqual([
       'ensure_weight_tying has no effect: modules_to_save names neither the embedding nor the output head',
     ]);
   });
@@ -164,15 +170,15 @@ describe('fields of adapter_config.json', () => {
         path.join(folder, 'adapter_config.json'),
         `${JSON.stringify(written).slice(0, -1)},"kasa_config":${value}}`,
       );
-      expect(() => readPeftAdapter(folder, kinds)).toThrow(quoted);
+      expect(() => readPeftAdapter(folder, kinds, checkpoint.spec)).toThrow(quoted);
     }
   });
 
   test('how to mend it is said', () => {
-    expect(() => readPeftAdapter(withFields({ new_field: 1, use_qalora: true }), kinds)).toThrow(
+    expect(() => readPeftAdapter(withFields({ new_field: 1, use_qalora: true }), kinds, checkpoint.spec)).toThrow(
       /use_qalora is true; only false is supported\n {2}new_field is 1, a field that this version does not know .*; update Glulam, or take the field out/,
     );
-    expect(() => readPeftAdapter(withFields({ init_lora_weights: 'pissa' }), kinds)).toThrow(
+    expect(() => readPeftAdapter(withFields({ init_lora_weights: 'pissa' }), kinds, checkpoint.spec)).toThrow(
       /PEFT changes the base: save the adapter with path_initial_model_for_weight_conversion/,
     );
   });
@@ -193,7 +199,7 @@ describe('fields of adapter_config.json', () => {
     ['layer_replication', written.layer_replication],
     ['text_of_2027', ''],
   ])('%s: %j changes nothing and nobody hears of it', (field, value) => {
-    expect(readPeftAdapter(withFields({ [field]: value }), kinds).warnings).toEqual([]);
+    expect(readPeftAdapter(withFields({ [field]: value }), kinds, checkpoint.spec).warnings).toEqual([]);
   });
 
   test('harmless ones are told of and written back, also where the compact form is read in between', async () => {
@@ -205,7 +211,7 @@ describe('fields of adapter_config.json', () => {
       list_of_2027: [],
     };
     const folder = withFields(fields);
-    const read = readPeftAdapter(folder, kinds);
+    const read = readPeftAdapter(folder, kinds, checkpoint.spec);
     expect(read.warnings).toEqual([
       'adapter_config.json has fields that change nothing here and are kept as they are: eva_config, loftq_config, runtime_config',
     ]);
@@ -222,7 +228,7 @@ describe('fields of adapter_config.json', () => {
     // Every field that was there is there, and those of PEFT's defaults too.
     expect(Object.keys(configOf(folder)).filter((field) => !(field in configOf(peft)))).toEqual([]);
     await writeAdapter(open(read), compact, { base: 'base', adapter: read.choice });
-    await writeAdapter(open(readAdapter(compact, kinds, checkpoint.shape)), again, {
+    await writeAdapter(open(readAdapter(compact, kinds, checkpoint.spec)), again, {
       base: 'base',
       adapter: read.choice,
     });
@@ -231,7 +237,7 @@ describe('fields of adapter_config.json', () => {
   });
 
   test('exclude_modules by PEFT’s rules: suffixes, or one regular expression over the whole path', () => {
-    const sites = linearSites(checkpoint.shape, [{ physical: 0 }, { physical: 1 }, { physical: 1 }]);
+    const sites = linearSites(checkpoint.spec, [{ physical: 0 }, { physical: 1 }, { physical: 1 }]);
     const adapted = (exclude_modules: unknown, more: object = {}) => {
       const options = loraContribution.fromPeft({
         ...defaults,
@@ -259,7 +265,7 @@ describe('files that do not fit', () => {
   const refused = (open: () => unknown, message: RegExp) =>
     expect(open).toThrow(expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringMatching(message) }));
   const open = (folder: string, base = checkpoint, layers?: { physical: number }[]) => {
-    const read = readPeftAdapter(folder, kinds);
+    const read = readPeftAdapter(folder, kinds, checkpoint.spec);
     return createDecoder({
       engine: createReferenceEngine(),
       checkpoint: base,
@@ -341,7 +347,10 @@ describe('files that do not fit', () => {
   test('no adapter at all, or something else', async () => {
     const folder = path.join(freshFolder(), 'adapter');
     mkdirSync(folder);
-    refused(() => readPeftAdapter(folder, kinds), /has no adapter_config\.json; expected the folder of a PEFT adapter/);
+    refused(
+      () => readPeftAdapter(folder, kinds, checkpoint.spec),
+      /has no adapter_config\.json; expected the folder of a PEFT adapter/,
+    );
     const config = path.join(folder, 'adapter_config.json');
     for (const [text, message] of [
       ['{', /cannot be read as JSON/],
@@ -351,15 +360,18 @@ describe('files that do not fit', () => {
       ['{"peft_type":"LORA"}', /has no adapter_model\.safetensors$/],
     ] as const) {
       writeFileSync(config, text);
-      refused(() => readPeftAdapter(folder, kinds), message);
+      refused(() => readPeftAdapter(folder, kinds, checkpoint.spec), message);
     }
     writeFileSync(path.join(folder, 'adapter_model.bin'), '');
-    refused(() => readPeftAdapter(folder, kinds), /its adapter_model\.bin is a pickle file, .*save_pretrained/i);
+    refused(
+      () => readPeftAdapter(folder, kinds, checkpoint.spec),
+      /its adapter_model\.bin is a pickle file, .*save_pretrained/i,
+    );
     await writeSafetensors(path.join(folder, 'adapter_model.safetensors'), [
       { name: 'transformer.h.0.lora_A', shape: [1], dtype: 'float32', values: new Float32Array(1) },
     ]);
     refused(
-      () => readPeftAdapter(folder, kinds),
+      () => readPeftAdapter(folder, kinds, checkpoint.spec),
       /the names of 1 of its 1 tensors do not begin with base_model\.model\. \(transformer\.h\.0\.lora_A\)/,
     );
   });
@@ -392,7 +404,7 @@ describe('files that do not fit', () => {
       /shape \[0, 32\]; this model needs \[4, 32\]: an empty part, as DeepSpeed ZeRO-3 saves it/,
     );
 
-    const { vocabularySize, hiddenSize } = checkpoint.shape;
+    const { vocabularySize, hiddenSize } = checkpoint.spec;
     const more = [vocabularySize + 2, hiddenSize];
     const resized = await withTensors((name, shape) => ({
       [name]: shape,
@@ -419,7 +431,7 @@ describe('files that do not fit', () => {
 });
 
 describe('what is of no effect is reported', () => {
-  const linears = linearNames.map((name) => name.split('.')[1]!);
+  const linears = llamaLinears.map((name) => name.split('.')[1]!);
   test.each([
     [{ rank_pattern: { gate_proj: 4, o_prj: 2 } }, 'rank_pattern has "o_prj", which matches no layer with an adapter'],
     [{ alpha_pattern: { 'layers.1.x': 2 } }, 'alpha_pattern has "layers.1.x", which matches no layer with an adapter'],
@@ -435,14 +447,18 @@ describe('what is of no effect is reported', () => {
     ],
     [{ exclude_modules: [], rank_pattern: { o_proj: 4 } }, undefined],
   ])('%j', (fields, warning) => {
-    const { warnings } = readAdapter(withFields(fields), kinds, checkpoint.shape);
+    const { warnings } = readAdapter(withFields(fields), kinds, checkpoint.spec);
     expect(warnings).toEqual(warning === undefined ? [] : [warning]);
   });
 });
 
 describe('targets', () => {
-  const sites = linearSites(checkpoint.shape, [{ physical: 0 }, { physical: 1 }]);
-  const create = (fields: object) => loraContribution.create(loraContribution.schema.parse(fields));
+  const sites = linearSites(checkpoint.spec, [{ physical: 0 }, { physical: 1 }]);
+  const create = (fields: object) => {
+    const options = loraContribution.schema.parse(fields);
+    checkAdapterOptions(loraContribution, options, checkpoint.spec);
+    return loraContribution.create(options);
+  };
   const adapted = (fields: object) => sites.filter((site) => create(fields).at(site) !== undefined).length;
 
   test('`all-linear` in any case, and a whole path whatever layers_to_transform says', () => {

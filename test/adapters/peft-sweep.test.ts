@@ -102,7 +102,7 @@ async function compute({ config, file, tied }: Case): Promise<Computed> {
   try {
     const engine = createReferenceEngine();
     const checkpoint = openCheckpoint(bases.get(tied)!, families);
-    const { adapter, layers, values, warnings } = readAdapter(folder, kinds, checkpoint.shape);
+    const { adapter, layers, values, warnings } = readAdapter(folder, kinds, checkpoint.spec);
     const decoder = createDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
     const hidden = await decoder.forward(packTokens([[...sweep.ids]]));
     const logits = (await engine.read(decoder.logits(hidden, [sweep.ids.length - 1]))) as Float32Array;

@@ -224,7 +224,7 @@ describe('on an expanded model', () => {
       ),
     );
     optimizer.close();
-    const saved = readAdapter(folder, kinds, checkpoint.shape);
+    const saved = readAdapter(folder, kinds, checkpoint.spec);
     expect(saved.choice).toEqual(picked.choice);
     const again = createDecoder({
       engine,

@@ -55,7 +55,7 @@ describe('a third party’s adapter', () => {
 
     const adapterFolder = path.join(out, 'adapter');
     const checkpoint = openCheckpoint(config.base, composition.all(families));
-    const { layers, adapter, values } = readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
+    const { layers, adapter, values } = readAdapter(adapterFolder, composition.all(adapters), checkpoint.spec);
     expect(layers).toHaveLength(12);
     expect(values.size).toBe(12 * 3);
     const engine = createReferenceEngine();

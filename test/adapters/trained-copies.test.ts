@@ -11,6 +11,7 @@ import {
   openCheckpoint,
   packTokens,
   unexpandedLayers,
+  llamaLinears,
   type Adapter,
   type AdapterContribution,
   type AdapterValues,
@@ -117,8 +118,8 @@ describe('PEFT’s files', () => {
       copy(`${module}.bias`, `${module}.modules_to_save.default.bias`),
       { name: `${module}.weight`, shape: [12, 24], dtype: 'float32', values: new Float32Array(12 * 24) },
     ]);
-    const { adapter, layers, values } = readPeftAdapter(folder, adapters);
     const checkpoint = openCheckpoint(path.join(fixtures, 'tied-together/base'), families);
+    const { adapter, layers, values } = readPeftAdapter(folder, adapters, checkpoint.spec);
     const decoder = createDecoder({
       engine: createReferenceEngine(),
       checkpoint,
@@ -131,8 +132,8 @@ describe('PEFT’s files', () => {
 
   test('a shared bias that differs between virtual layers is refused', () => {
     const folder = path.join(fixtures, 'tied-apart');
-    const { adapter, layers, values } = readPeftAdapter(path.join(folder, 'adapter'), adapters);
     const checkpoint = openCheckpoint(path.join(folder, 'base'), families);
+    const { adapter, layers, values } = readPeftAdapter(path.join(folder, 'adapter'), adapters, checkpoint.spec);
     const other = 'model.layers.2.self_attn.q_proj.base_layer.bias';
     const changed = new Map([...values, [other, { shape: [24], values: new Float32Array(24).fill(1) }]]);
     const options = { engine: createReferenceEngine(), checkpoint, adapter, layers };
@@ -197,7 +198,7 @@ async function randomTrained(decoder: Decoder): Promise<AdapterValues> {
 describe('virtual layers with weights of their own', () => {
   const base = path.join(fixtures, 'full-tied/base');
   const checkpoint = openCheckpoint(base, families);
-  const { vocabularySize } = checkpoint.shape;
+  const { vocabularySize } = checkpoint.spec;
   const layers: VirtualLayer[] = [
     { physical: 0 },
     { physical: 0, weights: 'own', residualScale: 0.7 },
@@ -208,7 +209,7 @@ describe('virtual layers with weights of their own', () => {
   test('LLaMA-Pro’s begin as the base bit for bit, and they alone are trained', async () => {
     const engine = createReferenceEngine();
     const batch = batchOf(vocabularySize);
-    const expanded = llamaProStrategy.expand(2, { layers: 4 });
+    const expanded = llamaProStrategy.expand(2, { layers: 4 }, llamaLinears);
     const decoder = createDecoder({ engine, checkpoint, layers: expanded, adapter: noneContribution.create({}) });
     const bare = createDecoder({ engine, checkpoint });
     const hidden = await Promise.all([decoder, bare].map((each) => each.forward(batch)));
@@ -270,7 +271,7 @@ describe('virtual layers with weights of their own', () => {
   });
 
   test('untrained they merge as they begin', async () => {
-    const source = { checkpoint, layers: llamaProStrategy.expand(2, { layers: 4 }) };
+    const source = { checkpoint, layers: llamaProStrategy.expand(2, { layers: 4 }, llamaLinears) };
     const tensors = new Map(describeMerged(source).tensors.map((tensor) => [tensor.name, tensor]));
     const read = async (name: string) => (await tensors.get(name)!.open())(3, 5);
     expect(await read('model.layers.1.mlp.down_proj.weight')).toEqual(new Float32Array(2 * 40));
@@ -345,8 +346,8 @@ describe('merged logits and greedy tokens are the trained model’s', () => {
   test('the logits of PEFT’s own adapters', async () => {
     for (const name of peftCases) {
       const golden = openGolden(path.join(fixtures, name));
-      const { layers, ...saved } = readPeftAdapter(path.join(fixtures, name, 'adapter'), adapters);
       const checkpoint = openCheckpoint(path.join(fixtures, name, 'base'), families);
+      const { layers, ...saved } = readPeftAdapter(path.join(fixtures, name, 'adapter'), adapters, checkpoint.spec);
       const out = path.join(freshFolder(), 'merged');
       await mergeCheckpoint({ checkpoint, layers: layers!, saved }, { out, dtype: 'float32' });
       const engine = createReferenceEngine();

@@ -115,8 +115,8 @@ test.each(['target_modules', 'exclude_modules', 'rank_pattern', 'alpha_pattern',
     writeFileSync(path.join(folder, 'adapter_config.json'), JSON.stringify(config));
     writeFileSync(path.join(folder, 'adapter_model.safetensors'), Buffer.from('\x02\0\0\0\0\0\0\0{}', 'latin1'));
     const { composition } = tinyRun();
-    const shape = { physicalLayers: 8 } as Parameters<typeof readAdapter>[2];
-    expect(() => readAdapter(folder, composition.all(adapters), shape)).toThrow(
+    const { spec } = openCheckpoint(tinyRun().config.base, composition.all(families));
+    expect(() => readAdapter(folder, composition.all(adapters), spec)).toThrow(
       new RegExp(
         `adapter_config.json cannot be followed:\\s+${field}: the regular expression ".*" was stopped after 1 s`.replace(
           '" was',
@@ -147,7 +147,7 @@ describe('a model of 512 layers', () => {
     expansion: { kind: 'layer_map', layer_map: Array.from({ length: 64 }, () => [0, 8] as [number, number]) },
   });
   const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const { layers, adapter } = describeModel(config, composition, checkpoint.shape);
+  const { layers, adapter } = describeModel(config, composition, checkpoint.spec);
   const engine = createReferenceEngine({ precision: 'float32' });
   const options = { engine, checkpoint, layers, adapter, seed: 5 };
 
@@ -203,7 +203,7 @@ test('a model is the same whether it is opened at once or in turns', async () =>
   const { config, composition } = tinyRun();
   const checkpoint = openCheckpoint(config.base, composition.all(families));
   const engine = createReferenceEngine({ precision: 'float32' });
-  const options = { engine, checkpoint, ...describeModel(config, composition, checkpoint.shape), seed: 5 };
+  const options = { engine, checkpoint, ...describeModel(config, composition, checkpoint.spec), seed: 5 };
   const hashes: string[] = [];
   for (const decoder of [createDecoder(options), await openDecoder(options)]) {
     const hash = createHash('sha256');

@@ -180,7 +180,7 @@ test('an evaluator’s score is that of whole models which read every question a
       const whole = { ...config, expansion: { kind: 'layer_map', layer_map: map }, adapter: { kind: 'none' } };
       const { decoder, tokenizer, close } = await openModel(whole, composition);
       const { signal } = new AbortController();
-      const { maxPositions } = decoder.shape;
+      const { maxPositions } = decoder.spec;
       const context = { tokenizer, heldOut: [], signal, maxPositions, limit: 3 };
       const probe = await contribution.probeSet!(contribution.schema.parse(options), context);
       expect(probe.score(await scoreExamples(decoder, probe.sequences, { shareBeginnings: true }))).toEqual({

@@ -15,6 +15,7 @@ import {
   writeSafetensors,
 } from '@glulam/files';
 import {
+  attentionOf,
   createDecoder,
   inverseFrequencies,
   openCheckpoint,
@@ -118,7 +119,7 @@ async function readBack(file: string) {
 /** Of a matrix or vector in transformers' order: convert_hf_to_gguf.py's reshape(heads, 2, size / 2, -1).swapaxes(1, 2). */
 function permuted(values: Float32Array, heads: number): Float32Array {
   const half = values.length / heads / 2;
-  const [rows, width] = [openShape.headSize / 2, half / (openShape.headSize / 2)];
+  const [rows, width] = [openHeadSize / 2, half / (openHeadSize / 2)];
   const result = new Float32Array(values.length);
   let to = 0;
   for (let head = 0; head < heads; head++)
@@ -128,7 +129,7 @@ function permuted(values: Float32Array, heads: number): Float32Array {
           result[to++] = values[((head * 2 + part) * rows + i) * width + column]!;
   return result;
 }
-let openShape: { readonly headSize: number };
+let openHeadSize: number;
 
 const names: Record<string, string> = {
   'self_attn.q_proj': 'attn_q',
@@ -166,8 +167,9 @@ describe('read back with @huggingface/gguf, every tensor is the merged one', () 
     ['f32', 'biases', { kind: 'full' }, layers],
   ])('%s, %s, %j', async (type, base, adapter, map) => {
     const source = sourceOf(base === 'biases' ? await biasedBase() : base, adapter, map);
-    const { shape } = source.checkpoint;
-    openShape = shape;
+    const { spec } = source.checkpoint;
+    const { heads: queryHeads, keyValueHeads, headSize } = attentionOf(spec.layers[0]!)!;
+    openHeadSize = headSize;
     const folder = freshFolder();
     await mergeCheckpoint(source, { out: path.join(folder, 'merged'), dtype: 'float32' });
     const merged = openCheckpointFiles(path.join(folder, 'merged'));
@@ -186,7 +188,7 @@ describe('read back with @huggingface/gguf, every tensor is the merged one', () 
       expect(got.shape, name).toEqual(wanted.shape);
       const matrix = wanted.shape.length > 1;
       expect(got.type, name).toBe(matrix ? type.toUpperCase() : 'F32');
-      const heads = name.includes('q_proj') ? shape.heads : name.includes('k_proj') ? shape.keyValueHeads : 0;
+      const heads = name.includes('q_proj') ? queryHeads : name.includes('k_proj') ? keyValueHeads : 0;
       const plain = readFloats(wanted);
       const exact = heads > 0 ? permuted(plain, heads) : plain;
       if (matrix && type === 'q8_0') {
@@ -370,15 +372,16 @@ describe('metadata', () => {
 
   test('of rope’s scalings, and without a tokenizer', async () => {
     const { metadata, tensor, notes } = await exported(path.join(root, 'fixtures/golden/llama3-rope/base'));
-    const { shape } = openCheckpoint(path.join(root, 'fixtures/golden/llama3-rope/base'), families);
-    expect(metadata).toMatchObject({ 'tokenizer.ggml.model': 'none', 'llama.rope.freq_base': shape.rope.theta });
+    const { spec } = openCheckpoint(path.join(root, 'fixtures/golden/llama3-rope/base'), families);
+    const { settings, dimensions } = attentionOf(spec.layers[0]!)!.rope!;
+    expect(metadata).toMatchObject({ 'tokenizer.ggml.model': 'none', 'llama.rope.freq_base': settings.theta });
     expect(notes.join()).toMatch(/no tokenizer/);
     const factors = tensor('rope_freqs.weight');
-    const plain = inverseFrequencies({ type: 'default', theta: shape.rope.theta }, shape.headSize);
+    const plain = inverseFrequencies({ type: 'default', theta: settings.theta }, dimensions);
     expect(
       difference(
         plain.map((value, i) => value / factors.values[i]!),
-        inverseFrequencies(shape.rope, shape.headSize),
+        inverseFrequencies(settings, dimensions),
       ),
     ).toBeLessThan(1e-6);
     expect(new Set(factors.values).size).toBeGreaterThan(1);

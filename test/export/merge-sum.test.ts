@@ -26,7 +26,7 @@ import {
 } from '../support/expanded.js';
 
 const checkpoint = openCheckpoint(path.join(root, 'fixtures/golden/mistral-base/base'), families);
-const n = checkpoint.shape.physicalLayers;
+const n = checkpoint.spec.layers.length;
 const plain: VirtualLayer[] = [...Array.from({ length: n }, (_, physical) => ({ physical })), { physical: 0 }];
 const gated: VirtualLayer[] = [...plain, { physical: n - 1, gate: 'learned', residualScale: 0.7 }];
 
@@ -94,7 +94,7 @@ describe('a weighted sum of adapters, merged', () => {
       for (const { name, saved } of parts) set.add(name, saved);
       const expected = await logitsAt(
         set.decoder(parts),
-        packTokens([prompt(checkpoint.shape.vocabularySize)]),
+        packTokens([prompt(checkpoint.spec.vocabularySize)]),
         [0, 11, 23],
       );
       expect(difference((await answersOfCheckpoint(out)).logits, expected)).toBeLessThan(1e-4);

@@ -6,7 +6,7 @@ import { loraContribution } from '@glulam/adapter-lora';
 import { mergeCheckpoint, readPeftAdapter, type MergeSource } from '@glulam/export';
 import { openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits } from '@glulam/files';
 import {
-  linearNames,
+  llamaLinears,
   openCheckpoint,
   openTokenizer,
   type Adapter,
@@ -88,8 +88,8 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
     'golden case %s',
     async (name) => {
       const folder = path.join(root, 'fixtures/golden', name);
-      const { layers, ...saved } = readPeftAdapter(path.join(folder, 'adapter'), adapters);
       const checkpoint = openCheckpoint(path.join(folder, 'base'), families);
+      const { layers, ...saved } = readPeftAdapter(path.join(folder, 'adapter'), adapters, checkpoint.spec);
       await check({ checkpoint, layers: layers!, saved });
     },
   );
@@ -125,7 +125,7 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
 
   test('any map, any gates and scales', async () => {
     const base = path.join(root, 'fixtures/golden/mistral-base/base');
-    const { physicalLayers } = openCheckpoint(base, families).shape;
+    const physicalLayers = openCheckpoint(base, families).spec.layers.length;
     const layer = fc.record(
       {
         physical: fc.nat(physicalLayers - 1),
@@ -276,7 +276,7 @@ describe('what cannot be', () => {
     const names = ['model.embed_tokens.weight', 'lm_head.weight', 'model.norm.weight'];
     const shapes = [[rows, 192], [rows, 192], [192]];
     const small = openCheckpointFiles(tiny);
-    for (const linear of linearNames) names.push(`model.layers.0.${linear}.weight`);
+    for (const linear of llamaLinears) names.push(`model.layers.0.${linear}.weight`);
     names.push('model.layers.0.input_layernorm.weight', 'model.layers.0.post_attention_layernorm.weight');
     let offset = 0;
     const header = Object.fromEntries(

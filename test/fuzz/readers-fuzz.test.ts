@@ -7,7 +7,9 @@ import { readMergekitLayers } from '@glulam/expansion-recipes';
 import { readAdapter, writeAdapter } from '@glulam/export';
 import { openSafetensors, readFloats } from '@glulam/files';
 import {
+  attentionOf,
   createDecoder,
+  llamaLinears,
   openCheckpoint,
   openTokenizer,
   unexpandedLayers,
@@ -49,8 +51,9 @@ test('config.json of a base', hour, async () => {
       codes: ['CONFIG_INVALID', 'CHECKPOINT_INVALID', 'MODEL_TYPE_UNKNOWN', 'QUANTIZED_UNSUPPORTED'],
       attempt(random) {
         writeFileSync(file, random(4) === 0 ? mutateBytes(Buffer.from(good), random) : mutateText(good, random));
-        const { shape } = openCheckpoint(folder, families);
-        for (const value of [shape.heads, shape.headSize, shape.normEpsilon, shape.rope.theta])
+        const { spec } = openCheckpoint(folder, families);
+        const { heads, headSize, rope } = attentionOf(spec.layers[0]!)!;
+        for (const value of [heads, headSize, spec.finalNorm.epsilon, rope!.settings.theta])
           expect(value).toBeGreaterThan(0);
       },
     });
@@ -134,9 +137,9 @@ test('the compact form, the description and the tensors', hour, async () => {
 });
 
 function open(folder: string, checkpoint: ReturnType<typeof openCheckpoint>): void {
-  const { shape } = checkpoint;
-  const saved = readAdapter(folder, kinds, shape);
-  const layers = saved.layers ?? unexpandedLayers(shape.physicalLayers);
+  const { spec } = checkpoint;
+  const saved = readAdapter(folder, kinds, spec);
+  const layers = saved.layers ?? unexpandedLayers(spec.layers.length);
   // As plans do: everything is checked and nothing is computed.
   const decoder = createDecoder({
     engine: createReferenceEngine(),
@@ -190,7 +193,7 @@ test('mergekit’s YAML', hour, async () => {
     codes: ['EXPANSION_INVALID'],
     attempt(random) {
       const text = random(4) === 0 ? mutateBytes(Buffer.from(good), random).toString() : mutateText(good, random, odd);
-      const layers = readMergekitLayers(text, 'merge.yaml', 8);
+      const layers = readMergekitLayers(text, 'merge.yaml', 8, llamaLinears);
       expect(layers.length).toBeGreaterThan(0);
       for (const { physical } of layers) expect(physical).toBeGreaterThanOrEqual(0);
     },
@@ -266,7 +269,7 @@ test('tokenizer files and chat templates', hour, async () => {
 const openTokenizerOnce = (folder: string, chatTemplate: string) => openTokenizer(folder, { chatTemplate });
 
 test('a run’s config, and what it makes of a base', hour, async () => {
-  const { config: checkpointConfig, shape } = openCheckpoint(path.join(small, 'base'), families);
+  const { config: checkpointConfig, spec } = openCheckpoint(path.join(small, 'base'), families);
   const good = {
     base: checkpointConfig.file.replace(/config\.json$/, ''),
     expansion: {
@@ -345,8 +348,8 @@ test('a run’s config, and what it makes of a base', hour, async () => {
             : mutateText(text, random, random(2) === 0 ? odd : undefined),
         );
         const { config, composition } = await loadConfig(file);
-        const { layers } = describeModel(config, composition, shape);
-        expect(layers.every(({ physical }) => physical < shape.physicalLayers)).toBe(true);
+        const { layers } = describeModel(config, composition, spec);
+        expect(layers.every(({ physical }) => physical < spec.layers.length)).toBe(true);
       },
     });
   }

@@ -11,7 +11,7 @@ async function open(maxPositions?: number) {
   const { decoder } = model;
   const watched: Decoder = {
     ...decoder,
-    shape: { ...decoder.shape, maxPositions: maxPositions ?? decoder.shape.maxPositions },
+    spec: { ...decoder.spec, maxPositions: maxPositions ?? decoder.spec.maxPositions },
     forward(batch, options) {
       passes.push(batch.ids.length);
       return decoder.forward(batch, options);

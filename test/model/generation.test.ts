@@ -11,7 +11,8 @@ import {
   packTokens,
   runSequences,
   type Decoder,
-  type DecoderShape,
+  type BlockSpec,
+  type LayerSpec,
   type Generated,
   type TokenBatch,
 } from '@glulam/model';
@@ -27,12 +28,22 @@ const adapter = createLora(loraContribution.schema.parse({ r: 2, lora_alpha: 1 }
 
 function open(
   engine: Engine,
-  shape: { slidingWindow?: DecoderShape['slidingWindow']; maxPositions?: number } = {},
+  { windows = [], maxPositions }: { windows?: readonly number[]; maxPositions?: number } = {},
 ): Decoder {
   const checkpoint = openCheckpoint(tiny, families);
+  const blocksOf = ({ blocks }: LayerSpec, window: number): BlockSpec[] =>
+    blocks.map((block) => (block.kind === 'attention' ? { ...block, window } : block));
+  const spec = {
+    ...checkpoint.spec,
+    maxPositions: maxPositions ?? checkpoint.spec.maxPositions,
+    // One window for all layers, or one for each.
+    layers: checkpoint.spec.layers.map((layer, i) =>
+      windows.length === 0 ? layer : { blocks: blocksOf(layer, windows[i % windows.length]!) },
+    ),
+  };
   return createDecoder({
     engine,
-    checkpoint: { ...checkpoint, shape: { ...checkpoint.shape, ...shape } },
+    checkpoint: { ...checkpoint, spec },
     layers,
     adapter,
     adapterValues: randomValues(checkpoint, layers, adapter),
@@ -103,8 +114,8 @@ describe.each([
 
   test.each([[0], [20]])(
     'what sequences begin with alike is there once and gives the states of whole ones, window %j',
-    async (slidingWindow) => {
-      const decoder = open(engine, { slidingWindow });
+    async (window) => {
+      const decoder = open(engine, { windows: [window] });
       const read = async (batch: TokenBatch) => {
         const hidden = await decoder.forward(batch);
         const values = (await engine.read(hidden)) as Float32Array;
@@ -125,7 +136,7 @@ describe.each([
       const shared = [0, 50, 52];
       const whole = await read(packTokens(sequences));
       const parts = await read(packTokens(sequences, shared));
-      const { hiddenSize } = decoder.shape;
+      const { hiddenSize } = decoder.spec;
       let start = 0;
       const kept = sequences.map(({ length }, i) => {
         const own = whole.subarray((start + shared[i]!) * hiddenSize, (start += length) * hiddenSize);
@@ -184,11 +195,11 @@ describe.each([
     decoder.close();
   });
 
-  test.for<[number | number[]]>([[0], [40], [700], [[0, 40, 700, 0, 90, 0, 3, 600]]])(
+  test.for<[number[]]>([[[0]], [[40]], [[700]], [[0, 40, 700, 0, 90, 0, 3, 600]]])(
     'a prompt of many passes, window %j: the logits of one pass',
-    async ([slidingWindow], { skip }) => {
+    async ([windows], { skip }) => {
       skip(name === 'reference', 'it would take the reference engine minutes');
-      const { decoder, passes } = watched(open(engine, { slidingWindow }));
+      const { decoder, passes } = watched(open(engine, { windows }));
       const prompt = story.slice(0, 1300);
       const hidden = await decoder.forward(packTokens([prompt]));
       const logits = decoder.logits(hidden, [prompt.length - 1]);

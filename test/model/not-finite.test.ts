@@ -159,7 +159,7 @@ describe('a saved adapter with NaN', () => {
   test('is refused where it is merged', async () => {
     const { config, composition, adapter, failure } = await broken();
     const checkpoint = openCheckpoint(config.base, composition.all(families));
-    const read = readAdapter(adapter, composition.all(adapters), checkpoint.shape);
+    const read = readAdapter(adapter, composition.all(adapters), checkpoint.spec);
     const source = { checkpoint, layers: read.layers!, saved: read };
     const out = path.join(adapter, '../merged');
     await expect(mergeCheckpoint(source, { out })).rejects.toMatchObject(failure);

@@ -279,7 +279,7 @@ test('adapters come back from their files exactly, and are written the same agai
         string,
       ];
       await writeAdapter(decoder, first, { base: 'base', adapter: choice });
-      const read = readAdapter(first, kinds, checkpoint.shape);
+      const read = readAdapter(first, kinds, checkpoint.spec);
       expect(read.layers).toEqual(setting.layers);
       expect(read.choice).toEqual(choice);
       const again = createDecoder({
@@ -304,8 +304,8 @@ test('adapters come back from their files exactly, and are written the same agai
       // PEFT's files beside it say the same where they are there.
       if (filesOf(first)[2] === 'none') return;
       cpSync(first, alone, { recursive: true, filter: (name) => !name.endsWith('glulam.json') });
-      const peft = readAdapter(alone, kinds, checkpoint.shape);
-      const layers = peft.layers ?? unexpandedLayers(checkpoint.shape.physicalLayers);
+      const peft = readAdapter(alone, kinds, checkpoint.spec);
+      const layers = peft.layers ?? unexpandedLayers(checkpoint.spec.layers.length);
       expect(layers).toEqual(setting.layers);
       const third = createDecoder({ engine, checkpoint, layers, adapter: peft.adapter, adapterValues: peft.values });
       expect(difference(await logitsOf(third), expected)).toBeLessThan(1e-6);

@@ -25,7 +25,7 @@ async function trainTiny(engine: Engine, tokens: number, steps: number, afterSte
     },
   });
   const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) });
+  const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.spec) });
   const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
     beta1: 0.9,
     beta2: 0.999,
@@ -152,7 +152,7 @@ describe('a plan on tfjs', () => {
       const { config, composition } = tinyRun();
       const checkpoint = openCheckpoint(config.base, composition.all(families));
       for (const engine of [await openTfjsEngine({ backend, precision }), planTfjsEngine(backend, precision)]) {
-        const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) });
+        const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.spec) });
         const bytes = [engine.memory().bytes];
         const ids = Int32Array.from({ length: 7 }, (_, i) => i * 31);
         const onLayer = async (): Promise<void> => void bytes.push(engine.memory().bytes);

@@ -308,7 +308,7 @@ describe('merging and exporting while', () => {
     await train(config, composition);
     const checkpoint = openCheckpoint(config.base, composition.all(families));
     const folder = path.join(out, 'adapter');
-    const saved = readAdapter(folder, composition.all(adapters), checkpoint.shape);
+    const saved = readAdapter(folder, composition.all(adapters), checkpoint.spec);
     const file = path.join(folder, 'adapter_model.safetensors');
     let shards = 0;
     const onShard = (): void => {

@@ -67,7 +67,7 @@ const warnings: Readonly<Record<string, readonly unknown[]>> = {
 describe.each(Object.entries(cases))('%s', (name, { tied, logits, expanded }) => {
   test('is the model that transformers loads', async () => {
     const checkpoint = open(name);
-    expect(checkpoint.shape.tiedHead).toBe(tied);
+    expect(checkpoint.spec.head.tied).toBe(tied);
     expect(checkpoint.warnings).toEqual(warnings[name] ?? []);
     expectLogits(await logitsOf({ checkpoint }), logits);
   });
@@ -75,7 +75,7 @@ describe.each(Object.entries(cases))('%s', (name, { tied, logits, expanded }) =>
   test('merged, it is that model again, and says whether its head is tied', async () => {
     const out = path.join(freshFolder(), 'merged');
     const checkpoint = open(name);
-    const { physicalLayers } = checkpoint.shape;
+    const physicalLayers = checkpoint.spec.layers.length;
     const map = expanded?.layers ?? Array.from({ length: physicalLayers }, (_, layer) => layer);
     await mergeCheckpoint({ checkpoint, layers: map.map((physical) => ({ physical })) }, { out });
     const merged = openCheckpoint(out, families);
@@ -87,7 +87,7 @@ describe.each(Object.entries(cases))('%s', (name, { tied, logits, expanded }) =>
 
   test('is planned as it is opened', () => {
     const { checkpoint, hasWeights } = describeCheckpoint(path.join(fixtures, name), families);
-    expect([hasWeights, checkpoint.shape.tiedHead]).toEqual([true, tied]);
+    expect([hasWeights, checkpoint.spec.head.tied]).toEqual([true, tied]);
   });
 });
 
@@ -118,7 +118,7 @@ describe('a head that is stored apart from the embedding', () => {
     const folder = freshFolder();
     copyFileSync(path.join(fixtures, 'tied-differ/config.json'), path.join(folder, 'config.json'));
     const { checkpoint, hasWeights } = describeCheckpoint(folder, families);
-    expect([hasWeights, checkpoint.shape.tiedHead]).toEqual([false, true]);
+    expect([hasWeights, checkpoint.spec.head.tied]).toEqual([false, true]);
   });
 });
 

@@ -137,7 +137,7 @@ const shapes: readonly Shape[] = [
 async function decoderOf({ changes, saved }: Shape, engine: Engine): Promise<Decoder> {
   const { config, composition } = tinyRun(changes);
   const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const model = { engine, checkpoint, ...describeModel(config, composition, checkpoint.shape) };
+  const model = { engine, checkpoint, ...describeModel(config, composition, checkpoint.spec) };
   if ('peakBytes' in engine) return createDecoder({ ...model, adapterValues: 'zeros' });
   if (saved) return createDecoder({ ...model, adapterValues: randomValues(checkpoint, model.layers, model.adapter) });
   return createDecoder({ ...model, firstValues: await readFirstValues(model) });

@@ -8,7 +8,7 @@ import { openSafetensors, readFloats, sizeOf, writeSafetensors } from '@glulam/f
 import {
   createDecoder,
   generateTokens,
-  linearNames,
+  gateName,
   linearSites,
   openCheckpoint,
   packTokens,
@@ -34,7 +34,7 @@ export const freshFolder = (): string => mkdtempSync(path.join(tmpdir(), 'glulam
  * on all visits to a physical layer.
  */
 export function randomValues(
-  { shape }: Pick<Checkpoint, 'shape'>,
+  { spec }: Pick<Checkpoint, 'spec'>,
   layers: readonly VirtualLayer[],
   adapter: Adapter,
   seed = 7,
@@ -45,20 +45,20 @@ export function randomValues(
     values.set(name, { shape: size, values: drawn });
     return drawn;
   };
-  for (const site of linearSites(shape, layers))
+  for (const site of linearSites(spec, layers))
     for (const parameter of adapter.at(site)?.parameters ?? []) {
       const { name, fixed } = parameter;
       const size = wholeShape(parameter);
       const drawn = put(`${site.path}.${name}`, size, 0.1, /scale|magnitude/.test(name) ? 1 : 0);
       if (fixed === undefined) continue;
-      const common = normals(drawn.length, [seed, site.physical, linearNames.indexOf(site.linear), fixed.axis]);
+      const common = normals(drawn.length, [seed, site.physical, site.index, fixed.axis]);
       drawn.forEach((_, at) => {
         const place = fixed.axis === 0 ? Math.floor(at / size[1]!) : at % size[1]!;
         if (place >= parameter.shape[fixed.axis]!) drawn[at] = 0.1 * common[at]!;
       });
     }
   layers.forEach(({ gate }, virtual) => {
-    if (gate !== undefined) put(`${shape.names.layer(virtual)}.gate`, [1], 0.1, 0.6);
+    if (gate !== undefined) put(gateName(spec, virtual), [1], 0.1, 0.6);
   });
   return values;
 }
@@ -131,7 +131,7 @@ export async function answersOf(
 ): Promise<{ logits: Float32Array; tokens: number[] }> {
   const engine = createReferenceEngine({ precision: 'float32' });
   const decoder = open(engine);
-  const ids = prompt(decoder.shape.vocabularySize);
+  const ids = prompt(decoder.spec.vocabularySize);
   const hidden = await decoder.forward(packTokens([ids]));
   const logits = (await engine.read(decoder.logits(hidden, [0, 11, 23]))) as Float32Array;
   const tokens: number[] = [];

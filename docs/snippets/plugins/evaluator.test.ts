@@ -12,7 +12,7 @@ testEvaluator(bits, {
   async open() {
     const engine = createNativeEngine({ precision: 'float32' });
     const checkpoint = openCheckpoint(base, [mistralFamily]);
-    const decoder = createDecoder({ engine, checkpoint, layers: unexpandedLayers(checkpoint.shape.physicalLayers) });
+    const decoder = createDecoder({ engine, checkpoint, layers: unexpandedLayers(checkpoint.spec.layers.length) });
     const heldOut = [{ ids: Int32Array.of(1, 5, 9, 2), trained: Uint8Array.of(0, 0, 1, 1) }];
     const close = async (): Promise<void> => {
       decoder.close();

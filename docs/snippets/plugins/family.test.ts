@@ -12,7 +12,12 @@ const base = {
 
 testFamily(qwen2, {
   valid: [
-    { fields: { ...base, tie_word_embeddings: true }, shape: { tiedHead: true, headSize: 64, slidingWindow: 0 } },
+    {
+      fields: { ...base, tie_word_embeddings: true },
+      spec: { head: { name: 'lm_head', tied: true } },
+      attention: { headSize: 64, window: 0 },
+      biased: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'],
+    },
   ],
   // The style of published checkpoints and today's.
   alike: [

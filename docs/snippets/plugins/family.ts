@@ -1,11 +1,11 @@
-import { families, readDecoderShape, type Family } from '@glulam/model';
+import { families, readLlamaSpec, type Family } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
 /** Qwen2: the Llama layout with biases on q, k and v. `kind` is the `model_type` of its config.json. */
 export const qwen2: Family = {
   kind: 'qwen2',
   describe: (config) =>
-    readDecoderShape(config, (fields) => {
+    readLlamaSpec(config, (fields) => {
       // With this some layers see less than others, which the decoder does not do.
       if (fields.boolean('use_sliding_window', false)) fields.fault('use_sliding_window is true; expected false');
       return {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { FolderLock } from '@glulam/files';
-import { families, openCheckpoint, type DecoderShape } from '@glulam/model';
+import { families, openCheckpoint, type ModelSpec } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import {
   checkMemory,
@@ -114,16 +114,16 @@ async function ablateLocking(
   const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const here = await inputs.fetch();
-  const { shape } = openCheckpoint(here.base, composition.all(families));
-  const tokenizer = openRunTokenizer(here, shape.vocabularySize);
+  const { spec } = openCheckpoint(here.base, composition.all(families));
+  const tokenizer = openRunTokenizer(here, spec.vocabularySize);
   // All runs show the same date, whenever they are trained.
   const pinned = recordDate(inputs.pinned, tokenizer);
   const dateNote = noteDate(given, tokenizer);
   if (dateNote !== undefined) warn(dateNote);
-  const variants = resolveVariants(pinned, settings.variants, composition, shape);
+  const variants = resolveVariants(pinned, settings.variants, composition, spec);
   const seeds = settings.seeds ?? [given.seed];
   // An adapter or expansion that does not fit is told before the data is tokenized, which may take long.
-  checkModels(variants, composition, shape);
+  checkModels(variants, composition, spec);
   const data = await openData({ ...here, seed: seeds[0]! }, composition, tokenizer, { signal });
   let planned: PlannedVariant[];
   try {
@@ -224,10 +224,10 @@ function hasFinished(folder: string): boolean {
 }
 
 /** Every variant whose expansion or adapter cannot be used, at once. */
-function checkModels(variants: readonly Variant[], composition: Composition, shape: DecoderShape): void {
+function checkModels(variants: readonly Variant[], composition: Composition, spec: ModelSpec): void {
   const faults = variants.flatMap(({ name, config }) => {
     try {
-      describeModel(config, composition, shape);
+      describeModel(config, composition, spec);
       return [];
     } catch (cause) {
       if (typeof (cause as { code?: unknown }).code !== 'string') throw cause;

@@ -1,4 +1,4 @@
-import type { DecoderShape } from '@glulam/model';
+import type { ModelSpec } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { describeModel, type RunConfig } from '@glulam/trainer';
 import { AblationError } from './errors.js';
@@ -22,9 +22,9 @@ export function resolveVariants(
   config: RunConfig,
   listed: readonly VariantSettings[] | undefined,
   composition: Composition,
-  shape: DecoderShape,
+  spec: ModelSpec,
 ): Variant[] {
-  const given = listed ?? defaultVariants(config, composition, shape);
+  const given = listed ?? defaultVariants(config, composition, spec);
   checkNames(given.map(({ name }) => name));
   return given.map(({ name, expansion = config.expansion ?? 'none', adapter }) => {
     const { expansion: _, ...rest } = config;
@@ -45,15 +45,15 @@ function overlay(adapter: RunConfig['adapter'], given: VariantSettings['adapter'
 }
 
 /** The four rows of the model card whose claim this is to check. */
-function defaultVariants(config: RunConfig, composition: Composition, shape: DecoderShape): VariantSettings[] {
+function defaultVariants(config: RunConfig, composition: Composition, spec: ModelSpec): VariantSettings[] {
   if (config.expansion === undefined) {
     throw new AblationError(
       'VARIANTS_INVALID',
       'the config has neither an expansion to compare with its base nor variants; give it an expansion, or list what to compare in ablation.variants',
     );
   }
-  const { layers, choice } = describeModel(config, composition, shape);
-  const matched = matchedAdapter(config.adapter, choice, layers, shape.physicalLayers);
+  const { layers, choice } = describeModel(config, composition, spec);
+  const matched = matchedAdapter(config.adapter, choice, layers, spec.layers.length);
   const onExpanded = nameOf(choice.kind, (choice.options as Record<string, unknown>)['r']);
   return [
     { name: 'base', expansion: 'none', adapter: { kind: 'none' } },

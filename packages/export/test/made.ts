@@ -5,7 +5,7 @@ import { encodeFloats, sizeOf, writeSafetensors, type WeightSource } from '@glul
 import {
   describeCheckpoint,
   openCheckpoint,
-  readDecoderShape,
+  readLlamaSpec,
   wholeShape,
   type Adapter,
   type AdapterParameter,
@@ -44,7 +44,8 @@ export function madeTensor(
 ): MergedTensor {
   const width = sizeOf(shape.slice(1));
   return {
-    ...{ name: 'model.layers.0.mlp.up_proj.weight', shape, role: 'mlp.up_proj', virtual: 0, changed },
+    ...{ name: 'model.layers.0.mlp.up_proj.weight', shape, changed },
+    ...{ role: 'linear', module: 'mlp.up_proj', kind: 'weight', virtual: 0 },
     source: more.source ?? madeSource(shape, changed ? values.map((value) => -value) : values),
     open: () => Promise.resolve((start, end) => values.slice(start * width, end * width)),
     ...more,
@@ -54,7 +55,7 @@ export function madeTensor(
 const family: Family = {
   kind: 'tiny',
   describe: (config) =>
-    readDecoderShape(config, () => ({
+    readLlamaSpec(config, () => ({
       maxPositions: 64,
       slidingWindow: 0,
       biased: ['self_attn.q_proj', 'mlp.down_proj'],
@@ -105,11 +106,11 @@ export const lowRankScale = 0.5;
 /** An adapter whose form has everything that a form may have; a bias of its own only where the checkpoint has one. */
 export const madeAdapter: Adapter = {
   kind: 'made',
-  at({ linear, inFeatures, outFeatures }): SiteAdapter | undefined {
+  at({ linear, hasBias, inFeatures, outFeatures }): SiteAdapter | undefined {
     if (linear === 'mlp.up_proj') return undefined;
     const shapes: Record<string, readonly number[]> = {
       ...{ A: [3, inFeatures], B: [outFeatures, 3], inScale: [inFeatures], outScale: [outFeatures] },
-      ...(family.describe(described).biased.includes(linear) && { biasScale: [outFeatures], bias: [outFeatures] }),
+      ...(hasBias && { biasScale: [outFeatures], bias: [outFeatures] }),
     };
     const parameters = Object.entries(shapes).map(([name, shape]): AdapterParameter => {
       return { name, shape, initial: () => new Float32Array(sizeOf(shape)) };
@@ -121,7 +122,6 @@ export const madeAdapter: Adapter = {
   },
   peftConfig: () => ({}),
 };
-const described = { file: 'config.json', modelType: family.kind, fields };
 
 /** Values of all the adapter's tensors at these sites, and of others by name. */
 export function madeValues(

@@ -26,9 +26,14 @@ export {
 export { combineAdapters, partName, type WeightedAdapter } from './adapters/combine-adapters.js';
 export { readFirstValues } from './adapters/first-values.js';
 export type { FixedPart } from './adapters/fixed-parts.js';
-export { guardAdapter } from './adapters/guard-adapter.js';
+export { checkAdapterOptions, guardAdapter } from './adapters/guard-adapter.js';
 export { lowRankCopies } from './adapters/low-rank/low-rank-copies.js';
-export { lowRankSchema, lowRankWarnings, type LowRankOptions } from './adapters/low-rank/low-rank-options.js';
+export {
+  lowRankBaseFaults,
+  lowRankSchema,
+  lowRankWarnings,
+  type LowRankOptions,
+} from './adapters/low-rank/low-rank-options.js';
 export { lowRankFromPeft, lowRankToPeft } from './adapters/low-rank/low-rank-peft.js';
 export { lowRankSites, type LowRankSite } from './adapters/low-rank/low-rank-site.js';
 export { plainLowRank } from './adapters/low-rank/plain-low-rank.js';
@@ -41,6 +46,7 @@ export type { SavedAdapter } from './adapters/saved-adapter.js';
 export { describeTrained, gateName, type AdaptedSite, type TrainedCopy } from './adapters/trained-tensors.js';
 export { checkSameLayers, checkSelection, noSum, type ChosenAdapter } from './adapters/weighted-sum.js';
 export { packTokens, type TokenBatch } from './decoder/batch.js';
+export type { Block, BlockContext } from './decoder/block.js';
 export {
   brokenBase,
   checkFiniteRows,
@@ -76,16 +82,30 @@ export {
   type VirtualLayer,
 } from './expansion/virtual-layer.js';
 export { readCheckpointConfig, type CheckpointConfig, type FieldReader } from './families/checkpoint-config.js';
-export {
-  families,
-  layerTypes,
-  linearNames,
-  type DecoderShape,
-  type Family,
-  type LinearName,
-} from './families/family.js';
+export { families, type Family } from './families/family.js';
 export { followConfig, type FollowedConfig } from './families/follow-config.js';
-export { readDecoderShape, type FamilyTraits } from './families/read-decoder-shape.js';
+export {
+  attentionOf,
+  keyValueWidthOf,
+  layerPath,
+  layerTypes,
+  linearNamesOf,
+  linearsOf,
+  mlpOf,
+  weightName,
+  windowOf,
+  type AttentionSpec,
+  type BlockSpec,
+  type GgufNames,
+  type LayerSpec,
+  type LinearSpec,
+  type MlpSpec,
+  type ModelSpec,
+  type NormSpec,
+  type RopeSpec,
+  type VectorSpec,
+} from './families/model-spec.js';
+export { llamaLinears, readLlamaSpec, type LlamaLinear, type LlamaTraits } from './families/read-llama-spec.js';
 export type { RopeOptions } from './families/read-rope.js';
 export type { ContinuationOptions, EndReason } from './generation/continuation.js';
 export { createConversation, type Conversation } from './generation/conversation.js';
@@ -140,6 +160,6 @@ export { baseTensors, type BaseTensor } from './weights/base-tensors.js';
 export { createBaseWeights, type BaseWeights } from './weights/base-weights.js';
 export { describeCheckpoint, openCheckpoint, parameterCount, type Checkpoint } from './weights/checkpoint.js';
 export { createFrozenRows } from './weights/frozen-rows.js';
-export { linearSites } from './weights/linear-sites.js';
+export { linearSites, weightOfSite } from './weights/linear-sites.js';
 
 noteLoaded('@glulam/model', import.meta.url);

@@ -1,14 +1,26 @@
-import { linearNames, type DecoderShape, type LinearName, type VirtualLayer } from '../src/index.js';
+import { attentionOf, type AttentionSpec, type ModelSpec, type VirtualLayer } from '../src/index.js';
 import { keepFactors, lowRankScale } from './tiny-adapter.js';
 
 // An expanded Llama with the adapter of tiny-adapter.ts in plain lists of float64 numbers, one token and one head after the
-// other. It shares no code with the decoder but the list of the linear layers' names.
+// other. It shares no code with the decoder.
 
 type Values = ReadonlyMap<string, readonly number[]>;
 type Rows = number[][];
 
+/** In the order of the keys of their random draws. */
+const linearNames = [
+  'self_attn.q_proj',
+  'self_attn.k_proj',
+  'self_attn.v_proj',
+  'self_attn.o_proj',
+  'mlp.gate_proj',
+  'mlp.up_proj',
+  'mlp.down_proj',
+] as const;
+type LinearName = (typeof linearNames)[number];
+
 export interface NaiveModel {
-  readonly shape: DecoderShape;
+  readonly spec: ModelSpec;
   readonly layers: readonly VirtualLayer[];
   /** Tensors of the base. */
   readonly base: Values;
@@ -23,16 +35,16 @@ export interface NaivePass {
 
 /** Hidden states of all tokens after the last norm, sequence after sequence. */
 export function naiveHidden(model: NaiveModel, pass: NaivePass): Rows {
-  const { shape, layers } = model;
+  const { spec, layers } = model;
   const embedding = model.trained.get('model.embed_tokens.weight') ?? model.base.get('model.embed_tokens.weight')!;
-  const width = shape.hiddenSize;
+  const width = spec.hiddenSize;
   let x = pass.sequences.flat().map((id) => embedding.slice(id * width, (id + 1) * width));
   layers.forEach((_, virtual) => (x = naiveLayer(model, pass, x, virtual)));
-  return normed(x, model.base.get('model.norm.weight')!, shape.normEpsilon);
+  return normed(x, model.base.get('model.norm.weight')!, spec.finalNorm.epsilon);
 }
 
-export function naiveLogits({ shape, base }: NaiveModel, hidden: Rows): Rows {
-  const head = base.get(shape.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight')!;
+export function naiveLogits({ spec, base }: NaiveModel, hidden: Rows): Rows {
+  const head = base.get(spec.head.tied ? 'model.embed_tokens.weight' : 'lm_head.weight')!;
   return hidden.map((row) => product(row, head));
 }
 
@@ -45,8 +57,10 @@ export function naiveLosses(model: NaiveModel, hidden: Rows, labels: readonly nu
 }
 
 function naiveLayer(model: NaiveModel, pass: NaivePass, x: Rows, virtual: number): Rows {
-  const { shape, layers, base, trained } = model;
+  const { spec, layers, base, trained } = model;
   const record = layers[virtual]!;
+  const attention = attentionOf(spec.layers[record.physical]!)!;
+  const { epsilon } = spec.finalNorm;
   const at = (name: string): readonly number[] | undefined =>
     trained.get(`model.layers.${virtual}.${name}`) ?? base.get(`model.layers.${record.physical}.${name}`);
   const linear = (rows: Rows, name: LinearName): Rows => naiveLinear(model, pass, rows, virtual, name, at);
@@ -54,7 +68,7 @@ function naiveLayer(model: NaiveModel, pass: NaivePass, x: Rows, virtual: number
   const added = (to: Rows, rows: Rows): Rows =>
     to.map((row, token) => row.map((value, i) => value + factor * rows[token]![i]!));
 
-  const input = normed(x, at('input_layernorm.weight')!, shape.normEpsilon);
+  const input = normed(x, at('input_layernorm.weight')!, epsilon);
   const [q, k, v] = (['q', 'k', 'v'] as const).map((name) => linear(input, `self_attn.${name}_proj`)) as [
     Rows,
     Rows,
@@ -64,11 +78,11 @@ function naiveLayer(model: NaiveModel, pass: NaivePass, x: Rows, virtual: number
   let start = 0;
   for (const { length } of pass.sequences) {
     const own = (rows: Rows): Rows => rows.slice(start, start + length);
-    mixed.push(...naiveAttention(shape, record.physical, own(q), own(k), own(v)));
+    mixed.push(...naiveAttention(attention, own(q), own(k), own(v)));
     start += length;
   }
   const attended = added(x, linear(mixed, 'self_attn.o_proj'));
-  const inner = normed(attended, at('post_attention_layernorm.weight')!, shape.normEpsilon);
+  const inner = normed(attended, at('post_attention_layernorm.weight')!, epsilon);
   const [gate, up] = [linear(inner, 'mlp.gate_proj'), linear(inner, 'mlp.up_proj')];
   const activated = gate.map((row, token) => row.map((value, i) => (value / (1 + Math.exp(-value))) * up[token]![i]!));
   return added(attended, linear(activated, 'mlp.down_proj'));
@@ -102,18 +116,17 @@ function naiveLinear(
   });
 }
 
-function naiveAttention(shape: DecoderShape, physical: number, q: Rows, k: Rows, v: Rows): Rows {
-  const { heads, keyValueHeads, headSize } = shape;
-  const window = (shape.slidingWindow as readonly number[])[physical]!;
+function naiveAttention(attention: AttentionSpec, q: Rows, k: Rows, v: Rows): Rows {
+  const { heads, keyValueHeads, headSize, window } = attention;
   const part = (row: readonly number[], head: number): number[] => row.slice(head * headSize, (head + 1) * headSize);
   return q.map((row, position) =>
     Array.from({ length: heads }, (_, head) => {
       const shared = Math.floor((head * keyValueHeads) / heads);
       const first = window === 0 ? 0 : Math.max(0, position - window + 1);
       const seen = Array.from({ length: position - first + 1 }, (_, i) => first + i);
-      const query = rotated(shape, part(row, head), position);
+      const query = rotated(attention, part(row, head), position);
       const powers = seen.map((key) => {
-        const other = rotated(shape, part(k[key]!, shared), key);
+        const other = rotated(attention, part(k[key]!, shared), key);
         return Math.exp(sum(query.map((value, i) => value * other[i]!)) / Math.sqrt(headSize));
       });
       return part(row, head).map(
@@ -123,10 +136,10 @@ function naiveAttention(shape: DecoderShape, physical: number, q: Rows, k: Rows,
   );
 }
 
-function rotated({ rope, headSize }: DecoderShape, x: readonly number[], position: number): number[] {
+function rotated({ rope, headSize }: AttentionSpec, x: readonly number[], position: number): number[] {
   const half = headSize / 2;
   return x.map((value, i) => {
-    const angle = position / rope.theta ** ((2 * (i % half)) / headSize);
+    const angle = position / rope!.settings.theta ** ((2 * (i % half)) / headSize);
     const pair = i < half ? -x[i + half]! : x[i - half]!;
     return value * Math.cos(angle) + pair * Math.sin(angle);
   });

@@ -1,12 +1,12 @@
 import { uniforms, type RandomKey } from '@glulam/tensors';
-import type { Adapter, AdapterForm, AdapterParameter, LinearName, SiteAdapter } from '../src/index.js';
+import type { Adapter, AdapterForm, AdapterParameter, LlamaLinear, SiteAdapter } from '../src/index.js';
 
 const rank = 2;
 export const lowRankScale = 1.5;
 export const dropoutRate = 0.4;
 
 /** What the adapter has at each linear layer: between them all that a form may hold, and `apply`. */
-export const memberNames: Readonly<Record<LinearName, readonly string[]>> = {
+export const memberNames: Readonly<Record<LlamaLinear, readonly string[]>> = {
   'self_attn.q_proj': ['A', 'B'],
   'self_attn.k_proj': ['outScale', 'biasScale'],
   'self_attn.v_proj': ['added'],
@@ -16,13 +16,13 @@ export const memberNames: Readonly<Record<LinearName, readonly string[]>> = {
   'mlp.down_proj': ['A', 'B', 'biasScale', 'added'],
 };
 /** The low-rank path here drops some of its input in training. */
-const dropping: LinearName = 'mlp.down_proj';
+const dropping: LlamaLinear = 'mlp.down_proj';
 
 /** An adapter from the contract alone. `o_proj` has no form: its output times a magnitude, added to the plain one. */
 export const tinyAdapter: Adapter = {
   kind: 'tiny',
   at({ linear, inFeatures, outFeatures }): SiteAdapter | undefined {
-    const members = memberNames[linear];
+    const members = memberNames[linear as LlamaLinear];
     if (members.length === 0) return undefined;
     const shapes: Record<string, readonly number[]> = {
       ...{ A: [rank, inFeatures], B: [outFeatures, rank], inScale: [inFeatures] },
@@ -54,7 +54,7 @@ export const tinyAdapter: Adapter = {
 };
 
 /** 1 / (1 - rate) where an input of the low-rank path stays, else 0; 1 where nothing is dropped. */
-export function keepFactors(size: number, linear: LinearName, key: RandomKey | undefined): number[] {
+export function keepFactors(size: number, linear: string, key: RandomKey | undefined): number[] {
   if (key === undefined || linear !== dropping) return new Array<number>(size).fill(1);
   return [...uniforms(size, key)].map((value) => (value >= Math.fround(dropoutRate) ? 1 / (1 - dropoutRate) : 0));
 }

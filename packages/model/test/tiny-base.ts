@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { sizeOf, writeSafetensors } from '@glulam/files';
 import { uniforms } from '@glulam/tensors';
-import { describeCheckpoint, openCheckpoint, readDecoderShape, type Checkpoint, type Family } from '../src/index.js';
+import { describeCheckpoint, openCheckpoint, readLlamaSpec, type Checkpoint, type Family } from '../src/index.js';
 
 /** Two layers, of which only the first has a window, biases in some linear layers, and heads wider than the residual stream. */
 const family: Family = {
   kind: 'tiny',
   describe: (config) =>
-    readDecoderShape(config, () => ({
+    readLlamaSpec(config, () => ({
       maxPositions: 64,
       slidingWindow: [3, 0],
       biased: ['self_attn.q_proj', 'self_attn.k_proj', 'mlp.down_proj'],

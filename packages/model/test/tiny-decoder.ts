@@ -33,7 +33,7 @@ export const base = await tinyBase();
 
 /** Values of everything that is trained, none of them at rest. */
 export function trainedValues({ checkpoint }: TinyBase, layers: readonly VirtualLayer[]): AdapterValues {
-  const { shapes } = describeTrained(checkpoint.shape, layers, tinyAdapter);
+  const { shapes } = describeTrained(checkpoint.spec, layers, tinyAdapter);
   return new Map(
     [...shapes].map(([name, shape], use) => {
       const size = shape.reduce((product, length) => product * length);
@@ -54,8 +54,8 @@ export function open(of: TinyBase, options: Partial<DecoderOptions> = {}): Opene
   const { adapterValues } = options;
   const given = adapterValues === undefined || adapterValues === 'zeros' ? [] : [...adapterValues];
   const trained = new Map(given.map(([name, { values }]) => [name, [...values]]));
-  const { shape } = of.checkpoint;
-  return { engine, decoder, naive: { shape, layers: decoder.layers, base: of.values, trained } };
+  const { spec } = of.checkpoint;
+  return { engine, decoder, naive: { spec, layers: decoder.layers, base: of.values, trained } };
 }
 
 export const openExpanded = (options: Partial<DecoderOptions> = {}): Opened =>

@@ -39,6 +39,7 @@ const site = (visit: number): LinearSite => ({
   path: `model.layers.${4 + visit}.mlp.up_proj`,
   inFeatures: 6,
   outFeatures: 5,
+  ...{ index: 5, hasBias: false, writesResidual: false },
 });
 
 /** One site on the reference engine, with values of its own for everything. */

@@ -1,4 +1,11 @@
-import { adapters, lowRankFromPeft, lowRankWarnings, matchRank, type AdapterContribution } from '@glulam/model';
+import {
+  adapters,
+  lowRankBaseFaults,
+  lowRankFromPeft,
+  lowRankWarnings,
+  matchRank,
+  type AdapterContribution,
+} from '@glulam/model';
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import type { z } from 'zod';
 import { createDora, doraSchema, isDecomposed, type DoraOptions } from './dora.js';
@@ -11,6 +18,7 @@ export const doraContribution: AdapterContribution<DoraOptions> = {
   schema: doraSchema,
   resolve: (options, sites) =>
     matchRank(options, sites, (site) => (isDecomposed(options, site) ? site.outFeatures : 0)),
+  faults: lowRankBaseFaults,
   warnings: lowRankWarnings,
   create: createDora,
   fromPeft: (config) => lowRankFromPeft(config, doraSchema, true),

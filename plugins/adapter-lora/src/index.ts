@@ -1,5 +1,6 @@
 import {
   adapters,
+  lowRankBaseFaults,
   lowRankFromPeft,
   lowRankSchema,
   lowRankWarnings,
@@ -17,6 +18,7 @@ export const loraContribution: AdapterContribution<LowRankOptions> = {
   kind: 'lora',
   schema: lowRankSchema,
   resolve: (options, sites) => matchRank(options, sites, (site) => (options.lora_bias ? site.outFeatures : 0)),
+  faults: lowRankBaseFaults,
   warnings: lowRankWarnings,
   create: createLora,
   fromPeft: (config) => lowRankFromPeft(config, lowRankSchema, false),

@@ -47,6 +47,7 @@ const site = (virtual: number, linear: LinearSite['linear']): LinearSite => {
     path: `model.layers.${virtual}.${linear}`,
     inFeatures: 8,
     outFeatures: 8,
+    ...{ index: 0, hasBias: false, writesResidual: false },
   };
 };
 const scaleAt = (options: object, at: LinearSite) => {
@@ -89,9 +90,9 @@ describe('PEFT’s rules', () => {
     ]);
   });
   test('options that contradict each other are refused together', () => {
-    const options = loraSchema.parse({ target_modules: ['q_proj', 'qproj'], rank_pattern: { '(': 2 } });
+    const options = loraSchema.parse({ target_modules: ['q_proj'], layers_pattern: 'h', rank_pattern: { '(': 2 } });
     expect(() => createLora(options)).toThrow(
-      /rank_pattern has "\(": .*one of Python's regular expressions[\s\S]*names "qproj"/,
+      /rank_pattern has "\(": .*one of Python's regular expressions[\s\S]*layers_pattern works with layers_to_transform only/,
     );
     expect(() => createLora(loraSchema.parse({ target_modules: '.*q_proj', layers_to_transform: [1] }))).toThrow(
       /layers_to_transform/,

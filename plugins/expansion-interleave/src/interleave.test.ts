@@ -1,3 +1,4 @@
+import { llamaLinears } from '@glulam/model';
 import { testStrategy } from '@glulam/testing';
 import { expect, test } from 'vitest';
 import { interleaveStrategy } from './index.js';
@@ -22,7 +23,7 @@ testStrategy(interleaveStrategy, {
 
 test('as LLaMA-Pro: 32 layers, one more after every fourth, options on the repeats only', () => {
   const options = { every: 4, gate: 'learned', residualScale: 0.7, weights: 'own' } as const;
-  const layers = interleaveStrategy.expand(32, options);
+  const layers = interleaveStrategy.expand(32, options, llamaLinears);
   expect(layers).toHaveLength(40);
   layers.forEach((layer, index) => {
     const repeat = index % 5 === 4;

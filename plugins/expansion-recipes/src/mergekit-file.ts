@@ -65,7 +65,7 @@ interface Slice {
 /** A mergekit passthrough file all of whose sources are one model. */
 export interface MergekitFile {
   /** @throws ModelError EXPANSION_INVALID */
-  layers(physicalLayers: number): VirtualLayer[];
+  layers(physicalLayers: number, linears: readonly string[]): VirtualLayer[];
   /** What the file says that has no effect. */
   readonly warnings: readonly string[];
 }
@@ -90,15 +90,19 @@ export function readMergekitFile(content: string, name: string): MergekitFile {
     const model = onlyModel(slices);
     checkModels(file, model);
     return {
-      layers: (physicalLayers) => named(() => layersOf(slices, physicalLayers)),
+      layers: (physicalLayers, linears) => named(() => layersOf(slices, physicalLayers, linears)),
       warnings: warningsOf(file, model, dropped).map((warning) => `${name}: ${warning}`),
     };
   });
 }
 
 /** The virtual layers of a mergekit file; see `readMergekitFile`. */
-export const readMergekitLayers = (content: string, name: string, physicalLayers: number): VirtualLayer[] =>
-  readMergekitFile(content, name).layers(physicalLayers);
+export const readMergekitLayers = (
+  content: string,
+  name: string,
+  physicalLayers: number,
+  linears: readonly string[],
+): VirtualLayer[] => readMergekitFile(content, name).layers(physicalLayers, linears);
 
 function parseFile(content: string): File {
   const yaml = readPythonYaml(content);
@@ -229,7 +233,7 @@ function checkModels({ base_model: base, tokenizer_source: source, tokenizer }: 
     );
 }
 
-function layersOf(slices: readonly Slice[], physicalLayers: number): VirtualLayer[] {
+function layersOf(slices: readonly Slice[], physicalLayers: number, linears: readonly string[]): VirtualLayer[] {
   const ranges = slices.map(({ at, range = [0, physicalLayers] as const }) => {
     const [start, end] = range;
     if (start >= end) throw refused(`${at} has the layer_range [${start}, ${end}], which is empty`);
@@ -251,7 +255,7 @@ function layersOf(slices: readonly Slice[], physicalLayers: number): VirtualLaye
       );
     const count = end - start;
     return Array.from({ length: count }, (_, i) =>
-      scaledLayer(start + i, count === 1 ? 1 : i / (count - 1), slice.scales, slice.at),
+      scaledLayer(start + i, count === 1 ? 1 : i / (count - 1), slice.scales, linears, slice.at),
     );
   });
 }

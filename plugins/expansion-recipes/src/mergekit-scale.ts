@@ -1,4 +1,4 @@
-import { linearNames, type LinearName, type VirtualLayer } from '@glulam/model';
+import type { VirtualLayer } from '@glulam/model';
 import { refused } from './refused.js';
 
 /** Numbers, one at each of some equal distances, are a gradient over a slice's layers. */
@@ -79,13 +79,19 @@ export function checkUnscaled(tensor: string, t: number, scales: readonly ScaleS
  * The virtual layer of a physical one. A factor that o_proj and down_proj have in common is a residual scale; 0 is not,
  * since what a residual scale of 0 multiplies never learns.
  */
-export function scaledLayer(physical: number, t: number, scales: readonly ScaleSetting[], at: string): VirtualLayer {
+export function scaledLayer(
+  physical: number,
+  t: number,
+  scales: readonly ScaleSetting[],
+  linears: readonly string[],
+  at: string,
+): VirtualLayer {
   if (scales.length === 0) return { physical };
   const path = `model.layers.${physical}`;
   for (const norm of ['input_layernorm', 'post_attention_layernorm'])
     checkUnscaled(`${path}.${norm}.weight`, t, scales, at);
-  const factors = new Map<LinearName, number>();
-  for (const linear of linearNames) {
+  const factors = new Map<string, number>();
+  for (const linear of linears) {
     const [weight, bias] = [
       scaleOf(`${path}.${linear}.weight`, t, scales),
       scaleOf(`${path}.${linear}.bias`, t, scales),

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { layerMap, ModelError, type VirtualLayer } from '@glulam/model';
+import { layerMap, llamaLinears, ModelError, type VirtualLayer } from '@glulam/model';
 import { testStrategy } from '@glulam/testing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -15,7 +15,7 @@ const layersOf = (...intervals: [number, number][]): VirtualLayer[] =>
 
 // Files in the shapes that people publish; fixtures/mergekit/README.md says what is expected of them.
 const sample = (name: string): string => path.resolve(import.meta.dirname, '../../../fixtures/mergekit/files', name);
-const read = (name: string) => mergekitStrategy.expand(8, { file: sample(name) });
+const read = (name: string) => mergekitStrategy.expand(8, { file: sample(name) }, llamaLinears);
 const reported = (name: string) =>
   mergekitStrategy.warnings!(8, { file: sample(name) }).map((warning) => warning.slice(sample(name).length + 2));
 
@@ -28,7 +28,7 @@ const slice = (start: unknown, end: unknown, scale?: unknown, model: unknown = '
   sources: [{ model, layer_range: [start, end], ...(scale === undefined ? {} : { parameters: { scale } }) }],
 });
 const yaml = (slices: unknown[], more: object = {}) => stringify({ slices, merge_method: 'passthrough', ...more });
-const layers = (slices: unknown[], more: object = {}) => readMergekitLayers(yaml(slices, more), 'f', 8);
+const layers = (slices: unknown[], more: object = {}) => readMergekitLayers(yaml(slices, more), 'f', 8, llamaLinears);
 const both = (value: unknown) => [{ filter: 'o_proj', value }, { filter: 'down_proj', value }, { value: 1 }];
 
 testStrategy(mergekitStrategy, {
@@ -193,7 +193,7 @@ describe('scales', () => {
     const factorsOf = (source: object, output: object, module: object, all: object) => {
       const slices = [{ sources: [{ model: 'm', layer_range: [0, 1], ...source }], ...output }];
       const text = stringify({ modules: { default: { slices, ...module } }, merge_method: 'passthrough', ...all });
-      return readMergekitLayers(text, 'f', 8)[0]!.linearScales?.['self_attn.v_proj'];
+      return readMergekitLayers(text, 'f', 8, llamaLinears)[0]!.linearScales?.['self_attn.v_proj'];
     };
     expect(factorsOf(level(2), level(3), level(4), level(5))).toBe(2);
     expect(factorsOf({}, level(3), level(4), level(5))).toBe(3);
@@ -282,7 +282,7 @@ describe('scales', () => {
     ['"0.5"', /the text "0.5"/],
   ])('refuses the number %s', (value, message) => {
     const text = `merge_method: passthrough\nslices: [{sources: [{model: m, layer_range: [0, 2], parameters: {scale: [{filter: o_proj, value: ${value}}]}}]}]`;
-    expect(() => readMergekitLayers(text, 'f', 8)).toThrow(message);
+    expect(() => readMergekitLayers(text, 'f', 8, llamaLinears)).toThrow(message);
   });
 });
 
@@ -293,13 +293,13 @@ describe('models', () => {
       forms.map((model) => slice(0, 2, undefined, model)),
       { base_model: 'a/b@r', tokenizer_source: forms[2] },
     );
-    expect(readMergekitLayers(text, 'f', 8)).toEqual(layersOf([0, 2], [0, 2], [0, 2]));
+    expect(readMergekitLayers(text, 'f', 8, llamaLinears)).toEqual(layersOf([0, 2], [0, 2], [0, 2]));
     expect(readMergekitFile(text, 'f').warnings.at(-1)).toMatch(/the revision r has no effect: .* the config's base/);
   });
 
   test('one as a whole', () => {
     const text = stringify({ models: [{ model: 'm', parameters: { weight: 1 } }], merge_method: 'passthrough' });
-    expect(readMergekitLayers(text, 'f', 3)).toEqual(layersOf([0, 3]));
+    expect(readMergekitLayers(text, 'f', 3, llamaLinears)).toEqual(layersOf([0, 3]));
     expect(readMergekitFile(text, 'f').warnings).toEqual(['f: passthrough does not read the parameters weight']);
   });
 
@@ -382,7 +382,7 @@ describe('models', () => {
       /either slices or models/,
     ],
   ])('refuses %s', (_, text, message) => {
-    const attempt = () => readMergekitLayers(text, 'merge.yaml', 8);
+    const attempt = () => readMergekitLayers(text, 'merge.yaml', 8, llamaLinears);
     expect(attempt).toThrow(ModelError);
     expect(attempt).toThrow(message);
   });
@@ -396,7 +396,7 @@ describe('files', () => {
       tokenizer: { source: 'base', extra: 1 },
       parameters: { normalize: true, density: [0.5, 1], rescale: false },
     });
-    expect(readMergekitLayers(text, 'f', 8)).toEqual(layersOf([0, 2]));
+    expect(readMergekitLayers(text, 'f', 8, llamaLinears)).toEqual(layersOf([0, 2]));
     expect(readMergekitFile(text, 'f').warnings).toEqual([
       'f: no effect here: tokenizer (for the files that mergekit writes)',
       'f: passthrough does not read the parameters normalize, density, rescale',
@@ -447,7 +447,7 @@ describe('files', () => {
     ['lists in lists', `slices: ${'- '.repeat(5000)}1`, /nests lists or records deeper than 64/],
     ['a file of any length', `a: ${'x'.repeat(100_000)}`, /has 100003 characters; expected at most 100000/],
   ])('refuses %s', (_, text, message) => {
-    const attempt = () => readMergekitLayers(text, 'merge.yaml', 8);
+    const attempt = () => readMergekitLayers(text, 'merge.yaml', 8, llamaLinears);
     expect(attempt).toThrow(ModelError);
     expect(attempt).toThrow(message);
   });
@@ -466,6 +466,7 @@ describe('files', () => {
           `slices:\n- sources:\n  - model: m\n    layer_range: ${text}\nmerge_method: passthrough`,
           'f',
           8,
+          llamaLinears,
         ),
       ).toEqual(layersOf([0, 4]));
   });
@@ -476,7 +477,12 @@ describe('files', () => {
       .map(([start, size]): [number, number] => [start, start + size]);
     fc.assert(
       fc.property(fc.array(interval, { minLength: 1, maxLength: 8 }), (intervals) => {
-        const read = readMergekitLayers(yaml(intervals.map(([start, end]) => slice(start, end))), 'f', 38);
+        const read = readMergekitLayers(
+          yaml(intervals.map(([start, end]) => slice(start, end))),
+          'f',
+          38,
+          llamaLinears,
+        );
         expect(read.map(({ physical }) => physical)).toEqual(intervals.flatMap(([start, end]) => range(start, end)));
         expect(layerMap(read).flatMap(([start, end]) => range(start, end))).toEqual(read.map((each) => each.physical));
       }),
@@ -493,7 +499,7 @@ describe('files', () => {
     fc.assert(
       fc.property(fc.oneof(damaged, json, fc.string()), (text) => {
         try {
-          expect(readMergekitLayers(text, 'f', 8).length).toBeGreaterThan(0);
+          expect(readMergekitLayers(text, 'f', 8, llamaLinears).length).toBeGreaterThan(0);
         } catch (error) {
           expect(error).toBeInstanceOf(ModelError);
         }

@@ -1,5 +1,5 @@
 import { readTextFile } from '@glulam/files';
-import { checkVirtualLayers, type ExpansionStrategy } from '@glulam/model';
+import type { ExpansionStrategy } from '@glulam/model';
 import { z } from 'zod';
 import { readMergekitFile, type MergekitFile } from './mergekit-file.js';
 import { refused } from './refused.js';
@@ -15,11 +15,7 @@ export const mergekitStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
   kind: 'mergekit',
   schema,
   paths: ['file'],
-  expand(physicalLayers, { file }) {
-    const layers = open(file).layers(physicalLayers);
-    checkVirtualLayers(layers, physicalLayers);
-    return layers;
-  },
+  expand: (physicalLayers, { file }, linears) => open(file).layers(physicalLayers, linears),
   warnings: (_, { file }) => open(file).warnings,
 };
 

@@ -1,3 +1,4 @@
+import { llamaLinears } from '@glulam/model';
 import { testStrategy } from '@glulam/testing';
 import { expect, test } from 'vitest';
 import {
@@ -78,7 +79,7 @@ testStrategy(llamaProStrategy, {
 });
 
 test('LLaMA-Pro’s 40 layers of 32: after every fourth a copy of it with weights of its own that begin at zero', () => {
-  const layers = llamaProStrategy.expand(32, { layers: 40 });
+  const layers = llamaProStrategy.expand(32, { layers: 40 }, llamaLinears);
   expect(layers).toHaveLength(40);
   layers.forEach((layer, index) => {
     const physical = Math.floor(index / 5) * 4 + Math.min(index % 5, 3);
@@ -88,6 +89,8 @@ test('LLaMA-Pro’s 40 layers of 32: after every fourth a copy of it with weight
 
 test('all contiguous choices of 32 layers that repeat-yourself has: 529 maps with the whole base', () => {
   // j - i + 32 layers for every 0 <= i < j <= 32; 528 of them, and the base itself.
-  const maps = range(0, 32).flatMap((i) => range(i + 1, 33).map((j) => repeatYourselfStrategy.expand(32, { i, j })));
+  const maps = range(0, 32).flatMap((i) =>
+    range(i + 1, 33).map((j) => repeatYourselfStrategy.expand(32, { i, j }, llamaLinears)),
+  );
   expect(new Set(maps.map((layers) => JSON.stringify(layers))).size + 1).toBe(529);
 });

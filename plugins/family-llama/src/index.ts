@@ -1,11 +1,11 @@
-import { families, linearNames, readDecoderShape, type Family } from '@glulam/model';
+import { families, llamaLinears, readLlamaSpec, type Family } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
 /** Llama 2, 3 and their kin: `LlamaForCausalLM` of transformers. */
 export const llamaFamily: Family = {
   kind: 'llama',
   describe: (config) =>
-    readDecoderShape(
+    readLlamaSpec(
       config,
       (fields) => {
         const attentionBias = fields.boolean('attention_bias', false);
@@ -13,7 +13,7 @@ export const llamaFamily: Family = {
         return {
           maxPositions: fields.integer('max_position_embeddings', 2048),
           slidingWindow: 0,
-          biased: linearNames.filter((name) => (name.startsWith('self_attn') ? attentionBias : mlpBias)),
+          biased: llamaLinears.filter((name) => (name.startsWith('self_attn') ? attentionBias : mlpBias)),
         };
       },
       { ignoresPartialRotary: true },

@@ -10,19 +10,23 @@ const base = {
   vocab_size: 128256,
   rms_norm_eps: 1e-5,
 };
+const embeddingWith = (paddingRow: number | undefined) => ({ embedding: { name: 'model.embed_tokens', paddingRow } });
 const llama3 = { factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
 
 testFamily(llamaFamily, {
   valid: [
     {
       fields: { ...base, tie_word_embeddings: true },
-      shape: { tiedHead: true, headSize: 64, slidingWindow: 0, biased: [] },
+      spec: { head: { name: 'lm_head', tied: true } },
+      layers: 16,
+      attention: { headSize: 64, window: 0 },
+      biased: [],
     },
     // PyTorch's padding_idx.
-    { fields: { ...base, pad_token_id: 7 }, shape: { paddingRow: 7 } },
-    { fields: { ...base, pad_token_id: -1 }, shape: { paddingRow: 128255 } },
-    { fields: { ...base, pad_token_id: 128256 }, shape: { paddingRow: undefined } },
-    { fields: { ...base, mlp_bias: true }, shape: { biased: ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'] } },
+    { fields: { ...base, pad_token_id: 7 }, spec: embeddingWith(7) },
+    { fields: { ...base, pad_token_id: -1 }, spec: embeddingWith(128255) },
+    { fields: { ...base, pad_token_id: 128256 }, spec: embeddingWith(undefined) },
+    { fields: { ...base, mlp_bias: true }, biased: ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'] },
   ],
   alike: [
     [

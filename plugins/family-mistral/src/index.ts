@@ -1,11 +1,11 @@
-import { families, readDecoderShape, type Family, type FieldReader } from '@glulam/model';
+import { families, readLlamaSpec, type Family, type FieldReader } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
 /** Mistral 7B and its kin: `MistralForCausalLM` of transformers. */
 export const mistralFamily: Family = {
   kind: 'mistral',
   describe: (config) =>
-    readDecoderShape(
+    readLlamaSpec(
       config,
       (fields) => {
         // null in the published config means: no window.

@@ -12,29 +12,27 @@ const base = {
   max_position_embeddings: 32768,
 };
 
+const ropeOf = (theta: number, dimensions: number) => ({ settings: { type: 'default' as const, theta }, dimensions });
+
 testFamily(mistralFamily, {
   valid: [
     {
       fields: { ...base, rope_theta: 10000, sliding_window: 4096 },
-      shape: {
-        physicalLayers: 32,
-        headSize: 128,
-        slidingWindow: 4096,
-        tiedHead: false,
-        rope: { type: 'default', theta: 10000 },
-      },
+      spec: { head: { name: 'lm_head', tied: false } },
+      layers: 32,
+      attention: { headSize: 128, window: 4096, rope: ropeOf(10000, 128) },
     },
     {
       fields: { ...base, head_dim: 64, sliding_window: null, rope_theta: 1e6 },
-      shape: { headSize: 64, slidingWindow: 0, rope: { type: 'default', theta: 1e6 } },
+      attention: { headSize: 64, window: 0, rope: ropeOf(1e6, 64) },
     },
     {
       fields: { ...base, hidden_size: 18, num_attention_heads: 4, num_key_value_heads: 2 },
-      shape: { headSize: 4 },
+      attention: { headSize: 4 },
     },
     // The defaults of transformers' MistralConfig.
-    { fields: { ...base, num_key_value_heads: undefined }, shape: { keyValueHeads: 8, slidingWindow: 4096 } },
-    { fields: { ...base, num_key_value_heads: null }, shape: { keyValueHeads: 32 } },
+    { fields: { ...base, num_key_value_heads: undefined }, attention: { keyValueHeads: 8, window: 4096 } },
+    { fields: { ...base, num_key_value_heads: null }, attention: { keyValueHeads: 32 } },
   ],
   alike: [
     [

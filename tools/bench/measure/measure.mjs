@@ -6,7 +6,7 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
 import { mistralFamily } from '@glulam/family-mistral';
-import { createDecoder, generateTokens, openCheckpoint } from '@glulam/model';
+import { attentionOf, createDecoder, generateTokens, openCheckpoint } from '@glulam/model';
 import { uniforms } from '@glulam/tensors';
 import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
 import { median } from './median.mjs';
@@ -52,7 +52,8 @@ const engine =
 // What is mapped from here on is the base's.
 const mappedBefore = gigabytesOf('RssFile');
 const checkpoint = openCheckpoint(positionals[0], [mistralFamily]);
-const L = checkpoint.shape.physicalLayers;
+const attention = /** @type {import('@glulam/model').AttentionSpec} */ (attentionOf(checkpoint.spec.layers[0]));
+const L = checkpoint.spec.layers.length;
 const intervals = [
   [0, L / 2],
   [L / 4, (3 * L) / 4],
@@ -68,7 +69,7 @@ await engine.drain();
 const load = seconds(begun);
 
 const randomIds = (count) =>
-  Int32Array.from(uniforms(count, [0, 0, 0, 1]), (u) => Math.floor(u * checkpoint.shape.vocabularySize));
+  Int32Array.from(uniforms(count, [0, 0, 0, 1]), (u) => Math.floor(u * checkpoint.spec.vocabularySize));
 const ids = randomIds(seq);
 const batch = labelBatch([{ ids, trained: new Uint8Array(seq).fill(1) }]);
 const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
@@ -138,10 +139,10 @@ const stepSeconds = median(times);
 const { hidden, intermediate, vocabulary, keyValues } = {
   hidden: inputs,
   intermediate: outputs,
-  vocabulary: checkpoint.shape.vocabularySize,
-  keyValues: checkpoint.shape.keyValueHeads * checkpoint.shape.headSize,
+  vocabulary: checkpoint.spec.vocabularySize,
+  keyValues: attention.keyValueHeads * attention.headSize,
 };
-const heads = checkpoint.shape.heads * checkpoint.shape.headSize;
+const heads = attention.heads * attention.headSize;
 const perLayer = hidden * (2 * heads + 2 * keyValues + 3 * intermediate);
 // The products that a step needs, two operations a multiplication: each frozen weight forward and backward (to its
 // input), 4 * seq * weights, but the first layer's q, k and v, whose input wants no gradient; each adapter forward, to its

@@ -1,4 +1,4 @@
-import { strategies, visits } from '@glulam/model';
+import { llamaLinears, strategies, visits } from '@glulam/model';
 import { compose } from '@glulam/plugin';
 import { preset } from 'glulam';
 import { colours, siteChart } from './site-chart.mjs';
@@ -39,7 +39,7 @@ function layersOf({ kind, options }) {
     .all(strategies)
     .find((each) => each.kind === kind);
   if (strategy === undefined) throw new Error(`there is no expansion ${kind}`);
-  const layers = strategy.expand(physicalLayers, strategy.schema.parse(options));
+  const layers = strategy.expand(physicalLayers, strategy.schema.parse(options), llamaLinears);
   const visit = visits(layers);
   return layers.map(({ physical, weights }, virtual) => ({
     physical,

@@ -26,7 +26,7 @@ const json = (...file: string[]) => JSON.parse(readFileSync(path.join(...file), 
 function open(name: string) {
   const folder = path.join(root, name);
   const checkpoint = openCheckpoint(path.join(folder, 'base'), [mistralFamily, llamaFamily]);
-  const saved = readPeftAdapter(path.join(folder, 'adapter'), kinds);
+  const saved = readPeftAdapter(path.join(folder, 'adapter'), kinds, checkpoint.spec);
   const { order } = json(folder, 'expected.json') as { order: number[] };
   const layers = order.map((physical) => ({ physical }));
   const engine = createReferenceEngine({ precision: 'float32' });
@@ -49,7 +49,7 @@ describe.each(['mistral', 'biased', 'expanded'])('%s', (name) => {
     const { decoder, saved, checkpoint, layers } = open(name);
     const folder = fresh();
     await writeAdapter(decoder, folder, { base: 'base', adapter: saved.choice });
-    const again = readAdapter(folder, kinds, checkpoint.shape);
+    const again = readAdapter(folder, kinds, checkpoint.spec);
     expect(again.layers).toEqual(layers);
     expect([...again.values].map(([key, { values }]) => [key, values])).toEqual(
       [...saved.values].map(([key, { values }]) => [key, values]),
@@ -109,7 +109,7 @@ test('a sum of weights 0.25 and 0.75 of one adapter is that adapter, biases too'
   const sum = createDecoder({
     engine: decoder.engine,
     checkpoint,
-    layers: unexpandedLayers(checkpoint.shape.physicalLayers),
+    layers: unexpandedLayers(checkpoint.spec.layers.length),
     adapter,
     adapterValues,
   });

@@ -41,8 +41,8 @@ test.each(['tied', 'windows', 'expanded'])(
 test.each(['tied', 'windows', 'expanded'])('%s: merged it is the checkpoint that transformers wrote', async (name) => {
   const folder = path.join(root, name);
   const checkpoint = openCheckpoint(path.join(folder, 'base'), [qwen2Family]);
-  const saved = readPeftAdapter(path.join(folder, 'adapter'), kinds);
-  const layers = saved.layers ?? unexpandedLayers(checkpoint.shape.physicalLayers);
+  const saved = readPeftAdapter(path.join(folder, 'adapter'), kinds, checkpoint.spec);
+  const layers = saved.layers ?? unexpandedLayers(checkpoint.spec.layers.length);
   const out = path.join(mkdtempSync(path.join(tmpdir(), 'qwen2-')), 'merged');
   await mergeCheckpoint({ checkpoint, layers, saved }, { out });
 

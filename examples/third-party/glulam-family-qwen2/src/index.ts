@@ -1,11 +1,11 @@
-import { families, readDecoderShape, type Family, type FieldReader } from '@glulam/model';
+import { families, readLlamaSpec, type Family, type FieldReader } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
 /** Qwen2 and Qwen2.5: `Qwen2ForCausalLM` of transformers. */
 export const qwen2Family: Family = {
   kind: 'qwen2',
   describe: (config) =>
-    readDecoderShape(
+    readLlamaSpec(
       config,
       (fields) => ({
         maxPositions: fields.integer('max_position_embeddings', 32768),

@@ -20,18 +20,19 @@ testFamily(qwen2Family, {
   valid: [
     {
       fields: small,
-      shape: {
-        tiedHead: true,
-        headSize: 64,
-        slidingWindow: 0,
-        biased: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'],
-        rope: { type: 'default', theta: 1e6 },
-      },
+      spec: { head: { name: 'lm_head', tied: true } },
+      attention: { headSize: 64, window: 0, rope: { settings: { type: 'default', theta: 1e6 }, dimensions: 64 } },
+      biased: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'],
     },
-    { fields: large, shape: { tiedHead: false, headSize: 128, slidingWindow: 0, physicalLayers: 28 } },
-    { fields: four, shape: { slidingWindow: [0, 0, 0, 512] } },
-    { fields: { ...four, max_window_layers: 0 }, shape: { slidingWindow: [512, 512, 512, 512] } },
-    { fields: { ...four, sliding_window: null }, shape: { slidingWindow: 0 } },
+    {
+      fields: large,
+      spec: { head: { name: 'lm_head', tied: false } },
+      layers: 28,
+      attention: { headSize: 128, window: 0 },
+    },
+    { fields: four, windows: [0, 0, 0, 512] },
+    { fields: { ...four, max_window_layers: 0 }, windows: [512, 512, 512, 512] },
+    { fields: { ...four, sliding_window: null }, windows: [0, 0, 0, 0] },
   ],
   alike: [
     [

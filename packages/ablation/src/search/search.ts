@@ -110,19 +110,19 @@ async function searchLocking(
   const scoring = { ...given, evaluate: { ...given.evaluate, evaluators: [settings.score] } };
   const inputs = await openInputs(scoring, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const { expansion: _, ...here } = await inputs.fetch();
-  const { shape, warnings } = openCheckpoint(here.base, composition.all(families));
-  const candidates = candidateMaps(settings.maps, shape.physicalLayers);
-  const tokenizer = openRunTokenizer(here, shape.vocabularySize);
+  const { spec, warnings } = openCheckpoint(here.base, composition.all(families));
+  const candidates = candidateMaps(settings.maps, spec.layers.length);
+  const tokenizer = openRunTokenizer(here, spec.vocabularySize);
   for (const warning of [...warnings, ...tokenizer.warnings]) warn(warning);
   const heldOut = needsHeldOut ? await readHeldOut(here, composition, tokenizer, signal) : [];
   const chosen = chooseProbe(scoreOf(here), here, composition);
   const { limit } = settings;
-  const { maxPositions } = shape;
+  const { maxPositions } = spec;
   const probe = await chosen.open({ tokenizer, heldOut, limit, maxPositions, signal, warn });
   const measure = { evaluator: chosen.kind, ...probe.measure };
   const tokens = tokensOf(probe.sequences);
   // The residual stream is float32.
-  const states = statesHeld(settings.memory, tokens * shape.hiddenSize * 4);
+  const states = statesHeld(settings.memory, tokens * spec.hiddenSize * 4);
 
   const model = await openModel({ ...here, adapter: { kind: 'none' } }, composition, { tokenizer });
   try {
@@ -159,7 +159,7 @@ async function searchLocking(
       if (!signal.aborted || error !== signal.reason) throw error;
       return { folder, stopped: true, reports: [], findings: [], ranking: undefined };
     }
-    const ranking = rankMaps(candidates, scored, shape.physicalLayers, measure);
+    const ranking = rankMaps(candidates, scored, spec.layers.length, measure);
     const file = path.join(folder, 'results.json');
     await writeFileAtomic(file, `${JSON.stringify({ fingerprint, engine, ...ranking }, null, 2)}\n`);
     const told = { base: path.basename(given.base), engine, samples: probe.samples, tokens };

@@ -1,13 +1,13 @@
-import { adapters, linearNames, type AdapterContribution } from '@glulam/model';
+import { adapters, linearNamesOf, type AdapterContribution } from '@glulam/model';
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { z } from 'zod';
 
 const schema = z.strictObject({
   targets: z
-    .array(z.enum(linearNames))
+    .array(z.string())
     .min(1)
     .default(['self_attn.k_proj', 'self_attn.v_proj', 'mlp.up_proj'])
-    .describe('The linear layers that get factors.'),
+    .describe('The linear layers that get factors, by their paths below a layer.'),
 });
 
 /**
@@ -17,6 +17,13 @@ const schema = z.strictObject({
 export const myKindAdapter: AdapterContribution<z.output<typeof schema>> = {
   kind: 'my_kind',
   schema,
+  // Which linear layers there are, the base says.
+  faults({ targets }, spec) {
+    const names = linearNamesOf(spec);
+    const unknown = targets.filter((target) => !names.includes(target));
+    if (unknown.length === 0) return [];
+    return [`targets names ${unknown.join(', ')}; the linear layers of the base are ${names.join(', ')}`];
+  },
   create: ({ targets }) => ({
     kind: 'my_kind',
     at({ linear, outFeatures }) {

@@ -14,11 +14,11 @@ const base = {
 
 testFamily(myKindFamily, {
   valid: [
-    { fields: { ...base, sliding_window: 2048 }, shape: { physicalLayers: 32, headSize: 128, slidingWindow: 2048 } },
-    { fields: { ...base, sliding_window: null }, shape: { slidingWindow: 0, biased: [] } },
+    { fields: { ...base, sliding_window: 2048 }, layers: 32, attention: { headSize: 128, window: 2048 } },
+    { fields: { ...base, sliding_window: null }, attention: { window: 0 }, biased: [] },
     {
       fields: { ...base, attention_bias: true },
-      shape: { biased: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj'] },
+      biased: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj'],
     },
   ],
   alike: [

@@ -9,11 +9,12 @@ import {
   writeFileAtomic,
   type GgufTensorInfo,
 } from '@glulam/files';
+import { windowOf } from '@glulam/model';
 import { faultOfWriting } from '../merge/fault-of-writing.js';
 import { describeMerged, type MergeSource } from '../merge/merged-model.js';
 import { checkFree, checkRoom } from '../merge/work-folder.js';
 import { sideFiles } from '../merge/side-files.js';
-import { modelMetadata } from './gguf-metadata.js';
+import { ggufModelOf, modelMetadata } from './gguf-model.js';
 import { ggufTensors, type GgufType } from './gguf-tensors.js';
 import { tokenizerMetadata } from './gguf-tokenizer.js';
 
@@ -56,11 +57,12 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
   checkFree(file);
   const model = describeMerged(source);
   await next();
-  const { shape, folder, files } = source.checkpoint;
+  const { spec, folder, files, family } = source.checkpoint;
+  const described = ggufModelOf(spec, family.kind);
   sideFiles(folder);
-  const tokenizer = tokenizerMetadata(folder, shape.vocabularySize, chatTemplate);
+  const tokenizer = tokenizerMetadata(folder, spec.vocabularySize, chatTemplate);
   await next();
-  const tensors = ggufTensors(model, type);
+  const tensors = ggufTensors(model, described, type);
   let offset = 0;
   const infos = tensors.map((tensor): GgufTensorInfo => {
     const info = { ...tensor, offset };
@@ -68,7 +70,7 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
     return info;
   });
   await next();
-  const header = encodeGgufHeader(new Map([...modelMetadata(model, type), ...tokenizer.metadata]), infos);
+  const header = encodeGgufHeader(new Map([...modelMetadata(model, described, type), ...tokenizer.metadata]), infos);
   const bytes = header.length + offset;
   await checkRoom(path.dirname(file), bytes);
   try {
@@ -93,7 +95,7 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
     throw faultOfWriting(error, signal);
   }
   const notes = [...tokenizer.notes];
-  const windows = [shape.slidingWindow].flat().filter((window) => window > 0 && window < shape.maxPositions);
+  const windows = spec.layers.map(windowOf).filter((window) => window > 0 && window < spec.maxPositions);
   if (windows.length > 0)
     notes.push(
       `llama.cpp knows no sliding window for this architecture: beyond ${Math.min(...windows)} tokens it attends to more than the model does`,

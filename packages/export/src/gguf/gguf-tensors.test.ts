@@ -1,9 +1,10 @@
 import { encodeFloats, ggmlEncode, sizeOf } from '@glulam/files';
-import { linearNames } from '@glulam/model';
+import { attentionOf, llamaLinears } from '@glulam/model';
 import { describe, expect, test } from 'vitest';
 import { drawn, madeBase, madeTensor } from '../../test/made.js';
 import type { MergedModel, MergedTensor } from '../merge/merged-model.js';
-import { ggufTensors, type GgufTensor } from './gguf-tensors.js';
+import { ggufModelOf } from './gguf-model.js';
+import { ggufTensors as tensorsOf, type GgufTensor, type GgufType } from './gguf-tensors.js';
 
 const { checkpoint } = await madeBase();
 const modelOf = (tensors: readonly MergedTensor[], base = checkpoint): MergedModel => ({
@@ -11,21 +12,24 @@ const modelOf = (tensors: readonly MergedTensor[], base = checkpoint): MergedMod
   ...{ layers: [{ physical: 0 }], tiedHead: false, tensors },
 });
 
+const ggufTensors = (merged: MergedModel, type: GgufType): GgufTensor[] =>
+  tensorsOf(merged, ggufModelOf(merged.base.spec, 'tiny'), type);
+
 async function bytesOf(tensor: GgufTensor): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   for await (const piece of tensor.bytes()) pieces.push(piece);
   return Buffer.concat(pieces);
 }
 
-const roles = ['embedding', 'finalNorm', 'head', 'attentionNorm', 'mlpNorm', ...linearNames] as const;
+const outside = ['model.embed_tokens', 'model.norm', 'lm_head'];
+const modules = [...outside, 'input_layernorm', 'post_attention_layernorm', ...llamaLinears];
 
 describe('tensors of a GGUF file', () => {
   test('have llama.cpp’s names, by role, layer and kind', () => {
-    const tensors = roles.map((role) => {
-      const ofLayer = !['embedding', 'finalNorm', 'head'].includes(role);
-      return madeTensor([2, 2], drawn(4, 1), { role, virtual: ofLayer ? 7 : undefined, name: `some.${role}.weight` });
-    });
-    const bias = madeTensor([2], drawn(2, 1), { role: 'self_attn.q_proj', virtual: 3, name: 'model.q_proj.bias' });
+    const tensors = modules.map((module) =>
+      madeTensor([2, 2], drawn(4, 1), { module, virtual: outside.includes(module) ? undefined : 7 }),
+    );
+    const bias = madeTensor([2], drawn(2, 1), { module: 'self_attn.q_proj', virtual: 3, kind: 'bias' });
     expect(ggufTensors(modelOf([...tensors, bias]), 'f32').map(({ name }) => name)).toEqual([
       ...[
         'token_embd.weight',
@@ -56,19 +60,19 @@ describe('tensors of a GGUF file', () => {
   });
 
   test('rows of q and k are turned from halves to neighbours, head by head, and no others', async () => {
-    const { headSize } = checkpoint.shape;
+    const { headSize } = attentionOf(checkpoint.spec.layers[0]!)!;
     const [heads, width] = [3, 2];
     const shape = [heads * headSize, width];
     const values = Float32Array.from({ length: sizeOf(shape) }, (_, i) => i);
     // transformers rotates row i of a head with i + 2, llama.cpp with its neighbour: 0, 2, 1, 3.
     const turned = Array.from({ length: heads }, (_, head) => [0, 2, 1, 3].map((row) => headSize * head + row)).flat();
-    for (const role of linearNames) {
-      const isTurned = role === 'self_attn.q_proj' || role === 'self_attn.k_proj';
+    for (const module of llamaLinears) {
+      const isTurned = module === 'self_attn.q_proj' || module === 'self_attn.k_proj';
       const order = isTurned ? turned : [...turned.keys()];
       const [matrix, vector] = ggufTensors(
         modelOf([
-          madeTensor(shape, values, { role }),
-          madeTensor([shape[0]!], values.slice(0, shape[0]), { role, name: 'x.bias' }),
+          madeTensor(shape, values, { module }),
+          madeTensor([shape[0]!], values.slice(0, shape[0]), { module, kind: 'bias' }),
         ]),
         'f32',
       );
@@ -81,14 +85,14 @@ describe('tensors of a GGUF file', () => {
   });
 
   test('heads stay whole where a tensor is written in blocks', async () => {
-    const { headSize } = checkpoint.shape;
+    const { headSize } = attentionOf(checkpoint.spec.layers[0]!)!;
     // A block of 2^20 values has room for 1,047 of these rows, which are no whole heads.
     const width = 1001;
     const shape = [1050 * headSize, width];
     const order = Float32Array.from({ length: shape[0]! }, (_, row) => row);
     const values = new Float32Array(sizeOf(shape));
     order.forEach((row) => (values[row * width] = row));
-    const [tensor] = ggufTensors(modelOf([madeTensor(shape, values, { role: 'self_attn.k_proj' })]), 'f32');
+    const [tensor] = ggufTensors(modelOf([madeTensor(shape, values, { module: 'self_attn.k_proj' })]), 'f32');
     const bytes = await bytesOf(tensor!);
     const expected = new Float32Array(values.length);
     order.forEach((row) => {

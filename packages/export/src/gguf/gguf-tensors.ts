@@ -1,7 +1,9 @@
 import { ggmlEncode, q8Block, sizeOf, type GgmlType } from '@glulam/files';
-import { inverseFrequencies, type RopeSettings } from '@glulam/model';
+import { attentionOf, inverseFrequencies, type ModelSpec, type RopeSpec } from '@glulam/model';
+import { ExportError } from '../errors.js';
 import { checkFloat16, rowBlocks } from '../merge/encode-rows.js';
 import type { MergedModel, MergedTensor } from '../merge/merged-model.js';
+import type { GgufModel } from './gguf-model.js';
 
 /** In what a GGUF file holds matrices; vectors (norms and biases) are float32 in all of them. */
 export type GgufType = 'f32' | 'f16' | 'bf16' | 'q8_0';
@@ -13,33 +15,20 @@ export interface GgufTensor {
   bytes(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
-const ggmlNames: Readonly<Record<MergedTensor['role'], string>> = {
-  embedding: 'token_embd',
-  finalNorm: 'output_norm',
-  head: 'output',
-  attentionNorm: 'attn_norm',
-  mlpNorm: 'ffn_norm',
-  'self_attn.q_proj': 'attn_q',
-  'self_attn.k_proj': 'attn_k',
-  'self_attn.v_proj': 'attn_v',
-  'self_attn.o_proj': 'attn_output',
-  'mlp.gate_proj': 'ffn_gate',
-  'mlp.up_proj': 'ffn_up',
-  'mlp.down_proj': 'ffn_down',
-};
 const matrixTypes: Readonly<Record<GgufType, GgmlType>> = { f32: 'F32', f16: 'F16', bf16: 'BF16', q8_0: 'Q8_0' };
 
 /** A merged model's tensors by llama.cpp's names, in its types and order of rows. */
-export function ggufTensors({ base, tensors }: MergedModel, wanted: GgufType): GgufTensor[] {
-  const { headSize, rope } = base.shape;
-  const factors = ropeFactors(rope, headSize);
+export function ggufTensors({ base, tensors }: MergedModel, model: GgufModel, wanted: GgufType): GgufTensor[] {
+  const { names, headSize, rope } = model;
+  const factors = ropeFactors(rope);
+  const turned = names.turnsNeighbours ? turnedModules(base.spec) : undefined;
   return [
     ...tensors.map((tensor): GgufTensor => {
-      const { shape, role, virtual } = tensor;
-      const name = `${virtual === undefined ? '' : `blk.${virtual}.`}${ggmlNames[role]}.${tensor.name.endsWith('.bias') ? 'bias' : 'weight'}`;
+      const { shape, module, kind, virtual } = tensor;
+      const name = `${virtual === undefined ? '' : `blk.${virtual}.`}${names.tensors[module]!}.${kind}`;
       const type = typeOf(shape, wanted);
-      const rotated = role === 'self_attn.q_proj' || role === 'self_attn.k_proj';
-      return { name, shape, type, bytes: () => encode(tensor, type, rotated ? headSize : undefined) };
+      const isTurned = virtual !== undefined && turned?.has(module) === true;
+      return { name, shape, type, bytes: () => encode(tensor, type, isTurned ? headSize : undefined) };
     }),
     ...(factors === undefined
       ? []
@@ -86,8 +75,21 @@ function interleaveHeads(rows: Float32Array, width: number, headSize: number): F
 }
 
 /** What llama.cpp divides each frequency by: Llama 3's scaling, which has no metadata of its own. */
-function ropeFactors(rope: RopeSettings, headSize: number): Float32Array | undefined {
-  if (rope.type !== 'llama3') return undefined;
-  const scaled = inverseFrequencies(rope, headSize);
-  return inverseFrequencies({ type: 'default', theta: rope.theta }, headSize).map((plain, i) => plain / scaled[i]!);
+function ropeFactors({ settings, dimensions }: RopeSpec): Float32Array | undefined {
+  if (settings.type !== 'llama3') return undefined;
+  const scaled = inverseFrequencies(settings, dimensions);
+  const plain = inverseFrequencies({ type: 'default', theta: settings.theta }, dimensions);
+  return plain.map((frequency, i) => frequency / scaled[i]!);
+}
+
+/** Linear layers whose output is turned by position; a fused one is not supported there. */
+function turnedModules({ layers }: ModelSpec): Set<string> {
+  const linears = layers.flatMap((layer) => attentionOf(layer)?.linears ?? []);
+  const fused = linears.find(({ role }) => role === 'queryKeyValue');
+  if (fused !== undefined)
+    throw new ExportError(
+      'GGUF_UNSUPPORTED',
+      `${fused.name} holds queries, keys and values in one, whose rows cannot change their order for an architecture of llama.cpp that turns neighbours`,
+    );
+  return new Set(linears.filter(({ role }) => role === 'query' || role === 'key').map(({ name }) => name));
 }

@@ -1,5 +1,5 @@
 import type { WeightSource } from '@glulam/files';
-import { createFrozenRows, linearNames, type AdaptedSite, type AdapterValues } from '@glulam/model';
+import { createFrozenRows, type AdaptedSite, type AdapterValues } from '@glulam/model';
 import { createOperations, createReferenceEngine, type Tensor } from '@glulam/tensors';
 import { ExportError } from '../errors.js';
 
@@ -42,7 +42,7 @@ export async function evaluateForm(
     const form = adapter.form(tensors, {
       ops: createOperations(engine),
       training: false,
-      key: [0, 0, site.virtual, linearNames.indexOf(site.linear)],
+      key: [0, 0, site.virtual, site.index],
       frozen: frozenRows.of(engine.openWeight(source), site.scale),
     });
     const read = async (what: string, tensor: Tensor, size: number): Promise<Float32Array> => {

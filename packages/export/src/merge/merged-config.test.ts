@@ -1,6 +1,6 @@
 import {
   followConfig,
-  readDecoderShape,
+  readLlamaSpec,
   type Checkpoint,
   type CheckpointConfig,
   type Family,
@@ -27,7 +27,7 @@ function readWindows(fields: FieldReader): number | readonly number[] {
 const family: Family = {
   kind: 'some',
   describe: (config) =>
-    readDecoderShape(config, (fields) => ({ maxPositions: 64, slidingWindow: readWindows(fields), biased: [] }), {
+    readLlamaSpec(config, (fields) => ({ maxPositions: 64, slidingWindow: readWindows(fields), biased: [] }), {
       ignoresPartialRotary: true,
     }),
 };
@@ -72,16 +72,7 @@ describe('a merged config says what was computed, and nothing else', () => {
   ])('%s', (_, fields) => {
     const { before, merged } = merge(fields);
     const after = follow(merged);
-    const { names: __, ...shape } = after.shape;
-    expect(shape).toEqual({
-      ...before.shape,
-      names: undefined,
-      physicalLayers: 6,
-      slidingWindow:
-        typeof before.shape.slidingWindow === 'number'
-          ? before.shape.slidingWindow
-          : layers.map(({ physical }) => (before.shape.slidingWindow as number[])[physical]),
-    });
+    expect(after.spec).toEqual({ ...before.spec, layers: layers.map(({ physical }) => before.spec.layers[physical]) });
     expect(after.warnings).toEqual([]);
   });
 

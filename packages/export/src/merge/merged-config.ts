@@ -1,4 +1,4 @@
-import { layerTypes, type RopeSettings } from '@glulam/model';
+import { layerTypes, type ModelSpec, type RopeSettings } from '@glulam/model';
 import type { MergedModel } from './merged-model.js';
 
 /** Types in which merged weights can be stored; undefined, where one is asked for: each tensor's own in the base. */
@@ -19,11 +19,12 @@ export function mergedConfig(
   { base, layers, tiedHead }: Pick<MergedModel, 'base' | 'layers' | 'tiedHead'>,
   dtype: MergedDtype | undefined,
 ): Record<string, unknown> {
-  const { config, shape, followed } = base;
+  const { config, spec, followed } = base;
   const perLayer = (values: readonly unknown[]): unknown[] => layers.map(({ physical }) => values[physical]);
   const isPerLayer = (key: string, value: unknown): value is unknown[] =>
-    (followed.has(key) || layerLists.includes(key)) && Array.isArray(value) && value.length === shape.physicalLayers;
-  const mixed = typeof shape.slidingWindow !== 'number';
+    (followed.has(key) || layerLists.includes(key)) && Array.isArray(value) && value.length === spec.layers.length;
+  const types = layerTypes(spec);
+  const mixed = new Set(types).size > 1 || followed.has('max_window_layers');
   const left = new Set([
     ...ropeKeys,
     'auto_map',
@@ -37,8 +38,8 @@ export function mergedConfig(
   const stored = (dtypeFields.length === 0 ? ['dtype'] : dtypeFields).map((field) => [field, dtype]);
   return {
     ...Object.fromEntries(kept.map(([key, value]) => [key, isPerLayer(key, value) ? perLayer(value) : value])),
-    ...mergedRope(config.fields, shape.rope),
-    ...(mixed && left.has('layer_types') ? { layer_types: perLayer(layerTypes(shape)) } : {}),
+    ...mergedRope(config.fields, ropeOf(spec)),
+    ...(mixed && left.has('layer_types') ? { layer_types: perLayer(types) } : {}),
     ...architectures(config.fields['architectures']),
     num_hidden_layers: layers.length,
     tie_word_embeddings: tiedHead,
@@ -54,9 +55,13 @@ const ropeKeys: readonly string[] = [
   ...['original_max_position_embeddings', 'partial_rotary_factor'],
 ];
 
+/** The settings that `readRope` read, which the layers with a rotary embedding share. */
+const ropeOf = ({ layers }: ModelSpec): RopeSettings | undefined =>
+  layers.flatMap(({ blocks }) => blocks.flatMap(({ rope }) => rope ?? []))[0]?.settings;
+
 /** In the style that was followed; nothing for a config that says nothing of it. */
-function mergedRope(fields: Fields, rope: RopeSettings): Fields {
-  if (ropeKeys.every((key) => (fields[key] ?? undefined) === undefined)) return {};
+function mergedRope(fields: Fields, rope: RopeSettings | undefined): Fields {
+  if (rope === undefined || ropeKeys.every((key) => (fields[key] ?? undefined) === undefined)) return {};
   const { type, theta, ...settings } = rope;
   const scaling = {
     rope_type: type,

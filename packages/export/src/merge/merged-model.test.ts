@@ -1,4 +1,4 @@
-import { linearNames, linearSites, type VirtualLayer } from '@glulam/model';
+import { linearNamesOf, linearSites, type VirtualLayer } from '@glulam/model';
 import { describe, expect, test } from 'vitest';
 import { drawn, lowRankScale, madeAdapter, madeBase, madeValues, type MadeBase } from '../../test/made.js';
 import { describeMerged, type MergedModel, type MergedTensor, type MergeSource } from './merged-model.js';
@@ -15,8 +15,8 @@ const layers: readonly VirtualLayer[] = [
 ];
 
 function sourceOf({ checkpoint }: MadeBase, of: readonly VirtualLayer[] = layers): MergeSource {
-  const { shape, files } = checkpoint;
-  const sites = linearSites(shape, of).map(({ path, ...site }) => ({
+  const { spec, files } = checkpoint;
+  const sites = linearSites(spec, of).map(({ path, ...site }) => ({
     path,
     adapter: madeAdapter.at({ path, ...site }),
   }));
@@ -47,7 +47,7 @@ function naiveValues({ values: ofBase }: MadeBase, { layers: of, saved }: MergeS
   const [, linear, kind] = /^(.*)\.(weight|bias)$/.exec(below!)!;
   const isOwn = record.weights === 'own';
   const plain = (isOwn ? trained(below!) : undefined) ?? ofBase.get(`model.layers.${record.physical}.${below}`)!;
-  if (!linearNames.includes(linear as 'mlp.up_proj')) return [...plain];
+  if (!linearNamesOf(base.checkpoint.spec).includes(linear!)) return [...plain];
 
   const adds = linear === 'self_attn.o_proj' || linear === 'mlp.down_proj';
   const gate = record.gate === undefined ? 1 : (trained('gate')?.[0] ?? 0);
@@ -96,12 +96,12 @@ describe('a merged model', () => {
       'lm_head.weight',
     ]);
     expect(tiedHead).toBe(false);
-    for (const { name, shape, source, virtual, role } of tensors) {
+    for (const { name, shape, source, virtual, role, module } of tensors) {
       expect(shape, name).toEqual(source.shape);
       expect(virtual === undefined ? undefined : `model.layers.${virtual}.`).toBe(
         /^model\.layers\.\d+\./.exec(name)?.[0],
       );
-      if (linearNames.includes(role as 'mlp.up_proj')) expect(name).toContain(`.${role}.`);
+      if (role === 'linear') expect(name).toContain(`.${module}.`);
     }
   });
 

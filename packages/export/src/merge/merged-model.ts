@@ -8,6 +8,8 @@ import {
   describeTrained,
   gateName,
   trainedRows,
+  weightName,
+  weightOfSite,
   type AdapterValues,
   type BaseTensor,
   type Checkpoint,
@@ -32,6 +34,9 @@ export interface MergedTensor {
   readonly source: WeightSource;
   /** What it is of the model, apart from the layer. */
   readonly role: BaseTensor['role'];
+  /** The module that it is of, see `BaseTensor.module`. */
+  readonly module: string;
+  readonly kind: BaseTensor['kind'];
   /** undefined: of no layer. */
   readonly virtual: number | undefined;
   /** false: its values are the base's. */
@@ -63,48 +68,44 @@ export interface MergeSource {
 }
 
 /**
- * What an expanded model is as a plain one. Works from the families' names, the virtual layers and the adapters' forms
+ * What an expanded model is as a plain one. Works from the base's spec, the virtual layers and the adapters' forms
  * alone, by rows, and needs no engine.
  *
  * @throws ExportError EXPANSION_INVALID, ADAPTER_INVALID
  */
 export function describeMerged({ checkpoint, layers, saved }: MergeSource): MergedModel {
-  const { shape, files } = checkpoint;
-  checkVirtualLayers(layers, shape.physicalLayers);
-  const trained = describeTrained(shape, layers, saved?.adapter);
+  const { spec, files } = checkpoint;
+  checkVirtualLayers(layers, spec);
+  const trained = describeTrained(spec, layers, saved?.adapter);
   const values: AdapterValues | undefined = saved?.values;
   if (values !== undefined) checkAdapterValues(values, trained);
   const gateOf = (virtual: number): number | undefined =>
-    layers[virtual]!.gate && (values?.get(gateName(shape, virtual))?.values[0] ?? 0);
+    layers[virtual]!.gate && (values?.get(gateName(spec, virtual))?.values[0] ?? 0);
   const adapted = new Map(trained.adapted.map((each) => [each.site.path, each]));
 
   /** The tensor at a place as it is before an adapter's form and factors: the base's, or a copy of it. */
-  const plain = ({ name, source: from, role, virtual }: BaseTensor): MergedTensor => {
+  const plain = ({ name, source: from, role, module, kind, virtual }: BaseTensor): MergedTensor => {
     const source = files.source(from);
     const copy = trained.copyAt.get(name);
     const read = copy === undefined ? ofBase(source) : ofCopy(copy, source, values?.get(copy.name));
     const open = (): Promise<RowReader> =>
       Promise.resolve(copy === undefined ? read : (start, end) => checkFinite(name, read(start, end)));
-    return { name, shape: source.shape, source, role, virtual, changed: copy !== undefined, open };
+    return { name, shape: source.shape, source, role, module, kind, virtual, changed: copy !== undefined, open };
   };
 
   const merged = (place: BaseTensor): MergedTensor => {
-    const { kind, role, virtual, site, name } = place;
+    const { kind, virtual, site, name } = place;
     const tensor = plain(place);
     if (site === undefined || virtual === undefined) return tensor;
-    const factor = outputFactor(role, layers[virtual]!, gateOf(virtual));
+    const factor = site.writesResidual ? outputFactor(layers[virtual]!, gateOf(virtual)) : 1;
     // A copy began as the scaled weight.
     const baseScale = tensor.changed ? 1 : (site.scale ?? 1);
     const each = adapted.get(site.path);
     if (each?.adapter === undefined && factor === 1 && baseScale === 1) return tensor;
     const change = async (): Promise<LinearChange> => {
       if (each === undefined || values === undefined) return { factor, baseScale };
-      const form = await evaluateForm(
-        each,
-        values,
-        files.source(`${shape.names.layer(site.physical)}.${site.linear}.weight`),
-      );
-      if (form.bias === undefined || shape.biased.includes(site.linear)) return { ...form, factor, baseScale };
+      const form = await evaluateForm(each, values, files.source(weightOfSite(spec, site)));
+      if (form.bias === undefined || site.hasBias) return { ...form, factor, baseScale };
       throw new ExportError(
         'MERGE_IMPOSSIBLE',
         `the adapter adds a bias to ${site.path}, and checkpoints of ${checkpoint.config.file} have none there: ` +
@@ -126,9 +127,9 @@ export function describeMerged({ checkpoint, layers, saved }: MergeSource): Merg
     return { ...tensor, changed: true, open };
   };
 
-  const { names } = shape;
-  const tiedHead = shape.tiedHead && trained.copyAt.get(names.head) === trained.copyAt.get(names.embedding);
-  const places = baseTensors(shape, layers).filter(({ role }) => !(tiedHead && role === 'head'));
+  const copyOf = ({ name }: { readonly name: string }) => trained.copyAt.get(weightName(name));
+  const tiedHead = spec.head.tied && copyOf(spec.head) === copyOf(spec.embedding);
+  const places = baseTensors(spec, layers).filter(({ role }) => !(tiedHead && role === 'head'));
   return { base: checkpoint, layers, tiedHead, tensors: places.map(merged) };
 }
 
@@ -147,10 +148,8 @@ function ofCopy({ startScale }: TrainedCopy, base: WeightSource, trained: Traine
   return (start, end) => read(start, end).map((value) => startScale * value);
 }
 
-/** Residual scale and gate multiply what a sub-block adds to the residual stream: the output of its last linear layer. */
-function outputFactor(linear: BaseTensor['role'], { residualScale = 1 }: VirtualLayer, gate = 1): number {
-  return linear === 'self_attn.o_proj' || linear === 'mlp.down_proj' ? residualScale * gate : 1;
-}
+/** Residual scale and gate multiply what a block adds to the residual stream. */
+const outputFactor = ({ residualScale = 1 }: VirtualLayer, gate = 1): number => residualScale * gate;
 
 function checkFinite(name: string, values: Float32Array): Float32Array {
   for (let i = 0; i < values.length; i++) {

@@ -30,19 +30,19 @@ export interface SavedPart extends ChosenAdapter {
  * @throws ExportError ADAPTER_INVALID if one does not fit the base or the layers, or trains tensors of the base themselves
  */
 export function sumSaved(
-  { shape, folder }: Pick<Checkpoint, 'shape' | 'folder'>,
+  { spec, folder }: Pick<Checkpoint, 'spec' | 'folder'>,
   layers: readonly VirtualLayer[],
   parts: readonly SavedPart[],
 ): NonNullable<MergeSource['saved']> {
   checkSelection(parts);
-  const plain = unexpandedLayers(shape.physicalLayers);
+  const plain = unexpandedLayers(spec.layers.length);
   for (const { name, saved } of parts) checkSameLayers(`the adapter "${name}"`, saved.layers ?? plain, layers);
   const [first, second] = parts;
   if (first !== undefined && second === undefined && first.weight === 1) return first.saved;
 
   const values = new Map<string, TrainedValues>();
   for (const [part, { name, weight, saved }] of parts.entries()) {
-    const trained = describeTrained(shape, layers, saved.adapter);
+    const trained = describeTrained(spec, layers, saved.adapter);
     const [copy] = trained.copies;
     if (copy !== undefined) throw noSum(name, `has its own ${copy.name}`);
     try {
@@ -61,7 +61,7 @@ export function sumSaved(
   }
   for (const [virtual, { gate }] of layers.entries()) {
     if (gate === undefined) continue;
-    const name = gateName(shape, virtual);
+    const name = gateName(spec, virtual);
     const sum = parts.reduce((total, { weight, saved }) => total + weight * saved.values.get(name)!.values[0]!, 0);
     values.set(name, { shape: [1], values: Float32Array.of(sum) });
   }

@@ -3,18 +3,23 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { compactName, peftName, readTextFile, writeFolderAtomic } from '@glulam/files';
 import {
+  checkAdapterOptions,
+  checkVirtualLayers,
   guardAdapter,
   keepPeftFields,
-  linearNames,
+  attentionOf,
   linearSites,
+  mlpOf,
+  ModelError,
   mostLayers,
   silentLayers,
   unexpandedLayers,
   type AdapterChoice,
   type AdapterContribution,
   type Decoder,
-  type DecoderShape,
+  type ModelSpec,
   type SavedAdapter,
+  type VirtualLayer,
 } from '@glulam/model';
 import { z } from 'zod';
 import { ExportError } from '../errors.js';
@@ -33,7 +38,7 @@ const layerSchema = z.strictObject({
   weights: z.enum(['shared', 'own']).optional(),
   start: z.literal('zero').optional(),
   residualScale: z.number().optional(),
-  linearScales: z.partialRecord(z.enum(linearNames), z.number()).optional(),
+  linearScales: z.record(z.string(), z.number()).optional(),
   gate: z.literal('learned').optional(),
 });
 const compactSchema = z.strictObject({
@@ -44,9 +49,9 @@ const compactSchema = z.strictObject({
   shape: z.strictObject({
     physicalLayers: dimension,
     hiddenSize: dimension,
-    intermediateSize: dimension,
-    heads: dimension,
-    keyValueHeads: dimension,
+    intermediateSize: dimension.optional(),
+    heads: dimension.optional(),
+    keyValueHeads: dimension.optional(),
     vocabularySize: dimension,
   }),
   layers: z.array(layerSchema).min(1),
@@ -54,9 +59,18 @@ const compactSchema = z.strictObject({
 });
 type Compact = z.infer<typeof compactSchema>;
 
-const dimensionsOf = (shape: DecoderShape): Compact['shape'] => {
-  const { physicalLayers, hiddenSize, intermediateSize, heads, keyValueHeads, vocabularySize } = shape;
-  return { physicalLayers, hiddenSize, intermediateSize, heads, keyValueHeads, vocabularySize };
+/** Of attention and MLP, those of the first layer that has one. */
+const dimensionsOf = ({ hiddenSize, vocabularySize, layers }: ModelSpec): Compact['shape'] => {
+  const attention = layers.map(attentionOf).find((block) => block !== undefined);
+  const mlp = layers.map(mlpOf).find((block) => block !== undefined);
+  return {
+    physicalLayers: layers.length,
+    hiddenSize,
+    intermediateSize: mlp?.intermediateSize,
+    heads: attention?.heads,
+    keyValueHeads: attention?.keyValueHeads,
+    vocabularySize,
+  };
 };
 
 /**
@@ -71,7 +85,7 @@ export async function writeAdapter(
   const compact: Compact = {
     version: 1,
     base,
-    shape: dimensionsOf(decoder.shape),
+    shape: dimensionsOf(decoder.spec),
     layers: decoder.layers.map((layer) => ({ ...layer })),
     adapter: { kind: adapter.kind, options: adapter.options },
   };
@@ -85,23 +99,34 @@ export async function writeAdapter(
 /**
  * Read an adapter folder: the compact form if it is one, else PEFT's.
  *
- * @param shape the base it is to be put on: an adapter of another one is refused
+ * @param spec the base it is to be put on: an adapter of another one is refused
  * @throws ExportError ADAPTER_INVALID
  */
-export function readAdapter(folder: string, kinds: readonly AdapterContribution[], shape: DecoderShape): SavedAdapter {
-  const saved = readEither(folder, kinds, shape);
-  const { choice, layers = unexpandedLayers(shape.physicalLayers) } = saved;
+export function readAdapter(folder: string, kinds: readonly AdapterContribution[], spec: ModelSpec): SavedAdapter {
+  const saved = readEither(folder, kinds, spec);
+  const { choice, layers = unexpandedLayers(spec.layers.length) } = saved;
+  checkLayers(folder, layers, spec);
   const warnings = kinds
     .find(({ kind }) => kind === choice.kind)
-    ?.warnings?.(choice.options, linearSites(shape, layers), shape);
+    ?.warnings?.(choice.options, linearSites(spec, layers), spec);
   return { ...saved, warnings: [...saved.warnings, ...(warnings ?? []), ...silentLayers(layers)] };
 }
 
-function readEither(folder: string, kinds: readonly AdapterContribution[], shape: DecoderShape): SavedAdapter {
+/** A file's layers are another's than the config's: what is wrong with them is the adapter's fault. */
+function checkLayers(folder: string, layers: readonly VirtualLayer[], spec: ModelSpec): void {
+  try {
+    checkVirtualLayers(layers, spec);
+  } catch (cause) {
+    if (!(cause instanceof ModelError)) throw cause;
+    throw new ExportError('ADAPTER_INVALID', `${folder} does not fit the base: ${cause.message}`, { cause });
+  }
+}
+
+function readEither(folder: string, kinds: readonly AdapterContribution[], spec: ModelSpec): SavedAdapter {
   const file = path.join(folder, compactName);
-  if (!existsSync(file)) return readPeftAdapter(folder, kinds, shape);
+  if (!existsSync(file)) return readPeftAdapter(folder, kinds, spec);
   const compact = readCompact(file);
-  const [got, expected] = [compact.shape, dimensionsOf(shape)];
+  const [got, expected] = [compact.shape, dimensionsOf(spec)];
   const other = Object.keys(expected) as (keyof typeof expected)[];
   const differs = other.filter((name) => got[name] !== expected[name]);
   if (differs.length > 0) {
@@ -125,6 +150,7 @@ function readEither(folder: string, kinds: readonly AdapterContribution[], shape
       'ADAPTER_INVALID',
       `${file} has options that ${kind} cannot follow: ${z.prettifyError(parsed.error)}`,
     );
+  checkAdapterOptions(contribution, parsed.data, spec);
   const created = guardAdapter(contribution, contribution.create(parsed.data));
   const peft = existsSync(path.join(folder, peftName)) ? readPeftConfig(folder) : {};
   return {

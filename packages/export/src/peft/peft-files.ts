@@ -12,6 +12,7 @@ import {
 import {
   checkFiniteRows,
   checkPrefix,
+  checkAdapterOptions,
   guardAdapter,
   keepPeftFields,
   layerMap,
@@ -22,7 +23,7 @@ import {
   type AdapterContribution,
   type AdapterValues,
   type Decoder,
-  type DecoderShape,
+  type ModelSpec,
   type TrainedValues,
   type VirtualLayer,
   type SavedAdapter,
@@ -33,13 +34,9 @@ import { readAsPeft } from './peft-reading.js';
 /**
  * Read `adapter_config.json` and `adapter_model.safetensors`.
  *
- * @param shape the base, if it is known
+ * @param spec the base it is to be put on
  */
-export function readPeftAdapter(
-  folder: string,
-  kinds: readonly AdapterContribution[],
-  shape?: Pick<DecoderShape, 'tiedHead'>,
-): SavedAdapter {
+export function readPeftAdapter(folder: string, kinds: readonly AdapterContribution[], spec: ModelSpec): SavedAdapter {
   const file = path.join(folder, 'adapter_config.json');
   if (!existsSync(file)) {
     throw new ExportError(
@@ -50,7 +47,7 @@ export function readPeftAdapter(
   const fields = readPeftConfig(folder);
   const { config, values, warnings } =
     fields['peft_type'] === 'LORA'
-      ? readAsPeft(fields, readAdapterTensors(folder), shape)
+      ? readAsPeft(fields, readAdapterTensors(folder), spec)
       : { config: fields, values: undefined, warnings: [] };
   const adapter = kinds
     .map((kind) => ({ kind, options: kind.fromPeft(config) }))
@@ -62,6 +59,7 @@ export function readPeftAdapter(
       `${file} says ${says}; installed adapters: ${kinds.map(({ kind }) => kind).join(', ') || 'none'}`,
     );
   }
+  checkAdapterOptions(adapter.kind, adapter.options, spec);
   const kept = keepPeftFields(guardAdapter(adapter.kind, adapter.kind.create(adapter.options)), config);
   return {
     adapter: kept.adapter,
@@ -153,7 +151,7 @@ function readReplication(value: unknown, file: string): readonly VirtualLayer[] 
 }
 
 /** What of a decoder PEFT's files cannot say; undefined: they can say all. */
-export function notPeft(decoder: Pick<Decoder, 'layers' | 'adapter' | 'shape'>): string | undefined {
+export function notPeft(decoder: Pick<Decoder, 'layers' | 'adapter' | 'spec'>): string | undefined {
   const { layers, adapter } = decoder;
   if (adapter?.notPeft !== undefined) return adapter.notPeft;
   for (const [index, layer] of layers.entries()) {
@@ -168,8 +166,8 @@ export function notPeft(decoder: Pick<Decoder, 'layers' | 'adapter' | 'shape'>):
   return undefined;
 }
 
-const isExpanded = ({ layers, shape }: Pick<Decoder, 'layers' | 'shape'>): boolean =>
-  layers.length !== shape.physicalLayers || layers.some(({ physical }, index) => physical !== index);
+const isExpanded = ({ layers, spec }: Pick<Decoder, 'layers' | 'spec'>): boolean =>
+  layers.length !== spec.layers.length || layers.some(({ physical }, index) => physical !== index);
 
 /** Write a decoder's adapter as PEFT reads it; replaces an adapter that is there whole, or leaves it whole. */
 export async function writePeftAdapter(decoder: Decoder, folder: string, baseName: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { quoteValue } from '@glulam/files';
-import { isEmpty, linearNames, type AdapterValues, type DecoderShape } from '@glulam/model';
+import { isEmpty, linearNamesOf, type AdapterValues, type ModelSpec } from '@glulam/model';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -11,10 +11,10 @@ interface PeftFile {
 }
 
 /** What PEFT's loading makes of a LoRA file beyond its config: each step may change the config or the tensors, and says so. */
-export function readAsPeft(config: Fields, values: AdapterValues, shape?: Pick<DecoderShape, 'tiedHead'>): PeftFile {
+export function readAsPeft(config: Fields, values: AdapterValues, spec: ModelSpec): PeftFile {
   const start: PeftFile = { config, values, warnings: [] };
   return [withoutOtherHeads, withWholeEmbeddings, withoutUnknownTargets, notedFields].reduce((file, step) => {
-    const next = step(file, shape);
+    const next = step(file, spec);
     return { ...file, ...next, warnings: [...file.warnings, ...(next.warnings ?? [])] };
   }, start);
 }
@@ -45,10 +45,7 @@ function withoutOtherHeads({ config, values }: PeftFile): Partial<PeftFile> {
 }
 
 /** PEFT's `save_embedding_layers`: loading puts them in place of the base's. */
-function withWholeEmbeddings(
-  { config, values }: PeftFile,
-  shape: Pick<DecoderShape, 'tiedHead'> | undefined,
-): Partial<PeftFile> {
+function withWholeEmbeddings({ config, values }: PeftFile, spec: ModelSpec): Partial<PeftFile> {
   const saved = names(config['modules_to_save']);
   const whole = [...values.keys()]
     .flatMap((name) => /^((?:.*\.)?(?:embed_tokens|lm_head))\.weight$/.exec(name)?.[1] ?? [])
@@ -61,7 +58,7 @@ function withWholeEmbeddings(
       ...config,
       modules_to_save: [...saved, ...whole],
       // Of a tied pair both are one parameter, which PEFT loads into.
-      ...(saved.length === 0 && shape?.tiedHead !== false && { ensure_weight_tying: true }),
+      ...(saved.length === 0 && spec.head.tied && { ensure_weight_tying: true }),
     },
     warnings: [
       `adapter_model.safetensors has ${list(whole)} whole (PEFT's save_embedding_layers), in place of the base's; they are kept as modules_to_save`,
@@ -69,28 +66,23 @@ function withWholeEmbeddings(
   };
 }
 
-/** Modules of these models, apart from linear layers. */
-const otherModules = [
-  'embed_tokens',
-  'lm_head',
-  'norm',
-  'input_layernorm',
-  'post_attention_layernorm',
-  'self_attn',
-  'mlp',
-  'layers',
-  'model',
-  'act_fn',
-  'rotary_emb',
-];
+/** Names of all modules that transformers' model has; activation and rotary embedding have no tensors. */
+const moduleNames = (spec: ModelSpec): Set<string> =>
+  new Set(
+    [
+      ...[spec.embedding.name, spec.head.name, spec.finalNorm.name, spec.layersPath, 'act_fn', 'rotary_emb'],
+      ...spec.layers.flatMap(({ blocks }) => blocks.map(({ norm }) => norm.name)),
+      ...linearNamesOf(spec),
+    ].flatMap((path) => path.split('.')),
+  );
 
 /** A list may name layers of many architectures; PEFT passes over what a model does not have. */
-function withoutUnknownTargets({ config }: PeftFile): Partial<PeftFile> {
+function withoutUnknownTargets({ config }: PeftFile, spec: ModelSpec): Partial<PeftFile> {
   const { target_modules: targets } = config;
   if (!Array.isArray(targets)) return {};
-  const known = [...linearNames.map((name) => name.split('.')[1]!), ...otherModules];
+  const known = moduleNames(spec);
   const isUnknown = (name: unknown): boolean =>
-    typeof name === 'string' && !known.includes(name.split('.').at(-1)!) && !/(^|\.)\d+$/.test(name);
+    typeof name === 'string' && !known.has(name.split('.').at(-1)!) && !/(^|\.)\d+$/.test(name);
   const unknown = (targets as unknown[]).filter(isUnknown) as string[];
   if (unknown.length === 0 || unknown.length === targets.length) return {};
   return {

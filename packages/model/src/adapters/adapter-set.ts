@@ -84,7 +84,7 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
     new Map(
       layers.flatMap(({ gate }, virtual) => {
         if (gate === undefined) return [];
-        const name = gateName(checkpoint.shape, virtual);
+        const name = gateName(checkpoint.spec, virtual);
         const sum = scope(() =>
           parts
             .map((part) => engine.affine(named(part.name).parameters.get(name)!, part.weight, 0))
@@ -128,7 +128,7 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
 
   const describe = (selection: AdapterSelection): { options: DecoderOptions; gates: readonly Tensor[] } => {
     if (selection === 'base')
-      return { options: { ...common, layers: unexpandedLayers(checkpoint.shape.physicalLayers) }, gates: [] };
+      return { options: { ...common, layers: unexpandedLayers(checkpoint.spec.layers.length) }, gates: [] };
     if (selection === 'none') return { options: { ...common, layers }, gates: [] };
     return describeSum(selection);
   };
@@ -157,7 +157,7 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
   const describeAdded = (name: string, { adapter, layers: trainedOn, values, firstValues, base }: AddedAdapter) => {
     if (added.has(name)) throw new ModelError('ADAPTER_INVALID', `there is an adapter "${name}" already`);
     const from = `the adapter "${name}"${base === undefined ? '' : ` of ${base}`}`;
-    const own = trainedOn ?? unexpandedLayers(checkpoint.shape.physicalLayers);
+    const own = trainedOn ?? unexpandedLayers(checkpoint.spec.layers.length);
     checkSameLayers(from, own, layers);
     const unfit = (cause: unknown): unknown =>
       !(cause instanceof ModelError) || cause.code === 'WEIGHT_NOT_FINITE'

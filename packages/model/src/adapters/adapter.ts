@@ -2,7 +2,7 @@ import { point } from '@glulam/plugin';
 import type { Engine, LinearForm, Operations, RandomKey, Tensor } from '@glulam/tensors';
 import type { z } from 'zod';
 import type { BaseTensor } from '../weights/base-tensors.js';
-import type { DecoderShape, LinearName } from '../families/family.js';
+import type { ModelSpec } from '../families/model-spec.js';
 import type { PrincipalParts } from './low-rank/principal-parts.js';
 
 /** A frozen linear layer of one virtual layer: where an adapter may sit. */
@@ -13,14 +13,20 @@ export interface LinearSite {
   readonly physical: number;
   /** 0 on the first visit to the physical layer, more on repeats. */
   readonly visit: number;
-  /** Which of the layer's linear layers it is. */
-  readonly linear: LinearName;
+  /** Which of the layer's linear layers it is: its module path below the layer, such as `self_attn.q_proj`. */
+  readonly linear: string;
+  /** Its place among the layer's linear layers. */
+  readonly index: number;
   /** The module's path with the virtual index, as PEFT matches it: `model.layers.7.self_attn.q_proj`. */
   readonly path: string;
   /** Columns of the weight [out, in]. */
   readonly inFeatures: number;
   /** Rows of the weight [out, in]. */
   readonly outFeatures: number;
+  /** The checkpoint has a bias for it. */
+  readonly hasBias: boolean;
+  /** Its output is added to the residual stream, see `LinearSpec.writesResidual`. */
+  readonly writesResidual: boolean;
   /** The virtual layer multiplies the base's weight and bias by it (`VirtualLayer.linearScales`); default 1. */
   readonly scale?: number;
 }
@@ -167,8 +173,10 @@ export interface AdapterContribution<Options = unknown> {
   readonly schema: z.ZodType<Options>;
   /** Options that follow from the model, such as a rank that makes a number of parameters; before `create`. Pure. */
   resolve?(options: Options, sites: readonly LinearSite[]): Options;
-  /** For users: what the options say that has no effect on these sites of a base of this shape. */
-  warnings?(options: Options, sites: readonly LinearSite[], shape: DecoderShape): readonly string[];
+  /** What of the options cannot be on this base, beyond what `create` refuses; `checkAdapterOptions` throws them. */
+  faults?(options: Options, spec: ModelSpec): readonly string[];
+  /** For users: what the options say that has no effect on these sites of this base. */
+  warnings?(options: Options, sites: readonly LinearSite[], spec: ModelSpec): readonly string[];
   /** The adapter with these options. Throws a ModelError ADAPTER_INVALID where they do not fit together. */
   create(options: Options): Adapter;
   /** Options for an `adapter_config.json` of this kind, undefined for one of another; throws on what it cannot follow. */

@@ -5,6 +5,7 @@ import type { AdapterValues, TrainedValues } from './adapter-values.js';
 import { createBaseWeights } from '../weights/base-weights.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { describeTrained } from './trained-tensors.js';
+import { weightOfSite } from '../weights/linear-sites.js';
 import { unexpandedLayers, type VirtualLayer } from '../expansion/virtual-layer.js';
 
 /**
@@ -13,13 +14,13 @@ import { unexpandedLayers, type VirtualLayer } from '../expansion/virtual-layer.
  */
 export async function readFirstValues({
   engine,
-  checkpoint: { shape, files },
-  layers = unexpandedLayers(shape.physicalLayers),
+  checkpoint: { spec, files },
+  layers = unexpandedLayers(spec.layers.length),
   adapter,
   signal,
 }: {
   readonly engine: Engine;
-  readonly checkpoint: Pick<Checkpoint, 'shape' | 'files'>;
+  readonly checkpoint: Pick<Checkpoint, 'spec' | 'files'>;
   readonly layers?: readonly VirtualLayer[] | undefined;
   readonly adapter: Adapter | undefined;
   /** Aborting rejects with the signal's reason. */
@@ -30,10 +31,10 @@ export async function readFirstValues({
   const next = eventLoopTurns(signal);
   try {
     await next();
-    for (const { site, adapter: each } of describeTrained(shape, layers, adapter).adapted) {
+    for (const { site, adapter: each } of describeTrained(spec, layers, adapter).adapted) {
       if (each?.firstValues === undefined) continue;
       await next();
-      const name = `${shape.names.layer(site.physical)}.${site.linear}.weight`;
+      const name = weightOfSite(spec, site);
       const first = await each.firstValues({ frozen: weights.rows.of(weights.open(files.source(name)), site.scale) });
       for (const parameter of each.parameters) {
         const given = first[parameter.name];

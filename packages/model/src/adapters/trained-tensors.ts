@@ -1,7 +1,7 @@
 import { wholeShape, type Adapter, type CopyChoice, type LinearSite, type SiteAdapter } from './adapter.js';
 import { baseTensors, type BaseTensor } from '../weights/base-tensors.js';
 import { ModelError } from '../errors.js';
-import type { DecoderShape } from '../families/family.js';
+import { layerPath, type ModelSpec } from '../families/model-spec.js';
 import { linearSites } from '../weights/linear-sites.js';
 import type { VirtualLayer } from '../expansion/virtual-layer.js';
 
@@ -39,7 +39,7 @@ export interface TrainedTensors {
 }
 
 /** The name of a virtual layer's learned gate, a tensor of shape [1]. */
-export const gateName = ({ names }: DecoderShape, virtual: number): string => `${names.layer(virtual)}.gate`;
+export const gateName = (spec: ModelSpec, virtual: number): string => `${layerPath(spec, virtual)}.gate`;
 
 /**
  * What is trained: adapters at the frozen linear layers, learned gates, and copies of the base's tensors, which virtual
@@ -48,11 +48,11 @@ export const gateName = ({ names }: DecoderShape, virtual: number): string => `$
  * @throws ModelError ADAPTER_INVALID
  */
 export function describeTrained(
-  shape: DecoderShape,
+  spec: ModelSpec,
   layers: readonly VirtualLayer[],
   adapter: Adapter | undefined,
 ): TrainedTensors {
-  const adapted = linearSites(shape, layers).map((site) => ({ site, adapter: adapter?.at(site) }));
+  const adapted = linearSites(spec, layers).map((site) => ({ site, adapter: adapter?.at(site) }));
   const adaptedPaths = new Set(adapted.flatMap(({ site, adapter: each }) => (each === undefined ? [] : [site.path])));
   const copies: (TrainedCopy & { aliases: string[] })[] = [];
   const copyAt = new Map<string, TrainedCopy>();
@@ -60,7 +60,7 @@ export function describeTrained(
   const following: BaseTensor[] = [];
   // What begins apart is not shared.
   const keyOf = (place: BaseTensor): string => `${startScaleOf(place, layers)} ${place.source}`;
-  for (const [place, choice] of choose(baseTensors(shape, layers), layers, adapter)) {
+  for (const [place, choice] of choose(baseTensors(spec, layers), layers, adapter)) {
     const { name, source, kind, site } = place;
     if (kind === 'weight' && site !== undefined && adaptedPaths.has(site.path))
       throw new ModelError(
@@ -96,15 +96,15 @@ export function describeTrained(
     ...adapted.flatMap(({ site, adapter: each }) =>
       (each?.parameters ?? []).map((parameter) => [`${site.path}.${parameter.name}`, wholeShape(parameter)] as const),
     ),
-    ...layers.flatMap(({ gate }, virtual) => (gate === undefined ? [] : [[gateName(shape, virtual), [1]] as const])),
-    ...copies.map(({ name, shape: size }) => [name, size] as const),
+    ...layers.flatMap(({ gate }, virtual) => (gate === undefined ? [] : [[gateName(spec, virtual), [1]] as const])),
+    ...copies.map(({ name, shape }) => [name, shape] as const),
   ]);
   return { adapted, copies, copyAt, shapes };
 }
 
-function startScaleOf({ role, virtual, site }: BaseTensor, layers: readonly VirtualLayer[]): number {
+function startScaleOf({ virtual, site }: BaseTensor, layers: readonly VirtualLayer[]): number {
   if (site === undefined || virtual === undefined) return 1;
-  const startsAtZero = layers[virtual]!.start === 'zero' && (role === 'self_attn.o_proj' || role === 'mlp.down_proj');
+  const startsAtZero = layers[virtual]!.start === 'zero' && site.writesResidual;
   return startsAtZero ? 0 : (site.scale ?? 1);
 }
 

@@ -1,6 +1,5 @@
 import { ModelError } from '../errors.js';
-import { linearNames } from '../families/family.js';
-import { layerMap, linearScaleOf, type VirtualLayer } from '../expansion/virtual-layer.js';
+import { layerMap, type VirtualLayer } from '../expansion/virtual-layer.js';
 
 /** An adapter among several, and how much of its change is wanted: 1 is the adapter as it was trained. */
 export interface ChosenAdapter {
@@ -37,14 +36,9 @@ export function checkSameLayers(from: string, own: readonly VirtualLayer[], laye
 }
 
 const keyOf = (layer: VirtualLayer): string => {
-  const { physical, weights = 'shared', residualScale = 1, gate } = layer;
-  return JSON.stringify([
-    physical,
-    weights,
-    residualScale,
-    linearNames.map((linear) => linearScaleOf(layer, linear)),
-    gate,
-  ]);
+  const { physical, weights = 'shared', residualScale = 1, linearScales = {}, gate } = layer;
+  const scales = Object.entries(linearScales).filter(([, scale]) => scale !== 1);
+  return JSON.stringify([physical, weights, residualScale, scales.sort(), gate]);
 };
 
 /** The map, and what of repeats a map does not say. */

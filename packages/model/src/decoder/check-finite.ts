@@ -3,6 +3,7 @@ import type { Checkpoint } from '../weights/checkpoint.js';
 import { expectedTensors } from '../weights/expected-tensors.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from '../errors.js';
+import { layerPath, type ModelSpec } from '../families/model-spec.js';
 
 /** What a stored tensor holds that it should not, for messages. */
 export function describeNotFinite(
@@ -47,11 +48,11 @@ const sound = new WeakSet<CheckpointFiles>();
  * @param isWanted which of the tensors to look at, by name; default: all that a decoder reads
  */
 export async function findBrokenWeight(
-  { files, shape }: Pick<Checkpoint, 'files' | 'shape'>,
+  { files, spec }: Pick<Checkpoint, 'files' | 'spec'>,
   isWanted?: (name: string) => boolean,
 ): Promise<string | undefined> {
   if (sound.has(files)) return undefined;
-  for (const name of expectedTensors(shape).keys()) {
+  for (const name of expectedTensors(spec).keys()) {
     if (isWanted?.(name) === false) continue;
     const source = files.source(name);
     const found = await findNotFinite(source);
@@ -62,8 +63,8 @@ export async function findBrokenWeight(
 }
 
 /** The tensors of one physical layer, by name. */
-export const isOfLayer = ({ names }: Checkpoint['shape'], physical: number): ((name: string) => boolean) => {
-  const prefix = `${names.layer(physical)}.`;
+export const isOfLayer = (spec: ModelSpec, physical: number): ((name: string) => boolean) => {
+  const prefix = `${layerPath(spec, physical)}.`;
   return (name) => name.startsWith(prefix);
 };
 
@@ -77,10 +78,10 @@ export async function checkOutputs(
   outputs: ArrayLike<number>,
 ): Promise<void> {
   if (isFinite(outputs)) return;
-  const { shape } = checkpoint;
-  const unused = Array.from({ length: shape.physicalLayers }, (_, physical) => physical)
+  const { spec } = checkpoint;
+  const unused = [...spec.layers.keys()]
     .filter((physical) => layers.every((layer) => layer.physical !== physical))
-    .map((physical) => isOfLayer(shape, physical));
+    .map((physical) => isOfLayer(spec, physical));
   const isUsed = unused.length === 0 ? undefined : (name: string) => !unused.some((isOf) => isOf(name));
   const found = await findBrokenWeight(checkpoint, isUsed);
   if (found !== undefined) throw weightNotFinite(`the model's outputs are not finite, since ${found}: ${brokenBase}`);

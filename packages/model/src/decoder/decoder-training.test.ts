@@ -124,7 +124,7 @@ describe('what is trained', () => {
     expect(await valuesOf(A)).not.toEqual([...(await other.engine.read(other.decoder.parameters.get(A)!))]);
     expect(await valuesOf(A)).not.toEqual(await valuesOf(A.replace('.0.', '.2.')));
     expect([...decoder.parameters.keys()].sort()).toEqual(
-      [...describeTrained(decoder.shape, expanded, tinyAdapter).shapes.keys()].sort(),
+      [...describeTrained(decoder.spec, expanded, tinyAdapter).shapes.keys()].sort(),
     );
     await end(other);
     await end(opened);

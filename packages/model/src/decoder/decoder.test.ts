@@ -33,7 +33,7 @@ describe('a forward pass', () => {
     const { engine, decoder, naive } = opened;
     const expected = naiveHidden(naive, { sequences });
     const hidden = await decoder.forward(packTokens(sequences));
-    expect(hidden.shape).toEqual([sequences.flat().length, decoder.shape.hiddenSize]);
+    expect(hidden.shape).toEqual([sequences.flat().length, decoder.spec.hiddenSize]);
     expectClose([...(await engine.read(hidden))], expected.flat(), rounding.value);
     const rows = [9, 0, 4];
     const logits = await readAndRelease(engine, decoder.logits(hidden, rows));
@@ -62,7 +62,7 @@ describe('a forward pass', () => {
   test('what sequences begin with alike may be there once', async () => {
     const opened = openExpanded();
     const { engine, decoder } = opened;
-    const width = decoder.shape.hiddenSize;
+    const width = decoder.spec.hiddenSize;
     const [first, second] = [
       [3, 1, 4, 1, 5],
       [3, 1, 4, 9],
@@ -153,7 +153,7 @@ describe('a pass with a cache', () => {
       const values = await readAndRelease(engine, hidden);
       let start = 0;
       for (const { sequence, ids } of given) {
-        const count = ids.length * decoder.shape.hiddenSize;
+        const count = ids.length * decoder.spec.hiddenSize;
         got[numbers.indexOf(sequence)]!.push(...values.slice(start, start + count));
         start += count;
       }

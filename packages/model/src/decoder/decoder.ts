@@ -6,6 +6,7 @@ import {
   scope,
   Tensor,
   type Engine,
+  type FrozenWeight,
   type LinearForm,
   type Operations,
   type RandomKey,
@@ -15,13 +16,15 @@ import type { Adapter, AdapterForm, FormContext, LinearSite, SiteAdapter } from 
 import { checkAdapterValues, type AdapterValues } from '../adapters/adapter-values.js';
 import { createBaseWeights, type BaseWeights } from '../weights/base-weights.js';
 import type { TokenBatch } from './batch.js';
+import type { Block, BlockContext } from './block.js';
+import { blockOf } from './blocks.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { ModelError } from '../errors.js';
-import { linearNames, slidingWindowOf, type DecoderShape, type LinearName } from '../families/family.js';
+import { linearsOf, type BlockSpec, type LinearSpec, type ModelSpec } from '../families/model-spec.js';
 import { createFixedParts, splitValues, type FixedPart } from '../adapters/fixed-parts.js';
 import type { CachePass } from './key-value-cache.js';
-import { inverseFrequencies, ropeTables } from './rope.js';
-import { openWeights, readCopy, type LayerWeights, type ModelWeights } from '../weights/model-weights.js';
+import { openRopes, type PassRopes } from './rope.js';
+import { openWeights, readCopy, type ModelWeights } from '../weights/model-weights.js';
 import { describeTrained, gateName, type AdaptedSite, type TrainedCopy } from '../adapters/trained-tensors.js';
 import { checkVirtualLayers, linearScaleOf, unexpandedLayers, type VirtualLayer } from '../expansion/virtual-layer.js';
 
@@ -40,13 +43,33 @@ interface FrozenScale {
   readonly perInput: Tensor;
 }
 
+/** A linear layer of a virtual layer, ready to run. */
+interface Linear {
+  readonly spec: LinearSpec;
+  /** Among the layer's linear layers. */
+  readonly index: number;
+  readonly weight: FrozenWeight | Tensor;
+  readonly bias: Tensor | undefined;
+  readonly adapted: AdaptedLinear | undefined;
+  /** Where its frozen weight is scaled. */
+  readonly scale: FrozenScale | undefined;
+}
+
+/** One block of a virtual layer, ready to run. */
+interface LayerBlock {
+  readonly spec: BlockSpec;
+  readonly run: Block;
+  readonly norm: Tensor;
+  /** By role. */
+  readonly linears: ReadonlyMap<string, Linear>;
+  /** By role. */
+  readonly vectors: ReadonlyMap<string, Tensor>;
+}
+
 /** One virtual layer, ready to run. */
 interface Layer {
   readonly record: VirtualLayer;
-  readonly weights: LayerWeights;
-  readonly sites: ReadonlyMap<LinearName, AdaptedLinear>;
-  /** Of linear layers whose frozen weight is scaled. */
-  readonly scales: ReadonlyMap<LinearName, FrozenScale>;
+  readonly blocks: readonly LayerBlock[];
   /** [1] */
   readonly gate: Tensor | undefined;
   readonly parameters: readonly Tensor[];
@@ -89,8 +112,8 @@ export interface Decoder {
   readonly engine: Engine;
   /** Differentiable operations on it; a pass with a tape records through these. */
   readonly ops: Operations;
-  /** Sizes and tensor names of the base. */
-  readonly shape: DecoderShape;
+  /** What the base is made of. */
+  readonly spec: ModelSpec;
   /** The virtual layers, in the order in which they run. */
   readonly layers: readonly VirtualLayer[];
   /** The base whose weights it computes with. */
@@ -218,8 +241,8 @@ export async function openDecoder({
 function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> {
   const { engine, checkpoint, adapter, adapterValues, adapterTensors, seed = 0 } = options;
   const opened = options.weights ?? createBaseWeights(engine);
-  const { shape } = checkpoint;
-  const records = checkVirtualLayers(options.layers ?? unexpandedLayers(shape.physicalLayers), shape.physicalLayers);
+  const { spec, family } = checkpoint;
+  const records = checkVirtualLayers(options.layers ?? unexpandedLayers(spec.layers.length), spec);
   const ops = createOperations(engine);
   const held: Tensor[] = [];
   const hold = (tensor: Tensor): Tensor => {
@@ -229,7 +252,7 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
 
   const parameters = new Map<string, Tensor>();
   const learningRateFactors = new Map<string, number>();
-  const trained = describeTrained(shape, records, adapter);
+  const trained = describeTrained(spec, records, adapter);
   yield;
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
@@ -276,24 +299,17 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
     for (const [virtual, record] of records.entries()) {
       const weights = base.layer(record, virtual);
       const own: Tensor[] = [...weights.copies];
-      const adapters = new Map<LinearName, AdaptedLinear>();
-      const scales = new Map<LinearName, FrozenScale>();
-      for (const linear of linearNames) {
-        const { weight } = weights.linears[linear];
-        const factor = linearScaleOf(record, linear);
-        if (factor !== 1 && !(weight instanceof Tensor)) scales.set(linear, frozenScale(factor, weight.shape[1]!));
-      }
+      const adapters = new Map<string, AdaptedLinear>();
       for (const { site, adapter } of adaptedIn[virtual]!) {
-        const { weight } = weights.linears[site.linear];
+        const { weight } = weights.linears.get(site.linear)!;
         if (adapter === undefined || weight instanceof Tensor) continue;
-        const index = linearNames.indexOf(site.linear);
         const frozen = opened.rows.of(weight, site.scale);
         adapter.prepare?.(frozen);
         const tensors: Record<string, Tensor> = {};
         const behind: Record<string, FixedPart> = {};
         for (const [use, each] of adapter.parameters.entries()) {
           const name = `${site.path}.${each.name}`;
-          const key: RandomKey = [seed, initialUse, virtual, index * 16 + use];
+          const key: RandomKey = [seed, initialUse, virtual, site.index * 16 + use];
           if (each.fixed === undefined) {
             tensors[each.name] = parameter(name, each.shape, () => each.initial({ key, engine, frozen }));
           } else {
@@ -308,10 +324,30 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
         adapters.set(site.linear, { adapter, tensors, behind });
         yield;
       }
+      const { blocks } = spec.layers[record.physical]!;
+      const linears = linearsOf({ blocks }).map((linear, index): Linear => {
+        const { weight, bias } = weights.linears.get(linear.name)!;
+        const factor = linearScaleOf(record, linear.name);
+        const isScaled = factor !== 1 && !(weight instanceof Tensor);
+        const scale = isScaled ? frozenScale(factor, linear.inFeatures) : undefined;
+        return { spec: linear, index, weight, bias, adapted: adapters.get(linear.name), scale };
+      });
+      const linearOf = new Map(linears.map((linear) => [linear.spec, linear]));
       const gate =
-        record.gate === undefined ? undefined : parameter(gateName(shape, virtual), [1], () => new Float32Array(1));
+        record.gate === undefined ? undefined : parameter(gateName(spec, virtual), [1], () => new Float32Array(1));
       if (gate !== undefined) own.push(gate);
-      layers.push({ record, weights, sites: adapters, scales, gate, parameters: own });
+      layers.push({
+        record,
+        blocks: blocks.map((block) => ({
+          spec: block,
+          run: blockOf(block, family),
+          norm: weights.norms.get(block.norm.name)!,
+          linears: new Map(block.linears.map((linear) => [linear.role, linearOf.get(linear)!])),
+          vectors: new Map((block.vectors ?? []).map(({ role, name }) => [role, weights.vectors.get(name)!])),
+        })),
+        gate,
+        parameters: own,
+      });
       yield;
     }
     finished = true;
@@ -320,65 +356,61 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
     if (!finished) close();
   }
 
-  const frequencies = inverseFrequencies(shape.rope, shape.headSize);
-  const { normEpsilon: epsilon, heads, keyValueHeads, headSize } = shape;
+  const ropes = openRopes(engine, spec);
+  const type = ops.activation;
 
-  /** One virtual layer: x [tokens, hidden] to the same; synchronous, so that it can be computed again in backward. */
-  const runLayer = (
-    x: Tensor,
+  /** A linear layer with its adapter, x [tokens, in] to [tokens, out]. */
+  const runLinear = (
+    input: Tensor,
+    { spec: { name }, index, weight, bias, adapted, scale }: Linear,
     virtual: number,
-    batch: TokenBatch,
-    rope: { readonly cos: Tensor; readonly sin: Tensor },
+    output: DType,
     { training, cache }: PassOptions,
   ): Tensor => {
-    const { record, weights, sites: adapters, scales, gate: factor } = layers[virtual]!;
-    const type = ops.activation;
-    const linear = (input: Tensor, name: LinearName, output: DType): Tensor => {
-      const { weight, bias } = weights.linears[name];
-      if (weight instanceof Tensor) return ops.linear(input, weight, bias, output);
-      const known = cache?.form(virtual, name);
-      if (known !== undefined) return ops.frozenLinear(input, weight, known, output);
-      const site = adapters.get(name);
-      const scale = scales.get(name);
-      if (site === undefined) return ops.frozenLinear(input, weight, withScale(ops, { bias }, scale), output);
-      const { adapter } = site;
-      const tensors = wholeTensors(ops, site);
-      const context: FormContext = {
+    if (weight instanceof Tensor) return ops.linear(input, weight, bias, output);
+    const known = cache?.form(virtual, name);
+    if (known !== undefined) return ops.frozenLinear(input, weight, known, output);
+    if (adapted === undefined) return ops.frozenLinear(input, weight, withScale(ops, { bias }, scale), output);
+    const { adapter } = adapted;
+    const tensors = wholeTensors(ops, adapted);
+    const context: FormContext = {
+      ops,
+      training: training !== undefined,
+      key: [training?.seed ?? 0, training?.step ?? 0, virtual, index],
+      frozen: opened.rows.of(weight, scale?.factor),
+    };
+    const applied = adapter.apply?.(input, tensors, {
+      ...context,
+      linear: (x, form) => ops.frozenLinear(x, weight, withScale(ops, form, scale), 'float32'),
+    });
+    if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
+    const form = withScale(ops, withBias(ops, adapter.form(tensors, context), bias), scale);
+    cache?.keepForm(virtual, name, form);
+    return ops.frozenLinear(input, weight, form, output);
+  };
+
+  /** One virtual layer: x [tokens, hidden] to the same; synchronous, so that it can be computed again in backward. */
+  const runLayer = (x: Tensor, virtual: number, batch: TokenBatch, rope: PassRopes, pass: PassOptions): Tensor => {
+    const { record, blocks, gate } = layers[virtual]!;
+    const { cache } = pass;
+    let residual = x;
+    for (const { spec: block, run, norm, linears, vectors } of blocks) {
+      const context: BlockContext = {
         ops,
-        training: training !== undefined,
-        key: [training?.seed ?? 0, training?.step ?? 0, virtual, linearNames.indexOf(name)],
-        frozen: opened.rows.of(weight, scale?.factor),
+        linear: (input, role, output) => runLinear(input, linears.get(role)!, virtual, output, pass),
+        hasLinear: (role) => linears.has(role),
+        vector: (role) => vectors.get(role)!,
+        rotate: (heads, headSize) =>
+          block.rope === undefined ? heads : ops.rope(heads, { ...rope.of(block.rope), headSize, type }),
+        keysAndValues: (k, v) =>
+          cache === undefined ? seenBy(batch, k, v) : cache.append(virtual, k, v, batch.segments),
       };
-      const applied = adapter.apply?.(input, tensors, {
-        ...context,
-        linear: (x, form) => ops.frozenLinear(x, weight, withScale(ops, form, scale), 'float32'),
-      });
-      if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
-      const form = withScale(ops, withBias(ops, adapter.form(tensors, context), bias), scale);
-      cache?.keepForm(virtual, name, form);
-      return ops.frozenLinear(input, weight, form, output);
-    };
-    const addResidual = (residual: Tensor, output: Tensor): Tensor => {
+      const normed = ops.rmsNorm(residual, norm, { epsilon: block.norm.epsilon, type });
+      const output = run(normed, block, context);
       const scaled = record.residualScale === undefined ? output : ops.affine(output, record.residualScale, 0);
-      return ops.add(residual, factor === undefined ? scaled : ops.mul(scaled, factor));
-    };
-
-    const normed = ops.rmsNorm(x, weights.attentionNorm, { epsilon, type });
-    const turn = { ...rope, headSize, type };
-    const q = ops.rope(linear(normed, 'self_attn.q_proj', type), turn);
-    const k = ops.rope(linear(normed, 'self_attn.k_proj', type), turn);
-    const v = linear(normed, 'self_attn.v_proj', type);
-    const seen = cache === undefined ? seenBy(batch, k, v) : cache.append(virtual, k, v, batch.segments);
-    const scale = 1 / Math.sqrt(headSize);
-    const window = slidingWindowOf(shape, record.physical);
-    const { segments } = seen;
-    const mixed = ops.attention(q, seen.k, seen.v, { heads, keyValueHeads, headSize, window, scale, segments, type });
-    const attended = addResidual(x, linear(mixed, 'self_attn.o_proj', 'float32'));
-
-    const mlpInput = ops.rmsNorm(attended, weights.mlpNorm, { epsilon, type });
-    const gate = linear(mlpInput, 'mlp.gate_proj', type);
-    const activated = ops.swiglu(gate, linear(mlpInput, 'mlp.up_proj', type), { type });
-    return addResidual(attended, linear(activated, 'mlp.down_proj', 'float32'));
+      residual = ops.add(residual, gate === undefined ? scaled : ops.mul(scaled, gate));
+    }
+    return residual;
   };
 
   const seenBy = ({ segments, keyRows }: TokenBatch, k: Tensor, v: Tensor) => {
@@ -388,12 +420,12 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
     return { k: keys!, v: values!, segments };
   };
 
-  const finish = (x: Tensor): Tensor => ops.rmsNorm(x, base.finalNorm, { epsilon, type: ops.activation });
+  const finish = (x: Tensor): Tensor => ops.rmsNorm(x, base.finalNorm, { epsilon: spec.finalNorm.epsilon, type });
 
   return {
     engine,
     ops,
-    shape,
+    spec,
     layers: records,
     checkpoint,
     adapter,
@@ -410,10 +442,10 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
           'BAD_ARGUMENT',
           'the batch shares tokens between segments (keyRows), and a cache keeps a run of tokens a sequence; expected one or the other: fork the cache',
         );
-      const rope = ropeTables(engine, frequencies, batch.positions);
+      const rope = ropes(batch.positions);
       const recorded = <T>(body: () => T): T => (tape === undefined ? body() : ops.recording(tape, body));
       if (tape !== undefined) for (const parameter of parameters.values()) tape.watch(parameter);
-      let x = recorded(() => ops.embedding(base.embedding, batch.ids, shape.paddingRow));
+      let x = recorded(() => ops.embedding(base.embedding, batch.ids, spec.embedding.paddingRow));
       const next = (body: (x: Tensor) => Tensor): void => {
         const y = scope(() => recorded(() => body(x)));
         x.release();
@@ -441,14 +473,13 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
         throw error;
       } finally {
         // Recomputation reads the tables again: the tape holds them until it has gone back.
-        tape?.keep(rope.cos, rope.sin);
-        rope.cos.release();
-        rope.sin.release();
+        tape?.keep(...rope.tensors);
+        rope.release();
       }
     },
 
     layerPass(batch) {
-      const rope = ropeTables(engine, frequencies, batch.positions);
+      const rope = ropes(batch.positions);
       return {
         embed: () => ops.embedding(base.embedding, batch.ids),
         async layer(hidden, virtual) {
@@ -457,10 +488,7 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
           return output;
         },
         finish: (hidden) => scope(() => finish(hidden)),
-        close() {
-          rope.cos.release();
-          rope.sin.release();
-        },
+        close: () => rope.release(),
       };
     },
 
@@ -471,7 +499,7 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
 
     logits: (hidden, rows) =>
       scope(() => {
-        const parts = rows.map((row) => ops.cast(engine.slice(hidden, [row, 0], [1, shape.hiddenSize]), 'float32'));
+        const parts = rows.map((row) => ops.cast(engine.slice(hidden, [row, 0], [1, spec.hiddenSize]), 'float32'));
         const inputs = parts.length === 1 ? parts[0]! : engine.concatenate(parts, 0);
         const { head } = base;
         if (head instanceof Tensor) return ops.linear(inputs, head, undefined, 'float32');

@@ -4,12 +4,17 @@ import { expect, test } from 'vitest';
 import { createKeyValueCache } from './key-value-cache.js';
 import { ModelError } from '../errors.js';
 
-const [layers, width] = [2, 3];
+// Layers differ, and one keeps nothing.
+const widths = [3, 0, 5];
+const keeping = [0, 2];
+/** What a row holds: the first two numbers say which it is. */
+const rowOf = (virtual: number, row: number, offset: number): number[] =>
+  Array.from({ length: widths[virtual]! }, (_, i) => [row, row + 0.5][i] ?? offset * (virtual + 1) + i);
 
 /** A cache whose rows are read back and compared with plain lists: the value of a row says layer, sequence and token. */
 function place() {
   const engine = createReferenceEngine();
-  const cache = createKeyValueCache(engine, { layers, width });
+  const cache = createKeyValueCache(engine, widths);
   const expected = new Map<number, number[]>();
   let value = 0;
 
@@ -23,10 +28,10 @@ function place() {
       rows.push(...added);
       expected.get(sequence)!.push(...added);
     }
-    for (let virtual = 0; virtual < layers; virtual++) {
+    for (const virtual of keeping) {
       const tensors = [1000, -1000].map((offset) => {
-        const data = Float32Array.from(rows.flatMap((row) => [row, row + 0.5, offset * (virtual + 1)]));
-        return engine.upload(data, [rows.length, width]);
+        const data = Float32Array.from(rows.flatMap((row) => rowOf(virtual, row, offset)));
+        return engine.upload(data, [rows.length, widths[virtual]!]);
       });
       const seen = scope(() => pass.append(virtual, tensors[0]!, tensors[1]!, segments).segments);
       for (const tensor of tensors) tensor.release();
@@ -38,6 +43,7 @@ function place() {
   };
 
   const compare = async (virtual: number, sequence: number, segment: Segment, pass: ReturnType<typeof cache.pass>) => {
+    const width = widths[virtual]!;
     const nothing = engine.full([0, width], 0);
     const { k, v } = pass.append(virtual, nothing, nothing, []);
     const [keys, values] = [await engine.read(k), await engine.read(v)];
@@ -47,8 +53,8 @@ function place() {
     const of = (all: Float32Array | Int32Array) => [
       ...all.subarray(segment.keyStart * width, (segment.keyStart + rows.length) * width),
     ];
-    expect(of(keys)).toEqual(rows.flatMap((row) => [row, row + 0.5, 1000 * (virtual + 1)]));
-    expect(of(values)).toEqual(rows.flatMap((row) => [row, row + 0.5, -1000 * (virtual + 1)]));
+    expect(of(keys)).toEqual(rows.flatMap((row) => rowOf(virtual, row, 1000)));
+    expect(of(values)).toEqual(rows.flatMap((row) => rowOf(virtual, row, -1000)));
   };
 
   return { engine, cache, expected, append };

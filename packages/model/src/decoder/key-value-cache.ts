@@ -1,10 +1,9 @@
 import { detach, scope, type Engine, type LinearForm, type Segment, type Tensor } from '@glulam/tensors';
 import { ModelError } from '../errors.js';
-import type { LinearName } from '../families/family.js';
 
 /**
- * Keys and values of the tokens that sequences have seen, for each virtual layer: two tensors [rows, keyValueHeads *
- * headSize] a virtual layer, in which each sequence has a run of rows. A sequence has room for the tokens that were
+ * Keys and values of the tokens that sequences have seen, for each virtual layer: two tensors [rows, width] a
+ * virtual layer, in which each sequence has a run of rows. A sequence has room for the tokens that were
  * expected of it, and gets more as it grows, so that what might be generated takes no memory before it is.
  */
 export interface KeyValueCache {
@@ -39,9 +38,9 @@ export interface CachePass {
     segments: readonly Segment[],
   ): { readonly k: Tensor; readonly v: Tensor; readonly segments: readonly Segment[] };
   /** The form of an adapted layer, where one was kept: what it is made of does not change while text is generated. */
-  form(virtual: number, linear: LinearName): LinearForm | undefined;
+  form(virtual: number, linear: string): LinearForm | undefined;
   /** Keep the form of an adapted layer for later passes; the cache holds its tensors until it is closed. */
-  keepForm(virtual: number, linear: LinearName, form: LinearForm): void;
+  keepForm(virtual: number, linear: string, form: LinearForm): void;
   /** Count the batch's tokens as seen, once every layer has appended them. */
   advance(segments: readonly Segment[]): void;
 }
@@ -57,17 +56,17 @@ interface Region {
 const grown = (tokens: number): number => Math.ceil((tokens + Math.max(64, tokens / 4)) / 64) * 64;
 
 /**
- * An empty cache for `layers` virtual layers, `width` = keyValueHeads * headSize; see `cacheOf`. Keys and values are
- * kept in the engine's precision.
+ * An empty cache; see `cacheOf`. Keys and values are kept in the engine's precision.
+ *
+ * @param widths of each virtual layer's keys, and of its values; 0: the layer keeps none
  */
-export function createKeyValueCache(
-  engine: Engine,
-  { layers, width }: { readonly layers: number; readonly width: number },
-): KeyValueCache {
+export function createKeyValueCache(engine: Engine, widths: readonly number[]): KeyValueCache {
   const regions = new Map<number, Region>();
   /** By virtual layer. */
-  const forms = Array.from({ length: layers }, () => new Map<LinearName, LinearForm>());
-  let stores: { k: Tensor; v: Tensor }[] = [];
+  const forms = widths.map(() => new Map<string, LinearForm>());
+  /** undefined: the layer keeps nothing. */
+  let stores: ({ k: Tensor; v: Tensor } | undefined)[] = [];
+  const kept = () => stores.filter((store) => store !== undefined);
   let rows = 0;
   let numbers = 0;
 
@@ -77,7 +76,7 @@ export function createKeyValueCache(
     throw new ModelError('BAD_ARGUMENT', `the cache has no sequence ${sequence}; it was removed, or never added`);
   };
   const rowsOf = (store: Tensor, start: number, length: number): Tensor =>
-    engine.slice(store, [start, 0], [length, width]);
+    engine.slice(store, [start, 0], [length, store.shape[1]!]);
 
   /** All sequences in rows of their own anew, one behind the other, layer by layer. */
   const layOut = (capacities: ReadonlyMap<Region, number>): void => {
@@ -90,7 +89,7 @@ export function createKeyValueCache(
       Object.assign(region, { start: total, capacity });
       total += capacity;
     }
-    const moved = (old: Tensor | undefined): Tensor => {
+    const moved = (old: Tensor | undefined, width: number): Tensor => {
       const fresh = scope(() => {
         const zeros = engine.full([total, width], 0);
         const store = engine.precision === 'float32' ? zeros : engine.cast(zeros, engine.precision);
@@ -102,7 +101,9 @@ export function createKeyValueCache(
       return detach(fresh);
     };
     const old = stores;
-    stores = Array.from({ length: layers }, (_, virtual) => ({ k: moved(old[virtual]?.k), v: moved(old[virtual]?.v) }));
+    stores = widths.map((width, virtual) =>
+      width === 0 ? undefined : { k: moved(old[virtual]?.k, width), v: moved(old[virtual]?.v, width) },
+    );
     rows = total;
   };
 
@@ -151,7 +152,7 @@ export function createKeyValueCache(
       const source = regionOf(sequence);
       checkLength(sequence, source, length);
       const sequences = addAll(expected.map((tokens) => Math.max(tokens, length)));
-      for (const { k, v } of length === 0 ? [] : stores) {
+      for (const { k, v } of length === 0 ? [] : kept()) {
         scope(() => {
           for (const store of [k, v]) {
             const begun = rowsOf(store, source.start, length);
@@ -203,7 +204,7 @@ export function createKeyValueCache(
       return rows;
     },
     close() {
-      for (const { k, v } of stores) {
+      for (const { k, v } of kept()) {
         k.release();
         v.release();
       }

@@ -1,4 +1,5 @@
 import type { Engine, Tensor } from '@glulam/tensors';
+import type { ModelSpec, RopeSpec } from '../families/model-spec.js';
 
 /** How positions turn into angles; see transformers' `modeling_rope_utils`. */
 export type RopeSettings =
@@ -13,11 +14,11 @@ export type RopeSettings =
       readonly originalMaxPositions: number;
     };
 
-/** Angle a position, for each of headSize / 2 pairs; rounded to float32 where the reference rounds. */
-export function inverseFrequencies(settings: RopeSettings, headSize: number): Float32Array {
+/** Angle a position, for each of dimensions / 2 pairs; rounded to float32 where the reference rounds. */
+export function inverseFrequencies(settings: RopeSettings, dimensions: number): Float32Array {
   const plain = Float32Array.from(
-    { length: headSize / 2 },
-    (_, i) => 1 / Math.fround(settings.theta ** Math.fround((2 * i) / headSize)),
+    { length: dimensions / 2 },
+    (_, i) => 1 / Math.fround(settings.theta ** Math.fround((2 * i) / dimensions)),
   );
   if (settings.type === 'default') return plain;
   if (settings.type === 'linear') return plain.map((frequency) => frequency / settings.factor);
@@ -32,12 +33,41 @@ export function inverseFrequencies(settings: RopeSettings, headSize: number): Fl
   });
 }
 
-/** cos and sin of every token's angles: [tokens, headSize / 2] each. */
-export function ropeTables(
-  engine: Engine,
-  frequencies: Float32Array,
-  positions: Int32Array,
-): { readonly cos: Tensor; readonly sin: Tensor } {
+/** cos and sin of every token's angles: [tokens, dimensions / 2] each. */
+interface RopeTables {
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+}
+
+/** The tables of one pass, one for each rotary embedding that the model has. */
+export interface PassRopes {
+  of(rope: RopeSpec): RopeTables;
+  /** Every table's tensors. */
+  readonly tensors: readonly Tensor[];
+  release(): void;
+}
+
+/** The rotary embeddings of a model, whose layers may have different ones, or none. */
+export function openRopes(engine: Engine, { layers }: Pick<ModelSpec, 'layers'>): (positions: Int32Array) => PassRopes {
+  const frequencies = new Map<string, Float32Array>();
+  const keys = new Map<RopeSpec, string>();
+  for (const rope of layers.flatMap(({ blocks }) => blocks.flatMap((block) => block.rope ?? []))) {
+    const key = JSON.stringify([rope.settings, rope.dimensions]);
+    keys.set(rope, key);
+    if (!frequencies.has(key)) frequencies.set(key, inverseFrequencies(rope.settings, rope.dimensions));
+  }
+  return (positions) => {
+    const tables = new Map([...frequencies].map(([key, each]) => [key, ropeTables(engine, each, positions)]));
+    const tensors = [...tables.values()].flatMap(({ cos, sin }) => [cos, sin]);
+    return {
+      of: (rope) => tables.get(keys.get(rope)!)!,
+      tensors,
+      release: () => tensors.forEach((tensor) => tensor.release()),
+    };
+  };
+}
+
+function ropeTables(engine: Engine, frequencies: Float32Array, positions: Int32Array): RopeTables {
   const half = frequencies.length;
   const cos = new Float32Array(positions.length * half);
   const sin = new Float32Array(positions.length * half);

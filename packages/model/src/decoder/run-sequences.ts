@@ -3,12 +3,16 @@ import type { TokenBatch } from './batch.js';
 import { packTokens } from './batch.js';
 import { checkOutputs } from './check-finite.js';
 import type { Decoder } from './decoder.js';
+import { keyValueWidthOf } from '../families/model-spec.js';
 import { createKeyValueCache, type KeyValueCache } from './key-value-cache.js';
 import type { TokenIds } from '../text/token-ids.js';
 
 /** A cache for a decoder's keys and values. */
-export const cacheOf = ({ engine, shape, layers }: Decoder): KeyValueCache =>
-  createKeyValueCache(engine, { layers: layers.length, width: shape.keyValueHeads * shape.headSize });
+export const cacheOf = ({ engine, spec, layers }: Decoder): KeyValueCache =>
+  createKeyValueCache(
+    engine,
+    layers.map(({ physical }) => keyValueWidthOf(spec.layers[physical]!)),
+  );
 
 /** The next tokens of a sequence in a cache. */
 export interface SequencePart {

@@ -10,8 +10,12 @@ export interface ExpansionStrategy<Options = unknown> {
   readonly schema: z.ZodType<Options>;
   /** Options that name files: taken from the config's folder, as all paths of a config are. */
   readonly paths?: readonly string[];
-  /** Pure; throws a ModelError EXPANSION_INVALID that names every fault of the options for this base. */
-  expand(physicalLayers: number, options: Options): readonly VirtualLayer[];
+  /**
+   * Pure; throws a ModelError EXPANSION_INVALID that names every fault of the options for this base.
+   *
+   * @param linears names of the linear layers that the base's layers have, such as `self_attn.q_proj`
+   */
+  expand(physicalLayers: number, options: Options, linears: readonly string[]): readonly VirtualLayer[];
   /** For users: what the options or their files say that has no effect here. */
   warnings?(physicalLayers: number, options: Options): readonly string[];
 }

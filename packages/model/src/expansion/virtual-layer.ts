@@ -1,7 +1,7 @@
 import { shortLines, shortList } from '@glulam/files';
 import { z } from 'zod';
 import { ModelError } from '../errors.js';
-import { linearNames, type LinearName } from '../families/family.js';
+import { linearsOf, type ModelSpec } from '../families/model-spec.js';
 
 /**
  * One visit to a physical layer in the expanded model. Every expansion strategy yields a list of these, and everything
@@ -12,15 +12,18 @@ export interface VirtualLayer {
   readonly physical: number;
   /** `own`: float32 copies that are trained, instead of the shared frozen weights. */
   readonly weights?: 'shared' | 'own';
-  /** Of weights of its own: `o_proj` and `down_proj` begin at zero, so that the layer begins by changing nothing. */
+  /**
+   * Of weights of its own: linear layers that write the residual stream (`o_proj` and `down_proj`) begin at zero, so that
+   * the layer begins by changing nothing.
+   */
   readonly start?: 'zero';
-  /** Multiplies the outputs of both sub-blocks (attention and MLP); it folds into `o_proj` and `down_proj`. */
+  /** Multiplies the output of each block (attention and MLP); it folds into `o_proj` and `down_proj`. */
   readonly residualScale?: number;
   /**
    * Multiplies the base's weight and bias of some linear layers. As in a checkpoint whose weights were scaled, what an
    * adapter adds is not multiplied (by `residualScale` it is), so a layer with a scale of 0 learns.
    */
-  readonly linearScales?: { readonly [linear in LinearName]?: number };
+  readonly linearScales?: Readonly<Record<string, number>>;
   /** A trained factor with the same place as `residualScale`, beginning at 0. */
   readonly gate?: 'learned';
 }
@@ -47,23 +50,24 @@ export function layersOfMap(intervals: readonly (readonly [number, number])[]): 
   return intervals.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => ({ physical: start + i })));
 }
 
-/** A list of virtual layers that fits a base of `physicalLayers` layers, or a ModelError that names every fault. */
-export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLayers: number): readonly VirtualLayer[] {
+/** A list of virtual layers that fits a base, or a ModelError that names every fault. */
+export function checkVirtualLayers(
+  layers: readonly VirtualLayer[],
+  base: Pick<ModelSpec, 'layers'>,
+): readonly VirtualLayer[] {
   checkLayerCount(layers.length);
   const faults = layers.flatMap((layer, index) => {
     const { physical, residualScale } = layer;
     const messages = [];
-    if (!Number.isInteger(physical) || physical < 0 || physical >= physicalLayers) {
-      messages.push(
-        `virtual layer ${index} names physical layer ${physical}; the base has layers 0 to ${physicalLayers - 1}`,
-      );
-    }
+    const spec = base.layers[physical];
+    if (spec === undefined) messages.push(missingLayer(index, physical, base));
     if (residualScale !== undefined && !Number.isFinite(residualScale)) {
       messages.push(`virtual layer ${index} has residualScale ${residualScale}; expected a finite number`);
     }
     for (const [linear, scale] of Object.entries(layer.linearScales ?? {})) {
-      if (!linearNames.includes(linear as LinearName))
-        messages.push(`virtual layer ${index} scales ${linear}; its linear layers are ${linearNames.join(', ')}`);
+      const names = spec && linearsOf(spec).map(({ name }) => name);
+      if (names?.includes(linear) === false)
+        messages.push(`virtual layer ${index} scales ${linear}; its linear layers are ${names.join(', ')}`);
       if (!Number.isFinite(scale))
         messages.push(`virtual layer ${index} has the scale ${scale} of ${linear}; expected a finite number`);
     }
@@ -79,6 +83,10 @@ export function checkVirtualLayers(layers: readonly VirtualLayer[], physicalLaye
   return layers;
 }
 
+/** What is wrong with a virtual layer whose physical layer the base does not have. */
+export const missingLayer = (virtual: number, physical: number, { layers }: Pick<ModelSpec, 'layers'>): string =>
+  `virtual layer ${virtual} names physical layer ${physical}; the base has layers 0 to ${layers.length - 1}`;
+
 /** For people: layers whose adapters a residual scale of 0 hides. */
 export function silentLayers(layers: readonly VirtualLayer[]): string[] {
   const silent = layers.flatMap(({ residualScale }, virtual) => (residualScale === 0 ? [String(virtual)] : []));
@@ -90,8 +98,7 @@ export function silentLayers(layers: readonly VirtualLayer[]): string[] {
 }
 
 /** What the base's weight and bias of a linear layer are multiplied by. */
-export const linearScaleOf = ({ linearScales }: VirtualLayer, linear: LinearName): number =>
-  linearScales?.[linear] ?? 1;
+export const linearScaleOf = ({ linearScales }: VirtualLayer, linear: string): number => linearScales?.[linear] ?? 1;
 
 /** The base as it is: each physical layer once. */
 export const unexpandedLayers = (physicalLayers: number): VirtualLayer[] =>

@@ -1,11 +1,11 @@
 import { quoteValue } from '@glulam/files';
-import { layerTypes, type DecoderShape } from './family.js';
+import { layerTypes, type ModelSpec } from './model-spec.js';
 
 /** What is known of a model when its config's other keys are checked. */
 interface KeyContext {
   readonly modelType: string;
   /** As its family read it. */
-  readonly shape: DecoderShape;
+  readonly spec: ModelSpec;
 }
 
 /**
@@ -117,7 +117,7 @@ const refused: ReadonlyMap<string, Refusal> = new Map(
     },
     attribute_map: { allows: isEmpty, why: 'expected fields under their own names' },
     layer_types: {
-      allows: (value, { shape }) => value === null || JSON.stringify(value) === JSON.stringify(layerTypes(shape)),
+      allows: (value, { spec }) => value === null || JSON.stringify(value) === JSON.stringify(layerTypes(spec)),
       why: 'expected none, or the kind of attention that this family computes in each layer',
     },
     text_config: nestedModel,

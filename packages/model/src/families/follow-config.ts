@@ -1,12 +1,13 @@
 import type { CheckpointConfig } from './checkpoint-config.js';
 import { checkKeys } from './config-keys.js';
 import { ModelError } from '../errors.js';
-import type { DecoderShape, Family } from './family.js';
+import type { Family } from './family.js';
+import type { ModelSpec } from './model-spec.js';
 
 /** A config as its family reads it. */
 export interface FollowedConfig {
   /** The model that the config describes. */
-  readonly shape: DecoderShape;
+  readonly spec: ModelSpec;
   /** The keys that the family looked at; it is responsible for them. */
   readonly followed: ReadonlySet<string>;
   /** For users: keys that have no effect here. */
@@ -22,17 +23,17 @@ export interface FollowedConfig {
 export function followConfig(family: Family, config: CheckpointConfig): FollowedConfig {
   const followed = new Set<string>();
   const warnings = new Set<string>();
-  const shape = family.describe({
+  const spec = family.describe({
     ...config,
     fields: watch(config.fields, (key) => void followed.add(key)),
     report: (message) => void warnings.add(message),
   });
   const rest = Object.fromEntries(Object.entries(config.fields).filter(([key]) => !followed.has(key)));
   const { modelType, file } = config;
-  const { faults, reports } = checkKeys(rest, { modelType, shape });
+  const { faults, reports } = checkKeys(rest, { modelType, spec });
   if (faults.length > 0)
     throw new ModelError('CONFIG_INVALID', `${file} cannot be followed:\n  ${faults.join('\n  ')}`);
-  return { shape, followed, warnings: [...warnings, ...reports.map((report) => `${file}: ${report}`)] };
+  return { spec, followed, warnings: [...warnings, ...reports.map((report) => `${file}: ${report}`)] };
 }
 
 /** What a family follows is seen from what it reads, so that no list of keys can differ from the code. */

@@ -25,12 +25,12 @@ export const tokensPerPass = 512;
 
 /** @throws ModelError GENERATION_INVALID for an empty prompt, one as long as the model reads, and options of no use */
 export function createContinuation(
-  { shape }: Pick<Decoder, 'shape'>,
+  { spec }: Pick<Decoder, 'spec'>,
   prompt: TokenIds,
   options: ContinuationOptions,
 ): Continuation {
   const { maxNewTokens, endIds = [] } = options;
-  const { maxPositions } = shape;
+  const { maxPositions } = spec;
   if (prompt.length === 0) throw new ModelError('GENERATION_INVALID', 'the prompt has no tokens; give it at least one');
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
     throw new ModelError('GENERATION_INVALID', `maxNewTokens is ${maxNewTokens}; expected a whole number from 1`);

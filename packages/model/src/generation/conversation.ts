@@ -40,7 +40,7 @@ export function createConversation(decoder: Decoder, tokenizer: Tokenizer): Conv
       `${decoder.checkpoint.folder} has no chat template, which says how turns are written; give one, or choose "plain"`,
     );
   }
-  let { maxPositions } = decoder.shape;
+  let { maxPositions } = decoder.spec;
   let session = createTokenSession(decoder);
   let messages: ChatMessage[] = [];
 
@@ -78,7 +78,7 @@ export function createConversation(decoder: Decoder, tokenizer: Tokenizer): Conv
     use(other) {
       session.close();
       session = createTokenSession(other);
-      ({ maxPositions } = other.shape);
+      ({ maxPositions } = other.spec);
     },
     close: () => session.close(),
   };

@@ -1,6 +1,7 @@
 import type { LinearSite } from '../adapters/adapter.js';
-import { linearNames, type DecoderShape, type LinearName } from '../families/family.js';
-import { linearScaleOf, visits, type VirtualLayer } from '../expansion/virtual-layer.js';
+import { ModelError } from '../errors.js';
+import { layerPath, linearsOf, weightName, type LinearSpec, type ModelSpec } from '../families/model-spec.js';
+import { linearScaleOf, missingLayer, visits, type VirtualLayer } from '../expansion/virtual-layer.js';
 
 /** A tensor of an expanded model whose virtual layers are told apart: a place where one of the base's is used. */
 export interface BaseTensor {
@@ -11,8 +12,10 @@ export interface BaseTensor {
   /** [out, in] of a linear layer's weight, [vocabulary, hidden] of the embedding and the head, else one axis. */
   readonly shape: readonly number[];
   /** What it is of the model, apart from the layer. */
-  readonly role: 'embedding' | 'head' | 'finalNorm' | 'attentionNorm' | 'mlpNorm' | LinearName;
-  /** Norms have a weight only. */
+  readonly role: 'embedding' | 'head' | 'finalNorm' | 'norm' | 'vector' | 'linear';
+  /** The module that it is of: below its layer (`mlp.up_proj`), or whole where it is of none. Of a vector, its own name. */
+  readonly module: string;
+  /** Only linear layers have biases. */
   readonly kind: 'weight' | 'bias';
   /** undefined: of no layer. */
   readonly virtual: number | undefined;
@@ -20,78 +23,80 @@ export interface BaseTensor {
   readonly site?: LinearSite;
 }
 
-/** [out, in] of a linear layer. */
-function linearShape(shape: DecoderShape, linear: LinearName): readonly [number, number] {
-  const { hiddenSize, intermediateSize, heads, keyValueHeads, headSize } = shape;
-  switch (linear) {
-    case 'self_attn.q_proj':
-      return [heads * headSize, hiddenSize];
-    case 'self_attn.k_proj':
-    case 'self_attn.v_proj':
-      return [keyValueHeads * headSize, hiddenSize];
-    case 'self_attn.o_proj':
-      return [hiddenSize, heads * headSize];
-    case 'mlp.gate_proj':
-    case 'mlp.up_proj':
-      return [intermediateSize, hiddenSize];
-    case 'mlp.down_proj':
-      return [hiddenSize, intermediateSize];
-  }
-}
-
-/** Every place of a tensor, in the model's order; a tied head is a place of its own, whose source is the embedding. */
-export function baseTensors(shape: DecoderShape, layers: readonly VirtualLayer[]): BaseTensor[] {
-  const { names, hiddenSize, vocabularySize } = shape;
+/**
+ * Every place of a tensor, in the model's order; a tied head is a place of its own, whose source is the embedding.
+ *
+ * @throws ModelError EXPANSION_INVALID if a layer is not of the base
+ */
+export function baseTensors(spec: ModelSpec, layers: readonly VirtualLayer[]): BaseTensor[] {
+  const { hiddenSize, vocabularySize, embedding, finalNorm, head } = spec;
   const visitOf = visits(layers);
-  const whole = (role: BaseTensor['role'], name: string, size: readonly number[], source = name): BaseTensor => ({
-    name,
-    source,
-    shape: size,
+  const whole = (role: BaseTensor['role'], module: string, shape: readonly number[], source = module): BaseTensor => ({
+    name: weightName(module),
+    source: weightName(source),
+    shape,
     role,
+    module,
     kind: 'weight',
     virtual: undefined,
   });
   const ofLayer = (layer: VirtualLayer, virtual: number): BaseTensor[] => {
     const { physical } = layer;
-    const [to, from] = [names.layer(virtual), names.layer(physical)];
-    const norm = (role: 'attentionNorm' | 'mlpNorm'): BaseTensor => ({
-      ...whole(role, `${to}.${names[role]}`, [hiddenSize], `${from}.${names[role]}`),
+    const layerSpec = spec.layers[physical];
+    if (layerSpec === undefined) throw new ModelError('EXPANSION_INVALID', missingLayer(virtual, physical, spec));
+    const [to, from] = [layerPath(spec, virtual), layerPath(spec, physical)];
+    const vector = (role: 'norm' | 'vector', module: string, below: string, size: number): BaseTensor => ({
+      name: `${to}.${below}`,
+      source: `${from}.${below}`,
+      shape: [size],
+      role,
+      module,
+      kind: 'weight',
       virtual,
     });
-    const ofLinear = (linear: LinearName): BaseTensor[] => {
-      const [outFeatures, inFeatures] = linearShape(shape, linear);
-      const path = `${to}.${linear}`;
-      const scale = linearScaleOf(layer, linear);
+    const ofLinear = (linear: LinearSpec, index: number): BaseTensor[] => {
+      const { name, inFeatures, outFeatures, bias, writesResidual } = linear;
+      const path = `${to}.${name}`;
+      const scale = linearScaleOf(layer, name);
       const site: LinearSite = {
         virtual,
         physical,
         visit: visitOf[virtual]!,
-        linear,
+        linear: name,
+        index,
         path,
         inFeatures,
         outFeatures,
+        hasBias: bias,
+        writesResidual,
         ...(scale === 1 ? {} : { scale }),
       };
-      const tensor = (kind: BaseTensor['kind'], size: readonly number[]): BaseTensor => {
-        return {
-          name: `${path}.${kind}`,
-          source: `${from}.${linear}.${kind}`,
-          shape: size,
-          role: linear,
-          kind,
-          virtual,
-          site,
-        };
-      };
+      const tensor = (kind: BaseTensor['kind'], shape: readonly number[]): BaseTensor => ({
+        name: `${path}.${kind}`,
+        source: `${from}.${name}.${kind}`,
+        shape,
+        role: 'linear',
+        module: name,
+        kind,
+        virtual,
+        site,
+      });
       const weight = tensor('weight', [outFeatures, inFeatures]);
-      return shape.biased.includes(linear) ? [weight, tensor('bias', [outFeatures])] : [weight];
+      return bias ? [weight, tensor('bias', [outFeatures])] : [weight];
     };
-    return [norm('attentionNorm'), ...linearNames.flatMap(ofLinear), norm('mlpNorm')];
+    // The first norm, then all linear layers: sums over the trained tensors depend on the order.
+    const [norm, ...norms] = layerSpec.blocks.map((block) =>
+      vector('norm', block.norm.name, weightName(block.norm.name), hiddenSize),
+    );
+    const vectors = layerSpec.blocks.flatMap((block) =>
+      (block.vectors ?? []).map(({ name, size }) => vector('vector', name, name, size)),
+    );
+    return [...(norm ? [norm] : []), ...linearsOf(layerSpec).flatMap(ofLinear), ...norms, ...vectors];
   };
   return [
-    whole('embedding', names.embedding, [vocabularySize, hiddenSize]),
+    whole('embedding', embedding.name, [vocabularySize, hiddenSize]),
     ...layers.flatMap(ofLayer),
-    whole('finalNorm', names.finalNorm, [hiddenSize]),
-    whole('head', names.head, [vocabularySize, hiddenSize], shape.tiedHead ? names.embedding : names.head),
+    whole('finalNorm', finalNorm.name, [hiddenSize]),
+    whole('head', head.name, [vocabularySize, hiddenSize], head.tied ? embedding.name : head.name),
   ];
 }

@@ -12,10 +12,12 @@ import { readCheckpointConfig, type CheckpointConfig } from '../families/checkpo
 import { ModelError } from '../errors.js';
 import { expectedTensors } from './expected-tensors.js';
 import { settleTensors } from './settle-tensors.js';
-import type { DecoderShape, Family } from '../families/family.js';
+import type { Family } from '../families/family.js';
+import type { ModelSpec } from '../families/model-spec.js';
 import { followConfig } from '../families/follow-config.js';
 import { stampTokenizerFiles } from '../text/tokenizer-files.js';
-import type { VirtualLayer } from '../expansion/virtual-layer.js';
+import { unexpandedLayers, type VirtualLayer } from '../expansion/virtual-layer.js';
+import { baseTensors } from './base-tensors.js';
 
 /** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
 export interface Checkpoint {
@@ -25,8 +27,8 @@ export interface Checkpoint {
   readonly config: CheckpointConfig;
   /** The family that read the config. */
   readonly family: Family;
-  /** Sizes and tensor names. */
-  readonly shape: DecoderShape;
+  /** What the model is made of. */
+  readonly spec: ModelSpec;
   /** The keys of `config.json` that the family follows. */
   readonly followed: ReadonlySet<string>;
   /** Its tensors. */
@@ -45,7 +47,7 @@ export interface Checkpoint {
 export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
   const stamps = stampTokenizerFiles(folder);
   const described = readConfig(folder, families);
-  const { warnings, files: weights, ...settled } = settleTensors(folder, described.config, described.shape);
+  const { warnings, files: weights, ...settled } = settleTensors(folder, described.config, described.spec);
   const files: CheckpointFiles = {
     ...weights,
     checkUnchanged() {
@@ -91,16 +93,16 @@ function readConfig(folder: string, families: readonly Family[]): Omit<Checkpoin
   return { folder, config, family, ...followConfig(family, config) };
 }
 
-function describedFiles(folder: string, { config, shape }: Omit<Checkpoint, 'files'>): CheckpointFiles {
+function describedFiles(folder: string, { config, spec }: Omit<Checkpoint, 'files'>): CheckpointFiles {
   const dtype = describedDtype(config);
-  const shapes = expectedTensors(shape);
+  const shapes = expectedTensors(spec);
   const notThere = (): never => {
     throw new ModelError('CHECKPOINT_INVALID', `${folder} has no weights; only its config.json was read`);
   };
   return {
     folder,
     files: [],
-    totalBytes: parameterCount(shape) * bytesPerElement[dtype],
+    totalBytes: parameterCount(spec) * bytesPerElement[dtype],
     metadata: {},
     warnings: [],
     names: () => [...shapes.keys()],
@@ -134,12 +136,10 @@ function describedDtype({ file, fields }: CheckpointConfig): DType {
 }
 
 /** Parameters of a base, or of what these virtual layers make of it if each had weights of its own. */
-export function parameterCount(shape: DecoderShape, layers?: readonly VirtualLayer[]): number {
-  let inLayers = 0;
-  let total = 0;
-  for (const [name, size] of expectedTensors(shape)) {
-    if (name.startsWith(`${shape.names.layer(0)}.`)) inLayers += sizeOf(size);
-    total += sizeOf(size);
-  }
-  return total + inLayers * ((layers?.length ?? shape.physicalLayers) - shape.physicalLayers);
+export function parameterCount(
+  spec: ModelSpec,
+  layers: readonly VirtualLayer[] = unexpandedLayers(spec.layers.length),
+): number {
+  const tensors = baseTensors(spec, layers).filter(({ role }) => role !== 'head' || !spec.head.tied);
+  return tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }

@@ -1,10 +1,10 @@
 import { quoteValue, shortList } from '@glulam/files';
 import type { CheckpointConfig } from '../families/checkpoint-config.js';
-import type { DecoderShape } from '../families/family.js';
+import { weightName, type ModelSpec } from '../families/model-spec.js';
 
 export interface AdviceContext {
   readonly config: CheckpointConfig;
-  readonly shape: DecoderShape;
+  readonly spec: ModelSpec;
   /** Names in the files that are none of the model's. */
   readonly unread: readonly string[];
   /** The model's name of a stored tensor, if it is one of the model's. */
@@ -60,7 +60,7 @@ export function namesOtherHead({ fields }: CheckpointConfig): boolean {
 
 /** What to do where tensors are missing; undefined where only another download can help. */
 export function missingAdvice(missing: readonly string[], context: AdviceContext): string | undefined {
-  const { head } = context.shape.names;
+  const head = weightName(context.spec.head.name);
   if (missing.length === 1 && missing[0] === head) return headAdvice(context);
   return wrapperAdvice(missing, context) ?? biasAdvice(missing, context);
 }
@@ -75,7 +75,7 @@ function biasAdvice(missing: readonly string[], { config }: AdviceContext): stri
   );
 }
 
-function headAdvice({ config, shape, unread }: AdviceContext): string {
+function headAdvice({ config, spec, unread }: AdviceContext): string {
   const architectures = config.fields['architectures'];
   const architecture: unknown = Array.isArray(architectures) ? architectures[0] : architectures;
   const others = unread.filter((name) => otherHeads.test(name));
@@ -90,7 +90,7 @@ function headAdvice({ config, shape, unread }: AdviceContext): string {
       ? 'has no tie_word_embeddings, so the model'
       : 'says tie_word_embeddings: false, so the model';
   return (
-    `config.json ${tied} needs its own ${shape.names.head}, and this checkpoint${saved} was saved without one: use one that ` +
+    `config.json ${tied} needs its own ${weightName(spec.head.name)}, and this checkpoint${saved} was saved without one: use one that ` +
     'was saved with its head (AutoModelForCausalLM). If the head is the embedding, write "tie_word_embeddings": true into config.json.'
   );
 }

@@ -1,7 +1,7 @@
 import { scope, type Engine, type FrozenWeight, type Tensor } from '@glulam/tensors';
 import type { BaseWeights } from './base-weights.js';
 import type { Checkpoint } from './checkpoint.js';
-import { linearNames, type LinearName } from '../families/family.js';
+import { layerPath, linearsOf, weightName } from '../families/model-spec.js';
 import type { TrainedCopy } from '../adapters/trained-tensors.js';
 import { linearScaleOf, type VirtualLayer } from '../expansion/virtual-layer.js';
 
@@ -9,10 +9,13 @@ import { linearScaleOf, type VirtualLayer } from '../expansion/virtual-layer.js'
  * The weights that a virtual layer computes with: the base's, which all visits share, or trained copies (tensors). Biases
  * are scaled as the layer says; weights that are not copies are the base's own.
  */
-export interface LayerWeights {
-  readonly attentionNorm: Tensor;
-  readonly mlpNorm: Tensor;
-  readonly linears: Readonly<Record<LinearName, { readonly weight: FrozenWeight | Tensor; readonly bias?: Tensor }>>;
+interface LayerWeights {
+  /** By the norms' module paths below the layer. */
+  readonly norms: ReadonlyMap<string, Tensor>;
+  /** By the linear layers' names. */
+  readonly linears: ReadonlyMap<string, { readonly weight: FrozenWeight | Tensor; readonly bias: Tensor | undefined }>;
+  /** Those of a family's own blocks, by their names. */
+  readonly vectors: ReadonlyMap<string, Tensor>;
   /** The copies among them. */
   readonly copies: readonly Tensor[];
 }
@@ -34,11 +37,15 @@ export interface ModelWeights {
 export function openWeights(
   engine: Engine,
   open: BaseWeights['open'],
-  { shape, files }: Pick<Checkpoint, 'shape' | 'files'>,
+  { spec, files }: Pick<Checkpoint, 'spec' | 'files'>,
   copyAt: (place: string) => Tensor | undefined,
   hold: (tensor: Tensor) => Tensor,
 ): ModelWeights {
-  const { names } = shape;
+  const names = {
+    embedding: weightName(spec.embedding.name),
+    finalNorm: weightName(spec.finalNorm.name),
+    head: weightName(spec.head.name),
+  };
   const frozen = (name: string): FrozenWeight => open(files.source(name));
   const vector = once((name) => {
     const weight = frozen(name);
@@ -52,26 +59,28 @@ export function openWeights(
     factor === 1 ? vector : (name: string) => scaled(JSON.stringify([factor, name]));
   return {
     embedding: copyAt(names.embedding) ?? frozen(names.embedding),
-    head: copyAt(names.head) ?? frozen(shape.tiedHead ? names.embedding : names.head),
+    head: copyAt(names.head) ?? frozen(spec.head.tied ? names.embedding : names.head),
     finalNorm: copyAt(names.finalNorm) ?? vector(names.finalNorm),
     layer(record, virtual) {
       const { physical } = record;
       const copies: Tensor[] = [];
       const at = <T>(open: (name: string) => T, below: string): T | Tensor => {
-        const copy = copyAt(`${names.layer(virtual)}.${below}`);
-        if (copy === undefined) return open(`${names.layer(physical)}.${below}`);
+        const copy = copyAt(`${layerPath(spec, virtual)}.${below}`);
+        if (copy === undefined) return open(`${layerPath(spec, physical)}.${below}`);
         copies.push(copy);
         return copy;
       };
-      const linears = linearNames.map((linear) => {
-        const weight = at(frozen, `${linear}.weight`);
-        const bias = scaledVector(linearScaleOf(record, linear));
-        return [linear, shape.biased.includes(linear) ? { weight, bias: at(bias, `${linear}.bias`) } : { weight }];
+      const { blocks } = spec.layers[physical]!;
+      const linears = linearsOf({ blocks }).map(({ name, bias }) => {
+        const weight = at(frozen, weightName(name));
+        const scaledBias = scaledVector(linearScaleOf(record, name));
+        return [name, { weight, bias: bias ? at(scaledBias, `${name}.bias`) : undefined }] as const;
       });
+      const vectors = blocks.flatMap((block) => block.vectors ?? []);
       return {
-        attentionNorm: at(vector, names.attentionNorm),
-        mlpNorm: at(vector, names.mlpNorm),
-        linears: Object.fromEntries(linears) as LayerWeights['linears'],
+        norms: new Map(blocks.map(({ norm: { name } }) => [name, at(vector, weightName(name))])),
+        linears: new Map(linears),
+        vectors: new Map(vectors.map(({ name }) => [name, at(vector, name)])),
         copies,
       };
     },

@@ -1,16 +1,16 @@
 import { equalValues, openCheckpointFiles, shortList, type CheckpointFiles } from '@glulam/files';
 import type { CheckpointConfig } from '../families/checkpoint-config.js';
 import { ModelError } from '../errors.js';
-import type { DecoderShape } from '../families/family.js';
+import { weightName, type ModelSpec } from '../families/model-spec.js';
 import { checkTensors } from './check-tensors.js';
 import { namesOtherHead, otherHeads } from './missing-advice.js';
 import { expectedTensors } from './expected-tensors.js';
 
 /** What `config.json` and the weights together say of a base; everything that computes or writes follows this. */
 interface SettledTensors {
-  /** As described, but `tiedHead` is what the stored tensors make it. */
-  readonly shape: DecoderShape;
-  /** By the names of `shape`, with only the tensors that it names. */
+  /** As described, but `head.tied` is what the stored tensors make it. */
+  readonly spec: ModelSpec;
+  /** By the names of `spec`, with only the tensors that it names. */
   readonly files: CheckpointFiles;
   readonly warnings: readonly string[];
 }
@@ -28,9 +28,10 @@ const derived =
  *
  * @throws ModelError CHECKPOINT_INVALID, QUANTIZED_UNSUPPORTED; TensorsError as `openCheckpointFiles`
  */
-export function settleTensors(folder: string, config: CheckpointConfig, described: DecoderShape): SettledTensors {
-  const { embedding, head } = described.names;
-  const expected = expectedTensors({ ...described, tiedHead: false });
+export function settleTensors(folder: string, config: CheckpointConfig, described: ModelSpec): SettledTensors {
+  const [embedding, head] = [weightName(described.embedding.name), weightName(described.head.name)];
+  const withHead = (tied: boolean): ModelSpec => ({ ...described, head: { ...described.head, tied } });
+  const expected = expectedTensors(withHead(false));
   const nameOf = modelNames(described, expected);
   const stored = openCheckpointFiles(folder, (name) => nameOf(name) !== undefined);
   const storedAs = new Map<string, string>();
@@ -48,22 +49,23 @@ export function settleTensors(folder: string, config: CheckpointConfig, describe
   const read = new Set(storedAs.values());
   const unread = stored.names().filter((name) => !read.has(name));
 
-  if (described.tiedHead && !(storedAs.has(embedding) && storedAs.has(head))) {
+  if (described.head.tied && !(storedAs.has(embedding) && storedAs.has(head))) {
     const single = storedAs.get(embedding) ?? storedAs.get(head);
     if (single !== undefined) storedAs.set(embedding, single);
     storedAs.delete(head);
     expected.delete(head);
   }
   const files = byModelName(stored, storedAs);
-  checkTensors(files, expected, { config, shape: described, unread, nameOf });
+  checkTensors(files, expected, { config, spec: described, unread, nameOf });
 
-  const tiedHead = described.tiedHead && (!files.has(head) || equalValues(files.source(embedding), files.source(head)));
+  const tiedHead =
+    described.head.tied && (!files.has(head) || equalValues(files.source(embedding), files.source(head)));
   // `architectures` has been reported already where it names such a head.
   const isReported = namesOtherHead(config) ? otherHeads : undefined;
   const counted = unread.filter((name) => !derived.test(name) && isReported?.test(name) !== true);
   const warnings = [
     ...stored.warnings,
-    ...(described.tiedHead && !tiedHead
+    ...(described.head.tied && !tiedHead
       ? [
           `${config.file} says that the head is the embedding (tie_word_embeddings), but ${head} and ${embedding} are stored with different values: each is used as it is stored`,
         ]
@@ -74,15 +76,15 @@ export function settleTensors(folder: string, config: CheckpointConfig, describe
         ]
       : []),
   ];
-  return { shape: { ...described, tiedHead }, files, warnings };
+  return { spec: withHead(tiedHead), files, warnings };
 }
 
 /** The model's name of a stored tensor, or undefined where the model has no such tensor. */
 function modelNames(
-  { names }: DecoderShape,
+  { layersPath }: ModelSpec,
   expected: ReadonlyMap<string, unknown>,
 ): (stored: string) => string | undefined {
-  const prefix = `${names.layer(0).split('.')[0]}.`;
+  const prefix = `${layersPath.split('.')[0]}.`;
   return (stored) =>
     [stored, ...(stored.startsWith(prefix) ? [stored.slice(prefix.length)] : []), `${prefix}${stored}`].find((name) =>
       expected.has(name),

@@ -58,7 +58,7 @@ export function testEvaluator(
     const scorable = contribution.probeSet === undefined ? [] : options;
     test.each(scorable)('%j: its probe set can be scored', async (given) => {
       const { decoder, tokenizer, heldOut, signal, close } = await open();
-      const { maxPositions, vocabularySize } = decoder.shape;
+      const { maxPositions, vocabularySize } = decoder.spec;
       const context = { tokenizer, heldOut: contribution.needsHeldOut === true ? heldOut : [], signal, maxPositions };
       const probeOf = async (limit: number) =>
         contribution.probeSet!(contribution.schema.parse(given), { ...context, limit });

@@ -88,7 +88,7 @@ export function openGolden(folder: string): GoldenCase {
       const checkpoint = openCheckpoint(baseWithConfig(path.join(folder, 'base'), config), families);
       const adapterFolder = path.join(folder, 'adapter');
       if (!existsSync(adapterFolder)) return createDecoder({ engine, checkpoint });
-      const { adapter, layers, values } = readPeftAdapter(adapterFolder, adapters);
+      const { adapter, layers, values } = readPeftAdapter(adapterFolder, adapters, checkpoint.spec);
       return createDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
     },
   };

@@ -7,7 +7,7 @@ import {
   describeCheckpoint,
   openCheckpoint,
   openTokenizer,
-  readDecoderShape,
+  readLlamaSpec,
   type Family,
 } from '@glulam/model';
 import { createReferenceEngine, normals } from '@glulam/tensors';
@@ -15,7 +15,7 @@ import type { EvaluationContext } from '@glulam/trainer';
 
 const family: Family = {
   kind: 'tiny',
-  describe: (config) => readDecoderShape(config, () => ({ maxPositions: 512, slidingWindow: 0, biased: [] })),
+  describe: (config) => readLlamaSpec(config, () => ({ maxPositions: 512, slidingWindow: 0, biased: [] })),
 };
 
 const special = ['<s>', '</s>'];
@@ -56,7 +56,7 @@ export async function openTinyModel(): Promise<EvaluationContext & { close(): Pr
   await writeSafetensors(path.join(folder, 'model.safetensors'), tensors);
 
   const checkpoint = openCheckpoint(folder, [family]);
-  const tokenizer = openTokenizer(folder, { vocabularySize: checkpoint.shape.vocabularySize });
+  const tokenizer = openTokenizer(folder, { vocabularySize: checkpoint.spec.vocabularySize });
   const engine = createReferenceEngine();
   const decoder = createDecoder({ engine, checkpoint });
   const heldOut = sentences.map((text) => {

@@ -1,10 +1,11 @@
 import {
   createFrozenRows,
-  linearNames,
+  llamaLinears,
   wholeShape,
   type AdapterContribution,
   type BaseTensor,
   type LinearSite,
+  type LlamaLinear,
 } from '@glulam/model';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,17 +24,20 @@ export interface AdapterCases {
   readonly refused: readonly { readonly config: Readonly<Record<string, unknown>>; readonly message: RegExp }[];
 }
 
-const site = (virtual: number, linear: LinearSite['linear']): LinearSite => ({
+const site = (virtual: number, linear: LlamaLinear): LinearSite => ({
   virtual,
   physical: virtual % 4,
   visit: Math.floor(virtual / 4),
   linear,
+  index: llamaLinears.indexOf(linear),
   path: `model.layers.${virtual}.${linear}`,
   inFeatures: 12,
   outFeatures: 10,
+  hasBias: true,
+  writesResidual: linear === 'self_attn.o_proj' || linear === 'mlp.down_proj',
 });
 
-const sites = Array.from({ length: 8 }, (_, virtual) => linearNames.map((linear) => site(virtual, linear))).flat();
+const sites = Array.from({ length: 8 }, (_, virtual) => llamaLinears.map((linear) => site(virtual, linear))).flat();
 
 /** Weights and biases of a few linear layers, norms, and a pair of embedding and head. */
 const tensors: readonly BaseTensor[] = [
@@ -42,27 +46,30 @@ const tensors: readonly BaseTensor[] = [
     source: 'model.embed_tokens.weight',
     shape: [9, 12],
     role: 'embedding',
+    module: 'model.embed_tokens',
     kind: 'weight',
     virtual: undefined,
   },
   ...sites.flatMap((each): BaseTensor[] => {
-    const { path: module, linear, virtual, physical, outFeatures, inFeatures } = each;
-    const source = module.replace(String(virtual), String(physical));
+    const { path, linear, virtual, physical, outFeatures, inFeatures } = each;
+    const source = path.replace(String(virtual), String(physical));
     return [
       {
-        name: `${module}.weight`,
+        name: `${path}.weight`,
         source: `${source}.weight`,
         shape: [outFeatures, inFeatures],
-        role: linear,
+        role: 'linear',
+        module: linear,
         kind: 'weight',
         virtual,
         site: each,
       },
       {
-        name: `${module}.bias`,
+        name: `${path}.bias`,
         source: `${source}.bias`,
         shape: [outFeatures],
-        role: linear,
+        role: 'linear',
+        module: linear,
         kind: 'bias',
         virtual,
         site: each,
@@ -74,6 +81,7 @@ const tensors: readonly BaseTensor[] = [
     source: 'model.norm.weight',
     shape: [12],
     role: 'finalNorm',
+    module: 'model.norm',
     kind: 'weight',
     virtual: undefined,
   },
@@ -82,6 +90,7 @@ const tensors: readonly BaseTensor[] = [
     source: 'model.embed_tokens.weight',
     shape: [9, 12],
     role: 'head',
+    module: 'lm_head',
     kind: 'weight',
     virtual: undefined,
   },
@@ -104,7 +113,7 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
         const frozen = createFrozenRows(engine).of(weight);
         const x = engine.upload(normals(60, [5, 6, 7, 8]), [5, 12]);
         let adapted = 0;
-        for (const linear of linearNames) {
+        for (const linear of llamaLinears) {
           const place = adapter.at(site(5, linear));
           expect(adapter.at(site(5, linear))?.parameters.map(({ name, shape }) => [name, shape])).toEqual(
             place?.parameters.map(({ name, shape }) => [name, shape]),
@@ -172,7 +181,7 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
         const config = JSON.parse(JSON.stringify(adapter.peftConfig(sites))) as Record<string, unknown>;
         const again = contribution.create(contribution.fromPeft(config));
         for (const virtual of [0, 5]) {
-          for (const linear of linearNames) {
+          for (const linear of llamaLinears) {
             const shapes = [adapter, again].map((each) =>
               each.at(site(virtual, linear))?.parameters.map((parameter) => [parameter.name, wholeShape(parameter)]),
             );

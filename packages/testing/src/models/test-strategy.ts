@@ -1,4 +1,11 @@
-import { checkVirtualLayers, ModelError, type ExpansionStrategy } from '@glulam/model';
+import {
+  checkVirtualLayers,
+  llamaLinears,
+  ModelError,
+  readLlamaSpec,
+  type ExpansionStrategy,
+  type ModelSpec,
+} from '@glulam/model';
 import { describe, expect, test } from 'vitest';
 
 /** What `testStrategy` tries. */
@@ -19,10 +26,10 @@ export function testStrategy(strategy: ExpansionStrategy, { valid, invalid }: St
     test.each(valid)('$options on $physicalLayers layers', ({ physicalLayers, options, physical }) => {
       const parsed = strategy.schema.parse(options);
       const before = JSON.stringify(parsed);
-      const layers = strategy.expand(physicalLayers, parsed);
+      const layers = strategy.expand(physicalLayers, parsed, llamaLinears);
       expect(layers.map((layer) => layer.physical)).toEqual(physical);
-      expect(checkVirtualLayers(layers, physicalLayers)).toBe(layers);
-      expect(strategy.expand(physicalLayers, parsed)).toEqual(layers);
+      expect(checkVirtualLayers(layers, baseOf(physicalLayers))).toBe(layers);
+      expect(strategy.expand(physicalLayers, parsed, llamaLinears)).toEqual(layers);
       expect(JSON.stringify(parsed)).toBe(before);
       // Records are written into run folders and adapters: they survive JSON.
       expect(JSON.parse(JSON.stringify(layers))).toEqual(layers);
@@ -33,9 +40,16 @@ export function testStrategy(strategy: ExpansionStrategy, { valid, invalid }: St
         expect(parsed.error.message).toMatch(message);
         return;
       }
-      const attempt = () => strategy.expand(physicalLayers, parsed.data);
+      const attempt = () => strategy.expand(physicalLayers, parsed.data, llamaLinears);
       expect(attempt).toThrow(ModelError);
       expect(attempt).toThrow(message);
     });
   });
+}
+
+/** A small base in the Llama layout. */
+function baseOf(physicalLayers: number): ModelSpec {
+  const fields = { num_hidden_layers: physicalLayers, hidden_size: 4, num_attention_heads: 1, intermediate_size: 4 };
+  const config = { file: 'config.json', modelType: 'tiny', fields: { ...fields, vocab_size: 4 } };
+  return readLlamaSpec(config, () => ({ maxPositions: 4, slidingWindow: 0, biased: [] }));
 }

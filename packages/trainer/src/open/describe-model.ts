@@ -1,14 +1,16 @@
 import {
   adapters,
+  checkAdapterOptions,
   checkVirtualLayers,
   guardAdapter,
+  linearNamesOf,
   linearSites,
   silentLayers,
   strategies,
   unexpandedLayers,
   type Adapter,
   type AdapterChoice,
-  type DecoderShape,
+  type ModelSpec,
   type VirtualLayer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
@@ -28,21 +30,23 @@ export interface ModelDescription {
   readonly warnings: readonly string[];
 }
 
-/** What a config makes of a base of this shape. Throws TrainerError CONFIG_INVALID and ModelError EXPANSION_INVALID. */
-export function describeModel(config: RunConfig, composition: Composition, shape: DecoderShape): ModelDescription {
-  const { physicalLayers } = shape;
+/** What a config makes of a base. Throws TrainerError CONFIG_INVALID and ModelError EXPANSION_INVALID. */
+export function describeModel(config: RunConfig, composition: Composition, spec: ModelSpec): ModelDescription {
+  const physicalLayers = spec.layers.length;
   const expansion = config.expansion && choose(composition, strategies, 'expansion', config.expansion);
   const layers = checkVirtualLayers(
-    expansion?.contribution.expand(physicalLayers, expansion.options) ?? unexpandedLayers(physicalLayers),
-    physicalLayers,
+    expansion?.contribution.expand(physicalLayers, expansion.options, linearNamesOf(spec)) ??
+      unexpandedLayers(physicalLayers),
+    spec,
   );
   const { contribution, options } = choose(composition, adapters, 'adapter', config.adapter);
-  const sites = linearSites(shape, layers);
+  checkAdapterOptions(contribution, options, spec);
+  const sites = linearSites(spec, layers);
   const resolved = contribution.resolve?.(options, sites) ?? options;
   const choice = { kind: contribution.kind, options: resolved };
   const warnings = [
     ...(expansion?.contribution.warnings?.(physicalLayers, expansion.options) ?? []),
-    ...(contribution.warnings?.(resolved, sites, shape) ?? []),
+    ...(contribution.warnings?.(resolved, sites, spec) ?? []),
     ...silentLayers(layers),
   ];
   return { layers, adapter: guardAdapter(contribution, contribution.create(resolved)), choice, warnings };

@@ -59,12 +59,12 @@ export async function openAdapters(
   const next = eventLoopTurns(signal);
   await next();
   const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const { shape } = checkpoint;
+  const { spec } = checkpoint;
   await next();
-  const tokenizer = openRunTokenizer(config, shape.vocabularySize);
+  const tokenizer = openRunTokenizer(config, spec.vocabularySize);
   await next();
-  const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), shape);
-  const described = (): ModelDescription => describeModel(config, composition, shape);
+  const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), spec);
+  const described = (): ModelDescription => describeModel(config, composition, spec);
   const named = own === undefined ? others : [own, ...others];
   const saved: { readonly name: string; readonly adapter: SavedAdapter }[] = [];
   for (const { name, folder } of named) {
@@ -73,7 +73,7 @@ export async function openAdapters(
   }
   const rules = own === undefined && config.expansion !== undefined ? undefined : saved[0]?.adapter;
   const expanded = rules === undefined ? described() : undefined;
-  const layers = expanded?.layers ?? rules?.layers ?? unexpandedLayers(shape.physicalLayers);
+  const layers = expanded?.layers ?? rules?.layers ?? unexpandedLayers(spec.layers.length);
 
   const engine = await openEngine(config, composition, checkpoint);
   const set = createAdapterSet({ engine, checkpoint, layers, seed: config.seed });

@@ -7,6 +7,7 @@ import {
   openCheckpoint,
   openDecoder,
   readFirstValues,
+  weightName,
   type AdapterChoice,
   type BaseWeights,
   type Checkpoint,
@@ -36,7 +37,7 @@ export interface OpenModel {
 
 /** A base on its engine, for any number of models: its files are mapped once, and each weight is opened once. */
 export interface OpenBase {
-  /** Its files and shape. */
+  /** Its files and what it is made of. */
   readonly checkpoint: Checkpoint;
   /** What computes. */
   readonly engine: Engine;
@@ -92,11 +93,11 @@ export async function openModel(
   const next = eventLoopTurns(signal);
   await next();
   const checkpoint = shared?.checkpoint ?? openCheckpoint(config.base, composition.all(families));
-  const tokenizer = opened ?? openRunTokenizer(config, checkpoint.shape.vocabularySize);
+  const tokenizer = opened ?? openRunTokenizer(config, checkpoint.spec.vocabularySize);
   await next();
   const saved =
-    adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.shape);
-  const { layers, adapter, choice, warnings } = saved ?? describeModel(config, composition, checkpoint.shape);
+    adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.spec);
+  const { layers, adapter, choice, warnings } = saved ?? describeModel(config, composition, checkpoint.spec);
 
   const base = shared ?? (await openBase(config, composition, engineChoice));
   const close = async (): Promise<void> => {
@@ -136,10 +137,10 @@ export async function openModel(
 export async function openEngine(
   config: RunConfig,
   composition: Composition,
-  { files, shape }: Checkpoint,
+  { files, spec }: Checkpoint,
   choice?: string,
 ): Promise<Engine> {
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
-  const precision = resolvePrecision(config.precision, files.source(shape.names.embedding).dtype);
+  const precision = resolvePrecision(config.precision, files.source(weightName(spec.embedding.name)).dtype);
   return contribution.open(options, { precision, choice });
 }

@@ -1,4 +1,4 @@
-import { openDecoder, type Checkpoint } from '@glulam/model';
+import { keyValueWidthOf, openDecoder, type Checkpoint } from '@glulam/model';
 import { createTape, scope, type PlanningEngine } from '@glulam/tensors';
 import { labelBatch, type Example } from '../step/batches.js';
 import { configError } from '../config/choices.js';
@@ -90,8 +90,8 @@ export async function foreseeMemory(
   if (trains)
     await trainStep(decoder, optimizer, batches, { ...training, learningRate: 0, maxGradientNorm, recompute });
   if (evaluated > 0) await meanLoss(decoder, [anyExample(evaluated)]);
-  const { headSize, keyValueHeads } = checkpoint.shape;
-  const width = keyValueHeads * headSize * (engine.precision === 'bfloat16' ? 2 : 4);
+  const widths = layers.map(({ physical }) => keyValueWidthOf(checkpoint.spec.layers[physical]!));
+  const keyValues = widths.reduce((sum, width) => sum + width, 0) * (engine.precision === 'bfloat16' ? 2 : 4);
   return {
     weights: engine.mappedBytes,
     weightCopies: engine.copiedBytes ?? 0,
@@ -100,7 +100,7 @@ export async function foreseeMemory(
     optimizer: 2 * adapters,
     activations,
     logits,
-    keyValuesPerToken: 2 * layers.length * width,
+    keyValuesPerToken: 2 * keyValues,
     written,
     peak: engine.reservedPeakBytes,
   };

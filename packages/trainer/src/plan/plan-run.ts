@@ -7,6 +7,7 @@ import {
   families,
   parameterCount,
   unexpandedLayers,
+  weightName,
   type VirtualLayer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
@@ -106,15 +107,15 @@ export async function planRun(
   await next();
   const { checkpoint, hasWeights } = describeCheckpoint(config.base, composition.all(families));
   await next();
-  const { shape } = checkpoint;
-  const saved = adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), shape);
+  const { spec } = checkpoint;
+  const saved = adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), spec);
   const {
-    layers = unexpandedLayers(shape.physicalLayers),
+    layers = unexpandedLayers(spec.layers.length),
     adapter,
     warnings,
-  } = saved ?? describeModel(config, composition, shape);
+  } = saved ?? describeModel(config, composition, spec);
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
-  const precision = resolvePrecision(config.precision, checkpoint.files.source(shape.names.embedding).dtype);
+  const precision = resolvePrecision(config.precision, checkpoint.files.source(weightName(spec.embedding.name)).dtype);
   const engine = contribution.plan?.(options, { precision }) ?? createPlanningEngine({ precision });
   listen(engine, signal);
   const examples = data === undefined ? largestAllowed(config) : data.largestBatch(runSteps(config, data));
@@ -129,11 +130,11 @@ export async function planRun(
     base: config.base,
     family: checkpoint.family.kind,
     hasWeights,
-    physicalLayers: shape.physicalLayers,
+    physicalLayers: spec.layers.length,
     layers,
     parameters: {
-      stored: parameterCount(shape),
-      effective: parameterCount(shape, layers),
+      stored: parameterCount(spec),
+      effective: parameterCount(spec, layers),
       trainable: foreseen.adapters / 4,
     },
     engine: {

@@ -149,10 +149,10 @@ async function trainOpening(
   const config = await inputs.fetch();
   const chosen = openEvaluators(config, composition);
   const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
-  const { shape, warnings, files: filesBefore } = openCheckpoint(config.base, composition.all(families));
+  const { spec, warnings, files: filesBefore } = openCheckpoint(config.base, composition.all(families));
   // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
-  const described = describeModel(config, composition, shape);
-  const tokenizer = openRunTokenizer(config, shape.vocabularySize);
+  const described = describeModel(config, composition, spec);
+  const tokenizer = openRunTokenizer(config, spec.vocabularySize);
   // A template that shows the date shows the same one whenever the run is resumed.
   const dated = recordDate(inputs.pinned, tokenizer);
   for (const warning of [...warnings, ...described.warnings, ...tokenizer.warnings]) warn(warning);
@@ -215,7 +215,7 @@ async function trainOpening(
     time: started,
     folder,
     engine,
-    physicalLayers: decoder.shape.physicalLayers,
+    physicalLayers: decoder.spec.layers.length,
     virtualLayers: decoder.layers.length,
     trainableParameters: [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0),
     steps,

@@ -1,4 +1,4 @@
-import { findBrokenWeight, isOfLayer, type Decoder } from '@glulam/model';
+import { findBrokenWeight, isOfLayer, layerPath, weightName, type Decoder } from '@glulam/model';
 import type { Tensor } from '@glulam/tensors';
 import type { LabelledBatch } from './batches.js';
 
@@ -21,8 +21,7 @@ export async function firstNotFinite(
   }[],
   gradients: ReadonlyMap<string, Tensor>,
 ): Promise<NotFiniteSource> {
-  const { shape, checkpoint } = decoder;
-  const { names } = shape;
+  const { spec, checkpoint } = decoder;
   const finite = async (tensor: Tensor): Promise<boolean> =>
     (await decoder.engine.read(tensor)).every((value) => Number.isFinite(value));
   const name = (virtual: number): string =>
@@ -37,8 +36,8 @@ export async function firstNotFinite(
     const last = await finite(hidden);
     hidden.release();
     if (first !== undefined) {
-      const isOf = isOfLayer(shape, decoder.layers[first]!.physical);
-      const isInput = (tensor: string): boolean => first === 0 && tensor === names.embedding;
+      const isOf = isOfLayer(spec, decoder.layers[first]!.physical);
+      const isInput = (tensor: string): boolean => first === 0 && tensor === weightName(spec.embedding.name);
       return {
         where: `the first values that are not finite come out of ${name(first)} in the forward pass`,
         weight: await findBrokenWeight(checkpoint, (tensor) => isInput(tensor) || isOf(tensor)),
@@ -47,7 +46,7 @@ export async function firstNotFinite(
     if (!last)
       return {
         where: 'the first values that are not finite come out of the last norm in the forward pass',
-        weight: await findBrokenWeight(checkpoint, (tensor) => tensor === names.finalNorm),
+        weight: await findBrokenWeight(checkpoint, (tensor) => tensor === weightName(spec.finalNorm.name)),
       };
   }
 
@@ -56,7 +55,7 @@ export async function firstNotFinite(
     const virtual = virtualOf(decoder, parameter);
     if (virtual !== undefined && !broken.has(virtual) && !(await finite(gradient))) broken.add(virtual);
   }
-  const head = shape.tiedHead ? names.embedding : names.head;
+  const head = weightName(spec.head.tied ? spec.embedding.name : spec.head.name);
   const weight = await findBrokenWeight(checkpoint, (tensor) => tensor === head);
   if (broken.size > 0) {
     const where = `the forward pass is finite; going back, the first gradient that is not is of ${name(Math.max(...broken))}`;
@@ -70,7 +69,7 @@ export async function firstNotFinite(
   return { where, weight };
 }
 
-function virtualOf({ layers, shape }: Decoder, parameter: string): number | undefined {
-  const virtual = layers.findIndex((_, index) => parameter.startsWith(`${shape.names.layer(index)}.`));
+function virtualOf({ layers, spec }: Decoder, parameter: string): number | undefined {
+  const virtual = layers.findIndex((_, index) => parameter.startsWith(`${layerPath(spec, index)}.`));
   return virtual < 0 ? undefined : virtual;
 }

@@ -46,8 +46,8 @@ async function openNamed(
 ): Promise<NamedSource> {
   const { config, composition, baseName } = loaded;
   const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const { shape } = checkpoint;
-  const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), shape);
+  const { spec } = checkpoint;
+  const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), spec);
   const own = adapterFolder === undefined ? undefined : read(adapterFolder);
   const notes: (string | undefined)[] = [];
   const parts = chosen(choices).map((part): SavedPart => {
@@ -63,8 +63,8 @@ async function openNamed(
   const told = parts.length > 0 ? parts.flatMap(({ saved }) => saved.warnings) : (own?.warnings ?? []);
   // As generate has it: the run's own layers, else those that the config says, else those of the first adapter.
   const rules = own ?? (config.expansion === undefined ? parts[0]?.saved : undefined);
-  const described = rules === undefined ? describeModel(config, composition, shape) : undefined;
-  const layers = described?.layers ?? rules?.layers ?? unexpandedLayers(shape.physicalLayers);
+  const described = rules === undefined ? describeModel(config, composition, spec) : undefined;
+  const layers = described?.layers ?? rules?.layers ?? unexpandedLayers(spec.layers.length);
   const warnings = [...composition.warnings, ...checkpoint.warnings, ...(described?.warnings ?? []), ...told];
   const adapterFolders = parts.length > 0 ? parts.map((part) => namedAdapter(part.name).folder) : [adapterFolder ?? []];
   const linked = describeLinkedWeights(checkpoint.folder, checkpoint.files.files, adapterFolders.flat());
@@ -73,7 +73,7 @@ async function openNamed(
   return {
     source: { checkpoint, layers, saved: parts.length > 0 ? sumSaved(checkpoint, layers, parts) : own },
     chatTemplate:
-      template === undefined ? undefined : openRunTokenizer(config, shape.vocabularySize).chatTemplate!.source,
+      template === undefined ? undefined : openRunTokenizer(config, spec.vocabularySize).chatTemplate!.source,
     base: baseName,
     prompt:
       run === undefined ? undefined : await openPromptForm(config, composition, { recorded: recordedFormats(run) }),

@@ -55,7 +55,7 @@ export async function merge(source: ModelSource, options: MergeOptions): Promise
   try {
     const opened = await openMergeSource(source, options, call);
     const { checkpoint, layers } = opened.source;
-    const { physicalLayers } = checkpoint.shape;
+    const physicalLayers = checkpoint.spec.layers.length;
     const licence = readBaseLicence(checkpoint.folder);
     const card = mergedCard({ base: opened.base, licence, physicalLayers, layers, prompt: opened.prompt });
     return await mergeCheckpoint(opened.source, {

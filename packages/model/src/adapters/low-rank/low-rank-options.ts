@@ -1,6 +1,6 @@
 import type { LinearSite } from '../adapter.js';
 import { ModelError } from '../../errors.js';
-import { linearNames, type DecoderShape } from '../../families/family.js';
+import { linearNamesOf, type ModelSpec } from '../../families/model-spec.js';
 import { z } from 'zod';
 import { isSavedModule, savedPattern } from './low-rank-copies.js';
 import { pythonRegex, pythonRegexFault } from '../python-regex/python-regex.js';
@@ -115,37 +115,46 @@ export function lowRankFaults(options: LowRankOptions): string[] {
     faults.push('layers_pattern works with layers_to_transform only: give both, or none');
   if (layerPatterns.some((pattern) => pattern.includes('|')))
     faults.push('layers_pattern has a "|", after which PEFT looks for no layer: give a list of patterns');
-  if (typeof targets === 'string' && !isAllLinear(targets) && faults.length === 0) {
-    const [beyond] = beyondLinear.filter(
-      (path) => matches(path, targets, 'target_modules') && !isLeftOut(path, options),
-    );
-    if (beyond !== undefined)
-      faults.push(
-        `target_modules matches ${beyond}; adapters on the embedding and on the output head are not supported: match the linear layers of the decoder alone`,
-      );
-  }
-  if (Array.isArray(targets)) {
-    const names = linearNames.map((name) => `model.layers.0.${name}`);
-    for (const target of targets) {
-      // A target may carry a virtual index; only its last part must be a linear layer.
-      const last = target.split('.').at(-1)!;
-      if (names.some((name) => name.endsWith(`.${last}`))) continue;
-      const what = beyondLinear.some((path) => path === target || path.endsWith(`.${target}`))
-        ? '", which is not a linear layer of the decoder: adapters on the embedding and on the output head are not supported'
-        : '"';
-      faults.push(
-        `target_modules names "${target}${what}; the linear layers are ${linearNames.map((name) => name.split('.')[1]).join(', ')}`,
-      );
-    }
-  }
   return faults;
+}
+
+/** What of the options cannot be on a base: PEFT puts low-rank adapters on its embedding and head too. */
+export function lowRankBaseFaults(
+  options: LowRankOptions,
+  spec: Pick<ModelSpec, 'layers' | 'embedding' | 'head'>,
+): string[] {
+  const { target_modules: targets } = options;
+  if (isAllLinear(targets)) return [];
+  const beyondLinear = [spec.embedding.name, spec.head.name];
+  if (typeof targets === 'string') {
+    // What is wrong with a pattern is for `lowRankFaults` to say.
+    if (patternsOf(options).some((each) => patternFault(each) !== undefined)) return [];
+    const beyond = beyondLinear.find((path) => matches(path, targets, 'target_modules') && !isLeftOut(path, options));
+    return beyond === undefined
+      ? []
+      : [
+          `target_modules matches ${beyond}; adapters on the embedding and on the output head are not supported: match the linear layers of the decoder alone`,
+        ];
+  }
+  const names = linearNamesOf(spec);
+  return targets.flatMap((target) => {
+    // A target may carry a virtual index; only its last part must be a linear layer.
+    const last = target.split('.').at(-1)!;
+    if (names.some((name) => name === last || name.endsWith(`.${last}`))) return [];
+    const what = beyondLinear.some((path) => path === target || path.endsWith(`.${target}`))
+      ? '", which is not a linear layer of the decoder: adapters on the embedding and on the output head are not supported'
+      : '"';
+    return [
+      `target_modules names "${target}${what}; the linear layers are ${names.map((name) => name.split('.').at(-1)).join(', ')}`,
+    ];
+  });
 }
 
 /** What the options say that has no effect on these sites. */
 export function lowRankWarnings(
   options: LowRankOptions,
   sites: readonly LinearSite[],
-  shape?: Pick<DecoderShape, 'biased' | 'tiedHead'>,
+  spec?: Pick<ModelSpec, 'embedding' | 'head'>,
 ): string[] {
   const { target_modules: targets, exclude_modules: excluded, layers_to_transform: layers } = options;
   const adapted = sites.filter((site) => isAdapted(options, site));
@@ -169,22 +178,20 @@ export function lowRankWarnings(
   }
   if (excluded !== null && excluded.length > 0 && !sites.some(({ path }) => matches(path, excluded, 'exclude_modules')))
     warnings.push(`exclude_modules ${JSON.stringify(excluded)} excludes no linear layer`);
-  if (shape === undefined) return warnings;
-  const hasBias = (options.bias === 'all' ? sites : adapted).some(({ linear }) => shape.biased.includes(linear));
+  if (spec === undefined) return warnings;
+  const hasBias = (options.bias === 'all' ? sites : adapted).some((site) => site.hasBias);
   if (options.bias !== 'none' && !hasBias)
     warnings.push(
       `bias "${options.bias}" has no effect: ${options.bias === 'all' ? 'the base has no biases' : 'no linear layer with an adapter has a bias'}`,
     );
-  if (options.ensure_weight_tying && !shape.tiedHead)
+  if (options.ensure_weight_tying && !spec.head.tied)
     warnings.push('ensure_weight_tying has no effect: the output head of the base is not tied to its embedding');
-  const isPair = (name: string): boolean => /(embed_tokens|lm_head)$/.test(name);
-  if (options.ensure_weight_tying && shape.tiedHead && !(options.modules_to_save ?? []).some(isPair))
+  const pair = [spec.embedding.name, spec.head.name];
+  const isPair = (name: string): boolean => pair.some((module) => module.endsWith(name));
+  if (options.ensure_weight_tying && spec.head.tied && !(options.modules_to_save ?? []).some(isPair))
     warnings.push('ensure_weight_tying has no effect: modules_to_save names neither the embedding nor the output head');
   return warnings;
 }
-
-/** Where PEFT puts low-rank adapters besides linear layers. */
-const beyondLinear = ['model.embed_tokens', 'lm_head'];
 
 const isLeftOut = (
   path: string,

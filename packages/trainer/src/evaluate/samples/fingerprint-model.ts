@@ -15,7 +15,7 @@ const spread = 32;
  * 130 tokens, where hashing the files would read all of them.
  */
 export async function fingerprintModel(decoder: Decoder, tokenizer: Tokenizer): Promise<string> {
-  const { vocabularySize, maxPositions } = decoder.shape;
+  const { vocabularySize, maxPositions } = decoder.spec;
   const others = Array.from({ length: spread }, (_, i) => Math.floor((i * vocabularySize) / spread));
   const ids = [...tokenizer.encode(text), ...others].slice(0, maxPositions);
   const hash = createHash('sha256').update(JSON.stringify({ ids, maxPositions, layers: decoder.layers }));

@@ -60,7 +60,7 @@ export async function generateAnswers(
     };
     for (const of of group) {
       const prompt = tokenizer.encode(of.asked.prompt);
-      if (prompt.length + maxNewTokens <= decoder.shape.maxPositions) requests.push({ prompt, of });
+      if (prompt.length + maxNewTokens <= decoder.spec.maxPositions) requests.push({ prompt, of });
       else keep({ ...of.asked, scores: Object.fromEntries(scores.map((name) => [name, 0])) });
     }
     const answers = generateMany(decoder, tokenizer, requests, { maxNewTokens, stop, slots: batch, signal });

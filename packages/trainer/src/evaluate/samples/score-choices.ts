@@ -26,7 +26,7 @@ export async function scoreChoices(
   { scores: names }: { readonly scores: readonly string[] },
 ): Promise<Sample[]> {
   const { decoder, tokenizer, signal } = context;
-  const { maxPositions } = decoder.shape;
+  const { maxPositions } = decoder.spec;
   const log = await context.openSamples?.();
   const samples: Sample[] = [];
   for (const [id, { prompt, choices, expected, grade }] of questions.entries()) {

@@ -17,7 +17,7 @@ export function summarizeSamples(
 ): Record<string, number> {
   const { length } = samples;
   const tooLong = samples.filter(({ output }) => output === undefined).length;
-  const positions = `the ${decoder.shape.maxPositions} positions of the model`;
+  const positions = `the ${decoder.spec.maxPositions} positions of the model`;
   if (tooLong === length)
     throw new TrainerError(
       'CONFIG_INVALID',

@@ -1,12 +1,14 @@
 import path from 'node:path';
+import { attentionOf, type BlockSpec, type ModelSpec } from '@glulam/model';
 import { expect, test } from 'vitest';
 import { madeBase } from '../../test/made.js';
-import { modelMetadata } from './gguf-metadata.js';
+import { ggufModelOf, modelMetadata } from './gguf-model.js';
 
 const layers = [0, 1, 0].map((physical) => ({ physical }));
 const valuesOf = async (config: Readonly<Record<string, unknown>>, type: 'f32' | 'f16' | 'bf16' | 'q8_0') => {
   const { checkpoint } = await madeBase(config);
-  const metadata = modelMetadata({ base: checkpoint, layers, tiedHead: false, tensors: [] }, type);
+  const model = ggufModelOf(checkpoint.spec, 'tiny');
+  const metadata = modelMetadata({ base: checkpoint, layers, tiedHead: false, tensors: [] }, model, type);
   return {
     folder: checkpoint.folder,
     values: Object.fromEntries([...metadata].map(([key, { value }]) => [key, value])),
@@ -56,4 +58,24 @@ test('a linear scaling of rope is said; that of Llama 3 is a tensor instead', as
   const llama3 = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
   const scaled = await valuesOf({ rope_scaling: { ...llama3, original_max_position_embeddings: 32 } }, 'f32');
   expect(scalingOf(scaled.values)).toEqual([]);
+});
+
+test('a model that GGUF cannot say is refused with the reason', async () => {
+  const { spec } = (await madeBase()).checkpoint;
+  const { rope } = attentionOf(spec.layers[0]!)!;
+  const changed = (change: (block: BlockSpec) => BlockSpec): ModelSpec => ({
+    ...spec,
+    layers: [spec.layers[0]!, { blocks: spec.layers[1]!.blocks.map(change) }],
+  });
+  const { gguf, ...nameless } = spec;
+  const cases: readonly [ModelSpec, RegExp][] = [
+    [nameless, /"tiny" cannot be exported to GGUF: their family says no names for it/],
+    [{ ...spec, gguf: { ...gguf!, tensors: { lm_head: 'output' } } }, /has no name there for model.embed_tokens, /],
+    [changed((block) => ({ ...block, rope: undefined })), /differ in the rotary embedding/],
+    [changed((block) => ({ ...block, heads: 1 }) as BlockSpec), /differ in the number of heads/],
+    [changed((block) => ({ ...block, norm: { ...block.norm, epsilon: 1 } })), /norms differ in the epsilon/],
+    [{ ...spec, layers: [{ blocks: [] }] }, /their layers have no number of heads/],
+  ];
+  expect(rope).toBeDefined();
+  for (const [each, message] of cases) expect(() => ggufModelOf(each, 'tiny')).toThrow(message);
 });
