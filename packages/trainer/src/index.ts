@@ -88,6 +88,8 @@ export { planRun, type PlannedData, type RunPlan } from './plan/plan-run.js';
 export { readRunEvents, recordedFormats } from './run/run-folder.js';
 export { readRunSteps, type RunStep, type RunSteps, type StepChoice } from './run/run-steps.js';
 export { train, type TrainOptions, type TrainResult } from './run/train.js';
+export { nextToken } from './objectives/next-token.js';
+export type { LossContext, Objective, Totals } from './objectives/objective.js';
 export { labelBatch, type Example, type LabelledBatch } from './step/batches.js';
 export { firstNotFinite } from './step/first-not-finite.js';
 export {

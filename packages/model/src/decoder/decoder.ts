@@ -83,6 +83,11 @@ export interface PassOptions {
   readonly recompute?: boolean;
   /** Dropout is on when training; its draws follow from (seed, step, virtual layer, linear layer). */
   readonly training?: { readonly seed: number; readonly step: number };
+  /**
+   * Run the reference: the virtual layers without what is trained. Adapters are left out, and gates are 0, as they begin. Not
+   * for models that train copies of the base's tensors.
+   */
+  readonly reference?: boolean;
   /** Keys and values of earlier tokens; the batch's are appended. See `KeyValueCache.pass`. */
   readonly cache?: CachePass;
   /** Aborting rejects with the signal's reason once the layer that is computed is done. */
@@ -365,12 +370,13 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
     { spec: { name }, index, weight, bias, adapted, scale }: Linear,
     virtual: number,
     output: DType,
-    { training, cache }: PassOptions,
+    { training, cache, reference = false }: PassOptions,
   ): Tensor => {
     if (weight instanceof Tensor) return ops.linear(input, weight, bias, output);
-    const known = cache?.form(virtual, name);
+    const known = reference ? undefined : cache?.form(virtual, name);
     if (known !== undefined) return ops.frozenLinear(input, weight, known, output);
-    if (adapted === undefined) return ops.frozenLinear(input, weight, withScale(ops, { bias }, scale), output);
+    if (adapted === undefined || reference)
+      return ops.frozenLinear(input, weight, withScale(ops, { bias }, scale), output);
     const { adapter } = adapted;
     const tensors = wholeTensors(ops, adapted);
     const context: FormContext = {
@@ -393,6 +399,8 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
   const runLayer = (x: Tensor, virtual: number, batch: TokenBatch, rope: PassRopes, pass: PassOptions): Tensor => {
     const { record, blocks, gate } = layers[virtual]!;
     const { cache } = pass;
+    // A gate of 0 adds nothing; what is returned is a tensor of its own.
+    if (gate !== undefined && pass.reference === true) return ops.affine(x, 1, 0);
     let residual = x;
     for (const { spec: block, run, norm, linears, vectors } of blocks) {
       const context: BlockContext = {
@@ -441,6 +449,11 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
         throw new ModelError(
           'BAD_ARGUMENT',
           'the batch shares tokens between segments (keyRows), and a cache keeps a run of tokens a sequence; expected one or the other: fork the cache',
+        );
+      if (pass.reference === true && trained.copies.length > 0)
+        throw new ModelError(
+          'BAD_ARGUMENT',
+          `the model trains ${trained.copies[0]!.name} itself, so it has no reference in memory; expected adapters and gates alone`,
         );
       const rope = ropes(batch.positions);
       const recorded = <T>(body: () => T): T => (tape === undefined ? body() : ops.recording(tape, body));

@@ -1,12 +1,16 @@
 import type { Decoder } from '@glulam/model';
 import { createTape, scope, type Tensor } from '@glulam/tensors';
-import type { LabelledBatch } from './batches.js';
 import { TrainerError } from '../errors.js';
+import { nextToken } from '../objectives/next-token.js';
+import type { Objective, Totals } from '../objectives/objective.js';
+import type { LabelledBatch } from './batches.js';
 import { firstNotFinite } from './first-not-finite.js';
 import type { Optimizer } from './optimizer.js';
 
 /** What a step depends on besides its batches. */
 export interface StepSettings {
+  /** Default: `nextToken`. */
+  readonly objective?: Objective | undefined;
   /** Counts optimizer steps from 0. */
   readonly step: number;
   /** Of dropout. */
@@ -21,19 +25,21 @@ export interface StepSettings {
 
 /** What a step came to. */
 export interface StepResult {
-  /** Mean over all labelled tokens of the step. */
+  /** As the objective defines it: with `nextToken` the mean over all labelled tokens of the step. */
   readonly loss: number;
   /** Before clipping. */
   readonly gradientNorm: number;
   /** Of all batches. */
   readonly tokens: number;
-  /** Those that the loss counts. */
-  readonly labelledTokens: number;
+  /** What the objective counted, such as the labelled `tokens`. */
+  readonly totals: Totals;
 }
 
 /**
- * One optimizer step over one or more batches (gradient accumulation): forward, loss, backward, clipping, AdamW. The
- * loss is the mean over all labelled tokens of all batches, so that accumulating equals one larger batch.
+ * One optimizer step over one or more batches (gradient accumulation): forward, loss, backward, clipping, AdamW. Each
+ * batch's loss is its share of the whole step's, so that accumulating equals one larger batch.
+ *
+ * @throws TrainerError DATA_EMPTY, DATA_INVALID, LOSS_NOT_FINITE
  */
 export async function trainStep(
   decoder: Decoder,
@@ -42,12 +48,13 @@ export async function trainStep(
   settings: StepSettings,
 ): Promise<StepResult> {
   const { ops, engine, parameters } = decoder;
-  const { step, seed, learningRate, maxGradientNorm, recompute } = settings;
-  const labelledTokens = batches.reduce((sum, { labels }) => sum + labels.filter((label) => label >= 0).length, 0);
-  if (labelledTokens === 0) {
+  const { step, seed, learningRate, maxGradientNorm, recompute, objective = nextToken } = settings;
+  for (const { segments } of batches) checkGroups(objective, segments.length);
+  const totals = sumTotals(batches.map((batch) => objective.counts(batch)));
+  if (Object.values(totals).every((total) => total === 0)) {
     throw new TrainerError(
       'DATA_EMPTY',
-      `step ${step + 1} has no token to learn from: every label of its batches is masked`,
+      `step ${step + 1} has nothing to learn from: every label of its batches is masked`,
     );
   }
   const gradients = new Map<string, Tensor>();
@@ -57,13 +64,15 @@ export async function trainStep(
       const tape = createTape(engine);
       const training = { seed, step: step * batches.length + index };
 
-      // Forward: token ids to hidden states to the loss of this batch's share.
+      // Forward: token ids to hidden states to this batch's share of the loss, beside the reference's where it is needed.
+      const reference = objective.needsReference === true ? await referenceLosses(decoder, batch) : undefined;
       const hidden = await decoder.forward(batch, { tape, recompute, training });
       const share = scope(() => {
         const losses = decoder.losses(hidden, batch.labels, tape);
-        return ops.recording(tape, () => ops.affine(ops.sumAll(losses), 1 / labelledTokens, 0));
+        return ops.recording(tape, () => objective.loss({ ops, batch, totals, losses, reference, hidden }));
       });
       hidden.release();
+      reference?.release();
 
       // Backward: gradients of this batch, added to those of the batches before it.
       const fresh = await tape.backward(share);
@@ -104,8 +113,30 @@ export async function trainStep(
     const clipped = maxGradientNorm > 0 ? Math.min(1, maxGradientNorm / (gradientNorm + 1e-6)) : 1;
     optimizer.step(gradients, learningRate, clipped);
     await engine.drain();
-    return { loss, gradientNorm, tokens: batches.reduce((sum, { ids }) => sum + ids.length, 0), labelledTokens };
+    return { loss, gradientNorm, tokens: batches.reduce((sum, { ids }) => sum + ids.length, 0), totals };
   } finally {
     for (const gradient of gradients.values()) gradient.release();
   }
+}
+
+/** Losses of each row by the virtual layers alone, [rows], without gradient. */
+async function referenceLosses(decoder: Decoder, batch: LabelledBatch): Promise<Tensor> {
+  const hidden = await decoder.forward(batch, { reference: true });
+  const losses = scope(() => decoder.losses(hidden, batch.labels));
+  hidden.release();
+  return losses;
+}
+
+function checkGroups({ kind, groupSize }: Objective, sequences: number): void {
+  if (sequences % groupSize === 0) return;
+  throw new TrainerError(
+    'DATA_INVALID',
+    `a batch has ${sequences} sequences; the objective ${kind} takes groups of ${groupSize}, whole in each batch`,
+  );
+}
+
+function sumTotals(all: readonly Totals[]): Totals {
+  const sums: Record<string, number> = {};
+  for (const totals of all) for (const [name, count] of Object.entries(totals)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
 }
