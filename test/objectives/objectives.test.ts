@@ -3,13 +3,7 @@ import path from 'node:path';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
 import { openSafetensors, readFloats } from '@glulam/files';
-import {
-  createDecoder,
-  openCheckpoint,
-  type AdapterContribution,
-  type Decoder,
-  type VirtualLayer,
-} from '@glulam/model';
+import { createDecoder, openCheckpoint, type Decoder, type VirtualLayer } from '@glulam/model';
 import { createReferenceEngine, type Engine, type Operations, type Tensor } from '@glulam/tensors';
 import { frobenius, openGolden } from '@glulam/testing';
 import {
@@ -104,8 +98,7 @@ const both: Objective = {
 };
 
 const golden = openGolden(path.join(root, 'fixtures/golden/mistral-expanded-lora'));
-const openDecoder = (engine: Engine): Decoder =>
-  golden.open(engine, families, [loraContribution]);
+const openDecoder = (engine: Engine): Decoder => golden.open(engine, families, [loraContribution]);
 
 /** One step without an update: its loss and gradients. */
 async function gradientsOf(
