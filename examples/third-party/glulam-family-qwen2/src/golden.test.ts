@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { mergeCheckpoint, readPeftAdapter } from '@glulam/export';
 import { openSafetensors, readFloats, type CheckpointFiles } from '@glulam/files';
-import { adapters, openCheckpoint, unexpandedLayers, type AdapterContribution } from '@glulam/model';
+import { adapters, openCheckpoint, unexpandedLayers, windowOf, type AdapterContribution } from '@glulam/model';
 import { compose } from '@glulam/plugin';
 import { createReferenceEngine } from '@glulam/tensors';
 import { expectGradients, expectLogits, expectTraining, frobenius, openGolden } from '@glulam/testing';
@@ -64,9 +64,9 @@ test.each(['tied', 'windows', 'expanded'])('%s: merged it is the checkpoint that
   expect(written).toEqual(expected);
   expect(windows).toBe(name === 'tied' ? theirWindows : undefined);
   const again = openCheckpoint(out, [qwen2Family]);
-  expect(again.shape).toMatchObject({
-    slidingWindow: name === 'tied' ? 0 : layers.map(({ physical }) => (physical < 2 ? 0 : 8)),
-  });
+  expect(again.spec.layers.map(windowOf)).toEqual(
+    layers.map(({ physical }) => (name === 'tied' || physical < 2 ? 0 : 8)),
+  );
 });
 
 test('a published config that is merged says which layers have a window', async () => {
@@ -76,7 +76,7 @@ test('a published config that is merged says which layers have a window', async 
   const layers = [0, 1, 2, 1, 2, 3].map((physical) => ({ physical }));
   const out = path.join(mkdtempSync(path.join(tmpdir(), 'qwen2-')), 'merged');
   await mergeCheckpoint(
-    { checkpoint: { ...checkpoint, config: published, shape: qwen2Family.describe(published) }, layers },
+    { checkpoint: { ...checkpoint, config: published, spec: qwen2Family.describe(published) }, layers },
     { out },
   );
   expect(json(out, 'config.json')['layer_types']).toEqual(json(folder, 'merged/config.json')['layer_types']);

@@ -1,3 +1,4 @@
+import type { ModelSpec } from '@glulam/model';
 import { testAdapter } from '@glulam/testing';
 import { expect, test } from 'vitest';
 import { myKindAdapter } from './index.js';
@@ -9,6 +10,9 @@ testAdapter(myKindAdapter, {
 });
 
 test('options that it cannot follow are refused', () => {
-  expect(myKindAdapter.schema.safeParse({ targets: ['c_attn'] }).success).toBe(false);
+  const spec = { layers: [] } as unknown as ModelSpec;
+  expect(myKindAdapter.faults?.({ targets: ['c_attn'] }, spec)).toEqual([
+    expect.stringMatching(/targets names c_attn; the linear layers of the base are/),
+  ]);
   expect(myKindAdapter.schema.safeParse({ targets: [] }).success).toBe(false);
 });

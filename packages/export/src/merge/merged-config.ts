@@ -24,7 +24,8 @@ export function mergedConfig(
   const isPerLayer = (key: string, value: unknown): value is unknown[] =>
     (followed.has(key) || layerLists.includes(key)) && Array.isArray(value) && value.length === spec.layers.length;
   const types = layerTypes(spec);
-  const mixed = new Set(types).size > 1 || followed.has('max_window_layers');
+  const countsLayers = followed.has('max_window_layers') && config.fields['use_sliding_window'] !== false;
+  const mixed = new Set(types).size > 1 || countsLayers;
   const left = new Set([
     ...ropeKeys,
     'auto_map',
