@@ -47,8 +47,8 @@ export default defineConfig({
       XDG_CONFIG_HOME: mkdtempSync(path.join(tmpdir(), 'glulam-config-')),
     },
     sequence: { sequencer: LongFirst },
-    // Vitest would leave one core to itself, which is half of two.
-    maxWorkers: availableParallelism(),
+    // One more than there are cores: many files wait for processes of their own.
+    maxWorkers: availableParallelism() + 1,
     // For what hangs, not for what is slow: on a machine that is busy with other things a test takes many times as long.
     testTimeout: 300_000,
     hookTimeout: 300_000,

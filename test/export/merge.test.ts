@@ -244,9 +244,8 @@ describe('what cannot be', () => {
       'MERGE_IMPOSSIBLE',
       /adds a bias to model.layers.0.mlp.down_proj, and checkpoints of .* have none/,
     );
-    expect(() => sourceOf(tiny, [{ physical: 8 }])).not.toThrow();
     await refused(
-      sourceOf(tiny, [{ physical: 8 }]),
+      { checkpoint: openCheckpoint(tiny, families), layers: [{ physical: 8 }] },
       {},
       'EXPANSION_INVALID',
       /physical layer 8; the base has layers 0 to 7/,
