@@ -2,8 +2,17 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createSampleRecorder } from '@glulam/testing';
-import { evaluateAll, generateAnswers, openEvaluators, openModel, train, type TextQuestion } from '@glulam/trainer';
-import { describe, expect, test } from 'vitest';
+import {
+  evaluateAll,
+  generateAnswers,
+  meanLoss,
+  openEvaluators,
+  openModel,
+  train,
+  type Evaluator,
+  type TextQuestion,
+} from '@glulam/trainer';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { glulam, killed } from '../support/killable.js';
 import { tinyRun } from '../support/tiny.js';
 
@@ -199,4 +208,42 @@ describe('questions that cannot be answered are counted, and score as wrong', ()
     ]);
     await model.close();
   });
+});
+
+test('an evaluation that takes long says once a second how far it is', async () => {
+  const { config, composition } = tinyRun();
+  const model = await openModel(config, composition);
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const examples = [3, 9, 4].map((length) => {
+    const ids = Int32Array.from({ length }, (_, i) => 1 + 7 * i);
+    return { ids, trained: new Uint8Array(length).fill(1) };
+  });
+  const evaluator: Evaluator = {
+    async evaluate({ decoder, onProgress }) {
+      // At 0.6 s a call every second one comes a second after the last that was reported.
+      const onExample = (done: number, total: number): void => {
+        vi.advanceTimersByTime(600);
+        onProgress?.(done, total);
+      };
+      const { loss } = await meanLoss(decoder, examples, { tokensPerBatch: 1, onProgress: onExample });
+      for (let done = 4; done <= 8; done++) onExample(done, 8);
+      return { loss };
+    },
+  };
+  const progress: unknown[] = [];
+  const context = { ...model, heldOut: examples, signal: new AbortController().signal };
+  const chosen = [{ name: 'slow', kind: 'slow', options: {}, evaluator, when: 'always' as const }];
+  const onProgress = (...said: unknown[]): void => void progress.push(said);
+  for await (const { scores } of evaluateAll(chosen, context, { onProgress }))
+    expect(scores['loss']).toBeGreaterThan(0);
+  expect(progress).toEqual([
+    ['slow', 2, 3],
+    ['slow', 4, 8],
+    ['slow', 6, 8],
+    ['slow', 8, 8],
+  ]);
+  await model.close();
 });

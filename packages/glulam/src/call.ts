@@ -35,6 +35,8 @@ export interface Call {
   onProgress(progress: FetchProgress): void;
   /** Rows of a data file that were read; told once a second. */
   onReading(file: string, rows: number, among?: FilePlace): void;
+  /** How far an evaluator is, of a model that is only scored. */
+  onScoring(evaluator: string, done: number, total: number): void;
   /** Events of a run or model that is opened for the call. */
   attach(composition: Composition): void;
   /** Ends the call's listeners. */
@@ -69,6 +71,8 @@ export function openCall({ signal = new AbortController().signal, onEvent, liste
       stream.emit({ type: 'data.reading', time, file, rows, ...(among === undefined ? {} : { among }) });
     },
     onProgress: (progress) => stream.emit({ type: 'input.fetching', time: Date.now(), ...progress }),
+    onScoring: (evaluator, done, total) =>
+      stream.emit({ type: 'evaluation.running', time: Date.now(), evaluator, done, total }),
     attach(composition) {
       const source = composition.get(events);
       request = source.request;

@@ -13,14 +13,14 @@ export const lossEvaluator: EvaluatorContribution<z.infer<typeof schema>> = {
   needsHeldOut: true,
   scoreNames: () => ['loss', 'loss_stderr', 'perplexity', 'perplexity_stderr', 'tokens'],
   open: ({ limit }) => ({
-    async evaluate({ decoder, heldOut, signal }) {
+    async evaluate({ decoder, heldOut, signal, onProgress }) {
       if (heldOut.length === 0) {
         throw new TrainerError(
           'CONFIG_INVALID',
           'the evaluator "loss" needs held-out data: name a file as data.heldOut, or set evaluate.evaluators to []',
         );
       }
-      const { loss, error, tokens } = await meanLoss(decoder, heldOut.slice(0, limit), { signal });
+      const { loss, error, tokens } = await meanLoss(decoder, heldOut.slice(0, limit), { signal, onProgress });
       const perplexity = Math.exp(loss);
       return { loss, loss_stderr: error, perplexity, perplexity_stderr: perplexity * error, tokens };
     },

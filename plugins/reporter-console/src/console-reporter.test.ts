@@ -89,7 +89,7 @@ describe('lines', () => {
   });
 
   test('quiet: all but what is under way', () => {
-    const isUnderWay = (text: string): boolean => /^step \d|rows read$|1\.00 GB of/.test(text);
+    const isUnderWay = (text: string): boolean => /^step \d|rows read$|1\.00 GB of|of 1,319 scored$/.test(text);
     const all = printed(recordedRun('/run')).split('\n');
     expect(printed(recordedRun('/run'), {}, true).split('\n')).toEqual(all.filter((text) => !isUnderWay(text)));
     expect(printed(recordedRun('/run'), { isTTY: true, columns: 80 }, true)).not.toMatch(/step \d\/|\r/);

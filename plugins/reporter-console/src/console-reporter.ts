@@ -141,6 +141,9 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
       case 'data.reading':
         waiting(event.time, `${placeOf(event)}${event.file}: ${formatCount(event.rows)} rows read`);
         break;
+      case 'evaluation.running':
+        waiting(event.time, `${event.evaluator}: ${formatCount(event.done)} of ${formatCount(event.total)} scored`);
+        break;
       case 'input.fetching': {
         const { name, bytes, totalBytes, time } = event;
         const text = `${name}: ${formatBytes(bytes)} of ${formatBytes(totalBytes)} here`;

@@ -8,7 +8,7 @@ import { stderr } from './output.js';
 const placeOf = ({ among }: Extract<RunEvent, { type: 'data.reading' }>): string =>
   among === undefined ? '' : `file ${among.number.toLocaleString('en-US')} of ${among.of.toLocaleString('en-US')}, `;
 
-/** What commands say beside their output, on stderr: warnings, and on a terminal how far a download or a data file is. */
+/** What commands say beside their output, on stderr: warnings, and on a terminal how far a download, a data file or an evaluation is. */
 export function terminalNotices(): Required<Pick<CallOptions, 'listen' | 'onFault'>> {
   const { show, clear } = progressLine(stderr);
   const write = (text: string): void => {
@@ -19,6 +19,10 @@ export function terminalNotices(): Required<Pick<CallOptions, 'listen' | 'onFaul
     if (event.type === 'warning') write(event.message);
     else if (event.type === 'input.fetching')
       show(`${event.name}: ${formatBytes(event.bytes)} of ${formatBytes(event.totalBytes)} here`);
+    else if (event.type === 'evaluation.running')
+      show(
+        `${event.evaluator}: ${event.done.toLocaleString('en-US')} of ${event.total.toLocaleString('en-US')} scored`,
+      );
     else if (event.type === 'data.reading')
       show(`${placeOf(event)}${event.file}: ${event.rows.toLocaleString('en-US')} rows read`);
   };

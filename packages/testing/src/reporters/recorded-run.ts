@@ -30,6 +30,7 @@ export function recordedRun(folder: string, steps = 6): RunEvent[] {
         notes,
       };
     }),
+    { type: 'evaluation.running', time: tick(), step: 0, evaluator: 'quiz', done: 640, total: 1319 },
     evaluated(0, tick()),
     ...stepsOf(1, steps, steps, tick),
     { type: 'checkpoint.saved', time: tick(), step: steps, folder: `${folder}/checkpoints/last`, best: true },

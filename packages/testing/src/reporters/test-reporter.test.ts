@@ -59,6 +59,7 @@ test('the recorded runs have every type of event', () => {
     'data.reading': true,
     'data.read': true,
     'step.finished': true,
+    'evaluation.running': true,
     'evaluation.finished': true,
     'checkpoint.saved': true,
     'adapter.saved': true,

@@ -22,6 +22,8 @@ export interface EvaluationContext {
   openSamples?(): Promise<SampleLog>;
   /** For people: what was left out, or looks wrong. */
   warn?(message: string): void;
+  /** How many of all questions or examples are scored; as often as it changes. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** Scores a model: names to numbers, such as `{ loss: 2.19 }`. */

@@ -7,6 +7,8 @@ import { scoringBatches, type ScoringBatchesOptions } from './scoring-batches.js
 export interface ScoreExamplesOptions extends ScoringBatchesOptions {
   /** Aborting rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** How many of the examples are scored, batch by batch. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** Hidden states of the batch with this index, after the last norm; default: the decoder's. */
   readonly forward?: ((batch: TokenBatch, index: number) => Promise<Tensor>) | undefined;
 }
@@ -15,7 +17,12 @@ export interface ScoreExamplesOptions extends ScoringBatchesOptions {
 export async function scoreExamples(
   decoder: Decoder,
   examples: readonly Example[],
-  { signal, forward = (batch) => decoder.forward(batch, { signal }), ...batching }: ScoreExamplesOptions = {},
+  {
+    signal,
+    onProgress,
+    forward = (batch) => decoder.forward(batch, { signal }),
+    ...batching
+  }: ScoreExamplesOptions = {},
 ): Promise<number[]> {
   const logProbabilities: number[] = [];
   for (const [index, batch] of scoringBatches(examples, batching).entries()) {
@@ -32,6 +39,7 @@ export async function scoreExamples(
       for (const end = at + length; at < end; at++) sum -= values[at]!;
       logProbabilities.push(sum);
     }
+    onProgress?.(logProbabilities.length, examples.length);
   }
   return logProbabilities;
 }
@@ -40,7 +48,7 @@ export async function scoreExamples(
 export const meanLoss = async (
   decoder: Decoder,
   examples: readonly Example[],
-  options?: Pick<ScoreExamplesOptions, 'signal' | 'tokensPerBatch'>,
+  options?: Pick<ScoreExamplesOptions, 'signal' | 'tokensPerBatch' | 'onProgress'>,
 ): Promise<ReturnType<typeof meanLossOf>> => meanLossOf(examples, await scoreExamples(decoder, examples, options));
 
 /**

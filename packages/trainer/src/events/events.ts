@@ -51,6 +51,16 @@ export type RunEvent =
       readonly tokens: number;
       readonly tokensPerSecond: number;
     }
+  /** An evaluator that takes long, once a second: how many of its questions or examples it has scored. Not in the run folder. */
+  | {
+      readonly type: 'evaluation.running';
+      readonly time: number;
+      /** Of a run; absent where a model is only scored. */
+      readonly step?: number;
+      readonly evaluator: string;
+      readonly done: number;
+      readonly total: number;
+    }
   | {
       readonly type: 'evaluation.finished';
       readonly time: number;

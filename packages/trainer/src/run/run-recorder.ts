@@ -47,7 +47,9 @@ export function createRecorder(open: OpenRun): RunRecorder {
         const samples = samplesFolder(folder, step);
         const context = { decoder, tokenizer: open.tokenizer, heldOut: open.data.heldOut, signal, warn };
         const now = open.evaluators.filter(({ when }) => when === 'always' || step >= steps);
-        for await (const found of evaluateAll(now, context, { samples, onOther: 'replace' })) {
+        const onProgress = (evaluator: string, done: number, total: number): void =>
+          events.emit({ type: 'evaluation.running', time: eventTime(), step, evaluator, done, total });
+        for await (const found of evaluateAll(now, context, { samples, onOther: 'replace', onProgress })) {
           checkScores(found, config.evaluate.watch, step >= steps, warn);
           scores[found.name] = found.scores;
           events.emit({

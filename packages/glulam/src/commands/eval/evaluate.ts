@@ -79,7 +79,7 @@ export async function evaluate(
     data.close();
     const evaluations: Evaluation[] = [];
     const context = { decoder, tokenizer, heldOut, signal, warn };
-    for await (const { name, scores } of evaluateAll(evaluators, context, { samples })) {
+    for await (const { name, scores } of evaluateAll(evaluators, context, { samples, onProgress: call.onScoring })) {
       const evaluation = { evaluator: name, scores };
       evaluations.push(evaluation);
       onEvaluation?.(evaluation);

@@ -13,6 +13,8 @@ export interface EvaluateOptions {
   readonly samples?: string | undefined;
   /** What happens to samples of another model, other options or data that are there. */
   readonly onOther?: 'refuse' | 'replace' | undefined;
+  /** How far each evaluator is, once a second. */
+  readonly onProgress?: ((evaluator: string, done: number, total: number) => void) | undefined;
 }
 
 /**
@@ -24,8 +26,8 @@ export interface EvaluateOptions {
  */
 export async function* evaluateAll(
   chosen: readonly OpenEvaluator[],
-  context: Omit<EvaluationContext, 'openSamples'>,
-  { samples, onOther = 'refuse' }: EvaluateOptions = {},
+  context: Omit<EvaluationContext, 'openSamples' | 'onProgress'>,
+  { samples, onOther = 'refuse', onProgress }: EvaluateOptions = {},
 ): AsyncGenerator<{ readonly name: string; readonly scores: Readonly<Record<string, number>> }, void> {
   const { decoder } = context;
   let model: string | undefined;
@@ -45,6 +47,7 @@ export async function* evaluateAll(
         evaluator.evaluate({
           ...context,
           ...(warn === undefined ? {} : { warn }),
+          onProgress: onceASecond((done, total) => onProgress?.(name, done, total)),
           ...(samples === undefined ? {} : { openSamples }),
         });
       const scores = await whileUnchanged(decoder.checkpoint.files, evaluate);
@@ -57,6 +60,17 @@ export async function* evaluateAll(
       file?.close();
     }
   }
+}
+
+/** The first call comes after a second too: what is quick needs no progress. */
+function onceASecond(report: (done: number, total: number) => void): (done: number, total: number) => void {
+  let last = performance.now();
+  return (done, total) => {
+    const now = performance.now();
+    if (now - last < 1000) return;
+    last = now;
+    report(done, total);
+  };
 }
 
 /** What is wrong with what an evaluator gave, in plain JavaScript too; undefined: they are scores, finite or not. */

@@ -57,6 +57,7 @@ export async function generateAnswers(
     const keep = (sample: Sample): void => {
       samples.push(sample);
       log?.write(sample);
+      context.onProgress?.(samples.length, questions.length);
     };
     for (const of of group) {
       const prompt = tokenizer.encode(of.asked.prompt);

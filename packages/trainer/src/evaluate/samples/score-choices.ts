@@ -43,6 +43,7 @@ export async function scoreChoices(
       log?.write(sample);
     }
     samples.push(sample);
+    context.onProgress?.(samples.length, questions.length);
   }
   return samples;
 }
