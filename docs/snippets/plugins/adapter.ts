@@ -29,5 +29,5 @@ export default (): Plugin<Offer<'adapter', 'output_scale', z.input<typeof schema
   definePlugin({
     name: 'glulam-plugin-adapter-output-scale',
     contract: 1,
-    register: (registry) => registry.contribute(adapters, { create: () => outputScale as AdapterContribution }),
+    register: (registry) => registry.contribute(adapters, { create: () => outputScale }),
   });

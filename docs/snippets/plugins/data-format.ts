@@ -24,5 +24,5 @@ export default (): Plugin<Offer<'format', 'forum', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-format-forum',
     contract: 1,
-    register: (registry) => registry.contribute(dataFormats, { create: () => forum as DataFormat }),
+    register: (registry) => registry.contribute(dataFormats, { create: () => forum }),
   });

@@ -33,5 +33,5 @@ export default (): Plugin<Offer<'engine', 'counting', z.input<typeof schema>>> =
   definePlugin({
     name: 'glulam-plugin-engine-counting',
     contract: 1,
-    register: (registry) => registry.contribute(engines, { create: () => counting as EngineContribution }),
+    register: (registry) => registry.contribute(engines, { create: () => counting }),
   });

@@ -35,5 +35,5 @@ export default (): Plugin<Offer<'evaluator', 'bits', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-evaluator-bits',
     contract: 1,
-    register: (registry) => registry.contribute(evaluators, { create: () => bits as EvaluatorContribution }),
+    register: (registry) => registry.contribute(evaluators, { create: () => bits }),
   });

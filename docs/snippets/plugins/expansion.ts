@@ -31,5 +31,5 @@ export default (): Plugin<Offer<'expansion', 'twins', z.input<typeof schema>>> =
   definePlugin({
     name: 'glulam-plugin-expansion-twins',
     contract: 1,
-    register: (registry) => registry.contribute(strategies, { create: () => twins as ExpansionStrategy }),
+    register: (registry) => registry.contribute(strategies, { create: () => twins }),
   });

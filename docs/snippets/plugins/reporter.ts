@@ -35,5 +35,5 @@ export default (): Plugin<Offer<'reporter', 'csv', z.input<typeof schema>>> =>
   definePlugin({
     name,
     contract: 1,
-    register: (registry) => registry.contribute(reporters, { create: () => csv as ReporterContribution }),
+    register: (registry) => registry.contribute(reporters, { create: () => csv }),
   });

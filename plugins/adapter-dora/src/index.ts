@@ -29,5 +29,5 @@ export const adapterDora = (): Plugin<Offer<'adapter', 'dora', z.input<typeof do
   definePlugin({
     name: '@glulam/adapter-dora',
     contract: 1,
-    register: (registry) => registry.contribute(adapters, { create: () => doraContribution as AdapterContribution }),
+    register: (registry) => registry.contribute(adapters, { create: () => doraContribution }),
   });

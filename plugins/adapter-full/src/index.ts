@@ -38,7 +38,6 @@ export const adapterFull = (): Plugin<Offer<'adapter', 'full' | 'none', NoOption
     name: '@glulam/adapter-full',
     contract: 1,
     register(registry) {
-      for (const each of [fullContribution, noneContribution])
-        registry.contribute(adapters, { create: () => each as AdapterContribution });
+      for (const each of [fullContribution, noneContribution]) registry.contribute(adapters, { create: () => each });
     },
   });

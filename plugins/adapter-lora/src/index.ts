@@ -29,5 +29,5 @@ export const adapterLora = (): Plugin<Offer<'adapter', 'lora', z.input<typeof lo
   definePlugin({
     name: '@glulam/adapter-lora',
     contract: 1,
-    register: (registry) => registry.contribute(adapters, { create: () => loraContribution as AdapterContribution }),
+    register: (registry) => registry.contribute(adapters, { create: () => loraContribution }),
   });

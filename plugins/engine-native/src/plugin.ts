@@ -31,7 +31,7 @@ export function engineNative(): Plugin<Offer<'engine', 'native', EngineNativeOpt
   return definePlugin({
     name: '@glulam/engine-native',
     contract: 1,
-    register: (registry) => registry.contribute(engines, { create: () => contribution as EngineContribution }),
+    register: (registry) => registry.contribute(engines, { create: () => contribution }),
   });
 }
 

@@ -18,7 +18,7 @@ export function engineTfjs(): Plugin<Offer<'engine', 'tfjs', EngineTfjsOptions>>
   return definePlugin({
     name: '@glulam/engine-tfjs',
     contract: 1,
-    register: (registry) => registry.contribute(engines, { create: () => contribution as EngineContribution }),
+    register: (registry) => registry.contribute(engines, { create: () => contribution }),
   });
 }
 

@@ -1,5 +1,5 @@
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
-import { evaluators, type EvaluatorContribution } from '@glulam/trainer';
+import { evaluators } from '@glulam/trainer';
 import { gsm8kEvaluator, type Gsm8kInput } from './gsm8k.js';
 
 export { gsm8kEvaluator } from './gsm8k.js';
@@ -9,5 +9,5 @@ export const evaluatorGsm8k = (): Plugin<Offer<'evaluator', 'gsm8k', Gsm8kInput>
   definePlugin({
     name: '@glulam/evaluator-gsm8k',
     contract: 1,
-    register: (registry) => registry.contribute(evaluators, { create: () => gsm8kEvaluator as EvaluatorContribution }),
+    register: (registry) => registry.contribute(evaluators, { create: () => gsm8kEvaluator }),
   });

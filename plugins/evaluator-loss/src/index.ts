@@ -44,5 +44,5 @@ export const evaluatorLoss = (): Plugin<Offer<'evaluator', 'loss', z.input<typeo
   definePlugin({
     name: '@glulam/evaluator-loss',
     contract: 1,
-    register: (registry) => registry.contribute(evaluators, { create: () => lossEvaluator as EvaluatorContribution }),
+    register: (registry) => registry.contribute(evaluators, { create: () => lossEvaluator }),
   });

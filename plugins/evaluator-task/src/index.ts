@@ -1,5 +1,5 @@
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
-import { evaluators, type EvaluatorContribution } from '@glulam/trainer';
+import { evaluators } from '@glulam/trainer';
 import { taskEvaluator, type TaskInput } from './task.js';
 
 export { taskEvaluator } from './task.js';
@@ -9,5 +9,5 @@ export const evaluatorTask = (): Plugin<Offer<'evaluator', 'task', TaskInput>> =
   definePlugin({
     name: '@glulam/evaluator-task',
     contract: 1,
-    register: (registry) => registry.contribute(evaluators, { create: () => taskEvaluator as EvaluatorContribution }),
+    register: (registry) => registry.contribute(evaluators, { create: () => taskEvaluator }),
   });

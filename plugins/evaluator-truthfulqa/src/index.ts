@@ -1,5 +1,5 @@
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
-import { evaluators, type EvaluatorContribution } from '@glulam/trainer';
+import { evaluators } from '@glulam/trainer';
 import { truthfulqaEvaluator, type TruthfulqaInput } from './truthfulqa.js';
 
 export { promptOf, truthfulqaEvaluator } from './truthfulqa.js';
@@ -9,6 +9,5 @@ export const evaluatorTruthfulqa = (): Plugin<Offer<'evaluator', 'truthfulqa', T
   definePlugin({
     name: '@glulam/evaluator-truthfulqa',
     contract: 1,
-    register: (registry) =>
-      registry.contribute(evaluators, { create: () => truthfulqaEvaluator as EvaluatorContribution }),
+    register: (registry) => registry.contribute(evaluators, { create: () => truthfulqaEvaluator }),
   });

@@ -33,5 +33,5 @@ export const expansionInterleave = (): Plugin<Offer<'expansion', 'interleave', z
   definePlugin({
     name: '@glulam/expansion-interleave',
     contract: 1,
-    register: (registry) => registry.contribute(strategies, { create: () => interleaveStrategy as ExpansionStrategy }),
+    register: (registry) => registry.contribute(strategies, { create: () => interleaveStrategy }),
   });

@@ -50,5 +50,5 @@ export const expansionLayerMap = (): Plugin<Offer<'expansion', 'layer_map', z.in
   definePlugin({
     name: '@glulam/expansion-layer-map',
     contract: 1,
-    register: (registry) => registry.contribute(strategies, { create: () => layerMapStrategy as ExpansionStrategy }),
+    register: (registry) => registry.contribute(strategies, { create: () => layerMapStrategy }),
   });

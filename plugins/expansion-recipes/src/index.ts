@@ -1,4 +1,4 @@
-import { strategies, type ExpansionStrategy } from '@glulam/model';
+import { strategies } from '@glulam/model';
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { mergekitStrategy, type MergekitOptions } from './mergekit.js';
 import {
@@ -47,6 +47,6 @@ export const expansionRecipes = (): Plugin<Offers> =>
     name: '@glulam/expansion-recipes',
     contract: 1,
     register(registry) {
-      for (const strategy of all) registry.contribute(strategies, { create: () => strategy as ExpansionStrategy });
+      for (const strategy of all) registry.contribute(strategies, { create: () => strategy });
     },
   });

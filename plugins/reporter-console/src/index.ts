@@ -35,7 +35,7 @@ export const reporterConsole = (): Plugin<Offer<'reporter', 'console', z.input<t
   definePlugin({
     name: '@glulam/reporter-console',
     contract: 1,
-    register: (registry) => registry.contribute(reporters, { create: () => consoleReporter as ReporterContribution }),
+    register: (registry) => registry.contribute(reporters, { create: () => consoleReporter }),
   });
 
 /** Continuous integration sets CI; nobody watches the steps there. */

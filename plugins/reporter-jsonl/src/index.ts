@@ -35,5 +35,5 @@ export const reporterJsonl = (): Plugin<Offer<'reporter', 'jsonl', z.input<typeo
   definePlugin({
     name: '@glulam/reporter-jsonl',
     contract: 1,
-    register: (registry) => registry.contribute(reporters, { create: () => jsonlReporter as ReporterContribution }),
+    register: (registry) => registry.contribute(reporters, { create: () => jsonlReporter }),
   });

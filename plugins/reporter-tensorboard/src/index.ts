@@ -20,6 +20,5 @@ export const reporterTensorboard = (): Plugin<Offer<'reporter', 'tensorboard', z
   definePlugin({
     name: '@glulam/reporter-tensorboard',
     contract: 1,
-    register: (registry) =>
-      registry.contribute(reporters, { create: () => tensorboardReporter as ReporterContribution }),
+    register: (registry) => registry.contribute(reporters, { create: () => tensorboardReporter }),
   });

@@ -17,6 +17,6 @@ export const adapterIa3 = (): Plugin<Offer<'adapter', 'ia3', z.input<typeof ia3S
   definePlugin({
     name: 'glulam-plugin-adapter-ia3',
     contract: 1,
-    register: (registry) => registry.contribute(adapters, { create: () => ia3Contribution as AdapterContribution }),
+    register: (registry) => registry.contribute(adapters, { create: () => ia3Contribution }),
   });
 export default adapterIa3;

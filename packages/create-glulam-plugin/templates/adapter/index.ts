@@ -46,7 +46,7 @@ export const adapterMyKind = (): Plugin<Offer<'adapter', 'my_kind', z.input<type
   definePlugin({
     name: 'glulam-plugin-adapter-my-kind',
     contract: 1,
-    register: (registry) => registry.contribute(adapters, { create: () => myKindAdapter as AdapterContribution }),
+    register: (registry) => registry.contribute(adapters, { create: () => myKindAdapter }),
   });
 
 // What a config that names this package takes.

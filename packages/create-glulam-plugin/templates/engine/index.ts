@@ -21,7 +21,7 @@ export const engineMyKind = (): Plugin<Offer<'engine', 'my_kind', z.input<typeof
   definePlugin({
     name: 'glulam-plugin-engine-my-kind',
     contract: 1,
-    register: (registry) => registry.contribute(engines, { create: () => myKindEngine as EngineContribution }),
+    register: (registry) => registry.contribute(engines, { create: () => myKindEngine }),
   });
 
 // What a config that names this package takes.

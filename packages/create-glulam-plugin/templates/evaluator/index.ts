@@ -40,7 +40,7 @@ export const evaluatorMyKind = (): Plugin<Offer<'evaluator', 'my_kind', z.input<
   definePlugin({
     name: 'glulam-plugin-evaluator-my-kind',
     contract: 1,
-    register: (registry) => registry.contribute(evaluators, { create: () => myKindEvaluator as EvaluatorContribution }),
+    register: (registry) => registry.contribute(evaluators, { create: () => myKindEvaluator }),
   });
 
 // What a config that names this package takes.

@@ -32,7 +32,7 @@ export const expansionMyKind = (): Plugin<Offer<'expansion', 'my_kind', z.input<
   definePlugin({
     name: 'glulam-plugin-expansion-my-kind',
     contract: 1,
-    register: (registry) => registry.contribute(strategies, { create: () => myKindStrategy as ExpansionStrategy }),
+    register: (registry) => registry.contribute(strategies, { create: () => myKindStrategy }),
   });
 
 // What a config that names this package takes.

@@ -29,7 +29,7 @@ export const formatMyKind = (): Plugin<Offer<'format', 'my_kind', z.input<typeof
   definePlugin({
     name: 'glulam-plugin-format-my-kind',
     contract: 1,
-    register: (registry) => registry.contribute(dataFormats, { create: () => myKindFormat as DataFormat }),
+    register: (registry) => registry.contribute(dataFormats, { create: () => myKindFormat }),
   });
 
 // What a config that names this package takes.

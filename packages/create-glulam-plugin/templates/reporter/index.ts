@@ -36,7 +36,7 @@ export const reporterMyKind = (): Plugin<Offer<'reporter', 'my_kind', z.input<ty
   definePlugin({
     name: 'glulam-plugin-reporter-my-kind',
     contract: 1,
-    register: (registry) => registry.contribute(reporters, { create: () => myKindReporter as ReporterContribution }),
+    register: (registry) => registry.contribute(reporters, { create: () => myKindReporter }),
   });
 
 // What a config that names this package takes.
