@@ -16,7 +16,7 @@ import { ModelError, trainedRows, type Checkpoint } from '@glulam/model';
 import { ExportError } from '../errors.js';
 import { encodeTensor, rowBlocks, storedDtype } from './encode-rows.js';
 import { faultOfWriting } from './fault-of-writing.js';
-import { mergedConfig, type MergedDtype } from './merged-config.js';
+import { checkReadsBack, mergedConfig, type MergedDtype } from './merged-config.js';
 import { describeMerged, type MergeSource } from './merged-model.js';
 import { sideFiles } from './side-files.js';
 import { planShards, shardIndex, type Shard } from './shards.js';
@@ -73,6 +73,7 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
   const model = describeMerged(source);
   await next();
   const config = mergedConfig(model, dtype);
+  checkReadsBack(model, config);
   const shards = planShards(model.tensors, dtype, shardBytes);
   await next();
   const work = await openWorkFolder(out, fingerprintOf(source, options, shardBytes));

@@ -7,7 +7,7 @@ import {
   type FieldReader,
 } from '@glulam/model';
 import { describe, expect, test } from 'vitest';
-import { mergedConfig } from './merged-config.js';
+import { checkReadsBack, mergedConfig } from './merged-config.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -74,6 +74,7 @@ describe('a merged config says what was computed, and nothing else', () => {
     const after = follow(merged);
     expect(after.spec).toEqual({ ...before.spec, layers: layers.map(({ physical }) => before.spec.layers[physical]) });
     expect(after.warnings).toEqual([]);
+    checkReadsBack({ base: before, layers, tiedHead: false }, merged);
   });
 
   test('in the style that was followed', () => {
@@ -105,4 +106,27 @@ describe('a merged config says what was computed, and nothing else', () => {
     expect(merged['architectures']).toEqual(['SomeForCausalLM']);
     expect(merged).not.toHaveProperty('auto_map');
   });
+});
+
+test('layers that a family knows by their places are refused where they move', () => {
+  // Every second layer has a window, whatever the config says.
+  const alternating: Family = {
+    kind: 'alternating',
+    describe: (config) =>
+      readLlamaSpec(config, (fields) => ({
+        maxPositions: 64,
+        slidingWindow: Array.from({ length: fields.integer('num_hidden_layers') }, (_, layer) => (layer % 2) * 8),
+        biased: [],
+      })),
+  };
+  const config: CheckpointConfig = { file: 'config.json', modelType: 'alternating', fields: sizes };
+  const base = { folder: '', config, family: alternating, ...followConfig(alternating, config) } as Checkpoint;
+  const check = (map: readonly number[]): void => {
+    const model = { base, layers: map.map((physical) => ({ physical })), tiedHead: false };
+    checkReadsBack(model, mergedConfig(model, undefined));
+  };
+  expect(() => check([0, 1, 2, 1, 2, 3])).not.toThrow();
+  expect(() => check([0, 1, 0, 2, 3])).toThrow(
+    /"alternating" cannot say these layers: read again, it makes layer 3 another than physical layer 2, which stands there/,
+  );
 });

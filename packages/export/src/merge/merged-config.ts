@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { layerTypes, type ModelSpec, type RopeSettings } from '@glulam/model';
+import { ExportError } from '../errors.js';
 import type { MergedModel } from './merged-model.js';
 
 /** Types in which merged weights can be stored; undefined, where one is asked for: each tensor's own in the base. */
@@ -46,6 +48,35 @@ export function mergedConfig(
     tie_word_embeddings: tiedHead,
     ...(dtype === undefined ? {} : (Object.fromEntries(stored) as Record<string, unknown>)),
   };
+}
+
+/**
+ * Read a merged config by its family. One that knows a layer by its place (every fourth has no rotary embedding, say)
+ * would take some of the virtual layers for others.
+ *
+ * @throws ExportError MERGE_IMPOSSIBLE
+ */
+export function checkReadsBack(
+  { base, layers, tiedHead }: Pick<MergedModel, 'base' | 'layers' | 'tiedHead'>,
+  fields: Fields,
+): void {
+  const { family, config, spec } = base;
+  const read = family.describe({ ...config, fields });
+  const expected: ModelSpec = {
+    ...spec,
+    layers: layers.map(({ physical }) => spec.layers[physical]!),
+    head: { ...spec.head, tied: tiedHead },
+  };
+  if (isDeepStrictEqual(read, expected)) return;
+  const virtual = expected.layers.findIndex((layer, index) => !isDeepStrictEqual(layer, read.layers[index]));
+  throw new ExportError(
+    'MERGE_IMPOSSIBLE',
+    `a config.json of type "${family.kind}" cannot say these layers: ` +
+      (virtual < 0
+        ? 'read again, it describes another model'
+        : `read again, it makes layer ${virtual} another than physical layer ${layers[virtual]!.physical}, which stands there`) +
+      '. Keep the adapter and the base apart, or choose a layer map whose layers stay in their places',
+  );
 }
 
 /** Lists that transformers reads of every model type: their length must be the number of layers. */
