@@ -308,3 +308,30 @@ describe.each([
     expect(() => readAdapter(folder, kinds, { ...checkpoint.spec, layers: [] })).toThrow(/EXPANSION|layer/);
   });
 });
+
+test('a block that does not fit its spec, and one that nobody runs, are errors that say so', async () => {
+  const withBlock = (mixer: Block | undefined): Family => ({
+    kind: 'faulty',
+    ...(mixer && { blocks: { mixer } }),
+    describe: (config) =>
+      changed(plain(config), (block) => [block.kind === 'mlp' ? { ...block, kind: 'mixer' } : block]),
+  });
+  const base = await randomBase(withBlock(mixer));
+  const forward = async (block: Block | undefined) => {
+    const checkpoint = openCheckpoint(base, [withBlock(block)]);
+    const decoder = createDecoder({ engine: createReferenceEngine(), checkpoint });
+    await decoder.forward(packTokens([[1, 2, 3]]));
+  };
+  await expect(forward((x, _, { linear: run }) => run(x, 'in', 'float32'))).rejects.toThrow(
+    'the block mixer asks for the linear layer "in"; its spec has gate, up, down',
+  );
+  await expect(forward((_, __, { vector }) => vector('gain'))).rejects.toThrow(
+    'the block mixer asks for the vector "gain"; its spec has none',
+  );
+  await expect(forward((x, _, { keysAndValues }) => keysAndValues(x, x).k)).rejects.toThrow(
+    /the block mixer keeps keys and values, and its spec has no keyValueWidth/,
+  );
+  await expect(forward(undefined)).rejects.toThrow(
+    /the family faulty describes a block of the kind "mixer", and there is none; known: attention, mlp/,
+  );
+});

@@ -201,6 +201,16 @@ function withScale<Form extends LinearForm>(ops: Operations, form: Form, scale: 
   return { ...form, inScale: inScale === undefined ? scale.perInput : ops.affine(inScale, scale.factor, 0) };
 }
 
+/** What a block asks for by its role. */
+function withRole<T>(block: BlockSpec, what: string, all: ReadonlyMap<string, T>, role: string): T {
+  const found = all.get(role);
+  if (found !== undefined) return found;
+  throw new ModelError(
+    'BAD_ARGUMENT',
+    `the block ${block.kind} asks for the ${what} "${role}"; its spec has ${[...all.keys()].join(', ') || 'none'}`,
+  );
+}
+
 /** Sets the draws of first values apart from those of training steps, whose key begins alike. */
 const initialUse = 0x696e6974;
 
@@ -405,13 +415,20 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
     for (const { spec: block, run, norm, linears, vectors } of blocks) {
       const context: BlockContext = {
         ops,
-        linear: (input, role, output) => runLinear(input, linears.get(role)!, virtual, output, pass),
+        linear: (input, role, output) =>
+          runLinear(input, withRole(block, 'linear layer', linears, role), virtual, output, pass),
         hasLinear: (role) => linears.has(role),
-        vector: (role) => vectors.get(role)!,
+        vector: (role) => withRole(block, 'vector', vectors, role),
         rotate: (heads, headSize) =>
           block.rope === undefined ? heads : ops.rope(heads, { ...rope.of(block.rope), headSize, type }),
-        keysAndValues: (k, v) =>
-          cache === undefined ? seenBy(batch, k, v) : cache.append(virtual, k, v, batch.segments),
+        keysAndValues(k, v) {
+          if (block.keyValueWidth === undefined)
+            throw new ModelError(
+              'BAD_ARGUMENT',
+              `the block ${block.kind} keeps keys and values, and its spec has no keyValueWidth; expected the elements of a token's keys`,
+            );
+          return cache === undefined ? seenBy(batch, k, v) : cache.append(virtual, k, v, batch.segments);
+        },
       };
       const normed = ops.rmsNorm(residual, norm, { epsilon: block.norm.epsilon, type });
       const output = run(normed, block, context);
