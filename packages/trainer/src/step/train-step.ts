@@ -66,13 +66,17 @@ export async function trainStep(
 
       // Forward: token ids to hidden states to this batch's share of the loss, beside the reference's where it is needed.
       const reference = objective.needsReference === true ? await referenceLosses(decoder, batch) : undefined;
-      const hidden = await decoder.forward(batch, { tape, recompute, training });
-      const share = scope(() => {
-        const losses = decoder.losses(hidden, batch.labels, tape);
-        return ops.recording(tape, () => objective.loss({ ops, batch, totals, losses, reference, hidden }));
-      });
-      hidden.release();
-      reference?.release();
+      let share: Tensor;
+      try {
+        const hidden = await decoder.forward(batch, { tape, recompute, training });
+        share = scope(() => {
+          const losses = decoder.losses(hidden, batch.labels, tape);
+          return ops.recording(tape, () => objective.loss({ ops, batch, totals, losses, reference, hidden }));
+        });
+        hidden.release();
+      } finally {
+        reference?.release();
+      }
 
       // Backward: gradients of this batch, added to those of the batches before it.
       const fresh = await tape.backward(share);
