@@ -179,10 +179,7 @@ export async function openRun(
     record = () => {};
     run.close();
   });
-  // How far an evaluation was at some moment tells nobody anything later.
-  record = (event) => {
-    if (event.type !== 'evaluation.running') run.write(event);
-  };
+  record = (event) => run.write(event);
   early.forEach(record);
   const { beta1, beta2, epsilon, weightDecay } = settings;
   const optimizer = createOptimizer(

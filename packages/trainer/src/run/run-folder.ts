@@ -194,7 +194,9 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
     best: () => best,
     write(event) {
       if (failure !== undefined) return;
-      const line = Buffer.from(`${visibleJson(lineOf(event))}\n`);
+      const text = lineOf(event);
+      if (text === undefined) return;
+      const line = Buffer.from(`${visibleJson(text)}\n`);
       let before: number | undefined;
       try {
         before = fstatSync(log).size;
@@ -219,13 +221,15 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
 
 /**
  * Any listener may emit an event, and its data may be what JSON cannot say, such as a bigint or a circle: the run goes
- * on, and its record says what is missing. A throw here would end the recording of all that follows.
+ * on, and its record says what is missing. A throw here would end the recording of all that follows. undefined for what is
+ * not recorded: how far an evaluation was at some moment tells nobody anything later.
  */
-function lineOf(event: RunEvent): string {
+function lineOf(event: RunEvent): string | undefined {
   let reason: string;
   try {
     const text = JSON.stringify(event) as string | undefined;
-    if (text?.startsWith('{') === true && typeof event.type === 'string') return text;
+    if (text?.startsWith('{') === true && typeof event.type === 'string')
+      return event.type === 'evaluation.running' ? undefined : text;
     reason = 'an event is a record with a type';
   } catch (error) {
     reason = `JSON cannot say its data (${error instanceof Error ? error.message : 'its toJSON threw'})`;
