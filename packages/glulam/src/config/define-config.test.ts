@@ -14,8 +14,7 @@ const ia3: AdapterContribution<z.output<typeof ia3Schema>> = {
   create: () => ({ kind: 'ia3', at: () => undefined, peftConfig: () => ({}) }),
   fromPeft: () => undefined,
 };
-const register: Plugin['register'] = (registry) =>
-  registry.contribute(adapters, { create: () => ia3 });
+const register: Plugin['register'] = (registry) => registry.contribute(adapters, { create: () => ia3 });
 /** A plugin whose author says what it brings, and one whose author does not. */
 const adapterIa3 = (): Plugin<Offer<'adapter', 'ia3', z.input<typeof ia3Schema>>> =>
   definePlugin({ name: 'ia3', contract: 1, register });
