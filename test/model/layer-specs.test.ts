@@ -256,7 +256,7 @@ describe.each([
     if (family === differing) {
       await expect(merging).rejects.toMatchObject({
         code: 'MERGE_IMPOSSIBLE',
-        message: expect.stringMatching(/it makes layer 3 another than physical layer 1/),
+        message: expect.stringMatching(/read back, layer 3 differs from physical layer 1/),
       });
     } else {
       await merging;

@@ -69,12 +69,17 @@ test('a model that GGUF cannot say is refused with the reason', async () => {
   });
   const { gguf, ...nameless } = spec;
   const cases: readonly [ModelSpec, RegExp][] = [
-    [nameless, /"tiny" cannot be exported to GGUF: their family says no names for it/],
-    [{ ...spec, gguf: { ...gguf!, tensors: { lm_head: 'output' } } }, /has no name there for model.embed_tokens, /],
+    [nameless, /"tiny" cannot be exported to GGUF: their family gives no GGUF names/],
+    [{ ...spec, gguf: { ...gguf!, tensors: { lm_head: 'output' } } }, /gives no GGUF name for model.embed_tokens, /],
     [changed((block) => ({ ...block, rope: undefined })), /differ in the rotary embedding/],
     [changed((block) => ({ ...block, heads: 1 }) as BlockSpec), /differ in the number of heads/],
     [changed((block) => ({ ...block, norm: { ...block.norm, epsilon: 1 } })), /norms differ in the epsilon/],
     [{ ...spec, layers: [{ blocks: [] }] }, /their layers have no number of heads/],
+    [
+      { ...spec, layers: spec.layers.map(({ blocks }) => ({ blocks: [...blocks, blocks[0]!] })) },
+      /a layer has more than one block of the kind attention/,
+    ],
+    [changed((block) => ({ ...block, rope: rope && { ...rope, dimensions: 2 } })), /turns a part of each head/],
   ];
   expect(rope).toBeDefined();
   for (const [each, message] of cases) expect(() => ggufModelOf(each, 'tiny')).toThrow(message);

@@ -40,7 +40,7 @@ export function ggufModelOf(spec: ModelSpec, kind: string): GgufModel {
   const unsupported = (why: string): ExportError =>
     new ExportError('GGUF_UNSUPPORTED', `models of type "${kind}" cannot be exported to GGUF: ${why}`);
   const { gguf: names, layers, finalNorm } = spec;
-  if (names === undefined) throw unsupported('their family says no names for it');
+  if (names === undefined) throw unsupported('their family gives no GGUF names');
   const shared = <T>(what: string, valueOf: (layer: LayerSpec) => T | undefined): T => {
     const values = new Map(layers.map((layer) => [JSON.stringify(valueOf(layer)), valueOf(layer)]));
     const [first] = values.values();
@@ -51,6 +51,12 @@ export function ggufModelOf(spec: ModelSpec, kind: string): GgufModel {
         : `their layers differ in the ${what}, which a GGUF file of the architecture "${names.architecture}" says once`,
     );
   };
+  const repeated = ['attention', 'mlp'].find((kind) =>
+    layers.some(({ blocks }) => blocks.filter((block) => block.kind === kind).length > 1),
+  );
+  if (repeated !== undefined) throw unsupported(`a layer has more than one block of the kind ${repeated}`);
+  const turnedInPart = layers.map(attentionOf).find((block) => block?.rope && block.rope.dimensions !== block.headSize);
+  if (turnedInPart !== undefined) throw unsupported('their rotary embedding turns a part of each head');
   const unnamed = [
     ...[spec.embedding.name, finalNorm.name, spec.head.name],
     ...linearNamesOf(spec),
@@ -58,7 +64,7 @@ export function ggufModelOf(spec: ModelSpec, kind: string): GgufModel {
       blocks.flatMap(({ norm, vectors = [] }) => [norm, ...vectors].map((x) => x.name)),
     ),
   ].filter((name) => !Object.hasOwn(names.tensors, name));
-  if (unnamed.length > 0) throw unsupported(`their family has no name there for ${shortList([...new Set(unnamed)])}`);
+  if (unnamed.length > 0) throw unsupported(`their family gives no GGUF name for ${shortList([...new Set(unnamed)])}`);
   const epsilons = (layer: LayerSpec): number[] => layer.blocks.map(({ norm }) => norm.epsilon);
   if (layers.some((layer) => epsilons(layer).some((epsilon) => epsilon !== finalNorm.epsilon)))
     throw unsupported('their norms differ in the epsilon, which a GGUF file says once');

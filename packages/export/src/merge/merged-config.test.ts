@@ -127,6 +127,6 @@ test('layers that a family knows by their places are refused where they move', (
   };
   expect(() => check([0, 1, 2, 1, 2, 3])).not.toThrow();
   expect(() => check([0, 1, 0, 2, 3])).toThrow(
-    /"alternating" cannot say these layers: read again, it makes layer 3 another than physical layer 2, which stands there/,
+    /"alternating" cannot describe these layers: read back, layer 3 differs from physical layer 2, which it repeats/,
   );
 });

@@ -71,10 +71,10 @@ export function checkReadsBack(
   const virtual = expected.layers.findIndex((layer, index) => !isDeepStrictEqual(layer, read.layers[index]));
   throw new ExportError(
     'MERGE_IMPOSSIBLE',
-    `a config.json of type "${family.kind}" cannot say these layers: ` +
+    `a config.json of type "${family.kind}" cannot describe these layers: ` +
       (virtual < 0
-        ? 'read again, it describes another model'
-        : `read again, it makes layer ${virtual} another than physical layer ${layers[virtual]!.physical}, which stands there`) +
+        ? 'read back, it describes another model'
+        : `read back, layer ${virtual} differs from physical layer ${layers[virtual]!.physical}, which it repeats`) +
       '. Keep the adapter and the base apart, or choose a layer map whose layers stay in their places',
   );
 }

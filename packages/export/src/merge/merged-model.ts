@@ -41,7 +41,7 @@ export interface MergedTensor {
   readonly virtual: number | undefined;
   /** false: its values are the base's. */
   readonly changed: boolean;
-  /** Opens a reader of its rows. Opening or reading throws a ExportError WEIGHT_NOT_FINITE or MERGE_IMPOSSIBLE. */
+  /** Opens a reader of its rows. Opening or reading throws an ExportError WEIGHT_NOT_FINITE or MERGE_IMPOSSIBLE. */
   open(): Promise<RowReader>;
 }
 

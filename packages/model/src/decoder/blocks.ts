@@ -55,7 +55,14 @@ const ofCore: Readonly<Record<string, Block>> = { attention: attention as Block,
  * @throws ModelError CONFIG_INVALID if there is none of this kind
  */
 export function blockOf({ kind }: BlockSpec, family: Family): Block {
-  const blocks = { ...ofCore, ...family.blocks };
+  const own = family.blocks ?? {};
+  const taken = Object.keys(own).find((name) => Object.hasOwn(ofCore, name));
+  if (taken !== undefined)
+    throw new ModelError(
+      'CONFIG_INVALID',
+      `the family ${family.kind} contributes a block of the kind "${taken}", which is core's; give yours another name`,
+    );
+  const blocks = { ...ofCore, ...own };
   const block = Object.hasOwn(blocks, kind) ? blocks[kind] : undefined;
   if (block !== undefined) return block;
   throw new ModelError(

@@ -82,6 +82,8 @@ export function readLlamaSpec(
   if (headSize % 2 !== 0) fields.fault(`head_dim is ${headSize}; rotary embedding expects an even number`);
   const vocabularySize = fields.integer('vocab_size');
   const { maxPositions, slidingWindow, biased } = traits(fields);
+  if (typeof slidingWindow !== 'number' && slidingWindow.length !== physicalLayers)
+    fields.fault(`the family gives ${slidingWindow.length} windows; expected one for each of ${physicalLayers} layers`);
   const intermediateSize = fields.integer('intermediate_size');
   const paddingRow = readPaddingRow(fields, vocabularySize);
   const epsilon = fields.number('rms_norm_eps', 1e-6);

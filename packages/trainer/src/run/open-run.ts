@@ -152,7 +152,6 @@ export async function openRun(
   });
   closers.push(() => model.close());
   const { decoder } = model;
-  // Nothing that a base gave which changed meanwhile is reported or kept.
   const baseFiles = decoder.checkpoint.files;
   // The tokenizer was read before the model was opened.
   filesBefore.checkUnchanged();

@@ -28,7 +28,7 @@ export function createRecorder(open: OpenRun): RunRecorder {
   const { config, pinned, events, signal, warn, folder: run, model, optimizer, engine, identity, steps } = open;
   const { decoder } = model;
   const { folder } = run;
-  // Nothing that a base gave which changed meanwhile is reported or kept.
+  // If the base's files change during a run, nothing more is saved.
   const baseFiles = decoder.checkpoint.files;
   const scores = scoresUpTo(open.recorded, open.progress.step);
   let savedAt = open.isResumed ? open.progress.step : -1;

@@ -54,7 +54,7 @@ export async function trainStep(
   if (Object.values(totals).every((total) => total === 0)) {
     throw new TrainerError(
       'DATA_EMPTY',
-      `step ${step + 1} has nothing to learn from: every label of its batches is masked`,
+      `step ${step + 1} has nothing to learn from: the objective ${objective.kind} counts ${JSON.stringify(totals)} in its batches`,
     );
   }
   const gradients = new Map<string, Tensor>();
@@ -69,11 +69,14 @@ export async function trainStep(
       let share: Tensor;
       try {
         const hidden = await decoder.forward(batch, { tape, recompute, training });
-        share = scope(() => {
-          const losses = decoder.losses(hidden, batch.labels, tape);
-          return ops.recording(tape, () => objective.loss({ ops, batch, totals, losses, reference, hidden }));
-        });
-        hidden.release();
+        try {
+          share = scope(() => {
+            const losses = decoder.losses(hidden, batch.labels, tape);
+            return ops.recording(tape, () => objective.loss({ ops, batch, totals, losses, reference, hidden }));
+          });
+        } finally {
+          hidden.release();
+        }
       } finally {
         reference?.release();
       }
