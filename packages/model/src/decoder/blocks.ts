@@ -34,10 +34,10 @@ const mlp: Block<MlpSpec> = (x, { intermediateSize }, context) => {
   return context.linear(ops.swiglu(gate(), up(), { type }), 'down', 'float32');
 };
 
-/** Each is computed when it is asked for: nothing lies in memory longer than it is needed. */
+/** Each is computed when it is called, so that keys and values do not wait in memory for queries. */
 type Thunks = readonly [() => Tensor, () => Tensor, () => Tensor];
 
-/** The parts of a fused linear layer's output, each of so many times `size` columns. */
+/** The parts of a fused linear layer's output: part i has `counts[i] * size` columns. */
 function columns({ ops }: BlockContext, fused: Tensor, counts: readonly number[], size: number): Thunks {
   let start = 0;
   return counts.map((count) => {

@@ -57,7 +57,7 @@ export interface RopeSpec {
 export interface BlockSpec {
   /** Which function runs it: `attention`, `mlp`, or one of the family's own (`Family.blocks`). */
   readonly kind: string;
-  /** Of what it reads. */
+  /** Normalizes what the block reads. */
   readonly norm: NormSpec;
   /** Its linear layers, in the order in which PEFT names them. */
   readonly linears: readonly LinearSpec[];

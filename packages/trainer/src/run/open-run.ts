@@ -99,7 +99,7 @@ export async function openRun(
   const events = composition.get(eventsToken);
   const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
 
-  // What is told before there is a run folder is written into it first.
+  // Events from before the run folder exists are written into it first.
   const early: RunEvent[] = [];
   let record = (event: RunEvent): void => void early.push(event);
   const logging = events.listen('run folder', (stream) => stream.pipe(tap((event) => record(event))));
@@ -132,7 +132,7 @@ export async function openRun(
   const chosen = openEvaluators(config, composition);
   const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
   const { spec, warnings, files: filesBefore } = openCheckpoint(config.base, composition.all(families));
-  // An expansion or adapter that does not fit is told before the data is tokenized, which may take long.
+  // An expansion or adapter that does not fit is refused before the data is tokenized, which may take long.
   const described = describeModel(config, composition, spec);
   const tokenizer = openRunTokenizer(config, spec.vocabularySize);
   // A template that shows the date shows the same one whenever the run is resumed.

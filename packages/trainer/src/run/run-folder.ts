@@ -221,8 +221,8 @@ export async function openRunFolder(config: RunConfig): Promise<RunFolder> {
 
 /**
  * Any listener may emit an event, and its data may be what JSON cannot say, such as a bigint or a circle: the run goes
- * on, and its record says what is missing. A throw here would end the recording of all that follows. undefined for what is
- * not recorded: how far an evaluation was at some moment tells nobody anything later.
+ * on, and its record says what is missing. A throw here would end the recording of all that follows. Returns undefined
+ * for events that are not recorded: nobody needs the progress of an evaluation later.
  */
 function lineOf(event: RunEvent): string | undefined {
   let reason: string;

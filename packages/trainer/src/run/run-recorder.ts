@@ -13,7 +13,7 @@ import { samplesFolder } from './run-folder.js';
 export interface RunRecorder {
   /** The last scores of each evaluator. */
   readonly scores: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** Score the model as it is after so many steps; aborting ends it without scores. */
+  /** Score the model as it is after `step` steps. If the run is aborted, it ends without scores. */
   evaluate(step: number): Promise<void>;
   /** Write a checkpoint, unless this step has one, and keep it as the best one where it is. */
   save(step: number, at: { readonly drawn: number; readonly best: boolean }): Promise<void>;
