@@ -41,6 +41,7 @@ export const sidebar = [
       page('A plugin of your own', '/plugins'),
       page('The roles of plugins', '/roles/'),
       page('A family', '/roles/family'),
+      page('A checkpoint reader', '/roles/checkpoint-reader'),
       page('An expansion', '/roles/expansion'),
       page('An adapter', '/roles/adapter'),
       page('An engine', '/roles/engine'),

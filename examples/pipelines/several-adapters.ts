@@ -37,14 +37,14 @@ const trained = async (name: string, seed: number) => {
 const folders = { first: await trained('first', 1), second: await trained('second', 2) };
 
 const engine = createNativeEngine({ precision: 'bfloat16' });
-const checkpoint = openCheckpoint(base, [mistralFamily]);
+const checkpoint = await openCheckpoint(base, [mistralFamily]);
 const tokenizer = openTokenizer(base);
 const read = (folder: string) => readAdapter(folder, [loraContribution], checkpoint.spec);
 const first = read(folders.first);
 
 const set = createAdapterSet({ engine, checkpoint, layers: first.layers! });
-set.add('first', first);
-set.add('second', read(folders.second));
+await set.add('first', first);
+await set.add('second', read(folders.second));
 
 const prompts = ['Question: What is 2 + 3?\nAnswer:', 'Question: Ann has 9 pens and gives 4 away.\nAnswer:'];
 const requests = prompts.map((text) => ({ prompt: tokenizer.encode(text) }));
@@ -58,7 +58,9 @@ for (const selection of [
   'base',
 ] as const) {
   const answers: string[] = [];
-  for await (const { index, text } of generateMany(set.decoder(selection), tokenizer, requests, { maxNewTokens: 12 }))
+  for await (const { index, text } of generateMany(await set.decoder(selection), tokenizer, requests, {
+    maxNewTokens: 12,
+  }))
     answers[index] = text;
   console.log(JSON.stringify(selection), JSON.stringify(answers));
 }

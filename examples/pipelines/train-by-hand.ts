@@ -3,18 +3,18 @@ import path from 'node:path';
 import { createLora, loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
 import { mistralFamily } from '@glulam/family-mistral';
-import { createDecoder, encodeSpans, generateText, openCheckpoint, openTokenizer } from '@glulam/model';
+import { openDecoder, encodeSpans, generateText, openCheckpoint, openTokenizer } from '@glulam/model';
 import { createOptimizer, labelBatch, learningRateAt, trainStep } from '@glulam/trainer';
 
 const folder = path.join(import.meta.dirname, '../models/tiny-mistral-gsm8k');
-const checkpoint = openCheckpoint(folder, [mistralFamily]);
+const checkpoint = await openCheckpoint(folder, [mistralFamily]);
 const tokenizer = openTokenizer(folder);
 const engine = createNativeEngine({ precision: 'bfloat16' });
 
 // Layers 0 to 7, the middle ones twice: the list says all there is to say about an expansion.
 const layers = [0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7].map((physical) => ({ physical }));
 const adapter = createLora(loraContribution.schema.parse({ r: 4, lora_alpha: 8 }));
-const decoder = createDecoder({ engine, checkpoint, layers, adapter, seed: 1 });
+const decoder = await openDecoder({ engine, checkpoint, layers, adapter, seed: 1 });
 const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
   beta1: 0.9,
   beta2: 0.999,

@@ -3,7 +3,7 @@ import { createLora, loraContribution } from '@glulam/adapter-lora';
 import {
   combineAdapters,
   createAdapterSet,
-  createDecoder,
+  openDecoder,
   openCheckpoint,
   packTokens,
   type Adapter,
@@ -20,7 +20,7 @@ import { difference, families, logitsAt, prompt, randomValues, root, tiny } from
 
 // A base of a few small layers, expanded with a gate and a scale on its repeats.
 const small = `${root}/fixtures/golden/mistral-base/base`;
-const checkpoint = openCheckpoint(small, families);
+const checkpoint = await openCheckpoint(small, families);
 const n = checkpoint.spec.layers.length;
 const layers: VirtualLayer[] = [
   ...Array.from({ length: n }, (_, physical) => ({ physical })),
@@ -81,9 +81,10 @@ function valuesOf(name: string): AdapterValues {
   );
 }
 
-function fill(engine: Engine, names = Object.keys(adapters)): AdapterSet {
+async function fill(engine: Engine, names = Object.keys(adapters)): Promise<AdapterSet> {
   const set = createAdapterSet({ engine, checkpoint, layers });
-  for (const name of names) set.add(name, { adapter: adapters[name]!, layers, values: valuesOf(name), base: small });
+  for (const name of names)
+    await set.add(name, { adapter: adapters[name]!, layers, values: valuesOf(name), base: small });
   return set;
 }
 
@@ -98,7 +99,7 @@ describe.each([
 ] as const)('on the %s engine', (_, open) => {
   test('switching there and back gives the same bits, each as the model with that adapter alone', async () => {
     const engine = open();
-    const set = fill(engine);
+    const set = await fill(engine);
     const selections: AdapterSelection[] = [
       ...([one('a'), one('dora'), 'none', 'base'] as const),
       [
@@ -107,9 +108,9 @@ describe.each([
       ],
     ];
     const first = [];
-    for (const selection of selections) first.push(await logitsOf(set.decoder(selection)));
+    for (const selection of selections) first.push(await logitsOf(await set.decoder(selection)));
     for (const [i, selection] of [...selections.entries()].reverse())
-      expect(await logitsOf(set.decoder(selection))).toEqual(first[i]);
+      expect(await logitsOf(await set.decoder(selection))).toEqual(first[i]);
     const alone = [
       { layers, adapter: adapters['a'], adapterValues: valuesOf('a') },
       { layers, adapter: adapters['dora'], adapterValues: valuesOf('dora') },
@@ -117,7 +118,7 @@ describe.each([
       {},
     ];
     for (const [i, options] of alone.entries()) {
-      const decoder = createDecoder({ engine, checkpoint, ...options });
+      const decoder = await openDecoder({ engine, checkpoint, ...options });
       expect(first[i]).toEqual(await logitsOf(decoder));
       decoder.close();
     }
@@ -130,18 +131,18 @@ describe.each([
 
   test('weight 1 beside weight 0 is the adapter alone, weight 0 alone is none', async () => {
     const engine = open();
-    const set = fill(engine);
-    const none = await logitsOf(set.decoder('none'));
-    expect(await logitsOf(set.decoder([]))).toEqual(none);
+    const set = await fill(engine);
+    const none = await logitsOf(await set.decoder('none'));
+    expect(await logitsOf(await set.decoder([]))).toEqual(none);
     for (const name of Object.keys(adapters)) {
-      const alone = await logitsOf(set.decoder(one(name)));
+      const alone = await logitsOf(await set.decoder(one(name)));
       const other = name === 'a' ? 'b' : 'a';
       for (const parts of [
         [...one(name), ...one(other, 0)],
         [...one(other, 0), ...one(name)],
       ])
-        expect(await logitsOf(set.decoder(parts)), name).toEqual(alone);
-      expect(await logitsOf(set.decoder(one(name, 0))), name).toEqual(none);
+        expect(await logitsOf(await set.decoder(parts)), name).toEqual(alone);
+      expect(await logitsOf(await set.decoder(one(name, 0))), name).toEqual(none);
       expect(alone).not.toEqual(none);
     }
     set.close();
@@ -150,7 +151,10 @@ describe.each([
 });
 
 /** A decoder whose every linear layer computes W x + sum of w_i (f_i(x) - W x) as it is written. */
-function spelledOut(engine: Engine, parts: readonly { readonly name: string; readonly weight: number }[]): Decoder {
+async function spelledOut(
+  engine: Engine,
+  parts: readonly { readonly name: string; readonly weight: number }[],
+): Promise<Decoder> {
   const adapter: Adapter = {
     kind: 'spelled out',
     at(site) {
@@ -182,7 +186,7 @@ function spelledOut(engine: Engine, parts: readonly { readonly name: string; rea
       const before = gate ? (values.get(key)?.values[0] ?? 0) : 0;
       values.set(place, { shape, values: gate ? Float32Array.of(before + weight * data[0]!) : data });
     }
-  return createDecoder({ engine, checkpoint, layers, adapter, adapterValues: values });
+  return openDecoder({ engine, checkpoint, layers, adapter, adapterValues: values });
 }
 
 describe('weighted sums', () => {
@@ -221,9 +225,9 @@ describe('weighted sums', () => {
     ],
   ])('%j', async (parts) => {
     const engine = createReferenceEngine({ precision: 'float32' });
-    const set = fill(engine);
-    const decoder = spelledOut(engine, parts);
-    expect(difference(await logitsOf(set.decoder(parts)), await logitsOf(decoder))).toBeLessThan(1e-5);
+    const set = await fill(engine);
+    const decoder = await spelledOut(engine, parts);
+    expect(difference(await logitsOf(await set.decoder(parts)), await logitsOf(decoder))).toBeLessThan(1e-5);
     decoder.close();
     set.close();
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
@@ -238,11 +242,11 @@ describe('weighted sums', () => {
         key.endsWith('scale') ? { ...each, values: new Float32Array(each.values.length) } : each,
       ]),
     );
-    set.add('zero', { adapter: adapters['out']!, layers, values: zeros, base: small });
-    set.add('a', { adapter: adapters['a']!, layers, values: valuesOf('a'), base: small });
+    await set.add('zero', { adapter: adapters['out']!, layers, values: zeros, base: small });
+    await set.add('a', { adapter: adapters['a']!, layers, values: valuesOf('a'), base: small });
     // What is left of each layer is the low rank alone.
     const logits = await logitsOf(
-      set.decoder([
+      await set.decoder([
         { name: 'zero', weight: 1 },
         { name: 'a', weight: 0.5 },
       ]),
@@ -253,8 +257,8 @@ describe('weighted sums', () => {
 
   test('what no form says, and training, is refused', async () => {
     const engine = createReferenceEngine({ precision: 'float32' });
-    const set = fill(engine);
-    const mixed = set.decoder([
+    const set = await fill(engine);
+    const mixed = await set.decoder([
       { name: 'in', weight: 0.5 },
       { name: 'out', weight: 0.5 },
     ]);
@@ -271,13 +275,13 @@ describe('weighted sums', () => {
         }
       );
     };
-    set.add('bias', { adapter: { ...out, at }, layers, values: valuesOf('out'), base: small });
-    const unbiased = set.decoder([
+    await set.add('bias', { adapter: { ...out, at }, layers, values: valuesOf('out'), base: small });
+    const unbiased = await set.decoder([
       { name: 'applied', weight: 0.5 },
       { name: 'bias', weight: 0.5 },
     ]);
     await expect(logitsOf(unbiased)).rejects.toThrow(/cannot be summed: one scales the bias of the base/);
-    const sum = set.decoder([
+    const sum = await set.decoder([
       { name: 'a', weight: 0.5 },
       { name: 'b', weight: 0.5 },
     ]);
@@ -292,8 +296,8 @@ describe('a set', () => {
   test('holds each adapter once, and the base once', async () => {
     const engine = createReferenceEngine({ precision: 'float32' });
     let opened = 0;
-    const counting: Engine = { ...engine, openWeight: (source) => (opened++, engine.openWeight(source)) };
-    const set = fill(counting, ['a', 'b']);
+    const counting: Engine = { ...engine, openWeight: async (source) => (opened++, await engine.openWeight(source)) };
+    const set = await fill(counting, ['a', 'b']);
     const before = engine.memory().bytes;
     const weights = opened;
     const selections = [
@@ -305,52 +309,58 @@ describe('a set', () => {
       'none',
       'base',
     ] as const;
-    for (const selection of selections) await logitsOf(set.decoder(selection));
+    for (const selection of selections) await logitsOf(await set.decoder(selection));
     expect(opened).toBe(weights);
     // Norms, and the gate of each.
     const norms = 4 * (2 * layers.length + 1) * checkpoint.spec.hiddenSize;
     expect(engine.memory().bytes - before).toBeLessThanOrEqual(selections.length * (norms + 4));
-    expect(set.decoder(selections[0])).toBe(set.decoder(selections[0]));
+    expect(await set.decoder(selections[0])).toBe(await set.decoder(selections[0]));
     set.remove('a');
     expect(set.names).toEqual(['b']);
-    expect(() => set.decoder(one('a'))).toThrow(/no adapter "a"; loaded adapters: b/);
-    await logitsOf(set.decoder(one('b', 3)));
+    await expect(() => set.decoder(one('a'))).rejects.toThrow(/no adapter "a"; loaded adapters: b/);
+    await logitsOf(await set.decoder(one('b', 3)));
     set.close();
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
 
-  test('refuses what is not for it, with both named', () => {
-    const set = fill(createReferenceEngine(), ['a']);
+  test('refuses what is not for it, with both named', async () => {
+    const set = await fill(createReferenceEngine(), ['a']);
     const given = { adapter: adapters['b']!, layers, values: valuesOf('b'), base: 'some/base' };
-    const refuse = (change: object, message: RegExp) => {
-      expect(() => set.add('x', { ...given, ...change })).toThrow(expect.objectContaining({ code: 'ADAPTER_INVALID' }));
-      expect(() => set.add('x', { ...given, ...change })).toThrow(message);
+    const refuse = async (change: object, message: RegExp) => {
+      await expect(() => set.add('x', { ...given, ...change })).rejects.toThrow(
+        expect.objectContaining({ code: 'ADAPTER_INVALID' }),
+      );
+      await expect(() => set.add('x', { ...given, ...change })).rejects.toThrow(message);
     };
-    refuse(
+    await refuse(
       { layers: undefined },
       /"x" of some\/base was trained on the layers \[\[0,\d\]\]; this model has \[\[0,\d\],\[\d,\d\],\[0,1\]\] \(\d with residualScale 0.7 and a gate\)/,
     );
-    refuse({ layers: layers.map(({ physical }) => ({ physical })) }, /this model has .*a gate/);
-    const tinyCheckpoint = openCheckpoint(tiny, families);
+    await refuse({ layers: layers.map(({ physical }) => ({ physical })) }, /this model has .*a gate/);
+    const tinyCheckpoint = await openCheckpoint(tiny, families);
     const foreign = randomValues(
       { ...tinyCheckpoint, spec: { ...tinyCheckpoint.spec, layers: tinyCheckpoint.spec.layers.slice(0, n) } },
       layers,
       adapters['b']!,
     );
-    refuse({ values: foreign }, /"x" of some\/base does not fit .*mistral-base\/base: [^]*has shape/);
-    expect(() => set.add('a', given)).toThrow(/"a" already/);
-    expect(() => set.decoder(one('a', NaN))).toThrow(/weight of "a" is NaN/);
-    expect(() => set.decoder([...one('a'), ...one('a', 2)])).toThrow(/"a" is chosen twice/);
+    await refuse({ values: foreign }, /"x" of some\/base does not fit .*mistral-base\/base: [^]*has shape/);
+    await expect(() => set.add('a', given)).rejects.toThrow(/"a" already/);
+    await expect(() => set.decoder(one('a', NaN))).rejects.toThrow(/weight of "a" is NaN/);
+    await expect(() => set.decoder([...one('a'), ...one('a', 2)])).rejects.toThrow(/"a" is chosen twice/);
     const pissa = lora({ r: 2, init_lora_weights: 'pissa' });
-    set.add('pissa', { adapter: pissa, layers, values: randomValues(checkpoint, layers, pissa), base: small });
-    set.add('norms', { adapter: lora({ modules_to_save: ['input_layernorm'] }), layers, base: small });
+    await set.add('pissa', { adapter: pissa, layers, values: randomValues(checkpoint, layers, pissa), base: small });
+    await set.add('norms', { adapter: lora({ modules_to_save: ['input_layernorm'] }), layers, base: small });
     for (const name of ['pissa', 'norms']) {
-      expect(set.decoder(one(name)).layers).toEqual(layers);
+      expect((await set.decoder(one(name))).layers).toEqual(layers);
       for (const selection of [one(name, 0.5), [...one('a'), ...one(name)]])
-        expect(() => set.decoder(selection)).toThrow(expect.objectContaining({ code: 'ADAPTER_INVALID' }));
+        await expect(() => set.decoder(selection)).rejects.toThrow(
+          expect.objectContaining({ code: 'ADAPTER_INVALID' }),
+        );
     }
-    expect(() => set.decoder(one('pissa', 2))).toThrow(/"pissa" keeps a part of .*lora_[AB].weight as it began/);
-    expect(() => set.decoder(one('norms', 2))).toThrow(/"norms" has its own .*input_layernorm.weight/);
+    await expect(() => set.decoder(one('pissa', 2))).rejects.toThrow(
+      /"pissa" keeps a part of .*lora_[AB].weight as it began/,
+    );
+    await expect(() => set.decoder(one('norms', 2))).rejects.toThrow(/"norms" has its own .*input_layernorm.weight/);
     set.close();
   });
 });

@@ -7,7 +7,7 @@ import { mistralFamily } from '@glulam/family-mistral';
 import {
   adapters,
   attentionOf,
-  createDecoder,
+  openDecoder,
   families,
   layerMap,
   linearSites,
@@ -192,7 +192,7 @@ describe('ranks', () => {
   });
 });
 
-describe('the compact form', () => {
+describe('the compact form', async () => {
   const everything: Partial<RunConfigInput> = {
     expansion: {
       kind: 'layer_map',
@@ -276,7 +276,7 @@ describe('the compact form', () => {
   });
 
   const { composition, config } = tinyRun();
-  const { spec } = openCheckpoint(config.base, composition.all(families));
+  const { spec } = await openCheckpoint(config.base, composition.all(families));
   const kinds = [loraContribution as never];
   const good = {
     version: 1,
@@ -343,10 +343,10 @@ describe('the compact form', () => {
 
 test('a decoder without adapter trains its gates alone', async () => {
   const { config, composition } = tinyRun();
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const checkpoint = await openCheckpoint(config.base, composition.all(families));
   const engine = createReferenceEngine({ precision: 'float32' });
   const layers = [{ physical: 0 }, { physical: 0, gate: 'learned' as const }];
-  const decoder = createDecoder({ engine, checkpoint, layers });
+  const decoder = await openDecoder({ engine, checkpoint, layers });
   expect([...decoder.parameters.keys()]).toEqual(['model.layers.1.gate']);
   decoder.close();
 });

@@ -6,7 +6,7 @@ import { readAdapter, readPeftAdapter, writeAdapter, writePeftAdapter } from '@g
 import { openSafetensors, sizeOf, writeSafetensors } from '@glulam/files';
 import {
   checkAdapterOptions,
-  createDecoder,
+  openDecoder,
   llamaLinears,
   linearSites,
   openCheckpoint,
@@ -22,7 +22,7 @@ const golden = path.join(root, 'fixtures/golden/mistral-expanded-lora');
 const written = JSON.parse(readFileSync(path.join(golden, 'adapter/adapter_config.json'), 'utf8')) as {
   layer_replication: unknown;
 };
-const checkpoint = openCheckpoint(path.join(golden, 'base'), families);
+const checkpoint = await openCheckpoint(path.join(golden, 'base'), families);
 
 /** The golden case's adapter with other fields in its config. */
 function withFields(fields: object): string {
@@ -216,19 +216,19 @@ describe('fields of adapter_config.json', () => {
       'adapter_config.json has fields that change nothing here and are kept as they are: eva_config, loftq_config, runtime_config',
     ]);
     const engine = createReferenceEngine();
-    const open = ({ adapter, layers, values }: typeof read) =>
-      createDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
+    const open = async ({ adapter, layers, values }: typeof read) =>
+      await openDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
     const [peft, compact, again] = ['peft', 'compact', 'again'].map((name) => path.join(freshFolder(), name)) as [
       string,
       string,
       string,
     ];
-    await writePeftAdapter(open(read), peft, 'base');
+    await writePeftAdapter(await open(read), peft, 'base');
     expect(configOf(peft)).toMatchObject(fields);
     // Every field that was there is there, and those of PEFT's defaults too.
     expect(Object.keys(configOf(folder)).filter((field) => !(field in configOf(peft)))).toEqual([]);
-    await writeAdapter(open(read), compact, { base: 'base', adapter: read.choice });
-    await writeAdapter(open(readAdapter(compact, kinds, checkpoint.spec)), again, {
+    await writeAdapter(await open(read), compact, { base: 'base', adapter: read.choice });
+    await writeAdapter(await open(readAdapter(compact, kinds, checkpoint.spec)), again, {
       base: 'base',
       adapter: read.choice,
     });
@@ -263,10 +263,12 @@ describe('fields of adapter_config.json', () => {
 
 describe('files that do not fit', () => {
   const refused = (open: () => unknown, message: RegExp) =>
-    expect(open).toThrow(expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringMatching(message) }));
-  const open = (folder: string, base = checkpoint, layers?: { physical: number }[]) => {
+    expect(async () => await open()).rejects.toThrow(
+      expect.objectContaining({ code: 'ADAPTER_INVALID', message: expect.stringMatching(message) }),
+    );
+  const open = async (folder: string, base = checkpoint, layers?: { physical: number }[]) => {
     const read = readPeftAdapter(folder, kinds, checkpoint.spec);
-    return createDecoder({
+    return openDecoder({
       engine: createReferenceEngine(),
       checkpoint: base,
       adapter: read.adapter,
@@ -276,16 +278,16 @@ describe('files that do not fit', () => {
   };
   const plain = { layer_replication: null };
 
-  test('wrong shapes, told by tensor with what is needed', () => {
-    refused(
+  test('wrong shapes, told by tensor with what is needed', async () => {
+    await refused(
       () => open(withFields({ r: 5 })),
       /the adapter is not for this base and expansion:\n {2}model\.layers\.0\.self_attn\.q_proj\.lora_A\.weight has shape \[4, 32\]; this model needs \[5, 32\][\s\S]*and \d+ more/,
     );
   });
 
-  test('another map: tensors that are missing, and tensors that belong nowhere', () => {
-    refused(() => open(withFields(plain)), /model\.layers\.10\.\S+ belongs to no adapted layer of this model/);
-    refused(
+  test('another map: tensors that are missing, and tensors that belong nowhere', async () => {
+    await refused(() => open(withFields(plain)), /model\.layers\.10\.\S+ belongs to no adapted layer of this model/);
+    await refused(
       () =>
         open(
           withFields({
@@ -299,8 +301,8 @@ describe('files that do not fit', () => {
     );
   });
 
-  test('a map beyond the base', () => {
-    expect(() =>
+  test('a map beyond the base', async () => {
+    await expect(() =>
       open(
         withFields({
           layer_replication: [
@@ -310,30 +312,30 @@ describe('files that do not fit', () => {
           ],
         }),
       ),
-    ).toThrow(
+    ).rejects.toThrow(
       expect.objectContaining({
         code: 'EXPANSION_INVALID',
         message: expect.stringMatching(/virtual layer 12 names physical layer 8; the base has layers 0 to 7/),
       }),
     );
     for (const layer_replication of [[[3, 3]], [[-1, 2]], [[0.5, 2]], ['0-4'], 7, [[0]], [[0, 2, 4]]])
-      refused(
+      await refused(
         () => open(withFields({ layer_replication })),
         /layer_replication .*; expected a list of \[start, end\] with 0 <= start < end$/,
       );
   });
 
-  test('a map of more layers than any model has, before it is laid out', () => {
+  test('a map of more layers than any model has, before it is laid out', async () => {
     for (const layer_replication of [[[0, 1e300]], [[0, 1e9]], Array.from({ length: 50_000 }, () => [0, 8])])
-      refused(
+      await refused(
         () => open(withFields({ layer_replication })),
         /layer_replication .*, which makes \S+ layers; expected at most 4096$/,
       );
   });
 
-  test('another base', () => {
-    const other = openCheckpoint(path.join(root, 'fixtures/pissa/lora/base'), families);
-    refused(
+  test('another base', async () => {
+    const other = await openCheckpoint(path.join(root, 'fixtures/pissa/lora/base'), families);
+    await refused(
       () =>
         open(
           withFields({}),
@@ -347,7 +349,7 @@ describe('files that do not fit', () => {
   test('no adapter at all, or something else', async () => {
     const folder = path.join(freshFolder(), 'adapter');
     mkdirSync(folder);
-    refused(
+    await refused(
       () => readPeftAdapter(folder, kinds, checkpoint.spec),
       /has no adapter_config\.json; expected the folder of a PEFT adapter/,
     );
@@ -360,17 +362,17 @@ describe('files that do not fit', () => {
       ['{"peft_type":"LORA"}', /has no adapter_model\.safetensors$/],
     ] as const) {
       writeFileSync(config, text);
-      refused(() => readPeftAdapter(folder, kinds, checkpoint.spec), message);
+      await refused(() => readPeftAdapter(folder, kinds, checkpoint.spec), message);
     }
     writeFileSync(path.join(folder, 'adapter_model.bin'), '');
-    refused(
+    await refused(
       () => readPeftAdapter(folder, kinds, checkpoint.spec),
       /its adapter_model\.bin is a pickle file, .*save_pretrained/i,
     );
     await writeSafetensors(path.join(folder, 'adapter_model.safetensors'), [
       { name: 'transformer.h.0.lora_A', shape: [1], dtype: 'float32', values: new Float32Array(1) },
     ]);
-    refused(
+    await refused(
       () => readPeftAdapter(folder, kinds, checkpoint.spec),
       /the names of 1 of its 1 tensors do not begin with base_model\.model\. \(transformer\.h\.0\.lora_A\)/,
     );
@@ -399,7 +401,7 @@ describe('files that do not fit', () => {
   test('an empty part, another vocabulary, one tensor twice, and tensors of the base', async () => {
     const first = 'base_model.model.model.layers.0.self_attn.q_proj.lora_A';
     const empty = await withTensors((name, shape) => ({ [name]: name.startsWith(first) ? [0, 32] : shape }));
-    refused(
+    await refused(
       () => open(empty),
       /shape \[0, 32\]; this model needs \[4, 32\]: an empty part, as DeepSpeed ZeRO-3 saves it/,
     );
@@ -410,7 +412,7 @@ describe('files that do not fit', () => {
       [name]: shape,
       'base_model.model.model.embed_tokens.weight': more,
     }));
-    refused(
+    await refused(
       () => open(resized),
       new RegExp(`embed_tokens\\.weight has shape \\[${more.join(', ')}\\]; .*trained with ${more[0]} tokens`),
     );
@@ -419,11 +421,11 @@ describe('files that do not fit', () => {
       [name]: shape,
       [name.replace('.weight', '.default.weight')]: shape,
     }));
-    refused(() => open(twice), /lora_A\.weight and another tensor that stands for model\.layers\.\S+ too/);
+    await refused(() => open(twice), /lora_A\.weight and another tensor that stands for model\.layers\.\S+ too/);
 
     const norm = 'base_model.model.model.layers.0.input_layernorm.weight';
     const ofBase = await withTensors((name, shape) => ({ [name]: shape, [norm]: [hiddenSize] }));
-    refused(
+    await refused(
       () => open(ofBase),
       /tensors of the base itself, which PEFT would load[^]*0\.input_layernorm\.weight belongs to no adapted/,
     );
@@ -461,7 +463,7 @@ describe('targets', () => {
   };
   const adapted = (fields: object) => sites.filter((site) => create(fields).at(site) !== undefined).length;
 
-  test('`all-linear` in any case, and a whole path whatever layers_to_transform says', () => {
+  test('`all-linear` in any case, and a whole path whatever layers_to_transform says', async () => {
     expect(adapted({ target_modules: 'All-Linear' })).toBe(14);
     const listed = { target_modules: ['model.layers.0.mlp.up_proj', 'q_proj'], layers_to_transform: [1] };
     expect(adapted(listed)).toBe(2);
@@ -469,7 +471,7 @@ describe('targets', () => {
     expect(adapted({ ...listed, layers_pattern: 'h' })).toBe(1);
   });
 
-  test('a regular expression that PEFT would stop at becomes a list in its files', () => {
+  test('a regular expression that PEFT would stop at becomes a list in its files', async () => {
     const paths = [0, 1].flatMap((layer) =>
       ['gate', 'up', 'down'].map((name) => `model.layers.${layer}.mlp.${name}_proj`),
     );
@@ -491,7 +493,7 @@ describe('targets', () => {
     [{ modules_to_save: ['norm('] }, /modules_to_save has "norm\("/],
   ])('%j is refused', (fields, message) => expect(() => create(fields)).toThrow(message));
 
-  test('the head may match where it is excluded or saved whole', () => {
+  test('the head may match where it is excluded or saved whole', async () => {
     expect(adapted({ target_modules: '.*_(head|proj)', exclude_modules: ['lm_head'] })).toBe(14);
     expect(adapted({ target_modules: '.*_(head|proj)', modules_to_save: ['lm_head'] })).toBe(14);
   });

@@ -4,7 +4,7 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { ExportError, readAdapter } from '@glulam/export';
 import { writeSafetensors } from '@glulam/files';
-import { createDecoder, ModelError, openCheckpoint, packTokens, type AdapterContribution } from '@glulam/model';
+import { openDecoder, ModelError, openCheckpoint, packTokens, type AdapterContribution } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { families, freshFolder, root } from '../support/expanded.js';
@@ -101,9 +101,9 @@ async function compute({ config, file, tied }: Case): Promise<Computed> {
   );
   try {
     const engine = createReferenceEngine();
-    const checkpoint = openCheckpoint(bases.get(tied)!, families);
+    const checkpoint = await openCheckpoint(bases.get(tied)!, families);
     const { adapter, layers, values, warnings } = readAdapter(folder, kinds, checkpoint.spec);
-    const decoder = createDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
+    const decoder = await openDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
     const hidden = await decoder.forward(packTokens([[...sweep.ids]]));
     const logits = (await engine.read(decoder.logits(hidden, [sweep.ids.length - 1]))) as Float32Array;
     return { logits, warnings };

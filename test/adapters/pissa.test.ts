@@ -6,7 +6,7 @@ import { createNativeEngine } from '@glulam/engine-native';
 import { readAdapter, writeAdapter } from '@glulam/export';
 import { openSafetensors, readFloats } from '@glulam/files';
 import {
-  createDecoder,
+  openDecoder,
   openCheckpoint,
   packTokens,
   readFirstValues,
@@ -47,7 +47,7 @@ const choiceOf = (name: CaseName) => {
   return { kind: contribution.kind, options: contribution.schema.parse({ ...options, init_lora_weights: 'pissa' }) };
 };
 const adapterOf = (name: CaseName) => cases[name].contribution.create(choiceOf(name).options);
-const openBase = (name: CaseName) => openCheckpoint(path.join(fixtures, name, 'base'), families);
+const openBase = async (name: CaseName) => await openCheckpoint(path.join(fixtures, name, 'base'), families);
 
 /** What PEFT began with, as Glulam has it: [A; A0] and [B, -B0]. */
 function peftValues(golden: GoldenCase): AdapterValues {
@@ -97,7 +97,7 @@ describe.each(engines)('%s computes what PEFT does', (_, open) => {
   test.each(names)('%s: first values', async (name) => {
     const theirs = peftValues(openGolden(path.join(fixtures, name)));
     const { scale } = cases[name];
-    const ours = await readFirstValues({ engine, checkpoint: openBase(name), adapter: adapterOf(name) });
+    const ours = await readFirstValues({ engine, checkpoint: await openBase(name), adapter: adapterOf(name) });
     const modules = [...ours.keys()]
       .filter((each) => each.endsWith('lora_A.weight'))
       .map((each) => each.replace('.lora_A.weight', ''));
@@ -111,7 +111,7 @@ describe.each(engines)('%s computes what PEFT does', (_, open) => {
       expect(product(ours, module, 6, scale).every((value) => Math.abs(value) < 1e-6)).toBe(true);
     }
     const module = 'model.layers.1.mlp.down_proj';
-    const W = readFloats(openBase(name).files.source(`${module}.weight`));
+    const W = readFloats((await openBase(name)).files.source(`${module}.weight`));
     const taken = product(ours, module, 3, scale);
     const residual = readFloats(openGolden(path.join(fixtures, name)).tensors.source(`residual.${module}`));
     expect(
@@ -126,8 +126,13 @@ describe.each(engines)('%s computes what PEFT does', (_, open) => {
   test.each(names)('%s: logits, gradients, training, and what is saved after it', async (name) => {
     const golden = openGolden(path.join(fixtures, name));
     const batch = { ...golden.batch, labels: golden.labels };
-    const checkpoint = openBase(name);
-    const decoder = createDecoder({ engine, checkpoint, adapter: adapterOf(name), adapterValues: peftValues(golden) });
+    const checkpoint = await openBase(name);
+    const decoder = await openDecoder({
+      engine,
+      checkpoint,
+      adapter: adapterOf(name),
+      adapterValues: peftValues(golden),
+    });
     // r counts once, whatever stands behind it.
     const trainable = [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0);
     expect(trainable).toBe(golden.facts.trainable_parameters);
@@ -162,15 +167,15 @@ describe.each(engines)('%s computes what PEFT does', (_, open) => {
 
 test.each(['lora', 'rslora'] as const)('%s: what PEFT converted for the unchanged base is read', async (name) => {
   const golden = openGolden(path.join(fixtures, name));
-  const decoder = golden.open(createReferenceEngine(), families, kinds);
+  const decoder = await golden.open(createReferenceEngine(), families, kinds);
   expect(difference(await logitsAt(decoder, golden.batch), rowsOf(golden, 'trained_logits'))).toBeLessThan(1e-4);
 });
 
-describe('on an expanded model', () => {
+describe('on an expanded model', async () => {
   const layers: VirtualLayer[] = [0, 1, 2, 1, 2, 3].map((physical, i) =>
     i === 3 ? { physical, residualScale: 0.5 } : { physical },
   );
-  const checkpoint = openCheckpoint(tiny, families);
+  const checkpoint = await openCheckpoint(tiny, families);
   const ids = Array.from({ length: 20 }, (_, i) => (i * 37) % 900);
   const batch = labelBatch([{ ids: Int32Array.from(ids), trained: new Uint8Array(ids.length).fill(1) }]);
   const chosen = (contribution: AdapterContribution, options: object) => {
@@ -178,7 +183,7 @@ describe('on an expanded model', () => {
     return { adapter: contribution.create(parsed), choice: { kind: contribution.kind, options: parsed } };
   };
   const fresh = async (engine: Engine, { adapter }: ReturnType<typeof chosen>) =>
-    createDecoder({
+    await openDecoder({
       engine,
       checkpoint,
       layers,
@@ -200,7 +205,7 @@ describe('on an expanded model', () => {
     ['dora', doraContribution as AdapterContribution],
   ] as const)('%s begins as the stack without it; a save goes on bit for bit', async (_name, contribution) => {
     const engine = createNativeEngine({ precision: 'float32', threads: 2 });
-    const bare = createDecoder({ engine, checkpoint, layers });
+    const bare = await openDecoder({ engine, checkpoint, layers });
     const expected = await logitsAt(bare, packTokens([ids]));
     bare.close();
     const picked = chosen(contribution, { lora_dropout: 0.1 });
@@ -226,7 +231,7 @@ describe('on an expanded model', () => {
     optimizer.close();
     const saved = readAdapter(folder, kinds, checkpoint.spec);
     expect(saved.choice).toEqual(picked.choice);
-    const again = createDecoder({
+    const again = await openDecoder({
       engine,
       checkpoint,
       layers: saved.layers!,
@@ -243,7 +248,7 @@ describe('on an expanded model', () => {
   test('what cannot be is refused', async () => {
     const engine = createNativeEngine({ precision: 'float32', threads: 2 });
     const picked = chosen(loraContribution, {});
-    expect(() => createDecoder({ engine, checkpoint, layers, adapter: picked.adapter })).toThrow(
+    await expect(() => openDecoder({ engine, checkpoint, layers, adapter: picked.adapter })).rejects.toThrow(
       /begins as a part of the base: pass what readFirstValues returns/,
     );
     const { adapter } = chosen(loraContribution, { r: 100 });
@@ -254,7 +259,9 @@ describe('on an expanded model', () => {
     const name = 'model.layers.3.self_attn.q_proj.lora_A.weight';
     const { shape, values: data } = values.get(name)!;
     values.set(name, { shape, values: data.map((value, i) => (i === data.length - 1 ? value + 1 : value)) });
-    expect(() => createDecoder({ engine, checkpoint, layers, adapter: picked.adapter, adapterValues: values })).toThrow(
+    await expect(() =>
+      openDecoder({ engine, checkpoint, layers, adapter: picked.adapter, adapterValues: values }),
+    ).rejects.toThrow(
       /model.layers.3.self_attn.q_proj.lora_A.weight and model.layers.1.self_attn.q_proj.lora_A.weight differ in the part that is not trained/,
     );
   });

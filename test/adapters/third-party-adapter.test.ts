@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { readAdapter } from '@glulam/export';
-import { adapters, createDecoder, families, openCheckpoint, packTokens, type AdapterContribution } from '@glulam/model';
+import { adapters, openDecoder, families, openCheckpoint, packTokens, type AdapterContribution } from '@glulam/model';
 import { definePlugin } from '@glulam/plugin';
 import { createReferenceEngine } from '@glulam/tensors';
 import { testAdapter } from '@glulam/testing';
@@ -54,13 +54,18 @@ describe('a third party’s adapter', () => {
     expect(losses.at(-1)!).toBeLessThan(losses[0]! - 0.2);
 
     const adapterFolder = path.join(out, 'adapter');
-    const checkpoint = openCheckpoint(config.base, composition.all(families));
+    const checkpoint = await openCheckpoint(config.base, composition.all(families));
     const { layers, adapter, values } = readAdapter(adapterFolder, composition.all(adapters), checkpoint.spec);
     expect(layers).toHaveLength(12);
     expect(values.size).toBe(12 * 3);
     const engine = createReferenceEngine();
     const logits = async (adapterValues?: typeof values) => {
-      const decoder = createDecoder({ engine, checkpoint, layers, ...(adapterValues && { adapter, adapterValues }) });
+      const decoder = await openDecoder({
+        engine,
+        checkpoint,
+        layers,
+        ...(adapterValues && { adapter, adapterValues }),
+      });
       const hidden = await decoder.forward(packTokens([[1, 5, 9]]));
       const result = (await engine.read(decoder.logits(hidden, [2]))) as Float32Array;
       decoder.close();

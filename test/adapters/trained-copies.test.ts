@@ -7,7 +7,7 @@ import { llamaProStrategy } from '@glulam/expansion-recipes';
 import { describeMerged, mergeCheckpoint, readPeftAdapter, writePeftAdapter } from '@glulam/export';
 import { openSafetensors, readFloats, writeSafetensors } from '@glulam/files';
 import {
-  createDecoder,
+  openDecoder,
   openCheckpoint,
   packTokens,
   unexpandedLayers,
@@ -43,10 +43,10 @@ const peftCases = ['untied-modules', 'padding', 'tied-apart', 'tied-together', '
 const full = fullContribution.create({});
 const peftPrefix = 'base_model.model.';
 
-function openCase(golden: GoldenCase, engine: Engine): Decoder {
+async function openCase(golden: GoldenCase, engine: Engine): Promise<Decoder> {
   if (peftCases.includes(golden.name)) return golden.open(engine, families, adapters);
-  const checkpoint = openCheckpoint(path.join(fixtures, golden.name, 'base'), families);
-  return createDecoder({ engine, checkpoint, adapter: full });
+  const checkpoint = await openCheckpoint(path.join(fixtures, golden.name, 'base'), families);
+  return openDecoder({ engine, checkpoint, adapter: full });
 }
 
 const engines = [
@@ -62,7 +62,7 @@ describe.each(engines)('%s computes what transformers and PEFT do', (_, open) =>
   test.each(['full', 'full-tied', 'padding-tied', ...peftCases])('%s', async (name) => {
     const golden = openGolden(path.join(fixtures, name));
     const batch = { ...golden.batch, labels: golden.labels };
-    const decoder = openCase(golden, engine);
+    const decoder = await openCase(golden, engine);
     const trained = [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0);
     expect(trained).toBe(golden.facts.trainable_parameters);
 
@@ -77,7 +77,7 @@ describe.each(engines)('%s computes what transformers and PEFT do', (_, open) =>
 describe('PEFT’s files', () => {
   test.each(peftCases)('%s: written as PEFT wrote it, name by name and bit for bit', async (name) => {
     const golden = openGolden(path.join(fixtures, name));
-    const decoder = golden.open(createReferenceEngine(), families, adapters);
+    const decoder = await golden.open(createReferenceEngine(), families, adapters);
     const folder = path.join(freshFolder(), 'adapter');
     await writePeftAdapter(decoder, folder, 'base');
     const [theirs, ours] = [path.join(fixtures, name, 'adapter'), folder].map((each) =>
@@ -118,9 +118,9 @@ describe('PEFT’s files', () => {
       copy(`${module}.bias`, `${module}.modules_to_save.default.bias`),
       { name: `${module}.weight`, shape: [12, 24], dtype: 'float32', values: new Float32Array(12 * 24) },
     ]);
-    const checkpoint = openCheckpoint(path.join(fixtures, 'tied-together/base'), families);
+    const checkpoint = await openCheckpoint(path.join(fixtures, 'tied-together/base'), families);
     const { adapter, layers, values } = readPeftAdapter(folder, adapters, checkpoint.spec);
-    const decoder = createDecoder({
+    const decoder = await openDecoder({
       engine: createReferenceEngine(),
       checkpoint,
       adapter,
@@ -130,27 +130,27 @@ describe('PEFT’s files', () => {
     expect(decoder.parameters.get('model.layers.1.self_attn.k_proj.weight')?.shape).toEqual([12, 24]);
   });
 
-  test('a shared bias that differs between virtual layers is refused', () => {
+  test('a shared bias that differs between virtual layers is refused', async () => {
     const folder = path.join(fixtures, 'tied-apart');
-    const checkpoint = openCheckpoint(path.join(folder, 'base'), families);
+    const checkpoint = await openCheckpoint(path.join(folder, 'base'), families);
     const { adapter, layers, values } = readPeftAdapter(path.join(folder, 'adapter'), adapters, checkpoint.spec);
     const other = 'model.layers.2.self_attn.q_proj.base_layer.bias';
     const changed = new Map([...values, [other, { shape: [24], values: new Float32Array(24).fill(1) }]]);
     const options = { engine: createReferenceEngine(), checkpoint, adapter, layers };
-    expect(() => createDecoder({ ...options, adapterValues: changed })).toThrow(
+    await expect(() => openDecoder({ ...options, adapterValues: changed })).rejects.toThrow(
       /layers\.2\.self_attn\.q_proj\.base_layer\.bias differs from model\.layers\.1\.self_attn.*one tensor/,
     );
     // One of the names is enough.
     const fewer = new Map(values);
     fewer.delete(other);
-    expect(createDecoder({ ...options, adapterValues: fewer }).parameters.size).toBe(values.size - 2);
+    expect((await openDecoder({ ...options, adapterValues: fewer })).parameters.size).toBe(values.size - 2);
   });
 });
 
-describe('options that do not fit', () => {
-  const checkpoint = openCheckpoint(path.join(fixtures, 'full/base'), families);
-  const opened = (options: object, layers = unexpandedLayers(2)) =>
-    createDecoder({
+describe('options that do not fit', async () => {
+  const checkpoint = await openCheckpoint(path.join(fixtures, 'full/base'), families);
+  const opened = async (options: object, layers = unexpandedLayers(2)) =>
+    await openDecoder({
       engine: createReferenceEngine(),
       checkpoint,
       layers,
@@ -168,9 +168,9 @@ describe('options that do not fit', () => {
       { modules_to_save: ['proj'] },
       /layers\.0\.self_attn\.q_proj\.weight would be trained as a whole and by an adapter/,
     ],
-  ])('%s', (_, options, message) => expect(() => opened(options)).toThrow(message));
-  test('a start at zero with shared weights', () => {
-    expect(() => opened({}, [{ physical: 0, start: 'zero' }])).toThrow(
+  ])('%s', async (_, options, message) => await expect(() => opened(options)).rejects.toThrow(message));
+  test('a start at zero with shared weights', async () => {
+    await expect(() => opened({}, [{ physical: 0, start: 'zero' }])).rejects.toThrow(
       /virtual layer 0 is to start at zero and shares/,
     );
   });
@@ -195,9 +195,9 @@ async function randomTrained(decoder: Decoder): Promise<AdapterValues> {
   return values;
 }
 
-describe('virtual layers with weights of their own', () => {
+describe('virtual layers with weights of their own', async () => {
   const base = path.join(fixtures, 'full-tied/base');
-  const checkpoint = openCheckpoint(base, families);
+  const checkpoint = await openCheckpoint(base, families);
   const { vocabularySize } = checkpoint.spec;
   const layers: VirtualLayer[] = [
     { physical: 0 },
@@ -210,8 +210,8 @@ describe('virtual layers with weights of their own', () => {
     const engine = createReferenceEngine();
     const batch = batchOf(vocabularySize);
     const expanded = llamaProStrategy.expand(2, { layers: 4 }, llamaLinears);
-    const decoder = createDecoder({ engine, checkpoint, layers: expanded, adapter: noneContribution.create({}) });
-    const bare = createDecoder({ engine, checkpoint });
+    const decoder = await openDecoder({ engine, checkpoint, layers: expanded, adapter: noneContribution.create({}) });
+    const bare = await openDecoder({ engine, checkpoint });
     const hidden = await Promise.all([decoder, bare].map((each) => each.forward(batch)));
     expect(await engine.read(hidden[0]!)).toEqual(await engine.read(hidden[1]!));
     expect(decoder.parameters.size).toBe(2 * 16);
@@ -230,19 +230,19 @@ describe('virtual layers with weights of their own', () => {
   test('have the gradients that numeric differences give', async () => {
     const engine = createReferenceEngine();
     const batch = batchOf(vocabularySize);
-    const values = await randomTrained(createDecoder({ engine, checkpoint, layers }));
+    const values = await randomTrained(await openDecoder({ engine, checkpoint, layers }));
     const lossAt = async (name: string, at: number, by: number): Promise<number> => {
       const { shape, values: before } = values.get(name)!;
       const changed = new Map([
         ...values,
         [name, { shape, values: before.map((value, i) => (i === at ? value + by : value)) }],
       ]);
-      const decoder = createDecoder({ engine, checkpoint, layers, adapterValues: changed });
+      const decoder = await openDecoder({ engine, checkpoint, layers, adapterValues: changed });
       const { loss } = await gradientsOf(decoder, batch);
       decoder.close();
       return loss;
     };
-    const decoder = createDecoder({ engine, checkpoint, layers, adapterValues: values });
+    const decoder = await openDecoder({ engine, checkpoint, layers, adapterValues: values });
     const { gradients } = await gradientsOf(decoder, batch);
     expect(gradients.size).toBe(decoder.parameters.size);
     const step = 1e-2;
@@ -257,13 +257,13 @@ describe('virtual layers with weights of their own', () => {
     const engine = createReferenceEngine();
     const batch = batchOf(vocabularySize);
     const unscaled = layers.map(({ physical, weights }): VirtualLayer => ({ physical, ...(weights && { weights }) }));
-    const values = await randomTrained(createDecoder({ engine, checkpoint, layers: unscaled }));
+    const values = await randomTrained(await openDecoder({ engine, checkpoint, layers: unscaled }));
     const out = path.join(freshFolder(), 'merged');
     const adapter = noneContribution.create({});
     const saved = { adapter, choice: { kind: 'none', options: {} }, values };
     await mergeCheckpoint({ checkpoint, layers: unscaled, saved }, { out, dtype: 'float32' });
-    const decoder = createDecoder({ engine, checkpoint, layers: unscaled, adapter, adapterValues: values });
-    const merged = createDecoder({ engine, checkpoint: openCheckpoint(out, families), adapter: full });
+    const decoder = await openDecoder({ engine, checkpoint, layers: unscaled, adapter, adapterValues: values });
+    const merged = await openDecoder({ engine, checkpoint: await openCheckpoint(out, families), adapter: full });
     const [own, whole] = [await gradientsOf(decoder, batch), await gradientsOf(merged, batch)];
     expect(own.loss).toBe(whole.loss);
     expect(own.gradients.size).toBe(2 * 16);
@@ -283,14 +283,14 @@ describe('virtual layers with weights of their own', () => {
 
 describe('merged logits and greedy tokens are the trained model’s', () => {
   const check = async (folder: string, layers: readonly VirtualLayer[], adapter: Adapter): Promise<string> => {
-    const checkpoint = openCheckpoint(path.join(fixtures, folder, 'base'), families);
-    const fresh = createDecoder({ engine: createReferenceEngine(), checkpoint, layers, adapter });
+    const checkpoint = await openCheckpoint(path.join(fixtures, folder, 'base'), families);
+    const fresh = await openDecoder({ engine: createReferenceEngine(), checkpoint, layers, adapter });
     const values = await randomTrained(fresh);
     const out = path.join(freshFolder(), 'merged');
     const saved = { adapter, choice: { kind: adapter.kind, options: {} }, values };
     await mergeCheckpoint({ checkpoint, layers, saved }, { out, dtype: 'float32', shardBytes: 60_000 });
     const [expected, got] = [
-      await answersOf((engine) => createDecoder({ engine, checkpoint, layers, adapter, adapterValues: values })),
+      await answersOf((engine) => openDecoder({ engine, checkpoint, layers, adapter, adapterValues: values })),
       await answersOfCheckpoint(out),
     ];
     expect(difference(got.logits, expected.logits)).toBeLessThan(1e-4);
@@ -346,12 +346,12 @@ describe('merged logits and greedy tokens are the trained model’s', () => {
   test('the logits of PEFT’s own adapters', async () => {
     for (const name of peftCases) {
       const golden = openGolden(path.join(fixtures, name));
-      const checkpoint = openCheckpoint(path.join(fixtures, name, 'base'), families);
+      const checkpoint = await openCheckpoint(path.join(fixtures, name, 'base'), families);
       const { layers, ...saved } = readPeftAdapter(path.join(fixtures, name, 'adapter'), adapters, checkpoint.spec);
       const out = path.join(freshFolder(), 'merged');
       await mergeCheckpoint({ checkpoint, layers: layers!, saved }, { out, dtype: 'float32' });
       const engine = createReferenceEngine();
-      const decoder = createDecoder({ engine, checkpoint: openCheckpoint(out, families) });
+      const decoder = await openDecoder({ engine, checkpoint: await openCheckpoint(out, families) });
       const hidden = await decoder.forward(packTokens([[...golden.batch.ids.subarray(0, 14)]]));
       const logits = await engine.read(
         decoder.logits(

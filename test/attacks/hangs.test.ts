@@ -8,7 +8,6 @@ import {
   adapters,
   cacheOf,
   createAdapterSet,
-  createDecoder,
   families,
   openCheckpoint,
   openDecoder,
@@ -43,7 +42,7 @@ const jsonl = (rows: readonly unknown[]): string => {
 function open(base: string, train: string, workers: number, signal?: AbortSignal) {
   const cache = mkdtempSync(path.join(work, 'cache-'));
   const { config, composition } = resolveConfig({ base, data: { train, cache } }, [], work);
-  return openData(config, composition, openRunTokenizer(config), { workers, signal });
+  return openData(config, composition, openRunTokenizer(config, config.base), { workers, signal });
 }
 
 const slowTemplate = baseWith(
@@ -106,7 +105,7 @@ test.each([0, 1])(
 
 test.each(['target_modules', 'exclude_modules', 'rank_pattern', 'alpha_pattern', 'modules_to_save'])(
   'an expression in %s of adapter_config.json that does not end is refused with the file',
-  (field) => {
+  async (field) => {
     const slow = '(([a-z_.0-9]+)+)+!';
     const value = field.endsWith('_pattern') ? { [slow]: 4 } : field === 'modules_to_save' ? [slow] : slow;
     const folder = path.join(work, `adapter-${made++}`);
@@ -115,7 +114,7 @@ test.each(['target_modules', 'exclude_modules', 'rank_pattern', 'alpha_pattern',
     writeFileSync(path.join(folder, 'adapter_config.json'), JSON.stringify(config));
     writeFileSync(path.join(folder, 'adapter_model.safetensors'), Buffer.from('\x02\0\0\0\0\0\0\0{}', 'latin1'));
     const { composition } = tinyRun();
-    const { spec } = openCheckpoint(tinyRun().config.base, composition.all(families));
+    const { spec } = await openCheckpoint(tinyRun().config.base, composition.all(families));
     expect(() => readAdapter(folder, composition.all(adapters), spec)).toThrow(
       new RegExp(
         `adapter_config.json cannot be followed:\\s+${field}: the regular expression ".*" was stopped after 1 s`.replace(
@@ -142,11 +141,11 @@ test('a plan of 2,048 layers lets timers have their turn, and ends when it is ab
   expect(turns).toBeLessThan(50);
 });
 
-describe('a model of 512 layers', () => {
+describe('a model of 512 layers', async () => {
   const { config, composition } = tinyRun({
     expansion: { kind: 'layer_map', layer_map: Array.from({ length: 64 }, () => [0, 8] as [number, number]) },
   });
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const checkpoint = await openCheckpoint(config.base, composition.all(families));
   const { layers, adapter } = describeModel(config, composition, checkpoint.spec);
   const engine = createReferenceEngine({ precision: 'float32' });
   const options = { engine, checkpoint, layers, adapter, seed: 5 };
@@ -163,7 +162,7 @@ describe('a model of 512 layers', () => {
     await aborted((signal) => openDecoder({ ...options, signal }));
     expect(engine.memory()).toEqual(before);
     const set = createAdapterSet({ engine, checkpoint, layers });
-    await aborted((signal) => set.open('a', { adapter, layers, base: undefined }, signal));
+    await aborted((signal) => set.add('a', { adapter, layers, base: undefined }, signal));
     expect(set.names).toEqual([]);
     set.close();
     expect(engine.memory()).toEqual(before);
@@ -172,8 +171,8 @@ describe('a model of 512 layers', () => {
 
 test('a pass that is aborted ends before its next layer, and the next pass is as if there had been none', async () => {
   const { config, composition } = tinyRun();
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const decoder = createDecoder({ engine: createReferenceEngine({ precision: 'float32' }), checkpoint });
+  const checkpoint = await openCheckpoint(config.base, composition.all(families));
+  const decoder = await openDecoder({ engine: createReferenceEngine({ precision: 'float32' }), checkpoint });
   const controller = new AbortController();
   const done: number[] = [];
   const stopped: Decoder = {
@@ -201,11 +200,11 @@ test('a pass that is aborted ends before its next layer, and the next pass is as
 
 test('a model is the same whether it is opened at once or in turns', async () => {
   const { config, composition } = tinyRun();
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const checkpoint = await openCheckpoint(config.base, composition.all(families));
   const engine = createReferenceEngine({ precision: 'float32' });
   const options = { engine, checkpoint, ...describeModel(config, composition, checkpoint.spec), seed: 5 };
   const hashes: string[] = [];
-  for (const decoder of [createDecoder(options), await openDecoder(options)]) {
+  for (const decoder of [await openDecoder(options), await openDecoder(options)]) {
     const hash = createHash('sha256');
     expect(decoder.parameters.size).toBeGreaterThan(0);
     for (const [name, tensor] of decoder.parameters) hash.update(name).update(await engine.read(tensor));

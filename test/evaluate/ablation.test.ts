@@ -138,9 +138,9 @@ test('one base serves all variants: it is opened once, each weight once, and not
       opened.push(engine);
       return Promise.resolve({
         ...engine,
-        openWeight: (source) => {
+        openWeight: async (source) => {
           names.push(source.name);
-          return engine.openWeight(source);
+          return await engine.openWeight(source);
         },
       });
     },

@@ -16,7 +16,7 @@ import {
 } from '@glulam/files';
 import {
   attentionOf,
-  createDecoder,
+  openDecoder,
   inverseFrequencies,
   openCheckpoint,
   openTokenizer,
@@ -44,22 +44,29 @@ const kinds: Record<string, AdapterContribution> = {
 };
 
 const lora = { kind: 'lora', r: 3 };
-function sourceOf(
+async function sourceOf(
   base: string,
   { kind, ...given }: AdapterChosen = lora,
   map: readonly VirtualLayer[] = layers,
-): MergeSource {
-  const checkpoint = openCheckpoint(base, families);
+): Promise<MergeSource> {
+  const checkpoint = await openCheckpoint(base, families);
   const options = kinds[kind]!.schema.parse(given);
   const adapter = kinds[kind]!.create(options);
-  const values = new Map([...randomValues(checkpoint, map, adapter), ...randomCopies(checkpoint, map, adapter)]);
+  const values = new Map([
+    ...randomValues(checkpoint, map, adapter),
+    ...(await randomCopies(checkpoint, map, adapter)),
+  ]);
   return { checkpoint, layers: map, saved: { adapter, choice: { kind, options }, values } };
 }
 type AdapterChosen = { readonly kind: string; readonly [option: string]: unknown };
 
 /** Values of the tensors of the base's that are trained, which differ from the base's and from one another. */
-function randomCopies(checkpoint: Checkpoint, map: readonly VirtualLayer[], adapter: Adapter): AdapterValues {
-  const { copies } = createDecoder({
+async function randomCopies(
+  checkpoint: Checkpoint,
+  map: readonly VirtualLayer[],
+  adapter: Adapter,
+): Promise<AdapterValues> {
+  const { copies } = await openDecoder({
     engine: createPlanningEngine({ precision: 'float32' }),
     checkpoint,
     layers: map,
@@ -166,7 +173,7 @@ describe('read back with @huggingface/gguf, every tensor is the merged one', () 
     ['f16', tiny, { kind: 'full' }, own],
     ['f32', 'biases', { kind: 'full' }, layers],
   ])('%s, %s, %j', async (type, base, adapter, map) => {
-    const source = sourceOf(base === 'biases' ? await biasedBase() : base, adapter, map);
+    const source = await sourceOf(base === 'biases' ? await biasedBase() : base, adapter, map);
     const { spec } = source.checkpoint;
     const { heads: queryHeads, keyValueHeads, headSize } = attentionOf(spec.layers[0]!)!;
     openHeadSize = headSize;
@@ -217,7 +224,7 @@ describe('read back with @huggingface/gguf, every tensor is the merged one', () 
 describe('metadata', () => {
   const exported = async (base: string, chatTemplate?: string) => {
     const file = path.join(freshFolder(), 'model.gguf');
-    const checkpoint = openCheckpoint(base, families);
+    const checkpoint = await openCheckpoint(base, families);
     const source = { checkpoint, layers };
     const { notes } = await exportGguf(source, { file, type: 'q8_0', chatTemplate });
     return { notes, ...(await readBack(file)) };
@@ -372,7 +379,7 @@ describe('metadata', () => {
 
   test('of rope’s scalings, and without a tokenizer', async () => {
     const { metadata, tensor, notes } = await exported(path.join(root, 'fixtures/golden/llama3-rope/base'));
-    const { spec } = openCheckpoint(path.join(root, 'fixtures/golden/llama3-rope/base'), families);
+    const { spec } = await openCheckpoint(path.join(root, 'fixtures/golden/llama3-rope/base'), families);
     const { settings, dimensions } = attentionOf(spec.layers[0]!)!.rope!;
     expect(metadata).toMatchObject({ 'tokenizer.ggml.model': 'none', 'llama.rope.freq_base': settings.theta });
     expect(notes.join()).toMatch(/no tokenizer/);
@@ -441,7 +448,7 @@ describe('metadata', () => {
   ] as const)('what llama.cpp would split otherwise is refused: %s', async (_, change, message) => {
     const base = edited(change);
     const file = path.join(freshFolder(), 'model.gguf');
-    const error = await exportGguf(sourceOf(base), { file, type: 'f16' }).catch((reason: unknown) => reason);
+    const error = await exportGguf(await sourceOf(base), { file, type: 'f16' }).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'GGUF_UNSUPPORTED', message: expect.stringMatching(message) });
     expect(readdirSync(path.dirname(file))).toEqual([]);
   });
@@ -491,8 +498,8 @@ describe('metadata', () => {
         });
         Object.assign(t.model, { vocab, merges, byte_fallback: true, unk_token: '<unk>' });
       });
-    const attempt = (merges: [string, string][]) =>
-      exportGguf(sourceOf(spaced(merges)), { file: path.join(freshFolder(), 'f.gguf'), type: 'f16' });
+    const attempt = async (merges: [string, string][]) =>
+      exportGguf(await sourceOf(spaced(merges)), { file: path.join(freshFolder(), 'f.gguf'), type: 'f16' });
     await expect(
       attempt([
         ['a', 'b'],

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync
 import path from 'node:path';
 import { loraContribution } from '@glulam/adapter-lora';
 import { writeAdapter } from '@glulam/export';
-import { createDecoder, openCheckpoint, type VirtualLayer } from '@glulam/model';
+import { openDecoder, openCheckpoint, type VirtualLayer } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { runShared } from '../support/cli.js';
@@ -15,12 +15,12 @@ const work = freshFolder();
 const glulam = (...args: string[]) => runShared(args, { cwd: work });
 
 async function saveAdapter(folder: string, layers: readonly VirtualLayer[]): Promise<void> {
-  const checkpoint = openCheckpoint(tiny, families);
+  const checkpoint = await openCheckpoint(tiny, families);
   const options = loraContribution.schema.parse({ r: 4 });
   const adapter = loraContribution.create(options);
   const engine = createReferenceEngine({ precision: 'float32' });
   const adapterValues = randomValues(checkpoint, layers, adapter);
-  const decoder = createDecoder({ engine, checkpoint, layers, adapter, adapterValues });
+  const decoder = await openDecoder({ engine, checkpoint, layers, adapter, adapterValues });
   await writeAdapter(decoder, folder, { base: tiny, adapter: { kind: 'lora', options } });
   await engine.close();
 }

@@ -25,7 +25,7 @@ import {
   root,
 } from '../support/expanded.js';
 
-const checkpoint = openCheckpoint(path.join(root, 'fixtures/golden/mistral-base/base'), families);
+const checkpoint = await openCheckpoint(path.join(root, 'fixtures/golden/mistral-base/base'), families);
 const n = checkpoint.spec.layers.length;
 const plain: VirtualLayer[] = [...Array.from({ length: n }, (_, physical) => ({ physical })), { physical: 0 }];
 const gated: VirtualLayer[] = [...plain, { physical: n - 1, gate: 'learned', residualScale: 0.7 }];
@@ -60,7 +60,7 @@ describe('a weighted sum of adapters, merged', () => {
   test.each(sums)('%j: each weight is W + sum of w_i (W_i - W)', async (weights) => {
     const merged = async (parts: readonly SavedPart[]): Promise<Map<string, Float32Array>> => {
       const { tensors } = describeMerged({ checkpoint, layers: plain, saved: sumSaved(checkpoint, plain, parts) });
-      const read = tensors.map(async ({ name, shape, open }) => [name, (await open())(0, shape[0]!)] as const);
+      const read = tensors.map(async ({ name, shape, open }) => [name, await (await open())(0, shape[0]!)] as const);
       return new Map(await Promise.all(read));
     };
     const parts = partsOf(weights, plain);
@@ -91,9 +91,9 @@ describe('a weighted sum of adapters, merged', () => {
         checkpoint,
         layers: gated,
       });
-      for (const { name, saved } of parts) set.add(name, saved);
+      for (const { name, saved } of parts) await set.add(name, saved);
       const expected = await logitsAt(
-        set.decoder(parts),
+        await set.decoder(parts),
         packTokens([prompt(checkpoint.spec.vocabularySize)]),
         [0, 11, 23],
       );

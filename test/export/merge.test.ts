@@ -4,7 +4,7 @@ import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { mergeCheckpoint, readPeftAdapter, type MergeSource } from '@glulam/export';
-import { openCheckpointFiles, readFloats, toBfloat16Bits, toFloat16Bits } from '@glulam/files';
+import { openCheckpointFiles, plainBytes, readFloats, toBfloat16Bits, toFloat16Bits } from '@glulam/files';
 import {
   llamaLinears,
   openCheckpoint,
@@ -37,8 +37,12 @@ const lora = (options: object = {}): Chosen => {
 const map = (...intervals: [number, number][]): VirtualLayer[] =>
   intervals.flatMap(([start, end]) => Array.from({ length: end - start }, (_, i) => ({ physical: start + i })));
 
-function sourceOf(base: string, layers: readonly VirtualLayer[], { adapter, choice } = lora()): MergeSource {
-  const checkpoint = openCheckpoint(base, families);
+async function sourceOf(
+  base: string,
+  layers: readonly VirtualLayer[],
+  { adapter, choice } = lora(),
+): Promise<MergeSource> {
+  const checkpoint = await openCheckpoint(base, families);
   return { checkpoint, layers, saved: { adapter, choice, values: randomValues(checkpoint, layers, adapter) } };
 }
 
@@ -88,30 +92,30 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
     'golden case %s',
     async (name) => {
       const folder = path.join(root, 'fixtures/golden', name);
-      const checkpoint = openCheckpoint(path.join(folder, 'base'), families);
+      const checkpoint = await openCheckpoint(path.join(folder, 'base'), families);
       const { layers, ...saved } = readPeftAdapter(path.join(folder, 'adapter'), adapters, checkpoint.spec);
       await check({ checkpoint, layers: layers!, saved });
     },
   );
 
   test('LoRA with gates and residual scales, on a base in bfloat16', async () => {
-    await check(sourceOf(tiny, gated));
+    await check(await sourceOf(tiny, gated));
   });
 
   test('with a bias in every linear layer and a tied head, in shards', async () => {
-    const out = await check(sourceOf(await biasedBase(), gated), { shardBytes: 100_000 });
+    const out = await check(await sourceOf(await biasedBase(), gated), { shardBytes: 100_000 });
     expect(readdirSync(out).filter((name) => name.endsWith('.safetensors')).length).toBeGreaterThan(3);
   });
 
   test('adapters that other people wrote: IA3, and one whose form follows from the frozen weight', async () => {
     const choice = { kind: 'other', options: {} };
-    await check(sourceOf(tiny, gated, { adapter: ia3.create({}), choice }));
-    await check(sourceOf(await biasedBase(), gated, { adapter: ia3.create({}), choice }));
-    await check(sourceOf(await biasedBase(), gated, { adapter: magnitude, choice }));
+    await check(await sourceOf(tiny, gated, { adapter: ia3.create({}), choice }));
+    await check(await sourceOf(await biasedBase(), gated, { adapter: ia3.create({}), choice }));
+    await check(await sourceOf(await biasedBase(), gated, { adapter: magnitude, choice }));
   });
 
   test('without an adapter the layers are what they begin as', async () => {
-    const checkpoint = openCheckpoint(tiny, families);
+    const checkpoint = await openCheckpoint(tiny, families);
     const out = path.join(freshFolder(), 'merged');
     await mergeCheckpoint({ checkpoint, layers: map([0, 6], [4, 8]) }, { out });
     const expected = await answersOfExpanded({ checkpoint, layers: map([0, 6], [4, 8]) });
@@ -125,7 +129,7 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
 
   test('any map, any gates and scales', async () => {
     const base = path.join(root, 'fixtures/golden/mistral-base/base');
-    const physicalLayers = openCheckpoint(base, families).spec.layers.length;
+    const physicalLayers = (await openCheckpoint(base, families)).spec.layers.length;
     const layer = fc.record(
       {
         physical: fc.nat(physicalLayers - 1),
@@ -136,7 +140,7 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(layer, { minLength: 1, maxLength: 6 }), async (layers) => {
-        await check(sourceOf(base, layers, lora({ target_modules: ['q_proj', 'o_proj', 'down_proj'] })));
+        await check(await sourceOf(base, layers, lora({ target_modules: ['q_proj', 'o_proj', 'down_proj'] })));
       }),
       { numRuns: 12, seed: 4 },
     );
@@ -148,7 +152,7 @@ describe('the files', () => {
 
   test('are a plain checkpoint with the base’s tokenizer, template, generation config and own fields', async () => {
     const out = path.join(freshFolder(), 'a/merged');
-    await mergeCheckpoint(sourceOf(tiny, layers), { out, chatTemplate: '{{ messages }}' });
+    await mergeCheckpoint(await sourceOf(tiny, layers), { out, chatTemplate: '{{ messages }}' });
     expect(readdirSync(out).sort()).toEqual([
       'LICENSE.gsm8k',
       'chat_template.jinja',
@@ -180,20 +184,20 @@ describe('the files', () => {
       writeFileSync(path.join(base, 'config.json'), JSON.stringify({ ...config, torch_dtype: dtype, ...changes }));
     write({ layer_types: layerTypes });
     const out = path.join(freshFolder(), 'merged');
-    await mergeCheckpoint(sourceOf(base, layers), { out, dtype: 'float16' });
+    await mergeCheckpoint(await sourceOf(base, layers), { out, dtype: 'float16' });
     expect(JSON.parse(readFileSync(path.join(out, 'config.json'), 'utf8'))).toMatchObject({
       torch_dtype: 'float16',
       layer_types: layers.map(() => 'sliding_attention'),
     });
     expect(openCheckpointFiles(out).entry('model.norm.weight').dtype).toBe('F16');
     write({ layer_types: ['one'] });
-    expect(() => sourceOf(base, layers)).toThrow(
+    await expect(() => sourceOf(base, layers)).rejects.toThrow(
       /layer_types is \["one"\]; expected none, or "sliding_attention" for each of 8/,
     );
   });
 
   test('values are rounded once, from the float32 ones, to nearest even; what is not changed is copied', async () => {
-    const source = sourceOf(tiny, gated, lora({ target_modules: ['q_proj'] }));
+    const source = await sourceOf(tiny, gated, lora({ target_modules: ['q_proj'] }));
     const at = Object.fromEntries(
       ['float32', 'bfloat16', 'float16'].map((dtype) => [dtype, path.join(freshFolder(), dtype)]),
     );
@@ -207,7 +211,7 @@ describe('the files', () => {
     ]) {
       const exact = readFloats(wide!.source(name));
       const bytes = (files: typeof wide) => {
-        const { file, byteOffset, byteLength } = files!.source(name);
+        const { path: file, byteOffset, byteLength } = plainBytes(files!.source(name))!;
         return readFileSync(file).subarray(byteOffset, byteOffset + byteLength);
       };
       const rounded = (round: (value: number) => number) => Buffer.from(Uint16Array.from(exact, round).buffer);
@@ -232,12 +236,12 @@ describe('what cannot be', () => {
   const plain = map([0, 2]);
 
   test('is refused with the reason, and nothing is left', async () => {
-    const nan = sourceOf(tiny, plain);
+    const nan = await sourceOf(tiny, plain);
     nan.saved!.values.get('model.layers.1.mlp.up_proj.lora_B.weight')!.values[5] = NaN;
     await refused(nan, {}, 'MERGE_IMPOSSIBLE', /layers.1.mlp.up_proj.weight would hold NaN when merged/);
-    const huge = sourceOf(tiny, [{ physical: 0, residualScale: 1e6 }]);
+    const huge = await sourceOf(tiny, [{ physical: 0, residualScale: 1e6 }]);
     await refused(huge, { dtype: 'float16' }, 'MERGE_IMPOSSIBLE', /which float16 cannot: its largest number is 65504/);
-    const bias = sourceOf(tiny, plain, { adapter: magnitude, choice: { kind: 'magnitude', options: {} } });
+    const bias = await sourceOf(tiny, plain, { adapter: magnitude, choice: { kind: 'magnitude', options: {} } });
     await refused(
       bias,
       {},
@@ -245,12 +249,12 @@ describe('what cannot be', () => {
       /adds a bias to model.layers.0.mlp.down_proj, and checkpoints of .* have none/,
     );
     await refused(
-      { checkpoint: openCheckpoint(tiny, families), layers: [{ physical: 8 }] },
+      { checkpoint: await openCheckpoint(tiny, families), layers: [{ physical: 8 }] },
       {},
       'EXPANSION_INVALID',
       /physical layer 8; the base has layers 0 to 7/,
     );
-    const other = { ...sourceOf(tiny, plain), layers: map([0, 3]) };
+    const other = { ...(await sourceOf(tiny, plain)), layers: map([0, 3]) };
     await refused(other, {}, 'ADAPTER_INVALID', /model.layers.2.self_attn.q_proj.lora_A.weight is missing/);
   });
 
@@ -263,7 +267,7 @@ describe('what cannot be', () => {
         return right && { ...right, form: (_, { ops }) => ({ outScale: ops.reshape(ops.engine.full([3], 1), [3]) }) };
       },
     };
-    const source = sourceOf(tiny, plain, { adapter: wrong, choice: { kind: 'wrong', options: {} } });
+    const source = await sourceOf(tiny, plain, { adapter: wrong, choice: { kind: 'wrong', options: {} } });
     await refused(source, {}, 'ADAPTER_INVALID', /_proj has outScale of shape \[3\]; expected \d+ values/);
   });
 
@@ -297,7 +301,7 @@ describe('what cannot be', () => {
       path.join(base, 'config.json'),
       JSON.stringify({ ...config, vocab_size: rows, num_hidden_layers: 1 }),
     );
-    const source = { checkpoint: openCheckpoint(base, families), layers: map([0, 1]) };
+    const source = { checkpoint: await openCheckpoint(base, families), layers: map([0, 1]) };
     await refused(source, {}, 'OUTPUT_UNUSABLE', /has room for [\d.]+ GB, 3072\.\d\d GB are to be written; make room/);
   });
 });
@@ -334,7 +338,7 @@ describe('going on', () => {
   }
 
   test('a merge that was stopped goes on from its finished files, damaged ones excepted', async () => {
-    const source = sourceOf(tiny, layers);
+    const source = await sourceOf(tiny, layers);
     const [once, out] = [path.join(freshFolder(), 'once'), path.join(freshFolder(), 'merged')];
     expect(await kept(source, once)).toBe(0);
     const work = await stopped(source, out, 4);
@@ -350,20 +354,20 @@ describe('going on', () => {
 
   test('another merge of that name begins anew', async () => {
     const out = path.join(freshFolder(), 'merged');
-    await stopped(sourceOf(tiny, layers), out, 4);
+    await stopped(await sourceOf(tiny, layers), out, 4);
     // Only alpha differs: not one tensor does.
-    expect(await kept(sourceOf(tiny, layers, lora({ lora_alpha: 6 })), out)).toBe(0);
+    expect(await kept(await sourceOf(tiny, layers, lora({ lora_alpha: 6 })), out)).toBe(0);
     const again = path.join(freshFolder(), 'merged');
-    await stopped(sourceOf(tiny, layers), again, 4);
-    expect(await kept(sourceOf(tiny, layers), again, 'bfloat16')).toBe(0);
+    await stopped(await sourceOf(tiny, layers), again, 4);
+    expect(await kept(await sourceOf(tiny, layers), again, 'bfloat16')).toBe(0);
   });
 
   test('an existing folder is refused, a second merge at the same time too', async () => {
-    const source = sourceOf(tiny, layers);
+    const source = await sourceOf(tiny, layers);
     const out = path.join(freshFolder(), 'merged');
     mkdirSync(out);
     await expect(mergeCheckpoint(source, { out })).rejects.toThrow(/exists already; name another place, or remove it/);
-    const both = await Promise.allSettled([1, 2].map(() => mergeCheckpoint(source, { out: `${out}-2` })));
+    const both = await Promise.allSettled([1, 2].map(async () => mergeCheckpoint(source, { out: `${out}-2` })));
     expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     expect(String((both.find(({ status }) => status === 'rejected') as PromiseRejectedResult).reason)).toMatch(
       new RegExp(`process ${process.pid} is writing`),

@@ -8,12 +8,13 @@ import { readAdapter, writeAdapter } from '@glulam/export';
 import { openSafetensors, readFloats } from '@glulam/files';
 import {
   attentionOf,
-  createDecoder,
+  openDecoder,
   llamaLinears,
   openCheckpoint,
   openTokenizer,
   unexpandedLayers,
   type AdapterContribution,
+  type Checkpoint,
 } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { describeModel, readBaseLicence } from '@glulam/trainer';
@@ -49,9 +50,9 @@ test('config.json of a base', hour, async () => {
     const good = readFileSync(path.join(golden, 'base', style), 'utf8');
     await runFuzz(`base ${style}`, {
       codes: ['CONFIG_INVALID', 'CHECKPOINT_INVALID', 'MODEL_TYPE_UNKNOWN', 'QUANTIZED_UNSUPPORTED'],
-      attempt(random) {
+      async attempt(random) {
         writeFileSync(file, random(4) === 0 ? mutateBytes(Buffer.from(good), random) : mutateText(good, random));
-        const { spec } = openCheckpoint(folder, families);
+        const { spec } = await openCheckpoint(folder, families);
         const { heads, headSize, rope } = attentionOf(spec.layers[0]!)!;
         for (const value of [heads, headSize, spec.finalNorm.epsilon, rope!.settings.theta])
           expect(value).toBeGreaterThan(0);
@@ -75,7 +76,7 @@ test('weights that an engine maps: no byte beyond the file is read', hour, async
         // The end of the file above all: a page beyond it would end the process.
         for (const name of [pick(random, names), names.at(-1)!]) {
           const source = files.source(name);
-          const weight = engine.openWeight(source);
+          const weight = await engine.openWeight(source);
           if (source.shape.length !== 2 || source.shape[0] === 0) continue;
           expect(await engine.read(engine.readWeight(weight, 0, source.shape[0]!))).toEqual(readFloats(source));
         }
@@ -96,21 +97,21 @@ const adapterCodes = [
 ];
 
 test('adapter folders of PEFT, the config and the tensors', hour, async () => {
-  const checkpoint = openCheckpoint(path.join(small, 'base'), families);
+  const checkpoint = await openCheckpoint(path.join(small, 'base'), families);
   for (const name of ['adapter_config.json', 'adapter_model.safetensors']) {
     const { folder, damage } = damagedFile(path.join(small, 'adapter'), name);
     await runFuzz(`PEFT ${name}`, {
       codes: adapterCodes,
       attempt(random) {
         damage(random);
-        open(folder, checkpoint);
+        return open(folder, checkpoint);
       },
     });
   }
 });
 
 test('the compact form, the description and the tensors', hour, async () => {
-  const checkpoint = openCheckpoint(path.join(small, 'base'), families);
+  const checkpoint = await openCheckpoint(path.join(small, 'base'), families);
   const layers = [0, 1, 1].map((physical, i) =>
     i === 2 ? { physical, gate: 'learned' as const, residualScale: 0.5 } : { physical },
   );
@@ -121,7 +122,7 @@ test('the compact form, the description and the tensors', hour, async () => {
   });
   const adapter = loraContribution.create(options);
   const adapterValues = randomValues(checkpoint, layers, adapter);
-  const decoder = createDecoder({ engine: createReferenceEngine(), checkpoint, layers, adapter, adapterValues });
+  const decoder = await openDecoder({ engine: createReferenceEngine(), checkpoint, layers, adapter, adapterValues });
   const written = path.join(freshFolder(), 'adapter');
   await writeAdapter(decoder, written, { base: 'base', adapter: { kind: 'lora', options } });
   for (const name of ['glulam.json', 'adapter_model.safetensors']) {
@@ -130,18 +131,18 @@ test('the compact form, the description and the tensors', hour, async () => {
       codes: adapterCodes,
       attempt(random) {
         damage(random);
-        open(folder, checkpoint);
+        return open(folder, checkpoint);
       },
     });
   }
 });
 
-function open(folder: string, checkpoint: ReturnType<typeof openCheckpoint>): void {
+async function open(folder: string, checkpoint: Checkpoint): Promise<void> {
   const { spec } = checkpoint;
   const saved = readAdapter(folder, kinds, spec);
   const layers = saved.layers ?? unexpandedLayers(spec.layers.length);
   // As plans do: everything is checked and nothing is computed.
-  const decoder = createDecoder({
+  const decoder = await openDecoder({
     engine: createReferenceEngine(),
     checkpoint,
     layers,
@@ -269,7 +270,7 @@ test('tokenizer files and chat templates', hour, async () => {
 const openTokenizerOnce = (folder: string, chatTemplate: string) => openTokenizer(folder, { chatTemplate });
 
 test('a run’s config, and what it makes of a base', hour, async () => {
-  const { config: checkpointConfig, spec } = openCheckpoint(path.join(small, 'base'), families);
+  const { config: checkpointConfig, spec } = await openCheckpoint(path.join(small, 'base'), families);
   const good = {
     base: checkpointConfig.file.replace(/config\.json$/, ''),
     expansion: {

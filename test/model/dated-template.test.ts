@@ -53,7 +53,7 @@ function dated(data: Record<string, unknown> = {}, changes: Record<string, unkno
 type Dated = ReturnType<typeof dated>;
 
 async function textsOf({ config, composition }: Pick<Dated, 'config' | 'composition'>, workers = 0) {
-  const tokenizer = openRunTokenizer(config);
+  const tokenizer = openRunTokenizer(config, config.base);
   const data = await openData(config, composition, tokenizer, { workers });
   const [file] = data.files;
   const texts = [0, 1, 2].map((index) => tokenizer.decode([...file!.example(index).ids]));

@@ -1,7 +1,7 @@
 import { createLora, loraContribution } from '@glulam/adapter-lora';
 import {
   cacheOf,
-  createDecoder,
+  openDecoder,
   createTokenSession,
   generateMany,
   generateText,
@@ -26,11 +26,11 @@ const layers = [0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7].map((physical) => ({ physica
 const tokenizer = openTokenizer(tiny);
 const adapter = createLora(loraContribution.schema.parse({ r: 2, lora_alpha: 1 }));
 
-function open(
+async function open(
   engine: Engine,
   { windows = [], maxPositions }: { windows?: readonly number[]; maxPositions?: number } = {},
-): Decoder {
-  const checkpoint = openCheckpoint(tiny, families);
+): Promise<Decoder> {
+  const checkpoint = await openCheckpoint(tiny, families);
   const blocksOf = ({ blocks }: LayerSpec, window: number): BlockSpec[] =>
     blocks.map((block) => (block.kind === 'attention' ? { ...block, window } : block));
   const spec = {
@@ -41,7 +41,7 @@ function open(
       windows.length === 0 ? layer : { blocks: blocksOf(layer, windows[i % windows.length]!) },
     ),
   };
-  return createDecoder({
+  return openDecoder({
     engine,
     checkpoint: { ...checkpoint, spec },
     layers,
@@ -93,7 +93,7 @@ describe.each([
   afterAll(() => engine.close());
 
   test('a batch gives each prompt the text that it gets alone, and every request its turn', async () => {
-    const { decoder, passes } = watched(open(engine));
+    const { decoder, passes } = watched(await open(engine));
     // One longer than a pass, and each with a limit of its own.
     const long = name === 'reference' ? [] : [story.slice(0, 700)];
     const requests = [...prompts, ...long].map((prompt, i) => ({ prompt, maxNewTokens: 4 + 2 * i }));
@@ -115,7 +115,7 @@ describe.each([
   test.each([[0], [20]])(
     'what sequences begin with alike is there once and gives the states of whole ones, window %j',
     async (window) => {
-      const decoder = open(engine, { windows: [window] });
+      const decoder = await open(engine, { windows: [window] });
       const read = async (batch: TokenBatch) => {
         const hidden = await decoder.forward(batch);
         const values = (await engine.read(hidden)) as Float32Array;
@@ -158,7 +158,7 @@ describe.each([
   );
 
   test('draws and stop strings are each sequence’s own', async () => {
-    const decoder = open(engine);
+    const decoder = await open(engine);
     const options = { temperature: 1.2, topP: 0.9, stop: [' the', '\n'], maxNewTokens: 12 };
     for (const slots of name === 'reference' ? [5] : [1, 5]) {
       const requests = prompts.map((prompt, i) => (i === 2 ? { prompt, seed: 99 } : { prompt }));
@@ -171,7 +171,7 @@ describe.each([
   });
 
   test('who stops reading leaves nothing behind', async () => {
-    const decoder = open(engine);
+    const decoder = await open(engine);
     const before = engine.memory();
     for await (const _ of generateMany(
       decoder,
@@ -181,7 +181,7 @@ describe.each([
     ))
       break;
     const controller = new AbortController();
-    const forward: Decoder['forward'] = (batch, options) => {
+    const forward: Decoder['forward'] = async (batch, options) => {
       if (batch.ids.length === 1) controller.abort(new Error('enough'));
       return decoder.forward(batch, options);
     };
@@ -199,7 +199,7 @@ describe.each([
     'a prompt of many passes, window %j: the logits of one pass',
     async ([windows], { skip }) => {
       skip(name === 'reference', 'it would take the reference engine minutes');
-      const { decoder, passes } = watched(open(engine, { windows }));
+      const { decoder, passes } = watched(await open(engine, { windows }));
       const prompt = story.slice(0, 1300);
       const hidden = await decoder.forward(packTokens([prompt]));
       const logits = decoder.logits(hidden, [prompt.length - 1]);
@@ -222,7 +222,7 @@ describe.each([
   );
 
   test('a session processes what is new, and answers as a fresh one', async () => {
-    const { decoder, passes } = watched(open(engine));
+    const { decoder, passes } = watched(await open(engine));
     const session = createTokenSession(decoder);
     const take = async (prompt: readonly number[], from = session) => {
       const ids: number[] = [];
@@ -253,7 +253,7 @@ describe.each([
   });
 
   test('a text ends at the model’s last position, and what leaves none is refused', async () => {
-    const decoder = open(engine, { maxPositions: 12 });
+    const decoder = await open(engine, { maxPositions: 12 });
     const results = await all(generateMany(decoder, tokenizer, [{ prompt: story.slice(0, 9) }], { maxNewTokens: 50 }));
     expect(results[0]).toMatchObject({ ended: 'length', ids: expect.objectContaining({ length: 3 }) });
     const long = generateTokens(decoder, story.slice(0, 12), { maxNewTokens: 1 });

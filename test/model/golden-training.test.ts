@@ -29,7 +29,7 @@ describe.each(engines)('%s', (_, open) => {
     '%s: 20 training steps',
     async (name) => {
       const golden = openGolden(path.join(root, name));
-      const decoder = golden.open(engine, families, adapters);
+      const decoder = await golden.open(engine, families, adapters);
       await expectTraining(decoder, golden, { ...golden.batch, labels: golden.labels });
       decoder.close();
     },

@@ -34,7 +34,7 @@ const engines: [name: string, open: (precision: Precision) => Promise<Engine>][]
 
 /** Loss, logits and every adapter gradient of one pass. */
 async function onePass(golden: GoldenCase, engine: Engine, config?: string) {
-  const decoder = golden.open(engine, families, adapters, config);
+  const decoder = await golden.open(engine, families, adapters, config);
   const trained = decoder.parameters.size > 0;
   const tape = createTape(engine);
   const hidden = await decoder.forward(golden.batch, trained ? { tape } : {});
@@ -100,7 +100,7 @@ describe.each(engines)('%s', (engineName, open) => {
     '%s: greedy tokens',
     async (name) => {
       const golden = openGolden(path.join(root, name));
-      const decoder = golden.open(engine, families, adapters);
+      const decoder = await golden.open(engine, families, adapters);
       const { prompt, tokens } = golden.facts.greedy!;
       const got: number[] = [];
       for await (const id of generateTokens(decoder, prompt, { maxNewTokens: tokens.length })) got.push(id);
@@ -113,7 +113,7 @@ describe.each(engines)('%s', (engineName, open) => {
   if (engineName.startsWith('native'))
     test.each(cases.filter((name) => /-(lora|dora)$/.test(name)))('%s: 20 training steps', async (name) => {
       const golden = openGolden(path.join(root, name));
-      const decoder = golden.open(engine, families, adapters);
+      const decoder = await golden.open(engine, families, adapters);
       await expectTraining(decoder, golden, { ...golden.batch, labels: golden.labels });
       decoder.close();
     });

@@ -7,7 +7,7 @@ import { exportGguf, mergeCheckpoint, readAdapter, writePeftAdapter } from '@glu
 import { writeSafetensors } from '@glulam/files';
 import {
   adapters,
-  createDecoder,
+  openDecoder,
   describeCheckpoint,
   families,
   generateTokens,
@@ -171,7 +171,7 @@ async function randomBase(family: Family): Promise<string> {
     ...{ num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, rms_norm_eps: 1e-5, torch_dtype: 'float32' },
   };
   writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
-  const { files } = describeCheckpoint(folder, [family]).checkpoint;
+  const { files } = (await describeCheckpoint(folder, [family])).checkpoint;
   const tensors = files.names().map((name, use) => {
     const { shape } = files.source(name);
     const size = shape.reduce((product, length) => product * length, 1);
@@ -218,7 +218,7 @@ describe.each([
     const losses = [...lossesByStep(out).values()];
     expect(losses.at(-1)!).toBeLessThan(losses[0]! - 0.1);
 
-    const checkpoint = openCheckpoint(base, [family]);
+    const checkpoint = await openCheckpoint(base, [family]);
     expect(linearNamesOf(checkpoint.spec)).toHaveLength(linearCount);
     const kinds = composition.all(adapters);
     const folder = path.join(out, 'adapter');
@@ -227,10 +227,10 @@ describe.each([
     // A and B of every linear layer, and two gates.
     expect(values.size).toBe(2 * linears.length + 2);
     const engine = createReferenceEngine({ precision: 'float32' });
-    const decoder = createDecoder({ engine, checkpoint, layers, adapter, adapterValues: values });
+    const decoder = await openDecoder({ engine, checkpoint, layers, adapter, adapterValues: values });
     const ids = prompt(checkpoint.spec.vocabularySize);
     const logits = await logitsAt(decoder, packTokens([ids]));
-    const bare = createDecoder({ engine, checkpoint, layers });
+    const bare = await openDecoder({ engine, checkpoint, layers });
     expect(difference(await logitsAt(bare, packTokens([ids])), logits)).toBeGreaterThan(0.01);
 
     // With a cache, token by token, as without one.
@@ -244,7 +244,7 @@ describe.each([
     }
 
     const native = createNativeEngine({ precision: 'float32' });
-    const fast = createDecoder({ engine: native, checkpoint, layers, adapter, adapterValues: values });
+    const fast = await openDecoder({ engine: native, checkpoint, layers, adapter, adapterValues: values });
     expect(difference(await logitsAt(fast, packTokens([ids])), logits)).toBeLessThan(1e-4);
     fast.close();
     await native.close();
@@ -260,7 +260,7 @@ describe.each([
       });
     } else {
       await merging;
-      const plainly = createDecoder({ engine, checkpoint: openCheckpoint(merged, [family]) });
+      const plainly = await openDecoder({ engine, checkpoint: await openCheckpoint(merged, [family]) });
       expect(difference(await logitsAt(plainly, packTokens([ids])), logits)).toBeLessThan(1e-4);
     }
 
@@ -286,12 +286,12 @@ describe.each([
   test('an adapter without gates is PEFT’s, by the names of its linear layers', async () => {
     const base = await randomBase(family);
     const { composition, config } = tinyRun({ adapter: { kind: 'lora', r: 2, target_modules: 'all-linear' } });
-    const checkpoint = openCheckpoint(base, [family]);
+    const checkpoint = await openCheckpoint(base, [family]);
     const layers = [0, 1, 1, 3].map((physical) => ({ physical }));
     const kinds = composition.all(adapters);
     const lora = kinds.find(({ kind }) => kind === config.adapter.kind)!;
     const adapter = lora.create(lora.schema.parse({ r: 2, target_modules: 'all-linear' }));
-    const decoder = createDecoder({ engine: createReferenceEngine(), checkpoint, layers, adapter });
+    const decoder = await openDecoder({ engine: createReferenceEngine(), checkpoint, layers, adapter });
     const folder = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-specs-')), 'adapter');
     await writePeftAdapter(decoder, folder, 'base');
     const saved = JSON.parse(readFileSync(path.join(folder, 'adapter_config.json'), 'utf8')) as object;
@@ -318,8 +318,8 @@ test('a block that does not fit its spec, and one that nobody runs, are errors t
   });
   const base = await randomBase(withBlock(mixer));
   const forward = async (block: Block | undefined) => {
-    const checkpoint = openCheckpoint(base, [withBlock(block)]);
-    const decoder = createDecoder({ engine: createReferenceEngine(), checkpoint });
+    const checkpoint = await openCheckpoint(base, [withBlock(block)]);
+    const decoder = await openDecoder({ engine: createReferenceEngine(), checkpoint });
     await decoder.forward(packTokens([[1, 2, 3]]));
   };
   await expect(forward((x, _, { linear: run }) => run(x, 'in', 'float32'))).rejects.toThrow(

@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdtempSync, openSync, writeSync, closeSync } from 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { exportGguf, mergeCheckpoint, readAdapter } from '@glulam/export';
-import { openSafetensors, type WeightSource } from '@glulam/files';
+import { openSafetensors, plainBytes, type WeightSource } from '@glulam/files';
 import { adapters, families, generateTokens, openCheckpoint, scoreContinuations } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { evaluateAll, fingerprintModel, openAdapters, openEvaluators, openModel, train } from '@glulam/trainer';
@@ -15,7 +15,9 @@ const layers = [0, 1, 2, 3, 4, 4, 5, 6].map((physical) => ({ physical }));
 const prompt = [1, 5, 9, 7];
 
 /** Write NaN or an infinity over the value at [row, column] of a stored tensor. */
-function spoil({ file, dtype, shape, byteOffset }: WeightSource, value: number, row = 0, column = 0): void {
+function spoil(source: WeightSource, value: number, row = 0, column = 0): void {
+  const { dtype, shape } = source;
+  const { path: file, byteOffset } = plainBytes(source)!;
   const word = dtype === 'bfloat16' ? 2 : 4;
   const bits = Buffer.alloc(4);
   bits.writeFloatLE(value);
@@ -91,7 +93,7 @@ describe.each([
     const { base, message } = open();
     const failure = { code: 'WEIGHT_NOT_FINITE', message };
     const { composition } = tinyRun();
-    const checkpoint = openCheckpoint(base, composition.all(families));
+    const checkpoint = await openCheckpoint(base, composition.all(families));
     const folder = path.dirname(base);
     const scaled = layers.map((layer) => ({ ...layer, residualScale: 0.5 }));
     for (const source of [
@@ -158,7 +160,7 @@ describe('a saved adapter with NaN', () => {
 
   test('is refused where it is merged', async () => {
     const { config, composition, adapter, failure } = await broken();
-    const checkpoint = openCheckpoint(config.base, composition.all(families));
+    const checkpoint = await openCheckpoint(config.base, composition.all(families));
     const read = readAdapter(adapter, composition.all(adapters), checkpoint.spec);
     const source = { checkpoint, layers: read.layers!, saved: read };
     const out = path.join(adapter, '../merged');

@@ -5,7 +5,7 @@ import { loraContribution } from '@glulam/adapter-lora';
 import { mergeCheckpoint, readAdapter, writeAdapter } from '@glulam/export';
 import { openSafetensors, readFloats, writeSafetensors } from '@glulam/files';
 import {
-  createDecoder,
+  openDecoder,
   openCheckpoint,
   packTokens,
   unexpandedLayers,
@@ -48,7 +48,7 @@ beforeAll(async () => {
         return { name, shape: source.shape, dtype: 'float32' as const, values: readFloats(source) };
       }),
     );
-    bases.set(layers, openCheckpoint(folder, families));
+    bases.set(layers, await openCheckpoint(folder, families));
   }
 });
 
@@ -108,8 +108,10 @@ function described(chosen: Model) {
   const values = randomValues(checkpoint, layers, adapter, chosen.seed);
   return { checkpoint, layers, adapter, values, choice };
 }
-const openOn = (engine: Engine, { checkpoint, layers, adapter, values }: ReturnType<typeof described>): Decoder =>
-  createDecoder({ engine, checkpoint, layers, adapter, adapterValues: values });
+const openOn = async (
+  engine: Engine,
+  { checkpoint, layers, adapter, values }: ReturnType<typeof described>,
+): Promise<Decoder> => await openDecoder({ engine, checkpoint, layers, adapter, adapterValues: values });
 
 const ids = [3, 44, 7, 300, 12, 44, 9, 101];
 const logitsOf = (decoder: Decoder): Promise<Float32Array> => logitsAt(decoder, packTokens([ids]), [0, 3, 7]);
@@ -123,11 +125,11 @@ test('virtual layers of one physical layer compute with the same memory', async 
       let read = new Set<FrozenWeight>();
       const watched: Engine = {
         ...engine,
-        openWeight: (source) => (opened.push(source.name), engine.openWeight(source)),
+        openWeight: async (source) => (opened.push(source.name), await engine.openWeight(source)),
         readWeight: (weight, start, end) => (read.add(weight), engine.readWeight(weight, start, end)),
       };
       const setting = described(chosen);
-      const decoder = openOn(watched, setting);
+      const decoder = await openOn(watched, setting);
       const byPhysical = new Map<number, Set<FrozenWeight>>();
       const onLayer = async (virtual: number): Promise<void> => {
         const weights = new Set([...read].filter(({ shape, name }) => shape.length === 2 && name.includes('layers')));
@@ -154,7 +156,7 @@ test('virtual layers of one physical layer compute with the same memory', async 
       }
       const rowNorms = [...rows.values()].reduce((sum, size) => sum + size, 0);
       decoder.close();
-      const again = openOn(engine, setting);
+      const again = await openOn(engine, setting);
       expect(again.parameters.size).toBe(decoder.parameters.size);
       expect(engine.memory().bytes - 4 * (norms + adapters + constants + rowNorms)).toBe(hiddenBytes);
     }),
@@ -179,7 +181,7 @@ test('the gradient of one virtual layer’s adapter is the change of the loss wi
           return tape === undefined ? sum() : decoder.ops.recording(tape, sum);
         });
       };
-      const decoder = openOn(engine, setting);
+      const decoder = await openOn(engine, setting);
       fc.pre(decoder.parameters.size > 0);
       const tape = createTape(engine);
       const gradients = await tape.backward(await lossOf(decoder, tape));
@@ -201,7 +203,7 @@ test('the gradient of one virtual layer’s adapter is the change of the loss wi
       }
       const epsilon = 2e-3;
       const shifted = async (sign: number): Promise<number> => {
-        const decoder = openOn(engine, setting);
+        const decoder = await openOn(engine, setting);
         for (const [name, direction] of directions) {
           const parameter = decoder.parameters.get(name)!;
           const before = (await engine.read(parameter)) as Float32Array;
@@ -242,8 +244,8 @@ test('with gates at 0 the expanded model is its base, bit for bit', async () => 
       layers.forEach(({ gate }, virtual) => {
         if (gate !== undefined) values.set(`model.layers.${virtual}.gate`, { shape: [1], values: new Float32Array(1) });
       });
-      const logits = async (open: Partial<Parameters<typeof createDecoder>[0]>) =>
-        logitsOf(createDecoder({ engine: createReferenceEngine({ precision: 'float32' }), checkpoint, ...open }));
+      const logits = async (open: Partial<Parameters<typeof openDecoder>[0]>) =>
+        logitsOf(await openDecoder({ engine: createReferenceEngine({ precision: 'float32' }), checkpoint, ...open }));
       expect(await logits({ layers, adapter: onAdded, adapterValues: values })).toEqual(await logits({}));
     }),
     check(25),
@@ -270,7 +272,7 @@ test('adapters come back from their files exactly, and are written the same agai
       const engine = createReferenceEngine({ precision: 'float32' });
       const setting = described(chosen);
       const { checkpoint, choice } = setting;
-      const decoder = openOn(engine, setting);
+      const decoder = await openOn(engine, setting);
       fc.pre(decoder.parameters.size > 0);
       const expected = await logitsOf(decoder);
       const [first, second, alone] = ['first', 'second', 'alone'].map((name) => path.join(freshFolder(), name)) as [
@@ -282,7 +284,7 @@ test('adapters come back from their files exactly, and are written the same agai
       const read = readAdapter(first, kinds, checkpoint.spec);
       expect(read.layers).toEqual(setting.layers);
       expect(read.choice).toEqual(choice);
-      const again = createDecoder({
+      const again = await openDecoder({
         engine,
         checkpoint,
         layers: read.layers!,
@@ -307,7 +309,13 @@ test('adapters come back from their files exactly, and are written the same agai
       const peft = readAdapter(alone, kinds, checkpoint.spec);
       const layers = peft.layers ?? unexpandedLayers(checkpoint.spec.layers.length);
       expect(layers).toEqual(setting.layers);
-      const third = createDecoder({ engine, checkpoint, layers, adapter: peft.adapter, adapterValues: peft.values });
+      const third = await openDecoder({
+        engine,
+        checkpoint,
+        layers,
+        adapter: peft.adapter,
+        adapterValues: peft.values,
+      });
       expect(difference(await logitsOf(third), expected)).toBeLessThan(1e-6);
     }),
     check(40),

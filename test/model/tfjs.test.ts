@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { openTfjsEngine, planTfjsEngine } from '@glulam/engine-tfjs';
-import { createDecoder, families, openCheckpoint } from '@glulam/model';
+import { openDecoder, families, openCheckpoint } from '@glulam/model';
 import { checkMemory, createOptimizer, describeModel, labelBatch, planRun, train, trainStep } from '@glulam/trainer';
 import type { Engine } from '@glulam/tensors';
 import type * as tfjsCore from '@tensorflow/tfjs-core';
@@ -24,8 +24,8 @@ async function trainTiny(engine: Engine, tokens: number, steps: number, afterSte
       ],
     },
   });
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
-  const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.spec) });
+  const checkpoint = await openCheckpoint(config.base, composition.all(families));
+  const decoder = await openDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.spec) });
   const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
     beta1: 0.9,
     beta2: 0.999,
@@ -150,9 +150,13 @@ describe('a plan on tfjs', () => {
     async (backend) => {
       const live: number[][] = [];
       const { config, composition } = tinyRun();
-      const checkpoint = openCheckpoint(config.base, composition.all(families));
+      const checkpoint = await openCheckpoint(config.base, composition.all(families));
       for (const engine of [await openTfjsEngine({ backend, precision }), planTfjsEngine(backend, precision)]) {
-        const decoder = createDecoder({ engine, checkpoint, ...describeModel(config, composition, checkpoint.spec) });
+        const decoder = await openDecoder({
+          engine,
+          checkpoint,
+          ...describeModel(config, composition, checkpoint.spec),
+        });
         const bytes = [engine.memory().bytes];
         const ids = Int32Array.from({ length: 7 }, (_, i) => i * 31);
         const onLayer = async (): Promise<void> => void bytes.push(engine.memory().bytes);

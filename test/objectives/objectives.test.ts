@@ -3,7 +3,7 @@ import path from 'node:path';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
 import { openSafetensors, readFloats } from '@glulam/files';
-import { createDecoder, openCheckpoint, type Decoder, type VirtualLayer } from '@glulam/model';
+import { openDecoder, openCheckpoint, type Decoder, type VirtualLayer } from '@glulam/model';
 import { createReferenceEngine, type Engine, type Operations, type Tensor } from '@glulam/tensors';
 import { frobenius, openGolden } from '@glulam/testing';
 import {
@@ -98,7 +98,7 @@ const both: Objective = {
 };
 
 const golden = openGolden(path.join(root, 'fixtures/golden/mistral-expanded-lora'));
-const openDecoder = (engine: Engine): Decoder => golden.open(engine, families, [loraContribution]);
+const openGoldenDecoder = (engine: Engine): Promise<Decoder> => golden.open(engine, families, [loraContribution]);
 
 /** One step without an update: its loss and gradients. */
 async function gradientsOf(
@@ -131,7 +131,7 @@ const engines: readonly (readonly [string, () => Engine])[] = [
 describe.each(engines)('objectives on the engine %s', (_, create) => {
   test.each([dpo, cpo])('$kind: loss and gradients are TRL’s', async (objective) => {
     const engine = create();
-    const decoder = openDecoder(engine);
+    const decoder = await openGoldenDecoder(engine);
     const before = engine.memory();
     for (const recompute of [false, true]) {
       const batch = labelBatch(examplesOf(pairs));
@@ -154,7 +154,7 @@ describe.each(engines)('objectives on the engine %s', (_, create) => {
 
   test('ten DPO steps are TRL’s, and the reference stays what it was', async () => {
     const engine = create();
-    const decoder = openDecoder(engine);
+    const decoder = await openGoldenDecoder(engine);
     const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
     const optimizer = createOptimizer(decoder.ops, decoder.parameters, settings);
     const batch = labelBatch(examplesOf(pairs));
@@ -172,7 +172,7 @@ describe.each(engines)('objectives on the engine %s', (_, create) => {
       expect(Math.abs(gradientNorm / norm - 1), `step ${step}`).toBeLessThan(1e-2);
     }
     expect(await referenceHidden()).toEqual(first);
-    const bare = createDecoder({ engine, checkpoint: decoder.checkpoint, layers: decoder.layers });
+    const bare = await openDecoder({ engine, checkpoint: decoder.checkpoint, layers: decoder.layers });
     const hidden = await bare.forward(batch);
     expect(await engine.read(hidden)).toEqual(first);
     optimizer.close();
@@ -181,7 +181,7 @@ describe.each(engines)('objectives on the engine %s', (_, create) => {
 
   test('four batches of a pair are one batch of four, by every total', async () => {
     const engine = create();
-    const decoder = openDecoder(engine);
+    const decoder = await openGoldenDecoder(engine);
     const whole = await gradientsOf(decoder, both, [labelBatch(examplesOf(pairs))]);
     const parts = await gradientsOf(
       decoder,
@@ -199,14 +199,15 @@ describe.each(engines)('objectives on the engine %s', (_, create) => {
   });
 });
 
-describe('what cannot be is refused', () => {
+describe('what cannot be is refused', async () => {
   const engine = createReferenceEngine({ precision: 'float32' });
-  const checkpoint = openCheckpoint(path.join(root, 'fixtures/golden/mistral-expanded-lora/base'), families);
-  const open = (layers: readonly VirtualLayer[]): Decoder => createDecoder({ engine, checkpoint, layers });
+  const checkpoint = await openCheckpoint(path.join(root, 'fixtures/golden/mistral-expanded-lora/base'), families);
+  const open = async (layers: readonly VirtualLayer[]): Promise<Decoder> =>
+    await openDecoder({ engine, checkpoint, layers });
 
   test('half a pair', async () => {
     const batch = labelBatch(examplesOf(pairs).slice(0, 3));
-    await expect(gradientsOf(openDecoder(engine), dpo, [batch])).rejects.toMatchObject({
+    await expect(gradientsOf(await openGoldenDecoder(engine), dpo, [batch])).rejects.toMatchObject({
       code: 'DATA_INVALID',
       message: 'a batch has 3 sequences; the objective dpo takes groups of 2, whole in each batch',
     });
@@ -214,18 +215,20 @@ describe('what cannot be is refused', () => {
 
   test('a step without anything to learn', async () => {
     const masked = labelBatch([{ ids: Int32Array.of(1, 2, 3), trained: new Uint8Array(3) }]);
-    await expect(gradientsOf(openDecoder(engine), nextToken, [masked])).rejects.toMatchObject({ code: 'DATA_EMPTY' });
+    await expect(gradientsOf(await openGoldenDecoder(engine), nextToken, [masked])).rejects.toMatchObject({
+      code: 'DATA_EMPTY',
+    });
   });
 
   test('a reference of a model that trains copies of the base', async () => {
     const batch = labelBatch(examplesOf(pairs));
-    await expect(gradientsOf(open([{ physical: 0 }, { physical: 0, weights: 'own' }]), dpo, [batch])).rejects.toThrow(
-      /trains model\.layers\.1\..* itself, so it has no reference in memory/,
-    );
+    await expect(
+      gradientsOf(await open([{ physical: 0 }, { physical: 0, weights: 'own' }]), dpo, [batch]),
+    ).rejects.toThrow(/trains model\.layers\.1\..* itself, so it has no reference in memory/);
   });
 
   test('but a learned gate is 0 for the reference, as it begins', async () => {
-    const decoder = open([{ physical: 0 }, { physical: 0, gate: 'learned' }]);
+    const decoder = await open([{ physical: 0 }, { physical: 0, gate: 'learned' }]);
     const batch = labelBatch(examplesOf(pairs));
     const values = async (some: Decoder, reference: boolean) => {
       const hidden = await some.forward(batch, { reference });
@@ -233,7 +236,7 @@ describe('what cannot be is refused', () => {
     };
     const gate = decoder.parameters.get('model.layers.1.gate')!;
     engine.write(gate, engine.upload(Float32Array.of(0.5), [1]), [0]);
-    expect(await values(decoder, false)).not.toEqual(await values(open([{ physical: 0 }]), false));
-    expect(await values(decoder, true)).toEqual(await values(open([{ physical: 0 }]), false));
+    expect(await values(decoder, false)).not.toEqual(await values(await open([{ physical: 0 }]), false));
+    expect(await values(decoder, true)).toEqual(await values(await open([{ physical: 0 }]), false));
   });
 });

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { exportGguf, mergeCheckpoint, readAdapter } from '@glulam/export';
 import {
   adapters,
-  createDecoder,
+  openDecoder,
   families,
   generateMany,
   generateTokens,
@@ -250,8 +250,8 @@ describe('generating and scoring while the base is', () => {
   test.each(names)('%s, on the reference engine', async (change) => {
     const base = copyOfBase();
     const { composition } = tinyRun({ base: base.folder });
-    const checkpoint = openCheckpoint(base.folder, composition.all(families));
-    const decoder = createDecoder({ engine: createReferenceEngine(), checkpoint });
+    const checkpoint = await openCheckpoint(base.folder, composition.all(families));
+    const decoder = await openDecoder({ engine: createReferenceEngine(), checkpoint });
     const using = uses['generateTokens']!(decoder, () => changes[change](base, fs));
     await expect(using).rejects.toMatchObject(changed(base));
     decoder.close();
@@ -266,9 +266,9 @@ describe('generating and scoring while the base is', () => {
 });
 
 describe('merging and exporting while', () => {
-  const open = (folder: string) => {
+  const open = async (folder: string) => {
     const { composition } = tinyRun();
-    const checkpoint = openCheckpoint(folder, composition.all(families));
+    const checkpoint = await openCheckpoint(folder, composition.all(families));
     return { checkpoint, layers: [0, 1, 1, 2, 3, 4, 5, 6, 7].map((physical) => ({ physical })) };
   };
 
@@ -281,13 +281,13 @@ describe('merging and exporting while', () => {
       if (++shards === 2) changes[change](base, fs);
     };
     const options = { out, shardBytes: 1e6, onShard };
-    await expect(mergeCheckpoint(open(base.folder), options)).rejects.toMatchObject(changed(base));
+    await expect(mergeCheckpoint(await open(base.folder), options)).rejects.toMatchObject(changed(base));
     expect([existsSync(out), shards]).toEqual([false, 2]);
     // What was finished before is used only if it is of the same files.
     base.restore();
-    await mergeCheckpoint(open(base.folder), { out, shardBytes: 1e6 });
+    await mergeCheckpoint(await open(base.folder), { out, shardBytes: 1e6 });
     const expected = path.join(folder, 'expected');
-    await mergeCheckpoint(open(original), { out: expected, shardBytes: 1e6 });
+    await mergeCheckpoint(await open(original), { out: expected, shardBytes: 1e6 });
     for (const name of readdirSync(expected))
       if (name.endsWith('.safetensors'))
         expect(readFileSync(path.join(out, name)).equals(readFileSync(path.join(expected, name)))).toBe(true);
@@ -297,7 +297,7 @@ describe('merging and exporting while', () => {
     const base = copyOfBase();
     const folder = path.dirname(base.folder);
     const file = path.join(folder, 'x.gguf');
-    const exporting = exportGguf(open(base.folder), { file, type: 'f16' });
+    const exporting = exportGguf(await open(base.folder), { file, type: 'f16' });
     changes[change](base, fs);
     await expect(exporting).rejects.toMatchObject(changed(base));
     expect(readdirSync(folder).filter((name) => name.includes('gguf'))).toEqual([]);
@@ -306,7 +306,7 @@ describe('merging and exporting while', () => {
   test('the adapter is overwritten', async () => {
     const { config, composition, out } = tinyRun({ data, train: { steps: 1, batch: 1 }, evaluate: { evaluators: [] } });
     await train(config, composition);
-    const checkpoint = openCheckpoint(config.base, composition.all(families));
+    const checkpoint = await openCheckpoint(config.base, composition.all(families));
     const folder = path.join(out, 'adapter');
     const saved = readAdapter(folder, composition.all(adapters), checkpoint.spec);
     const file = path.join(folder, 'adapter_model.safetensors');

@@ -4,7 +4,7 @@ import { gguf } from '@huggingface/gguf';
 import { loraContribution } from '@glulam/adapter-lora';
 import { exportGguf, mergeCheckpoint } from '@glulam/export';
 import { openCheckpointFiles, readFloats, writeSafetensors, type SafetensorsInput } from '@glulam/files';
-import { createDecoder, describeCheckpoint, openCheckpoint, packTokens, type DecoderOptions } from '@glulam/model';
+import { openDecoder, describeCheckpoint, openCheckpoint, packTokens, type DecoderOptions } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 import { difference, families, freshFolder, logitsAt, root } from '../support/expanded.js';
@@ -19,11 +19,11 @@ const { ids, cases } = JSON.parse(readFileSync(path.join(fixtures, 'expected.jso
   readonly ids: number[];
   readonly cases: Readonly<Record<string, Expected>>;
 };
-const open = (name: string) => openCheckpoint(path.join(fixtures, name), families);
+const open = async (name: string) => await openCheckpoint(path.join(fixtures, name), families);
 
 async function logitsOf(options: Omit<DecoderOptions, 'engine'>): Promise<Float32Array> {
   const engine = createReferenceEngine({ precision: 'float32' });
-  const decoder = createDecoder({ engine, ...options });
+  const decoder = await openDecoder({ engine, ...options });
   const logits = await logitsAt(decoder, packTokens([ids]));
   decoder.close();
   await engine.close();
@@ -66,7 +66,7 @@ const warnings: Readonly<Record<string, readonly unknown[]>> = {
 
 describe.each(Object.entries(cases))('%s', (name, { tied, logits, expanded }) => {
   test('is the model that transformers loads', async () => {
-    const checkpoint = open(name);
+    const checkpoint = await open(name);
     expect(checkpoint.spec.head.tied).toBe(tied);
     expect(checkpoint.warnings).toEqual(warnings[name] ?? []);
     expectLogits(await logitsOf({ checkpoint }), logits);
@@ -74,26 +74,26 @@ describe.each(Object.entries(cases))('%s', (name, { tied, logits, expanded }) =>
 
   test('merged, it is that model again, and says whether its head is tied', async () => {
     const out = path.join(freshFolder(), 'merged');
-    const checkpoint = open(name);
+    const checkpoint = await open(name);
     const physicalLayers = checkpoint.spec.layers.length;
     const map = expanded?.layers ?? Array.from({ length: physicalLayers }, (_, layer) => layer);
     await mergeCheckpoint({ checkpoint, layers: map.map((physical) => ({ physical })) }, { out });
-    const merged = openCheckpoint(out, families);
+    const merged = await openCheckpoint(out, families);
     expect(merged.config.fields['tie_word_embeddings']).toBe(tied);
     expect(merged.files.has('lm_head.weight')).toBe(!tied);
     expect(merged.warnings).toEqual([]);
     expectLogits(await logitsOf({ checkpoint: merged }), expanded?.logits ?? logits);
   });
 
-  test('is planned as it is opened', () => {
-    const { checkpoint, hasWeights } = describeCheckpoint(path.join(fixtures, name), families);
+  test('is planned as it is opened', async () => {
+    const { checkpoint, hasWeights } = await describeCheckpoint(path.join(fixtures, name), families);
     expect([hasWeights, checkpoint.spec.head.tied]).toEqual([true, tied]);
   });
 });
 
 describe('a head that is stored apart from the embedding', () => {
   test('is the head of the GGUF file', async () => {
-    const source = { checkpoint: open('tied-differ'), layers: [{ physical: 0 }] };
+    const source = { checkpoint: await open('tied-differ'), layers: [{ physical: 0 }] };
     const file = path.join(freshFolder(), 'model.gguf');
     await exportGguf(source, { file, type: 'f32' });
     const { tensorInfos, tensorDataOffset } = await gguf(file, { allowLocalFile: true });
@@ -107,26 +107,26 @@ describe('a head that is stored apart from the embedding', () => {
   });
 
   test('is what modules_to_save trains, and the embedding is another tensor', async () => {
-    const checkpoint = open('tied-differ');
+    const checkpoint = await open('tied-differ');
     const adapterOf = (module: string) =>
       loraContribution.create(loraContribution.schema.parse({ r: 1, modules_to_save: [module] }));
     for (const module of ['lm_head', 'embed_tokens'])
       expectLogits(await logitsOf({ checkpoint, adapter: adapterOf(module) }), cases['tied-differ']!.logits);
   });
 
-  test('without weights config.json decides', () => {
+  test('without weights config.json decides', async () => {
     const folder = freshFolder();
     copyFileSync(path.join(fixtures, 'tied-differ/config.json'), path.join(folder, 'config.json'));
-    const { checkpoint, hasWeights } = describeCheckpoint(folder, families);
+    const { checkpoint, hasWeights } = await describeCheckpoint(folder, families);
     expect([hasWeights, checkpoint.spec.head.tied]).toEqual([false, true]);
   });
 });
 
-test('an adapter beside the weights is reported', () => {
+test('an adapter beside the weights is reported', async () => {
   const folder = path.join(freshFolder(), 'both');
   cpSync(path.join(fixtures, 'no-tie-field'), folder, { recursive: true });
   writeFileSync(path.join(folder, 'adapter_config.json'), '{}');
-  expect(openCheckpoint(folder, families).warnings).toEqual([
+  expect((await openCheckpoint(folder, families)).warnings).toEqual([
     expect.stringMatching(/both holds an adapter beside the weights, which from_pretrained of transformers adds/),
   ]);
 });
@@ -232,7 +232,7 @@ describe('what is no whole language model is refused with advice', () => {
   ];
   test.each(wrapped)('%s', async (_, rename, message, fields) => {
     const folder = await changed(rename, fields);
-    expect(() => openCheckpoint(folder, families)).toThrow(
+    await expect(() => openCheckpoint(folder, families)).rejects.toThrow(
       expect.objectContaining({
         code: 'CHECKPOINT_INVALID',
         message: expect.stringMatching(message) as string,
@@ -240,26 +240,29 @@ describe('what is no whole language model is refused with advice', () => {
     );
   });
 
-  test('config.json that is no JSON', () => {
+  test('config.json that is no JSON', async () => {
     const written = (change: (text: string) => string): string => {
       const folder = freshFolder();
       const text = readFileSync(path.join(fixtures, 'no-tie-field/config.json'), 'utf8');
       writeFileSync(path.join(folder, 'config.json'), change(text));
       return folder;
     };
-    const refused = (change: (text: string) => string, message: RegExp): void =>
-      expect(() => openCheckpoint(written(change), families)).toThrow(message);
-    refused((text) => `\uFEFF${text}`, /begins with a byte order mark, which transformers refuses too/);
-    refused((text) => text.replace('{', '{"a": NaN,'), /; NaN is no number of JSON: write null or a finite number/);
-    refused((text) => text.replace('{', '{"a": [1, -Infinity],'), /; -Infinity is no number of JSON/);
-    refused((text) => text.slice(0, 20), /; download it again/);
+    const refused = async (change: (text: string) => string, message: RegExp): Promise<void> =>
+      await expect(() => openCheckpoint(written(change), families)).rejects.toThrow(message);
+    await refused((text) => `\uFEFF${text}`, /begins with a byte order mark, which transformers refuses too/);
+    await refused(
+      (text) => text.replace('{', '{"a": NaN,'),
+      /; NaN is no number of JSON: write null or a finite number/,
+    );
+    await refused((text) => text.replace('{', '{"a": [1, -Infinity],'), /; -Infinity is no number of JSON/);
+    await refused((text) => text.slice(0, 20), /; download it again/);
   });
 
   test('a tensor under two names', async () => {
     const folder = await changed((name) => (name === 'lm_head.weight' ? 'embed_tokens.weight' : name), {
       tie_word_embeddings: true,
     });
-    expect(() => openCheckpoint(folder, families)).toThrow(
+    await expect(() => openCheckpoint(folder, families)).rejects.toThrow(
       /hold model\.embed_tokens\.weight twice, as (model\.)?embed_tokens\.weight and as/,
     );
   });
@@ -278,7 +281,7 @@ describe('what is no whole language model is refused with advice', () => {
       {},
       (name) => (name.includes('proj') ? dtype : 'float32'),
     );
-    expect(() => openCheckpoint(folder, families)).toThrow(
+    await expect(() => openCheckpoint(folder, families)).rejects.toThrow(
       expect.objectContaining({ code, message: expect.stringMatching(message) as string }) as Error,
     );
   });
@@ -287,18 +290,18 @@ describe('what is no whole language model is refused with advice', () => {
     const folder = await changed((each) => each);
     rmSync(path.join(folder, name));
     symlinkSync('../../blobs/gone', path.join(folder, name));
-    expect(() => describeCheckpoint(folder, families)).toThrow(
+    await expect(async () => await describeCheckpoint(folder, families)).rejects.toThrow(
       /a link to \.\.\/\.\.\/blobs\/gone, which does not exist/,
     );
   });
 });
 
 describe('the dtype of a config.json without weights', () => {
-  const describedWith = (fields: object) => {
+  const describedWith = async (fields: object) => {
     const folder = freshFolder();
     const config = JSON.parse(readFileSync(path.join(fixtures, 'no-tie-field/config.json'), 'utf8')) as object;
     writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, torch_dtype: undefined, ...fields }));
-    return describeCheckpoint(folder, families).checkpoint.files.source('model.norm.weight').dtype;
+    return (await describeCheckpoint(folder, families)).checkpoint.files.source('model.norm.weight').dtype;
   };
   test.each([
     [{}, 'float32'],
@@ -309,19 +312,26 @@ describe('the dtype of a config.json without weights', () => {
     [{ torch_dtype: 'torch.float16' }, 'float16'],
     [{ torch_dtype: 'float' }, 'float32'],
     [{ dtype: 'bfloat16', torch_dtype: 'float32' }, 'bfloat16'],
-  ])('%j', (fields, dtype) => expect(describedWith(fields)).toBe(dtype));
+  ])('%j', async (fields, dtype) => expect(await describedWith(fields)).toBe(dtype));
 
-  test.each(['float64', 'toString', 'torch.float8_e4m3fn', 16])('%j is refused', (dtype) =>
-    expect(() => describedWith({ torch_dtype: dtype })).toThrow(/expected float32, bfloat16 or float16/),
+  test.each(['float64', 'toString', 'torch.float8_e4m3fn', 16])(
+    '%j is refused',
+    async (dtype) =>
+      await expect(() => describedWith({ torch_dtype: dtype })).rejects.toThrow(
+        /expected float32, bfloat16 or float16/,
+      ),
   );
 
   test('a merged model says its dtype in every field that the base has', async () => {
     const folder = await changed((name) => name, { dtype: 'float32', torch_dtype: 'float32' });
     const out = path.join(freshFolder(), 'merged');
     await mergeCheckpoint(
-      { checkpoint: openCheckpoint(folder, families), layers: [{ physical: 0 }] },
+      { checkpoint: await openCheckpoint(folder, families), layers: [{ physical: 0 }] },
       { out, dtype: 'bfloat16' },
     );
-    expect(openCheckpoint(out, families).config.fields).toMatchObject({ dtype: 'bfloat16', torch_dtype: 'bfloat16' });
+    expect((await openCheckpoint(out, families)).config.fields).toMatchObject({
+      dtype: 'bfloat16',
+      torch_dtype: 'bfloat16',
+    });
   });
 });

@@ -49,9 +49,9 @@ function open(data: DataInput, { train, seed = 0, base: other = base, formats = 
     register: (registry) => formats.forEach((format) => registry.contribute(dataFormats, { create: () => format })),
   });
   const { config, composition } = resolveConfig({ base: other, data, train, seed }, [plugin], work);
-  return openData(config, composition, openRunTokenizer(config), options);
+  return openData(config, composition, openRunTokenizer(config, config.base), options);
 }
-const tokenizer = openRunTokenizer(resolveConfig({ base, data: { train: problems } }, [], work).config);
+const tokenizer = openRunTokenizer(resolveConfig({ base, data: { train: problems } }, [], work).config, base);
 const textOf = ({ ids }: Example) => tokenizer.decode([...ids]);
 const drawn = (data: Awaited<ReturnType<typeof open>>, batches: number, from = 0) => {
   const source = data.batches(from);
@@ -641,7 +641,7 @@ describe('workers', () => {
         JSON.stringify({ model_type: 'mistral', vocab_size: vocabularySize }),
       );
       const { config, composition } = resolveConfig({ base: folder, data: { train: pairs(50), cache } }, [], work);
-      const data = await openData(config, composition, openRunTokenizer(config), { workers });
+      const data = await openData(config, composition, openRunTokenizer(config, config.base), { workers });
       data.close();
     };
     await openWith(1536, 0);
@@ -660,7 +660,7 @@ describe('workers', () => {
       [],
       work,
     );
-    const opened = openRunTokenizer(config);
+    const opened = openRunTokenizer(config, config.base);
     writeFileSync(path.join(folder, 'tokenizer.json'), '{}');
     await expect(openData(config, composition, opened, { workers: 2 })).rejects.toMatchObject({
       name: 'ModelError',

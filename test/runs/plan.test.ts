@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import path from 'node:path';
 import { createNativeEngine, planNativeEngine } from '@glulam/engine-native';
-import { families, createDecoder, openCheckpoint, readFirstValues, type Decoder } from '@glulam/model';
+import { families, openDecoder, openCheckpoint, readFirstValues, type Decoder } from '@glulam/model';
 import { createPlanningEngine, createReferenceEngine, type Engine, type Precision } from '@glulam/tensors';
 import {
   checkMemory,
@@ -136,11 +136,11 @@ const shapes: readonly Shape[] = [
 
 async function decoderOf({ changes, saved }: Shape, engine: Engine): Promise<Decoder> {
   const { config, composition } = tinyRun(changes);
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const checkpoint = await openCheckpoint(config.base, composition.all(families));
   const model = { engine, checkpoint, ...describeModel(config, composition, checkpoint.spec) };
-  if ('peakBytes' in engine) return createDecoder({ ...model, adapterValues: 'zeros' });
-  if (saved) return createDecoder({ ...model, adapterValues: randomValues(checkpoint, model.layers, model.adapter) });
-  return createDecoder({ ...model, firstValues: await readFirstValues(model) });
+  if ('peakBytes' in engine) return openDecoder({ ...model, adapterValues: 'zeros' });
+  if (saved) return openDecoder({ ...model, adapterValues: randomValues(checkpoint, model.layers, model.adapter) });
+  return openDecoder({ ...model, firstValues: await readFirstValues(model) });
 }
 
 describe('an engine that only counts takes what the engine itself takes', () => {

@@ -108,7 +108,7 @@ describe('a question is written as in training, token for token', () => {
   ])('$name', async ({ row, columns = {}, data, format }) => {
     const file = fileOf(row);
     const { config, composition } = open(format === undefined ? file : { file, format }, data);
-    const tokenizer = openRunTokenizer(config);
+    const tokenizer = openRunTokenizer(config, config.base);
     const read = await openData(config, composition, tokenizer);
     const [{ ids, trained }] = read.batches(0).next() as [{ ids: Int32Array; trained: Uint8Array }];
     read.close();

@@ -6,7 +6,7 @@ import { llamaFamily } from '@glulam/family-llama';
 import { mistralFamily } from '@glulam/family-mistral';
 import { openSafetensors, readFloats, sizeOf, writeSafetensors } from '@glulam/files';
 import {
-  createDecoder,
+  openDecoder,
   generateTokens,
   gateName,
   linearSites,
@@ -127,10 +127,10 @@ export async function logitsAt(
 
 /** Logits at a few rows and greedy tokens, on the reference engine in float32. */
 export async function answersOf(
-  open: (engine: ReturnType<typeof createReferenceEngine>) => Decoder,
+  open: (engine: ReturnType<typeof createReferenceEngine>) => Promise<Decoder>,
 ): Promise<{ logits: Float32Array; tokens: number[] }> {
   const engine = createReferenceEngine({ precision: 'float32' });
-  const decoder = open(engine);
+  const decoder = await open(engine);
   const ids = prompt(decoder.spec.vocabularySize);
   const hidden = await decoder.forward(packTokens([ids]));
   const logits = (await engine.read(decoder.logits(hidden, [0, 11, 23]))) as Float32Array;
@@ -141,12 +141,13 @@ export async function answersOf(
 }
 
 export const answersOfExpanded = ({ checkpoint, layers, saved }: MergeSource) =>
-  answersOf((engine) =>
-    createDecoder({ engine, checkpoint, layers, adapter: saved?.adapter, adapterValues: saved?.values }),
+  answersOf(
+    async (engine) =>
+      await openDecoder({ engine, checkpoint, layers, adapter: saved?.adapter, adapterValues: saved?.values }),
   );
 
 export const answersOfCheckpoint = (folder: string) =>
-  answersOf((engine) => createDecoder({ engine, checkpoint: openCheckpoint(folder, families) }));
+  answersOf(async (engine) => openDecoder({ engine, checkpoint: await openCheckpoint(folder, families) }));
 
 /** The largest difference, as a part of the largest value. */
 export function difference(got: Float32Array, expected: Float32Array): number {

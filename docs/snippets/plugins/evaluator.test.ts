@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { mistralFamily } from '@glulam/family-mistral';
-import { createDecoder, openCheckpoint, openTokenizer, unexpandedLayers } from '@glulam/model';
+import { openDecoder, openCheckpoint, openTokenizer, unexpandedLayers } from '@glulam/model';
 import { createNativeEngine } from '@glulam/engine-native';
 import { testEvaluator } from '@glulam/testing';
 import { bits } from './evaluator.js';
@@ -11,8 +11,8 @@ testEvaluator(bits, {
   options: [{}],
   async open() {
     const engine = createNativeEngine({ precision: 'float32' });
-    const checkpoint = openCheckpoint(base, [mistralFamily]);
-    const decoder = createDecoder({ engine, checkpoint, layers: unexpandedLayers(checkpoint.spec.layers.length) });
+    const checkpoint = await openCheckpoint(base, [mistralFamily]);
+    const decoder = await openDecoder({ engine, checkpoint, layers: unexpandedLayers(checkpoint.spec.layers.length) });
     const heldOut = [{ ids: Int32Array.of(1, 5, 9, 2), trained: Uint8Array.of(0, 0, 1, 1) }];
     const close = async (): Promise<void> => {
       decoder.close();

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { FolderLock } from '@glulam/files';
-import { families, openCheckpoint, type ModelSpec } from '@glulam/model';
+import { checkpointReaders, families, openCheckpoint, type ModelSpec } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import {
   checkMemory,
@@ -114,8 +114,12 @@ async function ablateLocking(
   const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const here = await inputs.fetch();
-  const { spec } = openCheckpoint(here.base, composition.all(families));
-  const tokenizer = openRunTokenizer(here, spec.vocabularySize);
+  const { spec, documents } = await openCheckpoint(
+    here.base,
+    composition.all(families),
+    composition.all(checkpointReaders),
+  );
+  const tokenizer = openRunTokenizer(here, documents, spec.vocabularySize);
   // All runs show the same date, whenever they are trained.
   const pinned = recordDate(inputs.pinned, tokenizer);
   const dateNote = noteDate(given, tokenizer);

@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { encodeFloats, sizeOf, writeSafetensors, type WeightSource } from '@glulam/files';
+import { encodeFloats, plainSource, sizeOf, writeSafetensors, type WeightSource } from '@glulam/files';
 import {
   describeCheckpoint,
   openCheckpoint,
@@ -33,7 +33,7 @@ export function madeSource(
   const bytes = encodeFloats(values, dtype);
   const byteOffset = 8;
   writeFileSync(file, Buffer.concat([Buffer.alloc(byteOffset, 1), bytes]));
-  return { name: 'model.norm.weight', shape, dtype, file, byteOffset, byteLength: bytes.length };
+  return plainSource({ name: 'model.norm.weight', shape, dtype, file, byteOffset });
 }
 
 /** A tensor of a merged model. Where it is `changed`, its values are other than those of its source. */
@@ -47,7 +47,8 @@ export function madeTensor(
     ...{ name: 'model.layers.0.mlp.up_proj.weight', shape, changed },
     ...{ role: 'linear', module: 'mlp.up_proj', kind: 'weight', virtual: 0 },
     source: more.source ?? madeSource(shape, changed ? values.map((value) => -value) : values),
-    open: () => Promise.resolve((start, end) => values.slice(start * width, end * width)),
+    open: () =>
+      Promise.resolve((start: number, end: number) => Promise.resolve(values.slice(start * width, end * width))),
     ...more,
   };
 }
@@ -87,7 +88,7 @@ export async function madeBase(
 ): Promise<MadeBase> {
   const folder = freshFolder();
   writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...fields, ...config }));
-  const { files } = describeCheckpoint(folder, [family]).checkpoint;
+  const { files } = (await describeCheckpoint(folder, [family])).checkpoint;
   const shapes = files.names().map((name) => [name, files.source(name).shape] as const);
   const values = new Map(shapes.map(([name, shape], use) => [name, drawn(sizeOf(shape), use)]));
   change(values);
@@ -98,7 +99,7 @@ export async function madeBase(
     values: values.get(name)!,
   }));
   await writeSafetensors(path.join(folder, 'model.safetensors'), tensors);
-  return { checkpoint: openCheckpoint(folder, [family]), values };
+  return { checkpoint: await openCheckpoint(folder, [family]), values };
 }
 
 export const lowRankScale = 0.5;

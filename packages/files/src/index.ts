@@ -10,6 +10,7 @@ export {
   writeFileAtomic,
   writeFolderAtomic,
 } from './folders/atomic-file.js';
+export { folderDocuments, type CheckpointDocuments } from './folders/checkpoint-documents.js';
 export { cacheFolder } from './folders/cache-folder.js';
 export { expandHome } from './folders/expand-home.js';
 export { folderOwner, lockFolder, type FolderLock } from './folders/folder-lock.js';
@@ -38,6 +39,7 @@ export {
 export { encodeFloats } from './numbers/encode-floats.js';
 export { formatShape, sizeOf, type Shape } from './numbers/shape.js';
 export { afterAChange, checkStamps, findStamp, whileUnchanged, type FileStamp } from './reading/file-stamp.js';
+export { readBytes } from './reading/read-bytes.js';
 export { checkRegular, openRegularFile, readRegularFile, readTextFile, readTextStart } from './reading/regular-file.js';
 export {
   brokenLink,
@@ -48,11 +50,34 @@ export {
 } from './safetensors/checkpoint-files.js';
 export { equalValues } from './safetensors/equal-values.js';
 export { findNotFinite, notFiniteIn, type NotFinite } from './safetensors/not-finite.js';
-export { readBytes, readFloats, readInts } from './safetensors/read-tensor.js';
+export { readInts } from './safetensors/read-ints.js';
 export { readSafetensorsHeader } from './safetensors/safetensors-header.js';
 export { writeSafetensors, type SafetensorsInput } from './safetensors/safetensors-writer.js';
 export { sampleHash } from './safetensors/sample-hash.js';
-export type { WeightSource } from './safetensors/weight-source.js';
+export { fileBytes, memoryBytes, type ByteSource } from './storage/byte-source.js';
+export { nf4Formats } from './storage/nf4.js';
+export { q8_0 } from './storage/q8-0.js';
+export { inMemory, readFloats, readRows } from './storage/read-rows.js';
+export {
+  blockFormat,
+  isPlain,
+  plainFormats,
+  storedBytes,
+  type BlockFormatOptions,
+  type ByteRange,
+  type StorageFormat,
+} from './storage/storage-format.js';
+export {
+  createWeightSource,
+  orderRows,
+  plainBytes,
+  plainSource,
+  runsOf,
+  sliceStack,
+  viewRows,
+  type ElementRun,
+  type WeightSource,
+} from './storage/weight-source.js';
 export { readPythonYaml } from './yaml/read-python-yaml.js';
 export { readYaml, yamlLines } from './yaml/read-yaml.js';
 

@@ -56,14 +56,7 @@ export {
   isOfLayer,
   weightNotFinite,
 } from './decoder/check-finite.js';
-export {
-  createDecoder,
-  openDecoder,
-  type Decoder,
-  type DecoderOptions,
-  type LayerPass,
-  type PassOptions,
-} from './decoder/decoder.js';
+export { openDecoder, type Decoder, type DecoderOptions, type LayerPass, type PassOptions } from './decoder/decoder.js';
 export type { CachePass, KeyValueCache } from './decoder/key-value-cache.js';
 export { inverseFrequencies, type RopeSettings } from './decoder/rope.js';
 export { cacheOf, runSequences, type SequencePart } from './decoder/run-sequences.js';
@@ -158,6 +151,14 @@ export type { AddedToken } from './text/tokenizers/added-vocabulary.js';
 export { createNormalizer, type Normalizer } from './text/tokenizers/steps/normalizers.js';
 export { baseTensors, type BaseTensor } from './weights/base-tensors.js';
 export { createBaseWeights, type BaseWeights } from './weights/base-weights.js';
+export {
+  checkpointReaders,
+  readCheckpoint,
+  type CheckpointReader,
+  type StoredCheckpoint,
+} from './checkpoints/checkpoint-reader.js';
+export { documentsOf, knownDocuments, type DocumentsOf } from './checkpoints/documents.js';
+export type { CheckpointTensors } from './weights/checkpoint-tensors.js';
 export { describeCheckpoint, openCheckpoint, parameterCount, type Checkpoint } from './weights/checkpoint.js';
 export { createFrozenRows } from './weights/frozen-rows.js';
 export { linearSites, weightOfSite } from './weights/linear-sites.js';

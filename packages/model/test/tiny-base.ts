@@ -44,7 +44,7 @@ export async function tinyBase({ tiedHead = false } = {}): Promise<TinyBase> {
     torch_dtype: 'float32',
   };
   writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
-  const { files } = describeCheckpoint(folder, [family]).checkpoint;
+  const { files } = (await describeCheckpoint(folder, [family])).checkpoint;
   const tensors = files.names().map((name, use) => {
     const { shape } = files.source(name);
     const isNorm = name.endsWith('norm.weight');
@@ -53,7 +53,7 @@ export async function tinyBase({ tiedHead = false } = {}): Promise<TinyBase> {
   });
   await writeSafetensors(path.join(folder, 'model.safetensors'), tensors);
   return {
-    checkpoint: openCheckpoint(folder, [family]),
+    checkpoint: await openCheckpoint(folder, [family]),
     values: new Map(tensors.map(({ name, values }) => [name, [...values]])),
   };
 }

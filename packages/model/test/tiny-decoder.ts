@@ -1,7 +1,7 @@
 import { createReferenceEngine, type Engine, type Tensor } from '@glulam/tensors';
 import { expect } from 'vitest';
 import {
-  createDecoder,
+  openDecoder,
   describeTrained,
   packTokens,
   type AdapterValues,
@@ -48,9 +48,9 @@ export interface Opened {
   readonly naive: NaiveModel;
 }
 
-export function open(of: TinyBase, options: Partial<DecoderOptions> = {}): Opened {
+export async function open(of: TinyBase, options: Partial<DecoderOptions> = {}): Promise<Opened> {
   const engine = createReferenceEngine();
-  const decoder = createDecoder({ engine, checkpoint: of.checkpoint, ...options });
+  const decoder = await openDecoder({ engine, checkpoint: of.checkpoint, ...options });
   const { adapterValues } = options;
   const given = adapterValues === undefined || adapterValues === 'zeros' ? [] : [...adapterValues];
   const trained = new Map(given.map(([name, { values }]) => [name, [...values]]));
@@ -58,8 +58,13 @@ export function open(of: TinyBase, options: Partial<DecoderOptions> = {}): Opene
   return { engine, decoder, naive: { spec, layers: decoder.layers, base: of.values, trained } };
 }
 
-export const openExpanded = (options: Partial<DecoderOptions> = {}): Opened =>
-  open(base, { layers: expanded, adapter: tinyAdapter, adapterValues: trainedValues(base, expanded), ...options });
+export const openExpanded = async (options: Partial<DecoderOptions> = {}): Promise<Opened> =>
+  await open(base, {
+    layers: expanded,
+    adapter: tinyAdapter,
+    adapterValues: trainedValues(base, expanded),
+    ...options,
+  });
 
 export async function readAndRelease(engine: Engine, tensor: Tensor): Promise<number[]> {
   const values = [...(await engine.read(tensor))];

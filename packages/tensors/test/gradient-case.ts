@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { encodeFloats, fromBfloat16Bits, sizeOf, toBfloat16Bits, type DType } from '@glulam/files';
+import { encodeFloats, fromBfloat16Bits, plainSource, sizeOf, toBfloat16Bits, type DType } from '@glulam/files';
 import {
   createOperations,
   createReferenceEngine,
@@ -31,6 +31,8 @@ export interface GradientCase {
   readonly name: string;
   readonly inputs: Readonly<Record<string, GradientInput>>;
   readonly precision?: Precision;
+  /** Frozen weights that `run` reads. */
+  readonly weights?: readonly KnownWeight[];
   run(ops: Operations, inputs: Readonly<Record<string, Tensor>>): Tensor;
   /** All values of the output in float64, without any code of this package's operations. */
   naive(inputs: Values): readonly number[];
@@ -67,6 +69,7 @@ export interface GradientPass {
 /** One forward and backward pass on the reference engine, with gradients of the `watched` inputs. */
 export async function runCase(example: GradientCase, watched: readonly string[]): Promise<GradientPass> {
   const engine = createReferenceEngine({ precision: example.precision ?? 'float32' });
+  for (const weight of example.weights ?? []) await weight.open(engine);
   const plain = createOperations(engine);
   const called = new Set<string>();
   const ops = new Proxy(plain, {
@@ -119,7 +122,9 @@ export function finiteDifferences(example: GradientCase, name: string): number[]
 export interface KnownWeight {
   readonly shape: readonly [number, number];
   readonly values: readonly number[];
-  open(engine: Engine): FrozenWeight;
+  open(engine: Engine): Promise<FrozenWeight>;
+  /** What `open` gave for this engine. */
+  on(engine: Engine): FrozenWeight;
 }
 
 /** Values are multiples of 1/64 below 1 in size: each dtype of files holds them exactly. */
@@ -129,6 +134,16 @@ export function knownWeight(shape: readonly [number, number], dtype: 'float32' |
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-weight-')), 'weight');
   const bytes = encodeFloats(values, dtype);
   writeFileSync(file, bytes);
-  const source = { name: 'weight', shape, dtype, file, byteOffset: 0, byteLength: bytes.length };
-  return { shape, values: [...values], open: (engine) => engine.openWeight(source) };
+  const source = plainSource({ name: 'weight', shape, dtype, file, byteOffset: 0 });
+  const opened = new WeakMap<Engine, FrozenWeight>();
+  return {
+    shape,
+    values: [...values],
+    async open(engine) {
+      const weight = await engine.openWeight(source);
+      opened.set(engine, weight);
+      return weight;
+    },
+    on: (engine) => opened.get(engine)!,
+  };
 }

@@ -127,11 +127,12 @@ function linearCase(
     name,
     inputs,
     ...(precision && { precision }),
+    weights: [weight],
     run: (ops, { x, inScale, outScale, A, B, biasScale, bias }) => {
       const lowRank: LinearForm['lowRank'] = A && B && { A, B, scale, dropout };
       const scaled = biasScale && ops.mul(ops.engine.upload(Float32Array.from(baseBias), [outFeatures]), biasScale);
       const whole = scaled && bias ? ops.add(scaled, bias) : (scaled ?? bias);
-      return ops.frozenLinear(x!, weight.open(ops.engine), { inScale, outScale, lowRank, bias: whole }, type);
+      return ops.frozenLinear(x!, weight.on(ops.engine), { inScale, outScale, lowRank, bias: whole }, type);
     },
     naive: ({ x, inScale, outScale, A, B, biasScale, bias }) => {
       const read = x!.map((value, i) => value * (inScale?.[i % inFeatures] ?? 1));
@@ -204,7 +205,8 @@ const tokenLosses: GradientCase[] = [
   ...types.map((dtype): GradientCase => ({
     name: `a frozen head, ${dtype}`,
     inputs: { x: { shape: [rows, hidden], from: -3, to: 3, dtype } },
-    run: (ops, { x }) => ops.tokenLosses(x!, { weight: head.open(ops.engine), labels }),
+    weights: [head],
+    run: (ops, { x }) => ops.tokenLosses(x!, { weight: head.on(ops.engine), labels }),
     naive: ({ x }) => naive.tokenLosses(x!, head.values, hidden, labels),
   })),
   ...types.map((dtype): GradientCase => ({

@@ -67,6 +67,7 @@ export { openReportStream, type ReportStream } from './events/report-stream.js';
 export { reporters, type ReporterContribution } from './events/reporter.js';
 export { visibleJson, visibleLine, visibleStream, visibleText } from './events/visible-text.js';
 export { visibleYaml } from './events/visible-yaml.js';
+export { describeCopies } from './open/describe-copies.js';
 export { describeModel, type ModelDescription } from './open/describe-model.js';
 export { mapInputs, openInputs, type InputOptions, type Inputs } from './open/inputs.js';
 export { openAdapters, type NamedAdapter, type OpenAdapters } from './open/open-adapters.js';

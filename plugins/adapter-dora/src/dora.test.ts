@@ -50,7 +50,7 @@ async function place(options: object) {
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-dora-')), 'w.safetensors');
   const W = normals(30, [1, 0, 0, 0]);
   await writeSafetensors(file, [{ name: 'w', shape: [5, 6], dtype: 'float32', values: W }]);
-  const weight = engine.openWeight(openSafetensors(file).source('w'));
+  const weight = await engine.openWeight(openSafetensors(file).source('w'));
   const values = {
     A: normals(12, [2, 0, 0, 0]),
     B: normals(10, [3, 0, 0, 0]),

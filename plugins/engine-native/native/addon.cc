@@ -2,6 +2,7 @@
 //
 //   isas: string[]                widest first
 //   operations: string[]          an operation's number is its place here
+//   formats: string[]             storage formats that weights are decoded from; a format's number is its place here
 //   create(threads, choice) -> handle   names of instruction sets between spaces: that of all that is no product, then
 //                                 those of products, in the order of gemm.h's Choice
 //   productRate(isa, pass, rows, bfloat16) -> GFLOP/s of one product; numbers as in gemm.h
@@ -359,12 +360,14 @@ void defineNames(napi_env env, napi_value exports, const char* name, const std::
 }
 
 void exportAll(napi_env env, napi_value exports) {
-  std::vector<const char*> names, isas;
+  std::vector<const char*> names, isas, formats;
   for (const Operation& operation : operations()) names.push_back(operation.name);
   for (const Isa isa : allIsas) {
     if (supported(isa)) isas.push_back(isaName(isa));
   }
+  for (size_t i = 0; i < formatCount; i++) formats.push_back(shapeOf(Format(i)).name);
   defineNames(env, exports, "operations", names);
+  defineNames(env, exports, "formats", formats);
   defineNames(env, exports, "isas", isas);
   define<productRate>(env, exports, "productRate");
   define<create>(env, exports, "create");

@@ -17,12 +17,18 @@ enum class Isa : uint8_t { plain, avx2, avx512, avx512bf16, neon, bfdot, bfmmla 
 // Widest first. A unit for bfloat16 comes after the set that it extends: it takes subnormals for zero.
 constexpr Isa allIsas[] = {Isa::avx512, Isa::avx512bf16, Isa::avx2, Isa::neon, Isa::bfmmla, Isa::bfdot, Isa::plain};
 
+struct Encoded;
+
 // A strided matrix; strides count elements, one of them is 1. Data may lie in a mapped file, at any byte address.
 struct Matrix {
   const void* data;
   DType type;
   size_t rows, cols;
   size_t rowStride, colStride;
+  // A weight that is decoded as it is read (formats.h), to float32; then there is no `data`, and `type` is f32.
+  const Encoded* encoded = nullptr;
+  // Whether its rows are the columns of this matrix.
+  bool turned = false;
 };
 
 }  // namespace glulam

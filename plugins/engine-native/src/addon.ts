@@ -27,6 +27,8 @@ export interface Addon {
   readonly isas: readonly Isa[];
   /** A command's number is its place here. */
   readonly operations: readonly string[];
+  /** Storage formats that weights are decoded from as they are read. */
+  readonly formats: readonly string[];
   /** `choice` as `choiceText` gives it. */
   create(threads: number, choice: string): Handle;
   /** GFLOP/s of one product on one thread; `pass`, `rows` and `bfloat16` are numbers as in native/gemm.h. */

@@ -1,4 +1,12 @@
-import { afterAChange, bytesPerElement, FilesError, sizeOf, type DType, type WeightSource } from '@glulam/files';
+import {
+  afterAChange,
+  bytesPerElement,
+  FilesError,
+  readRows,
+  sizeOf,
+  type DType,
+  type WeightSource,
+} from '@glulam/files';
 import {
   checkSize,
   checkTensor,
@@ -10,6 +18,7 @@ import {
 } from '@glulam/tensors';
 import type { Addon, NativeFailure, NativeStats } from './addon.js';
 import { choiceText, type KernelChoice } from './kernel-choice.js';
+import { accessOf, checkFilePart, copiedAs, type FilePart } from './open-weight.js';
 
 /** What a tensor is here: a number that the worker knows it by, shared by all reshaped views of it. */
 interface Storage {
@@ -41,7 +50,9 @@ export interface Device {
     payload?: Float32Array | Int32Array,
   ) => void;
   readonly upload: (data: Float32Array | Int32Array, shape: readonly number[]) => Tensor;
-  readonly openWeight: (source: WeightSource) => FrozenWeight;
+  readonly openWeight: (source: WeightSource) => Promise<FrozenWeight>;
+  /** Bytes of the weights that are held in copies, by what they were copied for. */
+  readonly copies: ReadonlyMap<string, number>;
   readonly read: (tensor: Tensor) => Promise<Float32Array | Int32Array>;
   readonly drain: () => Promise<void>;
   readonly memory: () => EngineMemory;
@@ -69,8 +80,9 @@ export function createDevice(
   let freed: number[] = [];
   let flushing = false;
   let words = new Float64Array(256);
-  /** Every weight, with the number of its file. */
-  const opened: { readonly at: number; readonly source: WeightSource }[] = [];
+  /** Every part of a weight that lies in a file, with the number of the file. */
+  const opened: { readonly at: number; readonly part: FilePart; readonly name: string }[] = [];
+  const copies = new Map<string, number>();
 
   // A number may be given again at once: the command that makes it anew frees it first.
   const takeNumber = (): number => freeNumbers.pop() ?? nextNumber++;
@@ -133,6 +145,12 @@ export function createDevice(
   };
   const make = (shape: readonly number[], dtype: DType = 'float32'): Tensor =>
     view(shape, dtype, { id: takeNumber(), views: 0 });
+  const upload = (data: Float32Array | Int32Array, shape: readonly number[]): Tensor => {
+    checkSize('upload', data.length, shape);
+    const tensor = make(shape, data instanceof Int32Array ? 'int32' : 'float32');
+    submit('upload', [tensor], [dtypeNumber[tensor.dtype], data.length], data);
+    return tensor;
+  };
   const settle = async (reported: Promise<NativeFailure | undefined>): Promise<void> => {
     const failure = await reported;
     if (failure === undefined) return;
@@ -144,9 +162,9 @@ export function createDevice(
         `engine-native failed in ${message}. What was asked for after it was not computed: open a new engine to go on.`,
       );
     const lost = opened.find(
-      ({ at, source }) => at === file && source.byteOffset <= offset && offset < source.byteOffset + source.byteLength,
+      ({ at, part }) => at === file && part.byteOffset <= offset && offset < part.byteOffset + part.byteLength,
     );
-    const tensor = lost === undefined ? '' : `, within the tensor ${lost.source.name}`;
+    const tensor = lost === undefined ? '' : `, within the tensor ${lost.name}`;
     throw new FilesError('FILE_CHANGED', `engine-native failed in ${message}${tensor}. ${afterAChange}`);
   };
   const checkOpen = (what: string): void => {
@@ -158,34 +176,34 @@ export function createDevice(
     make,
     view: (tensor, shape) => view(shape, tensor.dtype, tensor.storage as Storage),
     run: submit,
-    upload(data, shape) {
-      checkSize('upload', data.length, shape);
-      const tensor = make(shape, data instanceof Int32Array ? 'int32' : 'float32');
-      submit('upload', [tensor], [dtypeNumber[tensor.dtype], data.length], data);
-      return tensor;
-    },
-    openWeight(source) {
+    upload,
+    copies,
+    async openWeight(source) {
       checkOpen('openWeight');
-      const { name, shape, dtype, byteOffset, byteLength } = source;
-      if (dtype === 'int32') {
-        throw new TensorsError(
-          'DTYPE_MISMATCH',
-          `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`,
-        );
+      const access = accessOf(source);
+      const { name, shape } = source;
+      if (access.kind === 'copied') {
+        const weight = { name, shape, dtype: access.dtype, storage: { id: takeNumber(), views: 1 } };
+        await copyWeight({ make, run: submit, upload }, weight, source, readRows);
+        const what = copiedAs(source);
+        copies.set(what, (copies.get(what) ?? 0) + access.bytes);
+        return { ...weight, dtype: source.dtype };
       }
-      const elements = sizeOf(shape);
-      const [file, fileBytes] = readable(() => addon.mapFile(handle, source.file));
-      if (byteLength !== elements * bytesPerElement[dtype] || byteOffset < 0 || byteOffset + byteLength > fileBytes) {
-        throw new FilesError(
-          'FILE_UNREADABLE',
-          `${name} is to lie in bytes ${byteOffset} to ${byteOffset + byteLength} of ${source.file}, which has ${fileBytes}, ` +
-            `and [${shape.join(', ')}] of ${dtype} takes ${elements * bytesPerElement[dtype]}; the file is cut short or not the one meant: get it again`,
-        );
+      const parts = access.kind === 'mapped' ? [access.file] : access.files;
+      const files = parts.map((part) => {
+        const [file, fileBytes] = readable(() => addon.mapFile(handle, part.path));
+        checkFilePart(source, part, fileBytes);
+        return file;
+      });
+      parts.forEach((part, i) => opened.push({ at: files[i]!, part, name }));
+      const weight = { name, shape, dtype: source.dtype, storage: { id: takeNumber(), views: 1 } };
+      const places = parts.flatMap(({ byteOffset }, i) => [files[i]!, byteOffset]);
+      if (access.kind === 'mapped') submit('weight', [weight], [dtypeNumber[source.dtype], sizeOf(shape), ...places]);
+      else {
+        const format = addon.formats.indexOf(source.format.kind);
+        const params = [format, access.rows, access.columns, source.firstElement, ...places];
+        submit('encodedWeight', [weight], params, source.rowOrder);
       }
-      const storage: Storage = { id: takeNumber(), views: 1 };
-      const weight = { name, shape, dtype, storage };
-      submit('weight', [weight], [dtypeNumber[dtype], elements, file, byteOffset]);
-      opened.push({ at: file, source });
       return weight;
     },
     async read(tensor) {
@@ -215,6 +233,32 @@ export function createDevice(
       await (told ? failure : settle(failure));
     },
   };
+}
+
+/** Elements of a weight that are decoded at a time. */
+const copiedElements = 2 ** 20;
+
+/** Fill the storage of a weight, in its dtype, with values that `read` decodes some rows at a time. */
+export async function copyWeight(
+  { make, run, upload }: Pick<Device, 'make' | 'run' | 'upload'>,
+  weight: FrozenWeight,
+  source: WeightSource,
+  read: (source: WeightSource, start: number, end: number) => Promise<Float32Array> | Float32Array,
+): Promise<void> {
+  const size = sizeOf(source.shape);
+  const rows = source.shape[0] ?? 1;
+  const step = Math.max(1, Math.floor((copiedElements * rows) / Math.max(1, size)));
+  run('empty', [weight], [dtypeNumber[weight.dtype], size]);
+  for (let start = 0; start < rows; start += step) {
+    const end = Math.min(rows, start + step);
+    const values = await read(source, start, end);
+    const wide = upload(values, [values.length]);
+    const stored = weight.dtype === 'float32' ? wide : make(wide.shape, weight.dtype);
+    if (stored !== wide) run('cast', [stored, wide], [dtypeNumber[weight.dtype], wide.size, wide.size, 0]);
+    run('write', [weight, stored], [1, values.length, 1, (start * size) / rows, size]);
+    wide.release();
+    if (stored !== wide) stored.release();
+  }
 }
 
 function readable<T>(open: () => T): T {

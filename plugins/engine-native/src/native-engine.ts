@@ -110,6 +110,7 @@ export function engineOn(device: Device, description: string): Engine {
     memory: device.memory,
     close: device.close,
     openWeight: device.openWeight,
+    copies: device.copies,
 
     full(shape, value) {
       checkShape('full', shape);

@@ -1,7 +1,8 @@
-import { bytesPerElement, sizeOf, type DType } from '@glulam/files';
-import { checkSize, Tensor, type PlanningEngine, type Precision } from '@glulam/tensors';
-import type { Device, Operand } from './device.js';
+import { bytesPerElement, sizeOf, type DType, type WeightSource } from '@glulam/files';
+import { checkSize, Tensor, type FrozenWeight, type PlanningEngine, type Precision } from '@glulam/tensors';
+import { copyWeight, type Device, type Operand } from './device.js';
 import { engineOn } from './native-engine.js';
+import { accessOf, copiedAs } from './open-weight.js';
 import { PlannedMemory, type PlannedBlock } from './planned-memory.js';
 
 /** Reshaped views share one. Its block is taken when the command runs that makes it. */
@@ -25,6 +26,8 @@ function sizesOfProduct(operation: string, operands: readonly Operand[], params:
   return { m: params[1]!, k: params[3]!, bfloat16: params[8] === 1 };
 }
 
+const sumOf = (bytes: ReadonlyMap<string, number>): number => [...bytes.values()].reduce((sum, each) => sum + each, 0);
+
 /**
  * The native engine with its memory's rules and without its addon: the same commands in the same order take and give
  * blocks of the same sizes, so the peak is that of the engine itself, to the byte.
@@ -33,8 +36,10 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
   let tensors = 0;
   let bytes = 0;
   let peak = 0;
-  let mapped = 0;
   let packed = 0;
+  /** Bytes of files that are mapped, by where they begin: parts of one tensor may be opened as several weights. */
+  const mapped = new Map<string, number>();
+  const copies = new Map<string, number>();
   const memory = new PlannedMemory();
 
   const take = (storage: Storage): void => {
@@ -67,7 +72,7 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
         packed = Math.max(packed, Math.min(packedBytes, m * k * (bfloat16 ? 2 : 4)));
       }
       for (const operand of operands) {
-        const storage = operand instanceof Tensor ? (operand.storage as Storage) : undefined;
+        const storage = operand?.storage as Storage | undefined;
         if (storage !== undefined && storage.block === undefined) take(storage);
       }
     },
@@ -77,9 +82,22 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
       take(tensor.storage as Storage);
       return tensor;
     },
-    openWeight({ name, shape, dtype, byteLength }) {
-      mapped += byteLength;
-      return { name, shape, dtype, storage: undefined };
+    copies,
+    async openWeight(source) {
+      const access = accessOf(source);
+      const weight = (storage?: Storage): FrozenWeight => ({ ...source, storage });
+      if (access.kind === 'copied') {
+        const copy = weight({ bytes: access.bytes, views: 1 });
+        const zeros = ({ shape }: WeightSource, start: number, end: number): Float32Array =>
+          new Float32Array((end - start) * sizeOf(shape.slice(1)));
+        await copyWeight(device, { ...copy, dtype: access.dtype }, source, zeros);
+        const what = copiedAs(source);
+        copies.set(what, (copies.get(what) ?? 0) + access.bytes);
+        return copy;
+      }
+      for (const { path, byteOffset, byteLength } of access.kind === 'mapped' ? [access.file] : access.files)
+        mapped.set(`${byteOffset} ${path}`, byteLength);
+      return weight();
     },
     read: async (tensor) => (tensor.dtype === 'int32' ? new Int32Array(tensor.size) : new Float32Array(tensor.size)),
     drain: () => Promise.resolve(),
@@ -89,7 +107,10 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
   return {
     ...engineOn(device, `native, ${threads} thread${threads === 1 ? '' : 's'}`),
     get mappedBytes() {
-      return mapped;
+      return sumOf(mapped);
+    },
+    get copiedBytes() {
+      return sumOf(copies);
     },
     get peakBytes() {
       return peak;

@@ -3,7 +3,7 @@ import { mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeSync, c
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { FilesError, toBfloat16Bits, type WeightSource } from '@glulam/files';
+import { FilesError, plainSource, toBfloat16Bits, type WeightSource } from '@glulam/files';
 import { createOperations, scope, type FrozenWeight, type Tensor } from '@glulam/tensors';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createNativeEngine, type NativeEngine } from './native-engine.js';
@@ -18,7 +18,7 @@ function writeWeight(name: string, rows: number, columns: number, byteOffset: nu
   writeSync(to, Buffer.alloc(byteOffset, 255));
   for (let row = 0; row < rows; row++) writeSync(to, new Uint16Array(columns).fill(toBfloat16Bits((row % 7) / 8)));
   closeSync(to);
-  return { name, shape: [rows, columns], dtype: 'bfloat16', file, byteOffset, byteLength: rows * columns * 2 };
+  return plainSource({ name, shape: [rows, columns], dtype: 'bfloat16', file, byteOffset });
 }
 
 function residentMebibytes(): { anonymous: number; file: number } {
@@ -32,7 +32,7 @@ describe('frozen weights', () => {
     const source = writeWeight('odd', 40, 24, 13);
     for (const precision of ['float32', 'bfloat16'] as const) {
       const engine = createNativeEngine({ precision, threads: 2 });
-      const weight = engine.openWeight(source);
+      const weight = await engine.openWeight(source);
       const rows = engine.readWeight(weight, 9, 11);
       expect(rows.shape).toEqual([2, 24]);
       expect([...(await engine.read(rows))]).toEqual([
@@ -53,12 +53,13 @@ describe('frozen weights', () => {
 
   it('that reach beyond their file are refused when opened', async () => {
     const source = writeWeight('short', 8, 8, 0);
-    truncateSync(source.file, 100);
+    truncateSync(source.origin, 100);
     const engine = createNativeEngine({ threads: 1 });
-    expect(() => engine.openWeight(source)).toThrow(
+    await expect(engine.openWeight(source)).rejects.toThrow(
       expect.objectContaining({ code: 'FILE_UNREADABLE', message: expect.stringContaining('which has 100') as string }),
     );
-    expect(() => engine.openWeight({ ...source, file: path.join(folder, 'none') })).toThrow(
+    const none = { name: 'none', shape: [8, 8], dtype: 'bfloat16', file: path.join(folder, 'none'), byteOffset: 0 };
+    await expect(engine.openWeight(plainSource({ ...none, dtype: 'bfloat16' }))).rejects.toThrow(
       expect.objectContaining({ code: 'FILE_UNREADABLE', message: expect.stringContaining('No such file') as string }),
     );
     await engine.close();
@@ -72,7 +73,7 @@ describe('frozen weights', () => {
     const source = writeWeight('large', 4096, 8192, 8); // 64 MiB
     const engine = createNativeEngine({ precision: 'bfloat16', threads: 2 });
     const ops = createOperations(engine);
-    const weight = engine.openWeight(source);
+    const weight = await engine.openWeight(source);
     // So that packing buffers and the like are there before the first reading.
     scope(() => void engine.matmul(engine.full([64, 8192], 1), engine.full([8192, 64], 1)));
     await engine.drain();
@@ -99,6 +100,7 @@ const runChild = (body: string) =>
     timeout: 180_000,
   });
 const built = JSON.stringify(new URL('../dist/index.js', import.meta.url).href);
+const filesBuilt = JSON.stringify(new URL('../../../packages/files/dist/index.js', import.meta.url).href);
 
 describe.runIf(process.platform === 'linux')('files that are cut short while they are mapped', () => {
   it('fail the engine with their name and the tensor’s, and no other engine', async () => {
@@ -107,14 +109,15 @@ describe.runIf(process.platform === 'linux')('files that are cut short while the
     const engine = createNativeEngine({ threads: 2 });
     const beside = createNativeEngine({ threads: 2 });
     // Two tensors of one file: what is lost is within the second.
-    const half = { shape: [256, 1024], byteLength: source.byteLength / 2 };
-    const first = engine.openWeight({ ...source, ...half, name: 'first' });
-    const second = engine.openWeight({ ...source, ...half, name: 'second', byteOffset: 24 + half.byteLength });
-    const sound = beside.openWeight(other);
+    const halfBytes = 256 * 1024 * 2;
+    const half = { shape: [256, 1024], dtype: 'bfloat16', file: source.origin } as const;
+    const first = await engine.openWeight(plainSource({ ...half, name: 'first', byteOffset: 24 }));
+    const second = await engine.openWeight(plainSource({ ...half, name: 'second', byteOffset: 24 + halfBytes }));
+    const sound = await beside.openWeight(other);
     const product = (on: typeof engine, weight: typeof first) =>
       createOperations(on).frozenLinear(on.full([64, 1024], 1), weight, {}, 'float32');
     await engine.read(product(engine, second));
-    truncateSync(source.file, 24 + half.byteLength + 40_000);
+    truncateSync(source.origin, 24 + halfBytes + 40_000);
     // What is left gives what it gave.
     expect((await engine.read(product(engine, first)))[3]).toBe((3 / 8) * 1024);
     const lost = engine.read(product(engine, second));
@@ -149,8 +152,8 @@ describe.runIf(process.platform === 'linux')('files that are cut short while the
       for (const precision of ['float32', 'bfloat16'] as const) {
         const source = writeWeight('ways', 256, 1024, 0);
         const engine = createNativeEngine({ threads: 2, precision });
-        const weight = engine.openWeight(source);
-        truncateSync(source.file, 100_000);
+        const weight = await engine.openWeight(source);
+        truncateSync(source.origin, 100_000);
         read(engine, weight).release();
         const failed = expect.stringMatching(
           new RegExp(`^engine-native failed in ${name}: .*/ways became shorter`, 's'),
@@ -162,13 +165,16 @@ describe.runIf(process.platform === 'linux')('files that are cut short while the
   });
 
   it('do so in every thread of JavaScript, also after one that loaded the engine first has ended', async () => {
-    const source = JSON.stringify(writeWeight('threads', 1024, 1024, 0));
+    const { name, shape, origin } = writeWeight('threads', 1024, 1024, 0);
+    const file = JSON.stringify(origin);
+    const described = JSON.stringify({ name, shape, dtype: 'bfloat16', file: origin, byteOffset: 0 });
     const worker = `
       const { createNativeEngine } = await import(${built});
       const { parentPort } = await import('node:worker_threads');
-      const source = ${source};
+      const { plainSource } = await import(${filesBuilt});
+      const source = plainSource(${described});
       const engine = createNativeEngine({ threads: 3 });
-      const weight = engine.openWeight(source);
+      const weight = await engine.openWeight(source);
       await engine.drain();
       parentPort.postMessage('open');
       await new Promise((resolve) => parentPort.once('message', resolve));
@@ -189,7 +195,7 @@ describe.runIf(process.platform === 'linux')('files that are cut short while the
       const first = await start();
       await first.terminate();
       const workers = [await start(), await start()];
-      truncateSync(${source}.file, 4096 * 3);
+      truncateSync(${file}, 4096 * 3);
       for (const worker of workers) worker.postMessage('go');
       console.log(...(await Promise.all(workers.map(async (worker) => (await once(worker, 'message'))[0]))));
     `);

@@ -26,8 +26,8 @@ export interface Device<Data> {
   peek?(x: Operand<Data>): Int32Array;
   /** Where the backend computes behind its calls: resolves when all is done, rejects if any of it failed. */
   settle?(): Promise<void>;
-  /** How a frozen weight of this dtype is kept. */
-  weightDtype(stored: DType): 'float32' | 'bfloat16';
+  /** How a frozen weight is kept. */
+  weightDtype(source: WeightSource): 'float32' | 'bfloat16';
   /** The whole weight, in `weightDtype`. */
   loadWeight(source: WeightSource): Data;
   /** Once after the last call. */

@@ -206,7 +206,7 @@ export function createEngine<Data>(
       if (!told) tell();
     },
 
-    openWeight(source) {
+    async openWeight(source) {
       checkOpen('openWeight');
       return weights.open(source);
     },
@@ -219,7 +219,7 @@ export function createEngine<Data>(
           device.upload(device.host.readFloats(weights.sourceOf(weight), start, end), shape),
         );
       }
-      if (device.weightDtype(weight.dtype) === 'bfloat16') {
+      if (device.weightDtype(weights.sourceOf(weight)) === 'bfloat16') {
         return make('readWeight', shape, 'float32', () => device.toFloat32(weights.whole(weight)));
       }
       const data = attempt('readWeight', () => weights.whole(weight).data);

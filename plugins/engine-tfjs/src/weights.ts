@@ -1,5 +1,5 @@
-import { bytesPerElement, FilesError, type WeightSource } from '@glulam/files';
-import { checkSize, TensorsError, type FrozenWeight } from '@glulam/tensors';
+import { FilesError, inMemory, type WeightSource } from '@glulam/files';
+import { TensorsError, type FrozenWeight } from '@glulam/tensors';
 import type { Device, Operand } from './device.js';
 
 interface Entry<Data> {
@@ -9,7 +9,7 @@ interface Entry<Data> {
 
 /** Frozen weights: noted when they are opened, brought to the backend when a product first reads them, then kept. */
 export interface Weights<Data> {
-  open(source: WeightSource): FrozenWeight;
+  open(source: WeightSource): Promise<FrozenWeight>;
   sourceOf(weight: FrozenWeight): WeightSource;
   whole(weight: FrozenWeight): Operand<Data>;
   free(): void;
@@ -19,24 +19,26 @@ export function createWeights<Data>(device: Device<Data>): Weights<Data> {
   const entries: Entry<Data>[] = [];
   const entryOf = (weight: FrozenWeight): Entry<Data> => weight.storage as Entry<Data>;
   return {
-    open(source) {
-      const { name, shape, dtype, file, byteOffset, byteLength } = source;
+    async open(source) {
+      const { name, shape, dtype, parts } = source;
       if (dtype === 'int32') {
         throw new TensorsError(
           'DTYPE_MISMATCH',
           `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`,
         );
       }
-      checkSize(`openWeight ${name}`, byteLength / bytesPerElement[dtype], shape);
-      const fileBytes = device.host.sizeOfFile(file);
-      if (byteOffset < 0 || byteOffset + byteLength > fileBytes) {
+      for (const { file, byteLength } of parts) {
+        if (file === undefined) continue;
+        const { path, byteOffset } = file;
+        const fileBytes = device.host.sizeOfFile(path);
+        if (byteOffset >= 0 && byteOffset + byteLength <= fileBytes) continue;
         throw new FilesError(
           'FILE_UNREADABLE',
-          `${name} is to lie in bytes ${byteOffset} to ${byteOffset + byteLength} of ${file}, which has ${fileBytes}; ` +
+          `${name} is to lie in bytes ${byteOffset} to ${byteOffset + byteLength} of ${path}, which has ${fileBytes}; ` +
             'the file is cut short or not the one meant: get it again',
         );
       }
-      const entry: Entry<Data> = { source };
+      const entry: Entry<Data> = { source: await inMemory(source) };
       entries.push(entry);
       return { name, shape, dtype, storage: entry };
     },
@@ -44,7 +46,7 @@ export function createWeights<Data>(device: Device<Data>): Weights<Data> {
     whole(weight) {
       const entry = entryOf(weight);
       entry.data ??= device.loadWeight(entry.source);
-      return { data: entry.data, shape: weight.shape, dtype: device.weightDtype(weight.dtype) };
+      return { data: entry.data, shape: weight.shape, dtype: device.weightDtype(entry.source) };
     },
     free() {
       for (const { data } of entries.splice(0)) if (data !== undefined) device.free(data);

@@ -6,7 +6,7 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
 import { mistralFamily } from '@glulam/family-mistral';
-import { attentionOf, createDecoder, generateTokens, openCheckpoint } from '@glulam/model';
+import { attentionOf, openDecoder, generateTokens, openCheckpoint } from '@glulam/model';
 import { uniforms } from '@glulam/tensors';
 import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
 import { median } from './median.mjs';
@@ -51,7 +51,7 @@ const engine =
       ).openTfjsEngine({ backend: /** @type {any} */ (values.engine), precision });
 // What is mapped from here on is the base's.
 const mappedBefore = gigabytesOf('RssFile');
-const checkpoint = openCheckpoint(positionals[0], [mistralFamily]);
+const checkpoint = await openCheckpoint(positionals[0], [mistralFamily]);
 const attention = /** @type {import('@glulam/model').AttentionSpec} */ (attentionOf(checkpoint.spec.layers[0]));
 const L = checkpoint.spec.layers.length;
 const intervals = [
@@ -64,7 +64,7 @@ const layers = intervals.flatMap(([start, end]) =>
 );
 const contribution = values.dora ? doraContribution : loraContribution;
 const adapter = contribution.create(contribution.schema.parse({ r: 8, lora_alpha: 16 }));
-const decoder = createDecoder({ engine, checkpoint, layers, adapter });
+const decoder = await openDecoder({ engine, checkpoint, layers, adapter });
 await engine.drain();
 const load = seconds(begun);
 
@@ -80,7 +80,7 @@ const optimizer = createOptimizer(decoder.ops, decoder.parameters, {
 });
 // The engine's own product, a weight of the MLP as it is multiplied forward, its result rounded or not, and as plain tensors:
 // measured in turn with the steps, so that whatever else the machine does slows both.
-const projection = engine.openWeight(checkpoint.files.source('model.layers.0.mlp.gate_proj.weight'));
+const projection = await engine.openWeight(checkpoint.files.source('model.layers.0.mlp.gate_proj.weight'));
 const [outputs, inputs] = projection.shape;
 /** @returns {{ rates: number[], run: () => { release(): void } }[]} */
 const ownProducts = () => {

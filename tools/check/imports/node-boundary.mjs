@@ -8,12 +8,7 @@ import { importedPath } from './packages.mjs';
 const folders = ['packages/tensors/src', 'packages/model/src', 'packages/trainer/src/step'];
 
 /** Files in these folders that still import `node:` modules. Contract 2 empties this list. */
-export const stillImportNode = [
-  'packages/model/src/families/checkpoint-config.ts',
-  'packages/model/src/generation/generation-defaults.ts',
-  'packages/model/src/text/time-limit.ts',
-  'packages/model/src/text/tokenizer-files.ts',
-];
+export const stillImportNode = ['packages/model/src/text/time-limit.ts'];
 
 /**
  * @param {readonly Package[]} packages

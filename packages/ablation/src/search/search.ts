@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { writeFileAtomic, type FolderLock } from '@glulam/files';
-import { families, openCheckpoint, type Tokenizer } from '@glulam/model';
+import { checkpointReaders, families, openCheckpoint, type Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import {
   events as eventsToken,
@@ -110,9 +110,13 @@ async function searchLocking(
   const scoring = { ...given, evaluate: { ...given.evaluate, evaluators: [settings.score] } };
   const inputs = await openInputs(scoring, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const { expansion: _, ...here } = await inputs.fetch();
-  const { spec, warnings } = openCheckpoint(here.base, composition.all(families));
+  const { spec, warnings, documents } = await openCheckpoint(
+    here.base,
+    composition.all(families),
+    composition.all(checkpointReaders),
+  );
   const candidates = candidateMaps(settings.maps, spec.layers.length);
-  const tokenizer = openRunTokenizer(here, spec.vocabularySize);
+  const tokenizer = openRunTokenizer(here, documents, spec.vocabularySize);
   for (const warning of [...warnings, ...tokenizer.warnings]) warn(warning);
   const heldOut = needsHeldOut ? await readHeldOut(here, composition, tokenizer, signal) : [];
   const chosen = chooseProbe(scoreOf(here), here, composition);

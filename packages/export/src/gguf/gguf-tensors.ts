@@ -53,7 +53,7 @@ async function* encode(tensor: MergedTensor, type: GgmlType, headSize: number | 
   const read = await tensor.open();
   const width = sizeOf(tensor.shape) / tensor.shape[0]!;
   for (const { start, end } of rowBlocks(tensor.shape, headSize ?? 1)) {
-    const rows = read(start, end);
+    const rows = await read(start, end);
     if (type === 'F16') checkFloat16(tensor.name, rows);
     yield ggmlEncode(headSize === undefined ? rows : interleaveHeads(rows, width, headSize), type);
   }

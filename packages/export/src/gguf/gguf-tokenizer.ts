@@ -1,6 +1,4 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
-import { ggufValue, shortList, type GgufValue } from '@glulam/files';
+import { ggufValue, shortList, type GgufValue, type CheckpointDocuments } from '@glulam/files';
 import {
   createNormalizer,
   findEndOfTurn,
@@ -43,31 +41,31 @@ interface GgufTokenizer {
 }
 
 /**
- * The tokenizer of a checkpoint's folder as GGUF's metadata has it, and the chat template; a folder without any says so.
+ * The tokenizer of a checkpoint as GGUF's metadata has it, and the chat template; a folder without any says so.
  * llama.cpp has as many tokens as the embedding has rows: added tokens beyond them are left out, since the model takes no
  * text that has one; tokens of the vocabulary beyond them are refused, since merges make them of any text.
  *
  * @throws ExportError GGUF_UNSUPPORTED where llama.cpp would split text otherwise than tokenizer.json does
  */
 export function tokenizerMetadata(
-  folder: string,
+  documents: CheckpointDocuments,
   vocabularySize: number,
   chatTemplate: string | undefined,
 ): GgufTokenizer {
-  const file = path.join(folder, 'tokenizer.json');
-  if (!existsSync(file) && !existsSync(path.join(folder, 'tokenizer.model')))
+  const file = documents.locate('tokenizer.json');
+  if (!documents.has('tokenizer.json') && !documents.has('tokenizer.model'))
     return {
       metadata: new Map([['tokenizer.ggml.model', string('none')]]),
       notes: ['the base has no tokenizer, so the file has none: it takes token ids only'],
     };
-  const tokenizer = openTokenizer(folder, { vocabularySize, chatTemplate });
-  const files = readTokenizerFiles(folder);
+  const tokenizer = openTokenizer(documents, { vocabularySize, chatTemplate });
+  const files = readTokenizerFiles(documents);
   const { model } = files.tokenizer as { model?: { type?: unknown } };
   if (model?.type !== 'BPE') throw unsupported(`its model is ${JSON.stringify(model?.type)}; expected "BPE"`);
   const parsed = fileSchema.safeParse(files.tokenizer);
   if (!parsed.success) throw new ExportError('TOKENIZER_INVALID', `${file}: ${z.prettifyError(parsed.error)}`);
   const data = parsed.data;
-  const added = openPipeline(folder, files).addedTokens;
+  const added = openPipeline(documents, files).addedTokens;
   const normalizer = createNormalizer(data.normalizer);
   for (const token of added.values()) checkAddedToken(token, normalizer);
 

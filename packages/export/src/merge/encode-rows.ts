@@ -1,4 +1,12 @@
-import { bytesPerElement, encodeFloats, notFiniteIn, readBytes, sizeOf, type WeightSource } from '@glulam/files';
+import {
+  bytesPerElement,
+  encodeFloats,
+  notFiniteIn,
+  plainBytes,
+  readBytes,
+  sizeOf,
+  type WeightSource,
+} from '@glulam/files';
 import { brokenBase, describeNotFinite, weightNotFinite } from '@glulam/model';
 import { ExportError } from '../errors.js';
 import type { MergedDtype } from './merged-config.js';
@@ -7,7 +15,7 @@ import type { MergedTensor } from './merged-model.js';
 /** About so many values are in memory at a time, as float32 and encoded. */
 const blockValues = 2 ** 20;
 
-/** The dtype that a tensor is stored in: the one asked for, or its own in the base. */
+/** The dtype that a tensor is stored in: the one asked for, or its own in the base. Of a quantized one, that of its values. */
 export const storedDtype = ({ source }: MergedTensor, dtype: MergedDtype | undefined): MergedDtype =>
   dtype ?? (source.dtype as MergedDtype); // openCheckpoint refuses integers
 
@@ -22,15 +30,16 @@ export function* rowBlocks(
   for (let start = 0; start < rows; start += step) yield { start, end: Math.min(start + step, rows) };
 }
 
-/** A merged tensor's bytes in a dtype, block by block; a tensor that is the base's in the base's dtype is copied. */
+/** A merged tensor's bytes in a dtype, block by block; a tensor that is stored so in the base is copied. */
 export async function* encodeTensor(tensor: MergedTensor, dtype: MergedDtype): AsyncGenerator<Uint8Array> {
-  if (!tensor.changed && dtype === tensor.source.dtype) {
-    yield* copyBytes(tensor.source);
+  const stored = plainBytes(tensor.source);
+  if (!tensor.changed && dtype === tensor.source.dtype && stored !== undefined) {
+    yield* copyBytes(tensor.source, stored);
     return;
   }
   const read = await tensor.open();
   for (const { start, end } of rowBlocks(tensor.shape)) {
-    const values = read(start, end);
+    const values = await read(start, end);
     if (dtype === 'float16') checkFloat16(tensor.name, values);
     yield encodeFloats(values, dtype);
   }
@@ -47,12 +56,14 @@ export function checkFloat16(name: string, values: Float32Array): void {
   }
 }
 
-function* copyBytes(source: WeightSource): Generator<Uint8Array> {
-  const { file, dtype, byteOffset, byteLength } = source;
+function* copyBytes(
+  source: WeightSource,
+  { path, byteOffset, byteLength }: NonNullable<ReturnType<typeof plainBytes>>,
+): Generator<Uint8Array> {
   const step = blockValues * bytesPerElement.float32;
   for (let done = 0; done < byteLength; done += step) {
-    const bytes = readBytes(file, byteOffset + done, Math.min(step, byteLength - done));
-    const broken = notFiniteIn(source, bytes, done / bytesPerElement[dtype]);
+    const bytes = readBytes(path, byteOffset + done, Math.min(step, byteLength - done));
+    const broken = notFiniteIn(source, bytes, done / bytesPerElement[source.dtype]);
     if (broken !== undefined) throw weightNotFinite(`${describeNotFinite(source, broken)}: ${brokenBase}`);
     yield bytes;
   }

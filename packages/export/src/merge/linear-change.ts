@@ -43,7 +43,7 @@ export async function evaluateForm(
       ops: createOperations(engine),
       training: false,
       key: [0, 0, site.virtual, site.index],
-      frozen: frozenRows.of(engine.openWeight(source), site.scale),
+      frozen: frozenRows.of(await engine.openWeight(source), site.scale),
     });
     const read = async (what: string, tensor: Tensor, size: number): Promise<Float32Array> => {
       const data = (await engine.read(tensor)) as Float32Array;

@@ -11,6 +11,7 @@ import {
   sizeOf,
   whileUnchanged,
   writeSafetensors,
+  type CheckpointDocuments,
 } from '@glulam/files';
 import { ModelError, trainedRows, type Checkpoint } from '@glulam/model';
 import { ExportError } from '../errors.js';
@@ -18,7 +19,7 @@ import { encodeTensor, rowBlocks, storedDtype } from './encode-rows.js';
 import { faultOfWriting } from './fault-of-writing.js';
 import { checkReadsBack, mergedConfig, type MergedDtype } from './merged-config.js';
 import { describeMerged, type MergeSource } from './merged-model.js';
-import { sideFiles } from './side-files.js';
+import { checkSideFiles } from './side-files.js';
 import { planShards, shardIndex, type Shard } from './shards.js';
 import { checkRoom, openWorkFolder, type WorkFolder } from './work-folder.js';
 
@@ -69,7 +70,7 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
   const next = eventLoopTurns(signal);
   await next();
   // Before hours of writing weights.
-  sideFiles(checkpoint.folder);
+  checkSideFiles(checkpoint.documents);
   const model = describeMerged(source);
   await next();
   const config = mergedConfig(model, dtype);
@@ -89,7 +90,7 @@ export async function mergeCheckpoint(source: MergeSource, options: MergeOptions
       if (!done.has(shard)) await writeShard(work, checkpoint, shard, dtype, signal);
       onShard?.({ file: shard.file, bytes: shard.bytes, kept: done.has(shard) });
     }
-    await writeRest(work.content, checkpoint.folder, config, shards, options.chatTemplate);
+    await writeRest(work.content, checkpoint.documents, config, shards, options.chatTemplate);
     if (options.card !== undefined) await writeFile(path.join(work.content, 'README.md'), options.card);
     signal?.throwIfAborted();
     await work.publish();
@@ -201,14 +202,17 @@ async function isFinished(work: WorkFolder, { file, tensors }: Shard): Promise<b
 /** Everything but the weights. */
 async function writeRest(
   folder: string,
-  base: string,
+  base: CheckpointDocuments,
   config: Record<string, unknown>,
   shards: readonly Shard[],
   chatTemplate: string | undefined,
 ): Promise<void> {
   const json = (name: string, value: unknown): Promise<void> =>
     writeFile(path.join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
-  for (const name of sideFiles(base)) copyFileSync(path.join(base, name), path.join(folder, name));
+  for (const name of checkSideFiles(base)) {
+    if (base.texts === undefined) copyFileSync(base.locate(name), path.join(folder, name));
+    else await writeFile(path.join(folder, name), base.read(name));
+  }
   await json('config.json', config);
   const index = shardIndex(shards);
   if (index !== undefined) await json('model.safetensors.index.json', index);

@@ -34,7 +34,14 @@ const family: Family = {
 
 function merge(fields: Fields): { before: Checkpoint; merged: Fields } {
   const config: CheckpointConfig = { file: 'config.json', modelType: 'some', fields: { ...sizes, ...fields } };
-  const before = { folder: '', config, family, files: undefined!, ...followConfig(family, config) } as Checkpoint;
+  const before = {
+    folder: '',
+    config,
+    family,
+    files: undefined!,
+    documents: undefined!,
+    ...followConfig(family, config),
+  } as Checkpoint;
   return { before, merged: mergedConfig({ base: before, layers, tiedHead: false }, undefined) };
 }
 const follow = (fields: Fields) => followConfig(family, { file: 'merged.json', modelType: 'some', fields });

@@ -34,7 +34,7 @@ const byName = ({ tensors }: MergedModel): Map<string, MergedTensor> =>
   new Map(tensors.map((tensor) => [tensor.name, tensor]));
 async function rowsOf(tensor: MergedTensor): Promise<number[]> {
   const read = await tensor.open();
-  return [...read(0, tensor.shape[0]!)];
+  return [...(await read(0, tensor.shape[0]!))];
 }
 
 /** All values of a merged tensor, element by element from what the virtual layer and its adapter say. */
@@ -125,7 +125,7 @@ describe('a merged model', () => {
         [0, 2],
       ] as const)
         for (const read of [first, second])
-          expect([...read(start, end)]).toEqual(all.slice(start * width, end * width));
+          expect([...(await read(start, end))]).toEqual(all.slice(start * width, end * width));
     }
   });
 

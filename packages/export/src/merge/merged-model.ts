@@ -1,4 +1,4 @@
-import { readFloats, sizeOf, type WeightSource } from '@glulam/files';
+import { readRows, sizeOf, type WeightSource } from '@glulam/files';
 import {
   baseTensors,
   brokenBase,
@@ -22,7 +22,7 @@ import { ExportError } from '../errors.js';
 import { evaluateForm, foldBias, foldRows, type LinearChange } from './linear-change.js';
 
 /** Rows `[start, end)` of a tensor along its first axis, as float32. */
-type RowReader = (start: number, end: number) => Float32Array;
+type RowReader = (start: number, end: number) => Promise<Float32Array>;
 
 /** A tensor of the merged model, under the name that a plain checkpoint of so many layers has for it. */
 export interface MergedTensor {
@@ -89,7 +89,7 @@ export function describeMerged({ checkpoint, layers, saved }: MergeSource): Merg
     const copy = trained.copyAt.get(name);
     const read = copy === undefined ? ofBase(source) : ofCopy(copy, source, values?.get(copy.name));
     const open = (): Promise<RowReader> =>
-      Promise.resolve(copy === undefined ? read : (start, end) => checkFinite(name, read(start, end)));
+      Promise.resolve(copy === undefined ? read : async (start, end) => checkFinite(name, await read(start, end)));
     return { name, shape: source.shape, source, role, module, kind, virtual, changed: copy !== undefined, open };
   };
 
@@ -115,11 +115,11 @@ export function describeMerged({ checkpoint, layers, saved }: MergeSource): Merg
     const open = async (): Promise<RowReader> => {
       const [read, known] = [await tensor.open(), await change()];
       if (kind === 'bias') {
-        const all = checkFinite(name, foldBias(read(0, site.outFeatures), known));
-        return (start, end) => all.subarray(start, end);
+        const all = checkFinite(name, foldBias(await read(0, site.outFeatures), known));
+        return (start, end) => Promise.resolve(all.subarray(start, end));
       }
-      return (start, end) => {
-        const rows = read(start, end);
+      return async (start, end) => {
+        const rows = await read(start, end);
         foldRows(rows, start, site.inFeatures, known);
         return checkFinite(name, rows);
       };
@@ -135,17 +135,17 @@ export function describeMerged({ checkpoint, layers, saved }: MergeSource): Merg
 
 const ofBase =
   (source: WeightSource): RowReader =>
-  (start, end) =>
-    checkFiniteRows(source, readFloats(source, start, end), start, brokenBase);
+  async (start, end) =>
+    checkFiniteRows(source, await readRows(source, start, end), start, brokenBase);
 
 /** Of a trained copy, or of what it begins as. Rows are the reader's own to change. */
 function ofCopy({ startScale }: TrainedCopy, base: WeightSource, trained: TrainedValues | undefined): RowReader {
-  if (trained !== undefined) return (start, end) => trainedRows(trained, start, end);
+  if (trained !== undefined) return (start, end) => Promise.resolve(trainedRows(trained, start, end));
   if (startScale === 1) return ofBase(base);
   const width = sizeOf(base.shape.slice(1));
-  if (startScale === 0) return (start, end) => new Float32Array((end - start) * width);
+  if (startScale === 0) return (start, end) => Promise.resolve(new Float32Array((end - start) * width));
   const read = ofBase(base);
-  return (start, end) => read(start, end).map((value) => startScale * value);
+  return async (start, end) => (await read(start, end)).map((value) => startScale * value);
 }
 
 /** Residual scale and gate multiply what a block adds to the residual stream. */

@@ -3,7 +3,10 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { freshFolder } from '../../test/made.js';
-import { checkCopied, sideFiles } from './side-files.js';
+import { documentsOf } from '@glulam/model';
+import { checkCopied, checkSideFiles } from './side-files.js';
+
+const sideFiles = (folder: string) => checkSideFiles(documentsOf(folder));
 
 function folderWith(...names: string[]): string {
   const folder = freshFolder();

@@ -1,6 +1,6 @@
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
-import { checkRegular, linkOut } from '@glulam/files';
+import { checkRegular, linkOut, type CheckpointDocuments } from '@glulam/files';
 import { ExportError } from '../errors.js';
 
 /** All that goes beside merged weights as it is; the base's README.md tells of the base, so it stays there. */
@@ -13,9 +13,10 @@ const copied =
  *
  * @throws ExportError LINK_OUTSIDE, CHECKPOINT_INVALID
  */
-export function sideFiles(base: string): readonly string[] {
-  const names = readdirSync(base).filter((name) => copied.test(name) && !isFolder(path.join(base, name)));
-  checkCopied(base, ['config.json', ...names]);
+export function checkSideFiles(base: CheckpointDocuments): readonly string[] {
+  if (base.texts !== undefined) return base.names().filter((name) => copied.test(name));
+  const names = base.names().filter((name) => copied.test(name) && !isFolder(base.locate(name)));
+  checkCopied(base.folder, ['config.json', ...names]);
   return names;
 }
 

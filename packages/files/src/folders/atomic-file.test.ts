@@ -19,7 +19,7 @@ import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { removeLeftovers, writeFileAtomic, writeFolderAtomic } from './atomic-file.js';
 import { openSafetensors } from '../safetensors/checkpoint-files.js';
-import { readFloats } from '../safetensors/read-tensor.js';
+import { readFloats } from '../storage/read-rows.js';
 import { writeSafetensors } from '../safetensors/safetensors-writer.js';
 
 const root = mkdtempSync(path.join(tmpdir(), 'glulam-atomic-'));

@@ -13,7 +13,7 @@ import {
   type SafetensorsEntry,
   type SafetensorsHeader,
 } from './safetensors-header.js';
-import type { WeightSource } from './weight-source.js';
+import { plainSource, type WeightSource } from '../storage/weight-source.js';
 
 /** All tensors of a checkpoint folder by name, wherever they lie; only headers have been read. */
 export interface CheckpointFiles {
@@ -199,9 +199,9 @@ function gather(
     checkUnchanged: () => checkStamps(stamps),
     entry,
     source(name) {
-      const { dtype, shape, file, byteOffset, byteLength } = entry(name);
+      const { dtype, shape, file, byteOffset } = entry(name);
       const weightDtype = weightDtypes[dtype];
-      if (weightDtype !== undefined) return { name, shape, dtype: weightDtype, file, byteOffset, byteLength };
+      if (weightDtype !== undefined) return plainSource({ name, shape, dtype: weightDtype, file, byteOffset });
       throw new FilesError(
         'DTYPE_MISMATCH',
         `tensor ${name} of ${file} is stored as ${dtype}, expected one of ${Object.keys(weightDtypes).join(', ')}: ` +

@@ -1,7 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { bytesPerElement, fromBfloat16Bits, fromFloat16Bits, type DType } from '../numbers/dtype.js';
-import { readBytes } from './read-tensor.js';
-import type { WeightSource } from './weight-source.js';
+import { sizeOf } from '../numbers/shape.js';
+import { readBytes } from '../reading/read-bytes.js';
+import { readRows } from '../storage/read-rows.js';
+import { plainBytes, type WeightSource } from '../storage/weight-source.js';
 
 /** A value of a stored tensor that is NaN or infinite. */
 export interface NotFinite {
@@ -14,13 +16,31 @@ export interface NotFinite {
 /** So many bytes are looked at between two turns of the event loop. */
 const blockBytes = 2 ** 23;
 
-/** The first value of a stored tensor that is NaN or infinite, or undefined. Throws FILE_UNREADABLE. */
+/** So many decoded values are looked at between two turns of the event loop. */
+const blockValues = 2 ** 20;
+
+/** The first value of a stored tensor that is NaN or infinite, or undefined. Rejects with FILE_UNREADABLE. */
 export async function findNotFinite(source: WeightSource): Promise<NotFinite | undefined> {
-  const { file, dtype, byteOffset, byteLength } = source;
+  const stored = plainBytes(source);
+  if (stored === undefined) return findDecoded(source);
+  const { path, byteOffset, byteLength } = stored;
   for (let start = 0; start < byteLength; start += blockBytes) {
-    const bytes = readBytes(file, byteOffset + start, Math.min(blockBytes, byteLength - start));
-    const found = notFiniteIn(source, bytes, start / bytesPerElement[dtype]);
+    const bytes = readBytes(path, byteOffset + start, Math.min(blockBytes, byteLength - start));
+    const found = notFiniteIn(source, bytes, start / bytesPerElement[source.dtype]);
     if (found !== undefined) return found;
+    await setImmediate();
+  }
+  return undefined;
+}
+
+async function findDecoded(source: WeightSource): Promise<NotFinite | undefined> {
+  const rows = source.shape[0] ?? 1;
+  const rowSize = sizeOf(source.shape.slice(1));
+  const step = Math.max(1, Math.floor(blockValues / rowSize));
+  for (let start = 0; start < rows; start += step) {
+    const values = await readRows(source, start, Math.min(rows, start + step));
+    const index = values.findIndex((value) => !Number.isFinite(value));
+    if (index >= 0) return { at: placeOf(start * rowSize + index, source.shape), value: values[index]! };
     await setImmediate();
   }
   return undefined;

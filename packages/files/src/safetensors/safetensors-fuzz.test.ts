@@ -6,7 +6,8 @@ import { expect, test } from 'vitest';
 import { mutateBytes, mutateSafetensors, mutateText } from '../../../../test/fuzz/mutate.js';
 import { fuzzInputs, runFuzz } from '../../../../test/fuzz/run-fuzz.js';
 import { openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
-import { readFloats, readInts } from './read-tensor.js';
+import { readFloats } from '../storage/read-rows.js';
+import { readInts } from './read-ints.js';
 import { readSafetensorsHeader } from './safetensors-header.js';
 import { writeSafetensors, type SafetensorsInput } from './safetensors-writer.js';
 

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openSafetensors } from './checkpoint-files.js';
 import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from '../numbers/dtype.js';
-import { readFloats, readInts } from './read-tensor.js';
+import { readFloats } from '../storage/read-rows.js';
+import { readInts } from './read-ints.js';
 import { fileDtypes, readSafetensorsHeader, type FileDtype } from './safetensors-header.js';
 import { writeSafetensors, type SafetensorsInput } from './safetensors-writer.js';
 
@@ -62,7 +63,7 @@ describe('round trips', () => {
             tensors.reduce((sum, { dtype, shape }) => sum + sizeOf(shape) * (dtype === 'float32' ? 4 : 2), 0),
           );
           for (const { name, shape, dtype, values } of tensors) {
-            expect(opened.source(name)).toMatchObject({ name, shape, dtype, file });
+            expect(opened.source(name)).toMatchObject({ name, shape, dtype, origin: file });
             expect(readFloats(opened.source(name))).toEqual(values.map(rounding[dtype]));
           }
         },

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { writeFileAtomic, writeFolderAtomic } from '../folders/atomic-file.js';
 import { openCheckpointFiles, openSafetensors } from './checkpoint-files.js';
-import { readFloats } from './read-tensor.js';
+import { readFloats } from '../storage/read-rows.js';
 import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from '../numbers/dtype.js';
 import { readSafetensorsHeader } from './safetensors-header.js';
 import { writeSafetensors } from './safetensors-writer.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import { readBytes } from './read-tensor.js';
+import { readBytes } from '../reading/read-bytes.js';
 
 const blockBytes = 2 ** 16;
 const blocks = 128;

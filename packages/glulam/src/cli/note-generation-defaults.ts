@@ -1,3 +1,4 @@
+import type { CheckpointDocuments } from '@glulam/files';
 import { describeGenerationDefaults } from '@glulam/model';
 import type { Arguments } from './arguments.js';
 import type { Output } from './output.js';
@@ -12,11 +13,11 @@ const fields: Readonly<Record<string, readonly string[]>> = {
 
 /** Reports the checkpoint's own options of generation, once for a command, apart from those that the command was given. */
 export function noteGenerationDefaults(
-  folder: string,
+  documents: CheckpointDocuments,
   options: Arguments['options'],
   notes: Pick<Output, 'write'>,
 ): void {
   const given = Object.entries(fields).flatMap(([option, names]) => (options[option] === undefined ? [] : names));
-  const line = describeGenerationDefaults(folder, given);
+  const line = describeGenerationDefaults(documents, given);
   if (line !== undefined) notes.write(`${line}\n`);
 }

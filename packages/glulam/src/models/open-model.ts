@@ -1,5 +1,5 @@
 import type { AdapterSelection, ChosenAdapter, Decoder } from '@glulam/model';
-import { openAdapters, type InputOptions, type OpenAdapters } from '@glulam/trainer';
+import { describeCopies, openAdapters, type InputOptions, type OpenAdapters } from '@glulam/trainer';
 import { bringInputs } from '../runs/bring-inputs.js';
 import { adaptersType, callTypes, checkOptions, checkSource, type OptionTypes } from '../config/check-options.js';
 import { openCall, type Call, type CallOptions } from '../call.js';
@@ -126,7 +126,9 @@ export async function openChosen(
   );
   opened.warnings.forEach(call.warn);
   try {
-    return { ...opened, ...loaded, run, selection, decoder: await opened.set.openDecoder(selection, call.signal) };
+    const decoder = await opened.set.decoder(selection, call.signal);
+    describeCopies(decoder.engine).forEach(call.warn);
+    return { ...opened, ...loaded, run, selection, decoder };
   } catch (error) {
     await opened.close();
     throw error;

@@ -3,7 +3,7 @@ import { createBaseWeights } from '../weights/base-weights.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { combineAdapters, partName } from './combine-adapters.js';
 import type { SavedAdapter } from './saved-adapter.js';
-import { createDecoder, openDecoder, type Decoder, type DecoderOptions } from '../decoder/decoder.js';
+import { openDecoder, type Decoder, type DecoderOptions } from '../decoder/decoder.js';
 import { ModelError } from '../errors.js';
 import { gateName } from './trained-tensors.js';
 import { unexpandedLayers, type VirtualLayer } from '../expansion/virtual-layer.js';
@@ -30,24 +30,20 @@ export interface AdapterSet {
   /** Of the adapters, in the order added. */
   readonly names: readonly string[];
   /**
-   * Add an adapter under a name; its tensors go to the engine at once.
+   * Add an adapter under a name; its tensors go to the engine. Aborting rejects with the signal's reason.
    *
    * @throws ModelError ADAPTER_INVALID if it is for another base or other layers, or the name is taken
    */
-  add(name: string, adapter: AddedAdapter): void;
-  /** The same in turns of the event loop, which thousands of layers need; aborting rejects with the signal's reason. */
-  open(name: string, adapter: AddedAdapter, signal?: AbortSignal): Promise<void>;
+  add(name: string, adapter: AddedAdapter, signal?: AbortSignal): Promise<void>;
   /** Take an adapter out, and close the decoders that it is a part of. */
   remove(name: string): void;
   /**
    * The model with these adapters. It is the set's, which closes it; asked for again it is the same one. Keys and values
-   * cached for one selection are of no use to another.
+   * cached for one selection are of no use to another. Aborting rejects with the signal's reason.
    *
    * @throws ModelError ADAPTER_INVALID if a name is not in the set, or a sum is not to be made, see `combineAdapters`
    */
-  decoder(selection: AdapterSelection): Decoder;
-  /** The same in turns of the event loop; aborting rejects with the signal's reason. */
-  openDecoder(selection: AdapterSelection, signal?: AbortSignal): Promise<Decoder>;
+  decoder(selection: AdapterSelection, signal?: AbortSignal): Promise<Decoder>;
   /** Close all decoders of the set. The engine stays open. */
   close(): void;
 }
@@ -171,15 +167,7 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
     get names() {
       return [...added.keys()];
     },
-    add(name, adapter) {
-      const { options, unfit } = describeAdded(name, adapter);
-      try {
-        added.set(name, createDecoder(options));
-      } catch (cause) {
-        throw unfit(cause);
-      }
-    },
-    async open(name, adapter, signal) {
+    async add(name, adapter, signal) {
       const { options, unfit } = describeAdded(name, adapter);
       try {
         added.set(name, await openDecoder({ ...options, signal }));
@@ -197,15 +185,7 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
       decoder.close();
       added.delete(name);
     },
-    decoder(selection) {
-      const found = find(selection);
-      if (isMade(found)) return found;
-      const { options, gates } = describe(found);
-      const decoder = createDecoder(options);
-      for (const gate of gates) gate.release();
-      return keep(found, decoder);
-    },
-    async openDecoder(selection, signal) {
+    async decoder(selection, signal) {
       const found = find(selection);
       if (isMade(found)) return found;
       const { options, gates } = describe(found);

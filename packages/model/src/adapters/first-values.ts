@@ -9,7 +9,7 @@ import { weightOfSite } from '../weights/linear-sites.js';
 import { unexpandedLayers, type VirtualLayer } from '../expansion/virtual-layer.js';
 
 /**
- * First values of adapters that must look into the base for them (PiSSA's), for `createDecoder`; empty for other
+ * First values of adapters that must look into the base for them (PiSSA's), for `openDecoder`; empty for other
  * adapters. Each weight is looked into once, however many virtual layers share it.
  */
 export async function readFirstValues({
@@ -35,7 +35,8 @@ export async function readFirstValues({
       if (each?.firstValues === undefined) continue;
       await next();
       const name = weightOfSite(spec, site);
-      const first = await each.firstValues({ frozen: weights.rows.of(weights.open(files.source(name)), site.scale) });
+      await weights.open(files.source(name));
+      const first = await each.firstValues({ frozen: weights.rows.of(weights.get(name), site.scale) });
       for (const parameter of each.parameters) {
         const given = first[parameter.name];
         if (given !== undefined)

@@ -1,21 +1,22 @@
-import { findNotFinite, type CheckpointFiles, type NotFinite, type WeightSource } from '@glulam/files';
+import { findNotFinite, type NotFinite, type WeightSource } from '@glulam/files';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { expectedTensors } from '../weights/expected-tensors.js';
+import type { CheckpointTensors } from '../weights/checkpoint-tensors.js';
 import type { Decoder } from './decoder.js';
 import { ModelError } from '../errors.js';
 import { layerPath, type ModelSpec } from '../families/model-spec.js';
 
 /** What a stored tensor holds that it should not, for messages. */
 export function describeNotFinite(
-  { name, file }: Pick<WeightSource, 'name' | 'file'>,
+  { name, origin }: Pick<WeightSource, 'name' | 'origin'>,
   { at, value }: NotFinite,
 ): string {
-  return `tensor ${name} of ${file} holds ${value} at [${at.join(', ')}], expected finite numbers`;
+  return `tensor ${name} of ${origin} holds ${value} at [${at.join(', ')}], expected finite numbers`;
 }
 
 /** Values of rows of a stored tensor, from the row `start` on, as they were given; throws WEIGHT_NOT_FINITE. */
 export function checkFiniteRows(
-  source: Pick<WeightSource, 'name' | 'file' | 'shape'>,
+  source: Pick<WeightSource, 'name' | 'origin' | 'shape'>,
   values: Float32Array,
   start: number,
   advice: string,
@@ -39,7 +40,7 @@ export const weightNotFinite = (message: string): ModelError => new ModelError('
 export const brokenBase = 'the base is damaged; get this file again';
 
 /** Bases without such values, as far as all their tensors were looked at: they are not read again. */
-const sound = new WeakSet<CheckpointFiles>();
+const sound = new WeakSet<CheckpointTensors>();
 
 /**
  * The first value of the base's tensors that is not finite, in words, or undefined. Reads tensors whole: for when

@@ -17,7 +17,7 @@ import {
 } from '../../test/tiny-decoder.js';
 import { describeTrained } from '../adapters/trained-tensors.js';
 import { packTokens } from './batch.js';
-import { createDecoder, type PassOptions } from './decoder.js';
+import { openDecoder, type PassOptions } from './decoder.js';
 
 const labels = [1, -1, 10, 0, -1, 7, 2, 2, -1, 3];
 
@@ -46,7 +46,7 @@ describe('training', () => {
   const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
 
   test('every gradient is that of the naive decoder, dropout included', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const { naive } = opened;
     const lossAt = (name: string, moved: readonly number[]): number => {
       const model = { ...naive, trained: new Map([...naive.trained, [name, moved]]) };
@@ -77,14 +77,14 @@ describe('training', () => {
   });
 
   test('recomputation gives the same loss and gradients, bit for bit', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const kept = await gradientsOf(opened, { training });
     expect(await gradientsOf(opened, { training, recompute: true })).toEqual(kept);
     await end(opened);
   });
 
   test('dropout follows from seed and step alone', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const lossOf = async (of: PassOptions['training']) =>
       (await gradientsOf(opened, of === undefined ? {} : { training: of })).loss;
     const all = [await lossOf(training), await lossOf({ seed: 8, step: 3 }), await lossOf({ seed: 7, step: 4 })];
@@ -94,7 +94,7 @@ describe('training', () => {
   });
 
   test('a pass whose backward is given up leaves nothing', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const { engine, decoder } = opened;
     const before = engine.memory();
     const tape = createTape(engine);
@@ -108,7 +108,7 @@ describe('training', () => {
 
 describe('what is trained', () => {
   test('begins with values of its own kind: adapters from their draws, gates at 0, copies as the base', async () => {
-    const opened = openExpanded({ adapterValues: undefined, seed: 5 });
+    const opened = await openExpanded({ adapterValues: undefined, seed: 5 });
     const { engine, decoder } = opened;
     const valuesOf = async (name: string) => [...(await engine.read(decoder.parameters.get(name)!))];
     expect(await valuesOf('model.layers.2.gate')).toEqual([0]);
@@ -120,7 +120,7 @@ describe('what is trained', () => {
       base.values.get('model.layers.1.mlp.up_proj.weight')!.map((value) => 2 * value),
     );
     const A = 'model.layers.0.self_attn.q_proj.A';
-    const other = openExpanded({ adapterValues: undefined, seed: 6 });
+    const other = await openExpanded({ adapterValues: undefined, seed: 6 });
     expect(await valuesOf(A)).not.toEqual([...(await other.engine.read(other.decoder.parameters.get(A)!))]);
     expect(await valuesOf(A)).not.toEqual(await valuesOf(A.replace('.0.', '.2.')));
     expect([...decoder.parameters.keys()].sort()).toEqual(
@@ -131,16 +131,16 @@ describe('what is trained', () => {
   });
 
   test('zeros draw nothing', async () => {
-    const opened = openExpanded({ adapterValues: 'zeros' });
+    const opened = await openExpanded({ adapterValues: 'zeros' });
     for (const tensor of opened.decoder.parameters.values())
       expect(new Set(await opened.engine.read(tensor))).toEqual(new Set([0]));
     await end(opened);
   });
 
   test('may be tensors that are there already, which stay the caller’s', async () => {
-    const first = openExpanded();
+    const first = await openExpanded();
     const { engine } = first;
-    const second = createDecoder({
+    const second = await openDecoder({
       ...{ engine, checkpoint: base.checkpoint, layers: expanded, adapter: tinyAdapter },
       adapterTensors: first.decoder.parameters,
     });

@@ -19,7 +19,7 @@ import {
 } from '../../test/tiny-decoder.js';
 import { createBaseWeights } from '../weights/base-weights.js';
 import { packTokens } from './batch.js';
-import { createDecoder, type DecoderOptions } from './decoder.js';
+import { openDecoder, type DecoderOptions } from './decoder.js';
 import { cacheOf, packParts } from './run-sequences.js';
 
 describe('a forward pass', () => {
@@ -51,7 +51,7 @@ describe('a forward pass', () => {
   });
 
   test('a sequence alone has the values that it has beside others', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const packed = await hiddenOf(opened, sequences);
     const alone = [];
     for (const sequence of sequences) alone.push(...(await hiddenOf(opened, [sequence])));
@@ -60,7 +60,7 @@ describe('a forward pass', () => {
   });
 
   test('what sequences begin with alike may be there once', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const { engine, decoder } = opened;
     const width = decoder.spec.hiddenSize;
     const [first, second] = [
@@ -74,7 +74,7 @@ describe('a forward pass', () => {
   });
 
   test('onLayer sees the output of every layer, and the parts of a pass give the same', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const { engine, decoder } = opened;
     const seen: number[][] = [];
     const hidden = await hiddenOf(opened, sequences, {
@@ -104,7 +104,7 @@ describe('a forward pass', () => {
     const names: string[] = [];
     const engine: typeof plain = {
       ...plain,
-      openWeight(source) {
+      async openWeight(source) {
         names.push(source.name);
         return plain.openWeight(source);
       },
@@ -112,13 +112,13 @@ describe('a forward pass', () => {
     const opened = createBaseWeights(engine);
     let closed = 0;
     const weights: typeof opened = { ...opened, close: () => void (closed += 1) };
-    const make = (options: Partial<DecoderOptions>): Opened => {
-      const decoder = createDecoder({ engine, checkpoint: base.checkpoint, weights, ...options });
+    const make = async (options: Partial<DecoderOptions>): Promise<Opened> => {
+      const decoder = await openDecoder({ engine, checkpoint: base.checkpoint, weights, ...options });
       return { engine, decoder, naive: undefined! };
     };
-    const first = make({});
-    const second = make({ layers: expanded, adapter: tinyAdapter, adapterValues: trainedValues(base, expanded) });
-    const expected = openExpanded();
+    const first = await make({});
+    const second = await make({ layers: expanded, adapter: tinyAdapter, adapterValues: trainedValues(base, expanded) });
+    const expected = await openExpanded();
     first.decoder.close();
     expect(await hiddenOf(second, sequences)).toEqual(await hiddenOf(expected, sequences));
     expect(names).toContain('model.layers.1.mlp.up_proj.weight');
@@ -141,7 +141,7 @@ describe('a pass with a cache', () => {
   };
 
   test.each(Object.entries(plans))('%s gives the values of the whole', async (_, passes) => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const { engine, decoder } = opened;
     const cache = cacheOf(decoder);
     const numbers = sequences.map(() => cache.add(1));
@@ -164,7 +164,7 @@ describe('a pass with a cache', () => {
   });
 
   test('does not go with tokens that segments share', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const cache = cacheOf(opened.decoder);
     const batch = packTokens(
       [
@@ -182,7 +182,7 @@ describe('a pass with a cache', () => {
 
 describe('a pass that ends early leaves nothing', () => {
   test.each([false, true])('by its signal, with a tape: %s', async (hasTape) => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const { engine, decoder } = opened;
     const before = engine.memory();
     const controller = new AbortController();
@@ -205,7 +205,7 @@ describe('a pass that ends early leaves nothing', () => {
   });
 
   test('by whoever looks at a layer', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const before = opened.engine.memory();
     const onLayer = (): Promise<void> => Promise.reject(new Error('found it'));
     await expect(opened.decoder.forward(packTokens(sequences), { onLayer })).rejects.toThrow('found it');
@@ -214,7 +214,7 @@ describe('a pass that ends early leaves nothing', () => {
   });
 
   test('by a token that the vocabulary does not have', async () => {
-    const opened = openExpanded();
+    const opened = await openExpanded();
     const { engine, decoder } = opened;
     const hidden = await decoder.forward(packTokens([[1, 11]])).catch((error: unknown) => error);
     expect(hidden).toMatchObject({ code: 'ENGINE_FAILED', message: expect.stringContaining('index 11') });

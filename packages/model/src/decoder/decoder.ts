@@ -1,4 +1,4 @@
-import { eventLoopTurns, type DType } from '@glulam/files';
+import { eventLoopTurns, type DType, type WeightSource } from '@glulam/files';
 import {
   createOperations,
   detach,
@@ -15,6 +15,7 @@ import {
 import type { Adapter, AdapterForm, FormContext, LinearSite, SiteAdapter } from '../adapters/adapter.js';
 import { checkAdapterValues, type AdapterValues } from '../adapters/adapter-values.js';
 import { createBaseWeights, type BaseWeights } from '../weights/base-weights.js';
+import { baseTensors } from '../weights/base-tensors.js';
 import type { TokenBatch } from './batch.js';
 import type { Block, BlockContext } from './block.js';
 import { blockOf } from './blocks.js';
@@ -169,7 +170,7 @@ export interface DecoderOptions {
   readonly seed?: number | undefined;
 }
 
-/** Adapters that look into the base for first values need time, and a decoder is made at once. */
+/** Adapters that look into the base for first values are asked for them before. */
 function missing(name: string): never {
   throw new ModelError(
     'BAD_ARGUMENT',
@@ -215,24 +216,12 @@ function withRole<T>(block: BlockSpec, what: string, all: ReadonlyMap<string, T>
 const initialUse = 0x696e6974;
 
 /**
- * Put an expanded model on an engine at once: open the frozen weights, and make or upload what is trained. Of thousands of
- * virtual layers that takes seconds, see `openDecoder`.
+ * Put an expanded model on an engine: open the frozen weights, and make or upload what is trained. Takes turns with the event
+ * loop, so that timers and signals are answered while thousands of virtual layers are made.
  *
  * @throws ModelError EXPANSION_INVALID if the layers do not fit the base; ADAPTER_INVALID if the adapter or its values
- *   do not fit; BAD_ARGUMENT if a parameter needs `firstValues`
- */
-export function createDecoder(options: DecoderOptions): Decoder {
-  const building = buildDecoder(options);
-  for (;;) {
-    const { value, done } = building.next();
-    if (done === true) return value;
-  }
-}
-
-/**
- * The same model, made in turns of the event loop, so that timers and signals are answered meanwhile.
- *
- * @throws what `createDecoder` throws; the signal's reason where it is aborted: what was made is released
+ *   do not fit; BAD_ARGUMENT if a parameter needs `firstValues`; the signal's reason where it is aborted. What was made is
+ *   released
  */
 export async function openDecoder({
   signal,
@@ -240,11 +229,13 @@ export async function openDecoder({
 }: DecoderOptions & { readonly signal?: AbortSignal | undefined }): Promise<Decoder> {
   const next = eventLoopTurns(signal);
   await next();
-  const building = buildDecoder(options);
+  const opened = options.weights ?? createBaseWeights(options.engine);
+  const building = buildDecoder(options, opened);
   try {
     for (;;) {
       const { value, done } = building.next();
       if (done === true) return value;
+      if (value !== undefined) await opened.open(value);
       await next();
     }
   } finally {
@@ -252,10 +243,12 @@ export async function openDecoder({
   }
 }
 
-/** Pauses after each piece of work. */
-function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> {
+/** Pauses after each piece of work, and for each weight that it is about to use. */
+function* buildDecoder(
+  options: DecoderOptions,
+  opened: BaseWeights,
+): Generator<WeightSource | undefined, Decoder, void> {
   const { engine, checkpoint, adapter, adapterValues, adapterTensors, seed = 0 } = options;
-  const opened = options.weights ?? createBaseWeights(engine);
   const { spec, family } = checkpoint;
   const records = checkVirtualLayers(options.layers ?? unexpandedLayers(spec.layers.length), spec);
   const ops = createOperations(engine);
@@ -268,11 +261,13 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
   const parameters = new Map<string, Tensor>();
   const learningRateFactors = new Map<string, number>();
   const trained = describeTrained(spec, records, adapter);
-  yield;
+  yield undefined;
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
   const known = (name: string): Float32Array | undefined => (given ?? options.firstValues)?.get(name)?.values;
+  const isGiven = (name: string): boolean =>
+    zeros || adapterTensors?.has(name) === true || (given ?? options.firstValues)?.has(name) === true;
   const fixedParts = createFixedParts((values, size) =>
     hold(values === undefined ? engine.full(size, 0) : engine.upload(values, size)),
   );
@@ -294,14 +289,17 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
   let base: ModelWeights;
   let finished = false;
   try {
+    const frozen = baseTensors(spec, records).filter(({ name }) => !trained.copyAt.has(name));
+    for (const name of new Set(frozen.map(({ source }) => source))) yield checkpoint.files.source(name);
     for (const copy of trained.copies) {
+      if (!isGiven(copy.name) && copy.startScale !== 0) yield checkpoint.files.source(copy.source);
       copies.set(
         copy,
-        parameter(copy.name, copy.shape, () => readCopy(engine, opened.open, checkpoint, copy)),
+        parameter(copy.name, copy.shape, () => readCopy(engine, opened, copy)),
       );
-      yield;
+      yield undefined;
     }
-    base = openWeights(engine, opened.open, checkpoint, (place) => copies.get(trained.copyAt.get(place)!), hold);
+    base = openWeights(engine, opened, checkpoint, (place) => copies.get(trained.copyAt.get(place)!), hold);
     const perInput = new Map<string, Tensor>();
     const frozenScale = (factor: number, inFeatures: number): FrozenScale => {
       const key = `${factor} ${inFeatures}`;
@@ -337,7 +335,7 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
           own.push(tensors[each.name]!);
         }
         adapters.set(site.linear, { adapter, tensors, behind });
-        yield;
+        yield undefined;
       }
       const { blocks } = spec.layers[record.physical]!;
       const linears = linearsOf({ blocks }).map((linear, index): Linear => {
@@ -363,7 +361,7 @@ function* buildDecoder(options: DecoderOptions): Generator<void, Decoder, void> 
         gate,
         parameters: own,
       });
-      yield;
+      yield undefined;
     }
     finished = true;
   } finally {

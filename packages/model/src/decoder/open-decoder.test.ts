@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { tinyAdapter } from '../../test/tiny-adapter.js';
 import { base, end, expanded, hiddenOf, open, sequences, trainedValues, type Opened } from '../../test/tiny-decoder.js';
 import type { Adapter, AdapterParameter } from '../adapters/adapter.js';
-import { createDecoder, openDecoder, type DecoderOptions } from './decoder.js';
+import { openDecoder, type DecoderOptions } from './decoder.js';
 
 describe('what cannot be', () => {
   const name = 'model.layers.0.self_attn.q_proj.A';
@@ -41,15 +41,15 @@ describe('what cannot be', () => {
       'ADAPTER_INVALID',
       /belongs to/,
     ],
-  ])('%s: refused, and nothing stays', (_, options, code, message) => {
+  ])('%s: refused, and nothing stays', async (_, options, code, message) => {
     const engine = createReferenceEngine();
-    const make = () => createDecoder({ engine, checkpoint: base.checkpoint, ...options() });
-    expect(make).toThrow(expect.objectContaining({ code }));
-    expect(make).toThrow(message);
+    const make = () => openDecoder({ engine, checkpoint: base.checkpoint, ...options() });
+    await expect(make).rejects.toThrow(expect.objectContaining({ code }));
+    await expect(make).rejects.toThrow(message);
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
 
-  test('an adapter that looks into the base for its first values is asked for them', () => {
+  test('an adapter that looks into the base for its first values is asked for them', async () => {
     const engine = createReferenceEngine();
     const fixed = { axis: 0, size: 1, group: 'some' } as const;
     const adapter: typeof tinyAdapter = {
@@ -59,9 +59,9 @@ describe('what cannot be', () => {
         form: () => ({}),
       }),
     };
-    const make = () => createDecoder({ engine, checkpoint: base.checkpoint, adapter });
-    expect(make).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
-    expect(make).toThrow(/q_proj\.A begins as a part of the base: pass what readFirstValues returns/);
+    const make = () => openDecoder({ engine, checkpoint: base.checkpoint, adapter });
+    await expect(make).rejects.toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+    await expect(make).rejects.toThrow(/q_proj\.A begins as a part of the base: pass what readFirstValues returns/);
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
 });
@@ -86,7 +86,7 @@ describe('openDecoder', () => {
     },
   });
 
-  test('makes what createDecoder makes, and lets others have their turn meanwhile', async () => {
+  test('makes what openDecoder makes, and lets others have their turn meanwhile', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     const engine = createReferenceEngine();
     const options = { checkpoint: base.checkpoint, layers: expanded, seed: 5 };
@@ -103,7 +103,7 @@ describe('openDecoder', () => {
     // All values of a linear layer are made at once.
     expect(new Set(turnsAtValue).size).toBeGreaterThan(expanded.length);
     const opened: Opened = { engine, decoder, naive: undefined! };
-    const expected = open(base, { ...options, adapter: tinyAdapter });
+    const expected = await open(base, { ...options, adapter: tinyAdapter });
     expect(await hiddenOf(opened, sequences)).toEqual(await hiddenOf(expected, sequences));
     await end(opened);
     await end(expected);

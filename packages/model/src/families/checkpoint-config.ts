@@ -1,6 +1,6 @@
-import path from 'node:path';
-import { brokenLink, quoteValue, readTextFile } from '@glulam/files';
+import { brokenLink, quoteValue } from '@glulam/files';
 import { ModelError } from '../errors.js';
+import { documentsOf, type DocumentsOf } from '../checkpoints/documents.js';
 
 /** A base checkpoint's `config.json`, as read. */
 export interface CheckpointConfig {
@@ -20,11 +20,13 @@ export interface CheckpointConfig {
  * @throws ModelError CHECKPOINT_INVALID if there is none; CONFIG_INVALID if it cannot be read, is not a JSON object or
  *   names no model_type; QUANTIZED_UNSUPPORTED
  */
-export function readCheckpointConfig(folder: string): CheckpointConfig {
-  const file = path.join(folder, 'config.json');
+export function readCheckpointConfig(base: DocumentsOf): CheckpointConfig {
+  const documents = documentsOf(base);
+  const { folder } = documents;
+  const file = documents.locate('config.json');
   let text: string;
   try {
-    text = readTextFile(file);
+    text = documents.read('config.json');
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     const target = brokenLink(file);

@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
-import { quoteValue, readTextFile } from '@glulam/files';
+import { quoteValue } from '@glulam/files';
+import { documentsOf, type DocumentsOf } from '../checkpoints/documents.js';
 
 /** What transformers' `generate` does where a field has one of these values, or null: the same as without the field. */
 const neutral: Readonly<Record<string, readonly unknown[]>> = {
@@ -48,10 +47,11 @@ const drawn: Readonly<Record<string, readonly unknown[]>> = {
  *
  * @param given names of fields that the user has set
  */
-export function describeGenerationDefaults(folder: string, given: readonly string[] = []): string | undefined {
-  const file = ['generation_config.json', 'config.json'].map((name) => path.join(folder, name)).find(existsSync);
-  if (file === undefined) return undefined;
-  const fields = JSON.parse(readTextFile(file)) as Readonly<Record<string, unknown>>;
+export function describeGenerationDefaults(base: DocumentsOf, given: readonly string[] = []): string | undefined {
+  const documents = documentsOf(base);
+  const name = ['generation_config.json', 'config.json'].find((each) => documents.has(each));
+  if (name === undefined) return undefined;
+  const fields = JSON.parse(documents.read(name)) as Readonly<Record<string, unknown>>;
   const counted = { ...neutral, ...(fields['do_sample'] === true ? drawn : {}) };
   const isEmpty = (value: unknown): boolean =>
     value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
@@ -62,5 +62,5 @@ export function describeGenerationDefaults(folder: string, given: readonly strin
   );
   return found.length === 0
     ? undefined
-    : `${file}: ${found.join(', ')}: not followed, though generate of transformers does; text is generated as this command's options say`;
+    : `${documents.locate(name)}: ${found.join(', ')}: not followed, though generate of transformers does; text is generated as this command's options say`;
 }

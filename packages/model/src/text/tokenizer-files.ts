@@ -1,6 +1,3 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { findStamp, readTextFile, type FileStamp } from '@glulam/files';
 import { z } from 'zod';
 import {
   addedTokensDecoder,
@@ -12,6 +9,8 @@ import {
 } from './added-token-files.js';
 import { ModelError } from '../errors.js';
 import { readAddedTokens } from './tokenizers/added-vocabulary.js';
+import type { CheckpointDocuments } from '@glulam/files';
+import { documentsOf, type DocumentsOf } from '../checkpoints/documents.js';
 
 const tokenizerConfig = specialTokenFields.extend({
   added_tokens_decoder: addedTokensDecoder.nullish(),
@@ -34,17 +33,6 @@ const modelConfig = z.looseObject({
   // A negative id, which some configs have, means none.
   eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
 });
-
-/** All that is read of a base besides its weights. */
-const fileNames = [
-  ...['tokenizer.json', 'tokenizer_config.json', 'added_tokens.json', 'special_tokens_map.json'],
-  ...['chat_template.jinja', 'generation_config.json', 'config.json'],
-];
-
-/** Stamps of those that the folder has, for `checkStamps`. */
-export function stampTokenizerFiles(folder: string): readonly FileStamp[] {
-  return fileNames.flatMap((name) => findStamp(join(folder, name)) ?? []);
-}
 
 /** What a checkpoint's files say about its tokenizer. */
 export interface TokenizerFiles {
@@ -84,22 +72,23 @@ export interface TokenizerFiles {
  *
  * @throws ModelError TOKENIZER_INVALID naming the file
  */
-export function readTokenizerFiles(folder: string): TokenizerFiles {
-  const tokenizer = readJson(folder, 'tokenizer.json', tokenizerFile);
-  if (tokenizer === undefined) throw missing(folder);
-  const config = readJson(folder, 'tokenizer_config.json', tokenizerConfig) ?? {};
+export function readTokenizerFiles(base: DocumentsOf): TokenizerFiles {
+  const documents = documentsOf(base);
+  const tokenizer = readJson(documents, 'tokenizer.json', tokenizerFile);
+  if (tokenizer === undefined) throw missing(documents);
+  const config = readJson(documents, 'tokenizer_config.json', tokenizerConfig) ?? {};
   const decoder = config.added_tokens_decoder ?? undefined;
-  const map = decoder === undefined ? readJson(folder, 'special_tokens_map.json', specialTokensMap) : undefined;
+  const map = decoder === undefined ? readJson(documents, 'special_tokens_map.json', specialTokensMap) : undefined;
   const tokens = readMoreTokens({
     config,
     decoder,
     map,
-    added: decoder === undefined ? readJson(folder, 'added_tokens.json', addedTokensFile) : undefined,
+    added: decoder === undefined ? readJson(documents, 'added_tokens.json', addedTokensFile) : undefined,
     padToken: tokenizer.padding?.pad_token,
-    listed: aboutFile(folder, () => readAddedTokens(tokenizer)),
+    listed: aboutFile(documents, () => readAddedTokens(tokenizer)),
   });
-  const model = readJson(folder, 'config.json', modelConfig);
-  const generationEos = readJson(folder, 'generation_config.json', generationConfig)?.eos_token_id ?? undefined;
+  const model = readJson(documents, 'config.json', modelConfig);
+  const generationEos = readJson(documents, 'generation_config.json', generationConfig)?.eos_token_id ?? undefined;
   const configEos = model?.eos_token_id ?? [];
 
   // Older checkpoints keep several templates by name; 'default' is the one for plain conversations.
@@ -121,19 +110,19 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
       given: new Set([...Object.keys(config), ...Object.keys(map ?? {})]),
       replacesAddedTokens: decoder !== undefined,
     },
-    chatTemplate: readText(folder, 'chat_template.jinja') ?? inConfig,
+    chatTemplate: readText(documents, 'chat_template.jinja') ?? inConfig,
     generationEosIds: [generationEos ?? []].flat(),
     configEosIds: generationEos === undefined ? [configEos].flat().filter((id) => id >= 0) : [],
   };
 }
 
 /** Runs what reads tokenizer.json; its errors then name the file. */
-export function aboutFile<T>(folder: string, run: () => T): T {
+export function aboutFile<T>(base: DocumentsOf, run: () => T): T {
   try {
     return run();
   } catch (error) {
     if (!(error instanceof ModelError)) throw error;
-    throw new ModelError(error.code, `${join(folder, 'tokenizer.json')} cannot be used: ${error.message}`, {
+    throw new ModelError(error.code, `${documentsOf(base).locate('tokenizer.json')} cannot be used: ${error.message}`, {
       cause: error,
     });
   }
@@ -142,25 +131,27 @@ export function aboutFile<T>(folder: string, run: () => T): T {
 // What other tokenizers are kept in. transformers reads all of these and writes tokenizer.json.
 const OTHER_FILES = ['tokenizer.model', 'tekken.json', 'vocab.json', 'tiktoken.model'];
 
-function missing(folder: string): ModelError {
-  const other = OTHER_FILES.find((name) => existsSync(join(folder, name)));
+function missing(documents: CheckpointDocuments): ModelError {
+  const { folder } = documents;
+  const other = OTHER_FILES.find((name) => documents.has(name));
   const found =
     other === undefined
       ? "Copy the tokenizer's files from the checkpoint on the Hugging Face Hub, or check the path."
       : `The folder has ${other}, but only tokenizer.json is read. Make one with: python -c 'import transformers; ` +
         `transformers.AutoTokenizer.from_pretrained("${folder}").save_pretrained("${folder}")' (it needs transformers, ` +
         'sentencepiece, protobuf and tiktoken).';
-  return new ModelError('TOKENIZER_INVALID', `${join(folder, 'tokenizer.json')}: there is no such file. ${found}`);
+  return new ModelError('TOKENIZER_INVALID', `${documents.locate('tokenizer.json')}: there is no such file. ${found}`);
 }
 
-function readText(folder: string, name: string): string | undefined {
-  const path = join(folder, name);
+function readText(documents: CheckpointDocuments, name: string): string | undefined {
   try {
-    return readTextFile(path, mostBytes);
+    return documents.read(name, mostBytes);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
-    throw new ModelError('TOKENIZER_INVALID', `${path}: cannot be read: ${message}`, { cause: error });
+    throw new ModelError('TOKENIZER_INVALID', `${documents.locate(name)}: cannot be read: ${message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -178,10 +169,14 @@ function countCommas(text: string): number {
 /** A file with a million faults is not understood better by the last of them. */
 const firstFaults = ({ issues }: z.ZodError): z.ZodError => new z.ZodError(issues.slice(0, 20));
 
-function readJson<T extends z.ZodType>(folder: string, name: string, schema: T): z.output<T> | undefined {
-  const text = readText(folder, name);
+function readJson<T extends z.ZodType>(
+  documents: CheckpointDocuments,
+  name: string,
+  schema: T,
+): z.output<T> | undefined {
+  const text = readText(documents, name);
   if (text === undefined) return undefined;
-  const path = join(folder, name);
+  const path = documents.locate(name);
   if (countCommas(text) > mostValues)
     throw new ModelError(
       'TOKENIZER_INVALID',

@@ -1,4 +1,4 @@
-import { quoteValue, shortList } from '@glulam/files';
+import { quoteValue, shortList, type CheckpointDocuments } from '@glulam/files';
 import { createChatTemplate, type ChatTemplate } from './chat-template.js';
 import { findEndOfTurn, type EndOfTurn } from './end-of-turn.js';
 import { ModelError } from '../errors.js';
@@ -7,6 +7,7 @@ import { aboutFile, readTokenizerFiles, type TokenizerFiles } from './tokenizer-
 import { tokenizerWarnings } from './tokenizer-warnings.js';
 import { createPipeline, type TokenizerPipeline } from './tokenizers/tokenizer-pipeline.js';
 import type { TokenIds } from './token-ids.js';
+import { documentsOf, type DocumentsOf } from '../checkpoints/documents.js';
 
 interface OpenTokenizerOptions {
   /** Rows of the model's embedding. They may outnumber the tokens (padding); tokens beyond them are refused where a text has one. */
@@ -54,6 +55,8 @@ export interface Tokenizer {
   decode(ids: TokenIds, options?: DecodeOptions): string;
   /** Decodes while ids come: the texts it gives, joined, are `decode` of all ids, up to the stop string. */
   stream(options?: StreamOptions): TextStream;
+  /** What it was opened from. */
+  readonly documents: CheckpointDocuments;
   /** The largest id and one. */
   readonly vocabularySize: number;
   /** Id of `bos_token`; undefined: there is none, or it is not in the vocabulary. */
@@ -78,16 +81,18 @@ export interface Tokenizer {
 }
 
 /**
- * Opens the tokenizer in a checkpoint's folder: tokenizer.json, with what tokenizer_config.json, added_tokens.json,
+ * Opens the tokenizer of a checkpoint, a folder or its documents: tokenizer.json, with what tokenizer_config.json, added_tokens.json,
  * special_tokens_map.json, chat_template.jinja, generation_config.json and config.json add. The post-processor of tokenizer.json
  * decides what `encode` adds to a text.
  *
  * @throws ModelError TOKENIZER_INVALID if a file is missing or malformed, TOKENIZER_UNSUPPORTED naming a feature that is
  *   not followed
  */
-export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}): Tokenizer {
-  const files = readTokenizerFiles(folder);
-  const tokens = openPipeline(folder, files);
+export function openTokenizer(base: DocumentsOf, options: OpenTokenizerOptions = {}): Tokenizer {
+  const documents = documentsOf(base);
+  const { folder } = documents;
+  const files = readTokenizerFiles(documents);
+  const tokens = openPipeline(documents, files);
   const embeddingRows = options.vocabularySize;
   const { vocabularySize, beyond } = measure(tokens, embeddingRows);
   const named = namedIds(tokens, files);
@@ -130,6 +135,7 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
         counts: (id) => counts(id, skipSpecialTokens),
         stop,
       }),
+    documents,
     vocabularySize,
     bosId: named.get('bos_token'),
     eosId,
@@ -149,15 +155,13 @@ export function openTokenizer(folder: string, options: OpenTokenizerOptions = {}
 }
 
 /** tokenizer.json's pipeline with the tokens that other files add. */
-export function openPipeline(folder: string, files: TokenizerFiles): TokenizerPipeline {
+export function openPipeline(base: DocumentsOf, files: TokenizerFiles): TokenizerPipeline {
   const { tokens, splitSpecialTokens } = files;
-  const pipeline = aboutFile(folder, () =>
-    createPipeline(files.tokenizer, { more: tokens.tokens, splitSpecialTokens }),
-  );
+  const pipeline = aboutFile(base, () => createPipeline(files.tokenizer, { more: tokens.tokens, splitSpecialTokens }));
   return {
     ...pipeline,
-    encode: (text, addSpecialTokens) => aboutFile(folder, () => pipeline.encode(text, addSpecialTokens)),
-    decode: (ids) => aboutFile(folder, () => pipeline.decode(ids)),
+    encode: (text, addSpecialTokens) => aboutFile(base, () => pipeline.encode(text, addSpecialTokens)),
+    decode: (ids) => aboutFile(base, () => pipeline.decode(ids)),
   };
 }
 

@@ -1,11 +1,14 @@
 import type { WeightSource } from '@glulam/files';
 import type { Engine, FrozenWeight } from '@glulam/tensors';
+import { ModelError } from '../errors.js';
 import { createFrozenRows } from './frozen-rows.js';
 
 /** Weights of one base checkpoint on an engine, each opened once, however many decoders compute with them. */
 export interface BaseWeights {
-  /** The frozen weight of a tensor: one per name, opened at the first call. */
-  open(source: WeightSource): FrozenWeight;
+  /** Open what is not open yet; decoders ask for what they compute with. */
+  open(source: WeightSource): Promise<void>;
+  /** The frozen weight of a tensor that was opened, by its name. */
+  get(name: string): FrozenWeight;
   /** What adapters may know of them. */
   readonly rows: ReturnType<typeof createFrozenRows>;
   /** Release what `rows` holds. Weights stay open as long as their engine does. */
@@ -14,13 +17,25 @@ export interface BaseWeights {
 
 /** Weights on an engine; nothing is opened yet. */
 export function createBaseWeights(engine: Engine): BaseWeights {
-  const known = new Map<string, FrozenWeight>();
+  const opened = new Map<string, Promise<FrozenWeight>>();
+  const weights = new Map<string, FrozenWeight>();
   const rows = createFrozenRows(engine);
   return {
-    open(source) {
-      const weight = known.get(source.name) ?? engine.openWeight(source);
-      known.set(source.name, weight);
-      return weight;
+    async open(source) {
+      const { name } = source;
+      const opening = opened.get(name) ?? engine.openWeight(source);
+      opened.set(name, opening);
+      try {
+        weights.set(name, await opening);
+      } catch (error) {
+        opened.delete(name);
+        throw error;
+      }
+    },
+    get(name) {
+      const weight = weights.get(name);
+      if (weight !== undefined) return weight;
+      throw new ModelError('BAD_ARGUMENT', `the weight ${name} is used and was not opened; open it before`);
     },
     rows,
     close: () => rows.close(),

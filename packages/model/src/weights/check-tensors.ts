@@ -1,7 +1,9 @@
-import { shortList, type CheckpointFiles } from '@glulam/files';
+import { FilesError, shortList } from '@glulam/files';
 import { ModelError } from '../errors.js';
+import type { CheckpointTensors } from './checkpoint-tensors.js';
 import { missingAdvice, type AdviceContext } from './missing-advice.js';
 
+/** What safetensors files call the types that are read; readers of quantized checkpoints have others. */
 const readable: readonly string[] = ['F32', 'BF16', 'F16'];
 
 /**
@@ -10,7 +12,7 @@ const readable: readonly string[] = ['F32', 'BF16', 'F16'];
  * @throws ModelError CHECKPOINT_INVALID, QUANTIZED_UNSUPPORTED
  */
 export function checkTensors(
-  files: CheckpointFiles,
+  files: CheckpointTensors,
   expected: ReadonlyMap<string, readonly number[]>,
   context: AdviceContext,
 ): void {
@@ -26,7 +28,7 @@ export function checkTensors(
     const { dtype, shape } = files.entry(name);
     if (shape.join() !== size.join())
       faults.push(`${name} has shape [${shape.join(', ')}]; config.json makes it [${size.join(', ')}]`);
-    if (!readable.includes(dtype)) byType.set(dtype, [...(byType.get(dtype) ?? []), name]);
+    if (!isReadable(files, name)) byType.set(dtype, [...(byType.get(dtype) ?? []), name]);
   }
   for (const [dtype, names] of byType) throw wrongType(files.folder, dtype, names);
   if (faults.length === 0) return;
@@ -39,6 +41,15 @@ export function checkTensors(
     `the weights in ${files.folder} do not fit its config.json:\n  ${faults.slice(0, 8).join('\n  ')}` +
       `${faults.length > 8 ? `\n  and ${faults.length - 8} more` : ''}\n${advice}`,
   );
+}
+
+function isReadable(files: CheckpointTensors, name: string): boolean {
+  try {
+    return files.source(name).dtype !== 'int32';
+  } catch (error) {
+    if (error instanceof FilesError && error.code === 'DTYPE_MISMATCH') return false;
+    throw error;
+  }
 }
 
 /** Of floats of 64 bits the checkpoint can be converted; smaller types mean little without what they were quantized by. */

@@ -1,28 +1,33 @@
 import {
-  bytesPerElement,
   checkStamps,
-  hasCheckpointFiles,
+  createWeightSource,
+  fileBytes,
   isAdapterFolder,
   quoteValue,
+  plainFormats,
   sizeOf,
-  type CheckpointFiles,
+  storedBytes,
   type DType,
+  type CheckpointDocuments,
 } from '@glulam/files';
+import type { CheckpointTensors } from './checkpoint-tensors.js';
 import { readCheckpointConfig, type CheckpointConfig } from '../families/checkpoint-config.js';
 import { ModelError } from '../errors.js';
+import { readCheckpoint, type CheckpointReader, type StoredCheckpoint } from '../checkpoints/checkpoint-reader.js';
 import { expectedTensors } from './expected-tensors.js';
 import { settleTensors } from './settle-tensors.js';
 import type { Family } from '../families/family.js';
 import type { ModelSpec } from '../families/model-spec.js';
 import { followConfig } from '../families/follow-config.js';
-import { stampTokenizerFiles } from '../text/tokenizer-files.js';
 import { unexpandedLayers, type VirtualLayer } from '../expansion/virtual-layer.js';
 import { baseTensors } from './base-tensors.js';
 
 /** A base checkpoint whose files were looked through and found whole; nothing is loaded yet. */
 export interface Checkpoint {
-  /** The folder with all its files. */
+  /** Its path: a folder, or the file that holds it all. */
   readonly folder: string;
+  /** What it says besides its weights. */
+  readonly documents: CheckpointDocuments;
   /** Its `config.json`. */
   readonly config: CheckpointConfig;
   /** The family that read the config. */
@@ -32,7 +37,7 @@ export interface Checkpoint {
   /** The keys of `config.json` that the family follows. */
   readonly followed: ReadonlySet<string>;
   /** Its tensors. */
-  readonly files: CheckpointFiles;
+  readonly files: CheckpointTensors;
   /** For users: what the files say that has no effect here. */
   readonly warnings: readonly string[];
 }
@@ -41,21 +46,32 @@ export interface Checkpoint {
  * Open a base checkpoint: read its config by the family that its `model_type` names, and the headers of its tensors,
  * and check that every tensor that the model needs is there in its shape.
  *
+ * @param readers of checkpoints that are no Hugging Face folders
  * @throws ModelError CHECKPOINT_INVALID, CONFIG_INVALID, MODEL_TYPE_UNKNOWN, QUANTIZED_UNSUPPORTED; TensorsError
  *   FILE_UNREADABLE, SAFETENSORS_INVALID
  */
-export function openCheckpoint(folder: string, families: readonly Family[]): Checkpoint {
-  const stamps = stampTokenizerFiles(folder);
-  const described = readConfig(folder, families);
-  const { warnings, files: weights, ...settled } = settleTensors(folder, described.config, described.spec);
-  const files: CheckpointFiles = {
+export async function openCheckpoint(
+  folder: string,
+  families: readonly Family[],
+  readers?: readonly CheckpointReader[],
+): Promise<Checkpoint> {
+  return openStored(await readCheckpoint(folder, readers), families);
+}
+
+async function openStored(stored: StoredCheckpoint, families: readonly Family[]): Promise<Checkpoint> {
+  const { documents } = stored;
+  const stamps = documents.stamps();
+  const described = readConfig(documents, families);
+  const { warnings, files: weights, ...settled } = await settleTensors(stored, described.config, described.spec);
+  const files: CheckpointTensors = {
     ...weights,
     checkUnchanged() {
       weights.checkUnchanged();
       checkStamps(stamps);
     },
   };
-  return { ...described, ...settled, files, warnings: [...described.warnings, ...warnings, ...adapterBeside(folder)] };
+  const beside = adapterBeside(documents.folder);
+  return { ...described, ...settled, files, warnings: [...described.warnings, ...warnings, ...beside] };
 }
 
 function adapterBeside(folder: string): readonly string[] {
@@ -69,18 +85,20 @@ function adapterBeside(folder: string): readonly string[] {
  * A base checkpoint for plans: where its weights are not there, as `config.json` alone describes them, in the dtype that
  * it names. Nothing can be read from such a one.
  */
-export function describeCheckpoint(
+export async function describeCheckpoint(
   folder: string,
   families: readonly Family[],
-): { readonly checkpoint: Checkpoint; readonly hasWeights: boolean } {
-  const hasWeights = hasCheckpointFiles(folder);
-  if (hasWeights) return { checkpoint: openCheckpoint(folder, families), hasWeights };
-  const described = readConfig(folder, families);
+  readers?: readonly CheckpointReader[],
+): Promise<{ readonly checkpoint: Checkpoint; readonly hasWeights: boolean }> {
+  const stored = await readCheckpoint(folder, readers);
+  const { hasWeights } = stored;
+  if (hasWeights) return { checkpoint: await openStored(stored, families), hasWeights };
+  const described = readConfig(stored.documents, families);
   return { checkpoint: { ...described, files: describedFiles(folder, described) }, hasWeights };
 }
 
-function readConfig(folder: string, families: readonly Family[]): Omit<Checkpoint, 'files'> {
-  const config = readCheckpointConfig(folder);
+function readConfig(documents: CheckpointDocuments, families: readonly Family[]): Omit<Checkpoint, 'files'> {
+  const config = readCheckpointConfig(documents);
   const family = families.find(({ kind }) => kind === config.modelType);
   if (family === undefined) {
     const known = families.map(({ kind }) => kind).sort();
@@ -90,11 +108,11 @@ function readConfig(folder: string, families: readonly Family[]): Omit<Checkpoin
         'Install a plugin for this family and list it in the config.',
     );
   }
-  return { folder, config, family, ...followConfig(family, config) };
+  return { folder: documents.folder, documents, config, family, ...followConfig(family, config) };
 }
 
-function describedFiles(folder: string, { config, spec }: Omit<Checkpoint, 'files'>): CheckpointFiles {
-  const dtype = describedDtype(config);
+function describedFiles(folder: string, { config, spec }: Omit<Checkpoint, 'files'>): CheckpointTensors {
+  const format = plainFormats[describedDtype(config)];
   const shapes = expectedTensors(spec);
   const notThere = (): never => {
     throw new ModelError('CHECKPOINT_INVALID', `${folder} has no weights; only its config.json was read`);
@@ -102,8 +120,7 @@ function describedFiles(folder: string, { config, spec }: Omit<Checkpoint, 'file
   return {
     folder,
     files: [],
-    totalBytes: parameterCount(spec) * bytesPerElement[dtype],
-    metadata: {},
+    totalBytes: storedBytes(format, [parameterCount(spec)]),
     warnings: [],
     names: () => [...shapes.keys()],
     has: (name) => shapes.has(name),
@@ -111,7 +128,8 @@ function describedFiles(folder: string, { config, spec }: Omit<Checkpoint, 'file
     entry: notThere,
     source(name) {
       const size = shapes.get(name) ?? notThere();
-      return { name, shape: size, dtype, file: '', byteOffset: 0, byteLength: sizeOf(size) * bytesPerElement[dtype] };
+      const parts = format.sizes(size).map((bytes) => fileBytes(name, 0, bytes));
+      return createWeightSource({ name, shape: size, format, parts, origin: folder });
     },
   };
 }

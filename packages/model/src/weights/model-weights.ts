@@ -28,16 +28,16 @@ export interface ModelWeights {
 }
 
 /**
- * Weights by their places in the expanded model. Of the base each tensor is opened once, however many places it has.
+ * Weights by their places in the expanded model. A tensor of the base is one weight, however many places it has.
  *
- * @param open opens a tensor of the base, each once
+ * @param opened has the weights of all places without a copy
  * @param copyAt the trained copy at a place, see `TrainedTensors.copyAt`
  * @param hold keeps what is read of the base
  */
 export function openWeights(
   engine: Engine,
-  open: BaseWeights['open'],
-  { spec, files }: Pick<Checkpoint, 'spec' | 'files'>,
+  opened: BaseWeights,
+  { spec }: Pick<Checkpoint, 'spec'>,
   copyAt: (place: string) => Tensor | undefined,
   hold: (tensor: Tensor) => Tensor,
 ): ModelWeights {
@@ -46,7 +46,7 @@ export function openWeights(
     finalNorm: weightName(spec.finalNorm.name),
     head: weightName(spec.head.name),
   };
-  const frozen = (name: string): FrozenWeight => open(files.source(name));
+  const frozen = (name: string): FrozenWeight => opened.get(name);
   const vector = once((name) => {
     const weight = frozen(name);
     return hold(engine.readWeight(weight, 0, weight.shape[0]!));
@@ -91,17 +91,12 @@ export function openWeights(
 const blockElements = 2 ** 20;
 
 /** A copy's first values. By blocks, and never a weight whole: some engines keep for good what is read whole. */
-export function readCopy(
-  engine: Engine,
-  open: BaseWeights['open'],
-  { files }: Pick<Checkpoint, 'files'>,
-  copy: TrainedCopy,
-): Tensor {
+export function readCopy(engine: Engine, opened: BaseWeights, copy: TrainedCopy): Tensor {
   const { shape, source, startScale } = copy;
   return scope(() => {
     const target = engine.full(shape, 0);
     if (startScale === 0) return target;
-    const weight = open(files.source(source));
+    const weight = opened.get(source);
     const rows = shape[0]!;
     const step = Math.max(1, Math.min(Math.floor((blockElements * rows) / target.size), Math.ceil(rows / 2)));
     const rest = shape.slice(1).map(() => 0);

@@ -1,8 +1,10 @@
-import { equalValues, openCheckpointFiles, shortList, type CheckpointFiles } from '@glulam/files';
+import { equalValues, shortList } from '@glulam/files';
+import type { StoredCheckpoint } from '../checkpoints/checkpoint-reader.js';
 import type { CheckpointConfig } from '../families/checkpoint-config.js';
 import { ModelError } from '../errors.js';
 import { weightName, type ModelSpec } from '../families/model-spec.js';
 import { checkTensors } from './check-tensors.js';
+import type { CheckpointTensors } from './checkpoint-tensors.js';
 import { namesOtherHead, otherHeads } from './missing-advice.js';
 import { expectedTensors } from './expected-tensors.js';
 
@@ -11,7 +13,7 @@ interface SettledTensors {
   /** As described, but `head.tied` is what the stored tensors make it. */
   readonly spec: ModelSpec;
   /** By the names of `spec`, with only the tensors that it names. */
-  readonly files: CheckpointFiles;
+  readonly files: CheckpointTensors;
   readonly warnings: readonly string[];
 }
 
@@ -28,12 +30,16 @@ const derived =
  *
  * @throws ModelError CHECKPOINT_INVALID, QUANTIZED_UNSUPPORTED; TensorsError as `openCheckpointFiles`
  */
-export function settleTensors(folder: string, config: CheckpointConfig, described: ModelSpec): SettledTensors {
+export async function settleTensors(
+  { documents: { folder }, openTensors }: Pick<StoredCheckpoint, 'documents' | 'openTensors'>,
+  config: CheckpointConfig,
+  described: ModelSpec,
+): Promise<SettledTensors> {
   const [embedding, head] = [weightName(described.embedding.name), weightName(described.head.name)];
   const withHead = (tied: boolean): ModelSpec => ({ ...described, head: { ...described.head, tied } });
   const expected = expectedTensors(withHead(false));
   const nameOf = modelNames(described, expected);
-  const stored = openCheckpointFiles(folder, (name) => nameOf(name) !== undefined);
+  const stored = await openTensors((name) => nameOf(name) !== undefined);
   const storedAs = new Map<string, string>();
   for (const name of stored.names()) {
     const known = nameOf(name);
@@ -59,7 +65,7 @@ export function settleTensors(folder: string, config: CheckpointConfig, describe
   checkTensors(files, expected, { config, spec: described, unread, nameOf });
 
   const tiedHead =
-    described.head.tied && (!files.has(head) || equalValues(files.source(embedding), files.source(head)));
+    described.head.tied && (!files.has(head) || (await equalValues(files.source(embedding), files.source(head))));
   // `architectures` has been reported already where it names such a head.
   const isReported = namesOtherHead(config) ? otherHeads : undefined;
   const counted = unread.filter((name) => !derived.test(name) && isReported?.test(name) !== true);
@@ -91,13 +97,13 @@ function modelNames(
     );
 }
 
-function byModelName(stored: CheckpointFiles, storedAs: ReadonlyMap<string, string>): CheckpointFiles {
+function byModelName(stored: CheckpointTensors, storedAs: ReadonlyMap<string, string>): CheckpointTensors {
   const named = (name: string): string => storedAs.get(name) ?? name;
   return {
     ...stored,
     names: () => [...storedAs.keys()],
     has: (name) => storedAs.has(name),
-    entry: (name) => ({ ...stored.entry(named(name)), name }),
+    entry: (name) => stored.entry(named(name)),
     source: (name) => ({ ...stored.source(named(name)), name }),
   };
 }

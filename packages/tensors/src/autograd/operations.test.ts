@@ -59,19 +59,20 @@ describe('what an operation returns', () => {
     ['swiglu', (ops, of) => ops.swiglu(of(2, 3), of(2, 3), { type: 'bfloat16' }), [2, 3], 'bfloat16'],
     [
       'frozenLinear',
-      (ops, of) => ops.frozenLinear(of(3, 6), weight.open(ops.engine), {}, 'bfloat16'),
+      (ops, of) => ops.frozenLinear(of(3, 6), weight.on(ops.engine), {}, 'bfloat16'),
       [3, 4],
       'bfloat16',
     ],
     ['linear', (ops, of) => ops.linear(of(3, 6), of(4, 6), of(4), 'bfloat16'), [3, 4], 'bfloat16'],
     [
       'tokenLosses',
-      (ops, of) => ops.tokenLosses(of(2, 6), { weight: weight.open(ops.engine), labels: Int32Array.of(0, -1) }),
+      (ops, of) => ops.tokenLosses(of(2, 6), { weight: weight.on(ops.engine), labels: Int32Array.of(0, -1) }),
       [2],
     ],
-    ['embedding', (ops) => ops.embedding(weight.open(ops.engine), Int32Array.of(3, 0, 3)), [3, 6]],
-  ])('%s: its shape and type, and nothing else stays alive', (_, call, shape, dtype = 'float32') => {
+    ['embedding', (ops) => ops.embedding(weight.on(ops.engine), Int32Array.of(3, 0, 3)), [3, 6]],
+  ])('%s: its shape and type, and nothing else stays alive', async (_, call, shape, dtype = 'float32') => {
     const { engine, ops, floats } = place();
+    await weight.open(engine);
     const inputs: Tensor[] = [];
     const y = scope(() =>
       call(ops, (...of) => {
@@ -98,7 +99,7 @@ describe('what an operation returns', () => {
 
   test('rows of a frozen embedding, widened', async () => {
     const { engine, ops } = place();
-    const rows = await engine.read(ops.embedding(weight.open(engine), Int32Array.of(3, 0, 3)));
+    const rows = await engine.read(ops.embedding(await weight.open(engine), Int32Array.of(3, 0, 3)));
     const row = (id: number): readonly number[] => weight.values.slice(6 * id, 6 * (id + 1));
     expect([...rows]).toEqual([...row(3), ...row(0), ...row(3)]);
   });
@@ -108,7 +109,7 @@ describe('what an operation returns', () => {
     const fine = knownWeight([1, 1], 'float32');
     // 1 + 2^-8 lies halfway between two numbers of bfloat16; the even one is 1.
     const x = engine.upload(Float32Array.of(1 + 2 ** -8), [1, 1]);
-    const y = await engine.read(ops.frozenLinear(x, fine.open(engine), {}, 'float32'));
+    const y = await engine.read(ops.frozenLinear(x, await fine.open(engine), {}, 'float32'));
     expect([...y]).toEqual([fine.values[0]]);
   });
 });
@@ -210,7 +211,7 @@ describe('what does not fit is refused', () => {
     ['exp', (ops, of) => ops.exp(ops.cast(of(2), 'bfloat16')), 'DTYPE_MISMATCH', /exp: got a bfloat16/],
     [
       'frozenLinear',
-      (ops, of) => ops.frozenLinear(of(3, 5), weight.open(ops.engine), {}, 'float32'),
+      (ops, of) => ops.frozenLinear(of(3, 5), weight.on(ops.engine), {}, 'float32'),
       'SHAPE_MISMATCH',
       /\[3, 5\]/,
     ],
@@ -219,7 +220,7 @@ describe('what does not fit is refused', () => {
       (ops, of) =>
         ops.frozenLinear(
           of(3, 6),
-          weight.open(ops.engine),
+          weight.on(ops.engine),
           { lowRank: { A: of(2, 5), B: of(4, 2), scale: 1 } },
           'float32',
         ),
@@ -235,19 +236,20 @@ describe('what does not fit is refused', () => {
     ],
     [
       'tokenLosses of too few labels',
-      (ops, of) => ops.tokenLosses(of(2, 6), { weight: weight.open(ops.engine), labels: Int32Array.of(0) }),
+      (ops, of) => ops.tokenLosses(of(2, 6), { weight: weight.on(ops.engine), labels: Int32Array.of(0) }),
       'SHAPE_MISMATCH',
       /1 labels; expected one for each of 2 rows/,
     ],
     [
       'tokenLosses of a label beyond the vocabulary',
       // In the first row: behind its logits lie those of the second.
-      (ops, of) => ops.tokenLosses(of(2, 6), { weight: weight.open(ops.engine), labels: Int32Array.of(4, 0) }),
+      (ops, of) => ops.tokenLosses(of(2, 6), { weight: weight.on(ops.engine), labels: Int32Array.of(4, 0) }),
       'BAD_ARGUMENT',
       /token 4 at 0; the vocabulary has 4/,
     ],
-  ])('%s', (_, call, code, message) => {
+  ])('%s', async (_, call, code, message) => {
     const { engine, ops, floats } = place();
+    await weight.open(engine);
     const make = () => scope(() => call(ops, (...shape) => floats(shape)));
     expect(make).toThrow(expect.objectContaining({ code }));
     expect(make).toThrow(message);

@@ -24,7 +24,7 @@ export interface FrozenWeight {
   readonly name: string;
   /** Its shape in the checkpoint; [out, in] for a linear layer, [vocabulary, hidden] for an embedding. */
   readonly shape: readonly number[];
-  /** How the file stores it: float32, bfloat16 or float16. */
+  /** The type of its values, in whatever format they are stored: float32, bfloat16 or float16. */
   readonly dtype: DType;
   /** The engine's own record. */
   readonly storage: unknown;
@@ -73,6 +73,11 @@ export interface Engine {
   readonly precision: Precision;
   /** What the engine chose for this machine by itself, where sums depend on it: runs record it, and resume with it. */
   readonly choice?: string | undefined;
+  /**
+   * Bytes of frozen weights that the engine holds in copies, since it cannot compute with them where they are stored, by the
+   * name of their storage format. Users are told.
+   */
+  readonly copies?: ReadonlyMap<string, number>;
   /** Overrides of named operations; what is missing runs as its composition of the operations below. */
   readonly fused: Partial<FusedOperations>;
 
@@ -89,8 +94,11 @@ export interface Engine {
   /** Finish the queue and free everything. */
   close(): Promise<void>;
 
-  /** Open a tensor of a checkpoint as a frozen weight. Throws DTYPE_MISMATCH for int32. */
-  openWeight(source: WeightSource): FrozenWeight;
+  /**
+   * Open a tensor of a checkpoint, or a view of one, as a frozen weight, in whatever format it is stored. Rejects with
+   * DTYPE_MISMATCH for int32, and with FilesError FILE_UNREADABLE.
+   */
+  openWeight(source: WeightSource): Promise<FrozenWeight>;
   /** Rows `[start, end)` of a weight along its first axis, as float32. */
   readWeight(weight: FrozenWeight, start: number, end: number): Tensor;
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { sizeOf, toBfloat16Bits, toFloat16Bits } from '@glulam/files';
+import { plainSource, sizeOf, toBfloat16Bits, toFloat16Bits, type WeightSource } from '@glulam/files';
 import {
   createReferenceEngine,
   normals,
@@ -121,7 +121,7 @@ const narrow = { bfloat16: toBfloat16Bits, float16: toFloat16Bits };
  */
 export async function withWeights(
   shapes: readonly { readonly shape: readonly number[]; readonly dtype: WeightDtype }[],
-  body: (open: (engine: Engine) => FrozenWeight[]) => Promise<void>,
+  body: (open: (engine: Engine) => Promise<FrozenWeight[]>) => Promise<void>,
 ): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'glulam-test-engine-'));
   const file = path.join(folder, 'weights');
@@ -132,16 +132,16 @@ export async function withWeights(
     size += bytes.length;
     return size - bytes.length;
   };
-  const sources = shapes.map(({ shape, dtype }, i) => {
+  const sources = shapes.map(({ shape, dtype }, i): WeightSource => {
     if (size % 2 === 0) append(new Uint8Array(1));
     const values = randomValues(shape, 1000 + i);
     const stored = dtype === 'float32' ? values : Uint16Array.from(values, narrow[dtype]);
     const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
-    return { name: `weight${i}`, shape, dtype, file, byteOffset: append(bytes), byteLength: bytes.length };
+    return plainSource({ name: `weight${i}`, shape, dtype, file, byteOffset: append(bytes) });
   });
   try {
     writeFileSync(file, Buffer.concat(chunks));
-    await body((engine) => sources.map((source) => engine.openWeight(source)));
+    await body((engine) => Promise.all(sources.map((source) => engine.openWeight(source))));
   } finally {
     rmSync(folder, { recursive: true });
   }

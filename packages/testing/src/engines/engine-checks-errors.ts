@@ -129,7 +129,7 @@ export const weightChecks: readonly EngineCheck[] = [
       const shapes = dtypes.flatMap((dtype) => [[7, 5], [1], [67, 33], [3, 2, 5]].map((shape) => ({ shape, dtype })));
       return withWeights(shapes, async (open) => {
         const before = engine.memory();
-        const weights = open(engine);
+        const weights = await open(engine);
         await engine.drain();
         assert.deepEqual(engine.memory(), before, 'opening weights makes no tensors');
         for (const [i, weight] of weights.entries()) {

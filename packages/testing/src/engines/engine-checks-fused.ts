@@ -69,7 +69,7 @@ const swiglu = fusedCheck('swiglu', '', (type) =>
 );
 
 /** Every subset of the form's members: bit 0 inScale, 1 outScale, 2 low rank, 3 bias. */
-function linearCase(
+export function linearCase(
   about: string,
   type: DType,
   weight: FrozenWeight,
@@ -95,7 +95,7 @@ function linearCase(
 }
 
 /** Products with frozen weights read bfloat16 operands at that precision, backward too, whatever the output's type. */
-const productTolerance = (engine: Engine, type: DType): FusedTolerance =>
+export const productTolerance = (engine: Engine, type: DType): FusedTolerance =>
   engine.precision === 'float32' ? float32 : type === 'float32' ? wideOutput : bfloat16;
 
 const frozenLinear: EngineCheck[] = (['bfloat16', 'float32', 'float16'] as const).map((dtype) => ({
@@ -109,7 +109,7 @@ const frozenLinear: EngineCheck[] = (['bfloat16', 'float32', 'float16'] as const
         { shape: [1, 1], dtype },
       ],
       async (open) => {
-        const [small, large, one] = open(engine) as [FrozenWeight, FrozenWeight, FrozenWeight];
+        const [small, large, one] = (await open(engine)) as [FrozenWeight, FrozenWeight, FrozenWeight];
         for (const [type] of activations(engine)) {
           const tolerance = productTolerance(engine, type);
           const cases = [
@@ -147,7 +147,7 @@ const tokenLosses: EngineCheck[] = (['bfloat16', 'float32'] as const).map((dtype
       ],
       async (open) => {
         for (const [type] of activations(engine)) {
-          for (const weight of open(engine)) {
+          for (const weight of await open(engine)) {
             const [vocabulary, hidden] = weight.shape as [number, number];
             for (const [about, tokens, every] of [
               ['one token', 1, 1],
@@ -179,7 +179,7 @@ const embedding: EngineCheck = {
     withWeights(
       (['float32', 'bfloat16', 'float16'] as const).map((dtype) => ({ shape: [131, 17], dtype })),
       async (open) => {
-        for (const weight of open(engine)) {
+        for (const weight of await open(engine)) {
           for (const ids of [Int32Array.of(0), Int32Array.of(5, 130, 5, 0, 129, 5), new Int32Array(0)]) {
             const [fused, composed] = await Promise.all(
               [false, true].map(async (plain) => {

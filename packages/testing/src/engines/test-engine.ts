@@ -2,6 +2,7 @@ import type { Engine, Precision } from '@glulam/tensors';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { arithmeticChecks } from './engine-checks-arithmetic.js';
 import { errorChecks, weightChecks } from './engine-checks-errors.js';
+import { formatChecks } from './engine-checks-formats.js';
 import { fusedChecks } from './engine-checks-fused.js';
 import { storageChecks } from './engine-checks-storage.js';
 import { runEngineCheck, type EngineCheck } from './engine-check.js';
@@ -13,6 +14,7 @@ export const engineChecks: readonly EngineCheck[] = [
   ...weightChecks,
   ...errorChecks,
   ...fusedChecks,
+  ...formatChecks,
 ];
 
 /** What `testEngine` needs to know of an engine. */

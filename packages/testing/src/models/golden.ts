@@ -4,7 +4,7 @@ import path from 'node:path';
 import { readPeftAdapter } from '@glulam/export';
 import { openSafetensors, readFloats, readInts, type CheckpointFiles } from '@glulam/files';
 import {
-  createDecoder,
+  openDecoder,
   openCheckpoint,
   packTokens,
   type AdapterContribution,
@@ -54,7 +54,12 @@ export interface GoldenCase {
    * The case's model: its adapter on its expansion if it has one, else its base. `config`: another of the base's config
    * files. The caller closes the decoder.
    */
-  open(engine: Engine, families: readonly Family[], adapters: readonly AdapterContribution[], config?: string): Decoder;
+  open(
+    engine: Engine,
+    families: readonly Family[],
+    adapters: readonly AdapterContribution[],
+    config?: string,
+  ): Promise<Decoder>;
 }
 
 /** Read a golden case: `expected.json`, `expected.safetensors`, `base` and perhaps `adapter` in a folder. */
@@ -84,12 +89,12 @@ export function openGolden(folder: string): GoldenCase {
     batch: packTokens(sequences),
     labels: Int32Array.from(next),
     rows,
-    open(engine, families, adapters, config = 'config.json') {
-      const checkpoint = openCheckpoint(baseWithConfig(path.join(folder, 'base'), config), families);
+    async open(engine, families, adapters, config = 'config.json') {
+      const checkpoint = await openCheckpoint(baseWithConfig(path.join(folder, 'base'), config), families);
       const adapterFolder = path.join(folder, 'adapter');
-      if (!existsSync(adapterFolder)) return createDecoder({ engine, checkpoint });
+      if (!existsSync(adapterFolder)) return openDecoder({ engine, checkpoint });
       const { adapter, layers, values } = readPeftAdapter(adapterFolder, adapters, checkpoint.spec);
-      return createDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
+      return openDecoder({ engine, checkpoint, adapter, layers, adapterValues: values });
     },
   };
 }
@@ -107,10 +112,7 @@ function baseWithConfig(base: string, config: string): string {
 export function rowsOf(golden: GoldenCase, name: string): Float32Array {
   const source = golden.tensors.source(name);
   const width = source.shape.at(-1)!;
-  const all =
-    readFloats(source).length === 0
-      ? new Float32Array()
-      : readFloats({ ...source, shape: [source.byteLength / 4 / width, width] });
+  const all = readFloats(source);
   const result = new Float32Array(golden.rows.length * width);
   golden.rows.forEach((row, i) => result.set(all.subarray(row * width, (row + 1) * width), i * width));
   return result;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { sizeOf, writeSafetensors } from '@glulam/files';
 import {
-  createDecoder,
+  openDecoder,
   describeCheckpoint,
   openCheckpoint,
   openTokenizer,
@@ -46,7 +46,7 @@ export async function openTinyModel(): Promise<EvaluationContext & { close(): Pr
   write('config.json', config);
   write('tokenizer.json', byteTokenizer());
   write('tokenizer_config.json', { bos_token: special[0], eos_token: special[1] });
-  const { files } = describeCheckpoint(folder, [family]).checkpoint;
+  const { files } = (await describeCheckpoint(folder, [family])).checkpoint;
   const tensors = files.names().map((name, use) => {
     const { shape } = files.source(name);
     // Norms begin as ones.
@@ -55,10 +55,10 @@ export async function openTinyModel(): Promise<EvaluationContext & { close(): Pr
   });
   await writeSafetensors(path.join(folder, 'model.safetensors'), tensors);
 
-  const checkpoint = openCheckpoint(folder, [family]);
+  const checkpoint = await openCheckpoint(folder, [family]);
   const tokenizer = openTokenizer(folder, { vocabularySize: checkpoint.spec.vocabularySize });
   const engine = createReferenceEngine();
-  const decoder = createDecoder({ engine, checkpoint });
+  const decoder = await openDecoder({ engine, checkpoint });
   const heldOut = sentences.map((text) => {
     const ids = Int32Array.from(tokenizer.encode(text));
     return { ids, trained: new Uint8Array(ids.length).fill(1) };

@@ -109,7 +109,7 @@ export function testAdapter(contribution: AdapterContribution, { options, foreig
         ]);
         const engine = createReferenceEngine({ precision: 'float32' });
         const ops = createOperations(engine);
-        const weight = engine.openWeight(openSafetensors(file).source('w'));
+        const weight = await engine.openWeight(openSafetensors(file).source('w'));
         const frozen = createFrozenRows(engine).of(weight);
         const x = engine.upload(normals(60, [5, 6, 7, 8]), [5, 12]);
         let adapted = 0;

@@ -108,7 +108,6 @@ export async function openData(
         const format = await chooseFormat(composition, source, choice, signal);
         const store = await tokenizeFile({
           ...{ source, format, prompt, tokenizer, settings, signal, workers, onProgress: tell },
-          tokenizerFolder: config.base,
           cache: cache ?? path.join(cacheFolder(), 'tokens'),
         });
         stores.push(store);

@@ -3,6 +3,7 @@ import { eventLoopTurns } from '@glulam/files';
 import {
   adapters,
   createAdapterSet,
+  checkpointReaders,
   families,
   openCheckpoint,
   readFirstValues,
@@ -58,10 +59,10 @@ export async function openAdapters(
 ): Promise<OpenAdapters> {
   const next = eventLoopTurns(signal);
   await next();
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const checkpoint = await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders));
   const { spec } = checkpoint;
   await next();
-  const tokenizer = openRunTokenizer(config, spec.vocabularySize);
+  const tokenizer = openRunTokenizer(config, checkpoint.documents, spec.vocabularySize);
   await next();
   const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), spec);
   const described = (): ModelDescription => describeModel(config, composition, spec);
@@ -82,11 +83,11 @@ export async function openAdapters(
     await engine.close();
   };
   try {
-    for (const { name, adapter } of saved) await set.open(name, adapter, signal);
+    for (const { name, adapter } of saved) await set.add(name, adapter, signal);
     if (untrained !== undefined) {
       const { adapter } = described();
       const firstValues = await readFirstValues({ engine, checkpoint, layers, adapter, signal });
-      await set.open(untrained, { adapter, layers, base: config.base, firstValues }, signal);
+      await set.add(untrained, { adapter, layers, base: config.base, firstValues }, signal);
     }
   } catch (error) {
     await close();
@@ -103,7 +104,7 @@ export async function openAdapters(
     ],
     async load({ name, folder }, stop) {
       const adapter = read(folder);
-      await set.open(name, adapter, stop);
+      await set.add(name, adapter, stop);
       return adapter.warnings;
     },
     close,

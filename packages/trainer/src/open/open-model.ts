@@ -3,6 +3,7 @@ import { eventLoopTurns } from '@glulam/files';
 import {
   adapters,
   createBaseWeights,
+  checkpointReaders,
   families,
   openCheckpoint,
   openDecoder,
@@ -53,7 +54,7 @@ export interface OpenBase {
  * @param engineChoice an earlier engine's `choice`, to compute as that one did
  */
 export async function openBase(config: RunConfig, composition: Composition, engineChoice?: string): Promise<OpenBase> {
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const checkpoint = await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders));
   const engine = await openEngine(config, composition, checkpoint, engineChoice);
   const weights = createBaseWeights(engine);
   return {
@@ -92,8 +93,10 @@ export async function openModel(
 ): Promise<OpenModel> {
   const next = eventLoopTurns(signal);
   await next();
-  const checkpoint = shared?.checkpoint ?? openCheckpoint(config.base, composition.all(families));
-  const tokenizer = opened ?? openRunTokenizer(config, checkpoint.spec.vocabularySize);
+  const checkpoint =
+    shared?.checkpoint ??
+    (await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders)));
+  const tokenizer = opened ?? openRunTokenizer(config, checkpoint.documents, checkpoint.spec.vocabularySize);
   await next();
   const saved =
     adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.spec);

@@ -4,6 +4,7 @@ import { eventLoopTurns } from '@glulam/files';
 import {
   adapters,
   describeCheckpoint,
+  checkpointReaders,
   families,
   parameterCount,
   unexpandedLayers,
@@ -16,6 +17,7 @@ import type { Example } from '../step/batches.js';
 import { choose } from '../config/choices.js';
 import type { RunConfig } from '../config/config.js';
 import { runSteps, type TrainingData } from '../data/open-data.js';
+import { describeCopies } from '../open/describe-copies.js';
 import { describeModel, resolvePrecision } from '../open/describe-model.js';
 import { evaluationTokens } from '../evaluate/scoring-batches.js';
 import { anonymousBytes } from './anonymous-memory.js';
@@ -105,7 +107,11 @@ export async function planRun(
 ): Promise<RunPlan> {
   const next = eventLoopTurns(signal);
   await next();
-  const { checkpoint, hasWeights } = describeCheckpoint(config.base, composition.all(families));
+  const { checkpoint, hasWeights } = await describeCheckpoint(
+    config.base,
+    composition.all(families),
+    composition.all(checkpointReaders),
+  );
   await next();
   const { spec } = checkpoint;
   const saved = adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), spec);
@@ -159,7 +165,7 @@ export async function planRun(
         : taken + foreseen.weights > memory.available
           ? 'weights are read again'
           : 'fits',
-    warnings: [...checkpoint.warnings, ...warnings],
+    warnings: [...checkpoint.warnings, ...warnings, ...describeCopies({ ...engine, kind: contribution.kind })],
   };
 }
 

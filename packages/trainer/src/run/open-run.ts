@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { sampleHash } from '@glulam/files';
-import { families, openCheckpoint, type Tokenizer } from '@glulam/model';
+import { checkpointReaders, families, openCheckpoint, type Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { tap } from 'rxjs';
 import { settleBest } from './best-checkpoint.js';
@@ -10,6 +10,7 @@ import type { RunConfig } from '../config/config.js';
 import { openRunTokenizer } from '../data/prompt/chat-template-choice.js';
 import { openData, runSteps, type FilePlace, type TrainingData } from '../data/open-data.js';
 import { recordDate, shownDate, takeOverDate } from '../data/prompt/run-date.js';
+import { describeCopies } from '../open/describe-copies.js';
 import { describeModel } from '../open/describe-model.js';
 import { TrainerError } from '../errors.js';
 import { eventTime } from '../events/event-time.js';
@@ -131,10 +132,15 @@ export async function openRun(
   const config = await inputs.fetch();
   const chosen = openEvaluators(config, composition);
   const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
-  const { spec, warnings, files: filesBefore } = openCheckpoint(config.base, composition.all(families));
+  const {
+    spec,
+    warnings,
+    documents,
+    files: filesBefore,
+  } = await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders));
   // An expansion or adapter that does not fit is refused before the data is tokenized, which may take long.
   const described = describeModel(config, composition, spec);
-  const tokenizer = openRunTokenizer(config, spec.vocabularySize);
+  const tokenizer = openRunTokenizer(config, documents, spec.vocabularySize);
   // A template that shows the date shows the same one whenever the run is resumed.
   const dated = recordDate(inputs.pinned, tokenizer);
   for (const warning of [...warnings, ...described.warnings, ...tokenizer.warnings]) warn(warning);
@@ -152,6 +158,7 @@ export async function openRun(
   });
   closers.push(() => model.close());
   const { decoder } = model;
+  for (const warning of describeCopies(decoder.engine)) warn(warning);
   const baseFiles = decoder.checkpoint.files;
   // The tokenizer was read before the model was opened.
   filesBefore.checkUnchanged();

@@ -26,6 +26,21 @@ void Store::map(uint32_t id, DType type, size_t elements, size_t file, size_t of
   tensors_[id] = {const_cast<char*>(mapped.data()) + offset, elements, type, true, true};
 }
 
+void Store::mapEncoded(uint32_t id, Encoded weight, const std::vector<size_t>& files,
+                       const std::vector<size_t>& offsets) {
+  if (files.size() != shapeOf(weight.format).parts) throw std::logic_error("a weight has another number of parts");
+  for (size_t part = 0; part < files.size(); part++) {
+    const MappedFile& mapped = files_.at(files[part]);
+    if (offsets[part] + weight.bytesOfPart(part) > mapped.bytes()) {
+      throw std::logic_error("a weight reaches beyond its file");
+    }
+    weight.parts[part] = reinterpret_cast<const uint8_t*>(mapped.data()) + offsets[part];
+  }
+  if (id >= tensors_.size()) tensors_.resize(id + 1);
+  const size_t elements = weight.rows * weight.columns;
+  tensors_[id] = {nullptr, elements, DType::f32, true, true, std::make_shared<const Encoded>(std::move(weight))};
+}
+
 Tensor& Store::at(uint32_t id) {
   if (id >= tensors_.size() || !tensors_[id].alive) throw std::logic_error("there is no tensor " + std::to_string(id));
   return tensors_[id];
@@ -39,6 +54,12 @@ void Store::free(uint32_t id) {
 }
 
 Tensor& Call::in(size_t i, size_t elements) const {
+  Tensor& tensor = weight(i, elements);
+  if (tensor.encoded) throw std::logic_error("operand " + std::to_string(i) + " is an encoded weight");
+  return tensor;
+}
+
+Tensor& Call::weight(size_t i, size_t elements) const {
   Tensor& tensor = store.at(ids_.at(i));
   if (tensor.elements == elements) return tensor;
   throw std::logic_error("operand " + std::to_string(i) + " has " + std::to_string(tensor.elements) + " elements; " +
@@ -82,6 +103,19 @@ void weight(const Call& call) {
   call.store.map(call.id(0), call.type(0), call.size(1), call.size(2), call.size(3));
 }
 
+// [out] [format, rows, columns, first, (file, offset of each part)...], payload: the order of rows, if it is not theirs
+void encodedWeight(const Call& call) {
+  Encoded weight{Format(call.size(0)), call.size(1), call.size(2), call.size(3), {}, {}};
+  const auto* order = reinterpret_cast<const int32_t*>(call.payload.data());
+  weight.order.assign(order, order + call.payload.size() / sizeof(int32_t));
+  std::vector<size_t> files, offsets;
+  for (size_t i = 4; i + 1 < call.paramCount(); i += 2) {
+    files.push_back(call.size(i));
+    offsets.push_back(call.size(i + 1));
+  }
+  call.store.mapEncoded(call.id(0), std::move(weight), files, offsets);
+}
+
 // [x] [bytes]
 void read(const Call& call) {
   const Tensor& x = call.store.at(call.id(0));
@@ -94,7 +128,7 @@ void read(const Call& call) {
 }
 
 constexpr Operation storage[] = {
-    {"upload", upload}, {"empty", empty}, {"free", nothing}, {"weight", weight}, {"read", read},
+    {"upload", upload}, {"empty", empty}, {"free", nothing}, {"weight", weight}, {"encodedWeight", encodedWeight}, {"read", read},
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
 // What the worker can do, by name. JavaScript sends numbers; everything that could harm is checked here, when it runs.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "formats/formats.h"
 #include "gemm/gemm.h"
 #include "kernels/kernels.h"
 #include "memory/mapped_files.h"
@@ -19,6 +21,7 @@ struct Tensor {
   DType type = DType::f32;
   bool alive = false;
   bool mapped = false;  // in a file: read-only, not ours to free
+  std::shared_ptr<const Encoded> encoded = nullptr;  // a weight that is decoded as it is read, which has no data
 
   template <class T>
   T* as() const {
@@ -37,6 +40,8 @@ class Store {
 
   Tensor& make(uint32_t id, DType type, size_t elements);
   void map(uint32_t id, DType type, size_t elements, size_t file, size_t offset);
+  // `offsets` and `files`: of each part. The type is f32, as which it is read.
+  void mapEncoded(uint32_t id, Encoded weight, const std::vector<size_t>& files, const std::vector<size_t>& offsets);
   // Throws std::logic_error when there is no such tensor.
   Tensor& at(uint32_t id);
   // Frees nothing when the command that was to make the tensor did not run.
@@ -72,7 +77,9 @@ class Call {
   DType type(size_t i) const { return DType(uint8_t(params_.at(i))); }
   size_t paramCount() const { return params_.size(); }
 
-  // A tensor of exactly `elements`, of any type; with `type`, of that one.
+  // A tensor of exactly `elements`, of any type, that may be an encoded weight.
+  Tensor& weight(size_t i, size_t elements) const;
+  // One whose elements lie in memory; with `type`, of that one.
   Tensor& in(size_t i, size_t elements) const;
   Tensor& in(size_t i, size_t elements, DType type) const;
   // One that the command changes in place: not a frozen weight.

@@ -9,6 +9,10 @@ namespace glulam {
 void convert(const Call& call, const Tensor& x, size_t first, size_t elements, void* out, DType type) {
   if (first + elements > x.elements) throw std::logic_error("elements beyond the end were asked for");
   if (elements == 0) return;
+  if (x.encoded) {
+    if (type != DType::f32) throw std::logic_error("an encoded weight is read as float32");
+    return decodeElements(call.pool, call.choice.others, *x.encoded, first, elements, static_cast<float*>(out));
+  }
   call.kernels.convert(call.pool, out, type, x.as<char>() + first * bytesOf(x.type), x.type, elements);
 }
 
@@ -68,7 +72,7 @@ void full(const Call& call) {
 
 // [out, x] [type, elements, elements of x, first]
 void castPart(const Call& call) {
-  const Tensor x = call.in(1, call.size(2));
+  const Tensor x = call.weight(1, call.size(2));
   const Tensor& out = call.make(0, call.type(0), call.size(1));
   convert(call, x, call.size(3), out.elements, out.data, out.type);
 }
@@ -120,12 +124,24 @@ void reduce(const Call& call) {
   call.kernels.reduce(call.pool, Reduction(call.size(0)), y, x, outer, length, inner);
 }
 
+void gatherEncoded(const Call& call, float* y, const Tensor& table, size_t rows, size_t width, const int32_t* indices,
+                   size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (indices[i] < 0 || size_t(indices[i]) >= rows) {
+      throw std::invalid_argument("index " + std::to_string(indices[i]) + " at " + std::to_string(i) + " of " +
+                                  std::to_string(rows) + " rows");
+    }
+    convert(call, table, size_t(indices[i]) * width, width, y + i * width, DType::f32);
+  }
+}
+
 // [y, table, indices] [rows, width, count]
 void gather(const Call& call) {
   const size_t rows = call.size(0), width = call.size(1), count = call.size(2);
-  const Tensor table = call.in(1, rows * width);
+  const Tensor table = call.weight(1, rows * width);
   const int32_t* indices = call.in(2, count, DType::i32).as<int32_t>();
   float* y = call.make(0, DType::f32, count * width).as<float>();
+  if (table.encoded) return gatherEncoded(call, y, table, rows, width, indices, count);
   call.kernels.gatherRows(call.pool, y, table.data, table.type, rows, width, indices, count);
 }
 

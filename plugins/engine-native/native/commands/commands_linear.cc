@@ -41,17 +41,23 @@ void multiply(const Call& call, const Matrix& a, const Matrix& b, const MatrixOu
   gemm(call.pool, call.choice.of(a, b, bfloat16), a, b, c, alpha, beta, bfloat16);
 }
 
+// Row-major [rows, columns], or with `turned` its transpose; the i-th of several that follow each other.
+Matrix matrixOf(const Tensor& x, size_t i, size_t rows, size_t columns, bool turned) {
+  if (x.encoded && i > 0) throw std::logic_error("an encoded weight is one matrix");
+  const char* data = x.encoded ? nullptr : x.as<char>() + i * rows * columns * bytesOf(x.type);
+  return {data, x.type, rows, columns, turned ? 1 : columns, turned ? rows : 1, x.encoded.get(), turned};
+}
+
 // [c, a, b] [batch, m, n, k, transposeA, transposeB, alpha, beta, bf16, type, exists, offset, elements]
 void product(const Call& call) {
   const size_t batch = call.size(0), m = call.size(1), n = call.size(2), k = call.size(3);
-  const Tensor a = call.in(1, batch * m * k), b = call.in(2, batch * k * n);
+  const Tensor a = call.weight(1, batch * m * k), b = call.weight(2, batch * k * n);
   const size_t offset = call.size(11), elements = call.size(12);
   if (offset + batch * m * n > elements) throw std::logic_error("the result reaches beyond its tensor");
   const Tensor& c = call.flag(10) ? call.own(0, elements) : call.make(0, call.type(9), elements);
   const bool turnA = call.flag(4), turnB = call.flag(5);
   for (size_t i = 0; i < batch; i++) {
-    const Matrix left{a.as<char>() + i * m * k * bytesOf(a.type), a.type, m, k, turnA ? 1 : k, turnA ? m : 1};
-    const Matrix right{b.as<char>() + i * k * n * bytesOf(b.type), b.type, k, n, turnB ? 1 : n, turnB ? k : 1};
+    const Matrix left = matrixOf(a, i, m, k, turnA), right = matrixOf(b, i, k, n, turnB);
     const MatrixOut out{c.as<char>() + (offset + i * m * n) * bytesOf(c.type), c.type, m, n, n};
     multiply(call, left, right, out, float(call.number(6)), float(call.number(7)), call.flag(8));
   }
@@ -63,7 +69,7 @@ void product(const Call& call) {
 void adaptedLinear(const Call& call) {
   const size_t m = call.size(0), n = call.size(1), k = call.size(2), rank = call.size(4);
   const bool forward = call.flag(3);
-  const Tensor x = call.in(2, m * k), w = call.in(3, k * n);
+  const Tensor x = call.in(2, m * k), w = call.weight(3, k * n);
   if (call.has(9)) {
     const Tensor v = call.in(8, m * k), a = call.in(9, rank * k);
     const Tensor u = call.make(4, DType::f32, m * rank);
@@ -87,7 +93,7 @@ void adaptedLinear(const Call& call) {
     unscaled = {z.data, z.type, m, n, n};
     finish.unscaled = &unscaled;
   }
-  const Matrix left{x.data, x.type, m, k, k, 1}, right{w.data, w.type, k, n, forward ? 1 : n, forward ? k : 1};
+  const Matrix left{x.data, x.type, m, k, k, 1}, right = matrixOf(w, 0, k, n, forward);
   const bool bfloat16 = call.flag(6);
   gemm(call.pool, call.choice.of(left, right, bfloat16), left, right, {y.data, y.type, m, n, n}, finish, bfloat16);
 }

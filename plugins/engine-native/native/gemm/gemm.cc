@@ -124,6 +124,31 @@ void gemm(Pool& pool, Isa isa, const Matrix& givenA, const Matrix& givenB, const
   multiply(pool, isa, a, b, c, 1, 0, &finish, bfloat16);
 }
 
+Strip decoded(const GemmKernels& kernels, const Strip& strip, size_t width, size_t k, Scratch& room) {
+  if (!strip.encoded) return strip;
+  // An odd number of cache lines: rows at multiples of a page would share few sets of the cache.
+  const size_t columns = strip.rows ? k : width, stride = ((columns + 15) / 16 | 1) * 16;
+  const size_t rows = strip.rows ? width : k, row = strip.rows ? strip.vector : strip.k;
+  const size_t begin = strip.rows ? strip.k : strip.vector;
+  auto out = static_cast<float*>(room.reserve(rows * stride * sizeof(float)));
+  for (size_t i = 0; i < rows; i++) {
+    kernels.decodeRow(*strip.encoded, row + i, begin, begin + columns, out + i * stride);
+  }
+  return {reinterpret_cast<const char*>(out), DType::f32, strip.rows ? stride : 1, strip.rows ? 1 : stride};
+}
+
+void decodeElements(Pool& pool, Isa isa, const Encoded& weight, size_t first, size_t count, float* out) {
+  const GemmKernels& kernels = kernelsOf(isa, false);
+  if (count == 0) return;
+  const size_t columns = weight.columns, row = first / columns, rows = (first + count - 1) / columns + 1 - row;
+  pool.forEach(rows, std::max<size_t>(1, 32768 / columns), [&](size_t begin, size_t end) {
+    for (size_t i = row + begin; i < row + end; i++) {
+      const size_t from = std::max(first, i * columns), to = std::min(first + count, (i + 1) * columns);
+      kernels.decodeRow(weight, i, from - i * columns, to - i * columns, out + (from - first));
+    }
+  });
+}
+
 FinishColumns::FinishColumns(const Finish& finish, size_t n, size_t column, size_t columns, float* room)
     : finish_(finish), column_(column), columns_(columns), b_(room) {
   const size_t along = finish.turned ? 1 : n, across = finish.turned ? finish.rank : 1;

@@ -39,6 +39,9 @@ void gemm(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const MatrixOut
 void gemm(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const MatrixOut& c, const Finish& finish,
           bool bfloat16);
 
+// `count` elements of an encoded weight as float32, row by row, from element `first` on.
+void decodeElements(Pool& pool, Isa isa, const Encoded& weight, size_t first, size_t count, float* out);
+
 Isa bestIsa();  // the first of allIsas that this machine has
 bool supported(Isa isa);
 const char* isaName(Isa isa);  // "avx512-bf16", say

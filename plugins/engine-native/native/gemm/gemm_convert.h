@@ -36,6 +36,18 @@ inline float widenFloat16(uint16_t half) {
   return sign ? -tiny : tiny;
 }
 
+// To nearest, ties to even; what is too large becomes infinity.
+inline uint16_t roundToFloat16(float value) {
+  const uint32_t bits = bitsOfFloat(value), sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return uint16_t(sign | 0x7e00);
+  if (magnitude >= 0x47800000) return uint16_t(sign | 0x7c00);
+  if (magnitude < 0x38800000) {
+    // Subnormal: adding 0.5 shifts the fraction to where float32's own rounding does the work.
+    return uint16_t(sign | (bitsOfFloat(floatFromBits(magnitude) + 0.5f) - 0x3f000000));
+  }
+  return uint16_t(sign | ((magnitude + 0xfff + ((magnitude >> 13) & 1) - 0x38000000) >> 13));
+}
+
 inline float readElement(const char* at, DType type) {
   if (type == DType::f32) {
     float value;

@@ -13,6 +13,8 @@ namespace {
 constexpr size_t chunkBytes = 256 * 1024;
 // Of a wide row, what is read between sums where rows are read more than once: a tile's rows stay in the L1 cache.
 constexpr size_t blockBytes = 4096;
+// Of a wide row that is encoded: what is decoded of a task's rows stays in the L2 cache.
+constexpr size_t decodedElements = 1024;
 
 }  // namespace
 
@@ -25,11 +27,13 @@ void multiplyDots(Pool& pool, const GemmKernels& kernels, const Strip& left, siz
   auto slim = static_cast<uint32_t*>(slimScratch.reserve(m * stride * 4));
   const bool small = m * n * k < 100000;
   pool.forEach(m, m * k < 20000 ? m : 1, [&](size_t begin, size_t end) {
-    kernels.copyRows(from(left, begin, 0), end - begin, k, slim + begin * stride, stride);
+    thread_local Scratch decodedScratch;
+    const Strip rows = decoded(kernels, from(left, begin, 0), end - begin, k, decodedScratch);
+    kernels.copyRows(rows, end - begin, k, slim + begin * stride, stride);
   });
 
   const bool once = m <= kernels.dotRows;
-  const size_t block = once ? k : blockBytes / bytesOf(right.type);
+  const size_t block = right.encoded ? decodedElements : once ? k : blockBytes / bytesOf(right.type);
   size_t chunk = std::max<size_t>(1, n / (8 * size_t(pool.threads())));
   chunk = std::min(chunk, once ? 32 : chunkBytes / blockBytes);
   chunk = std::max<size_t>(8, chunk / 8 * 8);
@@ -43,8 +47,10 @@ void multiplyDots(Pool& pool, const GemmKernels& kernels, const Strip& left, siz
       const size_t count = std::min(chunk, end - first);
       std::memset(sums, 0, m * chunk * 4);
       for (size_t p = 0; p < k; p += block) {
-        kernels.dots(slim + p / kernels.step, stride, m, from(right, first, p), count, std::min(block, k - p), sums,
-                     slimStep, wideStep);
+        thread_local Scratch decodedScratch;
+        const size_t length = std::min(block, k - p);
+        const Strip wide = decoded(kernels, from(right, first, p), count, length, decodedScratch);
+        kernels.dots(slim + p / kernels.step, stride, m, wide, count, length, sums, slimStep, wideStep);
       }
       if (target.finish) {
         thread_local Scratch finishScratch;

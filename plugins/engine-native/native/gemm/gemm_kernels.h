@@ -1,6 +1,8 @@
 // What an instruction set brings to a product, and the two ways to compute one. Internal to gemm*.cc.
 #pragma once
+#include "formats/formats.h"
 #include "gemm/gemm.h"
+#include "gemm/gemm_scratch.h"
 
 namespace glulam {
 
@@ -9,6 +11,10 @@ struct Strip {
   const char* data;
   DType type;
   size_t across, along;  // strides from vector to vector, and along k
+  // Of an encoded operand, which has no `data`: where this part begins, and whether vectors are the weight's rows.
+  const Encoded* encoded = nullptr;
+  bool rows = false;
+  size_t vector = 0, k = 0;
 };
 
 // Operands are packed as cells of 4 bytes: one float32, or two bfloat16 that are neighbours along k (`step`).
@@ -44,6 +50,9 @@ struct GemmKernels {
 
   // sums[i] = sums[i] * scale[i] + bias[i]; either may be null.
   void (*scaleColumns)(float* sums, size_t n, const float* scale, const float* bias);
+
+  // Elements [begin, end) of a row of an encoded weight.
+  void (*decodeRow)(const Encoded& weight, size_t row, size_t begin, size_t end, float* out);
 };
 
 const GemmKernels& plainKernels(bool bfloat16);
@@ -89,16 +98,25 @@ class FinishColumns {
 };
 
 inline Strip rowsOf(const Matrix& m) {
-  return {static_cast<const char*>(m.data), m.type, m.rowStride, m.colStride};
+  return {static_cast<const char*>(m.data), m.type, m.rowStride, m.colStride, m.encoded, !m.turned};
 }
 inline Strip columnsOf(const Matrix& m) {
-  return {static_cast<const char*>(m.data), m.type, m.colStride, m.rowStride};
+  return {static_cast<const char*>(m.data), m.type, m.colStride, m.rowStride, m.encoded, m.turned};
 }
 inline Strip from(const Strip& strip, size_t vector, size_t k) {
   Strip moved = strip;
+  if (strip.encoded) {
+    moved.vector += vector;
+    moved.k += k;
+    return moved;
+  }
   moved.data += (vector * strip.across + k * strip.along) * bytesOf(strip.type);
   return moved;
 }
+
+// The first `width` vectors and `k` elements along k of a strip, readable: the strip itself, or a copy in `room` of what is
+// encoded.
+Strip decoded(const GemmKernels& kernels, const Strip& strip, size_t width, size_t k, Scratch& room);
 
 // left: M vectors, right: N vectors, all of K elements.
 // Packs both operands: for products where each element is used often.

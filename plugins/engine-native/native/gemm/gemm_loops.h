@@ -25,6 +25,8 @@
 
 #define GLULAM_INLINE GLULAM_TARGET __attribute__((always_inline)) static inline
 
+#include "gemm/gemm_decode.h"
+
 namespace glulam {
 namespace {
 
@@ -345,7 +347,7 @@ GLULAM_TARGET void scaleColumns(float* __restrict sums, size_t n, const float* _
 template <class V>
 GemmKernels makeKernels() {
   return {V::step, V::lanes,    V::tileRows, V::tileVectors, V::dotRows,    pack<V>,
-          tile<V>, copyRows<V>, dots<V>,     store<V>,       addLowRank<V>, scaleColumns<V>};
+          tile<V>, copyRows<V>, dots<V>,     store<V>,       addLowRank<V>, scaleColumns<V>, decodeRow};
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { sizeOf, toBfloat16Bits, type DType } from '@glulam/files';
+import { plainSource, sizeOf, toBfloat16Bits, type DType } from '@glulam/files';
 import {
   createOperations,
   createReferenceEngine,
@@ -24,71 +24,71 @@ const values = (shape: readonly number[], use: number, scale = 1): Float32Array 
   normals(sizeOf(shape), [7, 0, 0, use]).map((value) => value * scale);
 
 /** A bfloat16 matrix in a file. */
-function weightOf(engine: Engine, rows: number, columns: number): FrozenWeight {
+async function weightOf(engine: Engine, rows: number, columns: number): Promise<FrozenWeight> {
   const file = path.join(folder, `${rows}x${columns}`);
   const bits = Uint16Array.from(values([rows, columns], 99, 1 / Math.sqrt(columns)), toBfloat16Bits);
   // Once: a file that is cut while it is mapped ends the process that reads it.
   if (!existsSync(file)) writeFileSync(file, bits);
-  const byteLength = rows * columns * 2;
-  return engine.openWeight({
-    name: 'weight',
-    shape: [rows, columns],
-    dtype: 'bfloat16',
-    file,
-    byteOffset: 0,
-    byteLength,
-  });
+  return engine.openWeight(
+    plainSource({ name: 'weight', shape: [rows, columns], dtype: 'bfloat16', file, byteOffset: 0 }),
+  );
 }
 
 interface Case {
   /** Inputs that take gradients, by name. */
   readonly shapes: Readonly<Record<string, readonly number[]>>;
-  readonly run: (ops: Operations, inputs: Record<string, Tensor>, type: DType) => Tensor;
+  /** Of the frozen weight, [out, in]. */
+  readonly weight?: readonly [number, number];
+  readonly run: (ops: Operations, inputs: Record<string, Tensor>, type: DType, weight: FrozenWeight) => Tensor;
 }
 
 const tokens = 37;
 const cases: Readonly<Record<string, Case>> = {
   'frozenLinear alone': {
     shapes: { x: [tokens, 40] },
-    run: (ops, { x }, type) => ops.frozenLinear(x!, weightOf(ops.engine, 24, 40), {}, type),
+    weight: [24, 40],
+    run: (ops, { x }, type, weight) => ops.frozenLinear(x!, weight, {}, type),
   },
   'frozenLinear with LoRA and dropout': {
     shapes: { x: [tokens, 40], A: [4, 40], B: [24, 4] },
-    run: (ops, { x, A, B }, type) =>
+    weight: [24, 40],
+    run: (ops, { x, A, B }, type, weight) =>
       ops.frozenLinear(
         x!,
-        weightOf(ops.engine, 24, 40),
+        weight,
         { lowRank: { A: A!, B: B!, scale: 0.5, dropout: { rate: 0.25, key: [1, 2, 3, 4] } } },
         type,
       ),
   },
   'frozenLinear with a whole form': {
     shapes: { x: [tokens, 40], A: [4, 40], B: [24, 4], inScale: [40], outScale: [24], bias: [24] },
-    run: (ops, { x, A, B, inScale, outScale, bias }, type) =>
+    weight: [24, 40],
+    run: (ops, { x, A, B, inScale, outScale, bias }, type, weight) =>
       ops.frozenLinear(
         x!,
-        weightOf(ops.engine, 24, 40),
+        weight,
         { inScale, outScale, bias, lowRank: { A: A!, B: B!, scale: 2, dropout: { rate: 0.5, key: [1, 2, 3, 4] } } },
         type,
       ),
   },
   'frozenLinear with scales alone': {
     shapes: { x: [tokens, 40], inScale: [40], outScale: [24] },
-    run: (ops, { x, inScale, outScale }, type) =>
-      ops.frozenLinear(x!, weightOf(ops.engine, 24, 40), { inScale, outScale }, type),
+    weight: [24, 40],
+    run: (ops, { x, inScale, outScale }, type, weight) => ops.frozenLinear(x!, weight, { inScale, outScale }, type),
   },
   // More rows than one chunk of logits has.
   tokenLosses: {
     shapes: { x: [700, 16] },
-    run: (ops, { x }) => {
+    weight: [50, 16],
+    run: (ops, { x }, _type, weight) => {
       const labels = Int32Array.from({ length: 700 }, (_, i) => (i % 5 === 0 ? -100 : (i * 13) % 50));
-      return ops.tokenLosses(x!, { weight: weightOf(ops.engine, 50, 16), labels });
+      return ops.tokenLosses(x!, { weight, labels });
     },
   },
   'tokenLosses of no label': {
     shapes: { x: [5, 16] },
-    run: (ops, { x }) =>
-      ops.tokenLosses(x!, { weight: weightOf(ops.engine, 50, 16), labels: new Int32Array(5).fill(-1) }),
+    weight: [50, 16],
+    run: (ops, { x }, _type, weight) => ops.tokenLosses(x!, { weight, labels: new Int32Array(5).fill(-1) }),
   },
   attention: {
     shapes: { q: [tokens, 32], k: [tokens, 16], v: [tokens, 16] },
@@ -122,7 +122,12 @@ const cases: Readonly<Record<string, Case>> = {
 };
 
 /** The output and the gradient of every input; activations go in as `type`, like a decoder's. */
-async function everything(engine: Engine, { shapes, run }: Case, type: DType): Promise<Record<string, Float32Array>> {
+async function everything(
+  engine: Engine,
+  { shapes, weight: size = [1, 1], run }: Case,
+  type: DType,
+): Promise<Record<string, Float32Array>> {
+  const weight = await weightOf(engine, ...size);
   const ops = createOperations(engine);
   const tape = createTape(engine);
   const leaves = Object.entries(shapes).map(([name, shape], use) => {
@@ -135,7 +140,7 @@ async function everything(engine: Engine, { shapes, run }: Case, type: DType): P
       name,
       /^[xqkv]$|gate|up/.test(name) ? ops.cast(leaf, type) : leaf,
     ]);
-    return run(ops, Object.fromEntries(activations) as Record<string, Tensor>, type);
+    return run(ops, Object.fromEntries(activations) as Record<string, Tensor>, type, weight);
   });
   const result: Record<string, Float32Array> = { output: (await engine.read(output)) as Float32Array };
   const gradients = await tape.backward(output, engine.upload(values(output.shape, 77), output.shape));

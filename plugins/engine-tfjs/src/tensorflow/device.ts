@@ -1,4 +1,4 @@
-import type { DType, Shape } from '@glulam/files';
+import { plainBytes, type Shape } from '@glulam/files';
 import { sameShape, type BinaryOperation, type UnaryOperation } from '@glulam/tensors';
 import type { Device, Operand } from '../device.js';
 import { host as realHost, type Host } from '../host.js';
@@ -106,7 +106,7 @@ export function createTfDevice(
       }
     },
     peek: (x) => binding.tensorDataSync(tensorOf(x).id) as Int32Array,
-    weightDtype: (stored: DType) => (stored === 'bfloat16' ? 'bfloat16' : 'float32'),
+    weightDtype: (source) => (plainBytes(source) !== undefined && source.dtype === 'bfloat16' ? 'bfloat16' : 'float32'),
     loadWeight: (source) => compute(() => weights.load(source)),
     close() {
       for (const data of live) free(data);

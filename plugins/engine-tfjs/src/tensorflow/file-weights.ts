@@ -1,4 +1,4 @@
-import type { WeightSource } from '@glulam/files';
+import { plainBytes, type WeightSource } from '@glulam/files';
 import type { Host } from '../host.js';
 import { tfTypes, type TfTensor } from './binding.js';
 import { attribute, type TfOperations } from './operations.js';
@@ -41,11 +41,14 @@ export function createFileWeights(ops: TfOperations, host: Host): FileWeights {
 
   return {
     load(source) {
-      const { file, byteOffset, byteLength, shape, dtype } = source;
-      if (dtype === 'float16' || dtype === 'int32') return ops.floats(host.readFloats(source), shape);
+      const { shape, dtype } = source;
+      const stored = plainBytes(source);
+      if (dtype === 'float16' || dtype === 'int32' || stored === undefined)
+        return ops.floats(host.readFloats(source), shape);
+      const { path, byteOffset, byteLength } = stored;
       const [start, size] = [long(byteOffset), long(byteLength)];
       try {
-        const bytes = ops.run('Slice', [map(file), start, size]);
+        const bytes = ops.run('Slice', [map(path), start, size]);
         const width = dtype === 'bfloat16' ? 2 : 4;
         const grouped = ops.reshape(bytes, [...shape, width]);
         return ops.run('Bitcast', [grouped], attribute('type', 'type', tfTypes[dtype]));

@@ -63,7 +63,7 @@ ${chatHelp.replace(/^/gm, '  ')}`,
         const commands = createChatCommands(model, conversation, system);
         const [input, output, notes] = [process.stdin, stdout, stderr];
         const terminal = input.isTTY && output.isTTY;
-        noteGenerationDefaults(decoder.checkpoint.folder, options, notes);
+        noteGenerationDefaults(decoder.checkpoint.documents, options, notes);
         if (form === undefined) noteEndOfTurn(tokenizer, notes);
         else
           notes.write(

@@ -29,7 +29,7 @@ export function createChatCommands(model: OpenedModel, conversation: Conversatio
       const { note, ...adapter } = namedAdapter(name);
       warnings.push(...(note === undefined ? [] : [note]), ...(await model.load(adapter, signal)));
     }
-    conversation.use(await model.set.openDecoder(wanted, signal));
+    conversation.use(await model.set.decoder(wanted, signal));
     selection = wanted;
     return warnings;
   };

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { checkpointReaders, readCheckpoint } from '@glulam/model';
 import { openData, openRunTokenizer } from '@glulam/trainer';
 import { numberOption, overridesFrom } from '../../cli/arguments.js';
 import { bringInputs } from '../../runs/bring-inputs.js';
@@ -36,7 +37,8 @@ ${configHelp}`,
     checkWrites(loaded, ['data.cache']);
     const call = openCall({ signal, ...terminalNotices() });
     const { config, composition } = await bringInputs(loaded, call, { weights: false });
-    const tokenizer = openRunTokenizer(config);
+    const { documents } = await readCheckpoint(config.base, composition.all(checkpointReaders));
+    const tokenizer = openRunTokenizer(config, documents);
     tokenizer.warnings.forEach(call.warn);
     const data = await openData(config, composition, tokenizer, { signal, onProgress: call.onReading }).finally(
       call.close,

@@ -31,7 +31,7 @@ test('files with what was left out and mended, lengths, shares and samples', asy
     heldOut: b,
   };
   const { config, composition } = resolveConfig({ base, data, train: { epochs: 2, batch: 4 } }, [], folder);
-  const tokenizer = openRunTokenizer(config);
+  const tokenizer = openRunTokenizer(config, config.base);
   const opened = await openData(config, composition, tokenizer);
   const describe = (samples: number) =>
     describeData(opened, config, tokenizer, { samples, colour: false, columns: 80 }).join('\n');

@@ -52,7 +52,7 @@ ${adapterHelp}`,
       const written = given.replaceAll('\\n', '\n');
       if (question === undefined && chat !== true && model.run !== undefined && Array.isArray(model.selection))
         hintForm(form, written);
-      noteGenerationDefaults(decoder.checkpoint.folder, options, stderr);
+      noteGenerationDefaults(decoder.checkpoint.documents, options, stderr);
       if (question === undefined ? chat === true : form?.kind === 'conversation') noteEndOfTurn(tokenizer, stderr);
       const pieces = generate(model, {
         ...(question === undefined ? { prompt: written, chat: chat === true } : { question: given, columns }),

@@ -1,5 +1,12 @@
 import { readAdapter, sumSaved, type MergeSource, type SavedPart } from '@glulam/export';
-import { adapters, families, openCheckpoint, unexpandedLayers, type SavedAdapter } from '@glulam/model';
+import {
+  adapters,
+  checkpointReaders,
+  families,
+  openCheckpoint,
+  unexpandedLayers,
+  type SavedAdapter,
+} from '@glulam/model';
 import { describeModel, openPromptForm, openRunTokenizer, recordedFormats, type PromptForm } from '@glulam/trainer';
 import type { Arguments } from '../../cli/arguments.js';
 import type { Call, CallOptions } from '../../call.js';
@@ -45,7 +52,7 @@ async function openNamed(
   call: Call,
 ): Promise<NamedSource> {
   const { config, composition, baseName } = loaded;
-  const checkpoint = openCheckpoint(config.base, composition.all(families));
+  const checkpoint = await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders));
   const { spec } = checkpoint;
   const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), spec);
   const own = adapterFolder === undefined ? undefined : read(adapterFolder);
@@ -73,7 +80,9 @@ async function openNamed(
   return {
     source: { checkpoint, layers, saved: parts.length > 0 ? sumSaved(checkpoint, layers, parts) : own },
     chatTemplate:
-      template === undefined ? undefined : openRunTokenizer(config, spec.vocabularySize).chatTemplate!.source,
+      template === undefined
+        ? undefined
+        : openRunTokenizer(config, checkpoint.documents, spec.vocabularySize).chatTemplate!.source,
     base: baseName,
     prompt:
       run === undefined ? undefined : await openPromptForm(config, composition, { recorded: recordedFormats(run) }),

@@ -1,5 +1,5 @@
+import { checkpointReaders, readCheckpoint } from '@glulam/model';
 import { existsSync } from 'node:fs';
-import path from 'node:path';
 import {
   checkWatch,
   dataFilesOf,
@@ -49,7 +49,8 @@ export async function planLoaded(
   checkWatch(config, composition);
   // A pattern is a name of files that are here: other sources have none.
   const isThere = (file: string): boolean => existsSync(file) || /[*?]/.test(file);
-  const tokenizer = existsSync(path.join(config.base, 'tokenizer.json')) ? openRunTokenizer(config) : undefined;
+  const { documents } = await readCheckpoint(config.base, composition.all(checkpointReaders));
+  const tokenizer = documents.has('tokenizer.json') ? openRunTokenizer(config, documents) : undefined;
   const data =
     tokenizer !== undefined && dataFilesOf(config).every(isThere) && hasGivenRows(config, composition)
       ? await openData(config, composition, tokenizer, { signal, onProgress: onReading })

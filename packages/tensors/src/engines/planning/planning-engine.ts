@@ -78,7 +78,7 @@ export function createPlanningEngine({ precision }: { readonly precision: Precis
     memory: () => ({ tensors, bytes }),
     close: () => Promise.resolve(),
 
-    openWeight: (source) => ({ ...source, storage: undefined }),
+    openWeight: ({ name, shape, dtype }) => Promise.resolve({ name, shape, dtype, storage: undefined }),
     readWeight(weight, start, end) {
       checkRows('readWeight', weight, start, end);
       return make(weight.shape.length === 0 ? [] : [end - start, ...weight.shape.slice(1)]);

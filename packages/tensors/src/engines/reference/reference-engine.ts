@@ -1,6 +1,6 @@
 import {
-  bytesPerElement,
   fromBfloat16Bits,
+  inMemory,
   readFloats,
   sizeOf,
   toBfloat16Bits,
@@ -125,16 +125,15 @@ export function createReferenceEngine({ precision = 'float32' }: { readonly prec
     memory: () => ({ tensors, bytes }),
     close: () => Promise.resolve(),
 
-    openWeight(source) {
-      const { name, shape, dtype, byteLength } = source;
+    async openWeight(source) {
+      const { name, shape, dtype } = source;
       if (dtype === 'int32') {
         throw new TensorsError(
           'DTYPE_MISMATCH',
           `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`,
         );
       }
-      checkSize(`openWeight ${name}`, byteLength / bytesPerElement[dtype], shape);
-      return { name, shape, dtype, storage: source };
+      return { name, shape, dtype, storage: await inMemory(source) };
     },
     readWeight(weight, start, end) {
       checkRows('readWeight', weight, start, end);

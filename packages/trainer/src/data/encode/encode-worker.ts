@@ -1,6 +1,6 @@
 // What a worker thread runs: it opens the tokenizer from its folder and answers every batch of rows with its tokens.
 import { parentPort, workerData } from 'node:worker_threads';
-import { openTokenizer } from '@glulam/model';
+import { knownDocuments, openTokenizer } from '@glulam/model';
 import { parseDate } from '../prompt/run-date.js';
 import { encodeBatch, type EncodedBatch, type RowBatch } from './encode-batch.js';
 import type { EncodeSettings } from './encode-settings.js';
@@ -8,7 +8,10 @@ import { createRowEncoder } from './row-encoder.js';
 
 /** What the worker is started with. */
 export interface WorkerSettings {
+  /** Of the checkpoint. */
   readonly folder: string;
+  /** See `CheckpointDocuments.texts`. */
+  readonly texts: Readonly<Record<string, string>> | undefined;
   readonly settings: EncodeSettings;
   /** See `OpenTokenizerOptions`. */
   readonly vocabularySize: number | undefined;
@@ -16,10 +19,11 @@ export interface WorkerSettings {
 
 // `parentPort` is null where this is not a worker: nothing else starts it.
 const port = parentPort!;
-const { folder, settings, vocabularySize } = workerData as WorkerSettings;
+const { folder, texts, settings, vocabularySize } = workerData as WorkerSettings;
 const { chatTemplate, date } = settings;
 const now = date === undefined ? undefined : parseDate(date);
-const tokenizer = openTokenizer(folder, { chatTemplate, vocabularySize, now });
+const documents = texts === undefined ? folder : knownDocuments(folder, texts);
+const tokenizer = openTokenizer(documents, { chatTemplate, vocabularySize, now });
 const encode = createRowEncoder(tokenizer, settings);
 port.on('message', (rows: RowBatch) => {
   const batch: EncodedBatch = encodeBatch(encode, rows);

@@ -19,17 +19,16 @@ export interface BatchEncoder {
 
 interface BatchEncoderOptions {
   readonly tokenizer: Tokenizer;
-  /** The folder from which workers open the same tokenizer. */
-  readonly folder: string;
   readonly settings: EncodeSettings;
   /** 0: in this thread, as long as no row takes long. */
   readonly workers: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-export function openBatchEncoder({ tokenizer, folder, settings, workers, signal }: BatchEncoderOptions): BatchEncoder {
+export function openBatchEncoder({ tokenizer, settings, workers, signal }: BatchEncoderOptions): BatchEncoder {
+  const { folder, texts } = tokenizer.documents;
   const withWorkers = (count: number): BatchEncoder =>
-    openWorkers({ folder, settings, vocabularySize: tokenizer.embeddingRows }, count, signal);
+    openWorkers({ folder, texts, settings, vocabularySize: tokenizer.embeddingRows }, count, signal);
   if (workers > 0) return withWorkers(workers);
   const encode = createRowEncoder(tokenizer, settings);
   const next = eventLoopTurns(signal);

@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { readTextFile } from '@glulam/files';
-import { openTokenizer, readCheckpointConfig, type Tokenizer } from '@glulam/model';
+import { documentsOf, openTokenizer, readCheckpointConfig, type DocumentsOf, type Tokenizer } from '@glulam/model';
 import { configError } from '../../config/choices.js';
 import type { RunConfig } from '../../config/config.js';
 import { noteDate, parseDate, today } from './run-date.js';
@@ -21,9 +19,10 @@ export function isTemplateFile(choice: string): boolean {
 }
 
 /** What a base's config.json says, if it is there: data is read before the model, and without it. */
-function vocabularySizeOf(base: string): number | undefined {
-  if (!existsSync(path.join(base, 'config.json'))) return undefined;
-  const size = readCheckpointConfig(base).fields['vocab_size'];
+function vocabularySizeOf(base: DocumentsOf): number | undefined {
+  const documents = documentsOf(base);
+  if (!documents.has('config.json')) return undefined;
+  const size = readCheckpointConfig(documents).fields['vocab_size'];
   return Number.isSafeInteger(size) ? (size as number) : undefined;
 }
 
@@ -31,17 +30,19 @@ function vocabularySizeOf(base: string): number | undefined {
  * The tokenizer of a run: the base's, with the chat template that the config chooses. A template that shows the date
  * shows that of the config, or today's with a warning that says so.
  *
+ * @param documents the base's
  * @param vocabularySize rows of the model's embedding, where the model has been described; default: as config.json says
  * @throws TrainerError CONFIG_INVALID where the template cannot be used; ModelError as `openTokenizer`
  */
 export function openRunTokenizer(
   config: RunConfig,
-  vocabularySize: number | undefined = vocabularySizeOf(config.base),
+  documents: DocumentsOf,
+  vocabularySize: number | undefined = vocabularySizeOf(documents),
 ): Tokenizer {
   const { chatTemplate: choice, date } = config.data;
   const now = (date === undefined ? undefined : parseDate(date)) ?? today();
   const chatTemplate = choice === undefined ? undefined : readTemplate(choice);
-  const tokenizer = openTokenizer(config.base, { vocabularySize, chatTemplate, now });
+  const tokenizer = openTokenizer(documents, { vocabularySize, chatTemplate, now });
   try {
     if (choice !== undefined) tokenizer.chatTemplate!.check();
   } catch (error) {

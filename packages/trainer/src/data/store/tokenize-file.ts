@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { readRegularFile } from '@glulam/files';
 import type { Tokenizer } from '@glulam/model';
 import { TrainerError } from '../../errors.js';
 import type { ChosenFormat } from '../choose-format.js';
@@ -32,8 +30,6 @@ interface TokenizeOptions {
   readonly source: RowSource;
   readonly format: ChosenFormat;
   readonly tokenizer: Tokenizer;
-  /** The folder that the tokenizer was opened from. */
-  readonly tokenizerFolder: string;
   readonly settings: EncodeSettings;
   /** `data.prompt` of the config. */
   readonly prompt: string | undefined;
@@ -59,7 +55,7 @@ export async function tokenizeFile(options: TokenizeOptions): Promise<TokenStore
 
   const { bytes } = identity;
   const workers = options.workers ?? Math.min(availableParallelism(), mostWorkers, Math.floor(bytes / bytesPerWorker));
-  const encoder = openBatchEncoder({ ...options, folder: options.tokenizerFolder, settings, workers });
+  const encoder = openBatchEncoder({ ...options, settings, workers });
   try {
     await writeTokenStore(stored, async (writer) => {
       const report = { format: format.kind, ...(await encodeRows(options, encoder, writer)) };
@@ -177,14 +173,14 @@ const mostTokenizerBytes = 64_000_000;
 /** Everything that decides what is in a store. */
 function keyOf(
   { content, ending }: { readonly content: string; readonly ending: string },
-  { format, prompt, settings, tokenizer, tokenizerFolder }: TokenizeOptions,
+  { format, prompt, settings, tokenizer }: TokenizeOptions,
 ): string {
   const key = {
     version: cacheVersion,
     content,
     ending,
     format: [format.kind, format.options, format.isNamed ?? false],
-    files: hashesOf(tokenizer, tokenizerFolder),
+    files: hashesOf(tokenizer),
     prompt,
     settings,
     // Only where it decides whether a token is refused, so that other keys stay as they were.
@@ -197,13 +193,13 @@ function keyOf(
 /** Once a tokenizer: its files may have megabytes, and there may be thousands of data files. */
 const knownHashes = new WeakMap<Tokenizer, readonly (string | null)[]>();
 
-function hashesOf(tokenizer: Tokenizer, folder: string): readonly (string | null)[] {
+function hashesOf(tokenizer: Tokenizer): readonly (string | null)[] {
   const known = knownHashes.get(tokenizer);
   if (known !== undefined) return known;
   const hashes = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
-    const place = path.join(folder, name);
-    return existsSync(place)
-      ? createHash('sha256').update(readRegularFile(place, mostTokenizerBytes)).digest('hex')
+    const { documents } = tokenizer;
+    return documents.has(name)
+      ? createHash('sha256').update(documents.read(name, mostTokenizerBytes)).digest('hex')
       : null;
   });
   knownHashes.set(tokenizer, hashes);
