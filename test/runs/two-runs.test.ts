@@ -93,12 +93,20 @@ interface Recorded {
   readonly events: RunEvent[];
 }
 
-/** The events of a run without times, speeds, memory and the path of its folder. */
+/** The events of a run without times, speeds, memory (in the plan too), its id and the path of its folder. */
 const facts = ({ events, out }: Recorded): unknown[] =>
   events
     .filter(({ type }) => type !== 'data.reading')
     .map((event) => {
-      const text = JSON.stringify({ ...event, time: 0, tokensPerSecond: 0, seconds: 0, peakBytes: 0 });
+      const text = JSON.stringify({
+        ...event,
+        time: 0,
+        tokensPerSecond: 0,
+        seconds: 0,
+        peakBytes: 0,
+        run: '',
+        plan: {},
+      });
       return JSON.parse(text.replaceAll(out, 'OUT')) as unknown;
     });
 const lossesOf = ({ events }: Recorded): number[] =>

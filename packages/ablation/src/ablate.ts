@@ -114,11 +114,8 @@ async function ablateLocking(
   const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const here = await inputs.fetch();
-  const { spec, documents } = await openCheckpoint(
-    here.base,
-    composition.all(families),
-    composition.all(checkpointReaders),
-  );
+  const checkpoint = await openCheckpoint(here.base, composition.all(families), composition.all(checkpointReaders));
+  const { spec, documents } = checkpoint;
   const tokenizer = openRunTokenizer(here, documents, spec.vocabularySize);
   // All runs show the same date, whenever they are trained.
   const pinned = recordDate(inputs.pinned, tokenizer);
@@ -145,7 +142,7 @@ async function ablateLocking(
   await openAblationFolder(whole);
 
   const runs = listRuns(planned, seeds, whole);
-  const base = await openBase(here, composition);
+  const base = await openBase(here, composition, { checkpoint });
   let stopped = false;
   try {
     for (const [index, { variant, config }] of runs.entries()) {

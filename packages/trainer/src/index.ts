@@ -61,7 +61,14 @@ export { summarizeSamples, summaryNames } from './evaluate/samples/summarize-sam
 export { scoringBatches, type ScoringBatch, type ScoringBatchesOptions } from './evaluate/scoring-batches.js';
 export { createRunEvents } from './events/event-stream.js';
 export { eventTime } from './events/event-time.js';
-export { events, type RunEvent, type RunEvents, type RunRequest, type ScoredStep } from './events/events.js';
+export {
+  events,
+  type RunEvent,
+  type RunEvents,
+  type RunEventStream,
+  type RunRequest,
+  type ScoredStep,
+} from './events/events.js';
 export { openReportFile, reportPlace, type ReportFile } from './events/report-file.js';
 export { openReportStream, type ReportStream } from './events/report-stream.js';
 export { reporters, type ReporterContribution } from './events/reporter.js';
@@ -71,7 +78,15 @@ export { describeCopies } from './open/describe-copies.js';
 export { describeModel, type ModelDescription } from './open/describe-model.js';
 export { mapInputs, openInputs, type InputOptions, type Inputs } from './open/inputs.js';
 export { openAdapters, type NamedAdapter, type OpenAdapters } from './open/open-adapters.js';
-export { openBase, openModel, type OpenBase, type OpenModel, type OpenModelOptions } from './open/open-model.js';
+export { openBase, type OpenBase, type OpenBaseOptions } from './open/open-base.js';
+export {
+  bindModel,
+  openModel,
+  type BindOptions,
+  type BoundParts,
+  type OpenModel,
+  type OpenModelOptions,
+} from './open/open-model.js';
 export {
   sources,
   type FetchProgress,

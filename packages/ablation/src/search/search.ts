@@ -110,11 +110,8 @@ async function searchLocking(
   const scoring = { ...given, evaluate: { ...given.evaluate, evaluators: [settings.score] } };
   const inputs = await openInputs(scoring, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const { expansion: _, ...here } = await inputs.fetch();
-  const { spec, warnings, documents } = await openCheckpoint(
-    here.base,
-    composition.all(families),
-    composition.all(checkpointReaders),
-  );
+  const checkpoint = await openCheckpoint(here.base, composition.all(families), composition.all(checkpointReaders));
+  const { spec, warnings, documents } = checkpoint;
   const candidates = candidateMaps(settings.maps, spec.layers.length);
   const tokenizer = openRunTokenizer(here, documents, spec.vocabularySize);
   for (const warning of [...warnings, ...tokenizer.warnings]) warn(warning);
@@ -128,7 +125,7 @@ async function searchLocking(
   // The residual stream is float32.
   const states = statesHeld(settings.memory, tokens * spec.hiddenSize * 4);
 
-  const model = await openModel({ ...here, adapter: { kind: 'none' } }, composition, { tokenizer });
+  const model = await openModel({ ...here, adapter: { kind: 'none' } }, composition, { tokenizer, checkpoint });
   try {
     const { decoder } = model;
     const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;

@@ -1,5 +1,5 @@
 import { detach, scope, type Engine, type Tensor } from '@glulam/tensors';
-import { createBaseWeights } from '../weights/base-weights.js';
+import { createBaseWeights, type BaseWeights } from '../weights/base-weights.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { combineAdapters, partName } from './combine-adapters.js';
 import type { SavedAdapter } from './saved-adapter.js';
@@ -54,6 +54,8 @@ export interface AdapterSetOptions {
   readonly engine: Engine;
   /** The base. */
   readonly checkpoint: Checkpoint;
+  /** Its weights on the engine, if they are open already; the caller closes them. Default: the set's own. */
+  readonly weights?: BaseWeights | undefined;
   /** The expansion; every adapter must have been trained on the same layers. */
   readonly layers: readonly VirtualLayer[];
   /** Of first values. */
@@ -61,8 +63,8 @@ export interface AdapterSetOptions {
 }
 
 /** An empty set. The base's weights are opened when the first decoder needs them, and shared by all. */
-export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSetOptions): AdapterSet {
-  const weights = createBaseWeights(engine);
+export function createAdapterSet({ engine, checkpoint, weights: given, layers, seed }: AdapterSetOptions): AdapterSet {
+  const weights = given ?? createBaseWeights(engine);
   const common = { engine, checkpoint, weights, seed };
   /** Each adapter alone, which holds its tensors. */
   const added = new Map<string, Decoder>();
@@ -198,7 +200,7 @@ export function createAdapterSet({ engine, checkpoint, layers, seed }: AdapterSe
     close() {
       for (const { decoder } of others.values()) decoder.close();
       for (const decoder of added.values()) decoder.close();
-      weights.close();
+      if (given === undefined) weights.close();
     },
   };
 }

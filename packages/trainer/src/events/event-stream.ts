@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Observable, Subject, type Subscription } from 'rxjs';
-import type { RunEvent, RunEvents, RunRequest } from './events.js';
+import type { RunEvent, RunEventStream, RunRequest } from './events.js';
 
 /** Whose code runs, also behind an await. */
 const listening = new AsyncLocalStorage<{ cutOff(error: unknown): void }>();
@@ -9,8 +9,9 @@ const listening = new AsyncLocalStorage<{ cutOff(error: unknown): void }>();
  * The event stream of a run. A pipeline that throws becomes an error of that pipeline alone: it is reported to `onFault`
  * with its owner's name and cut off, while the run and the other listeners go on.
  */
-export function createRunEvents(onFault: (owner: string, error: unknown) => void): RunEvents {
+export function createRunEvents(onFault: (owner: string, error: unknown) => void): RunEventStream {
   const subject = new Subject<RunEvent>();
+  let run: string | undefined;
   let requests = new Map<RunRequest, string | undefined>();
   return {
     listen(owner, pipeline) {
@@ -28,7 +29,12 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
       let subscription: Subscription | undefined;
       return (subscription = listening.run(listener, () => pipeline(own).subscribe({ error: cutOff })));
     },
-    emit: (event) => subject.next(event),
+    emit: (event) => subject.next(run === undefined ? event : withRun(event, run)),
+    within(id) {
+      const before = run;
+      run = id;
+      return () => void (run = before);
+    },
     request: (request, reason) => void requests.set(request, reason ?? requests.get(request)),
     takeRequests() {
       const taken = requests;
@@ -36,6 +42,16 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
       return taken;
     },
   };
+}
+
+/** Listeners may emit anything: what is no record, or cannot be copied, stays as it is. */
+function withRun(event: RunEvent, run: string): RunEvent {
+  if (typeof event !== 'object' || event === null || Array.isArray(event)) return event;
+  try {
+    return { ...event, run };
+  } catch {
+    return event; // it has a getter that throws; whoever writes it down says so
+  }
 }
 
 let watching = 0;

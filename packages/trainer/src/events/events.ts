@@ -3,6 +3,7 @@ import type { Observable, Subscription } from 'rxjs';
 import type { FilePlace } from '../data/open-data.js';
 import type { DataReport } from '../data/store/data-report.js';
 import type { FetchProgress } from '../open/source.js';
+import type { RunPlan } from '../plan/plan-run.js';
 
 /** A step that a run kept, with its watched score (`evaluate.watch`) where that was taken after it. */
 export interface ScoredStep {
@@ -12,8 +13,13 @@ export interface ScoredStep {
   readonly value?: number | undefined;
 }
 
-/** Everything a run tells, in order. Times are milliseconds since 1970 (`eventTime`). */
-export type RunEvent =
+/** What a run reports, in order. Times are milliseconds since 1970 (`eventTime`). */
+export type RunEvent = ReportedEvent & {
+  /** The id of the run, the same whenever it is resumed; absent outside of runs, and in runs of earlier versions. */
+  readonly run?: string;
+};
+
+type ReportedEvent =
   | {
       readonly type: 'run.started';
       readonly time: number;
@@ -24,6 +30,8 @@ export type RunEvent =
       readonly trainableParameters: number;
       readonly steps: number;
       readonly examples: number;
+      /** What it will take, as planned; runs of earlier versions lack it. */
+      readonly plan?: RunPlan;
       /** The checkpoint's step from which an interrupted run goes on; steps behind it are told again. */
       readonly resumedFrom?: number;
     }
@@ -110,7 +118,7 @@ export type RunRequest = 'stop' | 'evaluate' | 'checkpoint' | 'keep best';
 export interface RunEvents {
   /** Subscribe to what `pipeline` makes of the events, side effects in `tap`; if it throws, it alone is cut off. */
   listen(owner: string, pipeline: (events: Observable<RunEvent>) => Observable<unknown>): Subscription;
-  /** Tell all listeners, before it returns. */
+  /** Tell all listeners, before it returns. Within a run the event gets the run's id. */
   emit(event: RunEvent): void;
   /** `reason` is told where the request ends the run. */
   request(request: RunRequest, reason?: string): void;
@@ -118,5 +126,11 @@ export interface RunEvents {
   takeRequests(): ReadonlyMap<RunRequest, string | undefined>;
 }
 
+/** The stream as runs have it. */
+export interface RunEventStream extends RunEvents {
+  /** What is emitted is of this run until the returned function is called. */
+  within(run: string): () => void;
+}
+
 /** The event stream of a composition's runs. */
-export const events = token<RunEvents>('trainer.events');
+export const events = token<RunEventStream>('trainer.events');

@@ -3,9 +3,6 @@ import { eventLoopTurns } from '@glulam/files';
 import {
   adapters,
   createAdapterSet,
-  checkpointReaders,
-  families,
-  openCheckpoint,
   readFirstValues,
   unexpandedLayers,
   type AdapterSet,
@@ -16,7 +13,7 @@ import type { Composition } from '@glulam/plugin';
 import type { RunConfig } from '../config/config.js';
 import { openRunTokenizer } from '../data/prompt/chat-template-choice.js';
 import { describeModel, type ModelDescription } from './describe-model.js';
-import { openEngine } from './open-model.js';
+import { openBase, openRunCheckpoint } from './open-base.js';
 
 /** An adapter folder under the name that it has in a set. */
 export interface NamedAdapter {
@@ -59,7 +56,7 @@ export async function openAdapters(
 ): Promise<OpenAdapters> {
   const next = eventLoopTurns(signal);
   await next();
-  const checkpoint = await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders));
+  const checkpoint = await openRunCheckpoint(config, composition);
   const { spec } = checkpoint;
   await next();
   const tokenizer = openRunTokenizer(config, checkpoint.documents, spec.vocabularySize);
@@ -76,11 +73,12 @@ export async function openAdapters(
   const expanded = rules === undefined ? described() : undefined;
   const layers = expanded?.layers ?? rules?.layers ?? unexpandedLayers(spec.layers.length);
 
-  const engine = await openEngine(config, composition, checkpoint);
-  const set = createAdapterSet({ engine, checkpoint, layers, seed: config.seed });
+  const base = await openBase(config, composition, { checkpoint });
+  const { engine, weights } = base;
+  const set = createAdapterSet({ engine, checkpoint, weights, layers, seed: config.seed });
   const close = async (): Promise<void> => {
     set.close();
-    await engine.close();
+    await base.close();
   };
   try {
     for (const { name, adapter } of saved) await set.add(name, adapter, signal);

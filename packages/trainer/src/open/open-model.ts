@@ -2,25 +2,55 @@ import { readAdapter } from '@glulam/export';
 import { eventLoopTurns } from '@glulam/files';
 import {
   adapters,
-  createBaseWeights,
-  checkpointReaders,
-  families,
-  openCheckpoint,
   openDecoder,
   readFirstValues,
-  weightName,
+  type Adapter,
   type AdapterChoice,
-  type BaseWeights,
-  type Checkpoint,
+  type AdapterValues,
   type Decoder,
   type Tokenizer,
+  type VirtualLayer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { engines, type Engine } from '@glulam/tensors';
-import { choose } from '../config/choices.js';
 import type { RunConfig } from '../config/config.js';
 import { openRunTokenizer } from '../data/prompt/chat-template-choice.js';
-import { describeModel, resolvePrecision } from './describe-model.js';
+import { describeModel, type ModelDescription } from './describe-model.js';
+import { openBase, openRunCheckpoint, type OpenBase, type OpenBaseOptions } from './open-base.js';
+
+/** What is bound to a base: a `ModelDescription`, or an adapter as `readAdapter` gives it. */
+export interface BoundParts {
+  /** Default: each physical layer once. */
+  readonly layers?: readonly VirtualLayer[] | undefined;
+  /** What is trained. */
+  readonly adapter: Adapter | undefined;
+  /** Of its tensors; default: first values. */
+  readonly values?: AdapterValues | undefined;
+}
+
+/** Options of `bindModel`. */
+export interface BindOptions {
+  /** Of first values. */
+  readonly seed?: number | undefined;
+  /** Aborting rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Bind virtual layers and an adapter to a base that is open: a fresh adapter, as `describeModel` says it, or a saved one with its
+ * values. The decoder is the caller's to close, before the base.
+ */
+export async function bindModel(
+  { engine, checkpoint, weights }: OpenBase,
+  { layers, adapter, values }: BoundParts,
+  { seed, signal }: BindOptions = {},
+): Promise<Decoder> {
+  const fresh = values === undefined;
+  return openDecoder({
+    ...{ engine, checkpoint, layers, adapter, weights, seed, signal },
+    adapterValues: values,
+    firstValues: fresh ? await readFirstValues({ engine, checkpoint, layers, adapter, signal }) : undefined,
+  });
+}
 
 /** A model on its engine, with its tokenizer; `close` ends both. */
 export interface OpenModel {
@@ -36,48 +66,16 @@ export interface OpenModel {
   close(): Promise<void>;
 }
 
-/** A base on its engine, for any number of models: its files are mapped once, and each weight is opened once. */
-export interface OpenBase {
-  /** Its files and what it is made of. */
-  readonly checkpoint: Checkpoint;
-  /** What computes. */
-  readonly engine: Engine;
-  /** Opened as they are first used. */
-  readonly weights: BaseWeights;
-  /** Release weights and engine; models on it are closed before. */
-  close(): Promise<void>;
-}
-
-/**
- * Open a config's base on its engine. Throws ModelError and TensorsError where its files cannot be used.
- *
- * @param engineChoice an earlier engine's `choice`, to compute as that one did
- */
-export async function openBase(config: RunConfig, composition: Composition, engineChoice?: string): Promise<OpenBase> {
-  const checkpoint = await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders));
-  const engine = await openEngine(config, composition, checkpoint, engineChoice);
-  const weights = createBaseWeights(engine);
-  return {
-    checkpoint,
-    engine,
-    weights,
-    async close() {
-      weights.close();
-      await engine.close();
-    },
-  };
-}
-
 /** Options of `openModel`. */
-export interface OpenModelOptions {
+export interface OpenModelOptions extends OpenBaseOptions {
   /** A saved adapter; default: a fresh one. */
   readonly adapterFolder?: string | undefined;
   /** The run's, if it is open already. */
   readonly tokenizer?: Tokenizer | undefined;
+  /** What the config makes of the base, if it was described already; without effect on a saved adapter. */
+  readonly described?: ModelDescription | undefined;
   /** A base that is open already, of the same config but for what is made of it, and stays open; default: one of its own. */
   readonly base?: OpenBase | undefined;
-  /** An earlier engine's `choice`, to compute as that one did; without effect on a base that is open already. */
-  readonly engineChoice?: string | undefined;
   /** Aborting rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -89,42 +87,30 @@ export interface OpenModelOptions {
 export async function openModel(
   config: RunConfig,
   composition: Composition,
-  { adapterFolder, tokenizer: opened, base: shared, engineChoice, signal }: OpenModelOptions = {},
+  options: OpenModelOptions = {},
 ): Promise<OpenModel> {
+  const { adapterFolder, described, base: shared, engineChoice, signal } = options;
   const next = eventLoopTurns(signal);
   await next();
-  const checkpoint =
-    shared?.checkpoint ??
-    (await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders)));
-  const tokenizer = opened ?? openRunTokenizer(config, checkpoint.documents, checkpoint.spec.vocabularySize);
+  const checkpoint = shared?.checkpoint ?? options.checkpoint ?? (await openRunCheckpoint(config, composition));
+  const { spec, documents } = checkpoint;
+  const tokenizer = options.tokenizer ?? openRunTokenizer(config, documents, spec.vocabularySize);
   await next();
-  const saved =
-    adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), checkpoint.spec);
-  const { layers, adapter, choice, warnings } = saved ?? describeModel(config, composition, checkpoint.spec);
-
-  const base = shared ?? (await openBase(config, composition, engineChoice));
+  const model =
+    adapterFolder === undefined
+      ? (described ?? describeModel(config, composition, spec))
+      : readAdapter(adapterFolder, composition.all(adapters), spec);
+  const base = shared ?? (await openBase(config, composition, { checkpoint, engineChoice }));
   const close = async (): Promise<void> => {
     if (shared === undefined) await base.close();
   };
-  const { engine, weights } = base;
   try {
-    const decoder = await openDecoder({
-      engine,
-      checkpoint,
-      layers,
-      adapter,
-      weights,
-      adapterValues: saved?.values,
-      firstValues:
-        saved === undefined ? await readFirstValues({ engine, checkpoint, layers, adapter, signal }) : undefined,
-      seed: config.seed,
-      signal,
-    });
+    const decoder = await bindModel(base, model, { seed: config.seed, signal });
     return {
       decoder,
       tokenizer,
-      adapterChoice: choice,
-      warnings: [...checkpoint.warnings, ...tokenizer.warnings, ...warnings],
+      adapterChoice: model.choice,
+      warnings: [...checkpoint.warnings, ...tokenizer.warnings, ...model.warnings],
       async close() {
         decoder.close();
         await close();
@@ -134,16 +120,4 @@ export async function openModel(
     await close();
     throw error;
   }
-}
-
-/** The engine that a config chooses, with the precision that suits the base. */
-export async function openEngine(
-  config: RunConfig,
-  composition: Composition,
-  { files, spec }: Checkpoint,
-  choice?: string,
-): Promise<Engine> {
-  const { contribution, options } = choose(composition, engines, 'engine', config.engine);
-  const precision = resolvePrecision(config.precision, files.source(weightName(spec.embedding.name)).dtype);
-  return contribution.open(options, { precision, choice });
 }

@@ -8,7 +8,7 @@ import {
   families,
   parameterCount,
   unexpandedLayers,
-  weightName,
+  type Checkpoint,
   type VirtualLayer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
@@ -18,7 +18,8 @@ import { choose } from '../config/choices.js';
 import type { RunConfig } from '../config/config.js';
 import { runSteps, type TrainingData } from '../data/open-data.js';
 import { describeCopies } from '../open/describe-copies.js';
-import { describeModel, resolvePrecision } from '../open/describe-model.js';
+import { describeModel, type ModelDescription } from '../open/describe-model.js';
+import { precisionOf } from '../open/open-base.js';
 import { evaluationTokens } from '../evaluate/scoring-batches.js';
 import { anonymousBytes } from './anonymous-memory.js';
 import { availableMemory, type AvailableMemory } from './available-memory.js';
@@ -76,6 +77,10 @@ export type PlannedData = Pick<TrainingData, 'largestBatch' | 'heldOut' | 'steps
 interface PlanOptions {
   /** Default: batches as large as the config allows. */
   readonly data?: PlannedData | undefined;
+  /** The config's base, if its files were looked through already. */
+  readonly checkpoint?: Checkpoint | undefined;
+  /** What the config makes of it, if it was described already. */
+  readonly described?: ModelDescription | undefined;
   /** An adapter that was saved goes before what the config says of the model. */
   readonly adapterFolder?: string | undefined;
   /** A model that has nothing to train is planned as it is scored; default: it is refused. */
@@ -103,15 +108,14 @@ const heapGrowth = 24 * 2 ** 20;
 export async function planRun(
   config: RunConfig,
   composition: Composition,
-  { data, adapterFolder, untrained = false, signal }: PlanOptions = {},
+  { data, checkpoint: opened, described, adapterFolder, untrained = false, signal }: PlanOptions = {},
 ): Promise<RunPlan> {
   const next = eventLoopTurns(signal);
   await next();
-  const { checkpoint, hasWeights } = await describeCheckpoint(
-    config.base,
-    composition.all(families),
-    composition.all(checkpointReaders),
-  );
+  const { checkpoint, hasWeights } =
+    opened === undefined
+      ? await describeCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders))
+      : { checkpoint: opened, hasWeights: true };
   await next();
   const { spec } = checkpoint;
   const saved = adapterFolder === undefined ? undefined : readAdapter(adapterFolder, composition.all(adapters), spec);
@@ -119,9 +123,9 @@ export async function planRun(
     layers = unexpandedLayers(spec.layers.length),
     adapter,
     warnings,
-  } = saved ?? describeModel(config, composition, spec);
+  } = saved ?? described ?? describeModel(config, composition, spec);
   const { contribution, options } = choose(composition, engines, 'engine', config.engine);
-  const precision = resolvePrecision(config.precision, checkpoint.files.source(weightName(spec.embedding.name)).dtype);
+  const precision = precisionOf(config, checkpoint);
   const engine = contribution.plan?.(options, { precision }) ?? createPlanningEngine({ precision });
   listen(engine, signal);
   const examples = data === undefined ? largestAllowed(config) : data.largestBatch(runSteps(config, data));

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { sampleHash } from '@glulam/files';
-import { checkpointReaders, families, openCheckpoint, type Tokenizer } from '@glulam/model';
+import type { Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import { tap } from 'rxjs';
 import { settleBest } from './best-checkpoint.js';
@@ -18,7 +19,8 @@ import { events as eventsToken, type RunEvent, type RunEvents } from '../events/
 import { openEvaluators, type OpenEvaluator } from '../evaluate/open-evaluators.js';
 import { checkGiven, givenInCode, givenSchedule } from '../config/given-in-code.js';
 import { openInputs } from '../open/inputs.js';
-import { openModel, type OpenBase, type OpenModel } from '../open/open-model.js';
+import { openRunCheckpoint, type OpenBase } from '../open/open-base.js';
+import { openModel, type OpenModel } from '../open/open-model.js';
 import { openReporter } from '../events/open-reporter.js';
 import { createOptimizer, type Optimizer } from '../step/optimizer.js';
 import { checkMemory } from '../plan/check-memory.js';
@@ -27,7 +29,14 @@ import { planRun, type RunPlan } from '../plan/plan-run.js';
 import { reporters } from '../events/reporter.js';
 import { findCheckpoint, readOptimizer, type RunProgress } from './run-checkpoint.js';
 import { recordSchedule, tabulateSchedule, takeOverSchedule } from './recorded-schedule.js';
-import { checkOtherRuns, checkRunFolder, lockRunFolder, openRunFolder, type RunFolder } from './run-folder.js';
+import {
+  checkOtherRuns,
+  checkRunFolder,
+  lockRunFolder,
+  openRunFolder,
+  readRunEvents,
+  type RunFolder,
+} from './run-folder.js';
 import type { Schedule } from '../step/schedule.js';
 import type { FetchProgress } from '../open/source.js';
 import { watchScores } from './watch-scores.js';
@@ -98,6 +107,7 @@ export async function openRun(
   const given = resume ? takeOverSchedule(takeOverDate(asked)) : asked;
   const { out: folder, train: settings, evaluate: evaluation } = given;
   const events = composition.get(eventsToken);
+  closers.push(events.within((resume ? recordedId(folder) : undefined) ?? randomUUID()));
   const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
 
   // Events from before the run folder exists are written into it first.
@@ -132,12 +142,9 @@ export async function openRun(
   const config = await inputs.fetch();
   const chosen = openEvaluators(config, composition);
   const checkpoint = resume ? await findCheckpoint(folder, warn) : undefined;
-  const {
-    spec,
-    warnings,
-    documents,
-    files: filesBefore,
-  } = await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders));
+  // Looked through once: description, plan and model go by it, and so does the check of what has changed since.
+  const opened = base?.checkpoint ?? (await openRunCheckpoint(config, composition));
+  const { spec, warnings, documents } = opened;
   // An expansion or adapter that does not fit is refused before the data is tokenized, which may take long.
   const described = describeModel(config, composition, spec);
   const tokenizer = openRunTokenizer(config, documents, spec.vocabularySize);
@@ -147,12 +154,12 @@ export async function openRun(
   const data = await openData(config, composition, tokenizer, { signal, onProgress: tellReading(events) });
   closers.push(() => data.close());
   const { schedule, config: pinned } = openSchedule(dated, composition, runSteps(config, data));
-  const plan = await planRun(config, composition, { data, untrained, signal });
+  const plan = await planRun(config, composition, { data, checkpoint: opened, described, untrained, signal });
   checkMemory(plan, warn);
   const memory = watchAnonymousMemory();
   closers.push(() => memory.stop());
   const model = await openModel(config, composition, {
-    ...{ tokenizer, base, adapterFolder: checkpoint?.adapterFolder },
+    ...{ tokenizer, base, checkpoint: opened, described, adapterFolder: checkpoint?.adapterFolder },
     engineChoice: checkpoint?.progress.choice,
     signal,
   });
@@ -161,7 +168,7 @@ export async function openRun(
   for (const warning of describeCopies(decoder.engine)) warn(warning);
   const baseFiles = decoder.checkpoint.files;
   // The tokenizer was read before the model was opened.
-  filesBefore.checkUnchanged();
+  baseFiles.checkUnchanged();
   const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
   const dataSize = {
     examples: data.examples,
@@ -207,6 +214,7 @@ export async function openRun(
     trainableParameters: [...decoder.parameters.values()].reduce((sum, { size }) => sum + size, 0),
     steps,
     examples: data.examples,
+    plan,
     ...(checkpoint === undefined ? {} : { resumedFrom: step }),
   });
   for (const report of data.reports) events.emit({ type: 'data.read', time: eventTime(), ...report });
@@ -242,6 +250,10 @@ export async function openRun(
     peakBytes: () => memory.peak(),
   };
 }
+
+/** The id of a run that is resumed. */
+const recordedId = (folder: string): string | undefined =>
+  readRunEvents(folder).find(({ run }) => run !== undefined)?.run;
 
 /** The run's schedule, and the config with the hash of one that was passed in code. */
 function openSchedule(
