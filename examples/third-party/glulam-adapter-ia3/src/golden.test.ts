@@ -7,7 +7,7 @@ import { mistralFamily } from '@glulam/family-mistral';
 import { openSafetensors, readFloats } from '@glulam/files';
 import {
   combineAdapters,
-  createDecoder,
+  openDecoder,
   openCheckpoint,
   unexpandedLayers,
   type AdapterContribution,
@@ -23,20 +23,26 @@ const kinds = [ia3Contribution as AdapterContribution];
 const fresh = () => path.join(mkdtempSync(path.join(tmpdir(), 'ia3-')), 'adapter');
 const json = (...file: string[]) => JSON.parse(readFileSync(path.join(...file), 'utf8')) as Record<string, unknown>;
 
-function open(name: string) {
+async function open(name: string) {
   const folder = path.join(root, name);
-  const checkpoint = openCheckpoint(path.join(folder, 'base'), [mistralFamily, llamaFamily]);
+  const checkpoint = await openCheckpoint(path.join(folder, 'base'), [mistralFamily, llamaFamily]);
   const saved = readPeftAdapter(path.join(folder, 'adapter'), kinds, checkpoint.spec);
   const { order } = json(folder, 'expected.json') as { order: number[] };
   const layers = order.map((physical) => ({ physical }));
   const engine = createReferenceEngine({ precision: 'float32' });
-  const decoder = createDecoder({ engine, checkpoint, layers, adapter: saved.adapter, adapterValues: saved.values });
+  const decoder = await openDecoder({
+    engine,
+    checkpoint,
+    layers,
+    adapter: saved.adapter,
+    adapterValues: saved.values,
+  });
   return { folder, golden: openGolden(folder), checkpoint, saved, layers, engine, decoder };
 }
 
 describe.each(['mistral', 'biased', 'expanded'])('%s', (name) => {
   test('logits, every gradient and training steps are PEFT’s', async () => {
-    const { golden, engine, decoder } = open(name);
+    const { golden, engine, decoder } = await open(name);
     const batch = { ...golden.batch, labels: golden.labels };
     await expectLogits(decoder, golden);
     await expectGradients(decoder, golden, batch, 'base_model.model.');
@@ -46,7 +52,7 @@ describe.each(['mistral', 'biased', 'expanded'])('%s', (name) => {
   });
 
   test('what is saved comes back', async () => {
-    const { decoder, saved, checkpoint, layers } = open(name);
+    const { decoder, saved, checkpoint, layers } = await open(name);
     const folder = fresh();
     await writeAdapter(decoder, folder, { base: 'base', adapter: saved.choice });
     const again = readAdapter(folder, kinds, checkpoint.spec);
@@ -59,7 +65,7 @@ describe.each(['mistral', 'biased', 'expanded'])('%s', (name) => {
 });
 
 test.each(['mistral', 'biased'])('%s: the files are PEFT’s own, to the last value', async (name) => {
-  const { folder, decoder } = open(name);
+  const { folder, decoder } = await open(name);
   const out = fresh();
   await writePeftAdapter(decoder, out, 'base');
   decoder.close();
@@ -77,26 +83,26 @@ test.each(['mistral', 'biased'])('%s: the files are PEFT’s own, to the last va
 });
 
 test('an expanded one is none of PEFT’s files: PEFT would put it on the base as it is', async () => {
-  const { decoder } = open('expanded');
+  const { decoder } = await open('expanded');
   await expect(writePeftAdapter(decoder, fresh(), 'base')).rejects.toThrow(/PEFT expands models for LORA alone/);
   decoder.close();
 });
 
 test.each(['mistral', 'biased'])('%s: merged weights and biases are those that PEFT merges', async (name) => {
-  const { golden, checkpoint, layers, saved, decoder } = open(name);
+  const { golden, checkpoint, layers, saved, decoder } = await open(name);
   decoder.close();
   const { tensors } = describeMerged({ checkpoint, layers, saved });
   const expected = golden.tensors.names().filter((each) => each.startsWith('merged.'));
   expect(expected.length).toBeGreaterThan(20);
   for (const each of expected) {
     const { open, shape } = tensors.find((tensor) => `merged.${tensor.name}` === each)!;
-    const { distance, norm } = frobenius((await open())(0, shape[0]!), readFloats(golden.tensors.source(each)));
+    const { distance, norm } = frobenius(await (await open())(0, shape[0]!), readFloats(golden.tensors.source(each)));
     expect(distance, each).toBeLessThan(1e-6 * norm);
   }
 });
 
 test('a sum of weights 0.25 and 0.75 of one adapter is that adapter, biases too', async () => {
-  const { checkpoint, saved, golden, decoder } = open('biased');
+  const { checkpoint, saved, golden, decoder } = await open('biased');
   const adapter = combineAdapters([
     { adapter: saved.adapter, weight: 0.25 },
     { adapter: saved.adapter, weight: 0.75 },
@@ -106,7 +112,7 @@ test('a sum of weights 0.25 and 0.75 of one adapter is that adapter, biases too'
       [0, 1].map((part) => [name.replace(/ia3_l$/, `${part}.ia3_l`), values] as const),
     ),
   );
-  const sum = createDecoder({
+  const sum = await openDecoder({
     engine: decoder.engine,
     checkpoint,
     layers: unexpandedLayers(checkpoint.spec.layers.length),

@@ -14,10 +14,10 @@ import { qwen2Family } from './index.js';
 // golden/make_golden.py says what is in these folders; transformers and PEFT computed it.
 const root = path.resolve(import.meta.dirname, '../golden');
 const kinds: readonly AdapterContribution[] = compose(preset()).all(adapters);
-const open = (name: string, config?: string) => {
+const open = async (name: string, config?: string) => {
   const golden = openGolden(path.join(root, name));
   const engine = createReferenceEngine({ precision: 'float32' });
-  return { golden, engine, decoder: golden.open(engine, [qwen2Family], kinds, config) };
+  return { golden, engine, decoder: await golden.open(engine, [qwen2Family], kinds, config) };
 };
 const json = (...file: string[]) => JSON.parse(readFileSync(path.join(...file), 'utf8')) as Record<string, unknown>;
 
@@ -25,7 +25,7 @@ test.each(['tied', 'windows', 'expanded'])(
   '%s: logits, gradients, training steps, in both styles of config',
   async (name) => {
     for (const config of ['config.json', 'config.published.json']) {
-      const { golden, engine, decoder } = open(name, config);
+      const { golden, engine, decoder } = await open(name, config);
       const batch = { ...golden.batch, labels: golden.labels };
       expect(decoder.layers).toHaveLength(golden.facts.effective_layers);
       await expectLogits(decoder, golden);
@@ -40,7 +40,7 @@ test.each(['tied', 'windows', 'expanded'])(
 
 test.each(['tied', 'windows', 'expanded'])('%s: merged it is the checkpoint that transformers wrote', async (name) => {
   const folder = path.join(root, name);
-  const checkpoint = openCheckpoint(path.join(folder, 'base'), [qwen2Family]);
+  const checkpoint = await openCheckpoint(path.join(folder, 'base'), [qwen2Family]);
   const saved = readPeftAdapter(path.join(folder, 'adapter'), kinds, checkpoint.spec);
   const layers = saved.layers ?? unexpandedLayers(checkpoint.spec.layers.length);
   const out = path.join(mkdtempSync(path.join(tmpdir(), 'qwen2-')), 'merged');
@@ -63,7 +63,7 @@ test.each(['tied', 'windows', 'expanded'])('%s: merged it is the checkpoint that
   const { max_window_layers: windows, ...written } = json(out, 'config.json') as Record<string, unknown>;
   expect(written).toEqual(expected);
   expect(windows).toBe(name === 'tied' ? theirWindows : undefined);
-  const again = openCheckpoint(out, [qwen2Family]);
+  const again = await openCheckpoint(out, [qwen2Family]);
   expect(again.spec.layers.map(windowOf)).toEqual(
     layers.map(({ physical }) => (name === 'tied' || physical < 2 ? 0 : 8)),
   );
@@ -71,7 +71,7 @@ test.each(['tied', 'windows', 'expanded'])('%s: merged it is the checkpoint that
 
 test('a published config that is merged says which layers have a window', async () => {
   const folder = path.join(root, 'expanded');
-  const checkpoint = openCheckpoint(path.join(folder, 'base'), [qwen2Family]);
+  const checkpoint = await openCheckpoint(path.join(folder, 'base'), [qwen2Family]);
   const published = { ...checkpoint.config, fields: json(folder, 'base/config.published.json') };
   const layers = [0, 1, 2, 1, 2, 3].map((physical) => ({ physical }));
   const out = path.join(mkdtempSync(path.join(tmpdir(), 'qwen2-')), 'merged');
