@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createNativeEngine } from '@glulam/engine-native';
@@ -150,7 +150,9 @@ const boxedReader: CheckpointReader = {
   claims: (file) => file.endsWith('.boxed'),
   open(file) {
     const head = Buffer.alloc(headBytes);
-    readSync(openSync(file, 'r'), head);
+    const handle = openSync(file, 'r');
+    readSync(handle, head);
+    closeSync(handle);
     const boxed = JSON.parse(head.toString()) as BoxedFile;
     const stored = (name: string): WeightSource => {
       const { format, shape, parts } = boxed.tensors[name]!;
@@ -233,7 +235,7 @@ describe.each(['native', 'reference'] as const)('on the engine %s', (kind) => {
       losses.push([...lossesByStep(run.out).values()]);
       const warnings = eventsOf(run.out).flatMap((event) => (event.type === 'warning' ? [event.message] : []));
       const copies = warnings.filter((line) => /it holds them decoded/.test(line));
-      expect(copies.map((line) => /stored as ([\w-]+)/.exec(line)![1]).sort()).toEqual(
+      expect(copies.map((line) => /stored as ([\w-]+) where/.exec(line)![1]).sort()).toEqual(
         base === boxed && kind === 'native' ? ['offset-bytes', 'scaled-bytes'] : [],
       );
       if (base === boxed) trained.set(kind, path.join(run.out, 'adapter'));
@@ -324,7 +326,7 @@ test('its rows become the same tokens in workers, which open the tokenizer by th
   expect(new Set(sums).size).toBe(1);
 });
 
-test('a reader that fails is named by what it could not open', async () => {
+test('what a reader rejects with is the error', async () => {
   writeFileSync(path.join(folder, 'broken.boxed'), 'nothing');
-  await expect(open(path.join(folder, 'broken.boxed'))).rejects.toThrow();
+  await expect(open(path.join(folder, 'broken.boxed'))).rejects.toThrow(/not valid JSON/);
 });

@@ -68,14 +68,13 @@ export {
   type StorageFormat,
 } from './storage/storage-format.js';
 export {
+  checkView,
   createWeightSource,
   orderRows,
   plainBytes,
   plainSource,
-  runsOf,
   sliceStack,
   viewRows,
-  type ElementRun,
   type WeightSource,
 } from './storage/weight-source.js';
 export { readPythonYaml } from './yaml/read-python-yaml.js';

@@ -10,6 +10,7 @@ import {
 import {
   checkSize,
   checkTensor,
+  scope,
   Tensor,
   TensorsError,
   type EngineMemory,
@@ -184,7 +185,12 @@ export function createDevice(
       const { name, shape } = source;
       if (access.kind === 'copied') {
         const weight = { name, shape, dtype: access.dtype, storage: { id: takeNumber(), views: 1 } };
-        await copyWeight({ make, run: submit, upload }, weight, source, readRows);
+        try {
+          await copyWeight({ make, run: submit, upload }, weight, source, readRows);
+        } catch (error) {
+          free(weight.storage.id);
+          throw error;
+        }
         const what = copiedAs(source);
         copies.set(what, (copies.get(what) ?? 0) + access.bytes);
         return { ...weight, dtype: source.dtype };
@@ -201,6 +207,11 @@ export function createDevice(
       if (access.kind === 'mapped') submit('weight', [weight], [dtypeNumber[source.dtype], sizeOf(shape), ...places]);
       else {
         const format = addon.formats.indexOf(source.format.kind);
+        if (format < 0)
+          throw new TensorsError(
+            'ENGINE_UNAVAILABLE',
+            `the addon cannot decode ${source.format.kind}: build it again with \`node build.mjs\``,
+          );
         const params = [format, access.rows, access.columns, source.firstElement, ...places];
         submit('encodedWeight', [weight], params, source.rowOrder);
       }
@@ -252,12 +263,12 @@ export async function copyWeight(
   for (let start = 0; start < rows; start += step) {
     const end = Math.min(rows, start + step);
     const values = await read(source, start, end);
-    const wide = upload(values, [values.length]);
-    const stored = weight.dtype === 'float32' ? wide : make(wide.shape, weight.dtype);
-    if (stored !== wide) run('cast', [stored, wide], [dtypeNumber[weight.dtype], wide.size, wide.size, 0]);
-    run('write', [weight, stored], [1, values.length, 1, (start * size) / rows, size]);
-    wide.release();
-    if (stored !== wide) stored.release();
+    scope(() => {
+      const wide = upload(values, [values.length]);
+      const stored = weight.dtype === 'float32' ? wide : make(wide.shape, weight.dtype);
+      if (stored !== wide) run('cast', [stored, wide], [dtypeNumber[weight.dtype], wide.size, wide.size, 0]);
+      run('write', [weight, stored], [1, values.length, 1, (start * size) / rows, size]);
+    });
   }
 }
 

@@ -1,8 +1,8 @@
 import {
   bytesPerElement,
+  checkView,
   FilesError,
   formatShape,
-  isPlain,
   nf4Formats,
   plainBytes,
   plainFormats,
@@ -43,7 +43,7 @@ const decoded: ReadonlySet<StorageFormat> = new Set([
 
 /** @throws TensorsError DTYPE_MISMATCH for integers */
 export function accessOf(source: WeightSource): WeightAccess {
-  const { name, shape, dtype, format, parts, rowOrder } = source;
+  const { name, shape, dtype, format, parts, rowOrder } = checkView(source);
   if (dtype === 'int32') {
     throw new TensorsError(
       'DTYPE_MISMATCH',
@@ -54,7 +54,7 @@ export function accessOf(source: WeightSource): WeightAccess {
   if (stored !== undefined) return { kind: 'mapped', file: stored };
   const files = parts.flatMap(filePart);
   if (decoded.has(format) && files.length === parts.length && sizeOf(shape) > 0) {
-    const rows = shape.length > 1 || rowOrder !== undefined ? shape[0]! : 1;
+    const rows = shape.length > 1 || rowOrder !== undefined ? (shape[0] ?? 1) : 1;
     return { kind: 'encoded', files, rows, columns: sizeOf(shape) / rows };
   }
   const kept = dtype === 'bfloat16' ? 'bfloat16' : 'float32';
@@ -70,10 +70,11 @@ export function checkFilePart(source: WeightSource, part: FilePart, fileBytes: n
   if (byteOffset >= 0 && byteOffset + byteLength <= fileBytes) return;
   throw new FilesError(
     'FILE_UNREADABLE',
-    `${source.name} is to lie in bytes ${byteOffset} to ${byteOffset + byteLength} of ${path}, which has ${fileBytes}, ` +
-      `as ${formatShape(source.shape)} of ${source.format.kind}; the file is cut short or not the one meant: get it again`,
+    `${source.name}, ${formatShape(source.shape)} of ${source.format.kind}, should be at bytes ${byteOffset} to ${byteOffset + byteLength} of ${path}, ` +
+      `which has ${fileBytes}: the file is cut short or is another one; get it again`,
   );
 }
 
-/** The name by which a copied weight is reported: its format's, or why it cannot be read where it lies. */
-export const copiedAs = ({ format }: WeightSource): string => (isPlain(format) ? 'not in a file' : format.kind);
+/** What a copied weight is reported as: its format, and where it lies if that is the reason. */
+export const copiedAs = ({ format }: WeightSource): string =>
+  decoded.has(format) ? `${format.kind}, not in a file` : format.kind;

@@ -85,7 +85,8 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
     copies,
     async openWeight(source) {
       const access = accessOf(source);
-      const weight = (storage?: Storage): FrozenWeight => ({ ...source, storage });
+      const { name, shape, dtype } = source;
+      const weight = (storage?: Storage): FrozenWeight => ({ name, shape, dtype, storage });
       if (access.kind === 'copied') {
         const copy = weight({ bytes: access.bytes, views: 1 });
         const zeros = ({ shape }: WeightSource, start: number, end: number): Float32Array =>
@@ -95,8 +96,10 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
         copies.set(what, (copies.get(what) ?? 0) + access.bytes);
         return copy;
       }
-      for (const { path, byteOffset, byteLength } of access.kind === 'mapped' ? [access.file] : access.files)
-        mapped.set(`${byteOffset} ${path}`, byteLength);
+      for (const { path, byteOffset, byteLength } of access.kind === 'mapped' ? [access.file] : access.files) {
+        const key = `${byteOffset} ${path}`;
+        mapped.set(key, Math.max(mapped.get(key) ?? 0, byteLength));
+      }
       return weight();
     },
     read: async (tensor) => (tensor.dtype === 'int32' ? new Int32Array(tensor.size) : new Float32Array(tensor.size)),

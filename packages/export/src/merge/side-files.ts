@@ -14,7 +14,8 @@ const copied =
  * @throws ExportError LINK_OUTSIDE, CHECKPOINT_INVALID
  */
 export function checkSideFiles(base: CheckpointDocuments): readonly string[] {
-  if (base.texts !== undefined) return base.names().filter((name) => copied.test(name));
+  // Names of documents may come from a file: none leads out of the folder that they are written to.
+  if (base.texts !== undefined) return base.names().filter((name) => copied.test(name) && !/[\\/\0]/.test(name));
   const names = base.names().filter((name) => copied.test(name) && !isFolder(base.locate(name)));
   checkCopied(base.folder, ['config.json', ...names]);
   return names;

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { findStamp, type FileStamp } from '../reading/file-stamp.js';
 import { readTextFile } from '../reading/regular-file.js';
@@ -6,7 +6,7 @@ import { readTextFile } from '../reading/regular-file.js';
 /**
  * What a checkpoint says besides its weights, as the texts of the files that a Hugging Face folder has: `config.json`,
  * `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`, `generation_config.json`, ... A checkpoint of another
- * layout has the same documents; its reader writes them.
+ * layout has the same documents; its reader supplies them.
  */
 export interface CheckpointDocuments {
   /** Path of the checkpoint: the folder, or the file that holds it all. */
@@ -37,9 +37,9 @@ export function folderDocuments(folder: string): CheckpointDocuments {
   return {
     folder,
     locate,
-    has: (name) => findStamp(locate(name)) !== undefined,
+    has: (name) => existsSync(locate(name)),
     read: (name, mostBytes) => readTextFile(locate(name), mostBytes),
     names: () => readdirSync(folder),
-    stamps: () => decisive.flatMap((name) => findStamp(locate(name)) ?? []),
+    stamps: () => decisive.flatMap((name) => (existsSync(locate(name)) ? (findStamp(locate(name)) ?? []) : [])),
   };
 }

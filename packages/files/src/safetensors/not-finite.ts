@@ -21,6 +21,7 @@ const blockValues = 2 ** 20;
 
 /** The first value of a stored tensor that is NaN or infinite, or undefined. Rejects with FILE_UNREADABLE. */
 export async function findNotFinite(source: WeightSource): Promise<NotFinite | undefined> {
+  if (source.dtype === 'int32') return undefined;
   const stored = plainBytes(source);
   if (stored === undefined) return findDecoded(source);
   const { path, byteOffset, byteLength } = stored;

@@ -1,3 +1,4 @@
+import { FilesError } from '../errors.js';
 import { readBytes } from '../reading/read-bytes.js';
 
 /** Bytes that a part of a weight is made of, wherever they are: a stretch of a file, or memory. */
@@ -14,8 +15,10 @@ export interface ByteSource {
 
 /** A stretch of a file; nothing is opened before it is read. Reading throws FILE_UNREADABLE. */
 export function fileBytes(path: string, byteOffset: number, byteLength: number): ByteSource {
-  const readSync = (start: number, end: number): Uint8Array<ArrayBuffer> =>
-    readBytes(path, byteOffset + start, end - start);
+  const readSync = (start: number, end: number): Uint8Array<ArrayBuffer> => {
+    if (start >= 0 && start <= end && end <= byteLength) return readBytes(path, byteOffset + start, end - start);
+    throw new FilesError('BAD_ARGUMENT', `bytes [${start}, ${end}) of ${byteLength} of ${path} were asked for`);
+  };
   return {
     byteLength,
     read: async (start, end) => readSync(start, end),

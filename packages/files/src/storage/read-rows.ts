@@ -1,10 +1,10 @@
 import { FilesError } from '../errors.js';
 import { memoryBytes } from './byte-source.js';
 import { sizeOf } from '../numbers/shape.js';
-import { checkRowRange, runsOf, type ElementRun, type WeightSource } from './weight-source.js';
+import { checkRowRange, checkView, runsOf, type ElementRun, type WeightSource } from './weight-source.js';
 
 function prepare(source: WeightSource, start: number, end: number) {
-  const { name, origin, shape, dtype } = source;
+  const { name, origin, shape, dtype } = checkView(source);
   if (dtype === 'int32')
     throw new FilesError('DTYPE_MISMATCH', `tensor ${name} of ${origin} holds integers, expected floats: use readInts`);
   checkRowRange(source, start, end);

@@ -17,7 +17,7 @@ export interface StorageFormat {
   readonly parts: readonly string[];
   /** Bytes of each part of a tensor of this shape. Throws a plain Error where the format has no such tensors. */
   sizes(shape: Shape): readonly number[];
-  /** Of each part the bytes that elements `[start, end)` follow from, of a tensor of this shape. */
+  /** For each part, the byte range needed to decode elements `[start, end)` of a tensor of this shape. */
   extents(shape: Shape, start: number, end: number): readonly ByteRange[];
   /**
    * Elements `[start, end)` of a tensor of this shape as float32.
@@ -89,8 +89,10 @@ export interface BlockFormatOptions {
   readonly parts: Readonly<Record<string, BlockPart>>;
   /** Whether blocks run on from one row into the next. Otherwise rows must be whole numbers of blocks. */
   readonly crossesRows?: boolean;
-  /** Elements of whole blocks, from the first byte of each part on: as many as `values` holds. What is beyond a short block's
-   * bytes is not used. */
+  /**
+   * Decode whole blocks, as many as fill `values`. The bytes of a short last block may end early: what is decoded beyond them is
+   * dropped, and must not throw.
+   */
   decodeBlocks(bytes: readonly Uint8Array[], values: Float32Array): void;
 }
 
@@ -107,7 +109,7 @@ export function blockFormat(options: BlockFormatOptions): StorageFormat {
   const check = (shape: Shape): void => {
     const columns = shape.at(-1) ?? 1;
     if (crossesRows || columns % elements === 0) return;
-    throw new Error(`rows of ${columns} elements are no whole number of its blocks of ${elements}`);
+    throw new Error(`rows of ${columns} elements are not a whole number of blocks of ${elements}`);
   };
   return {
     kind,

@@ -119,12 +119,27 @@ describe('views', () => {
 
   test('refuse rows and orders that the tensor has not', () => {
     const source = counted([3, 4]);
-    expect(() => viewRows(source, 1, 4)).toThrow('has 3 rows, not [1, 4)');
-    expect(() => sliceStack(source, 3)).toThrow('has 3 rows, not [3, 4)');
-    expect(() => orderRows(source, [0, 1])).toThrow('the order given is no permutation');
-    expect(() => orderRows(source, [0, 1, 1])).toThrow('the order given is no permutation');
-    expect(() => orderRows(source, [0, 1, 3])).toThrow('has 3 rows, not [3, 4)');
+    expect(() => viewRows(source, 1, 4)).toThrow('rows [1, 4) of tensor counted of memory were asked for; it has 3');
+    expect(() => sliceStack(source, 3)).toThrow('rows [3, 4) of tensor counted of memory were asked for; it has 3');
+    expect(() => orderRows(source, [0, 1])).toThrow('the order given is not a permutation of them');
+    expect(() => orderRows(source, [0, 1, 1])).toThrow('the order given is not a permutation of them');
+    expect(() => orderRows(source, [0, 1, 3])).toThrow(
+      'rows [3, 4) of tensor counted of memory were asked for; it has 3',
+    );
   });
+});
+
+test('a record that reaches beyond its stored tensor is refused before anything is read', () => {
+  const source = counted([4, 6]);
+  for (const change of [
+    { shape: [5, 6] },
+    { firstElement: 1 },
+    { firstElement: -1 },
+    { shape: [2, 6], rowOrder: Int32Array.of(0, 4) },
+    { shape: [2, 6], rowOrder: Int32Array.of(0) },
+    { shape: [1, 6], rowOrder: Int32Array.of(-1) },
+  ])
+    expect(() => readFloats({ ...source, ...change })).toThrow(/make views with viewRows, orderRows and sliceStack/);
 });
 
 describe('a tensor', () => {
@@ -136,12 +151,12 @@ describe('a tensor', () => {
 
   test('is refused where its parts are not those of its format', () => {
     expect(() => make(q8_0, [2, 48], 102)).toThrow(
-      'cannot be q8_0: rows of 48 elements are no whole number of its blocks of 32',
+      'cannot be q8_0: rows of 48 elements are not a whole number of blocks of 32',
     );
     expect(() => make(q8_0, [2, 32], 67)).toThrow(
       'tensor w of x.gguf cannot be q8_0: its blocks have 67 bytes, expected 68 for [2, 32]',
     );
-    expect(() => make(nf4Formats.bfloat16, [2, 32], 32)).toThrow('it has 1 parts, expected values, scales');
+    expect(() => make(nf4Formats.bfloat16, [2, 32], 32)).toThrow('it has 1 part, expected values, scales');
     expect(() => make(plainFormats.float16, [3], 5)).toThrow('its values have 5 bytes, expected 6 for [3]');
   });
 

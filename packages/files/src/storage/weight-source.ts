@@ -47,7 +47,8 @@ export function createWeightSource(tensor: {
   } catch (cause) {
     throw wrong((cause as Error).message);
   }
-  if (sizes.length !== parts.length) throw wrong(`it has ${parts.length} parts, expected ${format.parts.join(', ')}`);
+  if (sizes.length !== parts.length)
+    throw wrong(`it has ${parts.length} ${parts.length === 1 ? 'part' : 'parts'}, expected ${format.parts.join(', ')}`);
   for (const [i, size] of sizes.entries()) {
     const { byteLength } = parts[i]!;
     if (byteLength !== size)
@@ -70,6 +71,25 @@ export function plainSource(tensor: {
   return createWeightSource({ name, shape, format, parts, origin: file });
 }
 
+/**
+ * The source itself, if all of its elements are of its stored tensor. Sources are plain records, which anybody may make.
+ *
+ * @throws FilesError BAD_ARGUMENT
+ */
+export function checkView(source: WeightSource): WeightSource {
+  const { name, origin, shape, storedShape, firstElement, rowOrder } = source;
+  const rows = shape[0] ?? 1;
+  const last = rowOrder === undefined ? rows : rowOrder.reduce((most, row) => Math.max(most, row + 1), 0);
+  const isOrder = rowOrder === undefined || (rowOrder.length === rows && rowOrder.every((row) => row >= 0));
+  const end = firstElement + last * rowSize(source);
+  if (isOrder && Number.isSafeInteger(firstElement) && firstElement >= 0 && end <= sizeOf(storedShape)) return source;
+  throw new FilesError(
+    'BAD_ARGUMENT',
+    `tensor ${name} of ${origin} is ${formatShape(shape)} from element ${firstElement} of ${formatShape(storedShape)}` +
+      `${isOrder ? ', which has no such elements' : `, with an order of ${rowOrder.length} rows`}; make views with viewRows, orderRows and sliceStack`,
+  );
+}
+
 const rowSize = ({ shape }: WeightSource): number => sizeOf(shape.slice(1));
 
 /** Rows `[start, end)` along the first axis. Throws BAD_ARGUMENT for rows that there are not. */
@@ -84,7 +104,10 @@ export function viewRows(source: WeightSource, start: number, end: number): Weig
 export function orderRows(source: WeightSource, order: ArrayLike<number>): WeightSource {
   const rows = source.shape[0] ?? 1;
   if (order.length !== rows || new Set(Array.from(order)).size !== rows)
-    throw new FilesError('BAD_ARGUMENT', `tensor ${source.name} has ${rows} rows; the order given is no permutation`);
+    throw new FilesError(
+      'BAD_ARGUMENT',
+      `tensor ${source.name} of ${source.origin} has ${rows} rows; the order given is not a permutation of them`,
+    );
   for (let i = 0; i < rows; i++) checkRowRange(source, order[i]!, order[i]! + 1);
   const before = source.rowOrder;
   return { ...source, rowOrder: Int32Array.from(order, (row) => (before === undefined ? row : before[row]!)) };
@@ -102,7 +125,10 @@ export function sliceStack(source: WeightSource, index: number): WeightSource {
 export function checkRowRange({ name, origin, shape }: WeightSource, start: number, end: number): void {
   const rows = shape[0] ?? 1;
   if (Number.isInteger(start) && Number.isInteger(end) && start >= 0 && start <= end && end <= rows) return;
-  throw new FilesError('BAD_ARGUMENT', `tensor ${name} of ${origin} has ${rows} rows, not [${start}, ${end})`);
+  throw new FilesError(
+    'BAD_ARGUMENT',
+    `rows [${start}, ${end}) of tensor ${name} of ${origin} were asked for; it has ${rows}`,
+  );
 }
 
 /** Elements `[start, end)` of the stored tensor. */

@@ -2,7 +2,7 @@ import { eventLoopTurns } from '@glulam/files';
 import type { Engine } from '@glulam/tensors';
 import { wholeShape, type Adapter } from './adapter.js';
 import type { AdapterValues, TrainedValues } from './adapter-values.js';
-import { createBaseWeights } from '../weights/base-weights.js';
+import { createBaseWeights, type BaseWeights } from '../weights/base-weights.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { describeTrained } from './trained-tensors.js';
 import { weightOfSite } from '../weights/linear-sites.js';
@@ -17,17 +17,20 @@ export async function readFirstValues({
   checkpoint: { spec, files },
   layers = unexpandedLayers(spec.layers.length),
   adapter,
+  weights: given,
   signal,
 }: {
   readonly engine: Engine;
   readonly checkpoint: Pick<Checkpoint, 'spec' | 'files'>;
   readonly layers?: readonly VirtualLayer[] | undefined;
   readonly adapter: Adapter | undefined;
+  /** The base's, if they are open already; default: opened for this. */
+  readonly weights?: BaseWeights | undefined;
   /** Aborting rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }): Promise<AdapterValues> {
   const values = new Map<string, TrainedValues>();
-  const weights = createBaseWeights(engine);
+  const weights = given ?? createBaseWeights(engine);
   const next = eventLoopTurns(signal);
   try {
     await next();
@@ -44,7 +47,7 @@ export async function readFirstValues({
       }
     }
   } finally {
-    weights.close();
+    if (given === undefined) weights.close();
   }
   return values;
 }

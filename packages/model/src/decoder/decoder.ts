@@ -170,7 +170,7 @@ export interface DecoderOptions {
   readonly seed?: number | undefined;
 }
 
-/** Adapters that look into the base for first values are asked for them before. */
+/** First values that depend on the base are read beforehand, by `readFirstValues`. */
 function missing(name: string): never {
   throw new ModelError(
     'BAD_ARGUMENT',
@@ -266,8 +266,9 @@ function* buildDecoder(
   const given = zeros ? undefined : adapterValues;
   if (given !== undefined) checkAdapterValues(given, trained);
   const known = (name: string): Float32Array | undefined => (given ?? options.firstValues)?.get(name)?.values;
+  // A plan opens what a fresh run opens.
   const isGiven = (name: string): boolean =>
-    zeros || adapterTensors?.has(name) === true || (given ?? options.firstValues)?.has(name) === true;
+    adapterTensors?.has(name) === true || (given ?? options.firstValues)?.has(name) === true;
   const fixedParts = createFixedParts((values, size) =>
     hold(values === undefined ? engine.full(size, 0) : engine.upload(values, size)),
   );

@@ -28,14 +28,14 @@ export function createBaseWeights(engine: Engine): BaseWeights {
       try {
         weights.set(name, await opening);
       } catch (error) {
-        opened.delete(name);
+        if (opened.get(name) === opening) opened.delete(name);
         throw error;
       }
     },
     get(name) {
       const weight = weights.get(name);
       if (weight !== undefined) return weight;
-      throw new ModelError('BAD_ARGUMENT', `the weight ${name} is used and was not opened; open it before`);
+      throw new ModelError('BAD_ARGUMENT', `the weight ${name} was used before it was opened: call open first`);
     },
     rows,
     close: () => rows.close(),

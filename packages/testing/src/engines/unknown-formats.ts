@@ -13,7 +13,7 @@ export const scaledBytes: StorageFormat = blockFormat({
   },
 });
 
-/** Flat blocks of 20 elements, which cross rows: a bfloat16 offset for each, and signed bytes of sixteenths. */
+/** Flat blocks of 20 elements, which cross rows: a bfloat16 offset for each, and signed bytes of 128ths. */
 export const offsetBytes: StorageFormat = blockFormat({
   kind: 'offset-bytes',
   dtype: 'bfloat16',
@@ -25,7 +25,7 @@ export const offsetBytes: StorageFormat = blockFormat({
     const wide = new DataView(new ArrayBuffer(4));
     for (let i = 0; i < out.length; i++) {
       wide.setUint32(0, offsetOf.getUint16(2 * Math.floor(i / 20), true) << 16);
-      // Offsets are whole numbers below 8: seven bits of a sum are enough, so it is one of bfloat16's.
+      // Offsets are multiples of 1/2 below 2 and the bytes are even, so every sum fits bfloat16's 8 significant bits.
       out[i] = wide.getFloat32(0) + ((values![i]! << 24) >> 24) / 128;
     }
   },

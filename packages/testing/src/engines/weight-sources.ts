@@ -76,6 +76,12 @@ export async function withEncodedWeights(body: (sources: readonly NamedSource[])
   const known = [q8_0, ...Object.values(nf4Formats), scaledBytes, offsetBytes];
   const sources: NamedSource[] = [
     ...known.map((format) => ({ about: format.kind, source: stored(format, [67, 160]) })),
+    // Long rows, and rows of a single element.
+    ...[q8_0, nf4Formats.bfloat16].map((format) => ({
+      about: `${format.kind}, long rows`,
+      source: stored(format, [40, 2080]),
+    })),
+    { about: 'nf4-float32, rows of one element', source: stored(nf4Formats.float32, [600, 1]) },
     // A row is no whole number of blocks: 66 rows of 90 elements end within one.
     ...[nf4Formats.bfloat16, offsetBytes].map((format) => ({
       about: `${format.kind}, blocks across rows`,

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Observable, Subject, type Subscription } from 'rxjs';
+import { TrainerError } from '../errors.js';
 import type { RunEvent, RunEventStream, RunRequest } from './events.js';
 
 /** Whose code runs, also behind an await. */
@@ -31,9 +32,13 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
     },
     emit: (event) => subject.next(run === undefined ? event : withRun(event, run)),
     within(id) {
-      const before = run;
+      if (run !== undefined)
+        throw new TrainerError(
+          'RUN_BUSY',
+          `the run ${run} has this composition's event stream; compose another one for a run beside it`,
+        );
       run = id;
-      return () => void (run = before);
+      return () => void (run = undefined);
     },
     request: (request, reason) => void requests.set(request, reason ?? requests.get(request)),
     takeRequests() {

@@ -84,7 +84,7 @@ export async function openAdapters(
     for (const { name, adapter } of saved) await set.add(name, adapter, signal);
     if (untrained !== undefined) {
       const { adapter } = described();
-      const firstValues = await readFirstValues({ engine, checkpoint, layers, adapter, signal });
+      const firstValues = await readFirstValues({ engine, checkpoint, weights, layers, adapter, signal });
       await set.add(untrained, { adapter, layers, base: config.base, firstValues }, signal);
     }
   } catch (error) {

@@ -36,7 +36,7 @@ export interface BindOptions {
 }
 
 /**
- * Bind virtual layers and an adapter to a base that is open: a fresh adapter, as `describeModel` says it, or a saved one with its
+ * Bind virtual layers and an adapter to a base that is open: a fresh adapter, as `describeModel` describes it, or a saved one with its
  * values. The decoder is the caller's to close, before the base.
  */
 export async function bindModel(
@@ -48,7 +48,7 @@ export async function bindModel(
   return openDecoder({
     ...{ engine, checkpoint, layers, adapter, weights, seed, signal },
     adapterValues: values,
-    firstValues: fresh ? await readFirstValues({ engine, checkpoint, layers, adapter, signal }) : undefined,
+    firstValues: fresh ? await readFirstValues({ engine, checkpoint, weights, layers, adapter, signal }) : undefined,
   });
 }
 

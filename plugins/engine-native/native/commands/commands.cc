@@ -12,33 +12,42 @@ Store::~Store() {
 }
 
 Tensor& Store::make(uint32_t id, DType type, size_t elements) {
+  Tensor& tensor = slot(id);
+  void* data = memory_.take(elements * bytesOf(type));
+  return tensor = {data, elements, type, true, false};
+}
+
+Tensor& Store::slot(uint32_t id) {
   if (id < tensors_.size() && tensors_[id].alive) throw std::logic_error("tensor " + std::to_string(id) + " exists");
   if (id > 0x7fffffff) throw std::logic_error("a result has no number");
-  void* data = memory_.take(elements * bytesOf(type));
   if (id >= tensors_.size()) tensors_.resize(id + 1);
-  return tensors_[id] = {data, elements, type, true, false};
+  return tensors_[id];
 }
 
 void Store::map(uint32_t id, DType type, size_t elements, size_t file, size_t offset) {
   const MappedFile& mapped = files_.at(file);
-  if (offset + elements * bytesOf(type) > mapped.bytes()) throw std::logic_error("a weight reaches beyond its file");
-  if (id >= tensors_.size()) tensors_.resize(id + 1);
-  tensors_[id] = {const_cast<char*>(mapped.data()) + offset, elements, type, true, true};
+  const size_t bytes = mapped.bytes();
+  if (offset > bytes || elements > (bytes - offset) / bytesOf(type)) {
+    throw std::logic_error("a weight reaches beyond its file");
+  }
+  slot(id) = {const_cast<char*>(mapped.data()) + offset, elements, type, true, true};
 }
 
 void Store::mapEncoded(uint32_t id, Encoded weight, const std::vector<size_t>& files,
                        const std::vector<size_t>& offsets) {
-  if (files.size() != shapeOf(weight.format).parts) throw std::logic_error("a weight has another number of parts");
+  if (files.size() != shapeOf(weight.format).parts) {
+    throw std::logic_error("a weight has " + std::to_string(files.size()) + " parts; its format has " +
+                           std::to_string(shapeOf(weight.format).parts));
+  }
   for (size_t part = 0; part < files.size(); part++) {
     const MappedFile& mapped = files_.at(files[part]);
-    if (offsets[part] + weight.bytesOfPart(part) > mapped.bytes()) {
+    if (offsets[part] > mapped.bytes() || weight.bytesOfPart(part) > mapped.bytes() - offsets[part]) {
       throw std::logic_error("a weight reaches beyond its file");
     }
     weight.parts[part] = reinterpret_cast<const uint8_t*>(mapped.data()) + offsets[part];
   }
-  if (id >= tensors_.size()) tensors_.resize(id + 1);
   const size_t elements = weight.rows * weight.columns;
-  tensors_[id] = {nullptr, elements, DType::f32, true, true, std::make_shared<const Encoded>(std::move(weight))};
+  slot(id) = {nullptr, elements, DType::f32, true, true, std::make_shared<const Encoded>(std::move(weight))};
 }
 
 Tensor& Store::at(uint32_t id) {
@@ -103,8 +112,9 @@ void weight(const Call& call) {
   call.store.map(call.id(0), call.type(0), call.size(1), call.size(2), call.size(3));
 }
 
-// [out] [format, rows, columns, first, (file, offset of each part)...], payload: the order of rows, if it is not theirs
+// [out] [format, rows, columns, first, (file, offset of each part)...], payload: the row order, unless it is the stored one
 void encodedWeight(const Call& call) {
+  if (call.size(0) >= formatCount) throw std::logic_error("there is no such storage format");
   Encoded weight{Format(call.size(0)), call.size(1), call.size(2), call.size(3), {}, {}};
   const auto* order = reinterpret_cast<const int32_t*>(call.payload.data());
   weight.order.assign(order, order + call.payload.size() / sizeof(int32_t));
@@ -120,7 +130,7 @@ void encodedWeight(const Call& call) {
 void read(const Call& call) {
   const Tensor& x = call.store.at(call.id(0));
   if (call.size(0) != x.elements * 4) throw std::logic_error("the destination has another size");
-  if (x.type == DType::f32 || x.type == DType::i32) {
+  if (!x.encoded && (x.type == DType::f32 || x.type == DType::i32)) {
     if (x.elements > 0) std::memcpy(call.destination, x.data, x.elements * 4);
   } else {
     convert(call, x, 0, x.elements, call.destination, DType::f32);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,9 @@ class Store {
   void free(uint32_t id);
 
  private:
+  // The record of a tensor that is about to be made.
+  Tensor& slot(uint32_t id);
+
   Memory& memory_;
   MappedFiles& files_;
   std::vector<Tensor> tensors_;
@@ -72,7 +76,11 @@ class Call {
   size_t idCount() const { return ids_.size(); }
   bool has(size_t i) const { return i < ids_.size() && ids_[i] != none; }
   double number(size_t i) const { return params_.at(i); }
-  size_t size(size_t i) const { return size_t(params_.at(i)); }
+  size_t size(size_t i) const {
+    const double value = params_.at(i);
+    if (!(value >= 0 && value <= 9007199254740992.0)) throw std::logic_error("a parameter is no size");
+    return size_t(value);
+  }
   bool flag(size_t i) const { return params_.at(i) != 0; }
   DType type(size_t i) const { return DType(uint8_t(params_.at(i))); }
   size_t paramCount() const { return params_.size(); }

@@ -7,7 +7,7 @@
 namespace glulam {
 
 void convert(const Call& call, const Tensor& x, size_t first, size_t elements, void* out, DType type) {
-  if (first + elements > x.elements) throw std::logic_error("elements beyond the end were asked for");
+  if (first > x.elements || elements > x.elements - first) throw std::logic_error("elements beyond the end were asked for");
   if (elements == 0) return;
   if (x.encoded) {
     if (type != DType::f32) throw std::logic_error("an encoded weight is read as float32");

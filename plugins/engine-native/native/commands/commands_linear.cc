@@ -43,7 +43,14 @@ void multiply(const Call& call, const Matrix& a, const Matrix& b, const MatrixOu
 
 // Row-major [rows, columns], or with `turned` its transpose; the i-th of several that follow each other.
 Matrix matrixOf(const Tensor& x, size_t i, size_t rows, size_t columns, bool turned) {
-  if (x.encoded && i > 0) throw std::logic_error("an encoded weight is one matrix");
+  if (x.encoded) {
+    const size_t storedRows = turned ? columns : rows, storedColumns = turned ? rows : columns;
+    if (i > 0 || x.encoded->rows != storedRows || x.encoded->columns != storedColumns) {
+      throw std::logic_error("an encoded weight of " + std::to_string(x.encoded->rows) + " x " +
+                             std::to_string(x.encoded->columns) + " was asked for as " + std::to_string(storedRows) +
+                             " x " + std::to_string(storedColumns));
+    }
+  }
   const char* data = x.encoded ? nullptr : x.as<char>() + i * rows * columns * bytesOf(x.type);
   return {data, x.type, rows, columns, turned ? 1 : columns, turned ? rows : 1, x.encoded.get(), turned};
 }

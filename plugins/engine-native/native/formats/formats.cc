@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 
 namespace glulam {
 
@@ -39,11 +40,19 @@ const FormatShape& shapeOf(Format format) {
 
 size_t Encoded::bytesOfPart(size_t part) const {
   const FormatShape& shape = shapeOf(format);
-  if (!order.empty() && order.size() != rows) throw std::invalid_argument("an order of rows has another length");
+  if (!order.empty() && order.size() != rows) {
+    throw std::invalid_argument("the row order has " + std::to_string(order.size()) + " entries; expected " +
+                                std::to_string(rows));
+  }
   size_t last = rows;
   for (const int32_t row : order) {
     if (row < 0) throw std::invalid_argument("a row's place is negative");
     last = std::max(last, size_t(row) + 1);
+  }
+  // Sizes beyond any file: what follows cannot wrap around.
+  constexpr size_t most = size_t(1) << 48;
+  if (first > most || last > most || (columns > 0 && last > most / columns)) {
+    throw std::invalid_argument("a weight is larger than any file");
   }
   const size_t end = first + last * columns;
   if (shape.packs && part == 0) return (end + 1) / 2;

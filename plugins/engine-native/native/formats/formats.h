@@ -1,4 +1,4 @@
-// How weights lie in checkpoints: element after element, or in blocks with scales. See packages/files/src/storage, which says
+// How weights are stored in checkpoints: element after element, or in blocks with scales. See packages/files/src/storage, which says
 // what the values are; both give the same bits.
 #pragma once
 #include <cstddef>
@@ -31,7 +31,7 @@ struct Encoded {
   const uint8_t* parts[mostParts];
 
   size_t begin(size_t row) const { return first + (order.empty() ? row : size_t(order[row])) * columns; }
-  // Bytes that a part must have. Throws std::invalid_argument for an order that is none.
+  // Bytes that a part must have. Throws std::invalid_argument if `order` is invalid.
   size_t bytesOfPart(size_t part) const;
 };
 

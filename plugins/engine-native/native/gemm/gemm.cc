@@ -91,9 +91,11 @@ void multiply(Pool& pool, Isa isa, const Matrix& a, const Matrix& b, const Matri
   const Strip left = rowsOf(a), right = columnsOf(b);
   // Short sums along k are not worth dot products: most of the time would go into adding up lanes.
   const bool longSums = k >= 8 * kernels.lanes * kernels.step;
-  if (m <= slimRows && right.along == 1 && longSums) {
+  // Of an encoded operand, whole rows are read along k.
+  const auto runsAlong = [](const Strip& strip) { return strip.encoded ? strip.rows : strip.along == 1; };
+  if (m <= slimRows && runsAlong(right) && longSums) {
     multiplyDots(pool, kernels, left, m, right, n, k, straight);
-  } else if (n <= slimRows && left.along == 1 && longSums && !finish) {
+  } else if (n <= slimRows && runsAlong(left) && longSums && !finish) {
     multiplyDots(pool, kernels, right, n, left, m, k, turned);
   } else if (n < m && !finish && (n < kernels.lanes * kernels.tileVectors || left.along != 1)) {
     // Else registers would be part empty, or the larger operand packed a few elements at a time.

@@ -1,4 +1,4 @@
-// Rows of encoded weights as float32, compiled for every instruction set: the compiler makes vectors of these loops. Included
+// Rows of encoded weights as float32, compiled for every instruction set: the compiler vectorizes these loops. Included
 // by gemm_loops.h, which says what GLULAM_TARGET is.
 #pragma once
 #include <algorithm>

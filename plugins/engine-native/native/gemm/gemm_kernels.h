@@ -114,8 +114,8 @@ inline Strip from(const Strip& strip, size_t vector, size_t k) {
   return moved;
 }
 
-// The first `width` vectors and `k` elements along k of a strip, readable: the strip itself, or a copy in `room` of what is
-// encoded.
+// The first `width` vectors and `k` elements along k of a strip, in readable form: the strip itself, or a decoded copy in
+// `room` if it is encoded.
 Strip decoded(const GemmKernels& kernels, const Strip& strip, size_t width, size_t k, Scratch& room);
 
 // left: M vectors, right: N vectors, all of K elements.
