@@ -1,21 +1,22 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { FolderLock } from '@glulam/files';
-import { checkpointReaders, families, openCheckpoint, type ModelSpec } from '@glulam/model';
+import type { ModelSpec } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import {
   checkMemory,
+  checkWatch,
   configError,
   describeModel,
   events as eventsToken,
   eventTime,
+  noteDate,
   openBase,
-  checkWatch,
   openData,
   openEvaluators,
   openInputs,
+  openRunCheckpoint,
   openRunTokenizer,
-  noteDate,
   planRun,
   readRunEvents,
   recordDate,
@@ -114,7 +115,7 @@ async function ablateLocking(
   const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const here = await inputs.fetch();
-  const checkpoint = await openCheckpoint(here.base, composition.all(families), composition.all(checkpointReaders));
+  const checkpoint = await openRunCheckpoint(here, composition);
   const { spec, documents } = checkpoint;
   const tokenizer = openRunTokenizer(here, documents, spec.vocabularySize);
   // All runs show the same date, whenever they are trained.

@@ -10,7 +10,13 @@ export {
   writeFileAtomic,
   writeFolderAtomic,
 } from './folders/atomic-file.js';
-export { folderDocuments, type CheckpointDocuments } from './folders/checkpoint-documents.js';
+export {
+  areFolderFiles,
+  documentNames,
+  folderDocuments,
+  mostDocumentBytes,
+  type CheckpointDocuments,
+} from './folders/checkpoint-documents.js';
 export { cacheFolder } from './folders/cache-folder.js';
 export { expandHome } from './folders/expand-home.js';
 export { folderOwner, lockFolder, type FolderLock } from './folders/folder-lock.js';

@@ -78,7 +78,7 @@ export { describeCopies } from './open/describe-copies.js';
 export { describeModel, type ModelDescription } from './open/describe-model.js';
 export { mapInputs, openInputs, type InputOptions, type Inputs } from './open/inputs.js';
 export { openAdapters, type NamedAdapter, type OpenAdapters } from './open/open-adapters.js';
-export { openBase, type OpenBase, type OpenBaseOptions } from './open/open-base.js';
+export { openBase, openRunCheckpoint, type OpenBase, type OpenBaseOptions } from './open/open-base.js';
 export {
   bindModel,
   openModel,

@@ -2,17 +2,19 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { writeFileAtomic, type FolderLock } from '@glulam/files';
-import { checkpointReaders, families, openCheckpoint, type Tokenizer } from '@glulam/model';
+import type { Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
 import {
+  checkWatch,
+  describeCopies,
   events as eventsToken,
   eventTime,
   fingerprintModel,
   formatBytes,
-  checkWatch,
   openData,
   openInputs,
   openModel,
+  openRunCheckpoint,
   openRunTokenizer,
   recordDate,
   takeOverDate,
@@ -110,7 +112,7 @@ async function searchLocking(
   const scoring = { ...given, evaluate: { ...given.evaluate, evaluators: [settings.score] } };
   const inputs = await openInputs(scoring, composition, { signal, warn, onProgress: onFetch ?? (() => {}) });
   const { expansion: _, ...here } = await inputs.fetch();
-  const checkpoint = await openCheckpoint(here.base, composition.all(families), composition.all(checkpointReaders));
+  const checkpoint = await openRunCheckpoint(here, composition);
   const { spec, warnings, documents } = checkpoint;
   const candidates = candidateMaps(settings.maps, spec.layers.length);
   const tokenizer = openRunTokenizer(here, documents, spec.vocabularySize);
@@ -128,6 +130,7 @@ async function searchLocking(
   const model = await openModel({ ...here, adapter: { kind: 'none' } }, composition, { tokenizer, checkpoint });
   try {
     const { decoder } = model;
+    for (const warning of describeCopies(decoder.engine)) warn(warning);
     const engine = `${decoder.engine.kind} (${decoder.engine.description}), ${decoder.engine.precision}`;
     const fingerprint = fingerprintSearch(await fingerprintModel(decoder, tokenizer), measure, probe);
     const repeatable = {

@@ -3,10 +3,13 @@ import { copyFileSync, createReadStream, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
+  areFolderFiles,
   describeWriteFault,
+  documentNames,
   eventLoopTurns,
   FilesError,
   isSystemError,
+  mostDocumentBytes,
   readSafetensorsHeader,
   sizeOf,
   whileUnchanged,
@@ -210,8 +213,10 @@ async function writeRest(
   const json = (name: string, value: unknown): Promise<void> =>
     writeFile(path.join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
   for (const name of checkSideFiles(base)) {
-    if (base.texts === undefined) copyFileSync(base.locate(name), path.join(folder, name));
-    else await writeFile(path.join(folder, name), base.read(name));
+    // What a reader changes is written as it reads it; other files of its folder are copied.
+    const isRead = base.texts !== undefined || (!areFolderFiles(base) && documentNames.includes(name));
+    if (isRead) await writeFile(path.join(folder, name), base.read(name, mostDocumentBytes));
+    else copyFileSync(base.locate(name), path.join(folder, name));
   }
   await json('config.json', config);
   const index = shardIndex(shards);

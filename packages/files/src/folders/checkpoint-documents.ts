@@ -25,21 +25,31 @@ export interface CheckpointDocuments {
   stamps(): readonly FileStamp[];
 }
 
+/** Twice the largest tokenizer.json in use: the most that a document may have. */
+export const mostDocumentBytes = 64_000_000;
+
 /** All that is read of a base besides its weights. */
-const decisive = [
+export const documentNames: readonly string[] = [
   ...['tokenizer.json', 'tokenizer_config.json', 'added_tokens.json', 'special_tokens_map.json'],
   ...['chat_template.jinja', 'generation_config.json', 'config.json'],
 ];
 
+const plain = new WeakSet<CheckpointDocuments>();
+
+/** Whether documents are the files of a folder as they are; false for those that a reader made of them, by `{ ...documents, read }`. */
+export const areFolderFiles = (documents: CheckpointDocuments): boolean => plain.has(documents);
+
 /** The documents of a Hugging Face folder, read when they are asked for. */
 export function folderDocuments(folder: string): CheckpointDocuments {
   const locate = (name: string): string => path.join(folder, name);
-  return {
+  const documents: CheckpointDocuments = {
     folder,
     locate,
     has: (name) => existsSync(locate(name)),
     read: (name, mostBytes) => readTextFile(locate(name), mostBytes),
     names: () => readdirSync(folder),
-    stamps: () => decisive.flatMap((name) => (existsSync(locate(name)) ? (findStamp(locate(name)) ?? []) : [])),
+    stamps: () => documentNames.flatMap((name) => (existsSync(locate(name)) ? (findStamp(locate(name)) ?? []) : [])),
   };
+  plain.add(documents);
+  return documents;
 }

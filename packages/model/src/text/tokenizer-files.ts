@@ -9,7 +9,7 @@ import {
 } from './added-token-files.js';
 import { ModelError } from '../errors.js';
 import { readAddedTokens } from './tokenizers/added-vocabulary.js';
-import type { CheckpointDocuments } from '@glulam/files';
+import { mostDocumentBytes, type CheckpointDocuments } from '@glulam/files';
 import { documentsOf, type DocumentsOf } from '../checkpoints/documents.js';
 
 const tokenizerConfig = specialTokenFields.extend({
@@ -145,7 +145,7 @@ function missing(documents: CheckpointDocuments): ModelError {
 
 function readText(documents: CheckpointDocuments, name: string): string | undefined {
   try {
-    return documents.read(name, mostBytes);
+    return documents.read(name, mostDocumentBytes);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
@@ -155,8 +155,6 @@ function readText(documents: CheckpointDocuments, name: string): string | undefi
   }
 }
 
-/** Twice the largest tokenizer.json in use. */
-const mostBytes = 64_000_000;
 /** Twice as many as it has. A fault of each takes a hundred times the memory of the value, and all of them are collected. */
 const mostValues = 3_000_000;
 

@@ -1,13 +1,13 @@
 import { readAdapter, sumSaved, type MergeSource, type SavedPart } from '@glulam/export';
+import { adapters, unexpandedLayers, type SavedAdapter } from '@glulam/model';
 import {
-  adapters,
-  checkpointReaders,
-  families,
-  openCheckpoint,
-  unexpandedLayers,
-  type SavedAdapter,
-} from '@glulam/model';
-import { describeModel, openPromptForm, openRunTokenizer, recordedFormats, type PromptForm } from '@glulam/trainer';
+  describeModel,
+  openPromptForm,
+  openRunCheckpoint,
+  openRunTokenizer,
+  recordedFormats,
+  type PromptForm,
+} from '@glulam/trainer';
 import type { Arguments } from '../../cli/arguments.js';
 import type { Call, CallOptions } from '../../call.js';
 import { GlulamError } from '../../errors.js';
@@ -52,7 +52,7 @@ async function openNamed(
   call: Call,
 ): Promise<NamedSource> {
   const { config, composition, baseName } = loaded;
-  const checkpoint = await openCheckpoint(config.base, composition.all(families), composition.all(checkpointReaders));
+  const checkpoint = await openRunCheckpoint(config, composition);
   const { spec } = checkpoint;
   const read = (folder: string): SavedAdapter => readAdapter(folder, composition.all(adapters), spec);
   const own = adapterFolder === undefined ? undefined : read(adapterFolder);

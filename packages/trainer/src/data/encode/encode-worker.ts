@@ -10,7 +10,7 @@ import { createRowEncoder } from './row-encoder.js';
 export interface WorkerSettings {
   /** Of the checkpoint. */
   readonly folder: string;
-  /** See `CheckpointDocuments.texts`. */
+  /** Of its documents, where these are no files of a folder. */
   readonly texts: Readonly<Record<string, string>> | undefined;
   readonly settings: EncodeSettings;
   /** See `OpenTokenizerOptions`. */

@@ -1,4 +1,10 @@
-import { eventLoopTurns } from '@glulam/files';
+import {
+  areFolderFiles,
+  documentNames,
+  eventLoopTurns,
+  mostDocumentBytes,
+  type CheckpointDocuments,
+} from '@glulam/files';
 import type { Tokenizer } from '@glulam/model';
 import { TrainerError } from '../../errors.js';
 import { openWorkerLane } from '../worker-lane.js';
@@ -26,7 +32,8 @@ interface BatchEncoderOptions {
 }
 
 export function openBatchEncoder({ tokenizer, settings, workers, signal }: BatchEncoderOptions): BatchEncoder {
-  const { folder, texts } = tokenizer.documents;
+  const { folder } = tokenizer.documents;
+  const texts = textsOf(tokenizer.documents);
   const withWorkers = (count: number): BatchEncoder =>
     openWorkers({ folder, texts, settings, vocabularySize: tokenizer.embeddingRows }, count, signal);
   if (workers > 0) return withWorkers(workers);
@@ -44,6 +51,16 @@ export function openBatchEncoder({ tokenizer, settings, workers, signal }: Batch
     },
     close: () => worker?.close() ?? Promise.resolve(),
   };
+}
+
+/** What workers cannot read by themselves: the documents of anything but a folder as it is. */
+function textsOf(documents: CheckpointDocuments): Readonly<Record<string, string>> | undefined {
+  if (areFolderFiles(documents)) return undefined;
+  return Object.fromEntries(
+    documentNames
+      .filter((name) => documents.has(name))
+      .map((name) => [name, documents.read(name, mostDocumentBytes)] as const),
+  );
 }
 
 /** Characters that are never encoded in this thread: it would take seconds, in which nothing hears Ctrl-C. */

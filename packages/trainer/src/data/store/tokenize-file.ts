@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { mostDocumentBytes } from '@glulam/files';
 import type { Tokenizer } from '@glulam/model';
 import { TrainerError } from '../../errors.js';
 import type { ChosenFormat } from '../choose-format.js';
@@ -167,9 +168,6 @@ function checkReport(file: string, { format, rows, examples, skipped }: StoredRe
   );
 }
 
-/** As `openTokenizer` bounds tokenizer.json. */
-const mostTokenizerBytes = 64_000_000;
-
 /** Everything that decides what is in a store. */
 function keyOf(
   { content, ending }: { readonly content: string; readonly ending: string },
@@ -199,7 +197,7 @@ function hashesOf(tokenizer: Tokenizer): readonly (string | null)[] {
   const hashes = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'].map((name) => {
     const { documents } = tokenizer;
     return documents.has(name)
-      ? createHash('sha256').update(documents.read(name, mostTokenizerBytes)).digest('hex')
+      ? createHash('sha256').update(documents.read(name, mostDocumentBytes)).digest('hex')
       : null;
   });
   knownHashes.set(tokenizer, hashes);
