@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { freshFolder } from '../../test/made.js';
-import { documentsOf } from '@glulam/model';
+import { documentsOf, knownDocuments } from '@glulam/model';
 import { checkCopied, checkSideFiles } from './side-files.js';
 
 const sideFiles = (folder: string) => checkSideFiles(documentsOf(folder));
@@ -75,4 +75,9 @@ describe('what may be copied', () => {
   test('a name without a file is nothing to check', () => {
     expect(() => checkCopied(folderWith(), ['config.json'])).not.toThrow();
   });
+});
+
+test('documents whose names would lead out of the folder are not written', () => {
+  const texts = { 'tokenizer.json': '{}', 'LICENSE/../../x': '', 'LICENSE\\..\\x': '', LICENSE: '', other: '' };
+  expect(checkSideFiles(knownDocuments('model.x', texts))).toEqual(['tokenizer.json', 'LICENSE']);
 });
