@@ -1,19 +1,11 @@
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import {
-  createWeightSource,
-  memoryBytes,
-  openCheckpointFiles,
-  readFloats,
-  viewRows,
-  writeSafetensors,
-} from '@glulam/files';
+import { openCheckpointFiles, readFloats, writeSafetensors } from '@glulam/files';
 import { openCheckpoint, openTokenizer } from '@glulam/model';
 import { mistralFamily } from '@glulam/family-mistral';
 import { expect, test } from 'vitest';
 import { languageModel } from './checkpoint-reader.js';
-import { scaledBytes } from './storage-format.js';
 
 const tiny = path.resolve(import.meta.dirname, '../../../examples/models/tiny-mistral-gsm8k');
 
@@ -49,16 +41,4 @@ test('the language model of a multi-modal checkpoint is a base', async () => {
   expect(readFloats(checkpoint.files.source(name))).toEqual(readFloats(files.source(name)));
   expect(openTokenizer(checkpoint.documents).vocabularySize).toBe(1536);
   await expect(openCheckpoint(folder, [mistralFamily])).rejects.toMatchObject({ code: 'MODEL_TYPE_UNKNOWN' });
-});
-
-test('a tensor of signed bytes has its values times their scales, by rows too', () => {
-  const scales = new Uint8Array(Float32Array.of(0.5, 2).buffer);
-  const values = new Uint8Array(Int8Array.from({ length: 64 }, (_, i) => i - 32).buffer);
-  const tensor = createWeightSource({
-    ...{ name: 'w', shape: [2, 32], format: scaledBytes, origin: 'memory' },
-    parts: [scales, values].map(memoryBytes),
-  });
-  const expected = Array.from({ length: 64 }, (_, i) => (i - 32) * (i < 32 ? 0.5 : 2));
-  expect([...readFloats(tensor)]).toEqual(expected);
-  expect([...readFloats(viewRows(tensor, 1, 2))]).toEqual(expected.slice(32));
 });
