@@ -640,6 +640,11 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     ['an instruction set that does not exist', () => ['train', quickstart, '--engine.isa', 'sse9'], /engine.isa/],
     ['no checkpoint', () => ['train', quickstart, '--base', work], /is not a base checkpoint: it has no config.json/],
     [
+      'a base that is a file',
+      () => ['train', quickstart, '--base', quickstart],
+      /is not a base checkpoint: it is not a folder, and no checkpoint reader reads it/,
+    ],
+    [
       'truncated weights',
       () => [
         'train',

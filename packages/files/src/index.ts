@@ -22,7 +22,7 @@ export { expandHome } from './folders/expand-home.js';
 export { folderOwner, lockFolder, type FolderLock } from './folders/folder-lock.js';
 export { linkOut } from './folders/links-out.js';
 export { makeFolder } from './folders/make-folder.js';
-export { describeWriteFault, isSystemError, type SystemError } from './folders/system-error.js';
+export { describeWriteFault, isMissing, isSystemError, type SystemError } from './folders/system-error.js';
 export { ggmlBytes, ggmlEncode, q8Block } from './gguf/ggml-encode.js';
 export {
   encodeGgufHeader,
@@ -66,7 +66,6 @@ export { q8_0 } from './storage/q8-0.js';
 export { inMemory, readFloats, readRows } from './storage/read-rows.js';
 export {
   blockFormat,
-  isPlain,
   plainFormats,
   storedBytes,
   type BlockFormatOptions,
@@ -74,6 +73,7 @@ export {
   type StorageFormat,
 } from './storage/storage-format.js';
 export {
+  checkFilePart,
   checkView,
   createWeightSource,
   orderRows,
@@ -81,6 +81,7 @@ export {
   plainSource,
   sliceStack,
   viewRows,
+  type FilePart,
   type WeightSource,
 } from './storage/weight-source.js';
 export { readPythonYaml } from './yaml/read-python-yaml.js';

@@ -42,6 +42,7 @@ export {
   checkShape,
   checkSize,
   checkTensor,
+  checkWeight,
   checkWrite,
   concatenateShape,
   gatherShape,

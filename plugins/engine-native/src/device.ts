@@ -1,10 +1,12 @@
 import {
   afterAChange,
   bytesPerElement,
+  checkFilePart,
   FilesError,
   readRows,
   sizeOf,
   type DType,
+  type FilePart,
   type WeightSource,
 } from '@glulam/files';
 import {
@@ -19,7 +21,7 @@ import {
 } from '@glulam/tensors';
 import type { Addon, NativeFailure, NativeStats } from './addon.js';
 import { choiceText, type KernelChoice } from './kernel-choice.js';
-import { accessOf, checkFilePart, copiedAs, type FilePart } from './open-weight.js';
+import { accessOf, copiedAs } from './open-weight.js';
 
 /** What a tensor is here: a number that the worker knows it by, shared by all reshaped views of it. */
 interface Storage {
@@ -195,6 +197,12 @@ export function createDevice(
         copies.set(what, (copies.get(what) ?? 0) + access.bytes);
         return { ...weight, dtype: source.dtype };
       }
+      const format = access.kind === 'encoded' ? addon.formats.indexOf(source.format.kind) : undefined;
+      if (format === -1)
+        throw new TensorsError(
+          'ENGINE_UNAVAILABLE',
+          `the addon cannot decode ${source.format.kind}: build it again with \`node build.mjs\``,
+        );
       const parts = access.kind === 'mapped' ? [access.file] : access.files;
       const files = parts.map((part) => {
         const [file, fileBytes] = readable(() => addon.mapFile(handle, part.path));
@@ -206,13 +214,7 @@ export function createDevice(
       const places = parts.flatMap(({ byteOffset }, i) => [files[i]!, byteOffset]);
       if (access.kind === 'mapped') submit('weight', [weight], [dtypeNumber[source.dtype], sizeOf(shape), ...places]);
       else {
-        const format = addon.formats.indexOf(source.format.kind);
-        if (format < 0)
-          throw new TensorsError(
-            'ENGINE_UNAVAILABLE',
-            `the addon cannot decode ${source.format.kind}: build it again with \`node build.mjs\``,
-          );
-        const params = [format, access.rows, access.columns, source.firstElement, ...places];
+        const params = [format!, access.rows, access.columns, source.firstElement, ...places];
         submit('encodedWeight', [weight], params, source.rowOrder);
       }
       return weight;

@@ -1,18 +1,16 @@
 import {
   bytesPerElement,
-  checkView,
-  FilesError,
-  formatShape,
   nf4Formats,
   plainBytes,
   plainFormats,
   q8_0,
   sizeOf,
   type ByteSource,
+  type FilePart,
   type StorageFormat,
   type WeightSource,
 } from '@glulam/files';
-import { TensorsError } from '@glulam/tensors';
+import { checkWeight } from '@glulam/tensors';
 
 /** How the engine gets at a weight. */
 type WeightAccess =
@@ -28,28 +26,16 @@ type WeightAccess =
   /** Anything else: decoded once, and held as its dtype in memory. */
   | { readonly kind: 'copied'; readonly dtype: 'float32' | 'bfloat16'; readonly bytes: number };
 
-/** A stretch of a file. */
-export interface FilePart {
-  readonly path: string;
-  readonly byteOffset: number;
-  readonly byteLength: number;
-}
-
 /** The formats of native/formats/formats.h. */
 const decoded: ReadonlySet<StorageFormat> = new Set([
   ...[plainFormats.float32, plainFormats.bfloat16, plainFormats.float16, q8_0],
   ...Object.values(nf4Formats),
 ]);
 
-/** @throws TensorsError DTYPE_MISMATCH for integers */
+/** Throws as `checkWeight` does. */
 export function accessOf(source: WeightSource): WeightAccess {
-  const { name, shape, dtype, format, parts, rowOrder } = checkView(source);
-  if (dtype === 'int32') {
-    throw new TensorsError(
-      'DTYPE_MISMATCH',
-      `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`,
-    );
-  }
+  checkWeight(source);
+  const { shape, dtype, format, parts, rowOrder } = source;
   const stored = plainBytes(source);
   if (stored !== undefined) return { kind: 'mapped', file: stored };
   const files = parts.flatMap(filePart);
@@ -63,17 +49,6 @@ export function accessOf(source: WeightSource): WeightAccess {
 
 const filePart = ({ file, byteLength }: ByteSource): readonly FilePart[] =>
   file === undefined ? [] : [{ ...file, byteLength }];
-
-/** What a weight's file must have; throws FILE_UNREADABLE where it has not. */
-export function checkFilePart(source: WeightSource, part: FilePart, fileBytes: number): void {
-  const { path, byteOffset, byteLength } = part;
-  if (byteOffset >= 0 && byteOffset + byteLength <= fileBytes) return;
-  throw new FilesError(
-    'FILE_UNREADABLE',
-    `${source.name}, ${formatShape(source.shape)} of ${source.format.kind}, should be at bytes ${byteOffset} to ${byteOffset + byteLength} of ${path}, ` +
-      `which has ${fileBytes}: the file is cut short or is another one; get it again`,
-  );
-}
 
 /** What a copied weight is reported as: its format, and where it lies if that is the reason. */
 export const copiedAs = ({ format }: WeightSource): string =>

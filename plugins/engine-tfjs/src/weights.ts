@@ -1,5 +1,5 @@
-import { FilesError, inMemory, type WeightSource } from '@glulam/files';
-import { TensorsError, type FrozenWeight } from '@glulam/tensors';
+import { checkFilePart, inMemory, type WeightSource } from '@glulam/files';
+import { checkWeight, type FrozenWeight } from '@glulam/tensors';
 import type { Device, Operand } from './device.js';
 
 interface Entry<Data> {
@@ -20,23 +20,11 @@ export function createWeights<Data>(device: Device<Data>): Weights<Data> {
   const entryOf = (weight: FrozenWeight): Entry<Data> => weight.storage as Entry<Data>;
   return {
     async open(source) {
+      checkWeight(source);
       const { name, shape, dtype, parts } = source;
-      if (dtype === 'int32') {
-        throw new TensorsError(
-          'DTYPE_MISMATCH',
-          `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`,
-        );
-      }
       for (const { file, byteLength } of parts) {
         if (file === undefined) continue;
-        const { path, byteOffset } = file;
-        const fileBytes = device.host.sizeOfFile(path);
-        if (byteOffset >= 0 && byteOffset + byteLength <= fileBytes) continue;
-        throw new FilesError(
-          'FILE_UNREADABLE',
-          `${name} is to lie in bytes ${byteOffset} to ${byteOffset + byteLength} of ${path}, which has ${fileBytes}; ` +
-            'the file is cut short or not the one meant: get it again',
-        );
+        checkFilePart(source, { ...file, byteLength }, device.host.sizeOfFile(file.path));
       }
       const entry: Entry<Data> = { source: await inMemory(source) };
       entries.push(entry);

@@ -6,7 +6,7 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { createNativeEngine } from '@glulam/engine-native';
 import { mistralFamily } from '@glulam/family-mistral';
-import { attentionOf, openDecoder, generateTokens, openCheckpoint } from '@glulam/model';
+import { attentionOf, generateTokens, openCheckpoint, openDecoder } from '@glulam/model';
 import { uniforms } from '@glulam/tensors';
 import { createOptimizer, labelBatch, trainStep } from '@glulam/trainer';
 import { median } from './median.mjs';

@@ -1,4 +1,4 @@
-import { ggufValue, shortList, type GgufValue, type CheckpointDocuments } from '@glulam/files';
+import { ggufValue, shortList, type CheckpointDocuments, type GgufValue } from '@glulam/files';
 import {
   createNormalizer,
   findEndOfTurn,

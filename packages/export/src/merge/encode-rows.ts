@@ -5,6 +5,7 @@ import {
   plainBytes,
   readBytes,
   sizeOf,
+  type FilePart,
   type WeightSource,
 } from '@glulam/files';
 import { brokenBase, describeNotFinite, weightNotFinite } from '@glulam/model';
@@ -56,10 +57,7 @@ export function checkFloat16(name: string, values: Float32Array): void {
   }
 }
 
-function* copyBytes(
-  source: WeightSource,
-  { path, byteOffset, byteLength }: NonNullable<ReturnType<typeof plainBytes>>,
-): Generator<Uint8Array> {
+function* copyBytes(source: WeightSource, { path, byteOffset, byteLength }: FilePart): Generator<Uint8Array> {
   const step = blockValues * bytesPerElement.float32;
   for (let done = 0; done < byteLength; done += step) {
     const bytes = readBytes(path, byteOffset + done, Math.min(step, byteLength - done));

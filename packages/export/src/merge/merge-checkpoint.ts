@@ -213,7 +213,7 @@ async function writeRest(
   const json = (name: string, value: unknown): Promise<void> =>
     writeFile(path.join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
   for (const name of checkSideFiles(base)) {
-    // What a reader changes is written as it reads it; other files of its folder are copied.
+    // Documents of a file, and those that a reader changes, are written as it reads them; other files of a folder are copied.
     const isRead = base.texts !== undefined || (!areFolderFiles(base) && documentNames.includes(name));
     if (isRead) await writeFile(path.join(folder, name), base.read(name, mostDocumentBytes));
     else copyFileSync(base.locate(name), path.join(folder, name));

@@ -19,7 +19,7 @@ export interface CheckpointDocuments {
   read(name: string, mostBytes?: number): string;
   /** Names of all files of a folder; of another layout, of all documents. */
   names(): readonly string[];
-  /** All texts, where they are known already; such documents can be sent to another thread. */
+  /** All texts, where the checkpoint is no folder. */
   readonly texts?: Readonly<Record<string, string>>;
   /** Of the documents that decide what a model says, for `checkStamps`. */
   stamps(): readonly FileStamp[];
@@ -48,7 +48,7 @@ export function folderDocuments(folder: string): CheckpointDocuments {
     has: (name) => existsSync(locate(name)),
     read: (name, mostBytes) => readTextFile(locate(name), mostBytes),
     names: () => readdirSync(folder),
-    stamps: () => documentNames.flatMap((name) => (existsSync(locate(name)) ? (findStamp(locate(name)) ?? []) : [])),
+    stamps: () => documentNames.flatMap((name) => findStamp(locate(name)) ?? []),
   };
   plain.add(documents);
   return documents;

@@ -35,6 +35,12 @@ export function isSystemError(error: unknown): error is SystemError {
   return [code, syscall, path].every((each) => typeof each === 'string') && !syscall!.startsWith('spawn');
 }
 
+/** Whether an error says that there is no such file, either because nothing has its name or because a parent is a file. */
+export function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
 /** Why a place could not be written, and what helps: for the message of an error that names the place. */
 export function describeWriteFault(error: unknown): string {
   const { message, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error) };

@@ -1,5 +1,6 @@
 import { fstatSync, statSync, type BigIntStats } from 'node:fs';
 import { FilesError } from '../errors.js';
+import { isMissing } from '../folders/system-error.js';
 
 /** What a file's metadata said when it was opened: enough to notice later that it was changed, replaced or removed. */
 export interface FileStamp {
@@ -18,8 +19,12 @@ export const stampOf = (file: string, handle: number): FileStamp => stamp(file, 
 
 /** The stamp of a file by its name; undefined where there is none. */
 export function findStamp(file: string): FileStamp | undefined {
-  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
-  return stats && stamp(file, stats);
+  try {
+    return stamp(file, statSync(file, { bigint: true }));
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
 }
 
 const stamp = (file: string, { size, mtimeNs, ino }: BigIntStats): FileStamp => ({

@@ -13,10 +13,10 @@ export interface NotFinite {
   readonly value: number;
 }
 
-/** So many bytes are looked at between two turns of the event loop. */
+/** Bytes to look through before the event loop gets a turn. */
 const blockBytes = 2 ** 23;
 
-/** So many decoded values are looked at between two turns of the event loop. */
+/** Values to decode and look through before the event loop gets a turn. */
 const blockValues = 2 ** 20;
 
 /** The first value of a stored tensor that is NaN or infinite, or undefined. Rejects with FILE_UNREADABLE. */

@@ -73,11 +73,11 @@ export const isPlain = (format: StorageFormat): boolean => format === plainForma
 interface BlockPart {
   /** Of a whole block. */
   readonly bytes: number;
-  /** Of a short one, with so many elements; without this, as many as a whole one has. */
+  /** Of a short block with this many elements; without this function it takes as many as a whole one. */
   ofShort?(elements: number): number;
 }
 
-/** What a format of blocks is made of: so many elements after each other have bytes of their own in every part. */
+/** What a format of blocks is made of. A block is a run of elements; every part of the format has bytes for each block. */
 export interface BlockFormatOptions {
   /** As `StorageFormat.kind`. */
   readonly kind: string;
@@ -100,7 +100,7 @@ export interface BlockFormatOptions {
 export function blockFormat(options: BlockFormatOptions): StorageFormat {
   const { kind, dtype, elements, crossesRows = false } = options;
   const parts = Object.values(options.parts);
-  /** Bytes up to the end of so many elements. */
+  /** Bytes of the first `count` elements of a tensor. */
   const bytesOf = ({ bytes, ofShort }: BlockPart, count: number): number => {
     const rest = count % elements;
     const ofRest = rest === 0 ? 0 : (ofShort?.(rest) ?? bytes);

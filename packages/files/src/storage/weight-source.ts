@@ -132,7 +132,7 @@ export function checkRowRange({ name, origin, shape }: WeightSource, start: numb
 }
 
 /** Elements `[start, end)` of the stored tensor. */
-export interface ElementRun {
+interface ElementRun {
   /** The first one. */
   readonly start: number;
   /** The first one after them. */
@@ -156,13 +156,36 @@ export function runsOf(source: WeightSource, start: number, end: number): Elemen
   return runs;
 }
 
-/** The bytes of a file that are the elements of a tensor one after the other, if it is stored so; undefined otherwise. */
-export function plainBytes(
-  source: WeightSource,
-): { readonly path: string; readonly byteOffset: number; readonly byteLength: number } | undefined {
+/** A stretch of a file that holds a tensor, or a part of one. */
+export interface FilePart {
+  /** Path of the file. */
+  readonly path: string;
+  /** Where it begins. */
+  readonly byteOffset: number;
+  /** How many bytes it has. */
+  readonly byteLength: number;
+}
+
+/** Throws FILE_UNREADABLE where the stretch of a file that belongs to a tensor is not within the file's bytes. */
+export function checkFilePart({ name, shape, format }: WeightSource, part: FilePart, fileBytes: number): void {
+  const { path, byteOffset, byteLength } = part;
+  if (byteOffset >= 0 && byteOffset + byteLength <= fileBytes) return;
+  throw new FilesError(
+    'FILE_UNREADABLE',
+    `${name}, ${formatShape(shape)} of ${format.kind}, should be at bytes ${byteOffset} to ${byteOffset + byteLength} of ${path}, ` +
+      `which has ${fileBytes}: the file is cut short or is another one; get it again`,
+  );
+}
+
+/**
+ * The bytes of a file that are the elements of a tensor one after the other, if it is stored so; undefined otherwise. Throws
+ * as `checkView` does.
+ */
+export function plainBytes(source: WeightSource): FilePart | undefined {
   const { format, parts, shape, firstElement, rowOrder } = source;
   const file = parts[0]?.file;
   if (!isPlain(format) || file === undefined || rowOrder !== undefined) return undefined;
+  checkView(source);
   const [[start, end]] = format.extents(shape, firstElement, firstElement + sizeOf(shape)) as [
     readonly [number, number],
   ];

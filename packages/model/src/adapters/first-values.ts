@@ -41,9 +41,9 @@ export async function readFirstValues({
       await weights.open(files.source(name));
       const first = await each.firstValues({ frozen: weights.rows.of(weights.get(name), site.scale) });
       for (const parameter of each.parameters) {
-        const given = first[parameter.name];
-        if (given !== undefined)
-          values.set(`${site.path}.${parameter.name}`, { shape: wholeShape(parameter), values: given });
+        const value = first[parameter.name];
+        if (value !== undefined)
+          values.set(`${site.path}.${parameter.name}`, { shape: wholeShape(parameter), values: value });
       }
     }
   } finally {

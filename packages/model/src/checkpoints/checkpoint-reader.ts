@@ -1,4 +1,4 @@
-import { hasCheckpointFiles, openCheckpointFiles, type CheckpointDocuments, folderDocuments } from '@glulam/files';
+import { folderDocuments, hasCheckpointFiles, openCheckpointFiles, type CheckpointDocuments } from '@glulam/files';
 import { point } from '@glulam/plugin';
 import type { CheckpointTensors } from '../weights/checkpoint-tensors.js';
 

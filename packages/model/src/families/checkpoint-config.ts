@@ -1,4 +1,4 @@
-import { brokenLink, quoteValue } from '@glulam/files';
+import { brokenLink, isMissing, quoteValue } from '@glulam/files';
 import { ModelError } from '../errors.js';
 import { documentsOf, type DocumentsOf } from '../checkpoints/documents.js';
 
@@ -28,14 +28,11 @@ export function readCheckpointConfig(base: DocumentsOf): CheckpointConfig {
   try {
     text = documents.read('config.json');
   } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    const target = brokenLink(file);
-    const found =
-      target === undefined ? 'it has no config.json' : `its config.json is a link to ${target}, which does not exist`;
+    const missing = isMissing(cause);
     throw new ModelError(
       missing ? 'CHECKPOINT_INVALID' : 'CONFIG_INVALID',
       missing
-        ? `${folder} is not a base checkpoint: ${found}; expected a Hugging Face folder (config.json, *.safetensors, tokenizer.json)`
+        ? `${folder} is not a base checkpoint: ${whyMissing(file, cause)}; expected a Hugging Face folder (config.json, *.safetensors, tokenizer.json)`
         : `${file} cannot be read: ${(cause as Error).message}`,
       { cause },
     );
@@ -65,6 +62,15 @@ export function readCheckpointConfig(base: DocumentsOf): CheckpointConfig {
     throw new ModelError('CONFIG_INVALID', `${file} names no model_type; expected for example "mistral" or "llama"`);
   }
   return { file, modelType: record['model_type'], fields: record };
+}
+
+function whyMissing(file: string, cause: unknown): string {
+  if ((cause as NodeJS.ErrnoException).code === 'ENOTDIR')
+    return 'it is not a folder, and no checkpoint reader reads it';
+  const target = brokenLink(file);
+  return target === undefined
+    ? 'it has no config.json'
+    : `its config.json is a link to ${target}, which does not exist`;
 }
 
 /** Python writes and reads NaN and Infinity, which are no JSON. */

@@ -1,3 +1,4 @@
+import { isMissing, mostDocumentBytes, type CheckpointDocuments } from '@glulam/files';
 import { z } from 'zod';
 import {
   addedTokensDecoder,
@@ -9,7 +10,6 @@ import {
 } from './added-token-files.js';
 import { ModelError } from '../errors.js';
 import { readAddedTokens } from './tokenizers/added-vocabulary.js';
-import { mostDocumentBytes, type CheckpointDocuments } from '@glulam/files';
 import { documentsOf, type DocumentsOf } from '../checkpoints/documents.js';
 
 const tokenizerConfig = specialTokenFields.extend({
@@ -147,11 +147,12 @@ function readText(documents: CheckpointDocuments, name: string): string | undefi
   try {
     return documents.read(name, mostDocumentBytes);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
-    throw new ModelError('TOKENIZER_INVALID', `${documents.locate(name)}: cannot be read: ${message}`, {
-      cause: error,
-    });
+    if (isMissing(error)) return undefined;
+    throw new ModelError(
+      'TOKENIZER_INVALID',
+      `${documents.locate(name)}: cannot be read: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }
 

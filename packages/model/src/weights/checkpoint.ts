@@ -3,12 +3,12 @@ import {
   createWeightSource,
   fileBytes,
   isAdapterFolder,
-  quoteValue,
   plainFormats,
+  quoteValue,
   sizeOf,
   storedBytes,
-  type DType,
   type CheckpointDocuments,
+  type DType,
 } from '@glulam/files';
 import type { CheckpointTensors } from './checkpoint-tensors.js';
 import { readCheckpointConfig, type CheckpointConfig } from '../families/checkpoint-config.js';

@@ -74,8 +74,8 @@ export interface Engine {
   /** What the engine chose for this machine by itself, where sums depend on it: runs record it, and resume with it. */
   readonly choice?: string | undefined;
   /**
-   * Bytes of frozen weights that the engine holds in copies, since it cannot compute with them where they are stored, by the
-   * name of their storage format. Users are told.
+   * Bytes of frozen weights that the engine copies because it cannot compute with them where they are stored, by the name
+   * of their storage format. Commands report them.
    */
   readonly copies?: ReadonlyMap<string, number>;
   /** Overrides of named operations; what is missing runs as its composition of the operations below. */
@@ -96,7 +96,7 @@ export interface Engine {
 
   /**
    * Open a tensor of a checkpoint, or a view of one, as a frozen weight, in whatever format it is stored. Rejects with
-   * DTYPE_MISMATCH for int32, and with FilesError FILE_UNREADABLE.
+   * DTYPE_MISMATCH for int32, with FilesError BAD_ARGUMENT for a view beyond its tensor, and with FILE_UNREADABLE.
    */
   openWeight(source: WeightSource): Promise<FrozenWeight>;
   /** Rows `[start, end)` of a weight along its first axis, as float32. */

@@ -1,4 +1,4 @@
-import { formatShape, sizeOf, type DType, type Shape } from '@glulam/files';
+import { checkView, formatShape, sizeOf, type DType, type Shape, type WeightSource } from '@glulam/files';
 import type { FrozenWeight } from '../contract/engine.js';
 import { TensorsError } from '../errors.js';
 import { type Tensor } from '../contract/tensor.js';
@@ -51,6 +51,16 @@ export function checkTensor(operation: string, x: Tensor, ...dtypes: readonly DT
       `${operation}: got a ${x.dtype} tensor of shape ${formatShape(x.shape)}; expected ${dtypes.join(' or ')}: cast it first`,
     );
   }
+}
+
+/** For `Engine.openWeight`: floats, and no view beyond its stored tensor (`checkView`'s FilesError BAD_ARGUMENT). */
+export function checkWeight(source: WeightSource): void {
+  if (source.dtype === 'int32')
+    throw new TensorsError(
+      'DTYPE_MISMATCH',
+      `openWeight: ${source.name} holds integers; expected float32, bfloat16 or float16`,
+    );
+  checkView(source);
 }
 
 /** Lengths that are integers from 0. */

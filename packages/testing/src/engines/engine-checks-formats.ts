@@ -1,4 +1,13 @@
-import { readFloats } from '@glulam/files';
+import assert from 'node:assert/strict';
+import {
+  bytesPerElement,
+  createWeightSource,
+  memoryBytes,
+  plainFormats,
+  readFloats,
+  type DType,
+  type WeightSource,
+} from '@glulam/files';
 import { createOperations, type FusedOperations } from '@glulam/tensors';
 import { assertClose, compute, type EngineCheck } from './engine-check.js';
 import { linearCase, productTolerance } from './engine-checks-fused.js';
@@ -26,6 +35,23 @@ const readWeight: EngineCheck = {
     }),
 };
 
+const refusals: EngineCheck = {
+  name: 'openWeight refuses integers, and a view beyond its stored tensor',
+  async run(engine) {
+    const stored = (dtype: DType): WeightSource =>
+      createWeightSource({
+        ...{ name: 'w', shape: [4, 6], format: plainFormats[dtype], origin: 'memory' },
+        parts: [memoryBytes(new Uint8Array(24 * bytesPerElement[dtype]))],
+      });
+    await assert.rejects(engine.openWeight(stored('int32')), { code: 'DTYPE_MISMATCH', message: /w holds integers/ });
+    for (const change of [{ firstElement: 6 }, { shape: [5, 6] }, { rowOrder: Int32Array.of(0, 1, 2, 4) }])
+      await assert.rejects(engine.openWeight({ ...stored('float32'), ...change }), {
+        code: 'BAD_ARGUMENT',
+        message: /tensor w of memory is .* make views with viewRows/,
+      });
+  },
+};
+
 /** The override of an operation, with weights in every storage format and view. */
 const overrides = (fused: keyof FusedOperations, run: EngineCheck['run']): EngineCheck => ({
   name: `fused ${fused} with weights in every storage format and view`,
@@ -35,6 +61,7 @@ const overrides = (fused: keyof FusedOperations, run: EngineCheck['run']): Engin
 
 export const formatChecks: readonly EngineCheck[] = [
   readWeight,
+  refusals,
   overrides('frozenLinear', (engine) =>
     withEncodedWeights(async (sources) => {
       for (const { about, source } of sources) {

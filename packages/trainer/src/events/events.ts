@@ -32,7 +32,7 @@ type ReportedEvent =
       readonly examples: number;
       /** What it will take, as planned; runs of earlier versions lack it. */
       readonly plan?: RunPlan;
-      /** The checkpoint's step from which an interrupted run goes on; steps behind it are told again. */
+      /** The step of the checkpoint that an interrupted run resumes from; events of later steps come again. */
       readonly resumedFrom?: number;
     }
   /** A base or data file is downloaded, every second or so and at its end. */
@@ -76,7 +76,7 @@ type ReportedEvent =
       readonly evaluator: string;
       readonly scores: Readonly<Record<string, number>>;
     }
-  /** Everything that the run goes on from is in `folder`; `best`: it was kept for its score. */
+  /** `folder` has everything needed to resume from this step; `best`: it was kept for its score. */
   | {
       readonly type: 'checkpoint.saved';
       readonly time: number;
@@ -118,7 +118,7 @@ export type RunRequest = 'stop' | 'evaluate' | 'checkpoint' | 'keep best';
 export interface RunEvents {
   /** Subscribe to what `pipeline` makes of the events, side effects in `tap`; if it throws, it alone is cut off. */
   listen(owner: string, pipeline: (events: Observable<RunEvent>) => Observable<unknown>): Subscription;
-  /** Tell all listeners, before it returns. Within a run the event gets the run's id. */
+  /** Send an event to all listeners before returning. Within a run the event gets the run's id. */
   emit(event: RunEvent): void;
   /** `reason` is told where the request ends the run. */
   request(request: RunRequest, reason?: string): void;

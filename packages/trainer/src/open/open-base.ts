@@ -8,7 +8,7 @@ import {
   type Checkpoint,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { engines, type Engine } from '@glulam/tensors';
+import { engines, type Engine, type Precision } from '@glulam/tensors';
 import { choose } from '../config/choices.js';
 import type { RunConfig } from '../config/config.js';
 import { resolvePrecision } from './describe-model.js';
@@ -59,5 +59,5 @@ export async function openBase(
 }
 
 /** The precision that a config names, or that suits the base. */
-export const precisionOf = (config: RunConfig, { files, spec }: Pick<Checkpoint, 'files' | 'spec'>) =>
+export const precisionOf = (config: RunConfig, { files, spec }: Pick<Checkpoint, 'files' | 'spec'>): Precision =>
   resolvePrecision(config.precision, files.source(weightName(spec.embedding.name)).dtype);

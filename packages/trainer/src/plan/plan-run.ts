@@ -3,8 +3,8 @@ import { readAdapter } from '@glulam/export';
 import { eventLoopTurns } from '@glulam/files';
 import {
   adapters,
-  describeCheckpoint,
   checkpointReaders,
+  describeCheckpoint,
   families,
   parameterCount,
   unexpandedLayers,
@@ -169,7 +169,7 @@ export async function planRun(
         : taken + foreseen.weights > memory.available
           ? 'weights are read again'
           : 'fits',
-    warnings: [...checkpoint.warnings, ...warnings, ...describeCopies({ ...engine, kind: contribution.kind })],
+    warnings: [...checkpoint.warnings, ...warnings, ...describeCopies(engine, contribution.kind)],
   };
 }
 

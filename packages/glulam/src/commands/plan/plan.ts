@@ -1,5 +1,5 @@
-import { checkpointReaders, readCheckpoint } from '@glulam/model';
 import { existsSync } from 'node:fs';
+import { checkpointReaders, readCheckpoint } from '@glulam/model';
 import {
   checkWatch,
   dataFilesOf,

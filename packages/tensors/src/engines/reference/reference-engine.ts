@@ -19,6 +19,7 @@ import {
   checkShape,
   checkSize,
   checkTensor,
+  checkWeight,
   checkWrite,
   concatenateShape,
   gatherShape,
@@ -126,13 +127,8 @@ export function createReferenceEngine({ precision = 'float32' }: { readonly prec
     close: () => Promise.resolve(),
 
     async openWeight(source) {
+      checkWeight(source);
       const { name, shape, dtype } = source;
-      if (dtype === 'int32') {
-        throw new TensorsError(
-          'DTYPE_MISMATCH',
-          `openWeight: ${name} holds integers; expected float32, bfloat16 or float16`,
-        );
-      }
       return { name, shape, dtype, storage: await inMemory(source) };
     },
     readWeight(weight, start, end) {
