@@ -16,6 +16,7 @@ export {
   type Reduction,
   type UnaryOperation,
 } from './contract/engine.js';
+export type { Device, KernelArguments, Kernels, Operand, Result } from './contract/device.js';
 export type {
   AdamWOptions,
   AdamWUpdate,
@@ -34,6 +35,7 @@ export { Tensor, adopt, detach, scope } from './contract/tensor.js';
 export { createPlanningEngine } from './engines/planning/planning-engine.js';
 export { createReferenceEngine } from './engines/reference/reference-engine.js';
 export { TensorsError, type TensorsErrorCode } from './errors.js';
+export { createEngine, type CreateEngineOptions, type EngineShell } from './shell/create-engine.js';
 export {
   argmaxShape,
   broadcastShapes,

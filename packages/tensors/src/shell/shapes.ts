@@ -63,6 +63,12 @@ export function checkWeight(source: WeightSource): void {
   checkView(source);
 }
 
+/** For `Engine.cast`: a dtype that arithmetic reads or activations are kept in. */
+export function checkCast(dtype: DType): void {
+  if (dtype === 'float32' || dtype === 'bfloat16') return;
+  throw new TensorsError('DTYPE_MISMATCH', `cast: got the dtype ${dtype} to cast to; expected float32 or bfloat16`);
+}
+
 /** Lengths that are integers from 0. */
 export function checkShape(operation: string, shape: Shape): void {
   if (!shape.every(isLength))

@@ -122,14 +122,16 @@ describe('the reference engine', () => {
     expect(own.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
 
-  it('tells an index out of range at the next read', async () => {
+  it('reports an index out of range at the next read', async () => {
     const own = createReferenceEngine();
     const table = own.full([2, 3], 1);
     const result = own.gather(table, own.upload(Int32Array.of(0, 2), [2]));
     expect(result.shape).toEqual([2, 3]);
     const error = {
       code: 'ENGINE_FAILED',
-      message: 'gather: got index 2 at position 1; expected indices from 0 and below 2, the number of rows',
+      message:
+        'the engine reference (plain TypeScript, one thread) failed in gather: got index 2 at position 1; expected indices ' +
+        'from 0 and below 2, the number of rows. What was asked for after it was not computed: open a new engine to go on.',
     };
     await expect(own.read(result)).rejects.toMatchObject(error);
     await expect(own.drain()).rejects.toMatchObject(error);
