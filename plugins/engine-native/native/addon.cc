@@ -2,6 +2,7 @@
 //
 //   isas: string[]                widest first
 //   operations: string[]          an operation's number is its place here
+//   layoutsHash: string           of the arguments that commands have, see src/commands/layouts.ts
 //   formats: string[]             storage formats that weights are decoded from; a format's number is its place here
 //   create(threads, choice) -> handle   names of instruction sets between spaces: that of all that is no product, then
 //                                 those of products, in the order of gemm.h's Choice
@@ -25,6 +26,7 @@
 #include <string>
 #include <utility>
 
+#include "commands/arguments.h"
 #include "gemm/gemm.h"
 #include "gemm/gemm_rate.h"
 #include "threads/queue.h"
@@ -366,6 +368,9 @@ void exportAll(napi_env env, napi_value exports) {
     if (supported(isa)) isas.push_back(isaName(isa));
   }
   for (size_t i = 0; i < formatCount; i++) formats.push_back(shapeOf(Format(i)).name);
+  napi_value hash;
+  check(napi_create_string_utf8(env, layoutsHash, NAPI_AUTO_LENGTH, &hash), "make a text");
+  check(napi_set_named_property(env, exports, "layoutsHash", hash), "export a text");
   defineNames(env, exports, "operations", names);
   defineNames(env, exports, "formats", formats);
   defineNames(env, exports, "isas", isas);

@@ -1,8 +1,9 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { findAddon, loadAddon } from './addon.js';
+import { layoutsHash } from './commands/layouts.js';
 
 const here = path.resolve(import.meta.dirname, '..');
 const built = path.join(here, 'build/glulam.node');
@@ -92,6 +93,15 @@ test('where there is no compiler either, the message has all that was tried, and
   writeManifest();
   expect(attempt).toThrow(/- @glulam\/engine-native 0\.3\.0 was made without a binary for /);
   expect(existsSync(path.join(folder, 'build'))).toBe(false);
+});
+
+test('an addon whose commands have other arguments is not used', () => {
+  const file = installBinary();
+  const bytes = readFileSync(built);
+  bytes.write(layoutsHash.split('').reverse().join(''), bytes.indexOf(layoutsHash));
+  rmSync(file);
+  writeFileSync(file, bytes);
+  expect(() => findAddon(folder)).toThrow(/glulam\.node was made from other sources than this package has/);
 });
 
 test('an addon that was compiled here and does not load is not touched: a person removes it', () => {

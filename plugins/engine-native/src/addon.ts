@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TensorsError } from '@glulam/tensors';
+import { layoutsHash } from './commands/layouts.js';
 
 export const isaNames = ['avx512', 'avx512-bf16', 'avx2', 'neon', 'neon-bfmmla', 'neon-bfdot', 'plain'] as const;
 
@@ -27,6 +28,8 @@ export interface Addon {
   readonly isas: readonly Isa[];
   /** A command's number is its place here. */
   readonly operations: readonly string[];
+  /** Of the layouts that it was made from, see commands/layouts.ts. */
+  readonly layoutsHash: string;
   /** Storage formats that weights are decoded from as they are read. */
   readonly formats: readonly string[];
   /** `choice` as `choiceText` gives it. */
@@ -109,7 +112,10 @@ export function findAddon(folder = packageFolder): LoadedAddon {
   const failures: Failure[] = [];
   const attempt = (from: string, origin: string): LoadedAddon | undefined => {
     try {
-      return { addon: requireFrom(folder)(from) as Addon, version, origin: `${origin}: ${from}` };
+      const addon = requireFrom(folder)(from) as Addon;
+      if (addon.layoutsHash === layoutsHash) return { addon, version, origin: `${origin}: ${from}` };
+      failures.push({ what: `${from} was made from other sources than this package has: its commands differ` });
+      return undefined;
     } catch (cause) {
       failures.push({ what: `${from} does not load here: ${firstLine(cause)}`, cause });
       return undefined;

@@ -16,8 +16,8 @@ const submit = (name, ids, params) =>
   addon.submit(handle, addon.operations.indexOf(name), Float64Array.of(...ids, ...params), 0, ids.length, params.length);
 const free = (id) => addon.submit(handle, addon.operations.indexOf('free'), Float64Array.of(id), 1, 0, 0);
 const size = 1024;
-submit('full', [0], [0, size * size, 1]);
-submit('full', [1], [0, size * size, 1 / size]);
+submit('full', [0], [size * size, 1]);
+submit('full', [1], [size * size, 1 / size]);
 const busy = (count) => {
   for (let i = 0; i < count; i++) {
     submit('matmul', [2, 0, 1], [1, size, size, size, 0, 0, 1, 0, 0, 0, 0, 0, size * size]);
@@ -173,7 +173,7 @@ describe('the end of a process', () => {
     const body = `${prelude}
       busy(1);
       const into = new Float32Array(1);
-      submit('full', [7], [0, 1, require('node:worker_threads').workerData]);
+      submit('full', [7], [1, require('node:worker_threads').workerData]);
       addon.read(handle, 7, into).then(() => require('node:worker_threads').parentPort.postMessage(into[0]));`;
     const results = await Promise.all(
       [3, 4].map(

@@ -1,7 +1,8 @@
-// The lists that commands.cc joins, and what they share. Beside each command: [operands] [params].
+// The lists that commands.cc joins, and what they share. What each command's arguments are: src/commands/layouts.ts.
 #pragma once
 #include <vector>
 
+#include "commands/arguments.h"
 #include "commands/commands.h"
 
 namespace glulam {
@@ -12,8 +13,5 @@ std::vector<Operation> fusedOperations();
 
 // `elements` of x from `first` on, to `out` of `type`.
 void convert(const Call& call, const Tensor& x, size_t first, size_t elements, void* out, DType type);
-
-// Four words from a param on.
-RandomKey keyAt(const Call& call, size_t at);
 
 }  // namespace glulam

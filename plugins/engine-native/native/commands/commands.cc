@@ -94,42 +94,44 @@ Tensor& Call::own(size_t i, size_t elements, DType type) const {
 
 namespace {
 
-// [out] [type, elements], payload
 void upload(const Call& call) {
-  const Tensor& out = call.make(0, call.type(0), call.size(1));
+  const UploadArguments given(call);
+  const Tensor& out = call.make(given.y, given.type, given.elements);
   if (call.payload.size() != out.elements * bytesOf(out.type)) throw std::logic_error("the payload has another size");
   if (!call.payload.empty()) std::memcpy(out.data, call.payload.data(), call.payload.size());
 }
 
-// [out] [type, elements]
-void empty(const Call& call) { call.make(0, call.type(0), call.size(1)); }
-
-// []: for what a command frees before it runs
-void nothing(const Call&) {}
-
-// [out] [type, elements, file, offset]
-void weight(const Call& call) {
-  call.store.map(call.id(0), call.type(0), call.size(1), call.size(2), call.size(3));
+void empty(const Call& call) {
+  const EmptyArguments given(call);
+  call.make(given.y, given.type, given.elements);
 }
 
-// [out] [format, rows, columns, first, (file, offset of each part)...], payload: the row order, unless it is the stored one
+// For what a command frees before it runs.
+void nothing(const Call&) {}
+
+void weight(const Call& call) {
+  const WeightArguments given(call);
+  call.store.map(call.id(given.y), given.type, given.elements, given.file, given.offset);
+}
+
 void encodedWeight(const Call& call) {
-  if (call.size(0) >= formatCount) throw std::logic_error("there is no such storage format");
-  Encoded weight{Format(call.size(0)), call.size(1), call.size(2), call.size(3), {}, {}};
+  const EncodedWeightArguments given(call);
+  if (given.format >= formatCount) throw std::logic_error("there is no such storage format");
+  Encoded weight{Format(given.format), given.rows, given.columns, given.first, {}, {}};
   const auto* order = reinterpret_cast<const int32_t*>(call.payload.data());
   weight.order.assign(order, order + call.payload.size() / sizeof(int32_t));
   std::vector<size_t> files, offsets;
-  for (size_t i = 4; i + 1 < call.paramCount(); i += 2) {
-    files.push_back(call.size(i));
-    offsets.push_back(call.size(i + 1));
+  for (size_t i = 0; i + 1 < given.places.size(); i += 2) {
+    files.push_back(given.places[i]);
+    offsets.push_back(given.places[i + 1]);
   }
-  call.store.mapEncoded(call.id(0), std::move(weight), files, offsets);
+  call.store.mapEncoded(call.id(given.y), std::move(weight), files, offsets);
 }
 
-// [x] [bytes]
 void read(const Call& call) {
-  const Tensor& x = call.store.at(call.id(0));
-  if (call.size(0) != x.elements * 4) throw std::logic_error("the destination has another size");
+  const ReadArguments given(call);
+  const Tensor& x = call.store.at(call.id(given.x));
+  if (given.bytes != x.elements * 4) throw std::logic_error("the destination has another size");
   if (!x.encoded && (x.type == DType::f32 || x.type == DType::i32)) {
     if (x.elements > 0) std::memcpy(call.destination, x.data, x.elements * 4);
   } else {

@@ -81,8 +81,6 @@ class Call {
     if (!(value >= 0 && value <= 9007199254740992.0)) throw std::logic_error("a parameter is no size");
     return size_t(value);
   }
-  bool flag(size_t i) const { return params_.at(i) != 0; }
-  DType type(size_t i) const { return DType(uint8_t(params_.at(i))); }
   size_t paramCount() const { return params_.size(); }
 
   // A tensor of exactly `elements`, of any type, that may be an encoded weight.
@@ -103,6 +101,53 @@ class Call {
  private:
   const std::vector<uint32_t>& ids_;
   const std::vector<double>& params_;
+};
+
+// Reads a command's parameters in order. native/commands/arguments.h, which is made from src/commands/layouts.ts, calls it.
+class ArgumentReader {
+ public:
+  // Throws where the command has another number of operands, or fewer than these where others follow.
+  ArgumentReader(const Call& call, size_t operands, bool andMore) : call_(call) {
+    if (andMore ? call.idCount() < operands : call.idCount() != operands) throw std::logic_error("operands are missing");
+  }
+  size_t size() { return call_.size(at_++); }
+  double number() { return call_.number(at_++); }
+  bool flag() { return number() != 0; }
+  template <class Enumeration>
+  Enumeration oneOf(size_t members) {
+    const size_t member = size();
+    if (member >= members) throw std::logic_error("a parameter names no member of its enumeration");
+    return Enumeration(member);
+  }
+  RandomKey key() {
+    RandomKey key{};
+    for (uint32_t* word : {&key.seed0, &key.seed1, &key.stream0, &key.stream1}) *word = uint32_t(size());
+    return key;
+  }
+  std::vector<size_t> sizes() {
+    std::vector<size_t> list(length());
+    for (size_t& each : list) each = size();
+    return list;
+  }
+  std::vector<double> numbers() {
+    std::vector<double> list(length());
+    for (double& each : list) each = number();
+    return list;
+  }
+  // Throws where there are more parameters.
+  void end() const {
+    if (at_ != call_.paramCount()) throw std::logic_error("there are more parameters than the command has");
+  }
+
+ private:
+  size_t length() {
+    const size_t length = size();
+    if (length > call_.paramCount() - at_) throw std::logic_error("a list is longer than the command");
+    return length;
+  }
+
+  const Call& call_;
+  size_t at_ = 0;
 };
 
 struct Operation {

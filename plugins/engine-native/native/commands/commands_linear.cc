@@ -55,62 +55,57 @@ Matrix matrixOf(const Tensor& x, size_t i, size_t rows, size_t columns, bool tur
   return {data, x.type, rows, columns, turned ? 1 : columns, turned ? rows : 1, x.encoded.get(), turned};
 }
 
-// [c, a, b] [batch, m, n, k, transposeA, transposeB, alpha, beta, bf16, type, exists, offset, elements]
 void product(const Call& call) {
-  const size_t batch = call.size(0), m = call.size(1), n = call.size(2), k = call.size(3);
-  const Tensor a = call.weight(1, batch * m * k), b = call.weight(2, batch * k * n);
-  const size_t offset = call.size(11), elements = call.size(12);
-  if (offset + batch * m * n > elements) throw std::logic_error("the result reaches beyond its tensor");
-  const Tensor& c = call.flag(10) ? call.own(0, elements) : call.make(0, call.type(9), elements);
-  const bool turnA = call.flag(4), turnB = call.flag(5);
+  const ProductArguments given(call);
+  const size_t batch = given.batch, m = given.m, n = given.n, k = given.k;
+  const Tensor a = call.weight(given.a, batch * m * k), b = call.weight(given.b, batch * k * n);
+  if (given.offset + batch * m * n > given.elements) throw std::logic_error("the result reaches beyond its tensor");
+  const Tensor& c = given.exists ? call.own(given.c, given.elements) : call.make(given.c, given.type, given.elements);
   for (size_t i = 0; i < batch; i++) {
-    const Matrix left = matrixOf(a, i, m, k, turnA), right = matrixOf(b, i, k, n, turnB);
-    const MatrixOut out{c.as<char>() + (offset + i * m * n) * bytesOf(c.type), c.type, m, n, n};
-    multiply(call, left, right, out, float(call.number(6)), float(call.number(7)), call.flag(8));
+    const Matrix left = matrixOf(a, i, m, k, given.transposeA), right = matrixOf(b, i, k, n, given.transposeB);
+    const MatrixOut out{c.as<char>() + (given.offset + i * m * n) * bytesOf(c.type), c.type, m, n, n};
+    multiply(call, left, right, out, float(given.alpha), float(given.beta), given.bfloat16);
   }
 }
 
-// [y, z?, x, w, u?, b?, scale?, bias?, v?, a?] [m, n, k, forward, rank, factor, bf16, type, type of z]: with w [n, k] and
-// b [n, rank] where `forward`, else w [k, n] and b [rank, n], z = x w + factor u b and y = z * scale + bias; with v [m, k] and
-// a [rank, k], u = v a is made first
 void adaptedLinear(const Call& call) {
-  const size_t m = call.size(0), n = call.size(1), k = call.size(2), rank = call.size(4);
-  const bool forward = call.flag(3);
-  const Tensor x = call.in(2, m * k), w = call.weight(3, k * n);
-  if (call.has(9)) {
-    const Tensor v = call.in(8, m * k), a = call.in(9, rank * k);
-    const Tensor u = call.make(4, DType::f32, m * rank);
+  const AdaptedLinearArguments given(call);
+  const size_t m = given.m, n = given.n, k = given.k, rank = given.rank;
+  const Tensor x = call.in(given.x, m * k), w = call.weight(given.w, k * n);
+  if (call.has(given.a)) {
+    const Tensor v = call.in(given.v, m * k), a = call.in(given.a, rank * k);
+    const Tensor u = call.make(given.u, DType::f32, m * rank);
     multiply(call, {v.data, v.type, m, k, k, 1}, {a.data, a.type, k, rank, 1, k}, {u.data, u.type, m, rank, rank}, 1, 0,
              false);
   }
   Finish finish;
-  if (call.has(4)) {
-    finish.u = call.floats(4, m * rank);
-    finish.b = call.floats(5, rank * n);
+  if (call.has(given.u)) {
+    finish.u = call.floats(given.u, m * rank);
+    finish.b = call.floats(given.b, rank * n);
     finish.rank = rank;
-    finish.turned = forward;
-    finish.factor = float(call.number(5));
+    finish.turned = given.forward;
+    finish.factor = float(given.factor);
   }
-  finish.scale = call.optional(6, n);
-  finish.bias = call.optional(7, n);
-  const Tensor y = call.make(0, call.type(7), m * n);
+  finish.scale = call.optional(given.outScale, n);
+  finish.bias = call.optional(given.bias, n);
+  const Tensor y = call.make(given.y, given.type, m * n);
   MatrixOut unscaled{};
-  if (call.has(1)) {
-    const Tensor z = call.make(1, call.type(8), m * n);
+  if (call.has(given.z)) {
+    const Tensor z = call.make(given.z, given.typeOfZ, m * n);
     unscaled = {z.data, z.type, m, n, n};
     finish.unscaled = &unscaled;
   }
-  const Matrix left{x.data, x.type, m, k, k, 1}, right = matrixOf(w, 0, k, n, forward);
-  const bool bfloat16 = call.flag(6);
-  gemm(call.pool, call.choice.of(left, right, bfloat16), left, right, {y.data, y.type, m, n, n}, finish, bfloat16);
+  const Matrix left{x.data, x.type, m, k, k, 1}, right = matrixOf(w, 0, k, n, given.forward);
+  gemm(call.pool, call.choice.of(left, right, given.bfloat16), left, right, {y.data, y.type, m, n, n}, finish,
+       given.bfloat16);
 }
 
-// [y, x, scale?, bias?] [rows, columns, type]: y = x * scale + bias
 void scaleColumns(const Call& call) {
-  const size_t rows = call.size(0), columns = call.size(1);
-  const Tensor x = call.in(1, rows * columns);
-  const float *scale = call.optional(2, columns), *bias = call.optional(3, columns);
-  const Tensor& y = call.make(0, call.type(2), rows * columns);
+  const ScaleColumnsArguments given(call);
+  const size_t rows = given.rows, columns = given.columns;
+  const Tensor x = call.in(given.x, rows * columns);
+  const float *scale = call.optional(given.scale, columns), *bias = call.optional(given.bias, columns);
+  const Tensor& y = call.make(given.y, given.type, rows * columns);
   reading(x, [&](auto from) {
     eachRows(call.pool, rows, columns, [&](size_t begin, size_t end) {
       for (size_t row = begin; row < end; row++) {
@@ -129,11 +124,11 @@ void scaleColumns(const Call& call) {
   });
 }
 
-// [y, x, factors] [rows, columns]: each row of x times its factor
 void scaleRows(const Call& call) {
-  const size_t rows = call.size(0), columns = call.size(1);
-  const float *x = call.floats(1, rows * columns), *factors = call.floats(2, rows);
-  float* y = call.make(0, DType::f32, rows * columns).as<float>();
+  const ScaleRowsArguments given(call);
+  const size_t rows = given.rows, columns = given.columns;
+  const float *x = call.floats(given.x, rows * columns), *factors = call.floats(given.factors, rows);
+  float* y = call.make(given.y, DType::f32, rows * columns).as<float>();
   eachRows(call.pool, rows, columns, [&](size_t begin, size_t end) {
     for (size_t row = begin; row < end; row++) {
       for (size_t j = 0; j < columns; j++) y[row * columns + j] = x[row * columns + j] * factors[row];
@@ -141,12 +136,13 @@ void scaleRows(const Call& call) {
   });
 }
 
-// [sums, x, y?] [rows, columns]: of x, or of x * y, down each column, in double and row by row
+// In double and row by row.
 void columnSums(const Call& call) {
   constexpr size_t block = 128;
-  const size_t rows = call.size(0), columns = call.size(1);
-  const float* x = call.floats(1, rows * columns);
-  float* sums = call.make(0, DType::f32, columns).as<float>();
+  const ColumnSumsArguments given(call);
+  const size_t rows = given.rows, columns = given.columns;
+  const float* x = call.floats(given.x, rows * columns);
+  float* sums = call.make(given.sums, DType::f32, columns).as<float>();
   const auto sum = [&](auto value) {
     call.pool.forEach(columns, block, [&](size_t begin, size_t end) {
       double totals[block] = {};
@@ -156,16 +152,15 @@ void columnSums(const Call& call) {
       for (size_t j = begin; j < end; j++) sums[j] = float(totals[j - begin]);
     });
   };
-  if (!call.has(2)) return sum([&](size_t i) { return x[i]; });
-  reading(call.in(2, rows * columns), [&](auto y) { sum([&](size_t i) { return x[i] * y[i]; }); });
+  if (!call.has(given.y)) return sum([&](size_t i) { return x[i]; });
+  reading(call.in(given.y, rows * columns), [&](auto y) { sum([&](size_t i) { return x[i] * y[i]; }); });
 }
 
-// [target, x] [elements]: target += x
 void accumulate(const Call& call) {
-  const size_t elements = call.size(0);
-  float* target = call.own(0, elements, DType::f32).as<float>();
-  const float* x = call.floats(1, elements);
-  call.kernels.accumulate(call.pool, target, x, elements);
+  const AccumulateArguments given(call);
+  float* target = call.own(given.target, given.elements, DType::f32).as<float>();
+  const float* x = call.floats(given.x, given.elements);
+  call.kernels.accumulate(call.pool, target, x, given.elements);
 }
 
 }  // namespace

@@ -1,15 +1,18 @@
 import { TensorsError, type AttentionOptions, type FusedOperations, type Segment, type Tensor } from '@glulam/tensors';
-import { typeNumber, type Device } from '../device.js';
 import { expectShape, stored } from './checks.js';
+import type { FusedCommands } from './commands.js';
 
-export function attention({ make, run }: Device): FusedOperations['attention'] {
-  const params = (q: Tensor, k: Tensor, options: AttentionOptions): number[] => {
-    const { heads, keyValueHeads, headSize, window, scale, segments, type } = options;
-    const all = [q.shape[0]!, k.shape[0]!, heads, keyValueHeads, headSize, window, scale, typeNumber(type)];
-    for (const { queryStart, queryLength, keyStart, keyLength } of segments)
-      all.push(queryStart, queryLength, keyStart, keyLength);
-    return all;
-  };
+export function attention({ make, run }: FusedCommands): FusedOperations['attention'] {
+  const sizes = (
+    q: Tensor,
+    k: Tensor,
+    { heads, keyValueHeads, headSize, window, scale, segments }: AttentionOptions,
+  ) => ({
+    ...{ queries: q.shape[0]!, keys: k.shape[0]!, heads, keyValueHeads, headSize, window, scale },
+    segments: segments.flatMap(({ queryStart, queryLength, keyStart, keyLength }) => [
+      ...[queryStart, queryLength, keyStart, keyLength],
+    ]),
+  });
   return {
     forward({ q, k, v }, options, keep) {
       const { heads, keyValueHeads, headSize, segments, type } = options;
@@ -22,12 +25,15 @@ export function attention({ make, run }: Device): FusedOperations['attention'] {
       const output = make(q.shape, type);
       // log sum exp of each query's scores, by head: what backward needs to have the shares again.
       const lse = make([queries, heads]);
-      run('attention', [output, lse, q, k, v], params(q, k, options));
+      run('attention', { out: output, lse, q, k, v, ...sizes(q, k, options), type });
       return { output, saved: keep ? { q, k, v, output, lse } : {} };
     },
     backward({ q, k, v, output, lse }, gradient, options) {
       const [dq, dk, dv] = [make(q!.shape), make(k!.shape), make(v!.shape)];
-      run('attentionBackward', [dq, dk, dv, gradient, q, k, v, output, lse], params(q!, k!, options));
+      run('attentionBackward', {
+        ...{ dq, dk, dv, dOut: gradient, q: q!, k: k!, v: v!, out: output!, lse: lse! },
+        ...sizes(q!, k!, options),
+      });
       return { q: dq, k: dk, v: dv };
     },
   };

@@ -6,9 +6,9 @@ import {
   type FusedOperations,
   type Tensor,
 } from '@glulam/tensors';
-import { typeNumber, type Device } from '../device.js';
-import { product } from '../product.js';
 import { expectShape, stored } from './checks.js';
+import type { FusedCommands } from './commands.js';
+import { product } from './product.js';
 
 interface AdaptedLinear {
   readonly m: number;
@@ -36,11 +36,11 @@ function expectFloats(name: string, x: Tensor | undefined, ...shape: readonly nu
  * The product with W has operands of the engine's precision; the low-rank path is float32 arithmetic on x as it is
  * stored, and so are the gradients of A and B. Everything is summed in float32 and rounded once to the output's type.
  */
-export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
-  const { make, run, precision } = device;
+export function frozenLinear(commands: FusedCommands): FusedOperations['frozenLinear'] {
+  const { make, run, precision } = commands;
   const bfloat16 = precision === 'bfloat16';
 
-  /** z = x w + factor u b with w transposed where `forward`, y = z * outScale + bias: see native/commands_linear.cc. */
+  /** z = x w + factor u b with w transposed where `forward`, y = z * outScale + bias: see commands/layouts.ts. */
   const adaptedLinear = (
     y: Tensor,
     z: Tensor | undefined,
@@ -48,11 +48,10 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
     weight: FrozenWeight,
     { m, n, k, forward, u, b, inner, factor = 1, outScale, bias }: AdaptedLinear,
   ): void =>
-    run(
-      'adaptedLinear',
-      [y, z, x, weight, u, u && b, outScale, bias, inner?.v, inner?.a],
-      [m, n, k, +forward, u?.shape[1] ?? 0, factor, +bfloat16, typeNumber(y.dtype), z ? typeNumber(z.dtype) : 0],
-    );
+    run('adaptedLinear', {
+      ...{ y, z, x, w: weight, u, b: u && b, outScale, bias, v: inner?.v, a: inner?.a },
+      ...{ m, n, k, forward, rank: u?.shape[1] ?? 0, factor, bfloat16, type: y.dtype, typeOfZ: (z ?? y).dtype },
+    });
   /** x * scale + bias along columns, in `type`. */
   const scaleColumns = (
     x: Tensor,
@@ -61,20 +60,20 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
     type: Tensor['dtype'],
   ): Tensor => {
     const y = make(x.shape, type);
-    run('scaleColumns', [y, x, scale, bias], [x.shape[0]!, x.shape[1]!, typeNumber(type)]);
+    run('scaleColumns', { y, x, scale, bias, rows: x.shape[0]!, columns: x.shape[1]!, type });
     return y;
   };
   /** Sums of x, or of x * y, down each column. */
   const columnSums = (x: Tensor, y?: Tensor): Tensor => {
     const sums = make([x.shape[1]!]);
-    run('columnSums', [sums, x, y], [x.shape[0]!, x.shape[1]!]);
+    run('columnSums', { sums, x, y, rows: x.shape[0]!, columns: x.shape[1]! });
     return sums;
   };
   /** Inverted dropout; the mask follows from the key, so backward draws it again instead of keeping it. */
   const dropped = (x: Tensor, dropout: FrozenLinearOptions['dropout']): Tensor => {
     if (dropout === undefined || dropout.rate === 0) return x;
     const y = make(x.shape);
-    run('dropout', [y, x], [x.size, dropout.rate, ...dropout.key]);
+    run('dropout', { y, x, elements: x.size, rate: dropout.rate, key: dropout.key });
     return y;
   };
 
@@ -127,7 +126,7 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
           const r = A.shape[0]!;
           if (needs.has('B')) {
             gradients['B'] = make(B.shape);
-            product(device, 'frozenLinear', gradients['B'], dz, u, {
+            product(commands, 'frozenLinear', gradients['B'], dz, u, {
               m: n,
               n: r,
               k: m,
@@ -137,11 +136,11 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
           }
           if (needs.has('A') || needs.has('x')) {
             du = make([m, r]);
-            product(device, 'frozenLinear', du, dz, B, { m, n: r, k: n, alpha: scale });
+            product(commands, 'frozenLinear', du, dz, B, { m, n: r, k: n, alpha: scale });
           }
           if (needs.has('A')) {
             gradients['A'] = make(A.shape);
-            product(device, 'frozenLinear', gradients['A'], du!, dropped(x!, dropout), {
+            product(commands, 'frozenLinear', gradients['A'], du!, dropped(x!, dropout), {
               m: r,
               n: k,
               k: m,
@@ -162,22 +161,22 @@ export function frozenLinear(device: Device): FusedOperations['frozenLinear'] {
         let dx: Tensor | undefined;
         if (lowRank.u !== undefined) {
           const low = make([m, k]);
-          product(device, 'frozenLinear', low, lowRank.u, A!, { m, n: k, k: A!.shape[0]! });
+          product(commands, 'frozenLinear', low, lowRank.u, A!, { m, n: k, k: A!.shape[0]! });
           dx = dropped(low, dropout);
         }
         if (inScale === undefined) {
           const into = dx === undefined ? {} : { into: { beta: 1, row: 0 } as const };
           dx ??= make([m, k]);
-          product(device, 'frozenLinear', dx, dz, weight, { m, n: k, k: n, bfloat16, ...into });
+          product(commands, 'frozenLinear', dx, dz, weight, { m, n: k, k: n, bfloat16, ...into });
           gradients['x'] = dx;
           return gradients;
         }
         const dScaled = make([m, k]);
-        product(device, 'frozenLinear', dScaled, dz, weight, { m, n: k, k: n, bfloat16 });
+        product(commands, 'frozenLinear', dScaled, dz, weight, { m, n: k, k: n, bfloat16 });
         if (needs.has('inScale')) gradients['inScale'] = columnSums(dScaled, x);
         if (needs.has('x')) {
           const direct = scaleColumns(dScaled, inScale, undefined, 'float32');
-          if (dx !== undefined) run('accumulate', [direct, dx], [direct.size]);
+          if (dx !== undefined) run('accumulate', { target: direct, x: dx, elements: direct.size });
           gradients['x'] = direct;
         }
         return gradients;

@@ -1,22 +1,28 @@
-import type { FusedOperations } from '@glulam/tensors';
-import type { Device } from '../device.js';
+import type { Engine, EngineShell, FusedOperations } from '@glulam/tensors';
+import type { Commander } from '../kernels.js';
 import { attention } from './attention.js';
+import { createFusedCommands } from './commands.js';
 import { frozenLinear } from './frozen-linear.js';
 import { adamW, sumOfSquares } from './optimizer.js';
 import { rmsNorm, rope, swiglu } from './pointwise.js';
 import { embedding, tokenLosses } from './vocabulary.js';
 
 /** Every named operation, as a few commands each. */
-export function createFused(device: Device): FusedOperations {
+export function createFused<Data>(
+  commander: Commander<Data>,
+  shell: EngineShell<Data>,
+  engine: Engine,
+): FusedOperations {
+  const commands = createFusedCommands(commander, shell, engine);
   return {
-    rmsNorm: rmsNorm(device),
-    rope: rope(device),
-    attention: attention(device),
-    swiglu: swiglu(device),
-    frozenLinear: frozenLinear(device),
-    tokenLosses: tokenLosses(device),
-    embedding: embedding(device),
-    adamW: adamW(device),
-    sumOfSquares: sumOfSquares(device),
+    rmsNorm: rmsNorm(commands),
+    rope: rope(commands),
+    attention: attention(commands),
+    swiglu: swiglu(commands),
+    frozenLinear: frozenLinear(commands),
+    tokenLosses: tokenLosses(commands),
+    embedding: embedding(commands),
+    adamW: adamW(commands),
+    sumOfSquares: sumOfSquares(commands),
   };
 }

@@ -1,8 +1,8 @@
 import { checkTensor, type FusedOperations, type Tensor } from '@glulam/tensors';
-import { typeNumber, type Device } from '../device.js';
 import { expectShape, stored } from './checks.js';
+import type { FusedCommands } from './commands.js';
 
-export function rmsNorm({ make, run }: Device): FusedOperations['rmsNorm'] {
+export function rmsNorm({ make, run }: FusedCommands): FusedOperations['rmsNorm'] {
   return {
     recomputes: true,
     forward({ x, weight }, { epsilon, type }, keep) {
@@ -11,20 +11,23 @@ export function rmsNorm({ make, run }: Device): FusedOperations['rmsNorm'] {
       expectShape('rmsNorm', 'a weight', weight, [hidden]);
       const output = make(x.shape, type);
       const rstd = make([tokens]);
-      run('rmsNorm', [output, rstd, x, weight], [tokens, hidden, epsilon, typeNumber(type)]);
+      run('rmsNorm', { y: output, rstd, x, weight, rows: tokens, width: hidden, epsilon, type });
       return { output, saved: keep ? { x, weight, rstd } : {} };
     },
     backward({ x, weight, rstd }, gradient, _options, needs) {
       const [tokens, hidden] = x!.shape as [number, number];
       const dx = make(x!.shape);
       const dWeight = needs.has('weight') ? make([hidden]) : undefined;
-      run('rmsNormBackward', [dx, dWeight, gradient, x, weight, rstd], [tokens, hidden]);
+      run('rmsNormBackward', {
+        ...{ dx, dWeight, dy: gradient, x: x!, weight: weight!, rstd: rstd! },
+        ...{ rows: tokens, width: hidden },
+      });
       return { x: dx, weight: dWeight };
     },
   };
 }
 
-export function rope({ make, run }: Device): FusedOperations['rope'] {
+export function rope({ make, run }: FusedCommands): FusedOperations['rope'] {
   const turn = (
     x: Tensor,
     { cos, sin, headSize, type }: Parameters<FusedOperations['rope']['forward']>[1],
@@ -33,7 +36,8 @@ export function rope({ make, run }: Device): FusedOperations['rope'] {
     const [tokens, width] = stored('rope', x);
     for (const table of [cos, sin]) expectShape('rope', 'a table', table, [tokens, headSize / 2]);
     const y = make(x.shape, back ? 'float32' : type);
-    run('rope', [y, x, cos, sin], [tokens, width / headSize, headSize, typeNumber(y.dtype), Number(back)]);
+    const sizes = { rows: tokens, heads: width / headSize, headSize };
+    run('rope', { y, x, cos, sin, ...sizes, type: y.dtype, inverse: back });
     return y;
   };
   return {
@@ -47,7 +51,7 @@ export function rope({ make, run }: Device): FusedOperations['rope'] {
   };
 }
 
-export function swiglu({ make, run }: Device): FusedOperations['swiglu'] {
+export function swiglu({ make, run }: FusedCommands): FusedOperations['swiglu'] {
   return {
     recomputes: true,
     forward({ gate, up }, { type }, keep) {
@@ -55,12 +59,12 @@ export function swiglu({ make, run }: Device): FusedOperations['swiglu'] {
       stored('swiglu', up);
       expectShape('swiglu', 'up', up, gate.shape);
       const output = make(gate.shape, type);
-      run('swiglu', [output, gate, up], [gate.size, typeNumber(type)]);
+      run('swiglu', { y: output, gate, up, elements: gate.size, type });
       return { output, saved: keep ? { gate, up } : {} };
     },
     backward({ gate, up }, gradient) {
       const [dGate, dUp] = [make(gate!.shape), make(up!.shape)];
-      run('swigluBackward', [dGate, dUp, gradient, gate, up], [gate!.size]);
+      run('swigluBackward', { dGate, dUp, dy: gradient, gate: gate!, up: up!, elements: gate!.size });
       return { gate: dGate, up: dUp };
     },
   };

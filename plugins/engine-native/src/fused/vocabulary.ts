@@ -6,21 +6,22 @@ import {
   type FusedOperations,
   type Tensor,
 } from '@glulam/tensors';
-import type { Device } from '../device.js';
-import { product } from '../product.js';
 import { expectShape, stored } from './checks.js';
+import type { FusedCommands } from './commands.js';
+import { product } from './product.js';
 
 /** Rows of logits that exist at a time: with a vocabulary of 32,000, 32 MB. */
 const chunkRows = 256;
 
 /** Rows are read from where the weight lies. */
-export function embedding({ make, run, upload }: Device): FusedOperations['embedding'] {
+export function embedding({ make, run, upload }: FusedCommands): FusedOperations['embedding'] {
   return (weight, ids) => {
     const [rows, width] = weight.shape as [number, number];
     checkIds('embedding', ids, 0, rows);
     return scope(() => {
       const y = make([ids.length, width]);
-      run('embedding', [y, weight, upload(ids, [ids.length])], [rows, width, ids.length]);
+      const indices = upload(ids, [ids.length]);
+      run('embedding', { y, table: weight, indices, rows, width, count: ids.length });
       return y;
     });
   };
@@ -30,8 +31,8 @@ export function embedding({ make, run, upload }: Device): FusedOperations['embed
  * Only rows with a label are computed, some at a time, and the gradient to x at once with them while their logits are
  * there: [tokens, vocabulary] never exists whole, and backward does not multiply by the head's weight again.
  */
-export function tokenLosses(device: Device): FusedOperations['tokenLosses'] {
-  const { make, run, upload, precision } = device;
+export function tokenLosses(commands: FusedCommands): FusedOperations['tokenLosses'] {
+  const { make, run, upload, precision } = commands;
   const bfloat16 = precision === 'bfloat16';
 
   const chunk = (
@@ -47,9 +48,10 @@ export function tokenLosses(device: Device): FusedOperations['tokenLosses'] {
       const [vocabulary, hidden] = weight.shape as [number, number];
       const count = rows.length;
       const chosen = make([count, hidden]);
-      run('gather', [chosen, x, upload(rows, [count])], [x.shape[0]!, hidden, count]);
+      const indices = upload(rows, [count]);
+      run('gather', { y: chosen, table: x, indices, rows: x.shape[0]!, width: hidden, count });
       const logits = make([count, vocabulary]);
-      product(device, 'tokenLosses', logits, chosen, weight, {
+      product(commands, 'tokenLosses', logits, chosen, weight, {
         m: count,
         n: vocabulary,
         k: hidden,
@@ -57,13 +59,12 @@ export function tokenLosses(device: Device): FusedOperations['tokenLosses'] {
         bfloat16,
       });
       // Leaves the gradient of each row's loss where its logits were.
-      run(
-        'crossEntropy',
-        [losses, logits, upload(labels, [count])],
-        [count, vocabulary, at, losses.size, Number(dx !== undefined)],
-      );
+      run('crossEntropy', {
+        ...{ losses, logits, targets: upload(labels, [count]), rows: count, vocabulary },
+        ...{ first: at, available: losses.size, gradient: dx !== undefined },
+      });
       if (dx === undefined) return;
-      product(device, 'tokenLosses', dx, logits, weight, {
+      product(commands, 'tokenLosses', dx, logits, weight, {
         m: count,
         n: hidden,
         k: vocabulary,
@@ -86,8 +87,8 @@ export function tokenLosses(device: Device): FusedOperations['tokenLosses'] {
       checkIds('tokenLosses', labels, -Infinity, vocabulary);
       const rows = Int32Array.from(labels.keys()).filter((row) => labels[row]! >= 0);
       return scope(() => {
-        const losses = empty(device, [rows.length, 1]);
-        const dRows = keep ? empty(device, [rows.length, hidden]) : undefined;
+        const losses = empty(commands, [rows.length, 1]);
+        const dRows = keep ? empty(commands, [rows.length, hidden]) : undefined;
         for (let at = 0; at < rows.length; at += chunkRows) {
           const some = rows.subarray(at, at + chunkRows);
           chunk(
@@ -102,7 +103,9 @@ export function tokenLosses(device: Device): FusedOperations['tokenLosses'] {
         }
         const places = upload(rows, [rows.length]);
         const output = make([tokens]);
-        run('scatterAdd', [output, places, losses], [tokens, 1, rows.length]);
+        run('scatterAdd', {
+          ...{ y: output, indices: places, values: losses, rows: tokens, width: 1, count: rows.length },
+        });
         return { output, saved: keep ? { dRows, places } : {} };
       });
     },
@@ -112,20 +115,20 @@ export function tokenLosses(device: Device): FusedOperations['tokenLosses'] {
       const tokens = gradient.size;
       return scope(() => {
         const factors = make([count, 1]);
-        run('gather', [factors, gradient, places], [tokens, 1, count]);
+        run('gather', { y: factors, table: gradient, indices: places!, rows: tokens, width: 1, count });
         const scaled = make([count, hidden]);
-        run('scaleRows', [scaled, dRows, factors], [count, hidden]);
+        run('scaleRows', { y: scaled, x: dRows!, factors, rows: count, columns: hidden });
         const dx = make([tokens, hidden]);
-        run('scatterAdd', [dx, places, scaled], [tokens, hidden, count]);
+        run('scatterAdd', { y: dx, indices: places!, values: scaled, rows: tokens, width: hidden, count });
         return { x: dx };
       });
     },
   };
 }
 
-function empty({ make, run }: Device, shape: readonly number[]): Tensor {
+function empty({ make, run }: FusedCommands, shape: readonly number[]): Tensor {
   const y = make(shape);
-  run('empty', [y], [0, y.size]);
+  run('empty', { y, type: 'float32', elements: y.size });
   return y;
 }
 
