@@ -36,6 +36,7 @@ export { createPlanningEngine } from './engines/planning/planning-engine.js';
 export { createReferenceEngine } from './engines/reference/reference-engine.js';
 export { TensorsError, type TensorsErrorCode } from './errors.js';
 export { createEngine, type CreateEngineOptions, type EngineShell } from './shell/create-engine.js';
+export { kernelsFrom } from './shell/kernels-from.js';
 export {
   argmaxShape,
   broadcastShapes,

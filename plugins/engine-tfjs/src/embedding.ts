@@ -1,8 +1,8 @@
 import { TensorsError, type FusedOperations } from '@glulam/tensors';
-import type { Workshop } from './engine.js';
+import type { TfjsShell } from './engine.js';
 
 /** Rows are read from the file as they are wanted, each once: the table need not be on the backend. */
-export function embedding<Data>({ device, make, weights }: Workshop<Data>): FusedOperations['embedding'] {
+export function embedding<Data>({ backend, make, weights }: TfjsShell<Data>): FusedOperations['embedding'] {
   return (weight, ids) => {
     const [rows, width] = weight.shape as [number, number];
     const at = ids.findIndex((id) => id < 0 || id >= rows);
@@ -13,15 +13,15 @@ export function embedding<Data>({ device, make, weights }: Workshop<Data>): Fuse
       );
     }
     const shape = [ids.length, width];
-    return make('embedding', shape, 'float32', () => {
+    return make('embedding', { shape, dtype: 'float32' }, () => {
       const read = new Map<number, Float32Array>();
       const values = new Float32Array(ids.length * width);
       ids.forEach((id, i) => {
-        const row = read.get(id) ?? device.host.readFloats(weights.sourceOf(weight), id, id + 1);
+        const row = read.get(id) ?? backend.host.readFloats(weights.sourceOf(weight), id, id + 1);
         read.set(id, row);
         values.set(row, i * width);
       });
-      return device.upload(values, shape);
+      return backend.upload(values, shape);
     });
   };
 }

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { FilesError, readFloats, type WeightSource } from '@glulam/files';
 import { uniforms, type RandomKey } from '@glulam/tensors';
 
-/** What comes to a device from outside: files and random numbers. A plan has stand-ins, since it reads nothing. */
+/** What comes to a backend from outside: files and random numbers. A plan has stand-ins, since it reads nothing. */
 export interface Host {
   /** Throws FILE_UNREADABLE. */
   sizeOfFile(file: string): number;

@@ -3,11 +3,11 @@ import { openCpu } from './backends/cpu.js';
 import { openTensorflow } from './backends/tensorflow.js';
 import { openWasm } from './backends/wasm.js';
 import { openWebgpu } from './backends/webgpu.js';
-import type { Device } from './device.js';
+import type { Backend } from './backend.js';
 import { embedding } from './embedding.js';
-import { createEngine } from './engine.js';
+import { createTfjsEngine } from './engine.js';
 import { createTfFused } from './tensorflow/fused.js';
-import type { TfDevice } from './tensorflow/device.js';
+import type { TfBackend } from './tensorflow/tf-backend.js';
 
 /** In the order in which `auto` tries them. */
 export const backendNames = ['node-gpu', 'node', 'webgpu', 'wasm', 'cpu'] as const;
@@ -70,10 +70,10 @@ function reasonOf(error: unknown): string {
 }
 
 /** These have no bfloat16: rounding to it would cost time and exactness, and the values four bytes all the same. */
-const onKernels = <Data>(device: Device<Data>): Engine =>
-  createEngine(device, 'float32', (workshop) => ({ embedding: embedding(workshop) }));
-const onTensorflow = (device: TfDevice, precision: Precision): Engine =>
-  createEngine(device, precision, (workshop, engine) => createTfFused(device, workshop, engine));
+const onKernels = <Data extends object>(backend: Backend<Data>): Engine =>
+  createTfjsEngine(backend, 'float32', (shell) => ({ embedding: embedding(shell) }));
+const onTensorflow = (backend: TfBackend, precision: Precision): Engine =>
+  createTfjsEngine(backend, precision, (shell, engine) => createTfFused(backend, shell, engine));
 
 const openers: Readonly<Record<BackendName, (precision: Precision, leastProgramRows: number) => Promise<Engine>>> = {
   'node-gpu': async (precision, rows) => onTensorflow(openTensorflow('@tensorflow/tfjs-node-gpu', rows), precision),

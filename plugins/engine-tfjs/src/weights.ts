@@ -1,6 +1,6 @@
 import { checkFilePart, inMemory, type WeightSource } from '@glulam/files';
-import { checkWeight, type FrozenWeight } from '@glulam/tensors';
-import type { Device, Operand } from './device.js';
+import type { FrozenWeight, Operand } from '@glulam/tensors';
+import type { Backend } from './backend.js';
 
 interface Entry<Data> {
   readonly source: WeightSource;
@@ -9,35 +9,44 @@ interface Entry<Data> {
 
 /** Frozen weights: noted when they are opened, brought to the backend when a product first reads them, then kept. */
 export interface Weights<Data> {
-  open(source: WeightSource): Promise<FrozenWeight>;
+  /** What stands for the weight: `FrozenWeight.storage`. */
+  open(source: WeightSource): Promise<unknown>;
   sourceOf(weight: FrozenWeight): WeightSource;
   whole(weight: FrozenWeight): Operand<Data>;
+  /** Whether the data is a weight's, which outlives every tensor of it. */
+  owns(data: Data): boolean;
   free(): void;
 }
 
-export function createWeights<Data>(device: Device<Data>): Weights<Data> {
+export function createWeights<Data>(backend: Backend<Data>): Weights<Data> {
   const entries: Entry<Data>[] = [];
+  const owned = new Set<Data>();
+  const load = (source: WeightSource): Data => {
+    const data = backend.loadWeight(source);
+    owned.add(data);
+    return data;
+  };
   const entryOf = (weight: FrozenWeight): Entry<Data> => weight.storage as Entry<Data>;
   return {
     async open(source) {
-      checkWeight(source);
-      const { name, shape, dtype, parts } = source;
-      for (const { file, byteLength } of parts) {
+      for (const { file, byteLength } of source.parts) {
         if (file === undefined) continue;
-        checkFilePart(source, { ...file, byteLength }, device.host.sizeOfFile(file.path));
+        checkFilePart(source, { ...file, byteLength }, backend.host.sizeOfFile(file.path));
       }
       const entry: Entry<Data> = { source: await inMemory(source) };
       entries.push(entry);
-      return { name, shape, dtype, storage: entry };
+      return entry;
     },
     sourceOf: (weight) => entryOf(weight).source,
     whole(weight) {
       const entry = entryOf(weight);
-      entry.data ??= device.loadWeight(entry.source);
-      return { data: entry.data, shape: weight.shape, dtype: device.weightDtype(entry.source) };
+      entry.data ??= load(entry.source);
+      return { data: entry.data, shape: weight.shape, dtype: backend.weightDtype(entry.source) };
     },
+    owns: (data) => owned.has(data),
     free() {
-      for (const { data } of entries.splice(0)) if (data !== undefined) device.free(data);
+      owned.clear();
+      for (const { data } of entries.splice(0)) if (data !== undefined) backend.free(data);
     },
   };
 }

@@ -1,9 +1,9 @@
 import { loadBinding, type TfPackage } from '../tensorflow/binding.js';
-import { createTfDevice, type TfDevice } from '../tensorflow/device.js';
+import { createTfBackend, type TfBackend } from '../tensorflow/tf-backend.js';
 
 /** tfjs-node or tfjs-node-gpu, on the TensorFlow that its addon was built against. */
-export function openTensorflow(name: TfPackage, leastProgramRows: number): TfDevice {
+export function openTensorflow(name: TfPackage, leastProgramRows: number): TfBackend {
   const binding = loadBinding(name);
   const place = binding.isUsingGpuDevice() ? 'GPU' : 'CPU';
-  return createTfDevice(binding, `tfjs-node, TensorFlow ${binding.TF_Version} on ${place}`, { leastProgramRows });
+  return createTfBackend(binding, `tfjs-node, TensorFlow ${binding.TF_Version} on ${place}`, { leastProgramRows });
 }

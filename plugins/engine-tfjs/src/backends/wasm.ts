@@ -2,8 +2,8 @@ import type { KernelBackend, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import path from 'node:path';
 import { sizeOf } from '@glulam/files';
 import { TensorsError } from '@glulam/tensors';
-import type { Device } from '../device.js';
-import { createKernelDevice, type Core, type Kernels } from '../kernel-device.js';
+import type { Backend } from '../backend.js';
+import { createKernelBackend, type Core, type Kernels } from '../kernel-backend.js';
 import { folderOfPackage, loadPackage } from '../load-package.js';
 
 const name = '@tensorflow/tfjs-backend-wasm';
@@ -22,7 +22,7 @@ const guarded = new WeakSet<object>();
  * WebAssembly with SIMD, one thread in Node. There is one instance a process, with one memory, that all engines on it
  * share: its kernels are bound to the instance that was made last.
  */
-export async function openWasm(): Promise<Device<Tensor>> {
+export async function openWasm(): Promise<Backend<Tensor>> {
   const core = loadPackage<Core>('@tensorflow/tfjs-core', installWasm);
   const { setWasmPaths } = loadPackage<{ setWasmPaths(folder: string): void }>(name, installWasm);
   let backend = core.engine().registry['wasm'] as WasmBackend | undefined;
@@ -36,7 +36,7 @@ export async function openWasm(): Promise<Device<Tensor>> {
   const { wasm } = backend;
   guardMemory(wasm);
   const simd = (await core.env().getAsync('WASM_HAS_SIMD_SUPPORT')) ? ' with SIMD' : '';
-  return createKernelDevice({
+  return createKernelBackend({
     core,
     name: 'wasm',
     backend,

@@ -1,8 +1,8 @@
 import { sizeOf } from '@glulam/files';
 import { TensorsError } from '@glulam/tensors';
 import type { KernelBackend, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
-import type { Device } from '../device.js';
-import { createKernelDevice, type Core } from '../kernel-device.js';
+import type { Backend } from '../backend.js';
+import { createKernelBackend, type Core } from '../kernel-backend.js';
 import { loadPackage } from '../load-package.js';
 
 const install = 'npm install @tensorflow/tfjs-core @tensorflow/tfjs-backend-webgpu webgpu';
@@ -25,7 +25,7 @@ interface WebgpuBackend extends KernelBackend {
 }
 
 /** Any GPU with a Vulkan, Metal or D3D12 driver, by Dawn; one device a process, that all engines on it share. */
-export async function openWebgpu(): Promise<Device<Tensor>> {
+export async function openWebgpu(): Promise<Backend<Tensor>> {
   const core = loadPackage<Core>('@tensorflow/tfjs-core', install);
   const adapter = await provideGpu();
   // It registers itself where it finds navigator.gpu, so it is loaded after that is there.
@@ -37,7 +37,7 @@ export async function openWebgpu(): Promise<Device<Tensor>> {
   backend.device.addEventListener('uncapturederror', (event) => {
     fault ??= (event as Event & { readonly error: { readonly message: string } }).error.message;
   });
-  return createKernelDevice({
+  return createKernelBackend({
     core,
     name: 'webgpu',
     backend,

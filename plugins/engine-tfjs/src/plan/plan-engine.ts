@@ -1,13 +1,13 @@
 import type { PlanningEngine, Precision } from '@glulam/tensors';
 import { wasmLimit } from '../backends/wasm.js';
-import { createEngine } from '../engine.js';
+import { createTfjsEngine } from '../engine.js';
 import { embedding } from '../embedding.js';
 import { defaultProgramRows, type BackendName } from '../open-engine.js';
-import { createTfDevice } from '../tensorflow/device.js';
+import { createTfBackend } from '../tensorflow/tf-backend.js';
 import { createTfFused } from '../tensorflow/fused.js';
 import { createCounter } from './counter.js';
 import { createPlanningBinding } from './planning-binding.js';
-import { createPlanningDevice, planningHost } from './planning-device.js';
+import { createPlanningBackend, planningHost } from './planning-backend.js';
 
 /** The engine on one of its backends, without the backend: what it stores, copies of weights included. */
 export function planTfjsEngine(backend: BackendName, precision: Precision): PlanningEngine {
@@ -20,12 +20,12 @@ export function planTfjsEngine(backend: BackendName, precision: Precision): Plan
 
   function planTensorflow() {
     const binding = createPlanningBinding(tensors, weights, (bytes) => (mapped += bytes));
-    const device = createTfDevice(binding, description, { host: planningHost, leastProgramRows: defaultProgramRows });
-    return createEngine(device, precision, (workshop, on) => createTfFused(device, workshop, on));
+    const planned = createTfBackend(binding, description, { host: planningHost, leastProgramRows: defaultProgramRows });
+    return createTfjsEngine(planned, precision, (shell, on) => createTfFused(planned, shell, on));
   }
   function planKernels() {
-    const device = createPlanningDevice(description, tensors, weights, { packs: backend === 'wasm' });
-    return createEngine(device, 'float32', (workshop) => ({ embedding: embedding(workshop) }));
+    const planned = createPlanningBackend(description, tensors, weights, { packs: backend === 'wasm' });
+    return createTfjsEngine(planned, 'float32', (shell) => ({ embedding: embedding(shell) }));
   }
 
   return Object.defineProperties(engine as PlanningEngine, {

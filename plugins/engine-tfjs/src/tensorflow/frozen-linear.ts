@@ -11,29 +11,29 @@ const { float32, bfloat16 } = tfTypes;
  * bfloat16, at twice the speed of float32: it serves where a result is kept so, and backward.
  */
 export function frozenProduct(
-  { ops, workshop, weight: whole }: FusedContext,
+  { ops, shell, weight: whole }: FusedContext,
   x: TfTensor,
   weight: FrozenWeight,
   transpose: boolean,
 ): TfTensor {
-  const type = tfTypeOf(workshop.precision);
+  const type = tfTypeOf(shell.precision);
   return ops.matmul(ops.cast(x, type), ops.cast(whole(weight), type), false, transpose);
 }
 
 /** x rounded to the engine's precision, as float32: an operand of a product that is not rounded. */
-export function exact({ ops, workshop }: FusedContext, x: TfTensor): TfTensor {
-  return ops.cast(ops.cast(x, tfTypeOf(workshop.precision)), float32);
+export function exact({ ops, shell }: FusedContext, x: TfTensor): TfTensor {
+  return ops.cast(ops.cast(x, tfTypeOf(shell.precision)), float32);
 }
 
 /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias; all but the product with W is float32. */
 export function frozenLinear(context: FusedContext): FusedOperations['frozenLinear'] {
   const { ops, of, wide, make, makeMany } = context;
-  const { precision } = context.workshop;
+  const { precision } = context.shell;
   const { mul, add, matmul, cast, scalar } = ops;
   const name = 'frozenLinear';
 
   const dropped = (x: TfTensor, dropout: FrozenLinearOptions['dropout']): TfTensor => {
-    const mask = dropoutMask(context.workshop.device.host, x.shape, dropout);
+    const mask = dropoutMask(context.shell.backend.host, x.shape, dropout);
     return mask === undefined ? x : mul(x, ops.floats(mask, x.shape));
   };
   /** As float32, and kept: several products read the same input, one after the other. */

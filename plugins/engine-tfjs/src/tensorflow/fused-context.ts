@@ -1,14 +1,14 @@
 import type { DType, Shape } from '@glulam/files';
-import type { Engine, FrozenWeight, Tensor } from '@glulam/tensors';
-import type { Result, Workshop } from '../engine.js';
+import type { Engine, FrozenWeight, Result, Tensor } from '@glulam/tensors';
+import type { TfjsShell } from '../engine.js';
 import { tfTypes, type TfTensor } from './binding.js';
-import type { TfData, TfDevice } from './device.js';
+import type { TfBackend, TfData } from './tf-backend.js';
 import type { TfOperations } from './operations.js';
 
 /** What the named operations are written with: TensorFlow's operations, and the engine's tensors as TensorFlow's. */
 export interface FusedContext {
   readonly ops: TfOperations;
-  readonly workshop: Workshop<TfData>;
+  readonly shell: TfjsShell<TfData>;
   readonly engine: Engine;
   /** The tensor as it is stored. */
   of(x: Tensor): TfTensor;
@@ -23,28 +23,28 @@ export interface FusedContext {
   renew(operation: string, targets: readonly Tensor[], body: () => readonly TfTensor[]): void;
 }
 
-export function createFusedContext(device: TfDevice, workshop: Workshop<TfData>, engine: Engine): FusedContext {
-  const { ops } = device;
-  const of = (x: Tensor): TfTensor => device.tensorOf(workshop.operand(x));
+export function createFusedContext(backend: TfBackend, shell: TfjsShell<TfData>, engine: Engine): FusedContext {
+  const { ops } = backend;
+  const of = (x: Tensor): TfTensor => backend.tensorOf(shell.operand(x));
   const slots = new Map<string, { readonly key: readonly unknown[]; readonly data: readonly TfData[] }>();
   return {
     ops,
-    workshop,
+    shell,
     engine,
     of,
     wide: (x) => ops.cast(of(x), tfTypes.float32),
-    weight: (weight) => device.tensorOf(workshop.weights.whole(weight)),
-    make: (operation, shape, dtype, body) => workshop.make(operation, shape, dtype, () => device.compute(body)),
-    makeMany: (operation, results, body) => workshop.makeMany(operation, results, () => device.computeMany(body)),
+    weight: (weight) => backend.tensorOf(shell.weights.whole(weight)),
+    make: (operation, shape, dtype, body) => shell.make(operation, { shape, dtype }, () => backend.compute(body)),
+    makeMany: (operation, results, body) => shell.makeMany(operation, results, () => backend.computeMany(body)),
     keep(slot, key, body) {
       const kept = slots.get(slot);
       if (kept?.key.every((part, i) => part === key[i])) return kept.data.map(({ tensor }) => tensor);
       slots.delete(slot);
-      for (const data of kept?.data ?? []) device.free(data);
-      const data = device.computeMany(body);
+      for (const data of kept?.data ?? []) backend.free(data);
+      const data = backend.computeMany(body);
       slots.set(slot, { key, data });
       return data.map(({ tensor }) => tensor);
     },
-    renew: (operation, targets, body) => workshop.renew(operation, targets, () => device.computeMany(body)),
+    renew: (operation, targets, body) => shell.renew(operation, targets, () => backend.computeMany(body)),
   };
 }

@@ -1,10 +1,10 @@
 import type { Engine, Fused, FusedOperations, Named, Tensor } from '@glulam/tensors';
 import { embedding } from '../embedding.js';
-import type { Workshop } from '../engine.js';
+import type { TfjsShell } from '../engine.js';
 import { adamW } from './adam-w.js';
 import { attention } from './attention.js';
 import { tfTypes } from './binding.js';
-import type { TfData, TfDevice } from './device.js';
+import type { TfBackend, TfData } from './tf-backend.js';
 import { frozenLinear } from './frozen-linear.js';
 import { createFusedContext, type FusedContext } from './fused-context.js';
 import { attribute } from './operations.js';
@@ -16,9 +16,9 @@ import { frozenLinearProgram } from './xla/frozen-linear.js';
 import { rmsNormProgram, ropeProgram, swigluProgram } from './xla/pointwise.js';
 
 /** The named operations that are faster here than their compositions. */
-export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engine: Engine): Partial<FusedOperations> {
-  const { xla } = device;
-  const context = createFusedContext(device, workshop, engine);
+export function createTfFused(backend: TfBackend, shell: TfjsShell<TfData>, engine: Engine): Partial<FusedOperations> {
+  const { xla } = backend;
+  const context = createFusedContext(backend, shell, engine);
   const operations = {
     frozenLinear: frozenLinear(context),
     tokenLosses: tokenLosses(context, xla),
@@ -41,7 +41,7 @@ export function createTfFused(device: TfDevice, workshop: Workshop<TfData>, engi
     ),
   };
   return {
-    embedding: embedding(workshop),
+    embedding: embedding(shell),
     adamW: adamW(context, xla),
     sumOfSquares: sumOfSquares(context),
     ...operations,

@@ -53,7 +53,7 @@ export function tokenLosses(context: FusedContext, xla: Xla | undefined): FusedO
       const rows = Int32Array.from(labels.keys()).filter((row) => labels[row]! >= 0);
       return scope(() => {
         if (rows.length === 0) return { output: context.engine.full([tokens], 0), saved: {} };
-        const { precision } = context.workshop;
+        const { precision } = context.shell;
         const program = xla?.takes(rows.length) === true ? xla : undefined;
         // Widened once for all chunks; a program multiplies bfloat16 as it is.
         const widened =

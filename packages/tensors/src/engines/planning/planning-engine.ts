@@ -1,7 +1,8 @@
 import { bytesPerElement, sizeOf } from '@glulam/files';
-import type { Device, Kernels, Result } from '../../contract/device.js';
+import type { Device, Result } from '../../contract/device.js';
 import type { PlanningEngine, Precision } from '../../contract/engine.js';
 import { createEngine } from '../../shell/create-engine.js';
+import { kernelsFrom } from '../../shell/kernels-from.js';
 
 /**
  * The plan of an engine that has none of its own: it takes each operation to store its result and nothing else, and to
@@ -25,7 +26,7 @@ export function createPlanningEngine({ precision }: { readonly precision: Precis
     drain: () => Promise.resolve(),
     openWeight: () => Promise.resolve(undefined),
     close: () => Promise.resolve(),
-    kernels: sameKernel((_, result) => take(result)),
+    kernels: kernelsFrom((_name, _given, result) => take(result)),
   };
 
   return {
@@ -41,27 +42,4 @@ export function createPlanningEngine({ precision }: { readonly precision: Precis
       peak = bytes;
     },
   };
-}
-
-/** Every kernel the same: for devices that only count. */
-function sameKernel<Data>(kernel: (given: unknown, result: Result) => Data): Kernels<Data> {
-  const names: Readonly<Record<keyof Kernels<Data>, true>> = {
-    full: true,
-    cast: true,
-    matmul: true,
-    unary: true,
-    binary: true,
-    affine: true,
-    select: true,
-    reduce: true,
-    gather: true,
-    scatterAdd: true,
-    slice: true,
-    transpose: true,
-    concatenate: true,
-    argmax: true,
-    random: true,
-    readWeight: true,
-  };
-  return Object.fromEntries(Object.keys(names).map((name) => [name, kernel])) as unknown as Kernels<Data>;
 }

@@ -12,7 +12,7 @@ import { perRow, whole, type Marked, type Xla } from './xla.js';
  */
 export function frozenLinearProgram(context: FusedContext, xla: Xla): FusedOperations['frozenLinear'] {
   const { of, makeMany } = context;
-  const { precision, device } = context.workshop;
+  const { precision, backend } = context.shell;
   const [compute, name] = [elementOf(tfTypeOf(precision)), 'frozenLinear'];
 
   return {
@@ -29,7 +29,7 @@ export function frozenLinearProgram(context: FusedContext, xla: Xla): FusedOpera
           ...(keepsProduct ? [{ shape: [m, n], dtype: precision }] : []),
         ];
         const made = makeMany(name, results, () => {
-          const mask = adapted ? dropoutMask(device.host, x.shape, dropout) : undefined;
+          const mask = adapted ? dropoutMask(backend.host, x.shape, dropout) : undefined;
           const inputs = gather({
             x: perRow(of(x)),
             weight: whole(context.weight(weight)),
@@ -94,7 +94,7 @@ export function frozenLinearProgram(context: FusedContext, xla: Xla): FusedOpera
       const shapes = { x: [m, k], A: A?.shape, B: B?.shape, inScale: [k], outScale: [n], bias: [n] };
       const results = wanted.map((input) => ({ shape: shapes[input]!, dtype: 'float32' as const }));
       const made = makeMany(name, results, () => {
-        const mask = adapted ? dropoutMask(device.host, x!.shape, dropout) : undefined;
+        const mask = adapted ? dropoutMask(backend.host, x!.shape, dropout) : undefined;
         const inputs = gather({
           gradient: perRow(of(gradient)),
           x: perRow(of(x!)),

@@ -1,9 +1,9 @@
 import { sizeOf, type Shape } from '@glulam/files';
-import { sameShape, type BinaryOperation, type UnaryOperation } from '@glulam/tensors';
+import { sameShape, type BinaryOperation, type Operand, type UnaryOperation } from '@glulam/tensors';
 import type * as tfjsCore from '@tensorflow/tfjs-core';
 import type { KernelBackend, NamedAttrMap, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { roundToBfloat16 } from './bfloat16.js';
-import type { Device, Operand } from './device.js';
+import type { Backend } from './backend.js';
 import { host } from './host.js';
 
 export type Core = typeof tfjsCore;
@@ -56,10 +56,10 @@ const binaryKernels: Readonly<Record<BinaryOperation, string>> = {
 };
 
 /**
- * A device on the kernels of a TensorFlow.js backend, called without the library's own operations: so engines on
+ * A backend on the kernels of a TensorFlow.js backend, called without the library's own operations: so engines on
  * several backends live beside one another, and no tape or tidy of the library's looks on.
  */
-export function createKernelDevice(options: KernelBackendOptions): Device<Tensor> {
+export function createKernelBackend(options: KernelBackendOptions): Backend<Tensor> {
   const { core, name, backend, description, behind } = options;
   const live = new Set<Tensor>();
 
@@ -118,7 +118,7 @@ export function createKernelDevice(options: KernelBackendOptions): Device<Tensor
     // A run's first lines and `glulam doctor` show it: whoever asked for bfloat16 sees what became of it.
     description: `${description}, computes in float32 only`,
     host,
-    bytesPerElement: { float32: 4, bfloat16: 4, int32: 4 },
+    bytesPerElement: { float32: 4, bfloat16: 4, float16: 4, int32: 4 },
     upload,
     fill: (shape, value) => upload(new Float32Array(sizeOf(shape)).fill(value), shape),
     free,

@@ -1,23 +1,16 @@
 import type { DType, Shape, WeightSource } from '@glulam/files';
-import type { BinaryOperation, Reduction, UnaryOperation } from '@glulam/tensors';
+import type { BinaryOperation, Operand, Reduction, UnaryOperation } from '@glulam/tensors';
 import type { Host } from './host.js';
-
-/** What a device reads: data that it stored, seen in a shape (the one it was made with, or another of the same size). */
-export interface Operand<Data> {
-  readonly data: Data;
-  readonly shape: Shape;
-  readonly dtype: DType;
-}
 
 /**
  * A backend's arithmetic. The engine above it checks shapes and dtypes, counts, and sees to arrays without elements, so
  * that none comes here. Data is never changed in place: backends keep packed or moved copies of what they have seen.
  */
-export interface Device<Data> {
+export interface Backend<Data> {
   readonly description: string;
   readonly host: Host;
   /** How a dtype is stored. */
-  readonly bytesPerElement: Readonly<Record<'float32' | 'bfloat16' | 'int32', number>>;
+  readonly bytesPerElement: Readonly<Record<DType, number>>;
   upload(values: Float32Array | Int32Array, shape: Shape): Data;
   fill(shape: Shape, value: number): Data;
   free(data: Data): void;

@@ -1,6 +1,6 @@
 import { sizeOf, type Shape, type WeightSource } from '@glulam/files';
-import { broadcastShapes, matmulSizes } from '@glulam/tensors';
-import type { Device, Operand } from '../device.js';
+import { broadcastShapes, matmulSizes, type Operand } from '@glulam/tensors';
+import type { Backend } from '../backend.js';
 import type { Host } from '../host.js';
 import type { Counter } from './counter.js';
 
@@ -18,15 +18,15 @@ interface Block {
 }
 
 /**
- * The device on kernels (cpu, wasm, webgpu) without arithmetic: it counts what they store, four bytes an element, and
+ * The backends on kernels (cpu, wasm, webgpu) without arithmetic: it counts what they store, four bytes an element, and
  * the float32 copies of weights apart. `packs`: wasm copies and packs the right operand of a product.
  */
-export function createPlanningDevice(
+export function createPlanningBackend(
   description: string,
   tensors: Counter,
   weights: Counter,
   { packs }: { readonly packs: boolean },
-): Device<Block> {
+): Backend<Block> {
   const make = (shape: Shape, isWeight = false): Block => {
     const block = { bytes: 4 * sizeOf(shape), isWeight };
     (isWeight ? weights : tensors).take(block.bytes);
@@ -36,7 +36,7 @@ export function createPlanningDevice(
   return {
     description,
     host: planningHost,
-    bytesPerElement: { float32: 4, bfloat16: 4, int32: 4 },
+    bytesPerElement: { float32: 4, bfloat16: 4, float16: 4, int32: 4 },
     upload: (_, shape) => make(shape),
     fill: (shape) => make(shape),
     free: ({ bytes, isWeight }) => (isWeight ? weights : tensors).give(bytes),

@@ -1,6 +1,6 @@
 import { plainBytes, type Shape } from '@glulam/files';
-import { sameShape, type BinaryOperation, type UnaryOperation } from '@glulam/tensors';
-import type { Device, Operand } from '../device.js';
+import { sameShape, type BinaryOperation, type Operand, type UnaryOperation } from '@glulam/tensors';
+import type { Backend } from '../backend.js';
 import { host as realHost, type Host } from '../host.js';
 import { tfTypes, type Binding, type TfTensor } from './binding.js';
 import { createFileWeights } from './file-weights.js';
@@ -13,7 +13,7 @@ export interface TfData {
   readonly views: TfTensor[];
 }
 
-export interface TfDevice extends Device<TfData> {
+export interface TfBackend extends Backend<TfData> {
   readonly ops: TfOperations;
   /** undefined where this TensorFlow or its addon does not serve for it. */
   readonly xla: Xla | undefined;
@@ -43,11 +43,11 @@ const binaryNames: Readonly<Record<BinaryOperation, string>> = {
 };
 
 /** TensorFlow by the addon of tfjs-node: bfloat16 is a type of its own, and weights lie in their mapped files. */
-export function createTfDevice(
+export function createTfBackend(
   binding: Binding,
   description: string,
   { host = realHost, leastProgramRows }: { readonly host?: Host; readonly leastProgramRows: number },
-): TfDevice {
+): TfBackend {
   const ops = createTfOperations(binding);
   const { run, arena, scalar } = ops;
   const live = new Set<TfData>();
@@ -90,7 +90,7 @@ export function createTfDevice(
         ? `${description}, without XLA; npx glulam-tfjs setup builds an addon that has it`
         : description,
     host,
-    bytesPerElement: { float32: 4, bfloat16: 2, int32: 4 },
+    bytesPerElement: { float32: 4, bfloat16: 2, float16: 2, int32: 4 },
     upload,
     fill: (shape, value) => compute(() => run('Fill', [ops.list(shape), scalar(value)])),
     free,
