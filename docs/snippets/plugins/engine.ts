@@ -1,25 +1,36 @@
+import { sizeOf } from '@glulam/files';
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
-import { createReferenceEngine, engines, type Engine, type EngineContribution, type Precision } from '@glulam/tensors';
+import {
+  createEngine,
+  createReferenceDevice,
+  engines,
+  type Engine,
+  type EngineContribution,
+  type Precision,
+} from '@glulam/tensors';
 import { z } from 'zod';
 
-/** How often an engine is asked for each of its products. */
+/** How many multiplications an engine was asked for. */
 export interface CountingEngine extends Engine {
-  readonly products: () => number;
+  readonly multiplications: () => number;
 }
 
-/** The reference engine, whose products are counted. An engine of its own has all these operations itself. */
+/** The reference engine's device, whose products are counted. A device of its own has all of these functions itself. */
 export function createCountingEngine(precision: Precision): CountingEngine {
-  const inner = createReferenceEngine({ precision });
-  let products = 0;
-  return {
+  const inner = createReferenceDevice();
+  let multiplications = 0;
+  const device: typeof inner = {
     ...inner,
-    kind: 'counting',
-    matmul(a, b, options) {
-      products += 1;
-      return inner.matmul(a, b, options);
+    description: 'the reference engine, with its multiplications counted',
+    kernels: {
+      ...inner.kernels,
+      matmul(given, result) {
+        multiplications += sizeOf(result.shape) * given.k;
+        return inner.kernels.matmul(given, result);
+      },
     },
-    products: () => products,
   };
+  return { ...createEngine(device, { kind: 'counting', precision }), multiplications: () => multiplications };
 }
 
 const schema = z.strictObject({});

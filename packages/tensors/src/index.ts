@@ -33,7 +33,8 @@ export type {
 export { normals, philox, uniforms, type RandomKey } from './contract/philox.js';
 export { Tensor, adopt, detach, scope } from './contract/tensor.js';
 export { createPlanningEngine } from './engines/planning/planning-engine.js';
-export { createReferenceEngine } from './engines/reference/reference-engine.js';
+export { createReferenceDevice, createReferenceEngine } from './engines/reference/reference-engine.js';
+export type { ReferenceValues } from './engines/reference/reference-strides.js';
 export { TensorsError, type TensorsErrorCode } from './errors.js';
 export { createEngine, type CreateEngineOptions, type EngineShell } from './shell/create-engine.js';
 export { kernelsFrom } from './shell/kernels-from.js';

@@ -60,9 +60,11 @@ export interface PlanningEngine extends Engine {
 /**
  * The only door to arithmetic. An operation returns at once with a tensor of known shape, while the work may run behind
  * it, in order. Arithmetic is float32; bfloat16 tensors are storage, accepted by `cast`, `read`, `slice`, `reshape`,
- * `write` and the fused operations. A failed operation names itself, and later `read`s and `drain`s reject with it.
+ * `transpose`, `concatenate`, `write` and the fused operations. A failed operation names itself, and later `read`s and
+ * `drain`s reject with it.
  *
- * An engine that implements these operations alone runs everything; `fused` makes it fast.
+ * An engine that implements these operations alone runs everything; `fused` makes it fast. `createEngine` makes one of a
+ * `Device`, which only stores and computes.
  */
 export interface Engine {
   /** The `kind` that a config chooses the engine by, such as `reference`. */
@@ -124,9 +126,9 @@ export interface Engine {
   slice(x: Tensor, start: readonly number[], size: readonly number[]): Tensor;
   /** The same elements in row-major order under another shape of the same size. Keeps the dtype. */
   reshape(x: Tensor, shape: readonly number[]): Tensor;
-  /** Axis i of the result is axis permutation[i] of x. */
+  /** Axis i of the result is axis permutation[i] of x. Keeps the dtype. */
   transpose(x: Tensor, permutation: readonly number[]): Tensor;
-  /** The parts joined along `axis`; their other lengths must be equal. At least one part. */
+  /** The parts, of one dtype, joined along `axis`; their other lengths must be equal. At least one part. Keeps the dtype. */
   concatenate(parts: readonly Tensor[], axis: number): Tensor;
   /** Index of the largest along the last axis, the first of equals: int32, without that axis. */
   argmax(x: Tensor): Tensor;

@@ -176,9 +176,11 @@ export const storageChecks: readonly EngineCheck[] = [
     async run(engine) {
       for (const shape of [[7], [5, 9], [67, 129], [3, 5, 7], [1, 4, 1], [2, 3, 4, 5], [0, 3]]) {
         for (const permutation of permutations(shape.map((_, axis) => axis))) {
-          await assertMatches(engine, `transpose ${show(shape)} ${show(permutation)}`, exact, (on) =>
-            on.transpose(randomTensor(on, shape), permutation),
-          );
+          for (const [type, stored] of Object.entries(types)) {
+            await assertMatches(engine, `transpose ${type} ${show(shape)} ${show(permutation)}`, exact, (on) =>
+              on.transpose(stored(on, randomTensor(on, shape)), permutation),
+            );
+          }
         }
       }
     },
@@ -189,12 +191,14 @@ export const storageChecks: readonly EngineCheck[] = [
       for (const shape of [[3], [5, 7], [2, 3, 5], [2, 3, 4, 5]]) {
         for (let axis = 0; axis < shape.length; axis++) {
           for (const lengths of [[2], [1, 3], [2, 0, 3], [17, 1, 33]]) {
-            await assertMatches(engine, `concatenate ${show(shape)} ${axis} ${show(lengths)}`, exact, (on) =>
-              on.concatenate(
-                lengths.map((length, i) => randomTensor(on, shape.with(axis, length), i)),
-                axis,
-              ),
-            );
+            for (const [type, stored] of Object.entries(types)) {
+              await assertMatches(engine, `concatenate ${type} ${show(shape)} ${axis} ${show(lengths)}`, exact, (on) =>
+                on.concatenate(
+                  lengths.map((length, i) => stored(on, randomTensor(on, shape.with(axis, length), i))),
+                  axis,
+                ),
+              );
+            }
           }
         }
       }

@@ -12,7 +12,7 @@ import type { BinaryOperation, Engine, Precision, UnaryOperation } from '../../c
 import { uniforms } from '../../contract/philox.js';
 import { createEngine } from '../../shell/create-engine.js';
 import { stridesOf } from '../../shell/shapes.js';
-import { broadcastValues, offsetsOf, pick, place, regionOf, type Values } from './reference-strides.js';
+import { broadcastValues, offsetsOf, pick, place, regionOf, type ReferenceValues } from './reference-strides.js';
 
 const unaryFunctions: Readonly<Record<UnaryOperation, (x: number) => number>> = {
   neg: (x) => -x,
@@ -40,14 +40,15 @@ export function createReferenceEngine({ precision = 'float32' }: { readonly prec
   return createEngine(createReferenceDevice(), { kind: 'reference', precision });
 }
 
-function createReferenceDevice(): Device<Values> {
-  const floatsOf = (x: Operand<Values>): Float32Array => x.data as Float32Array;
+/** The reference engine's device, for engines that begin with it. */
+export function createReferenceDevice(): Device<ReferenceValues> {
+  const floatsOf = (x: Operand<ReferenceValues>): Float32Array => x.data as Float32Array;
   const compute = (shape: Shape, valueAt: (i: number) => number): Float32Array => {
     const values = new Float32Array(sizeOf(shape));
     for (let i = 0; i < values.length; i++) values[i] = valueAt(i);
     return values;
   };
-  const indicesOf = ({ data }: Operand<Values>, rows: number): Int32Array => {
+  const indicesOf = ({ data }: Operand<ReferenceValues>, rows: number): Int32Array => {
     const indices = data as Int32Array;
     const position = indices.findIndex((index) => index < 0 || index >= rows);
     if (position < 0) return indices;
@@ -146,7 +147,7 @@ function createReferenceDevice(): Device<Values> {
         );
       },
       concatenate({ parts, axis }, { shape }) {
-        const values = new (parts[0]!.data.constructor as new (length: number) => Values)(sizeOf(shape));
+        const values = new (parts[0]!.data.constructor as new (length: number) => ReferenceValues)(sizeOf(shape));
         let done = 0;
         for (const part of parts) {
           const start = shape.map((_, other) => (other === axis ? done : 0));

@@ -2,7 +2,7 @@ import type { Shape } from '@glulam/files';
 import { broadcastStrides, stridesOf } from '../../shell/shapes.js';
 
 /** What the reference engine stores: float32 values, bfloat16 bits or int32 values. */
-export type Values = Float32Array | Uint16Array | Int32Array;
+export type ReferenceValues = Float32Array | Uint16Array | Int32Array;
 
 /** Where each element of `shape`, in row-major order, lies in an array that is walked with `strides` from `first`. */
 export function offsetsOf(shape: Shape, strides: readonly number[], first = 0): Int32Array {
@@ -32,13 +32,13 @@ export function broadcastValues(values: Float32Array, from: Shape, to: Shape): F
 }
 
 /** The values at these offsets, as an array of the same type. */
-export function pick<V extends Values>(values: V, offsets: Int32Array): V {
+export function pick<V extends ReferenceValues>(values: V, offsets: Int32Array): V {
   const picked = new (values.constructor as new (length: number) => V)(offsets.length);
   offsets.forEach((offset, i) => (picked[i] = values[offset]!));
   return picked;
 }
 
 /** Put the given values at these offsets. */
-export function place(values: Values, offsets: Int32Array, given: Values): void {
+export function place(values: ReferenceValues, offsets: Int32Array, given: ReferenceValues): void {
   offsets.forEach((offset, i) => (values[offset] = given[i]!));
 }
