@@ -30,6 +30,7 @@ import { planRun, train } from '@glulam/trainer';
 import { resolveConfig } from 'glulam';
 import { describe, expect, test } from 'vitest';
 import { difference, logitsAt, prompt, tiny } from '../support/expanded.js';
+import { geluTanh, softCap } from '../support/named-operations.js';
 import { lossesByStep, tinyRun } from '../support/tiny.js';
 
 // Families whose layers core has never seen, each written from the contract alone. Every one trains, is saved, comes back,
@@ -161,6 +162,23 @@ const differing: Family = {
   },
 };
 
+/** Operations that core does not know: an MLP with GELU, whose activations are capped. */
+const geluMlp: Block = (x, _, { ops, linear: run }) => {
+  const type = ops.activation;
+  const gate = ops.run(geluTanh, { x: run(x, 'gate', type) }, { type: 'float32' });
+  const product = ops.mul(gate, ops.cast(run(x, 'up', type), 'float32'));
+  return run(ops.cast(ops.run(softCap, { x: product }, { cap: 3 }), type), 'down', 'float32');
+};
+const activated: Family = {
+  kind: 'activated',
+  blocks: { gelu_mlp: geluMlp },
+  describe: (config) =>
+    named(
+      changed(plain(config), (block) => [block.kind === 'mlp' ? { ...block, kind: 'gelu_mlp' } : block]),
+      {},
+    ),
+};
+
 /** A base of random float32 values with the tokenizer of the quickstart's model. */
 async function randomBase(family: Family): Promise<string> {
   const folder = mkdtempSync(path.join(tmpdir(), 'glulam-specs-'));
@@ -199,6 +217,7 @@ describe.each([
   [fused, 4],
   [own, 9],
   [differing, 7],
+  [activated, 7],
 ] as const)('$kind', (family, linearCount) => {
   test('trains, is saved, comes back, generates, merges, and is exported and planned', async () => {
     const base = await randomBase(family);

@@ -1,6 +1,8 @@
 import { noteLoaded } from '@glulam/plugin';
 
+export type { NamedOperation } from './autograd/named-operation.js';
 export { createOperations, type LinearForm, type Operations } from './autograd/operations.js';
+export type { FormSegment, ScaleSegment } from './autograd/segments.js';
 export { pace, type Pace } from './autograd/pace.js';
 export { createTape, type InputGradients, type Tape } from './autograd/tape.js';
 export {
@@ -25,6 +27,7 @@ export type {
   Fused,
   FusedOperations,
   Named,
+  Overrides,
   RmsNormOptions,
   RopeOptions,
   Segment,

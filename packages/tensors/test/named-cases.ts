@@ -1,4 +1,13 @@
-import type { AttentionOptions, LinearForm, RandomKey, Segment } from '../src/index.js';
+import type {
+  AttentionOptions,
+  Engine,
+  Fused,
+  LinearForm,
+  NamedOperation,
+  RandomKey,
+  Segment,
+  Tensor,
+} from '../src/index.js';
 import { knownWeight, valuesOf, type GradientCase, type GradientInput, type KnownWeight } from './gradient-case.js';
 import * as naive from './naive.js';
 
@@ -174,6 +183,90 @@ const frozenLinear = [
   }),
 ];
 
+/** Rows of three adapters in one product: LoRA, none, and one like DoRA's. */
+const segmentCount = 3;
+const segmentedLinear = types.map((type): GradientCase => {
+  const shape = [tokens * segmentCount, inFeatures];
+  const first = linearCase('', { has: ['low rank'], type });
+  const last = linearCase('', { has: members, type });
+  const prefixed = (example: GradientCase, prefix: string): Record<string, GradientInput> =>
+    Object.fromEntries(
+      Object.entries(example.inputs)
+        .filter(([name]) => name !== 'x')
+        .map(([name, input]) => [`${prefix}.${name}`, input]),
+    );
+  const part = (x: readonly number[], i: number): readonly number[] =>
+    x.slice(i * tokens * inFeatures, (i + 1) * tokens * inFeatures);
+  return {
+    name: `three segments, ${type}`,
+    inputs: { x: { shape, dtype: type }, ...prefixed(first, 'first'), ...prefixed(last, 'last') },
+    weights: [frozen],
+    run: (ops, inputs) => {
+      const lowRank = (prefix: string): LinearForm['lowRank'] => ({
+        ...{ A: inputs[`${prefix}.A`]!, B: inputs[`${prefix}.B`]!, scale: 0.75 },
+      });
+      const all = {
+        ...{ inScale: inputs['last.inScale'], outScale: inputs['last.outScale'], bias: inputs['last.bias'] },
+        lowRank: lowRank('last'),
+      };
+      const forms = [{ lowRank: lowRank('first') }, {}, all];
+      const segments = forms.map((form) => ({ rows: tokens, form }));
+      return ops.frozenLinear(inputs['x']!, frozen.on(ops.engine), segments, type);
+    },
+    naive: (values) => {
+      const own = (prefix: string, i: number): Record<string, readonly number[]> => ({
+        x: part(values['x']!, i),
+        ...Object.fromEntries(
+          Object.entries(values)
+            .filter(([name]) => name.startsWith(`${prefix}.`))
+            .map(([name, given]) => [name.slice(prefix.length + 1), given]),
+        ),
+      });
+      return [
+        ...first.naive(own('first', 0)),
+        ...naive.timesTransposed(part(values['x']!, 1), frozen.values, inFeatures),
+        ...last.naive(own('last', 2)),
+      ];
+    },
+  };
+});
+
+const scaleRows = types.map((dtype): GradientCase => ({
+  name: `factors and a gate, ${dtype}`,
+  inputs: { x: { shape: [5, 3], dtype }, gate: { shape: [1] } },
+  run: (ops, { x, gate }) =>
+    ops.scaleRows(x!, [
+      { rows: 2, factor: -0.5 },
+      { rows: 1, factor: 1 },
+      { rows: 2, factor: 0.25, gate },
+    ]),
+  naive: ({ x, gate }) => x!.map((value, i) => value * (i < 6 ? -0.5 : i < 9 ? 1 : 0.25 * gate![0]!)),
+}));
+
+/** x^3, whose pair keeps x. */
+const cubed: NamedOperation<{ x: Tensor }> = {
+  name: 'test.cubed',
+  compose: (ops, { x }) => ops.node(cubePair(ops.engine), { x }, undefined),
+};
+const cubePair = (engine: Engine): Fused<{ x: Tensor }, undefined> => {
+  const mul = (a: Tensor, b: Tensor): Tensor => engine.binary('mul', a, b);
+  return {
+    forward: ({ x }, _, keep) => ({ output: mul(x, mul(x, x)), saved: keep ? { x } : {} }),
+    backward: ({ x }, dy) => ({ x: mul(dy, engine.affine(mul(x!, x!), 3, 0)) }),
+  };
+};
+const cube: GradientCase = {
+  name: 'a pair of its own',
+  inputs: { x: { shape: [2, 3] } },
+  run: (ops, { x }) => ops.node(cubePair(ops.engine), { x: x! }, undefined),
+  naive: ({ x }) => x!.map((value) => value ** 3),
+};
+const run: GradientCase = {
+  ...cube,
+  name: 'as a named operation',
+  run: (ops, { x }) => ops.run(cubed, { x: x! }, undefined),
+};
+
 const linear = [true, false].flatMap((hasBias) =>
   types.map((type): GradientCase => ({
     name: `${type}, ${hasBias ? 'with' : 'without'} a bias`,
@@ -238,7 +331,10 @@ export const namedCases: Readonly<Record<string, readonly GradientCase[]>> = {
   rope,
   attention,
   swiglu,
-  frozenLinear,
+  frozenLinear: [...frozenLinear, ...segmentedLinear],
+  scaleRows,
+  node: [cube],
+  run: [run],
   linear,
   dropout,
   tokenLosses,

@@ -19,5 +19,8 @@ export { testReporter } from './reporters/test-reporter.js';
 export { failedRun, recordedRun, resumedRun } from './reporters/recorded-run.js';
 export type { EngineCheck } from './engines/engine-check.js';
 export { runEngineCheck } from './engines/engine-check.js';
+export type { FusedInput } from './engines/fused-pass.js';
+export type { OperationCase, TestOperationOptions } from './engines/test-operation.js';
+export { testOperation } from './engines/test-operation.js';
 export type { TestEngineOptions } from './engines/test-engine.js';
 export { engineChecks, testEngine } from './engines/test-engine.js';

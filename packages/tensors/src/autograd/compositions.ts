@@ -1,6 +1,8 @@
 import type { DType } from '@glulam/files';
 import type { Engine, FrozenWeight } from '../contract/engine.js';
-import { checkLabels } from './check-labels.js';
+import { TensorsError } from '../errors.js';
+import { frozenProduct } from './frozen-product.js';
+import { tokenLossesByRows } from './token-losses.js';
 import type {
   AttentionOptions,
   FrozenLinearOptions,
@@ -19,13 +21,6 @@ import type { Tensor } from '../contract/tensor.js';
 function asOperand(ops: Operations, x: Tensor): Tensor {
   const wide = ops.cast(x, 'float32');
   return ops.activation === 'float32' ? wide : ops.cast(ops.cast(wide, ops.activation), 'float32');
-}
-
-function weightOperand(engine: Engine, weight: FrozenWeight): Tensor {
-  const values = engine.readWeight(weight, 0, weight.shape[0]!);
-  return engine.precision === 'float32' || weight.dtype === 'bfloat16'
-    ? values
-    : engine.cast(engine.cast(values, 'bfloat16'), 'float32');
 }
 
 export function rmsNorm(ops: Operations, x: Tensor, weight: Tensor, { epsilon, type }: RmsNormOptions): Tensor {
@@ -107,9 +102,9 @@ export function swiglu(ops: Operations, gate: Tensor, up: Tensor, { type }: { re
   return ops.cast(ops.mul(ops.mul(wide, ops.sigmoid(wide)), ops.cast(up, 'float32')), type);
 }
 
-/** x W^T with both operands in the engine's precision; the gradient to x is rounded to it as well. */
-function frozenProduct(ops: Operations, x: Tensor, weight: FrozenWeight): Tensor {
-  return ops.matmul(asOperand(ops, x), weightOperand(ops.engine, weight), { transposeB: true });
+/** x W^T with both operands in the engine's precision; the gradient to x is not rounded. */
+function productWith(ops: Operations, x: Tensor, weight: FrozenWeight): Tensor {
+  return ops.node(frozenProduct(ops.engine), { x: asOperand(ops, x) }, { weight });
 }
 
 interface FrozenLinearInputs {
@@ -125,7 +120,7 @@ export function frozenLinear(ops: Operations, inputs: FrozenLinearInputs, option
   const { inScale, outScale, A, B, bias } = inputs;
   const { weight, scale, dropout, type } = options;
   const x = ops.cast(inputs.x, 'float32');
-  let y = frozenProduct(ops, inScale === undefined ? x : ops.mul(x, inScale), weight);
+  let y = productWith(ops, inScale === undefined ? x : ops.mul(x, inScale), weight);
   if (A !== undefined && B !== undefined) {
     const seen = dropout === undefined || dropout.rate === 0 ? x : ops.mul(x, keepMask(ops.engine, x.shape, dropout));
     const low = ops.matmul(seen, A, { transposeB: true });
@@ -147,26 +142,39 @@ export function keepMask(
 }
 
 export function tokenLosses(ops: Operations, x: Tensor, { weight, labels }: TokenLossesOptions): Tensor {
-  const { engine } = ops;
-  const tokens = x.shape[0]!;
-  const vocabulary = weight.shape[0]!;
-  checkLabels(labels, tokens, vocabulary);
-  const logits = frozenProduct(ops, x, weight);
-  const shifted = ops.sub(logits, engine.reduce('max', logits, 1));
-  const logSum = ops.log(ops.sum(ops.exp(shifted), 1));
-  const flat = ops.reshape(ops.sub(shifted, logSum), [tokens * vocabulary, 1]);
-  const picks = Int32Array.from(labels, (label, row) => row * vocabulary + Math.max(label, 0));
-  const chosen = ops.gather(flat, engine.upload(picks, [tokens]));
-  const counted = engine.upload(
-    Float32Array.from(labels, (label) => (label < 0 ? 0 : -1)),
-    [tokens, 1],
-  );
-  return ops.reshape(ops.mul(chosen, counted), [tokens]);
+  const head = {
+    vocabulary: weight.shape[0]!,
+    parameters: [],
+    logits: (rows: Tensor): Tensor => productWith(ops, rows, weight),
+  };
+  return tokenLossesByRows(ops, ops.cast(x, 'float32'), head, labels);
 }
 
+/** Rows are read where they lie, each once. */
 export function embedding(engine: Engine): FusedOperations['embedding'] {
-  return (weight, ids) =>
-    engine.gather(engine.readWeight(weight, 0, weight.shape[0]!), engine.upload(ids, [ids.length]));
+  return (weight, ids) => {
+    const [rows, width] = weight.shape as [number, number];
+    const beyond = ids.findIndex((id) => id < 0 || id >= rows);
+    if (beyond >= 0)
+      throw new TensorsError(
+        'BAD_ARGUMENT',
+        `embedding got token ${ids[beyond]} at ${beyond}; the vocabulary has ${rows}: the tokenizer and the checkpoint do not belong together`,
+      );
+    if (ids.length === 0) return engine.full([0, width], 0);
+    const places = new Map<number, number>();
+    for (const id of ids) if (!places.has(id)) places.set(id, places.size);
+    const table = engine.concatenate(
+      [...places.keys()].map((id) => engine.readWeight(weight, id, id + 1)),
+      0,
+    );
+    return engine.gather(
+      table,
+      engine.upload(
+        ids.map((id) => places.get(id)!),
+        [ids.length],
+      ),
+    );
+  };
 }
 
 export function adamW(engine: Engine): FusedOperations['adamW'] {

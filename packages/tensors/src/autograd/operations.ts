@@ -7,17 +7,19 @@ import type {
   Fused,
   FusedOperations,
   Named,
+  Overrides,
   RmsNormOptions,
   RopeOptions,
-  TokenLossesOptions,
 } from '../contract/fused.js';
 import type { RandomKey } from '../contract/philox.js';
 import type { Tape } from './tape.js';
 import { createTape } from './tape.js';
 import { adopt, scope, Tensor } from '../contract/tensor.js';
-import { trainedTokenLosses } from './trained-token-losses.js';
-
-type FusedName = 'rmsNorm' | 'rope' | 'attention' | 'swiglu' | 'frozenLinear' | 'tokenLosses';
+import { TensorsError } from '../errors.js';
+import { coreOperations } from './core-operations.js';
+import type { NamedOperation } from './named-operation.js';
+import { segmentedLinear, segmentedScale, type FormSegment, type ScaleSegment } from './segments.js';
+import { tokenLossesByRows } from './token-losses.js';
 
 /** Inputs of the frozen linear layer with an adapter's form around it; see `FusedOperations.frozenLinear`. */
 export interface LinearForm {
@@ -92,6 +94,18 @@ export interface Operations {
   /** As `Engine.gather`; gradients of a row that was picked several times are added. */
   gather(table: Tensor, indices: Tensor): Tensor;
 
+  /**
+   * Run a named operation: as the engine's override of this name, else as its own for this kind of engine, else as its
+   * composition. Throws BAD_ARGUMENT where another operation of the same name has run on these operations.
+   */
+  run<Inputs extends Named, Options>(
+    operation: NamedOperation<Inputs, Options>,
+    inputs: Inputs,
+    options: Options,
+  ): Tensor;
+  /** Run a forward and backward pair as one step of the tape: for compositions with a gradient of their own. */
+  node<Inputs extends Named, Options>(pair: Fused<Inputs, Options>, inputs: Inputs, options: Options): Tensor;
+
   /** Inverted dropout: elements are dropped by the rate and the others scaled up; the same for the same key. */
   dropout(x: Tensor, dropout: { readonly rate: number; readonly key: RandomKey }): Tensor;
 
@@ -103,8 +117,13 @@ export interface Operations {
   attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor;
   /** As `FusedOperations.swiglu`. */
   swiglu(gate: Tensor, up: Tensor, options: { readonly type: DType }): Tensor;
-  /** y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias */
-  frozenLinear(x: Tensor, weight: FrozenWeight, form: LinearForm, type: DType): Tensor;
+  /**
+   * y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias. With segments, rows go through forms of their own
+   * after one product with the frozen weight.
+   */
+  frozenLinear(x: Tensor, weight: FrozenWeight, form: LinearForm | readonly FormSegment[], type: DType): Tensor;
+  /** x [rows, columns] with each segment's rows times its factor and gate, as float32: residual scales of several models. */
+  scaleRows(x: Tensor, segments: readonly ScaleSegment[]): Tensor;
   /** y = W x + bias with a trained W [out, in]: float32 products, of x as it is stored. */
   linear(x: Tensor, weight: Tensor, bias: Tensor | undefined, type: DType): Tensor;
   /** As `FusedOperations.tokenLosses`; the head may be a trained tensor. */
@@ -122,7 +141,7 @@ export interface Operations {
 
 /** `composed: true` ignores the engine's overrides: the reference that testEngine compares them with. */
 export function createOperations(engine: Engine, { composed = false }: { composed?: boolean } = {}): Operations {
-  const fused: Partial<FusedOperations> = composed ? {} : engine.fused;
+  const fused: Overrides = composed ? {} : engine.fused;
   let tape: Tape | undefined;
 
   const withTape = <T>(next: Tape | undefined, body: () => T): T => {
@@ -170,33 +189,30 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     return y;
   };
 
-  /** Run an override as one node of the tape, or else its composition from differentiable operations. */
-  const dispatch = <N extends FusedName>(name: N, inputs: Named, options: unknown, compose: () => Tensor): Tensor => {
-    const override = fused[name] as Fused<Named, unknown> | undefined;
-    if (override === undefined) return scope(compose);
-    if (tape === undefined) return scope(() => override.forward(inputs, options, false).output);
+  const node: Operations['node'] = (pair, inputs, options) => {
+    if (tape === undefined) return scope(() => pair.forward(inputs, options, false).output);
     const names = Object.keys(inputs);
     const given = names.map((key) => inputs[key]);
     const keep = given.some((input) => tape!.tracks(input));
     return scope(() => {
-      const { output, saved } = override.forward(inputs, options, keep);
+      const { output, saved } = pair.forward(inputs, options, keep);
       if (keep) {
         const held = Object.entries(saved).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
         const tensors = held.map(([, tensor]) => tensor);
         tape!.record(output, given, tensors, (dy, needs, alive) => {
           const wanted = new Set(names.filter((_, i) => needs[i]));
           const kept = Object.fromEntries(held.map(([key], i) => [key, alive[i]]));
-          const gradients = override.backward(kept, dy, options, wanted);
+          const gradients = pair.backward(kept, dy, options, wanted);
           return names.map((key) => gradients[key]);
         });
-        if (override.recomputes) {
+        if (pair.recomputes) {
           const present = names.filter((_, i) => given[i] !== undefined);
           tape!.derive(
             output,
             present.map((key) => inputs[key]!),
             (sources) => {
               const again = Object.fromEntries(present.map((key, i) => [key, sources[i]]));
-              return scope(() => override.forward(again, options, false).output);
+              return scope(() => pair.forward(again as typeof inputs, options, false).output);
             },
           );
         }
@@ -204,6 +220,25 @@ export function createOperations(engine: Engine, { composed = false }: { compose
       return output;
     });
   };
+
+  /** What runs in place of an operation's composition, and whose it is. */
+  const known = new Map<string, { readonly operation: unknown; readonly override: unknown }>();
+  const overrideOf = <Inputs extends Named, Options>(
+    operation: NamedOperation<Inputs, Options>,
+  ): Fused<Inputs, Options> | undefined => {
+    const { name } = operation;
+    const before = known.get(name);
+    if (before !== undefined && before.operation !== operation)
+      throw new TensorsError(
+        'BAD_ARGUMENT',
+        `two operations are named "${name}": one of this name ran before; expected a name for each: begin yours with your package's name`,
+      );
+    const override = composed ? undefined : (fused[name] ?? operation.overrides?.[engine.kind]?.(engine));
+    const found = before ?? { operation, override };
+    known.set(name, found);
+    return found.override as Fused<Inputs, Options> | undefined;
+  };
+  for (const operation of Object.values(coreOperations)) overrideOf(operation as NamedOperation);
 
   const operations: Operations = {
     engine,
@@ -314,19 +349,29 @@ export function createOperations(engine: Engine, { composed = false }: { compose
     dropout: (x, dropout) =>
       operations.mul(operations.cast(x, 'float32'), compositions.keepMask(engine, x.shape, dropout)),
 
-    rmsNorm: (x, weight, options) =>
-      dispatch('rmsNorm', { x, weight }, options, () => compositions.rmsNorm(operations, x, weight, options)),
-    rope: (x, options) => dispatch('rope', { x }, options, () => compositions.rope(operations, x, options)),
-    attention: (q, k, v, options) =>
-      dispatch('attention', { q, k, v }, options, () => compositions.attention(operations, q, k, v, options)),
-    swiglu: (gate, up, options) =>
-      dispatch('swiglu', { gate, up }, options, () => compositions.swiglu(operations, gate, up, options)),
+    node,
+    run(operation, inputs, options) {
+      const override = overrideOf(operation);
+      return override === undefined
+        ? scope(() => operation.compose(operations, inputs, options))
+        : node(override, inputs, options);
+    },
+    rmsNorm: (x, weight, options) => operations.run(coreOperations.rmsNorm, { x, weight }, options),
+    rope: (x, options) => operations.run(coreOperations.rope, { x }, options),
+    attention: (q, k, v, options) => operations.run(coreOperations.attention, { q, k, v }, options),
+    swiglu: (gate, up, options) => operations.run(coreOperations.swiglu, { gate, up }, options),
     frozenLinear(x, weight, form, type) {
+      if (isSegmented(form)) {
+        const [only] = form;
+        if (form.length === 1 && only!.rows === x.shape[0]) return operations.frozenLinear(x, weight, only!.form, type);
+        return scope(() => segmentedLinear(operations, x, weight, form, type));
+      }
       const { inScale, outScale, lowRank, bias } = form;
       const options: FrozenLinearOptions = { weight, scale: lowRank?.scale ?? 0, dropout: lowRank?.dropout, type };
       const inputs = { x, inScale, outScale, A: lowRank?.A, B: lowRank?.B, bias };
-      return dispatch('frozenLinear', inputs, options, () => compositions.frozenLinear(operations, inputs, options));
+      return operations.run(coreOperations.frozenLinear, inputs, options);
     },
+    scaleRows: (x, segments) => scope(() => segmentedScale(operations, x, segments)),
     linear: (x, weight, bias, type) =>
       scope(() => {
         const wide = (x: Tensor): Tensor => (x.dtype === 'float32' ? x : engine.cast(x, 'float32'));
@@ -339,9 +384,10 @@ export function createOperations(engine: Engine, { composed = false }: { compose
         return operations.cast(bias === undefined ? y : operations.add(y, bias), type);
       }),
     tokenLosses(x, { weight, labels }) {
-      if (weight instanceof Tensor) return scope(() => trainedTokenLosses(operations, x, weight, labels));
-      const options: TokenLossesOptions = { weight, labels };
-      return dispatch('tokenLosses', { x }, options, () => compositions.tokenLosses(operations, x, options));
+      if (!(weight instanceof Tensor)) return operations.run(coreOperations.tokenLosses, { x }, { weight, labels });
+      const logits = (rows: Tensor): Tensor => operations.matmul(rows, weight, { transposeB: true });
+      const head = { vocabulary: weight.shape[0]!, parameters: [weight], logits };
+      return scope(() => tokenLossesByRows(operations, operations.cast(x, 'float32'), head, labels));
     },
     embedding: (weight, ids, withoutGradient) =>
       scope(() => {
@@ -357,3 +403,5 @@ export function createOperations(engine: Engine, { composed = false }: { compose
   };
   return operations;
 }
+
+const isSegmented = (form: LinearForm | readonly FormSegment[]): form is readonly FormSegment[] => Array.isArray(form);

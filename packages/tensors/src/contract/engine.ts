@@ -1,7 +1,7 @@
 import type { DType, WeightSource } from '@glulam/files';
 import { point } from '@glulam/plugin';
 import type { z } from 'zod';
-import type { FusedOperations } from './fused.js';
+import type { Overrides } from './fused.js';
 import type { RandomKey } from './philox.js';
 import type { Tensor } from './tensor.js';
 
@@ -81,7 +81,7 @@ export interface Engine {
    */
   readonly copies?: ReadonlyMap<string, number>;
   /** Overrides of named operations; what is missing runs as its composition of the operations below. */
-  readonly fused: Partial<FusedOperations>;
+  readonly fused: Overrides;
 
   /** A tensor with a copy of `data`: float32 of a Float32Array, int32 of an Int32Array. */
   upload(data: Float32Array | Int32Array, shape: readonly number[]): Tensor;

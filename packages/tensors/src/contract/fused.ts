@@ -126,7 +126,7 @@ export interface AdamWOptions {
 }
 
 /** Every named operation. `compositions.ts` says in elementary operations what each computes. */
-export interface FusedOperations {
+export type FusedOperations = {
   /** y = x / sqrt(mean(x^2) + epsilon) * weight, x [tokens, hidden], weight [hidden] (Zhang & Sennrich 2019). */
   readonly rmsNorm: Fused<{ x: Tensor; weight: Tensor }, RmsNormOptions>;
   /** Rotary embedding (Su et al. 2021) in the rotate-half layout, x [tokens, heads * headSize]. */
@@ -158,4 +158,10 @@ export interface FusedOperations {
   readonly adamW: (updates: readonly AdamWUpdate[], options: AdamWOptions) => void;
   /** The sum of all squares over all tensors, as a scalar []. */
   readonly sumOfSquares: (tensors: readonly Tensor[]) => Tensor;
-}
+};
+
+/**
+ * What an engine computes in ways of its own, by the names of operations: core's (`FusedOperations`), and those that
+ * plugins define (`NamedOperation`), each a `Fused` pair.
+ */
+export type Overrides = Partial<FusedOperations> & Readonly<Record<string, unknown>>;

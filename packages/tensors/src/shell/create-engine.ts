@@ -1,7 +1,7 @@
 import { bytesPerElement, FilesError, sizeOf, type DType, type Shape } from '@glulam/files';
 import type { Device, Operand, Result } from '../contract/device.js';
 import type { Engine, Precision } from '../contract/engine.js';
-import type { FusedOperations } from '../contract/fused.js';
+import type { Overrides } from '../contract/fused.js';
 import { Tensor } from '../contract/tensor.js';
 import { TensorsError } from '../errors.js';
 import {
@@ -50,7 +50,7 @@ export interface CreateEngineOptions<Data> {
   /** See `Engine.precision`. */
   readonly precision: Precision;
   /** The device's overrides of named operations; default: none. */
-  readonly createFused?: (shell: EngineShell<Data>, engine: Engine) => Partial<FusedOperations>;
+  readonly createFused?: (shell: EngineShell<Data>, engine: Engine) => Overrides;
 }
 
 /**
@@ -155,7 +155,7 @@ export function createEngine<Data>(
     return make(operation, result, () => kernel(given(), result));
   };
 
-  const fused: Partial<FusedOperations> = {};
+  const fused: Overrides = {};
   const engine: Engine = {
     kind,
     description: device.description,

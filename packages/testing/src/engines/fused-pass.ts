@@ -3,7 +3,7 @@ import { createOperations, createTape, scope, type Engine, type Operations, type
 import { assertClose, randomValues, type Computed } from './engine-check.js';
 
 /** One input of a named operation; random unless its values are given. */
-interface FusedInput {
+export interface FusedInput {
   readonly shape: readonly number[];
   /** float32 unless said. */
   readonly dtype?: DType;
