@@ -3,11 +3,20 @@ import { totalmem } from 'node:os';
 import path from 'node:path';
 import { createNativeEngine, planNativeEngine } from '@glulam/engine-native';
 import { families, openDecoder, openCheckpoint, readFirstValues, type Decoder } from '@glulam/model';
-import { createPlanningEngine, createReferenceEngine, type Engine, type Precision } from '@glulam/tensors';
+import { definePlugin } from '@glulam/plugin';
+import {
+  createPlanningEngine,
+  createReferenceEngine,
+  engines,
+  type Engine,
+  type EngineContribution,
+  type Precision,
+} from '@glulam/tensors';
 import {
   checkMemory,
   createOptimizer,
   describeModel,
+  describePlan,
   labelBatch,
   meanLoss,
   planRun,
@@ -17,8 +26,9 @@ import {
   type RunConfigInput,
   type RunPlan,
 } from '@glulam/trainer';
-import { plan } from 'glulam';
+import { plan, resolveConfig } from 'glulam';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { randomValues, root } from '../support/expanded.js';
 import { tinyRun } from '../support/tiny.js';
 
@@ -263,6 +273,7 @@ describe('what does not fit', () => {
         optimizer: 2e6,
         process: 1e8,
         peak: 7e9,
+        device: 0,
       },
       memory: { available: 8e9, total: 9e9, limit: undefined },
       engine: { kind: 'native', precision: 'bfloat16', hasPlan: true },
@@ -289,5 +300,51 @@ describe('what does not fit', () => {
       expect(() => checkMemory(planned({ verdict: 'does not fit', ...changes }), () => {}));
     refused({}).toThrow(/set train.recompute to true, or use a smaller train.batch \(now 8,192 tokens\)/);
     refused({ recompute: true }).toThrow(/available; use a smaller train.batch/);
+  });
+});
+
+describe('an engine with memory of its own', () => {
+  const planOn = async (availableBytes: number | undefined) => {
+    const contribution: EngineContribution = {
+      kind: 'device',
+      schema: z.strictObject({}),
+      open: async (_, { precision }) => createReferenceEngine({ precision }),
+      plan: (_, { precision }) => planNativeEngine({ precision, threads: 1 }),
+      deviceMemory: async () => ({ name: 'GPU 7', availableBytes }),
+    };
+    const plugin = definePlugin({
+      name: 'glulam-plugin-engine-device',
+      contract: 1,
+      register: (registry) => registry.contribute(engines, { create: () => contribution }),
+    });
+    const resolved = resolveConfig({ ...tinyRun().config, engine: { kind: 'device' } }, [plugin], '/');
+    return planRun(resolved.config, resolved.composition);
+  };
+
+  test('takes what it computes with from that, and the machine is judged apart', async () => {
+    const { config, composition } = tinyRun();
+    const onHost = await planRun(config, composition);
+    const plan = await planOn(8e9);
+    expect(plan.verdict).toBe('fits');
+    expect(plan.bytes.device).toBeGreaterThan(5e6);
+    expect(plan.bytes.peak - plan.bytes.process).toBeLessThan(onHost.bytes.peak - onHost.bytes.process - 4e6);
+    expect(onHost.bytes.device).toBe(0);
+    const text = describePlan(plan);
+    expect(text).toMatch(/on the device +[\d.]+ MB {2}at once, of its own memory/);
+    expect(text).toContain('device: GPU 7, 8.00 GB available');
+    expect(text).toMatch(/It fits this machine, which it takes [\d.]+ MB more of; of GPU 7 it takes [\d.]+ MB\.$/);
+  });
+
+  test('that has too little is refused, whatever the machine has', async () => {
+    const plan = await planOn(1e6);
+    expect(plan.verdict).toBe('does not fit');
+    expect(describePlan(plan)).toMatch(/the run takes [\d.]+ MB of GPU 7, which has 1.0 MB available/);
+    expect(() => checkMemory(plan, () => {})).toThrow(/takes [\d.]+ MB of GPU 7 .* which has 1.0 MB available; /);
+  });
+
+  test('that does not say what it has is not judged', async () => {
+    const plan = await planOn(undefined);
+    expect(plan.verdict).toBe('fits');
+    expect(describePlan(plan)).toMatch(/of GPU 7 it takes [\d.]+ MB, which does not say what it has\.$/);
   });
 });

@@ -8,6 +8,7 @@ export { createTape, type InputGradients, type Tape } from './autograd/tape.js';
 export {
   engines,
   type BinaryOperation,
+  type DeviceMemory,
   type Engine,
   type EngineContribution,
   type EngineMemory,

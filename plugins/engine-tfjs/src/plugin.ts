@@ -27,5 +27,12 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
   schema,
   open: ({ backend }, { precision }) => openTfjsEngine({ backend, precision }),
   plan: ({ backend }, { precision }) => planTfjsEngine(backend === 'auto' ? firstInstalled() : backend, precision),
+  // Neither of these libraries says how much memory a GPU has free.
+  deviceMemory: async ({ backend }) => {
+    const name = backend === 'auto' ? firstInstalled() : backend;
+    return name === 'webgpu' || name === 'node-gpu'
+      ? { name: `the GPU of tfjs ${name}`, availableBytes: undefined }
+      : undefined;
+  },
   probe: probeBackends,
 };

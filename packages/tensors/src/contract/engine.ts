@@ -148,6 +148,14 @@ export interface EngineProbe {
   readonly details: string;
 }
 
+/** Memory of its own that a device has, such as a GPU's: tensors and copies of weights are there, not in the machine's. */
+export interface DeviceMemory {
+  /** For people, such as `NVIDIA H200`. */
+  readonly name: string;
+  /** Bytes that are free now; undefined: the device does not say. */
+  readonly availableBytes: number | undefined;
+}
+
 /** What a plugin contributes at the point `engines`. */
 export interface EngineContribution<Options = unknown> {
   /** The name by which a config chooses this engine. */
@@ -161,6 +169,8 @@ export interface EngineContribution<Options = unknown> {
   ): Promise<Engine>;
   /** The same engine to plan with, without a look at the machine; without it, `createPlanningEngine` stands in. */
   plan?(options: Options, context: { readonly precision: Precision }): PlanningEngine;
+  /** Where tensors are, if not in the machine's own memory: a plan judges the two apart. Looks at this machine. */
+  deviceMemory?(options: Options): Promise<DeviceMemory | undefined>;
   /** Look at this machine, for `glulam doctor`; what does not load is told, not thrown. */
   probe?(): Promise<readonly EngineProbe[]>;
 }

@@ -34,6 +34,7 @@ const plan: RunPlan = {
     activations: 3,
     logits: 4,
     process: 5,
+    device: 0,
     written: 1,
     peak: 2_500_000_000,
     keyValuesPerToken: 196_608,

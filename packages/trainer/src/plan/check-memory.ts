@@ -1,4 +1,5 @@
 import { TrainerError } from '../errors.js';
+import { engineBytes, exceedsDevice, exceedsEngine } from './describe-plan.js';
 import { formatBytes } from './format-bytes.js';
 import type { RunPlan } from './plan-run.js';
 
@@ -20,14 +21,17 @@ export function checkMemory(plan: RunPlan, warn: (message: string) => void): voi
     );
     return;
   }
-  if (bytes.peak - bytes.process > (engine.limit ?? Infinity)) {
+  if (exceedsEngine(plan)) {
     throw new TrainerError(
       'MEMORY_INSUFFICIENT',
-      `the run takes ${needed} (copies of the base's weights ${formatBytes(bytes.weightCopies)}, ${largest(plan)}), and the engine ${engine.kind} ` +
+      `the run takes ${formatBytes(engineBytes(plan))} (copies of the base's weights ${formatBytes(bytes.weightCopies)}, ${largest(plan)}), and the engine ${engine.kind} ` +
         `holds at most ${formatBytes(engine.limit!)} with these options; choose another engine or backend, or a smaller base. See it all: glulam plan CONFIG`,
     );
   }
-  const message = `the run takes ${needed} that cannot be evicted (${largest(plan)}), and ${available} are available; ${remedy(plan)}`;
+  const { device } = plan;
+  const message = exceedsDevice(plan)
+    ? `the run takes ${formatBytes(bytes.device)} of ${device!.name} (copies of the base's weights ${formatBytes(bytes.weightCopies)}, ${largest(plan)}), which has ${formatBytes(device!.availableBytes!)} available; ${remedy(plan)}`
+    : `the run takes ${needed} that cannot be evicted (${largest(plan)}), and ${available} are available; ${remedy(plan)}`;
   if (!engine.hasPlan) return warn(`${message}. The engine ${engine.kind} foresees no memory itself: an estimate.`);
   throw new TrainerError('MEMORY_INSUFFICIENT', `${message}. See it all: glulam plan CONFIG`);
 }

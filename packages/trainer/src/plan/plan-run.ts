@@ -12,7 +12,7 @@ import {
   type VirtualLayer,
 } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { createPlanningEngine, engines, type PlanningEngine, type Precision } from '@glulam/tensors';
+import { createPlanningEngine, engines, type DeviceMemory, type PlanningEngine, type Precision } from '@glulam/tensors';
 import type { Example } from '../step/batches.js';
 import { choose } from '../config/choices.js';
 import type { RunConfig } from '../config/config.js';
@@ -61,10 +61,15 @@ export interface RunPlan {
   };
   /** `train.recompute` of the config. */
   readonly recompute: boolean;
-  /** `process` is what this process holds already (the program, the tokenizer); `peak` includes it. */
-  readonly bytes: ForeseenBytes & { readonly process: number };
+  /**
+   * `process` is what this process holds already (the program, the tokenizer); `peak` includes it. `device` is the most that
+   * the engine takes of a device's memory; `peak` is the machine's alone then.
+   */
+  readonly bytes: ForeseenBytes & { readonly process: number; readonly device: number };
   /** What the machine has, in bytes. */
   readonly memory: AvailableMemory;
+  /** The device that the engine's tensors are on; undefined: they are in the machine's memory. */
+  readonly device?: DeviceMemory | undefined;
   /** `weights are read again`: the run fits, but not all mapped weights beside it. `does not fit`: `train` refuses. */
   readonly verdict: 'fits' | 'weights are read again' | 'does not fit';
   /** For users: what the files of the base or an adapter, or the expansion, say that has no effect here. */
@@ -135,7 +140,9 @@ export async function planRun(
 
   const memory = availableMemory();
   const held = anonymousBytes();
-  const taken = foreseen.peak + foreseen.written + heapGrowth;
+  const device = await contribution.deviceMemory?.(options);
+  const [onDevice, onHost] = device === undefined ? [0, foreseen.peak] : [foreseen.peak, 0];
+  const taken = onHost + foreseen.written + heapGrowth;
   return {
     base: config.base,
     family: checkpoint.family.kind,
@@ -160,11 +167,14 @@ export async function planRun(
       fromData: data !== undefined,
     },
     recompute: config.train.recompute,
-    bytes: { ...foreseen, process: held, peak: held + taken },
+    bytes: { ...foreseen, process: held, device: onDevice, peak: held + taken },
     memory,
+    ...(device && { device }),
     // What the process holds already is not in what is available.
     verdict:
-      taken > memory.available || foreseen.peak > (engine.limitBytes ?? Infinity)
+      taken > memory.available ||
+      foreseen.peak > (engine.limitBytes ?? Infinity) ||
+      onDevice > (device?.availableBytes ?? Infinity)
         ? 'does not fit'
         : taken + foreseen.weights > memory.available
           ? 'weights are read again'
