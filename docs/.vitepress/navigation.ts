@@ -24,6 +24,7 @@ export const sidebar = [
       page('Config', '/config'),
       page('Data', '/data'),
       page('Engines', '/engines'),
+      page('Ask a run that trains', '/control'),
       page('Evaluation', '/evaluation'),
       page('Ablation', '/ablation'),
       page('Search for layer maps', '/search'),

@@ -19,7 +19,7 @@ export {
 } from './folders/checkpoint-documents.js';
 export { cacheFolder } from './folders/cache-folder.js';
 export { expandHome } from './folders/expand-home.js';
-export { folderOwner, lockFolder, type FolderLock } from './folders/folder-lock.js';
+export { addressOfOwner, folderOwner, lockFolder, type FolderLock } from './folders/folder-lock.js';
 export { linkOut } from './folders/links-out.js';
 export { makeFolder } from './folders/make-folder.js';
 export { describeWriteFault, isMissing, isSystemError, type SystemError } from './folders/system-error.js';

@@ -13,6 +13,7 @@ export type TrainerErrorCode =
   | 'RUN_INVALID'
   | 'GIVEN_IN_CODE'
   | 'RUN_BUSY'
+  | 'RUN_NOT_ACTIVE'
   | 'RUN_CHANGED'
   | 'STEP_NOT_FOUND'
   | 'RUN_WRITE_FAILED'

@@ -96,6 +96,8 @@ export {
   type SourceContribution,
 } from './open/source.js';
 export { availableMemory, type AvailableMemory } from './plan/available-memory.js';
+export { askRun } from './control/ask-run.js';
+export { controlRequests, type ControlReply, type ControlRequest, type RunStatus } from './control/control-messages.js';
 export { checkMemory } from './plan/check-memory.js';
 export { describeMemory, describePlan } from './plan/describe-plan.js';
 export type { ForeseenBytes } from './plan/foresee-memory.js';

@@ -18,7 +18,13 @@ export interface FolderLock {
 }
 
 /** Who holds a lock. A process number alone is not enough: it is used again, and in containers it is often 1. */
-const ownerSchema = z.object({ pid: z.int(), host: z.string(), started: z.string().optional() });
+const ownerSchema = z.object({
+  pid: z.int(),
+  host: z.string(),
+  started: z.string().optional(),
+  /** Where the owner listens to other processes. */
+  address: z.string().optional(),
+});
 type Owner = z.infer<typeof ownerSchema>;
 
 /** The owner renews its lock this often; on another machine, one that is older than `staleAfter` has no owner. */
@@ -32,8 +38,13 @@ const staleAfter = 10 * renewedEvery;
  * Throws a plain Error where something else has the name of a lock.
  *
  * @param busy the error to throw where another process has the folder; `owner` says which
+ * @param address where this process listens to others, for `addressOfOwner`
  */
-export async function lockFolder(folder: string, busy: (owner: string) => Error): Promise<FolderLock> {
+export async function lockFolder(
+  folder: string,
+  busy: (owner: string) => Error,
+  address?: string,
+): Promise<FolderLock> {
   for (;;) {
     const last = (await numbersIn(folder)).at(-1) ?? 0;
     // A larger number has no successor.
@@ -41,7 +52,12 @@ export async function lockFolder(folder: string, busy: (owner: string) => Error)
     const owner = last === 0 ? undefined : await ownerOf(lockAt(folder, last));
     if (owner !== undefined && isAlive(owner, lockAt(folder, last))) throw busy(describe(owner));
     const mine = lockAt(folder, last + 1);
-    const me: Owner = { pid: process.pid, host: hostname(), started: startOf(process.pid) };
+    const me: Owner = {
+      pid: process.pid,
+      host: hostname(),
+      started: startOf(process.pid),
+      ...(address !== undefined && { address }),
+    };
     try {
       await writeFile(mine, JSON.stringify(me), { flag: 'wx' });
     } catch (error) {
@@ -68,10 +84,24 @@ export async function lockFolder(folder: string, busy: (owner: string) => Error)
 
 /** Who has a folder now; undefined: nobody, or the folder is not there. Nothing is written. */
 export async function folderOwner(folder: string): Promise<string | undefined> {
+  const owner = await liveOwner(folder);
+  return owner && describe(owner);
+}
+
+/** Who has a folder now and where they listen, where they do and it is on this machine; undefined: nobody has it. */
+export async function addressOfOwner(
+  folder: string,
+): Promise<{ readonly owner: string; readonly address: string | undefined } | undefined> {
+  const owner = await liveOwner(folder);
+  if (owner === undefined) return undefined;
+  return { owner: describe(owner), address: owner.host === hostname() ? owner.address : undefined };
+}
+
+async function liveOwner(folder: string): Promise<Owner | undefined> {
   if (!existsSync(folder) || !statSync(folder).isDirectory()) return undefined;
   const last = (await numbersIn(folder)).at(-1);
   const owner = last === undefined ? undefined : await ownerOf(lockAt(folder, last));
-  return owner !== undefined && isAlive(owner, lockAt(folder, last!)) ? describe(owner) : undefined;
+  return owner !== undefined && isAlive(owner, lockAt(folder, last!)) ? owner : undefined;
 }
 
 /** What a lock says that nobody holds any more. */

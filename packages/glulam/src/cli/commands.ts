@@ -1,6 +1,7 @@
 import type { Command } from './command.js';
 import { ablateCommand } from '../commands/ablate/ablate-command.js';
 import { chatCommand } from '../commands/chat/chat-command.js';
+import { controlCommand } from '../commands/control/control-command.js';
 import { dataCommand } from '../commands/data/data-command.js';
 import { doctorCommand } from '../commands/doctor/doctor-command.js';
 import { evalCommand } from '../commands/eval/eval-command.js';
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   dataCommand,
   planCommand,
   trainCommand,
+  controlCommand,
   evalCommand,
   ablateCommand,
   searchCommand,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { sampleHash } from '@glulam/files';
 import type { Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
@@ -8,6 +9,7 @@ import { settleBest } from './best-checkpoint.js';
 import { checkWatch } from '../config/check-watch.js';
 import { choose } from '../config/choices.js';
 import type { RunConfig } from '../config/config.js';
+import { openControl } from '../control/open-control.js';
 import { openRunTokenizer } from '../data/prompt/chat-template-choice.js';
 import { openData, runSteps, type FilePlace, type TrainingData } from '../data/open-data.js';
 import { recordDate, shownDate, takeOverDate } from '../data/prompt/run-date.js';
@@ -107,7 +109,8 @@ export async function openRun(
   const given = resume ? takeOverSchedule(takeOverDate(asked)) : asked;
   const { out: folder, train: settings, evaluate: evaluation } = given;
   const events = composition.get(eventsToken);
-  closers.push(events.within((resume ? recordedId(folder) : undefined) ?? randomUUID()));
+  const id = (resume ? recordedId(folder) : undefined) ?? randomUUID();
+  closers.push(events.within(id));
   const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
 
   // Events from before the run folder exists are written into it first.
@@ -133,7 +136,9 @@ export async function openRun(
   const inputs = await openInputs(given, composition, { signal, warn, onProgress: tellFetching(events) });
   if (resume) checkRunFolder(inputs.pinned, resume);
   const lock = async (): Promise<void> => {
-    const { release } = await lockRunFolder(folder);
+    const control = await openControl(id, path.resolve(folder), events, warn);
+    closers.push(control.close);
+    const { release } = await lockRunFolder(folder, control.address);
     closers.push(release);
   };
   // Before its checkpoints are looked at: another process may be writing them.

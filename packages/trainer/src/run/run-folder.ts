@@ -138,12 +138,13 @@ const runBusy = (folder: string, owner: string): TrainerError =>
 /**
  * Make the folder of a run and take it for this process: two runs in one folder would mix their steps and checkpoints.
  *
+ * @param address of the run's control socket, if it has one
  * @throws TrainerError RUN_BUSY, RUN_WRITE_FAILED
  */
-export async function lockRunFolder(folder: string): Promise<FolderLock> {
+export async function lockRunFolder(folder: string, address?: string): Promise<FolderLock> {
   try {
     makeFolder(folder);
-    return await lockFolder(folder, (owner) => runBusy(folder, owner));
+    return await lockFolder(folder, (owner) => runBusy(folder, owner), address);
   } catch (cause) {
     if (cause instanceof TrainerError) throw cause;
     throw folderUnusable(folder, cause);

@@ -29,6 +29,8 @@ export async function runLoop(open: OpenRun, recorder: RunRecorder): Promise<Loo
   const evaluated = recorded.some((event) => event.type === 'evaluation.finished' && event.step === step);
   if (!evaluated && (step === 0 || isDue(evaluation.every))) await recorder.evaluate(step);
   const atStart = events.takeRequests();
+  // Asked for while the run was opened: done after its first step.
+  for (const request of ['evaluate', 'checkpoint'] as const) if (atStart.has(request)) events.request(request);
   if (atStart.has('keep best') && step > 0) await save(true);
   let stopped = signal.aborted ? 'interrupted' : atStart.get('stop');
   while (step < steps && stopped === undefined) {
@@ -59,7 +61,10 @@ export async function runLoop(open: OpenRun, recorder: RunRecorder): Promise<Loo
     if (signal.aborted) stopped = 'interrupted';
     else if (asked.has('stop') || then.has('stop')) stopped = asked.get('stop') ?? then.get('stop') ?? 'on request';
     const best = then.has('keep best') || asked.has('keep best');
-    if (best || asked.has('checkpoint') || isDue(checkpoint.every) || stopped !== undefined) await save(best);
+    const isAsked = asked.has('checkpoint') || then.has('checkpoint');
+    if (best || isAsked || isDue(checkpoint.every) || stopped !== undefined) await save(best);
+    // Asked for during an evaluation: another one, after the next step.
+    if (then.has('evaluate')) events.request('evaluate');
     run.check();
   }
   if (stopped !== undefined) {
