@@ -5,7 +5,7 @@ import { ablate, search, searchSchema, type AblationInput, type AblationRun } fr
 import { definePlugin } from '@glulam/plugin';
 import { createNativeEngine } from '@glulam/engine-native';
 import { engines, type Engine, type EngineContribution } from '@glulam/tensors';
-import { events, type RunConfigInput } from '@glulam/trainer';
+import { events, type RunConfigInput, type RunEvent } from '@glulam/trainer';
 import { ablate as ablateConfig, resolveConfig } from 'glulam';
 import { tap } from 'rxjs';
 import { describe, expect, test } from 'vitest';
@@ -41,6 +41,7 @@ test('the example, shortened: four rows, two seeds, a report', async () => {
   const out = path.join(mkdtempSync(path.join(tmpdir(), 'glulam-ablation-')), 'out');
   const [loss, quiz] = example.evaluate!.evaluators!;
   const told: AblationRun[] = [];
+  const seen: RunEvent[] = [];
   const result = await ablateConfig(
     {
       ...example,
@@ -50,7 +51,11 @@ test('the example, shortened: four rows, two seeds, a report', async () => {
       reporters: [],
       out,
     },
-    { folder: path.resolve(import.meta.dirname, '../../examples/ablation'), onRun: (run) => void told.push(run) },
+    {
+      folder: path.resolve(import.meta.dirname, '../../examples/ablation'),
+      onRun: (run) => void told.push(run),
+      onEvent: (event) => void seen.push(event),
+    },
   );
   const names = ['base', 'expanded base', 'base + lora r=12', 'expanded + lora r=8'];
   // What is not trained is scored once.
@@ -58,6 +63,18 @@ test('the example, shortened: four rows, two seeds, a report', async () => {
     ...names.map((name) => `${name} 0`),
     ...names.slice(2).map((name) => `${name} 1`),
   ]);
+  // The same as events, each variant's around those of its run, which have an id of their own.
+  expect(seen.find(({ type }) => type === 'ablation.started')).toMatchObject({ folder: out, variants: names, runs: 6 });
+  const around = ['variant.started', 'run.started', 'run.finished', 'variant.finished'];
+  const kept = seen.filter(({ type }) => around.includes(type));
+  expect(kept.map(({ type }) => type)).toEqual(told.flatMap(() => around));
+  kept.forEach((event, i) => {
+    if (event.type === 'variant.started') expect(event).toMatchObject(told[i / 4]!);
+    if (event.type === 'variant.finished') expect(event.value).toBeGreaterThan(0);
+    expect(event.run === undefined).toBe(event.type.startsWith('variant.'));
+  });
+  expect(new Set(seen.flatMap(({ run }) => run ?? [])).size).toBe(6);
+  expect(seen.at(-1)).toMatchObject({ type: 'ablation.finished', reports: result.reports, findings: result.findings });
   expect(result.outcomes.map(({ variant }) => variant.plan.parameters.trainable)).toEqual([0, 0, 325_632, 325_632]);
   expect(result.outcomes.map(({ variant }) => variant.plan.layers.length)).toEqual([8, 12, 8, 12]);
   // Evaluators of the end wait for it; the loss is there every other step.

@@ -3,8 +3,19 @@ import path from 'node:path';
 import { search, type SearchInput } from '@glulam/ablation';
 import { packTokens, type Decoder } from '@glulam/model';
 import { definePlugin } from '@glulam/plugin';
-import { evaluators, meanLoss, openBase, openData, openModel, scoreExamples, type Example } from '@glulam/trainer';
+import {
+  evaluators,
+  events,
+  meanLoss,
+  openBase,
+  openData,
+  openModel,
+  scoreExamples,
+  type Example,
+  type RunEvent,
+} from '@glulam/trainer';
 import { resolveConfig, search as searchConfig } from 'glulam';
+import { tap } from 'rxjs';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { smallHeldOut, tinyRun } from '../support/tiny.js';
@@ -88,11 +99,18 @@ test('stopped, and cut short within a line, it goes on with the same results', a
 
   appendFileSync(path.join(out, 'results.jsonl'), '{"map":[[0,');
   const told: number[] = [];
+  const seen: RunEvent[] = [];
+  composition.get(events).listen('test', (all) => all.pipe(tap((event) => seen.push(event))));
   const resumed = await search(config, settings, composition, {
     resume: true,
     onMap: ({ number }) => told.push(number),
   });
   expect(told).toEqual([3, 4, 5]);
+  expect(seen.find(({ type }) => type === 'search.started')).toMatchObject({
+    ...{ folder: out, maps: 5, scored: 2, evaluator: 'loss', score: 'loss', better: 'lower' },
+  });
+  expect(seen.flatMap((event) => (event.type === 'map.scored' ? [event.number] : []))).toEqual([3, 4, 5]);
+  expect(seen.at(-1)).toMatchObject({ type: 'search.finished', reports: resumed.reports, findings: resumed.findings });
   expect(resumed.ranking!.maps).toEqual(first.ranking!.maps);
 
   // Another probe gives other losses; another list of maps is only more to do.

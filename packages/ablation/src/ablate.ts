@@ -143,23 +143,37 @@ async function ablateLocking(
   await openAblationFolder(whole);
 
   const runs = listRuns(planned, seeds, whole);
+  const names = variants.map(({ name }) => name);
+  events.emit({ type: 'ablation.started', time: eventTime(), folder, variants: names, seeds, runs: runs.length });
   const base = await openBase(here, composition, { checkpoint });
   let stopped = false;
   try {
     for (const [index, { variant, config }] of runs.entries()) {
       const isFinished = hasFinished(config.out);
-      onRun?.({ variant, seed: config.seed, number: index + 1, of: runs.length, folder: config.out, isFinished });
+      const run = { variant, seed: config.seed, number: index + 1, of: runs.length, folder: config.out, isFinished };
+      events.emit({ type: 'variant.started', time: eventTime(), ...run });
+      onRun?.(run);
       if (isFinished) continue;
       stopped = await runOne(config, composition, base, signal);
       if (stopped) break;
-      checkWatched(config);
+      const value = watchedValue(config);
+      events.emit({
+        type: 'variant.finished',
+        time: eventTime(),
+        variant,
+        seed: config.seed,
+        folder: config.out,
+        value,
+      });
     }
   } finally {
     await base.close();
   }
   if (stopped) return { folder, stopped, reports: [], findings: [], outcomes: [] };
   const outcomes = readOutcomes(planned, runs, given.evaluate.watch);
-  return { folder, stopped, outcomes, ...(await writeReport(whole, repeatableConfig(whole, composition), outcomes)) };
+  const written = await writeReport(whole, repeatableConfig(whole, composition), outcomes);
+  events.emit({ type: 'ablation.finished', time: eventTime(), folder, ...written });
+  return { folder, stopped, outcomes, ...written };
 }
 
 /** Whether it was interrupted. */
@@ -241,13 +255,16 @@ function checkModels(variants: readonly Variant[], composition: Composition, spe
   throw new AblationError('VARIANTS_INVALID', `variants cannot be used:\n  ${messages}`, { cause: faults[0]!.cause });
 }
 
-/** Which scores an evaluator gives is known once it has given them: after the first run, not after the last. */
-function checkWatched({ out, evaluate }: RunConfig): void {
+/**
+ * The last watched score of a run. Which scores an evaluator gives is known once it has given them: a score that it does not
+ * give is refused after the first run, not after the last.
+ */
+function watchedValue({ out, evaluate }: RunConfig): number | undefined {
   const { evaluator, score } = evaluate.watch;
   const scores = readRunEvents(out).flatMap((event) =>
     event.type === 'evaluation.finished' && event.evaluator === evaluator ? [event.scores] : [],
   );
-  if (scores.some((each) => score in each)) return;
+  if (scores.some((each) => score in each)) return scores.at(-1)?.[score];
   throw configError([
     `evaluate.watch.score is "${score}", by which an ablation tells what is best; ${evaluator} gives ${Object.keys(scores.at(-1) ?? {}).join(', ')}: change it, and begin again`,
   ]);

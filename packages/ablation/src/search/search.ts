@@ -147,6 +147,9 @@ async function searchLocking(
     const scored = new Map(results.known.map((each) => [JSON.stringify(each.map), each]));
     const isScored = ({ map }: Candidate): boolean => scored.has(JSON.stringify(map));
     const left = candidates.filter((each) => !isScored(each));
+    const { evaluator, name: what, better } = measure;
+    const counts = { maps: candidates.length, scored: candidates.length - left.length };
+    events.emit({ type: 'search.started', time: eventTime(), folder, ...counts, evaluator, score: what, better });
     try {
       await scoreMaps(decoder, probe, left, {
         states,
@@ -156,7 +159,9 @@ async function searchLocking(
           results.append(each);
           scored.set(JSON.stringify(each.map), each);
           const { map, score } = each;
-          onMap?.({ map, score, measure, number: candidates.filter(isScored).length, of: candidates.length });
+          const scoredMap = { map, score, number: candidates.filter(isScored).length, of: candidates.length };
+          events.emit({ type: 'map.scored', time: eventTime(), ...scoredMap });
+          onMap?.({ ...scoredMap, measure });
         },
       });
     } catch (error) {
@@ -168,7 +173,9 @@ async function searchLocking(
     await writeFileAtomic(file, `${JSON.stringify({ fingerprint, engine, ...ranking }, null, 2)}\n`);
     const told = { base: path.basename(given.base), engine, samples: probe.samples, tokens };
     const { reports, findings } = await writeSearchReport(folder, ranking, told);
-    return { folder, stopped: false, reports: [...reports, file], findings, ranking };
+    const written = { reports: [...reports, file], findings };
+    events.emit({ type: 'search.finished', time: eventTime(), folder, ...written });
+    return { folder, stopped: false, ...written, ranking };
   } finally {
     await model.close();
   }

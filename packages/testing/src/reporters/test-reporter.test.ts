@@ -51,9 +51,16 @@ testReporter(
   cases,
 );
 
-test('the recorded runs have every type of event', () => {
-  // A new type is missed by the compiler here.
-  const types: Record<RunEvent['type'], true> = {
+test('the recorded runs have every type of event that a run has', () => {
+  // A new type is missed by the compiler here. Reporters are a run's: they never see what comes between runs.
+  const types: Record<RunEvent['type'], boolean> = {
+    'ablation.started': false,
+    'variant.started': false,
+    'variant.finished': false,
+    'ablation.finished': false,
+    'search.started': false,
+    'map.scored': false,
+    'search.finished': false,
     'run.started': true,
     'input.fetching': true,
     'data.reading': true,
@@ -70,7 +77,8 @@ test('the recorded runs have every type of event', () => {
     plugin: true,
   };
   const told = [recordedRun('/run'), failedRun('/run'), ...resumedRun('/run')].flat();
-  expect(new Set(told.map(({ type }) => type))).toEqual(new Set(Object.keys(types)));
+  const ofRuns = Object.entries(types).flatMap(([type, isOfRuns]) => (isOfRuns ? [type] : []));
+  expect(new Set(told.map(({ type }) => type))).toEqual(new Set(ofRuns));
 });
 
 describe('the suite refuses a reporter that', () => {

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Observable, Subject, type Subscription } from 'rxjs';
+import { concat, defer, from, Observable, Subject, type Subscription } from 'rxjs';
 import { TrainerError } from '../errors.js';
-import type { RunEvent, RunEventStream, RunRequest } from './events.js';
+import type { RunEvent, RunEventStream, RunRecord, RunRequest } from './events.js';
 
 /** Whose code runs, also behind an await. */
 const listening = new AsyncLocalStorage<{ cutOff(error: unknown): void }>();
@@ -13,9 +13,10 @@ const listening = new AsyncLocalStorage<{ cutOff(error: unknown): void }>();
 export function createRunEvents(onFault: (owner: string, error: unknown) => void): RunEventStream {
   const subject = new Subject<RunEvent>();
   let run: string | undefined;
+  let record: RunRecord | undefined;
   let requests = new Map<RunRequest, string | undefined>();
   return {
-    listen(owner, pipeline) {
+    listen(owner, pipeline, { replay = false } = {}) {
       let isCutOff = false;
       const cutOff = (error: unknown): void => {
         if (isCutOff) return;
@@ -24,21 +25,37 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
         onFault(owner, error);
       };
       const listener = { cutOff };
-      const own = new Observable<RunEvent>((subscriber) =>
+      const live = new Observable<RunEvent>((subscriber) =>
         subject.subscribe((event) => listening.run(listener, () => subscriber.next(event))),
       );
+      // Nothing is emitted between the two: both are synchronous.
+      const own = replay
+        ? concat(
+            defer(() => from(record?.past() ?? [])),
+            live,
+          )
+        : live;
       let subscription: Subscription | undefined;
       return (subscription = listening.run(listener, () => pipeline(own).subscribe({ error: cutOff })));
     },
-    emit: (event) => subject.next(run === undefined ? event : withRun(event, run)),
-    within(id) {
+    emit(event) {
+      const own = run === undefined ? event : withRun(event, run);
+      // Before any listener, which may ask for what was recorded, or emit an event of its own.
+      record?.add(own);
+      subject.next(own);
+    },
+    within(id, recordOf) {
       if (run !== undefined)
         throw new TrainerError(
           'RUN_BUSY',
           `the run ${run} has this composition's event stream; compose another one for a run beside it`,
         );
       run = id;
-      return () => void (run = undefined);
+      record = recordOf;
+      return () => {
+        run = undefined;
+        record = undefined;
+      };
     },
     request: (request, reason) => void requests.set(request, reason ?? requests.get(request)),
     takeRequests() {

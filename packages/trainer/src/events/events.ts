@@ -108,6 +108,75 @@ type ReportedEvent =
       readonly peakBytes?: number;
     }
   | { readonly type: 'run.failed'; readonly time: number; readonly code: string; readonly message: string }
+  /** An ablation begins, or goes on: so many runs of its variants, whose own events follow. */
+  | {
+      readonly type: 'ablation.started';
+      readonly time: number;
+      readonly folder: string;
+      readonly variants: readonly string[];
+      readonly seeds: readonly number[];
+      readonly runs: number;
+    }
+  /** One of them begins; `isFinished`: it was finished in an earlier session, and nothing is done for it. */
+  | {
+      readonly type: 'variant.started';
+      readonly time: number;
+      readonly variant: string;
+      readonly seed: number;
+      /** From 1. */
+      readonly number: number;
+      readonly of: number;
+      /** The run's folder. */
+      readonly folder: string;
+      readonly isFinished: boolean;
+    }
+  /** One of them is finished; `value`: its watched score after its last evaluation. */
+  | {
+      readonly type: 'variant.finished';
+      readonly time: number;
+      readonly variant: string;
+      readonly seed: number;
+      readonly folder: string;
+      readonly value?: number | undefined;
+    }
+  /** The ablation's reports are written. */
+  | {
+      readonly type: 'ablation.finished';
+      readonly time: number;
+      readonly folder: string;
+      readonly reports: readonly string[];
+      readonly findings: readonly string[];
+    }
+  /** A search of layer maps begins, or goes on with those that are not scored yet. */
+  | {
+      readonly type: 'search.started';
+      readonly time: number;
+      readonly folder: string;
+      readonly maps: number;
+      readonly scored: number;
+      /** What the scores are. */
+      readonly evaluator: string;
+      readonly score: string;
+      readonly better: 'lower' | 'higher';
+    }
+  /** A map was scored; it is a list of half-open intervals of the base's layers. */
+  | {
+      readonly type: 'map.scored';
+      readonly time: number;
+      readonly map: readonly (readonly [number, number])[];
+      readonly score: number;
+      /** From 1, those of earlier sessions included. */
+      readonly number: number;
+      readonly of: number;
+    }
+  /** The search's reports are written. */
+  | {
+      readonly type: 'search.finished';
+      readonly time: number;
+      readonly folder: string;
+      readonly reports: readonly string[];
+      readonly findings: readonly string[];
+    }
   /** An event of a plugin's own, named `<plugin>.<event>`; its data is written down as JSON. */
   | { readonly type: 'plugin'; readonly time: number; readonly name: string; readonly data: unknown };
 
@@ -116,8 +185,16 @@ export type RunRequest = 'stop' | 'evaluate' | 'checkpoint' | 'keep best';
 
 /** The stream through which plugins meet a run. */
 export interface RunEvents {
-  /** Subscribe to what `pipeline` makes of the events, side effects in `tap`; if it throws, it alone is cut off. */
-  listen(owner: string, pipeline: (events: Observable<RunEvent>) => Observable<unknown>): Subscription;
+  /**
+   * Subscribe to what `pipeline` makes of the events, side effects in `tap`; if it throws, it alone is cut off. With
+   * `replay` the run's earlier events come first, those of its earlier sessions included, each once: for who comes late.
+   * Progress that is not recorded (`evaluation.running`) is not replayed.
+   */
+  listen(
+    owner: string,
+    pipeline: (events: Observable<RunEvent>) => Observable<unknown>,
+    options?: { readonly replay?: boolean },
+  ): Subscription;
   /** Send an event to all listeners before returning. Within a run the event gets the run's id. */
   emit(event: RunEvent): void;
   /** `reason` is told where the request ends the run. */
@@ -126,10 +203,18 @@ export interface RunEvents {
   takeRequests(): ReadonlyMap<RunRequest, string | undefined>;
 }
 
+/** The events of a run so far. */
+export interface RunRecord {
+  /** Takes each event before any listener gets it. */
+  add(event: RunEvent): void;
+  /** All of them, those of earlier sessions included, for listeners that want them replayed. */
+  past(): Iterable<RunEvent>;
+}
+
 /** The stream as runs have it. */
 export interface RunEventStream extends RunEvents {
-  /** What is emitted is of this run until the returned function is called. */
-  within(run: string): () => void;
+  /** What is emitted is of this run, and goes to its record first, until the returned function is called. */
+  within(run: string, record: RunRecord): () => void;
 }
 
 /** The event stream of a composition's runs. */

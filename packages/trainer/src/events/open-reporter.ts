@@ -25,9 +25,9 @@ export function openReporter(
     events.listen(`reporter ${contribution.kind}`, () => throwError(() => error));
   };
   const own: RunEvents = {
-    listen(owner, pipeline) {
+    listen(owner, pipeline, options) {
       const name = owner.includes(contribution.kind) ? owner : `${owner} of the reporter ${contribution.kind}`;
-      const subscription = events.listen(name, pipeline);
+      const subscription = events.listen(name, pipeline, options);
       subscriptions.push(subscription);
       return subscription;
     },

@@ -4,7 +4,6 @@ import path from 'node:path';
 import { sampleHash } from '@glulam/files';
 import type { Tokenizer } from '@glulam/model';
 import type { Composition } from '@glulam/plugin';
-import { tap } from 'rxjs';
 import { settleBest } from './best-checkpoint.js';
 import { checkWatch } from '../config/check-watch.js';
 import { choose } from '../config/choices.js';
@@ -109,15 +108,14 @@ export async function openRun(
   const given = resume ? takeOverSchedule(takeOverDate(asked)) : asked;
   const { out: folder, train: settings, evaluate: evaluation } = given;
   const events = composition.get(eventsToken);
-  const id = (resume ? recordedId(folder) : undefined) ?? randomUUID();
-  closers.push(events.within(id));
-  const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
-
-  // Events from before the run folder exists are written into it first.
   const early: RunEvent[] = [];
-  let record = (event: RunEvent): void => void early.push(event);
-  const logging = events.listen('run folder', (stream) => stream.pipe(tap((event) => record(event))));
-  closers.push(() => logging.unsubscribe());
+  const before = resume ? readRunEvents(folder) : [];
+  const id = before.find(({ run }) => run !== undefined)?.run ?? randomUUID();
+  // Events from before the run folder exists are written into it first.
+  let add = (event: RunEvent): void => void early.push(event);
+  let past = (): readonly RunEvent[] => [...before, ...early];
+  closers.push(events.within(id, { add: (event) => add(event), past: () => past() }));
+  const warn = (message: string): void => events.emit({ type: 'warning', time: eventTime(), message });
 
   // Everything that can be refused is refused before the folder is touched.
   openEvaluators(given, composition);
@@ -194,11 +192,12 @@ export async function openRun(
   }
   const run = await openRunFolder(pinned);
   closers.push(() => {
-    record = () => {};
+    add = () => {};
     run.close();
   });
-  record = (event) => run.write(event);
-  early.forEach(record);
+  add = (event) => run.write(event);
+  early.forEach(add);
+  past = () => run.told();
   const { beta1, beta2, epsilon, weightDecay } = settings;
   const optimizer = createOptimizer(
     decoder.ops,
@@ -255,10 +254,6 @@ export async function openRun(
     peakBytes: () => memory.peak(),
   };
 }
-
-/** The id of a run that is resumed. */
-const recordedId = (folder: string): string | undefined =>
-  readRunEvents(folder).find(({ run }) => run !== undefined)?.run;
 
 /** The run's schedule, and the config with the hash of one that was passed in code. */
 function openSchedule(
