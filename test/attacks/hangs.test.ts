@@ -190,11 +190,11 @@ test('a pass that is aborted ends before its next layer, and the next pass is as
   const ids = [1, 2, 3];
   const cache = cacheOf(decoder);
   const parts = [{ sequence: cache.add(0), ids, wanted: true }];
-  await expect(runSequences(stopped, cache, parts, controller.signal)).rejects.toThrow('stopped by hand');
+  await expect(runSequences(stopped, { cache }, parts, controller.signal)).rejects.toThrow('stopped by hand');
   expect(done).toEqual([0, 1, 2]);
   const fresh = cacheOf(decoder);
-  const expected = await runSequences(decoder, fresh, [{ sequence: fresh.add(0), ids, wanted: true }]);
-  expect(await runSequences(decoder, cache, parts)).toEqual(expected);
+  const expected = await runSequences(decoder, { cache: fresh }, [{ sequence: fresh.add(0), ids, wanted: true }]);
+  expect(await runSequences(decoder, { cache }, parts)).toEqual(expected);
   for (const each of [cache, fresh, decoder]) each.close();
 });
 

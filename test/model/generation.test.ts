@@ -208,7 +208,9 @@ describe.each([
       const sequence = cache.add(prompt.length);
       let parts: Float32Array[] = [];
       for (let start = 0; start < prompt.length; start += 512)
-        parts = await runSequences(decoder, cache, [{ sequence, ids: prompt.slice(start, start + 512), wanted: true }]);
+        parts = await runSequences(decoder, { cache }, [
+          { sequence, ids: prompt.slice(start, start + 512), wanted: true },
+        ]);
       expect(difference(parts[0]!, whole)).toBeLessThan(1e-5);
       cache.close();
       hidden.release();

@@ -59,7 +59,8 @@ export {
 export { openDecoder, type Decoder, type DecoderOptions, type LayerPass, type PassOptions } from './decoder/decoder.js';
 export type { CachePass, KeyValueCache } from './decoder/key-value-cache.js';
 export { inverseFrequencies, type RopeSettings } from './decoder/rope.js';
-export { cacheOf, runSequences, type SequencePart } from './decoder/run-sequences.js';
+export { createPreparedForms, type PreparedForms } from './decoder/prepared-forms.js';
+export { cacheOf, runSequences, type SequencePart, type SequenceState } from './decoder/run-sequences.js';
 export { ModelError, type ModelErrorCode } from './errors.js';
 export { strategies, type ExpansionStrategy } from './expansion/strategy.js';
 export {

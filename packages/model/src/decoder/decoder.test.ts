@@ -20,6 +20,7 @@ import {
 import { createBaseWeights } from '../weights/base-weights.js';
 import { packTokens } from './batch.js';
 import { openDecoder, type DecoderOptions } from './decoder.js';
+import { createPreparedForms } from './prepared-forms.js';
 import { cacheOf, packParts } from './run-sequences.js';
 
 describe('a forward pass', () => {
@@ -163,6 +164,49 @@ describe('a pass with a cache', () => {
     await end(opened);
   });
 
+  test('decoders of other adapters over the same layers share one, and no pass sees another adapter', async () => {
+    const engine = createReferenceEngine();
+    const weights = createBaseWeights(engine);
+    const layers = expanded.map(({ weights: _, gate: __, ...layer }) => layer);
+    const make = (adapterValues: DecoderOptions['adapterValues']) =>
+      openDecoder({ engine, checkpoint: base.checkpoint, weights, layers, adapter: tinyAdapter, adapterValues });
+    const values = trainedValues(base, layers);
+    const negated = new Map(
+      [...values].map(([name, each]) => [name, { ...each, values: each.values.map((value) => -value) }]),
+    );
+    const decoders = [await make(values), await make(negated)];
+    const cache = cacheOf(decoders[0]!);
+    const forms = decoders.map(() => createPreparedForms());
+    const numbers = decoders.map(() => cache.add(1));
+    const got = decoders.map((): number[] => []);
+    for (const ids of [[3, 1], [4], [1, 5]]) {
+      for (const [i, decoder] of decoders.entries()) {
+        const batch = packParts(cache, [{ sequence: numbers[i]!, ids }]);
+        const hidden = await decoder.forward(batch, { cache: cache.pass([numbers[i]!]), forms: forms[i] });
+        got[i]!.push(...(await readAndRelease(engine, hidden)));
+      }
+    }
+    const alone = await Promise.all(
+      decoders.map((decoder) => hiddenOf({ engine, decoder, naive: undefined! }, [[3, 1, 4, 1, 5]])),
+    );
+    expect(got).toEqual(alone);
+    expect(got[0]).not.toEqual(got[1]);
+    for (const each of [cache, ...forms, ...decoders]) each.close();
+    weights.close();
+    expect(engine.memory().tensors).toBe(0);
+  });
+
+  test('prepared forms are for passes that train nothing', async () => {
+    const opened = await openExpanded();
+    const forms = createPreparedForms();
+    for (const pass of [{ tape: createTape(opened.engine) }, { training: { seed: 0, step: 0 } }])
+      await expect(opened.decoder.forward(packTokens(sequences), { ...pass, forms })).rejects.toMatchObject({
+        code: 'BAD_ARGUMENT',
+        message: expect.stringMatching(/prepared forms are of a model that nothing trains/) as string,
+      });
+    await end(opened);
+  });
+
   test('does not go with tokens that segments share', async () => {
     const opened = await openExpanded();
     const cache = cacheOf(opened.decoder);
@@ -216,8 +260,12 @@ describe('a pass that ends early leaves nothing', () => {
   test('by a token that the vocabulary does not have', async () => {
     const opened = await openExpanded();
     const { engine, decoder } = opened;
-    const hidden = await decoder.forward(packTokens([[1, 11]])).catch((error: unknown) => error);
-    expect(hidden).toMatchObject({ code: 'ENGINE_FAILED', message: expect.stringContaining('index 11') });
+    const before = engine.memory();
+    await expect(decoder.forward(packTokens([[1, 11]]))).rejects.toMatchObject({
+      code: 'BAD_ARGUMENT',
+      message: expect.stringContaining('embedding got token 11 at 1; the vocabulary has 11') as string,
+    });
+    expect(engine.memory()).toEqual(before);
     decoder.close();
     expect(engine.memory().tensors).toBe(0);
   });

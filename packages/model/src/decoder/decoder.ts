@@ -24,6 +24,7 @@ import { ModelError } from '../errors.js';
 import { linearsOf, type BlockSpec, type LinearSpec, type ModelSpec } from '../families/model-spec.js';
 import { createFixedParts, splitValues, type FixedPart } from '../adapters/fixed-parts.js';
 import type { CachePass } from './key-value-cache.js';
+import type { PreparedForms } from './prepared-forms.js';
 import { openRopes, type PassRopes } from './rope.js';
 import { openWeights, readCopy, type ModelWeights } from '../weights/model-weights.js';
 import { describeTrained, gateName, type AdaptedSite, type TrainedCopy } from '../adapters/trained-tensors.js';
@@ -91,6 +92,8 @@ export interface PassOptions {
   readonly reference?: boolean;
   /** Keys and values of earlier tokens; the batch's are appended. See `KeyValueCache.pass`. */
   readonly cache?: CachePass;
+  /** Forms of adapted layers from earlier passes; those that are not there are kept in it. Not for training. */
+  readonly forms?: PreparedForms | undefined;
   /** Aborting rejects with the signal's reason once the layer that is computed is done. */
   readonly signal?: AbortSignal | undefined;
   /** Looks at the output of each virtual layer, [tokens, hidden], as soon as it is computed; to find faults. */
@@ -379,10 +382,10 @@ function* buildDecoder(
     { spec: { name }, index, weight, bias, adapted, scale }: Linear,
     virtual: number,
     output: DType,
-    { training, cache, reference = false }: PassOptions,
+    { training, forms, reference = false }: PassOptions,
   ): Tensor => {
     if (weight instanceof Tensor) return ops.linear(input, weight, bias, output);
-    const known = reference ? undefined : cache?.form(virtual, name);
+    const known = reference ? undefined : forms?.get(virtual, name);
     if (known !== undefined) return ops.frozenLinear(input, weight, known, output);
     if (adapted === undefined || reference)
       return ops.frozenLinear(input, weight, withScale(ops, { bias }, scale), output);
@@ -400,7 +403,7 @@ function* buildDecoder(
     });
     if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
     const form = withScale(ops, withBias(ops, adapter.form(tensors, context), bias), scale);
-    cache?.keepForm(virtual, name, form);
+    forms?.keep(virtual, name, form);
     return ops.frozenLinear(input, weight, form, output);
   };
 
@@ -460,7 +463,12 @@ function* buildDecoder(
     learningRateFactors,
 
     async forward(batch, pass = {}) {
-      const { tape, recompute = false, cache } = pass;
+      const { tape, recompute = false, cache, forms } = pass;
+      if (forms !== undefined && (tape !== undefined || pass.training !== undefined))
+        throw new ModelError(
+          'BAD_ARGUMENT',
+          'the pass trains, and prepared forms are of a model that nothing trains; expected one or the other',
+        );
       if (cache !== undefined && batch.keyRows !== undefined)
         throw new ModelError(
           'BAD_ARGUMENT',
@@ -474,7 +482,13 @@ function* buildDecoder(
       const rope = ropes(batch.positions);
       const recorded = <T>(body: () => T): T => (tape === undefined ? body() : ops.recording(tape, body));
       if (tape !== undefined) for (const parameter of parameters.values()) tape.watch(parameter);
-      let x = recorded(() => ops.embedding(base.embedding, batch.ids, spec.embedding.paddingRow));
+      let x: Tensor;
+      try {
+        x = recorded(() => ops.embedding(base.embedding, batch.ids, spec.embedding.paddingRow));
+      } catch (error) {
+        rope.release();
+        throw error;
+      }
       const next = (body: (x: Tensor) => Tensor): void => {
         const y = scope(() => recorded(() => body(x)));
         x.release();

@@ -1,4 +1,4 @@
-import { detach, scope, type Engine, type LinearForm, type Segment, type Tensor } from '@glulam/tensors';
+import { detach, scope, type Engine, type Segment, type Tensor } from '@glulam/tensors';
 import { ModelError } from '../errors.js';
 
 /**
@@ -24,7 +24,7 @@ export interface KeyValueCache {
   pass(sequences: readonly number[]): CachePass;
   /** Tokens there is room for, of all sequences together. */
   readonly capacity: number;
-  /** Release all keys, values and forms. */
+  /** Release all keys and values. */
   close(): void;
 }
 
@@ -37,10 +37,6 @@ export interface CachePass {
     v: Tensor,
     segments: readonly Segment[],
   ): { readonly k: Tensor; readonly v: Tensor; readonly segments: readonly Segment[] };
-  /** The form of an adapted layer, where one was kept: what it is made of does not change while text is generated. */
-  form(virtual: number, linear: string): LinearForm | undefined;
-  /** Keep the form of an adapted layer for later passes; the cache holds its tensors until it is closed. */
-  keepForm(virtual: number, linear: string, form: LinearForm): void;
   /** Count the batch's tokens as seen, once every layer has appended them. */
   advance(segments: readonly Segment[]): void;
 }
@@ -62,8 +58,6 @@ const grown = (tokens: number): number => Math.ceil((tokens + Math.max(64, token
  */
 export function createKeyValueCache(engine: Engine, widths: readonly number[]): KeyValueCache {
   const regions = new Map<number, Region>();
-  /** By virtual layer. */
-  const forms = widths.map(() => new Map<string, LinearForm>());
   /** undefined: the layer keeps nothing. */
   let stores: ({ k: Tensor; v: Tensor } | undefined)[] = [];
   const kept = () => stores.filter((store) => store !== undefined);
@@ -190,11 +184,6 @@ export function createKeyValueCache(engine: Engine, widths: readonly number[]): 
           });
           return { ...store, segments: seen };
         },
-        form: (virtual, linear) => forms[virtual]!.get(linear),
-        keepForm(virtual, linear, form) {
-          for (const tensor of tensorsOf(form)) tensor.retain();
-          forms[virtual]!.set(linear, form);
-        },
         advance(segments) {
           segments.forEach(({ queryLength }, i) => (taking[i]!.length += queryLength));
         },
@@ -208,8 +197,6 @@ export function createKeyValueCache(engine: Engine, widths: readonly number[]): 
         k.release();
         v.release();
       }
-      for (const ofLayer of forms)
-        for (const form of ofLayer.values()) for (const tensor of tensorsOf(form)) tensor.release();
     },
   };
 }
@@ -220,8 +207,4 @@ function checkLength(sequence: number, region: Region, length: number): void {
     'BAD_ARGUMENT',
     `sequence ${sequence} has ${region.length} tokens in the cache; got ${length}, expected no more than these`,
   );
-}
-
-function tensorsOf({ inScale, outScale, lowRank, bias }: LinearForm): Tensor[] {
-  return [inScale, outScale, lowRank?.A, lowRank?.B, bias].filter((tensor) => tensor !== undefined);
 }

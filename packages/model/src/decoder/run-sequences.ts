@@ -6,6 +6,15 @@ import type { Decoder } from './decoder.js';
 import { keyValueWidthOf } from '../families/model-spec.js';
 import { createKeyValueCache, type KeyValueCache } from './key-value-cache.js';
 import type { TokenIds } from '../text/token-ids.js';
+import type { PreparedForms } from './prepared-forms.js';
+
+/** What several passes of one decoder over sequences have in common. */
+export interface SequenceState {
+  /** Keys and values; decoders of the same virtual layers may share one, whatever their adapters. */
+  readonly cache: KeyValueCache;
+  /** The decoder's own. */
+  readonly forms?: PreparedForms | undefined;
+}
 
 /** A cache for a decoder's keys and values. */
 export const cacheOf = ({ engine, spec, layers }: Decoder): KeyValueCache =>
@@ -41,14 +50,15 @@ export function packParts(cache: KeyValueCache, parts: readonly Omit<SequencePar
  */
 export async function runSequences(
   decoder: Decoder,
-  cache: KeyValueCache,
+  { cache, forms }: SequenceState,
   parts: readonly SequencePart[],
   signal?: AbortSignal,
 ): Promise<Float32Array[]> {
   return whileUnchanged(decoder.checkpoint.files, async () => {
     const { engine } = decoder;
     const batch = packParts(cache, parts);
-    const hidden = await decoder.forward(batch, { cache: cache.pass(parts.map(({ sequence }) => sequence)), signal });
+    const pass = cache.pass(parts.map(({ sequence }) => sequence));
+    const hidden = await decoder.forward(batch, { cache: pass, forms, signal });
     const rows = batch.segments.flatMap(({ queryStart, queryLength }, i) =>
       parts[i]!.wanted ? [queryStart + queryLength - 1] : [],
     );

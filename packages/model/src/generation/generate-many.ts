@@ -7,6 +7,7 @@ import {
 } from './continuation.js';
 import type { Decoder } from '../decoder/decoder.js';
 import { ModelError } from '../errors.js';
+import { createPreparedForms } from '../decoder/prepared-forms.js';
 import { cacheOf, runSequences, type SequencePart } from '../decoder/run-sequences.js';
 import type { TextStream } from '../text/text-stream.js';
 import type { Tokenizer } from '../text/tokenizer.js';
@@ -71,6 +72,7 @@ export async function* generateMany(
   if (!Number.isInteger(slots) || slots < 1)
     throw new ModelError('GENERATION_INVALID', `slots is ${slots}; expected a whole number from 1`);
   const cache = cacheOf(decoder);
+  const forms = createPreparedForms();
   const waiting = asAsync(requests);
   let running: Running[] = [];
   let exhausted = false;
@@ -110,7 +112,7 @@ export async function* generateMany(
       const parts = taken.map(({ of: { sequence, next }, count }): SequencePart => {
         return { sequence, ids: next.slice(0, count), wanted: count === next.length };
       });
-      const logits = await runSequences(decoder, cache, parts, signal);
+      const logits = await runSequences(decoder, { cache, forms }, parts, signal);
       const finished: Generated[] = [];
       for (const { of, count } of taken) {
         of.next = of.next.slice(count);
@@ -131,6 +133,7 @@ export async function* generateMany(
     }
   } finally {
     cache.close();
+    forms.close();
     await waiting.return?.();
   }
 }

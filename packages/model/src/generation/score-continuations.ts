@@ -3,8 +3,8 @@ import { scope } from '@glulam/tensors';
 import { checkOutputs } from '../decoder/check-finite.js';
 import { tokensPerPass } from './continuation.js';
 import type { Decoder } from '../decoder/decoder.js';
-import { cacheOf, packParts, runSequences } from '../decoder/run-sequences.js';
-import type { KeyValueCache } from '../decoder/key-value-cache.js';
+import { createPreparedForms } from '../decoder/prepared-forms.js';
+import { cacheOf, packParts, runSequences, type SequenceState } from '../decoder/run-sequences.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
 /**
@@ -24,6 +24,7 @@ export async function scoreContinuations(
   if (continuations.length === 0) return [];
   const { sequences, start } = tokenizeContinuations(tokenizer, text, continuations);
   const cache = cacheOf(decoder);
+  const forms = createPreparedForms();
   try {
     // The token before the first that counts goes with those that count: it says how likely that is.
     const shortest = Math.min(...sequences.map(({ length }) => length));
@@ -32,7 +33,7 @@ export async function scoreContinuations(
     for (let at = 0; at < shared; at += tokensPerPass) {
       signal?.throwIfAborted();
       const ids = sequences[0]!.slice(at, Math.min(shared, at + tokensPerPass));
-      await runSequences(decoder, cache, [{ sequence: common, ids, wanted: false }], signal);
+      await runSequences(decoder, { cache, forms }, [{ sequence: common, ids, wanted: false }], signal);
     }
     const scores: number[] = [];
     for (let first = 0; first < sequences.length;) {
@@ -47,7 +48,7 @@ export async function scoreContinuations(
         shared,
         together.map(({ length }) => length),
       );
-      const score = () => scoreTogether(decoder, cache, forks, together, { shared, start, signal });
+      const score = () => scoreTogether(decoder, { cache, forms }, forks, together, { shared, start, signal });
       scores.push(...(await whileUnchanged(decoder.checkpoint.files, score)));
       for (const fork of forks) cache.remove(fork);
       first = end;
@@ -55,6 +56,7 @@ export async function scoreContinuations(
     return scores;
   } finally {
     cache.close();
+    forms.close();
   }
 }
 
@@ -74,7 +76,7 @@ export function tokenizeContinuations(
 /** The summed log probability of each sequence's tokens from `start` on, of which the cache has the first `shared`. */
 async function scoreTogether(
   decoder: Decoder,
-  cache: KeyValueCache,
+  { cache, forms }: SequenceState,
   forks: readonly number[],
   sequences: readonly number[][],
   {
@@ -87,7 +89,7 @@ async function scoreTogether(
   const labels = sequences.flatMap((ids) =>
     ids.slice(shared).map((_, i) => (shared + i + 1 >= start ? (ids[shared + i + 1] ?? -1) : -1)),
   );
-  const hidden = await decoder.forward(packParts(cache, parts), { cache: cache.pass(forks), signal });
+  const hidden = await decoder.forward(packParts(cache, parts), { cache: cache.pass(forks), forms, signal });
   const losses = scope(() => decoder.losses(hidden, Int32Array.from(labels)));
   hidden.release();
   const values = await decoder.engine.read(losses);

@@ -1,5 +1,6 @@
 import { createContinuation, tokensPerPass, type ContinuationOptions, type EndReason } from './continuation.js';
 import type { Decoder } from '../decoder/decoder.js';
+import { createPreparedForms } from '../decoder/prepared-forms.js';
 import { cacheOf, runSequences } from '../decoder/run-sequences.js';
 import type { TokenIds } from '../text/token-ids.js';
 
@@ -18,13 +19,14 @@ export interface TokenSession {
   generate(prompt: TokenIds, options: GenerateOptions): AsyncGenerator<number, EndReason>;
   /** Tokens whose keys and values are there. */
   readonly kept: number;
-  /** Release the cached keys and values. The decoder stays open. */
+  /** Release what is kept. The decoder stays open. */
   close(): void;
 }
 
 /** A session with nothing cached yet. */
 export function createTokenSession(decoder: Decoder): TokenSession {
   const cache = cacheOf(decoder);
+  const forms = createPreparedForms();
   const sequence = cache.add(0);
   let seen: number[] = [];
 
@@ -34,7 +36,7 @@ export function createTokenSession(decoder: Decoder): TokenSession {
       signal?.throwIfAborted();
       const part = ids.slice(start, start + tokensPerPass);
       const wanted = start + part.length === ids.length;
-      const [logits] = await runSequences(decoder, cache, [{ sequence, ids: part, wanted }], signal);
+      const [logits] = await runSequences(decoder, { cache, forms }, [{ sequence, ids: part, wanted }], signal);
       seen.push(...part);
       if (logits !== undefined) return logits;
     }
@@ -60,6 +62,9 @@ export function createTokenSession(decoder: Decoder): TokenSession {
     get kept() {
       return seen.length;
     },
-    close: () => cache.close(),
+    close() {
+      cache.close();
+      forms.close();
+    },
   };
 }
