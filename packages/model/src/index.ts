@@ -56,7 +56,8 @@ export {
   isOfLayer,
   weightNotFinite,
 } from './decoder/check-finite.js';
-export { openDecoder, type Decoder, type DecoderOptions, type LayerPass, type PassOptions } from './decoder/decoder.js';
+export type { Decoder, DecoderOptions, LayerPass, LayerRange, PassOptions } from './decoder/decoder.js';
+export { openDecoder } from './decoder/open-decoder.js';
 export type { CachePass, KeyValueCache } from './decoder/key-value-cache.js';
 export { inverseFrequencies, type RopeSettings } from './decoder/rope.js';
 export { createPreparedForms, type PreparedForms } from './decoder/prepared-forms.js';

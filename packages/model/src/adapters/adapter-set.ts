@@ -3,7 +3,8 @@ import { createBaseWeights, type BaseWeights } from '../weights/base-weights.js'
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { combineAdapters, partName } from './combine-adapters.js';
 import type { SavedAdapter } from './saved-adapter.js';
-import { openDecoder, type Decoder, type DecoderOptions } from '../decoder/decoder.js';
+import type { Decoder, DecoderOptions } from '../decoder/decoder.js';
+import { openDecoder } from '../decoder/open-decoder.js';
 import { ModelError } from '../errors.js';
 import { gateName } from './trained-tensors.js';
 import { unexpandedLayers, type VirtualLayer } from '../expansion/virtual-layer.js';

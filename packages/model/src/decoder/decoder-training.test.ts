@@ -17,7 +17,8 @@ import {
 } from '../../test/tiny-decoder.js';
 import { describeTrained } from '../adapters/trained-tensors.js';
 import { packTokens } from './batch.js';
-import { openDecoder, type PassOptions } from './decoder.js';
+import type { PassOptions } from './decoder.js';
+import { openDecoder } from './open-decoder.js';
 
 const labels = [1, -1, 10, 0, -1, 7, 2, 2, -1, 3];
 
@@ -150,5 +151,74 @@ describe('what is trained', () => {
     second.close();
     expect(await hiddenOf(first, sequences)).toEqual(expected);
     await end(first);
+  });
+});
+
+describe('a model in parts', () => {
+  test.each([false, true])(
+    'two decoders that each run some layers have loss and gradients of the whole, bit for bit; recomputation: %s',
+    async (recompute) => {
+      const whole = await openExpanded();
+      const pass = { training: { seed: 7, step: 3 }, recompute };
+      const expected = await gradientsOf(whole, pass);
+      await end(whole);
+      const [front, back] = [await openExpanded(), await openExpanded()];
+      const batch = packTokens(sequences);
+      const tapes = [createTape(front.engine), createTape(back.engine)] as const;
+
+      const passed = await front.decoder.forwardPart(batch, { start: 0, end: 2 }, { ...pass, tape: tapes[0] });
+      // Through the machine's memory, as it would go to another one.
+      const values = (await front.engine.read(passed)) as Float32Array;
+      const arrived = back.engine.upload(values, passed.shape);
+      tapes[1].watch(arrived);
+      const part = { start: 2, end: expanded.length, hidden: arrived };
+      const hidden = await back.decoder.forwardPart(batch, part, { ...pass, tape: tapes[1] });
+      expect(arrived.disposed).toBe(false);
+      const losses = scope(() => back.decoder.losses(hidden, Int32Array.from(labels), tapes[1]));
+      const total = back.decoder.ops.recording(tapes[1], () => scope(() => back.decoder.ops.sumAll(losses)));
+      const behind = await tapes[1].backward(total);
+      const outside = (await back.engine.read(behind.get(arrived)!)) as Float32Array;
+      const seed = front.engine.upload(outside, passed.shape);
+      const ahead = await tapes[0].backward(passed, seed);
+
+      expect([...(await back.engine.read(total))]).toEqual([expected.loss]);
+      const found = new Map<string, number[]>();
+      for (const [{ engine, decoder }, gradients] of [
+        [front, ahead],
+        [back, behind],
+      ] as const)
+        for (const [name, tensor] of decoder.parameters) {
+          const gradient = gradients.get(tensor);
+          if (gradient === undefined) continue;
+          expect(found.has(name), name).toBe(false);
+          found.set(name, [...(await engine.read(gradient))]);
+        }
+      expect(new Map([...found].sort())).toEqual(new Map([...expected.gradients].sort()));
+      for (const tensor of [passed, arrived, hidden, losses, total, seed, ...behind.values(), ...ahead.values()])
+        tensor.release();
+      await end(front);
+      await end(back);
+    },
+  );
+
+  test('parts of no layers, and what does not fit', async () => {
+    const opened = await openExpanded();
+    const { engine, decoder } = opened;
+    const batch = packTokens(sequences);
+    const embedded = await decoder.forwardPart(batch, { start: 0, end: 0 });
+    const after = await decoder.forwardPart(batch, { start: 0, end: expanded.length, hidden: embedded });
+    expect(await readAndRelease(engine, after)).toEqual(await hiddenOf(opened, sequences));
+    for (const part of [
+      { start: 1, end: 2 },
+      { start: 2, end: 1, hidden: embedded },
+      { start: 0, end: expanded.length + 1 },
+      { start: 0.5, end: 1, hidden: embedded },
+    ])
+      await expect(decoder.forwardPart(batch, part)).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
+    await expect(decoder.forwardPart(packTokens([[1]]), { start: 1, end: 2, hidden: embedded })).rejects.toThrow(
+      /and hidden states \[10, 8\] for 1 tokens; expected a range of layers, and hidden states \[1, 8\]/,
+    );
+    embedded.release();
+    await end(opened);
   });
 });

@@ -19,7 +19,8 @@ import {
 } from '../../test/tiny-decoder.js';
 import { createBaseWeights } from '../weights/base-weights.js';
 import { packTokens } from './batch.js';
-import { openDecoder, type DecoderOptions } from './decoder.js';
+import type { DecoderOptions } from './decoder.js';
+import { openDecoder } from './open-decoder.js';
 import { createPreparedForms } from './prepared-forms.js';
 import { cacheOf, packParts } from './run-sequences.js';
 

@@ -3,7 +3,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { tinyAdapter } from '../../test/tiny-adapter.js';
 import { base, end, expanded, hiddenOf, open, sequences, trainedValues, type Opened } from '../../test/tiny-decoder.js';
 import type { Adapter, AdapterParameter } from '../adapters/adapter.js';
-import { openDecoder, type DecoderOptions } from './decoder.js';
+import type { DecoderOptions } from './decoder.js';
+import { openDecoder } from './open-decoder.js';
 
 describe('what cannot be', () => {
   const name = 'model.layers.0.self_attn.q_proj.A';
