@@ -2,11 +2,15 @@ import { existsSync, mkdtempSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { sharedTests } from './tools/shared-workers.mjs';
 import { placeAmongSlow } from './tools/slow-tests.mjs';
 
-/** The slow tier first, in its order; of the fast one the golden cases, which take longest. */
+/**
+ * The slow tier first, in its order; of the fast one the golden cases, which take longest. At the end the files that share
+ * workers: a worker is kept only while the next file of the queue can use it.
+ */
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification): number => {
@@ -15,7 +19,9 @@ class LongFirst extends BaseSequencer {
         .split(path.sep)
         .join('/');
       const place = placeAmongSlow(file);
-      return place >= 0 ? place : file === 'test/model/golden.test.ts' ? 1e3 : 1e4;
+      if (place >= 0) return place;
+      if (shared.has(file)) return 1e5;
+      return file === 'test/model/golden.test.ts' ? 1e3 : 1e4;
     };
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }
@@ -28,14 +34,26 @@ function firstIsa(): string {
   return (createRequire(import.meta.url)(addon) as { readonly isas: readonly string[] }).isas[0]!;
 }
 
+const shared = new Set(sharedTests(import.meta.dirname));
+
 // Tests run from the sources: every workspace package offers them under the condition `@glulam/source`.
 export default defineConfig({
   resolve: { conditions: ['@glulam/source', 'node', 'import', 'default'] },
   ssr: { resolve: { conditions: ['@glulam/source', 'node', 'import', 'default'] } },
   test: {
-    include: [
-      ...['{packages,plugins}/*/{src,test}/**/*.test.ts', 'tools/**/*.test.ts', 'test/**/*.test.ts'],
-      'docs/snippets/**/*.test.ts',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'apart',
+          include: [
+            ...['{packages,plugins}/*/{src,test}/**/*.test.ts', 'tools/**/*.test.ts', 'test/**/*.test.ts'],
+            'docs/snippets/**/*.test.ts',
+          ],
+          exclude: [...configDefaults.exclude, ...shared],
+        },
+      },
+      { extends: true, test: { name: 'shared', isolate: false, include: [...shared] } },
     ],
     // A package without tests is no failure by itself; `npm test` fails when the whole workspace ran none.
     passWithNoTests: true,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
+import { CompilerState, Extractor, ExtractorConfig } from '@microsoft/api-extractor';
 
 const root = path.join(import.meta.dirname, '../..');
 const folder = path.join(root, 'api');
@@ -24,8 +24,13 @@ export function apiReports(update) {
     const names = packages.map((each) => reportName(each));
     const leftOver = readdirSync(folder).filter((name) => !names.includes(name));
     for (const name of update ? leftOver : []) rmSync(path.join(folder, name));
+    const configs = packages.map((each) => configOf(each, temporary));
+    // One program for all packages: each one's declarations, and TypeScript's and Node's own, are read once.
+    const compilerState = CompilerState.create(configs[0], {
+      additionalEntryPoints: configs.map(({ mainEntryPointFilePath }) => mainEntryPointFilePath),
+    });
     return [
-      ...packages.flatMap((each) => report(each, temporary, update)),
+      ...configs.flatMap((config) => report(config, compilerState, update)),
       ...leftOver.map((name) => `api/${name}: there is no such package`),
     ];
   } finally {
@@ -37,10 +42,10 @@ export function apiReports(update) {
 const reportName = (pkg) =>
   `${JSON.parse(readFileSync(path.join(pkg, 'package.json'), 'utf8')).name.replace('@glulam/', '')}.api.md`;
 
-/** @param {string} pkg @param {string} temporary @param {boolean} update */
-function report(pkg, temporary, update) {
+/** @param {string} pkg @param {string} temporary */
+function configOf(pkg, temporary) {
   const none = { default: { logLevel: /** @type {any} */ ('none') } };
-  const config = ExtractorConfig.prepare({
+  return ExtractorConfig.prepare({
     configObjectFullPath: undefined,
     packageJsonFullPath: path.join(pkg, 'package.json'),
     configObject: {
@@ -63,15 +68,20 @@ function report(pkg, temporary, update) {
       messages: { compilerMessageReporting: none, extractorMessageReporting: none, tsdocMessageReporting: none },
     },
   });
+}
+
+/** @param {ExtractorConfig} config @param {CompilerState} compilerState @param {boolean} update */
+function report(config, compilerState, update) {
   const faults = [];
   const result = Extractor.invoke(config, {
+    compilerState,
     localBuild: update,
     messageCallback(message) {
       message.handled = true;
       if (message.logLevel === 'error') faults.push(message.text);
     },
   });
-  return result.apiReportChanged ? [...faults, `api/${reportName(pkg)}`] : faults;
+  return result.apiReportChanged ? [...faults, `api/${path.basename(config.reportFilePath)}`] : faults;
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

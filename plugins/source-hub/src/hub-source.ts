@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { InputRole, Source, SourceContext } from '@glulam/trainer';
-import { datasetInfo, modelInfo, pathsInfo } from '@huggingface/hub';
 import { downloadBlob } from './download-blob.js';
 import { HubError } from './errors.js';
 import { checkRoom, openHubCache, type HubCache } from './hub-cache.js';
@@ -35,6 +34,7 @@ export function openHubSource(
   const askCommit = async ({ type, repository, revision }: HubName, fetch: HubFetch): Promise<string> => {
     const additionalFields = ['sha' as const];
     const asked = { name: repository, revision, hubUrl, fetch, additionalFields };
+    const { datasetInfo, modelInfo } = await import('@huggingface/hub');
     const { sha } = await (type === 'dataset' ? datasetInfo(asked) : modelInfo(asked));
     if (isCommit(sha)) return sha;
     throw new HubError(
@@ -221,6 +221,7 @@ export function openHubSource(
     const place = path.join(cache.snapshot(commit), ...file!.split('/'));
     if (cache.has(commit, file!)) return place;
     const reason = await ask(async () => {
+      const { pathsInfo } = await import('@huggingface/hub');
       const [found] = await pathsInfo({
         repo: repo(name),
         paths: [file!],

@@ -10,6 +10,8 @@ export { parseHubName } from './hub-name.js';
 export type { PushedCommit, PushOptions } from './push-files.js';
 export { pushFiles } from './push-files.js';
 
+// Files here load `@huggingface/hub` where they ask the Hub: it takes longer than the rest of a short command's start.
+
 /** `owner/name[@revision]` of models, `hf://datasets/owner/name[@revision]/path` of files. */
 export const hubSource: SourceContribution = {
   kind: 'hub',

@@ -1,4 +1,3 @@
-import { listFiles } from '@huggingface/hub';
 import { HubError } from './errors.js';
 import { readHubFile, type HubFile } from './hub-file.js';
 import type { HubFetch } from './hub-fetch.js';
@@ -39,6 +38,7 @@ export async function listAll(
   };
   const asked = { repo: { type, name: repository }, revision: commit, recursive: true, hubUrl, fetch: fetchPage };
   const files: HubFile[] = [];
+  const { listFiles } = await import('@huggingface/hub');
   for await (const { type: kind, path, size, oid, lfs } of listFiles(asked)) {
     if (kind !== 'file') continue;
     files.push(readHubFile({ path, size: lfs?.size ?? size, oid, sha256: lfs?.oid }, hubUrl));

@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
-import { createBranch, createRepo, modelInfo, uploadFiles } from '@huggingface/hub';
 import { HubError } from './errors.js';
 import { createHubFetch, type HubFetchOptions } from './hub-fetch.js';
 import { readHubName } from './hub-name.js';
@@ -60,6 +59,7 @@ export async function pushFiles(
     return response;
   };
 
+  const { createBranch, createRepo, uploadFiles } = await import('@huggingface/hub');
   try {
     const created = !(await exists(repository, hubUrl, fetch));
     if (created) {
@@ -95,6 +95,7 @@ export async function pushFiles(
 }
 
 async function exists(repository: string, hubUrl: string, fetch: typeof globalThis.fetch, revision = 'HEAD') {
+  const { modelInfo } = await import('@huggingface/hub');
   try {
     await modelInfo({ name: repository, revision, hubUrl, fetch });
     return true;
