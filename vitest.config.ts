@@ -5,7 +5,7 @@ import path from 'node:path';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { sharedTests } from './tools/shared-workers.mjs';
-import { placeAmongSlow } from './tools/slow-tests.mjs';
+import { placeAmongSlow, slowTests } from './tools/slow-tests.mjs';
 
 /**
  * The slow tier first, in its order; of the fast one the golden cases, which take longest. At the end the files that share
@@ -34,6 +34,7 @@ function firstIsa(): string {
   return (createRequire(import.meta.url)(addon) as { readonly isas: readonly string[] }).isas[0]!;
 }
 
+const slow = slowTests.map((entry) => (entry.endsWith('/') ? `${entry}**/*.test.ts` : entry));
 const shared = new Set(sharedTests(import.meta.dirname));
 
 // Tests run from the sources: every workspace package offers them under the condition `@glulam/source`.
@@ -42,6 +43,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['@glulam/source', 'node', 'import', 'default'] } },
   test: {
     projects: [
+      { extends: true, test: { name: 'slow', include: slow } },
       {
         extends: true,
         test: {
@@ -50,7 +52,7 @@ export default defineConfig({
             ...['{packages,plugins}/*/{src,test}/**/*.test.ts', 'tools/**/*.test.ts', 'test/**/*.test.ts'],
             'docs/snippets/**/*.test.ts',
           ],
-          exclude: [...configDefaults.exclude, ...shared],
+          exclude: [...configDefaults.exclude, ...slow, ...shared],
         },
       },
       { extends: true, test: { name: 'shared', isolate: false, include: [...shared] } },
