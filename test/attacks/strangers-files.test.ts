@@ -1,4 +1,5 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   cpSync,
   existsSync,
@@ -12,9 +13,12 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runShared } from '../support/cli.js';
 
 // What a folder of somebody else's may hold: pipes, devices, files without an end, links to files of the reader's. By the
 // built command line, so that one that waits for ever can be ended.
@@ -24,17 +28,10 @@ const rows = path.join(root, 'examples/data/word-problems.train.jsonl');
 const work = mkdtempSync(path.join(tmpdir(), 'glulam-strangers-'));
 const at = (...parts: string[]): string => path.join(work, ...parts);
 
-function glulam(...args: string[]): Promise<{ readonly code: number | string | null; readonly err: string }> {
-  return new Promise((done) => {
-    const env = { ...process.env, HF_TOKEN: 'none', HF_ENDPOINT: 'http://127.0.0.1:9', HF_HOME: at('hf') };
-    execFile(
-      process.execPath,
-      [path.join(root, 'packages/glulam/bin/glulam.js'), ...args],
-      { cwd: work, env, timeout: 180_000, killSignal: 'SIGKILL' },
-      (error, _, err) => done({ code: error === null ? 0 : (error.code ?? 'killed'), err }),
-    );
-  });
-}
+const offline = 'http://127.0.0.1:9';
+const glulam = (...args: string[]) => glulamAt(offline, ...args);
+const glulamAt = (HF_ENDPOINT: string, ...args: string[]) =>
+  runShared(args, { cwd: work, env: { ...process.env, HF_TOKEN: 'none', HF_ENDPOINT, HF_HOME: at('hf') } });
 
 let bases = 0;
 /** A copy of the tiny base, changed, and a config of it. */
@@ -150,8 +147,18 @@ describe('neither waited for nor read', () => {
     mkdirSync(path.join(folder, 'checkpoints'));
     // These are not pushed, so they are passed over.
     for (const name of ['config.json', 'best.json', 'events.jsonl']) pipe(path.join(folder, name));
-    const { code, err } = await glulam('push', folder, '--to', 'a/b');
-    expect([code, err]).toEqual([1, expect.stringContaining('127.0.0.1:9')]);
+    // A Hub that refuses, for one that is away is asked again and again.
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url!);
+      response.writeHead(403).end();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const { code, err } = await glulamAt(`http://127.0.0.1:${port}`, 'push', folder, '--to', 'a/b');
+    server.close();
+    expect([code, err]).toEqual([1, expect.stringContaining(`127.0.0.1:${port}`)]);
+    expect(asked[0]).toContain('a/b');
     for (const name of ['README.md', 'loss.svg', 'adapter/adapter_model.safetensors']) {
       pipe(path.join(folder, name));
       const refused = await glulam('push', folder, '--to', 'a/b');

@@ -8,6 +8,7 @@ import { runConfigSchema } from '@glulam/trainer';
 import { expect, test } from 'vitest';
 import { docs, pages } from '../../docs/.vitepress/linked-files.js';
 import { sidebar } from '../../docs/.vitepress/navigation.js';
+import { runShared } from '../support/cli.js';
 
 const root = path.resolve(docs, '..');
 const read = (name: string): string => readFileSync(path.join(root, name), 'utf8');
@@ -114,7 +115,6 @@ test('the config in the README is the quickstart’s', () => {
 });
 
 test('commands in pages are commands, with options that they have', async () => {
-  const bin = path.join(root, 'packages/glulam/bin/glulam.js');
   const lines = blocks
     .filter(({ language }) => language === 'sh')
     .flatMap(({ name, code }) =>
@@ -129,8 +129,8 @@ test('commands in pages are commands, with options that they have', async () => 
   const helps = new Map(
     await Promise.all(
       commands.map(async (command) => {
-        const { stdout } = await run(process.execPath, [bin, command, '--help']);
-        return [command, stdout] as const;
+        const { out } = await runShared([command, '--help'], { cwd: root });
+        return [command, out] as const;
       }),
     ),
   );

@@ -5,6 +5,9 @@ import { afterAll } from 'vitest';
 
 const bin = path.resolve(import.meta.dirname, '../../packages/glulam/bin/glulam.js');
 
+/** Milliseconds after which a command is killed. */
+const patience = 240_000;
+
 export interface Printed {
   readonly code: number;
   readonly out: string;
@@ -27,7 +30,7 @@ export function runAlone(
     const child = execFile(
       process.execPath,
       [bin, ...words],
-      { cwd, env, timeout: 240_000, killSignal: 'SIGKILL' },
+      { cwd, env, timeout: patience, killSignal: 'SIGKILL' },
       (error, out, err) => done({ code: error === null ? 0 : Number(error.code), out, err }),
     );
     child.stdin!.on('error', () => undefined); // one that reads nothing may be gone
@@ -55,12 +58,16 @@ async function send(
 ): Promise<Printed> {
   const child = await (host ??= start());
   return new Promise((done, fail) => {
+    // One that waits for ever ends, and the commands after it get another process.
+    const timer = setTimeout(() => child.kill('SIGKILL'), patience);
     const onExit = (code: number | null, signal: string | null): void => {
+      clearTimeout(timer);
       host = undefined;
       fail(new Error(`glulam ${words.join(' ')} ended the process that it shares, with ${signal ?? code}`));
     };
     child.once('exit', onExit);
     child.once('message', (printed: Printed) => {
+      clearTimeout(timer);
       child.off('exit', onExit);
       done(printed);
     });
