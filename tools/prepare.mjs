@@ -38,8 +38,10 @@ export function runTool(name, args, { quiet = false } = {}) {
  * @param {string[]} args
  * @returns {Promise<number>} the exit status
  */
-export function startTool(name, args) {
-  const program = path.join(root, 'node_modules', '.bin', name);
+export const startTool = (name, args) => startProgram(path.join(root, 'node_modules', '.bin', name), args);
+
+/** @param {string} program @param {string[]} args @returns {Promise<number>} the exit status */
+export function startProgram(program, args) {
   return new Promise((done) => {
     const options = { cwd: root, maxBuffer: 2 ** 28, shell: process.platform === 'win32' };
     execFile(program, args, options, (error, stdout, stderr) => {
@@ -102,7 +104,7 @@ function install() {
 }
 
 function build() {
-  if (runTool('nx', ['run-many', '-t', 'build', '--outputStyle=static'], { quiet: true }) === 0) return;
+  if (runProgram(process.execPath, [path.join('tools', 'build.mjs')], true) === 0) return;
   fail('The build failed, see above. Run it alone with `npm run build`.');
 }
 
