@@ -7,7 +7,7 @@ import { placeAmongSlow } from './slow-tests.mjs';
 const changesProcess =
   /\bvi\.(mock|doMock|stub|useFakeTimers)|\bprocess\.(chdir|env\b[^;\n]*[^=!<>]=[^=>])|\bglobalThis\b/;
 
-/** Files with an engine's threads, a server or many minutes of arithmetic gain nothing and want a process of their own. */
+/** Files with engines, whose threads and settings are of the process, or with servers. */
 const apart = ['packages/testing/', 'plugins/engine-native/', 'plugins/engine-tfjs/', 'plugins/source-hub/'];
 
 /** @param {string} root @returns {string[]} relative to the root, with `/` */
