@@ -58,7 +58,7 @@ export async function checkCreate(home) {
 async function openEngine(home) {
   const compiled = path.join(root, 'plugins/engine-native/build/objects');
   cpSync(compiled, path.join(home, 'node_modules/@glulam/engine-native/build/objects'), { recursive: true });
-  const told = await run('npx', ['glulam', 'doctor'], home);
+  const told = await run(programOf(home, 'glulam'), ['doctor'], home);
   if (!/plain; \d+ thread/.test(told)) throw new Error(`glulam doctor did not open the native engine:\n${told}`);
 }
 
@@ -67,7 +67,8 @@ async function checkRole(home, role) {
   const start = performance.now();
   const name = `glulam-plugin-${role}-try-out`;
   const folder = path.join(home, 'plugins', role);
-  await run('npx', ['create-glulam-plugin', '--role', role, '--name', 'try-out', '--dir', folder, '--yes'], home);
+  const create = ['--role', role, '--name', 'try-out', '--dir', folder, '--yes'];
+  await run(programOf(home, 'create-glulam-plugin'), create, home);
   // What `npm install PLUGIN` would do; its own dependencies are all there.
   symlinkSync(path.relative(path.join(home, 'node_modules'), folder), path.join(home, 'node_modules', name));
   await run('npm', ['run', 'build'], folder);
@@ -76,11 +77,8 @@ async function checkRole(home, role) {
   for (const [ending, text] of Object.entries(configs)) {
     write(home, `${role}.config.${ending}`, text);
     const out = path.join(home, 'runs', `${role}-${ending}`);
-    await run(
-      'npx',
-      ['glulam', 'train', `${role}.config.${ending}`, ...overrides(home, role, configs.json), '--out', out],
-      home,
-    );
+    const words = ['train', `${role}.config.${ending}`, ...overrides(home, role, configs.json), '--out', out];
+    await run(programOf(home, 'glulam'), words, home);
     const events = readFileSync(path.join(out, 'events.jsonl'), 'utf8')
       .trim()
       .split('\n')
@@ -132,10 +130,11 @@ async function checkTypes(home) {
     types: [],
   };
   write(home, 'tsconfig.json', { compilerOptions, include: ['*.ts'] });
-  await run('npx', ['tsc', '-p', '.'], home);
+  const tsc = programOf(home, 'tsc');
+  await run(tsc, ['-p', '.'], home);
   const misspelt = readFileSync(path.join(home, 'expansion.config.ts'), 'utf8').replace('start:', 'strat:');
   write(home, 'misspelt.config.ts', misspelt);
-  const fault = await run('npx', ['tsc', '-p', '.'], home).then(
+  const fault = await run(tsc, ['-p', '.'], home).then(
     () => undefined,
     (error) => error.message,
   );
@@ -148,6 +147,9 @@ function write(home, name, content) {
   const text = typeof content === 'string' ? content : `${JSON.stringify(content, null, 2)}\n`;
   writeFileSync(path.join(home, name), text);
 }
+
+/** What `npx NAME` starts, without npm's own start each time. @param {string} home @param {string} name */
+const programOf = (home, name) => path.join(home, 'node_modules/.bin', name);
 
 /** Its output, or an error with it. @param {string} command @param {string[]} args @param {string} cwd @returns {Promise<string>} */
 function run(command, args, cwd) {
