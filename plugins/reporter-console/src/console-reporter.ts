@@ -175,6 +175,14 @@ export function reportToConsole(events: RunEvents, output: Output, quiet = false
         // The caller gets the error and prints it; here only the bar is ended.
         endBar();
         break;
+      // What comes between runs is for the command that makes them.
+      case 'ablation.started':
+      case 'variant.started':
+      case 'variant.finished':
+      case 'ablation.finished':
+      case 'search.started':
+      case 'map.scored':
+      case 'search.finished':
       case 'plugin':
         break;
     }
