@@ -110,6 +110,12 @@ export {
   type Generated,
   type GenerationRequest,
 } from './generation/generate-many.js';
+export {
+  createScheduler,
+  type ScheduledSequence,
+  type ScheduledToken,
+  type Scheduler,
+} from './generation/scheduler.js';
 export { generateText, generateTokens, type GenerateTextOptions } from './generation/generate.js';
 export { describeGenerationDefaults } from './generation/generation-defaults.js';
 export type { Sampler, SamplingOptions } from './generation/sampling.js';
