@@ -95,13 +95,19 @@ function createDevice<Data extends object>(backend: Backend<Data>, weights: Weig
     argmax: ({ x }) => backend.argmax(x),
     random: ({ key }, { shape }) => backend.upload(backend.host.uniforms(sizeOf(shape), key), shape),
     readWeight({ weight, start, end }, { shape }) {
-      const source = weights.sourceOf(weight);
-      const isWhole = weight.shape.length === 2 && start === 0 && end === weight.shape[0];
-      if (!isWhole) return backend.upload(backend.host.readFloats(source, start, end), shape);
+      // Vectors are read once, when a model is opened; matrices are kept, since every pass reads them.
+      if (weight.shape.length !== 2)
+        return backend.upload(backend.host.readFloats(weights.sourceOf(weight), start, end), shape);
       const whole = weights.whole(weight);
-      return whole.dtype === 'bfloat16' ? backend.toFloat32(whole) : whole.data;
+      const isWhole = start === 0 && end === weight.shape[0];
+      const rows = isWhole ? whole.data : backend.slice(whole, [start, 0], shape);
+      if (whole.dtype !== 'bfloat16') return rows;
+      const wide = backend.toFloat32({ data: rows, shape, dtype: whole.dtype });
+      if (!isWhole) backend.free(rows);
+      return wide;
     },
   };
+
   return {
     description: backend.description,
     bytesPerElement: backend.bytesPerElement,

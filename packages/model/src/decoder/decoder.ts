@@ -36,7 +36,9 @@ export interface PassOptions {
 
 /** Virtual layers `[start, end)`, and what goes into the first of them. */
 export interface LayerRange {
+  /** The first of them. */
   readonly start: number;
+  /** The one after the last of them. */
   readonly end: number;
   /** Hidden states, [tokens, hidden], float32; stays the caller's. None for a part that begins with the embedding. */
   readonly hidden?: Tensor | undefined;

@@ -19,6 +19,7 @@ export interface ScheduledSequence {
 
 /** What a pass made of one sequence whose prompt was whole in it. */
 export interface ScheduledToken {
+  /** As `join` returned it. */
   readonly sequence: ScheduledSequence;
   /** The token that was chosen; undefined: an id that ends the text. */
   readonly id: number | undefined;

@@ -4,12 +4,15 @@ import type { RandomKey } from './philox.js';
 
 /** What a kernel makes. */
 export interface Result {
+  /** Length of each axis; [] for a scalar. */
   readonly shape: Shape;
+  /** Of the elements. */
   readonly dtype: DType;
 }
 
 /** What a kernel reads: data that the device stored, in the shape it was made with or another of the same size. */
 export interface Operand<Data> extends Result {
+  /** The device's own record of it. */
   readonly data: Data;
 }
 
@@ -33,11 +36,15 @@ export interface KernelArguments<Data> {
     readonly k: number;
     readonly n: number;
   };
+  /** The function of each element. */
   readonly unary: { readonly operation: UnaryOperation; readonly x: Operand<Data> };
   /** The result's shape is what those of `a` and `b` broadcast to. */
   readonly binary: { readonly operation: BinaryOperation; readonly a: Operand<Data>; readonly b: Operand<Data> };
+  /** factor * x + offset */
   readonly affine: { readonly x: Operand<Data>; readonly factor: number; readonly offset: number };
+  /** a where the condition is not 0, else b, broadcast to the result's shape. */
   readonly select: { readonly condition: Operand<Data>; readonly a: Operand<Data>; readonly b: Operand<Data> };
+  /** Along `axis`, which stays with length 1. */
   readonly reduce: { readonly operation: Reduction; readonly x: Operand<Data>; readonly axis: number };
   /** Throws where an index is out of range, or fails later: see `Device.drain`. */
   readonly gather: { readonly table: Operand<Data>; readonly indices: Operand<Data> };
@@ -45,9 +52,13 @@ export interface KernelArguments<Data> {
   readonly scatterAdd: { readonly indices: Operand<Data>; readonly values: Operand<Data> };
   /** The region of the result's shape that begins at `start`. */
   readonly slice: { readonly x: Operand<Data>; readonly start: Shape };
+  /** Axis i of the result is axis permutation[i] of x. */
   readonly transpose: { readonly x: Operand<Data>; readonly permutation: readonly number[] };
+  /** The parts, of the result's dtype, one after the other along `axis`. */
   readonly concatenate: { readonly parts: readonly Operand<Data>[]; readonly axis: number };
+  /** Index of the largest along the last axis, the first of equals. */
   readonly argmax: { readonly x: Operand<Data> };
+  /** Uniform in [0, 1): see philox.ts. */
   readonly random: { readonly key: RandomKey };
   /** Rows `[start, end)` of a weight that this device opened, as float32. */
   readonly readWeight: { readonly weight: FrozenWeight; readonly start: number; readonly end: number };
@@ -72,6 +83,7 @@ export interface Device<Data> {
   readonly choice?: string | undefined;
   /** See `Engine.copies`. */
   readonly copies?: ReadonlyMap<string, number>;
+  /** Its arithmetic. */
   readonly kernels: Kernels<Data>;
   /** How many bytes an element takes, where that is not what its dtype says. */
   readonly bytesPerElement?: Readonly<Record<DType, number>>;

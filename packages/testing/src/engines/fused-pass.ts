@@ -4,9 +4,11 @@ import { assertClose, randomValues, type Computed } from './engine-check.js';
 
 /** One input of a named operation; random unless its values are given. */
 export interface FusedInput {
+  /** Length of each axis. */
   readonly shape: readonly number[];
   /** float32 unless said. */
   readonly dtype?: DType;
+  /** Default: standard normal numbers, the same at each call. */
   readonly values?: Float32Array;
 }
 

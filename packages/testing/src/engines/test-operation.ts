@@ -17,14 +17,17 @@ import { randomValues } from './engine-check.js';
 
 /** Inputs and options that an operation is tried with. */
 export interface OperationCase<Options> {
+  /** As tests show it. */
   readonly name: string;
   /** Differentiable inputs, random unless their values are given. */
   readonly inputs: Readonly<Record<string, FusedInput>>;
+  /** What `Operations.run` gets. */
   readonly options: Options;
 }
 
 /** What `testOperation` needs to know beside the operation. */
 export interface TestOperationOptions<Options> {
+  /** At least one. */
   readonly cases: readonly OperationCase<Options>[];
   /** Engines that the operation runs on, beside the reference engine, by the name that tests show. */
   readonly engines?: Readonly<Record<string, (precision: Precision) => Promise<Engine>>>;
