@@ -7,8 +7,10 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { sharedTests } from './tools/shared-workers.mjs';
 import { placeAmongSlow, slowTests } from './tools/slow-tests.mjs';
 
+const longestOfFast = ['test/model/golden.test.ts', 'plugins/engine-native/src/native-engine.test.ts'];
+
 /**
- * The slow tier first, in its order; of the fast one the golden cases, which take longest. At the end the files that share
+ * The slow tier first, in its order; of the fast one the golden cases and the engine's suite, which take longest. At the end the files that share
  * workers: a worker is kept only while the next file of the queue can use it.
  */
 class LongFirst extends BaseSequencer {
@@ -21,7 +23,7 @@ class LongFirst extends BaseSequencer {
       const place = placeAmongSlow(file);
       if (place >= 0) return place;
       if (shared.has(file)) return 1e5;
-      return file === 'test/model/golden.test.ts' ? 1e3 : 1e4;
+      return longestOfFast.includes(file) ? 1e3 : 1e4;
     };
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }

@@ -1,10 +1,9 @@
 import { afterAChange, checkFilePart, FilesError, readRows, sizeOf, type FilePart } from '@glulam/files';
 import { TensorsError, type Device } from '@glulam/tensors';
 import type { Addon, NativeFailure, NativeStats } from './addon.js';
-import { encodeCommand } from './commands/encode.js';
-import type { CommandArguments, CommandName } from './commands/layouts.js';
+import { operandsOf, paramsOf } from './commands/encode.js';
 import { choiceText, type KernelChoice } from './kernel-choice.js';
-import { copyWeight, createKernels, createWrite, type Commander } from './kernels.js';
+import { copyWeight, createKernels, createWrite, itself, type Commander } from './kernels.js';
 import { accessOf, copiedAs } from './open-weight.js';
 
 /** What a tensor or weight is here: a number that the worker knows it by. */
@@ -31,7 +30,7 @@ export function createDevice(addon: Addon, choice: KernelChoice, threads: number
   let closed = false;
 
   /** What was freed since the last command: the next one frees it first. */
-  let freed: number[] = [];
+  const freed: number[] = [];
   let flushing = false;
   let words = new Float64Array(256);
   /** Every part of a weight that lies in a file, with the number of the file. */
@@ -43,21 +42,21 @@ export function createDevice(addon: Addon, choice: KernelChoice, threads: number
   };
   // A number may be given again at once: the command that makes it anew frees it first.
   const allocate = (): NativeData => ({ id: freeNumbers.pop() ?? nextNumber++ });
-  const run = <Name extends CommandName>(
-    name: Name,
-    given: CommandArguments<Name, NativeData>,
-    payload?: Float32Array | Int32Array,
-  ): void => {
+  const run: Commander<NativeData>['run'] = (name, given, { payload, dataOf = itself } = {}) => {
     checkOpen(name);
-    const { operands, params } = encodeCommand(name, given);
+    const operands = operandsOf(name, given);
+    const params = paramsOf(name, given);
     const count = freed.length + operands.length + params.length;
     if (count > words.length) words = new Float64Array(2 * count);
     let at = 0;
-    for (const id of freed) words[at++] = id;
-    for (const operand of operands) words[at++] = operand?.id ?? absent;
-    for (const param of params) words[at++] = param;
+    for (let i = 0; i < freed.length; i++) words[at++] = freed[i]!;
+    for (let i = 0; i < operands.length; i++) {
+      const operand = operands[i];
+      words[at++] = operand === undefined ? absent : dataOf(operand).id;
+    }
+    for (let i = 0; i < params.length; i++) words[at++] = params[i]!;
     addon.submit(handle, numbers.get(name)!, words, freed.length, operands.length, params.length, payload);
-    freed = [];
+    freed.length = 0;
   };
   /** Free what no command has freed so far. */
   const flush = (): void => {
@@ -75,7 +74,11 @@ export function createDevice(addon: Addon, choice: KernelChoice, threads: number
   };
   const upload: Device<NativeData>['upload'] = (values) => {
     const y = allocate();
-    run('upload', { y, type: values instanceof Int32Array ? 'int32' : 'float32', elements: values.length }, values);
+    run(
+      'upload',
+      { y, type: values instanceof Int32Array ? 'int32' : 'float32', elements: values.length },
+      { payload: values },
+    );
     return y;
   };
   const settle = async (reported: Promise<NativeFailure | undefined>): Promise<void> => {
@@ -143,7 +146,7 @@ export function createDevice(addon: Addon, choice: KernelChoice, threads: number
         run(
           'encodedWeight',
           { y, format: format!, rows, columns, first: source.firstElement, places },
-          source.rowOrder,
+          { payload: source.rowOrder },
         );
       }
       return y;

@@ -6,12 +6,19 @@ import type { CommandArguments, CommandName } from './commands/layouts.js';
 export interface Commander<Data> {
   /** What the next command that has it as an operand makes. */
   allocate(result: Result): Data;
-  run<Name extends CommandName>(
+  /** `dataOf`: what operands are, where they are not data already. */
+  run<Name extends CommandName, Operands = Data>(
     name: Name,
-    given: CommandArguments<Name, Data>,
-    payload?: Float32Array | Int32Array,
+    given: CommandArguments<Name, Operands>,
+    options?: {
+      readonly payload?: Float32Array | Int32Array | undefined;
+      readonly dataOf?: (operand: Operands) => Data;
+    },
   ): void;
 }
+
+/** For operands that are data already. */
+export const itself = <Operands, Data>(operand: Operands): Data => operand as unknown as Data;
 
 const offsetOf = (start: Shape, strides: readonly number[]): number =>
   start.reduce((sum, first, axis) => sum + first * strides[axis]!, 0);
@@ -41,31 +48,61 @@ export function createKernels<Data>(commander: Commander<Data>): Kernels<Data> {
       make(result, (y) =>
         run('cast', { y, x: x.data, type: result.dtype, elements: elements(x), available: elements(x), first: 0 }),
       ),
-    matmul: ({ a, b, ...product }, result) =>
+    matmul: ({ a, b, batch, m, n, k, transposeA, transposeB }, result) =>
       make(result, (c) =>
         run('matmul', {
-          ...{ c, a: a.data, b: b.data, ...product, alpha: 1, beta: 0, bfloat16: false },
-          ...{ type: result.dtype, exists: false, offset: 0, elements: elements(result) },
+          c,
+          a: a.data,
+          b: b.data,
+          batch,
+          m,
+          n,
+          k,
+          transposeA,
+          transposeB,
+          alpha: 1,
+          beta: 0,
+          bfloat16: false,
+          type: result.dtype,
+          exists: false,
+          offset: 0,
+          elements: elements(result),
         }),
       ),
     unary: ({ operation, x }, result) =>
       make(result, (y) => run('unary', { y, x: x.data, operation, elements: elements(x) })),
     binary: ({ operation, a, b }, result) =>
-      make(result, (y) =>
+      make(result, (y) => {
+        const walk = binaryWalk(a.shape, b.shape, result.shape);
         run('binary', {
-          ...{ y, a: a.data, b: b.data, operation, elementsOfA: elements(a), elementsOfB: elements(b) },
-          ...binaryWalk(a.shape, b.shape, result.shape),
-        }),
-      ),
+          y,
+          a: a.data,
+          b: b.data,
+          operation,
+          elementsOfA: elements(a),
+          elementsOfB: elements(b),
+          shape: walk.shape,
+          stridesOfA: walk.stridesOfA,
+          stridesOfB: walk.stridesOfB,
+        });
+      }),
     affine: ({ x, factor, offset }, result) =>
       make(result, (y) => run('affine', { y, x: x.data, elements: elements(x), factor, offset })),
     select: ({ condition, a, b }, result) =>
       make(result, (y) => {
         const strides = (x: Operand<Data>): number[] => broadcastStrides(x.shape, result.shape);
         run('select', {
-          ...{ y, condition: condition.data, a: a.data, b: b.data, shape: result.shape },
-          ...{ elementsOfCondition: elements(condition), elementsOfA: elements(a), elementsOfB: elements(b) },
-          ...{ stridesOfCondition: strides(condition), stridesOfA: strides(a), stridesOfB: strides(b) },
+          y,
+          condition: condition.data,
+          a: a.data,
+          b: b.data,
+          shape: result.shape,
+          elementsOfCondition: elements(condition),
+          elementsOfA: elements(a),
+          elementsOfB: elements(b),
+          stridesOfCondition: strides(condition),
+          stridesOfA: strides(a),
+          stridesOfB: strides(b),
         });
       }),
     reduce: ({ operation, x, axis }, result) =>
@@ -113,8 +150,12 @@ export function createKernels<Data>(commander: Commander<Data>): Kernels<Data> {
     readWeight: ({ weight, start }, result) =>
       make(result, (y) =>
         run('readWeight', {
-          ...{ y, x: weight.storage as Data, type: result.dtype, elements: elements(result) },
-          ...{ available: sizeOf(weight.shape), first: start * sizeOf(weight.shape.slice(1)) },
+          y,
+          x: weight.storage as Data,
+          type: result.dtype,
+          elements: elements(result),
+          available: sizeOf(weight.shape),
+          first: start * sizeOf(weight.shape.slice(1)),
         }),
       ),
   };
@@ -138,8 +179,12 @@ function put<Data>(
   const strides = stridesOf(target.shape);
   const offset = offsetOf(start, strides);
   run(name, {
-    ...{ target: target.data, value: value.data, shape: value.shape },
-    ...{ strides, offset, available: sizeOf(target.shape) },
+    target: target.data,
+    value: value.data,
+    shape: value.shape,
+    strides,
+    offset,
+    available: sizeOf(target.shape),
   });
 }
 
@@ -180,8 +225,12 @@ export async function copyWeight<Data>(
     const narrow = dtype === 'float32' ? undefined : commander.allocate({ shape: [elements], dtype });
     if (narrow !== undefined) run('cast', { y: narrow, x: wide, type: dtype, elements, available: elements, first: 0 });
     run('write', {
-      ...{ target: weight, value: narrow ?? wide, shape: [elements], strides: [1] },
-      ...{ offset: (start * size) / rows, available: size },
+      target: weight,
+      value: narrow ?? wide,
+      shape: [elements],
+      strides: [1],
+      offset: (start * size) / rows,
+      available: size,
     });
     free(wide);
     if (narrow !== undefined) free(narrow);

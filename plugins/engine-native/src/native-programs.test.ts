@@ -47,7 +47,7 @@ describe('the C++ test programs', () => {
   it.each(programs)('%s', (program) => passes(`${root}/build/${program}`, []));
 });
 
-// -Og where compiling takes longest: all that the address sanitizer adds is then not optimized again, and running is hardly slower.
+// -Og where compiling takes longest: what the address sanitizer adds is not optimized again. Compiling gains more than running loses.
 // On the widest instruction set, and on a unit for bfloat16 where there is one: products of one random shape in ten.
 describe.each([
   { name: 'address', flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-Og', '-g1'] },

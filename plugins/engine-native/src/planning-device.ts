@@ -1,9 +1,9 @@
 import { bytesPerElement, sizeOf } from '@glulam/files';
 import { createEngine, type Device, type PlanningEngine, type Precision, type Result } from '@glulam/tensors';
 import type { CommandArguments, CommandName } from './commands/layouts.js';
-import { encodeCommand } from './commands/encode.js';
+import { operandsOf } from './commands/encode.js';
 import { createFused } from './fused/fused.js';
-import { copyWeight, createKernels, createWrite, type Commander } from './kernels.js';
+import { copyWeight, createKernels, createWrite, itself, type Commander } from './kernels.js';
 import { accessOf, copiedAs } from './open-weight.js';
 import { PlannedMemory, type PlannedBlock } from './planned-memory.js';
 
@@ -52,9 +52,10 @@ export function planNativeEngine({ precision, threads }: { precision: Precision;
   const allocate = ({ shape, dtype }: Result): PlannedData => ({ bytes: sizeOf(shape) * bytesPerElement[dtype] });
   const commander: Commander<PlannedData> = {
     allocate,
-    run(name, given) {
+    run(name, given, { dataOf = itself } = {}) {
       packed = Math.max(packed, Math.min(packedBytes, packedBy(name, given)));
-      for (const data of encodeCommand(name, given).operands) {
+      for (const operand of operandsOf(name, given)) {
+        const data = operand && dataOf(operand);
         if (data !== undefined && data !== mappedWeight && data.block === undefined) take(data);
       }
     },

@@ -163,6 +163,17 @@ test('a pass that is aborted between two decoders gives what the first has compu
   end();
 });
 
+test('two passes at a time are refused', async () => {
+  const { decoders, end } = await place();
+  const scheduler = createScheduler(decoders[0]);
+  scheduler.join(decoders[0], prompts[0]!, greedy(2));
+  const first = scheduler.pass();
+  await expect(scheduler.pass()).rejects.toThrow(/during another one/);
+  expect(await first).toHaveLength(1);
+  scheduler.close();
+  end();
+});
+
 test('an aborted pass changes nothing', async () => {
   const { decoders, alone, end } = await place();
   const scheduler = createScheduler(decoders[0]);

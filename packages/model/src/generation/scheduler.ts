@@ -75,7 +75,12 @@ export function createScheduler(decoder: Decoder): Scheduler {
     return known;
   };
   const leave = (each: Waiting): void => {
-    if (waiting.delete(each)) cache.remove(each.number);
+    if (!waiting.delete(each)) return;
+    cache.remove(each.number);
+    // Nobody may train the decoder until its last sequence is gone; after that its forms may be of other values.
+    if ([...waiting].some(({ decoder }) => decoder === each.decoder)) return;
+    forms.get(each.decoder)?.close();
+    forms.delete(each.decoder);
   };
   const runGroup = async (taken: readonly Taken[], signal: AbortSignal | undefined): Promise<ScheduledToken[]> => {
     const parts = taken.map(({ of: { number, next }, count }): SequencePart => {
@@ -95,6 +100,28 @@ export function createScheduler(decoder: Decoder): Scheduler {
     return tokens;
   };
 
+  let isPassing = false;
+  const passOnce = async (signal: AbortSignal | undefined): Promise<ScheduledToken[]> => {
+    const tokens: ScheduledToken[] = [];
+    for (const group of groupByDecoder(share([...waiting]))) {
+      try {
+        tokens.push(...(await runGroup(group, signal)));
+      } catch (error) {
+        if (signal?.aborted === true && error === signal.reason) {
+          // The cache is as it was before. Tokens that are there are not lost: the next pass rejects.
+          if (tokens.length > 0) break;
+          throw error;
+        }
+        const failed = error instanceof Error ? error : new Error(String(error));
+        for (const { of } of group) {
+          leave(of);
+          tokens.push({ sequence: of, id: undefined, ended: undefined, error: failed });
+        }
+      }
+    }
+    return tokens;
+  };
+
   return {
     join(of, prompt, options, expected = 0) {
       checkLayers(decoder, of);
@@ -105,25 +132,15 @@ export function createScheduler(decoder: Decoder): Scheduler {
       return sequence;
     },
     async pass(signal) {
+      if (isPassing)
+        throw new ModelError('BAD_ARGUMENT', 'a pass was asked for during another one; expected one after the other');
       signal?.throwIfAborted();
-      const tokens: ScheduledToken[] = [];
-      for (const group of groupByDecoder(share([...waiting]))) {
-        try {
-          tokens.push(...(await runGroup(group, signal)));
-        } catch (error) {
-          if (signal?.aborted === true && error === signal.reason) {
-            // The cache is as it was before. Tokens that are there are not lost: the next pass rejects.
-            if (tokens.length > 0) break;
-            throw error;
-          }
-          const failed = error instanceof Error ? error : new Error(String(error));
-          for (const { of } of group) {
-            leave(of);
-            tokens.push({ sequence: of, id: undefined, ended: undefined, error: failed });
-          }
-        }
+      isPassing = true;
+      try {
+        return await passOnce(signal);
+      } finally {
+        isPassing = false;
       }
-      return tokens;
     },
     get size() {
       return waiting.size;

@@ -39,6 +39,8 @@ export interface EngineShell<Data> {
   make(operation: string, result: Result, compute: () => Data): Tensor;
   /** The same of several tensors at once. */
   makeMany(operation: string, results: readonly Result[], compute: () => readonly Data[]): Tensor[];
+  /** Work that makes no tensor of its own, on tensors that exist. Is not done after a failure. */
+  run(operation: string, work: () => void): void;
   /** New data for tensors that exist, each of its shape and dtype. */
   renew(operation: string, targets: readonly Tensor[], compute: () => readonly Data[]): void;
 }
@@ -130,6 +132,7 @@ export function createEngine<Data>(
       const data = attempt(operation, compute);
       return results.map((result, i) => tensorOf(result, data?.[i]));
     },
+    run: (operation, work) => void attempt(operation, work),
     renew(operation, targets, compute) {
       const data = attempt(operation, compute);
       if (data === undefined) return;

@@ -1,60 +1,67 @@
-import type { DType } from '@glulam/files';
-import type { RandomKey } from '@glulam/tensors';
 import { enumerations, layoutOf, type CommandArguments, type CommandName } from './layouts.js';
-
-/** A command as it is sent. */
-interface EncodedCommand<T> {
-  /** undefined: an optional one that is not given. */
-  readonly operands: readonly (T | undefined)[];
-  readonly params: readonly number[];
-}
 
 type Values = Readonly<Record<string, unknown>>;
 
-const entriesOf = new Map(
-  [...layoutOf].map(([name, { operands, params }]) => [
+/** How a parameter is written: as it is, as 0 or 1, as several words, after its length, or as its place in an enumeration. */
+type Code = 'number' | 'flag' | 'key' | 'list' | readonly string[];
+
+/** A layout in the form that encoding goes through fastest. */
+interface Plan {
+  readonly operands: readonly string[];
+  /** The last operand is a list of them. */
+  readonly endsInList: boolean;
+  readonly params: readonly string[];
+  readonly codes: readonly Code[];
+}
+
+const codeOf = (kind: string): Code => {
+  if (kind === 'size' || kind === 'number') return 'number';
+  if (kind === 'sizes' || kind === 'numbers') return 'list';
+  return kind === 'flag' || kind === 'key' ? kind : enumerations[kind as keyof typeof enumerations];
+};
+const plans = new Map(
+  [...layoutOf].map(([name, { operands, params }]): [string, Plan] => [
     name,
-    { operands: Object.entries(operands), params: Object.entries(params) },
+    {
+      operands: Object.keys(operands),
+      endsInList: Object.values(operands).at(-1) === 'list',
+      params: Object.keys(params),
+      codes: Object.values(params).map(codeOf),
+    },
   ]),
 );
 
-/** The operands and parameters of a command, in the order of its layout. Lists of numbers come after their length. */
-export function encodeCommand<Name extends CommandName, T>(
+/** The operands of a command in the order of its layout; undefined: an optional one that is not given. */
+export function operandsOf<Name extends CommandName, T>(
   name: Name,
   given: CommandArguments<Name, T>,
-): EncodedCommand<T> {
-  const layout = entriesOf.get(name)!;
+): readonly (T | undefined)[] {
+  const { operands, endsInList } = plans.get(name)!;
   const values = given as Values;
-  const operands: (T | undefined)[] = [];
-  for (const [key, kind] of layout.operands) {
-    if (kind === 'list') operands.push(...(values[key] as readonly T[]));
-    else operands.push(values[key] as T | undefined);
+  const found: (T | undefined)[] = [];
+  for (let i = 0; i < operands.length; i++) {
+    const value = values[operands[i]!];
+    if (endsInList && i === operands.length - 1) found.push(...(value as readonly T[]));
+    else found.push(value as T | undefined);
   }
-  const params: number[] = [];
-  for (const [key, kind] of layout.params) {
-    const value = values[key];
-    if (kind === 'size' || kind === 'number') params.push(value as number);
-    else if (kind === 'flag') params.push(Number(value));
-    else if (kind === 'key') params.push(...(value as RandomKey));
-    else if (kind === 'sizes' || kind === 'numbers') {
-      const list = value as readonly number[];
-      params.push(list.length, ...list);
-    } else params.push((enumerations[kind] as readonly string[]).indexOf(value as DType));
-  }
-  return { operands, params };
+  return found;
 }
 
-/** The same arguments with operands of another type. */
-export function mapOperands<Name extends CommandName, From, To>(
-  name: Name,
-  given: CommandArguments<Name, From>,
-  map: (operand: From) => To,
-): CommandArguments<Name, To> {
-  const result: Record<string, unknown> = { ...(given as Values) };
-  for (const [key, kind] of entriesOf.get(name)!.operands) {
-    const value = result[key];
-    if (kind === 'list') result[key] = (value as readonly From[]).map(map);
-    else if (value !== undefined) result[key] = map(value as From);
+/** The parameters of a command in the order of its layout. Lists of numbers come after their length. */
+export function paramsOf<Name extends CommandName>(name: Name, given: CommandArguments<Name, unknown>): number[] {
+  const { params, codes } = plans.get(name)!;
+  const values = given as Values;
+  const words: number[] = [];
+  for (let i = 0; i < params.length; i++) {
+    const value = values[params[i]!];
+    const code = codes[i]!;
+    if (code === 'number') words.push(value as number);
+    else if (code === 'flag') words.push(value === true ? 1 : 0);
+    else if (code === 'key' || code === 'list') {
+      const list = value as readonly number[];
+      if (code === 'list') words.push(list.length);
+      for (let j = 0; j < list.length; j++) words.push(list[j]!);
+    } else words.push(code.indexOf(value as string));
   }
-  return result as CommandArguments<Name, To>;
+  return words;
 }

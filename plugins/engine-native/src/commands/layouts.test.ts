@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadAddon } from '../addon.js';
-import { encodeCommand, mapOperands } from './encode.js';
+import { operandsOf, paramsOf } from './encode.js';
 import { enumerations, layoutOf, layouts, layoutsHash } from './layouts.js';
 
 const header = path.resolve(import.meta.dirname, '../../native/commands/arguments.h');
@@ -82,31 +82,18 @@ describe('the layouts of commands', () => {
 
   test('a command is encoded by names, in whatever order they are given', () => {
     const given = { type: 'bfloat16', rows: 3, columns: 2, bias: 'b', y: 'y', x: 'x' } as const;
-    expect(encodeCommand<'scaleColumns', string>('scaleColumns', given)).toEqual({
-      operands: ['y', 'x', undefined, 'b'],
-      params: [3, 2, 1],
-    });
+    expect(operandsOf<'scaleColumns', string>('scaleColumns', given)).toEqual(['y', 'x', undefined, 'b']);
+    expect(paramsOf('scaleColumns', given)).toEqual([3, 2, 1]);
   });
 
   test('lists come after their length, keys as four words, flags as 0 or 1', () => {
-    expect(
-      encodeCommand<'slice', string>('slice', {
-        ...{ y: 'y', x: 'x', shape: [2, 3], strides: [6, 1], offset: 4, available: 12 },
-      }).params,
-    ).toEqual([2, 2, 3, 2, 6, 1, 4, 12]);
-    expect(encodeCommand<'random', string>('random', { y: 'y', elements: 5, key: [1, 2, 3, 4] }).params).toEqual([
-      5, 1, 2, 3, 4,
-    ]);
-    const sum = encodeCommand<'sumOfSquares', string>('sumOfSquares', {
-      ...{ sum: 's', tensors: ['a', 'b'], elements: [7, 8] },
-    });
-    expect(sum).toEqual({ operands: ['s', 'a', 'b'], params: [2, 7, 8] });
-  });
-
-  test('operands are replaced by name, and nothing else', () => {
-    const given = { sums: 1, x: 2, rows: 3, columns: 4 };
-    expect(mapOperands<'columnSums', number, string>('columnSums', given, (x) => `#${x}`)).toEqual({
-      ...{ sums: '#1', x: '#2', rows: 3, columns: 4 },
-    });
+    const slice = { y: 'y', x: 'x', shape: [2, 3], strides: [6, 1], offset: 4, available: 12 };
+    expect(paramsOf('slice', slice)).toEqual([2, 2, 3, 2, 6, 1, 4, 12]);
+    expect(paramsOf('random', { y: 'y', elements: 5, key: [1, 2, 3, 4] })).toEqual([5, 1, 2, 3, 4]);
+    const losses = { losses: 'l', logits: 'x', targets: 't', rows: 1, vocabulary: 2, first: 3, available: 4 };
+    expect(paramsOf('crossEntropy', { ...losses, gradient: true })).toEqual([1, 2, 3, 4, 1]);
+    const sum = { sum: 's', tensors: ['a', 'b'], elements: [7, 8] };
+    expect(operandsOf<'sumOfSquares', string>('sumOfSquares', sum)).toEqual(['s', 'a', 'b']);
+    expect(paramsOf('sumOfSquares', sum)).toEqual([2, 7, 8]);
   });
 });

@@ -1,18 +1,15 @@
-import { TensorsError, type AttentionOptions, type FusedOperations, type Segment, type Tensor } from '@glulam/tensors';
+import { TensorsError, type FusedOperations, type Segment } from '@glulam/tensors';
 import { expectShape, stored } from './checks.js';
 import type { FusedCommands } from './commands.js';
 
 export function attention({ make, run }: FusedCommands): FusedOperations['attention'] {
-  const sizes = (
-    q: Tensor,
-    k: Tensor,
-    { heads, keyValueHeads, headSize, window, scale, segments }: AttentionOptions,
-  ) => ({
-    ...{ queries: q.shape[0]!, keys: k.shape[0]!, heads, keyValueHeads, headSize, window, scale },
-    segments: segments.flatMap(({ queryStart, queryLength, keyStart, keyLength }) => [
-      ...[queryStart, queryLength, keyStart, keyLength],
-    ]),
-  });
+  /** queryStart, queryLength, keyStart, keyLength of each. */
+  const flat = (segments: readonly Segment[]): number[] => {
+    const numbers: number[] = [];
+    for (const { queryStart, queryLength, keyStart, keyLength } of segments)
+      numbers.push(queryStart, queryLength, keyStart, keyLength);
+    return numbers;
+  };
   return {
     forward({ q, k, v }, options, keep) {
       const { heads, keyValueHeads, headSize, segments, type } = options;
@@ -25,14 +22,46 @@ export function attention({ make, run }: FusedCommands): FusedOperations['attent
       const output = make(q.shape, type);
       // log sum exp of each query's scores, by head: what backward needs to have the shares again.
       const lse = make([queries, heads]);
-      run('attention', { out: output, lse, q, k, v, ...sizes(q, k, options), type });
+      const { window, scale } = options;
+      run('attention', {
+        out: output,
+        lse,
+        q,
+        k,
+        v,
+        queries,
+        keys,
+        heads,
+        keyValueHeads,
+        headSize,
+        window,
+        scale,
+        segments: flat(segments),
+        type,
+      });
       return { output, saved: keep ? { q, k, v, output, lse } : {} };
     },
     backward({ q, k, v, output, lse }, gradient, options) {
       const [dq, dk, dv] = [make(q!.shape), make(k!.shape), make(v!.shape)];
+      const { heads, keyValueHeads, headSize, window, scale, segments } = options;
       run('attentionBackward', {
-        ...{ dq, dk, dv, dOut: gradient, q: q!, k: k!, v: v!, out: output!, lse: lse! },
-        ...sizes(q!, k!, options),
+        dq,
+        dk,
+        dv,
+        dOut: gradient,
+        q: q!,
+        k: k!,
+        v: v!,
+        out: output!,
+        lse: lse!,
+        queries: q!.shape[0]!,
+        keys: k!.shape[0]!,
+        heads,
+        keyValueHeads,
+        headSize,
+        window,
+        scale,
+        segments: flat(segments),
       });
       return { q: dq, k: dk, v: dv };
     },

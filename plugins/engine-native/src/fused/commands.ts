@@ -1,6 +1,5 @@
 import type { DType, Shape } from '@glulam/files';
 import { Tensor, type Engine, type EngineShell, type FrozenWeight, type Precision } from '@glulam/tensors';
-import { mapOperands } from '../commands/encode.js';
 import type { CommandArguments, CommandName } from '../commands/layouts.js';
 import type { Commander } from '../kernels.js';
 
@@ -20,6 +19,7 @@ export function createFusedCommands<Data>(
 ): FusedCommands {
   const dataOf = (x: Tensor | FrozenWeight): Data =>
     x instanceof Tensor ? shell.operand(x).data : (x.storage as Data);
+  const withData = { dataOf };
   return {
     precision,
     upload,
@@ -27,6 +27,6 @@ export function createFusedCommands<Data>(
       const result = { shape, dtype };
       return shell.make('allocate', result, () => commander.allocate(result));
     },
-    run: (name, given) => commander.run(name, mapOperands(name, given, dataOf)),
+    run: (name, given) => shell.run(name, () => commander.run(name, given, withData)),
   };
 }

@@ -49,8 +49,25 @@ export function frozenLinear(commands: FusedCommands): FusedOperations['frozenLi
     { m, n, k, forward, u, b, inner, factor = 1, outScale, bias }: AdaptedLinear,
   ): void =>
     run('adaptedLinear', {
-      ...{ y, z, x, w: weight, u, b: u && b, outScale, bias, v: inner?.v, a: inner?.a },
-      ...{ m, n, k, forward, rank: u?.shape[1] ?? 0, factor, bfloat16, type: y.dtype, typeOfZ: (z ?? y).dtype },
+      y,
+      z,
+      x,
+      w: weight,
+      u,
+      b: u && b,
+      outScale,
+      bias,
+      v: inner?.v,
+      a: inner?.a,
+      m,
+      n,
+      k,
+      forward,
+      rank: u?.shape[1] ?? 0,
+      factor,
+      bfloat16,
+      type: y.dtype,
+      typeOfZ: (z ?? y).dtype,
     });
   /** x * scale + bias along columns, in `type`. */
   const scaleColumns = (

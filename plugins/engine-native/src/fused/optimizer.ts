@@ -6,7 +6,12 @@ export function adamW({ run }: FusedCommands): FusedOperations['adamW'] {
     const tensors = updates.flatMap(({ parameter, gradient, mean, variance }) => [parameter, gradient, mean, variance]);
     for (const tensor of tensors) checkTensor('adamW', tensor, 'float32');
     run('adamW', {
-      ...{ tensors, beta1, beta2, epsilon, step, gradientScale },
+      tensors,
+      beta1,
+      beta2,
+      epsilon,
+      step,
+      gradientScale,
       elements: updates.map(({ parameter }) => parameter.size),
       learningRates: updates.map(({ learningRate }) => learningRate),
       weightDecays: updates.map(({ weightDecay }) => weightDecay),

@@ -19,8 +19,14 @@ export function rmsNorm({ make, run }: FusedCommands): FusedOperations['rmsNorm'
       const dx = make(x!.shape);
       const dWeight = needs.has('weight') ? make([hidden]) : undefined;
       run('rmsNormBackward', {
-        ...{ dx, dWeight, dy: gradient, x: x!, weight: weight!, rstd: rstd! },
-        ...{ rows: tokens, width: hidden },
+        dx,
+        dWeight,
+        dy: gradient,
+        x: x!,
+        weight: weight!,
+        rstd: rstd!,
+        rows: tokens,
+        width: hidden,
       });
       return { x: dx, weight: dWeight };
     },

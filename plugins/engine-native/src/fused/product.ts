@@ -26,7 +26,21 @@ export function product(
 ): void {
   const { m, n, k, transposeA = false, transposeB = false, alpha = 1, bfloat16 = false, into } = options;
   run(operation, {
-    ...{ c, a, b, batch: 1, m, n, k, transposeA, transposeB, alpha, beta: into?.beta ?? 0, bfloat16 },
-    ...{ type: c.dtype, exists: into !== undefined, offset: (into?.row ?? 0) * n, elements: c.size },
+    c,
+    a,
+    b,
+    batch: 1,
+    m,
+    n,
+    k,
+    transposeA,
+    transposeB,
+    alpha,
+    beta: into?.beta ?? 0,
+    bfloat16,
+    type: c.dtype,
+    exists: into !== undefined,
+    offset: (into?.row ?? 0) * n,
+    elements: c.size,
   });
 }

@@ -60,8 +60,14 @@ export function tokenLosses(commands: FusedCommands): FusedOperations['tokenLoss
       });
       // Leaves the gradient of each row's loss where its logits were.
       run('crossEntropy', {
-        ...{ losses, logits, targets: upload(labels, [count]), rows: count, vocabulary },
-        ...{ first: at, available: losses.size, gradient: dx !== undefined },
+        losses,
+        logits,
+        targets: upload(labels, [count]),
+        rows: count,
+        vocabulary,
+        first: at,
+        available: losses.size,
+        gradient: dx !== undefined,
       });
       if (dx === undefined) return;
       product(commands, 'tokenLosses', dx, logits, weight, {
@@ -104,7 +110,12 @@ export function tokenLosses(commands: FusedCommands): FusedOperations['tokenLoss
         const places = upload(rows, [rows.length]);
         const output = make([tokens]);
         run('scatterAdd', {
-          ...{ y: output, indices: places, values: losses, rows: tokens, width: 1, count: rows.length },
+          y: output,
+          indices: places,
+          values: losses,
+          rows: tokens,
+          width: 1,
+          count: rows.length,
         });
         return { output, saved: keep ? { dRows, places } : {} };
       });
