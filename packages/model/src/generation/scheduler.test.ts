@@ -163,13 +163,38 @@ test('a pass that is aborted between two decoders gives what the first has compu
   end();
 });
 
-test('two passes at a time are refused', async () => {
-  const { decoders, end } = await place();
-  const scheduler = createScheduler(decoders[0]);
-  scheduler.join(decoders[0], prompts[0]!, greedy(2));
-  const first = scheduler.pass();
-  await expect(scheduler.pass()).rejects.toThrow(/during another one/);
-  expect(await first).toHaveLength(1);
+test('what is asked for during a pass: leaving is done at its end, all else is refused', async () => {
+  const { decoders, alone, end } = await place();
+  // Hot enough that a damaged cache shows.
+  const options = (seed: number): ContinuationOptions => ({ maxNewTokens: 8, temperature: 2, seed });
+  let during: (() => Promise<void>) | undefined;
+  const watched = decoders.map((decoder): Decoder => ({
+    ...decoder,
+    forward: (batch, pass) =>
+      decoder.forward(batch, { ...pass, onLayer: async (virtual) => (virtual === 1 ? during?.() : undefined) }),
+  })) as [Decoder, Decoder];
+  const scheduler = createScheduler(watched[0]);
+  const stays = scheduler.join(watched[0], prompts[0]!, options(5));
+  const beside = scheduler.join(watched[1], prompts[2]!, options(6));
+  const goes = scheduler.join(watched[1], prompts[1]!, options(7));
+  during = async () => {
+    during = undefined;
+    expect(() => scheduler.join(watched[0], prompts[3]!, options(8), 40)).toThrow(/join was asked for during a pass/);
+    expect(() => scheduler.close()).toThrow(/close was asked for during a pass/);
+    await expect(scheduler.pass()).rejects.toThrow(/pass was asked for during a pass/);
+    goes.leave();
+  };
+  const first = await scheduler.pass();
+  expect(first.map(({ sequence }) => sequence)).toEqual([stays, beside]);
+  expect(scheduler.size).toBe(2);
+  const got = await runAll(scheduler);
+  const whole = (sequence: ScheduledSequence, i: number): unknown[] => [first[i]!.id, ...got.get(sequence)!];
+  expect(whole(stays, 0)).toEqual(await alone(decoders[0], prompts[0]!, options(5)));
+  expect(whole(beside, 1)).toEqual(await alone(decoders[1], prompts[2]!, options(6)));
+  // The last of a decoder leaves while its pass is made.
+  const last = scheduler.join(watched[1], prompts[1]!, options(9));
+  during = async () => last.leave();
+  expect(await scheduler.pass()).toEqual([]);
   scheduler.close();
   end();
 });

@@ -13,7 +13,10 @@ import type { TokenIds } from '../text/token-ids.js';
 
 /** A sequence that generates beside others, until it has ended or is let go. */
 export interface ScheduledSequence {
-  /** Let it go: it is in no later pass, and its keys and values are released. Does nothing where it has ended. */
+  /**
+   * Let it go, at any time: it is in no later pass, and its keys and values are released. During a pass that is done at the
+   * pass's end, and it gets no token of it. Does nothing where it has ended.
+   */
   leave(): void;
 }
 
@@ -39,7 +42,8 @@ export interface Scheduler {
    * same virtual layers (`AdapterSet`).
    *
    * @param expected tokens that it may reach beyond the prompt, for which there is room from the start
-   * @throws ModelError GENERATION_INVALID as `createContinuation` does, BAD_ARGUMENT for a decoder of other layers
+   * @throws ModelError GENERATION_INVALID as `createContinuation` does, BAD_ARGUMENT for a decoder of other layers, and during
+   *   a pass
    */
   join(decoder: Decoder, prompt: TokenIds, options: ContinuationOptions, expected?: number): ScheduledSequence;
   /**
@@ -50,7 +54,7 @@ export interface Scheduler {
   pass(signal?: AbortSignal): Promise<ScheduledToken[]>;
   /** Sequences that have neither ended nor left. */
   readonly size: number;
-  /** Let all go and release what is kept. Decoders stay open. */
+  /** Let all go and release what is kept; between two passes. Decoders stay open. */
   close(): void;
 }
 
@@ -74,7 +78,20 @@ export function createScheduler(decoder: Decoder): Scheduler {
     forms.set(of, known);
     return known;
   };
+  let isPassing = false;
+  /** Those that leave during a pass, which still reads and writes their rows: they are let go at its end. */
+  const leaving = new Set<Waiting>();
+  /** Those of them whose caller let them go: they get no token of that pass. */
+  const abandoned = new Set<ScheduledSequence>();
+  const checkBetween = (what: string): void => {
+    if (!isPassing) return;
+    throw new ModelError(
+      'BAD_ARGUMENT',
+      `${what} was asked for during a pass; expected between two passes: await pass()`,
+    );
+  };
   const leave = (each: Waiting): void => {
+    if (isPassing) return void leaving.add(each);
     if (!waiting.delete(each)) return;
     cache.remove(each.number);
     // Nobody may train the decoder until its last sequence is gone; after that its forms may be of other values.
@@ -100,7 +117,6 @@ export function createScheduler(decoder: Decoder): Scheduler {
     return tokens;
   };
 
-  let isPassing = false;
   const passOnce = async (signal: AbortSignal | undefined): Promise<ScheduledToken[]> => {
     const tokens: ScheduledToken[] = [];
     for (const group of groupByDecoder(share([...waiting]))) {
@@ -124,28 +140,39 @@ export function createScheduler(decoder: Decoder): Scheduler {
 
   return {
     join(of, prompt, options, expected = 0) {
+      checkBetween('join');
       checkLayers(decoder, of);
       const continuation = createContinuation(of, prompt, options);
       const number = cache.add(prompt.length + expected);
-      const sequence: Waiting = { decoder: of, number, continuation, next: prompt, leave: () => leave(sequence) };
+      const sequence: Waiting = {
+        ...{ decoder: of, number, continuation, next: prompt },
+        leave() {
+          if (isPassing) abandoned.add(sequence);
+          leave(sequence);
+        },
+      };
       waiting.add(sequence);
       return sequence;
     },
     async pass(signal) {
-      if (isPassing)
-        throw new ModelError('BAD_ARGUMENT', 'a pass was asked for during another one; expected one after the other');
+      checkBetween('pass');
       signal?.throwIfAborted();
       isPassing = true;
       try {
-        return await passOnce(signal);
+        const tokens = await passOnce(signal);
+        return tokens.filter(({ sequence }) => !abandoned.has(sequence));
       } finally {
         isPassing = false;
+        for (const each of leaving) leave(each);
+        leaving.clear();
+        abandoned.clear();
       }
     },
     get size() {
       return waiting.size;
     },
     close() {
+      checkBetween('close');
       for (const each of waiting) leave(each);
       cache.close();
       for (const each of forms.values()) each.close();
