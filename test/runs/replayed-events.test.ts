@@ -63,6 +63,29 @@ describe('who subscribes late', () => {
     expect(late.at(-1)!.type).toBe('run.finished');
   });
 
+  test('gets what is emitted while earlier events are given, after these', () => {
+    const stream = createRunEvents(() => {});
+    const recorded: RunEvent[] = [];
+    const warning = (message: string): RunEvent => ({ type: 'warning', time: 1, message });
+    stream.within('run', { add: (event) => recorded.push(event), past: () => [...recorded] });
+    for (const message of ['a', 'b']) stream.emit(warning(message));
+    const seen: string[] = [];
+    stream.listen(
+      'late',
+      (all) =>
+        all.pipe(
+          tap((event) => {
+            if (event.type !== 'warning') return;
+            seen.push(event.message);
+            if (event.message === 'a') stream.emit(warning('reply'));
+          }),
+        ),
+      { replay: true },
+    );
+    stream.emit(warning('c'));
+    expect(seen).toEqual(['a', 'b', 'reply', 'c']);
+  });
+
   test('outside of a run gets what comes', () => {
     const stream = createRunEvents(() => {});
     const warning = (message: string): RunEvent => ({ type: 'warning', time: 1, message });

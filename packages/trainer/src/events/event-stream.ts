@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { concat, defer, from, Observable, Subject, type Subscription } from 'rxjs';
+import { Observable, Subject, type Subscription } from 'rxjs';
 import { TrainerError } from '../errors.js';
 import type { RunEvent, RunEventStream, RunRecord, RunRequest } from './events.js';
 
@@ -25,16 +25,19 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
         onFault(owner, error);
       };
       const listener = { cutOff };
-      const live = new Observable<RunEvent>((subscriber) =>
-        subject.subscribe((event) => listening.run(listener, () => subscriber.next(event))),
-      );
-      // Nothing is emitted between the two: both are synchronous.
-      const own = replay
-        ? concat(
-            defer(() => from(record?.past() ?? [])),
-            live,
-          )
-        : live;
+      const own = new Observable<RunEvent>((subscriber) => {
+        const give = (event: RunEvent): void => listening.run(listener, () => subscriber.next(event));
+        // What is emitted while earlier events are given comes after these.
+        const late: RunEvent[] = [];
+        let isLive = !replay;
+        const live = subject.subscribe((event) => (isLive ? give(event) : late.push(event)));
+        if (!isLive) {
+          for (const event of record?.past() ?? []) give(event);
+          for (let event = late.shift(); event !== undefined; event = late.shift()) give(event);
+          isLive = true;
+        }
+        return live;
+      });
       let subscription: Subscription | undefined;
       return (subscription = listening.run(listener, () => pipeline(own).subscribe({ error: cutOff })));
     },
