@@ -40,6 +40,7 @@ export const sidebar = [
     text: 'Extend',
     items: [
       page('A plugin of your own', '/plugins'),
+      page('From contract 1 to 2', '/contract-2'),
       page('The roles of plugins', '/roles/'),
       page('A family', '/roles/family'),
       page('A checkpoint reader', '/roles/checkpoint-reader'),

@@ -160,7 +160,7 @@ describe('ranks', () => {
     expect(() => createLora(loraContribution.schema.parse({ matchTrainable: 9 }))).toThrow(/through `resolve` first/);
   });
 
-  test('PEFT’s own rules find the same modules, ranks and scalings in the config of a rank by visits', () => {
+  test('PEFT’s own rules find the same modules, ranks and scalings in the config of a rank by uses', () => {
     for (const r of [
       { first: 0, repeats: 6 },
       { first: 4, repeats: 2 },
@@ -208,7 +208,7 @@ describe('the compact form', async () => {
   };
   const fresh = () => path.join(mkdtempSync(path.join(tmpdir(), 'glulam-compact-')), 'adapter');
 
-  test('gates, scales and ranks by visits come back bit for bit', async () => {
+  test('gates, scales and ranks by uses come back bit for bit', async () => {
     const { config, composition } = tinyRun(everything);
     const model = await openModel(config, composition);
     await steps(model.decoder, 3);

@@ -208,7 +208,7 @@ describe('of other adapters', () => {
   });
 
   test('copies of scaled weights and biases begin scaled, and are trained as they are', async () => {
-    // Each tensor once: copies that visits share have a gradient that is the sum of theirs.
+    // Each tensor once: copies that uses share have a gradient that is the sum of theirs.
     const once = layers.slice(2);
     byHand.set(once, await scaledByHand(base, once));
     await expectSame(engine, once, fullContribution.create({}));
@@ -221,7 +221,7 @@ describe('of other adapters', () => {
     expect(difference(await logitsAt(decoder, batch), await logitsAt(expected, batch))).toBeLessThan(1e-4);
   });
 
-  test('visits whose scales differ do not share a copy', async () => {
+  test('uses whose scales differ do not share a copy', async () => {
     const { copies } = await openDecoder({
       engine,
       checkpoint: base,

@@ -34,7 +34,7 @@ const ia3: AdapterContribution<z.infer<typeof schema>> = {
 };
 const plugin = definePlugin({
   name: 'glulam-plugin-adapter-ia3',
-  contract: 1,
+  contract: 2,
   register: (registry) => registry.contribute(adapters, { create: () => ia3 as AdapterContribution }),
 });
 

@@ -165,7 +165,7 @@ test('one base serves all variants: it is opened once, each weight once, and not
   };
   const plugin = definePlugin({
     name: 'counting',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(engines, { create: () => counting }),
   });
   const variants = [1, 2, 4, 8].map((r) => ({ name: `r ${r}`, adapter: { r } }));

@@ -305,7 +305,7 @@ test('what cannot be searched is refused before the folder is made', async () =>
 test('an evaluator without questions for log probabilities is refused, with those that have some', async () => {
   const silent = definePlugin({
     name: 'silent',
-    contract: 1,
+    contract: 2,
     register: (registry) =>
       registry.contribute(evaluators, {
         create: () => ({

@@ -570,10 +570,10 @@ describe('plugins and schema', () => {
   });
 
   test('a plugin for another contract is told with both, and the others are shown', async () => {
-    const { code, out, err } = await glulam('plugins', '--config', project('later', bell.replace('CONTRACT', '2')));
+    const { code, out, err } = await glulam('plugins', '--config', project('later', bell.replace('CONTRACT', '3')));
     expect(code).toBe(1);
     expect(err).toMatch(
-      /PLUGIN_UNUSABLE[\s\S]*\[glulam-plugin-reporter-bell\] was written for contract 2, .*has contract 1/,
+      /PLUGIN_UNUSABLE[\s\S]*\[glulam-plugin-reporter-bell\] was written for contract 3, .*has contract 2/,
     );
     expect(out).toContain('engine native');
     expect(out).not.toContain('bell');

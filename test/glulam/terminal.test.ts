@@ -173,7 +173,7 @@ describe('what strangers say is shown and not obeyed', () => {
            return { ['score ' + words]: 0.5 };
          } }),
        };
-       export default () => definePlugin({ name: 'loud', contract: 1, register: (r) => r.contribute(evaluators, { create: () => contribution }) });`,
+       export default () => definePlugin({ name: 'loud', contract: 2, register: (r) => r.contribute(evaluators, { create: () => contribution }) });`,
     );
     rows('q.jsonl', ...Array.from({ length: 8 }, () => good));
     const fields = { plugins: [path.join(work, 'plugin.mjs')], data: { train: 'q.jsonl' } };

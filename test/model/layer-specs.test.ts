@@ -229,7 +229,7 @@ describe.each([
     });
     const plugin = definePlugin({
       name: `glulam-plugin-family-${family.kind}`,
-      contract: 1,
+      contract: 2,
       register: (registry) => registry.contribute(families, { create: () => family }),
     });
     const { composition } = resolveConfig(config, [plugin], '/');

@@ -81,7 +81,7 @@ function made({ kind, options }: { readonly kind: string; readonly options: obje
 const model = (adapters = fc.oneof(loras, doras, rescalings)) =>
   fc.record({
     physical: fc.integer({ min: 2, max: 4 }),
-    visits: fc.array(
+    uses: fc.array(
       fc.record({
         layer: fc.nat(3),
         residualScale: fc.option(fc.float({ min: -1.5, max: 1.5, noNaN: true }), { nil: undefined, freq: 2 }),
@@ -94,8 +94,8 @@ const model = (adapters = fc.oneof(loras, doras, rescalings)) =>
   });
 type Model = ReturnType<typeof model> extends fc.Arbitrary<infer T> ? T : never;
 
-const mapOf = ({ physical, visits }: Pick<Model, 'physical' | 'visits'>): VirtualLayer[] =>
-  visits.map(({ layer, residualScale, gate }) => ({
+const mapOf = ({ physical, uses }: Pick<Model, 'physical' | 'uses'>): VirtualLayer[] =>
+  uses.map(({ layer, residualScale, gate }) => ({
     physical: layer % physical,
     ...(residualScale === undefined ? {} : { residualScale }),
     ...(gate === undefined ? {} : { gate }),

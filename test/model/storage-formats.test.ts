@@ -189,7 +189,7 @@ const boxedReader: CheckpointReader = {
 };
 const plugin = definePlugin({
   name: 'glulam-plugin-boxed',
-  contract: 1,
+  contract: 2,
   register: (registry) => registry.contribute(checkpointReaders, { create: () => boxedReader }),
 });
 

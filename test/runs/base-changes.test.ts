@@ -167,7 +167,7 @@ describe('training while the base is', () => {
     let isFirst = true;
     const plugin = definePlugin({
       name: 'saboteur',
-      contract: 1,
+      contract: 2,
       register: (registry) => registry.contribute(dataFormats, { create: () => saboteur }),
     });
     const rows = {
@@ -196,7 +196,7 @@ describe('training while the base is', () => {
     };
     const plugin = definePlugin({
       name: 'saboteur',
-      contract: 1,
+      contract: 2,
       register: (registry) => registry.contribute(evaluators, { create: () => saboteur }),
     });
     const { config, out } = tinyRun({ ...settings, base: base.folder });

@@ -67,7 +67,7 @@ function quizRun(
   };
   const plugin = definePlugin({
     name: 'quiz',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(evaluators, { create: () => quiz }),
   });
   const fields = {

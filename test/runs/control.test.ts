@@ -34,7 +34,7 @@ function scriptedRun(scores: readonly number[], changes: Partial<RunConfigInput>
   };
   const plugin = definePlugin({
     name: 'scripted',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(evaluators, { create: () => scripted }),
   });
   const fields = {
@@ -202,7 +202,7 @@ describe('values that are not finite', () => {
       ['model.layers.10.mlp.up_proj.lora_A.weight', gradient(Infinity)],
       ['model.layers.11.mlp.up_proj.lora_A.weight', gradient(1)],
     ]);
-    const passes = [{ batch, training: { seed: 0, step: 0 } }];
+    const passes = [{ batch, pass: { training: { seed: 0, step: 0 } } }];
     const { where, weight } = await firstNotFinite(decoder, passes, gradients);
     expect(where).toMatch(/is of virtual layer 10 \(physical layer 6\)/);
     expect(weight).toBeUndefined();

@@ -45,7 +45,7 @@ interface Changes extends OpenDataOptions {
 function open(data: DataInput, { train, seed = 0, base: other = base, formats = [], ...options }: Changes = {}) {
   const plugin = definePlugin({
     name: 'test formats',
-    contract: 1,
+    contract: 2,
     register: (registry) => formats.forEach((format) => registry.contribute(dataFormats, { create: () => format })),
   });
   const { config, composition } = resolveConfig({ base: other, data, train, seed }, [plugin], work);

@@ -314,7 +314,7 @@ describe('an engine with memory of its own', () => {
     };
     const plugin = definePlugin({
       name: 'glulam-plugin-engine-device',
-      contract: 1,
+      contract: 2,
       register: (registry) => registry.contribute(engines, { create: () => contribution }),
     });
     const resolved = resolveConfig({ ...tinyRun().config, engine: { kind: 'device' } }, [plugin], '/');

@@ -1,5 +1,13 @@
 import { definePlugin } from '@glulam/plugin';
-import { evaluators, events, reporters, train, type ReporterContribution, type RunEvent } from '@glulam/trainer';
+import {
+  evaluators,
+  events,
+  reporters,
+  train,
+  type ReporterContribution,
+  type RunEvent,
+  type RunEvents,
+} from '@glulam/trainer';
 import { resolveConfig } from 'glulam';
 import { tap } from 'rxjs';
 import { describe, expect, test } from 'vitest';
@@ -18,7 +26,7 @@ function runWithBadReporter(learningRate: number) {
   });
   const plugin = definePlugin({
     name: 'reporters',
-    contract: 1,
+    contract: 2,
     register(registry) {
       registry.contribute(reporters, { create: () => reporter('good', () => closed.push('good')) });
       registry.contribute(reporters, {
@@ -56,29 +64,55 @@ describe('the end of a run', () => {
   });
 });
 
+/** A run with a reporter that is given the run's own stream when it is opened; its folder. */
+async function trainTelling(tell: (stream: RunEvents) => void, steps: number): Promise<string> {
+  const teller: ReporterContribution = {
+    kind: 'teller',
+    schema: z.strictObject({}),
+    open(_, stream) {
+      tell(stream);
+      return () => {};
+    },
+  };
+  const plugin = definePlugin({
+    name: 'teller',
+    contract: 2,
+    register: (registry) => registry.contribute(reporters, { create: () => teller }),
+  });
+  const { config, out } = tinyRun({
+    data: { train: train8 },
+    train: { steps, batch: 1 },
+    reporters: [{ kind: 'teller' }],
+  });
+  await train(config, resolveConfig(config, [plugin], '/').composition);
+  return out;
+}
+
 describe('the record of a run', () => {
   test('holds what was told before there was a run folder', async () => {
-    const { config, composition, out } = tinyRun({ data: { train: train8 }, train: { steps: 1, batch: 1 } });
-    const stream = composition.get(events);
     const early = { type: 'plugin', time: 1, name: 'test.early', data: { a: 1 } } as const;
+    expect(eventsOf(await trainTelling((stream) => stream.emit(early), 1))[0]).toMatchObject(early);
+  });
+
+  test('has no event of the command around the run', async () => {
+    const { config, composition, out } = tinyRun({ data: { train: train8 }, train: { steps: 1, batch: 1 } });
     const running = train(config, composition);
-    stream.emit(early);
+    composition.get(events).emit({ type: 'plugin', time: 1, name: 'test.outside', data: {} });
     await running;
-    expect(eventsOf(out)[0]).toMatchObject(early);
+    expect(eventsOf(out).some(({ type }) => type === 'plugin')).toBe(false);
   });
 
   test('goes on where a plugin’s event holds what JSON cannot say', async () => {
-    const { config, composition, out } = tinyRun({ data: { train: train8 }, train: { steps: 3, batch: 1 } });
-    const stream = composition.get(events);
-    stream.listen('test', (all) =>
-      all.pipe(
-        tap((event) => {
-          if (event.type === 'step.finished' && event.step === 1)
-            stream.emit({ type: 'plugin', time: 0, name: 'test.big', data: { big: 1n } });
-        }),
-      ),
-    );
-    await train(config, composition);
+    const out = await trainTelling((stream) => {
+      stream.listen('teller', (all) =>
+        all.pipe(
+          tap((event) => {
+            if (event.type === 'step.finished' && event.step === 1)
+              stream.emit({ type: 'plugin', time: 0, name: 'test.big', data: { big: 1n } });
+          }),
+        ),
+      );
+    }, 3);
     const told = eventsOf(out);
     const warning = told.find(({ type }) => type === 'warning');
     expect(warning).toMatchObject({
@@ -122,10 +156,7 @@ describe('the record of a run', () => {
       /a\.b is left out: JSON cannot say its data \(no\)/,
     ],
   ])('goes on after an event with %s', async (_, event, message) => {
-    const { config, composition, out } = tinyRun({ data: { train: train8 }, train: { steps: 1, batch: 1 } });
-    const running = train(config, composition);
-    composition.get(events).emit(event as RunEvent);
-    await running;
+    const out = await trainTelling((stream) => stream.emit(event as RunEvent), 1);
     const told = eventsOf(out);
     expect(told[0]).toMatchObject({ type: 'warning', message: expect.stringMatching(message) as string });
     expect(told.at(-1)).toMatchObject({ type: 'run.finished' });
@@ -146,7 +177,7 @@ describe('what an evaluator gives', () => {
   ])('names the plugin of one that gives %s, and the run records why it failed', async (_, scores, problem) => {
     const plugin = definePlugin({
       name: 'some-plugin',
-      contract: 1,
+      contract: 2,
       register: (registry) =>
         registry.contribute(evaluators, {
           create: () => ({

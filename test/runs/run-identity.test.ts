@@ -67,7 +67,7 @@ test('a run looks through its base once, and asks for its layers once', async ()
   };
   const plugin = definePlugin({
     name: 'glulam-plugin-counted',
-    contract: 1,
+    contract: 2,
     register(registry) {
       registry.contribute(strategies, { create: () => strategy });
       registry.contribute(checkpointReaders, { create: () => reader });

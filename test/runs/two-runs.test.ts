@@ -39,7 +39,7 @@ function watchedEngines() {
   };
   const plugin = definePlugin({
     name: 'watched',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(engines, { create: () => watched }),
   });
   return { opened, plugin };

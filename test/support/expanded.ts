@@ -31,7 +31,7 @@ export const freshFolder = (): string => mkdtempSync(path.join(tmpdir(), 'glulam
 
 /**
  * An adapter's tensors (and gates) with random values, so that everything in them counts. What is never trained is the same
- * on all visits to a physical layer.
+ * on all uses of a physical layer.
  */
 export function randomValues(
   { spec }: Pick<Checkpoint, 'spec'>,

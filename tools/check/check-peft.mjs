@@ -24,7 +24,7 @@ const work = mkdtempSync(path.join(tmpdir(), 'glulam-peft-'));
 
 const adapters = {
   lora: { kind: 'lora', r: 8, lora_alpha: 16 },
-  'ranks by visits': { kind: 'lora', r: { first: 2, repeats: 6 }, lora_alpha: 8 },
+  'ranks by uses': { kind: 'lora', r: { first: 2, repeats: 6 }, lora_alpha: 8 },
   'repeats alone, rsLoRA': { kind: 'lora', r: { first: 0, repeats: 6 }, lora_alpha: 8, use_rslora: true },
   'modules to save': {
     kind: 'lora',

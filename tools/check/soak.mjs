@@ -19,7 +19,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'glulam-soak-'));
 /** An evaluator that scores nothing but the process: it is handed the model, and is asked between steps. */
 const memory = definePlugin({
   name: 'soak',
-  contract: 1,
+  contract: 2,
   register: (registry) =>
     registry.contribute(evaluators, {
       create: () => ({

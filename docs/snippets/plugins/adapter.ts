@@ -12,8 +12,8 @@ export const outputScale: AdapterContribution<z.infer<typeof schema>> = {
   schema,
   create: ({ only }) => ({
     kind: 'output_scale',
-    at({ visit, outFeatures }) {
-      if (only === 'repeats' && visit === 0) return undefined;
+    at({ use, outFeatures }) {
+      if (only === 'repeats' && use === 0) return undefined;
       return {
         parameters: [{ name: 'scale', shape: [outFeatures], initial: () => new Float32Array(outFeatures).fill(1) }],
         form: ({ scale }) => ({ outScale: scale! }),
@@ -28,6 +28,6 @@ export const outputScale: AdapterContribution<z.infer<typeof schema>> = {
 export default (): Plugin<Offer<'adapter', 'output_scale', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-adapter-output-scale',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(adapters, { create: () => outputScale }),
   });

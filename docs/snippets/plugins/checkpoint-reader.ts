@@ -49,6 +49,6 @@ export const languageModel: CheckpointReader = {
 export default () =>
   definePlugin({
     name: 'glulam-plugin-checkpoint-language-model',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(checkpointReaders, { create: () => languageModel }),
   });

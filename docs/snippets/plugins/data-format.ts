@@ -23,6 +23,6 @@ export const forum: DataFormat<z.infer<typeof schema>> = {
 export default (): Plugin<Offer<'format', 'forum', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-format-forum',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(dataFormats, { create: () => forum }),
   });

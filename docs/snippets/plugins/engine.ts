@@ -43,6 +43,6 @@ export const counting: EngineContribution<z.infer<typeof schema>> = {
 export default (): Plugin<Offer<'engine', 'counting', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-engine-counting',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(engines, { create: () => counting }),
   });

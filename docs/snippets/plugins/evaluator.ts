@@ -34,6 +34,6 @@ export const bits: EvaluatorContribution<z.infer<typeof schema>> = {
 export default (): Plugin<Offer<'evaluator', 'bits', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-evaluator-bits',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(evaluators, { create: () => bits }),
   });

@@ -30,6 +30,6 @@ export const twins: ExpansionStrategy<z.infer<typeof schema>> = {
 export default (): Plugin<Offer<'expansion', 'twins', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-expansion-twins',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(strategies, { create: () => twins }),
   });

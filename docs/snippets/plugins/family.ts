@@ -20,6 +20,6 @@ export const qwen2: Family = {
 export default (): Plugin<never> =>
   definePlugin({
     name: 'glulam-plugin-family-qwen2',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(families, { create: () => qwen2 }),
   });

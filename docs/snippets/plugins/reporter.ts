@@ -34,6 +34,6 @@ export const csv: ReporterContribution<z.infer<typeof schema>> = {
 export default (): Plugin<Offer<'reporter', 'csv', z.input<typeof schema>>> =>
   definePlugin({
     name,
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(reporters, { create: () => csv }),
   });

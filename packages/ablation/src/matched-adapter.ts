@@ -1,4 +1,4 @@
-import { visits, type AdapterChoice, type VirtualLayer } from '@glulam/model';
+import { usesOf, type AdapterChoice, type VirtualLayer } from '@glulam/model';
 import type { RunConfig } from '@glulam/trainer';
 
 type Rank = number | { readonly first: number; readonly repeats: number };
@@ -18,7 +18,7 @@ export function matchedAdapter(
 ): RunConfig['adapter'] {
   const { r, lora_alpha: alpha, use_rslora: isRankStabilized } = resolved.options as Record<string, unknown>;
   if (!isRank(r)) return given;
-  const ranks = visits(layers).map((visit) => (typeof r === 'number' ? r : visit === 0 ? r.first : r.repeats));
+  const ranks = usesOf(layers).map((use) => (typeof r === 'number' ? r : use === 0 ? r.first : r.repeats));
   const rank = Math.max(1, Math.round(ranks.reduce((sum, each) => sum + each, 0) / physicalLayers));
   const before = typeof r === 'number' ? r : r.first || r.repeats;
   const factor = isRankStabilized === true ? Math.sqrt(rank / before) : rank / before;

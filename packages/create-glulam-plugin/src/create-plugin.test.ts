@@ -27,7 +27,7 @@ describe.each(roles)('$name', ({ name: role, core }) => {
     const text = everything(folder);
     expect(text).not.toMatch(/my_kind|my-kind|mykind/i);
     expect(text).toContain(`export default ${role}TwoWords;`);
-    expect(text).toContain('contract: 1,');
+    expect(text).toContain('contract: 2,');
     const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as Record<string, object>;
     expect(manifest).toMatchObject({ name: names.package, keywords: ['glulam-plugin'] });
     // What the source imports is declared, and core packages as peers alone.

@@ -47,7 +47,7 @@ npm run release  # a patch: tests, a version, a tag, npm publish; for more: npm 
 \`\`\`
 
 \`src/index.test.ts\` runs the suite of \`@glulam/testing\` with cases of this plugin: give it cases of your own, with every
-option. \`contract: 1\` in the source is the version of the agreement between plugins and Glulam that it was written for.
+option. \`contract: 2\` in the source is the version of the agreement between plugins and Glulam that it was written for.
 
 ## Licence
 

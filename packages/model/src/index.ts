@@ -56,13 +56,29 @@ export {
   isOfLayer,
   weightNotFinite,
 } from './decoder/check-finite.js';
-export type { Decoder, DecoderOptions, LayerPass, LayerRange, PassOptions } from './decoder/decoder.js';
+export type { Decoder, DecoderOptions, LayerPass, PassOptions, RoutePart } from './decoder/decoder.js';
 export { openDecoder } from './decoder/open-decoder.js';
 export type { CachePass, KeyValueCache } from './decoder/key-value-cache.js';
 export { inverseFrequencies, type RopeSettings } from './decoder/rope.js';
 export { createPreparedForms, type PreparedForms } from './decoder/prepared-forms.js';
-export { cacheOf, runSequences, type SequencePart, type SequenceState } from './decoder/run-sequences.js';
+export {
+  cacheOf,
+  runSequences,
+  type SequencePart,
+  type SequenceResult,
+  type SequenceState,
+} from './decoder/run-sequences.js';
 export { ModelError, type ModelErrorCode } from './errors.js';
+export {
+  isPlainRoute,
+  plainRoute,
+  visitsOf,
+  type Mix,
+  type MixContext,
+  type MixParameter,
+  type Route,
+  type RouteStep,
+} from './expansion/route.js';
 export { strategies, type ExpansionStrategy } from './expansion/strategy.js';
 export {
   checkVirtualLayers,
@@ -73,7 +89,7 @@ export {
   repeatOptions,
   silentLayers,
   unexpandedLayers,
-  visits,
+  usesOf,
   type VirtualLayer,
 } from './expansion/virtual-layer.js';
 export { readCheckpointConfig, type CheckpointConfig, type FieldReader } from './families/checkpoint-config.js';
@@ -112,6 +128,7 @@ export {
 } from './generation/generate-many.js';
 export {
   createScheduler,
+  type KeptSequence,
   type ScheduledSequence,
   type ScheduledToken,
   type Scheduler,

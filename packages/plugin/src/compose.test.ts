@@ -1,7 +1,17 @@
 import fc from 'fast-check';
-import { describe, expect, expectTypeOf, test } from 'vitest';
+import { beforeEach, describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
-import { compose, definePlugin, PluginError, point, token, type Plugin, type PluginList } from './index.js';
+import {
+  compose,
+  definePlugin,
+  PluginError,
+  point,
+  token,
+  type Composition,
+  type Lifetime,
+  type Plugin,
+  type PluginList,
+} from './index.js';
 
 interface Greeter {
   greet(): string;
@@ -16,12 +26,12 @@ const words = point<Word>('test.words');
 const word = (kind: string, name = `word-${kind}`): Plugin =>
   definePlugin({
     name,
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(words, { create: () => ({ kind, text: kind.toUpperCase() }) }),
   });
 const greeting = definePlugin({
   name: 'greeting',
-  contract: 1,
+  contract: 2,
   register: (registry) =>
     registry.provide(greeter, {
       deps: { words },
@@ -66,7 +76,7 @@ describe('compose', () => {
     const create = (async () => Promise.reject(new Error('late'))) as unknown as () => Greeter;
     const slow = definePlugin({
       name: 'slow',
-      contract: 1,
+      contract: 2,
       register: (registry) => registry.provide(greeter, { create }),
     });
     expect(faultsOf([slow])).toMatchObject([
@@ -77,12 +87,12 @@ describe('compose', () => {
   test('reports every fault at once, each with its plugin', () => {
     const needy = definePlugin({
       name: 'needy',
-      contract: 1,
+      contract: 2,
       register: (registry) => registry.provide(token('test.needy'), { deps: { greeter }, create: () => 1 }),
     });
     const broken = definePlugin({
       name: 'broken',
-      contract: 1,
+      contract: 2,
       register: () => {
         throw new Error('no luck');
       },
@@ -112,7 +122,7 @@ describe('compose', () => {
     const cause = new Error('cannot');
     const failing = definePlugin({
       name: 'failing',
-      contract: 1,
+      contract: 2,
       register: (registry) =>
         registry.contribute(words, {
           create: () => {
@@ -136,12 +146,12 @@ describe('compose', () => {
 
   test('a registry is closed after register, and register is synchronous', () => {
     let kept: Parameters<Plugin['register']>[0] | undefined;
-    compose([{ name: 'keeper', contract: 1, register: (registry) => void (kept = registry) }]);
+    compose([{ name: 'keeper', contract: 2, register: (registry) => void (kept = registry) }]);
     expect(() => kept!.provide(greeter, { create: () => ({ greet: () => '' }) })).toThrow(
       /after register\(\) had returned/,
     );
     expect(
-      faultsOf([{ name: 'slow', contract: 1, register: (async () => {}) as unknown as Plugin['register'] }]),
+      faultsOf([{ name: 'slow', contract: 2, register: (async () => {}) as unknown as Plugin['register'] }]),
     ).toMatchObject([{ code: 'REGISTER_FAILED' }]);
   });
 
@@ -149,19 +159,19 @@ describe('compose', () => {
     let registered = 0;
     const of = (name: string, contract?: unknown) =>
       ({ name, contract, register: () => void (registered += 1) }) as unknown as Plugin;
-    const faults = faultsOf([of('later', 2), of('earlier', 0), of('silent'), of('a-text', '1'), word('fine')]);
+    const faults = faultsOf([of('later', 3), of('earlier', 1), of('silent'), of('a-text', '1'), word('fine')]);
     expect(faults.map(({ code, plugin }) => [code, plugin])).toEqual(
       ['later', 'earlier', 'silent', 'a-text'].map((name) => ['CONTRACT_MISMATCH', name]),
     );
     expect(registered).toBe(0);
     expect(faults[0]!.message).toMatch(
-      /written for contract 2, and @glulam\/plugin \d+\.\d+\.\d+\S* here has contract 1; update glulam/,
+      /written for contract 3, and @glulam\/plugin \d+\.\d+\.\d+\S* here has contract 2; update glulam/,
     );
-    expect(faults[1]!.message).toMatch(/written for contract 0, .* has contract 1; update the plugin/);
+    expect(faults[1]!.message).toMatch(/written for contract 1, .* has contract 2; update the plugin/);
     expect(faults[2]!.message).toContain('states no contract (got undefined)');
-    expect(faults[2]!.message).toContain('contract: 1, register');
+    expect(faults[2]!.message).toContain('contract: 2, register');
     // @ts-expect-error the compiler says the same to an author
-    definePlugin({ name: 'x', contract: 2, register: () => {} });
+    definePlugin({ name: 'x', contract: 3, register: () => {} });
     // @ts-expect-error and where there is none
     definePlugin({ name: 'x', register: () => {} });
   });
@@ -178,7 +188,7 @@ describe('compose', () => {
     const tool = (name: string, changed: object) =>
       definePlugin({
         name,
-        contract: 1,
+        contract: 2,
         register: (registry) => registry.contribute(tools, { create: () => ({ ...whole, kind: name, ...changed }) }),
       });
     expect(faultsOf([tool('a', {}), tool('b', {})])).toEqual([]);
@@ -201,7 +211,7 @@ describe('compose', () => {
 
   test('something else in place of a token is told with the plugin', () => {
     const nothing = undefined as unknown as typeof words;
-    const plugin = (name: string, register: Plugin['register']) => definePlugin({ name, contract: 1, register });
+    const plugin = (name: string, register: Plugin['register']) => definePlugin({ name, contract: 2, register });
     const faults = faultsOf([
       plugin('target', (registry) => registry.contribute(nothing, { create: () => ({ kind: 'a', text: '' }) })),
       plugin('dep', (registry) =>
@@ -216,10 +226,10 @@ describe('compose', () => {
   });
 
   test('says what each plugin brought', () => {
-    expect(compose([greeting, word('a'), { name: 'quiet', contract: 1, register: () => {} }]).plugins).toEqual([
-      { name: 'greeting', contract: 1, provides: ['test.greeter'], contributes: [] },
-      { name: 'word-a', contract: 1, provides: [], contributes: [{ point: 'test.words', kind: 'a' }] },
-      { name: 'quiet', contract: 1, provides: [], contributes: [] },
+    expect(compose([greeting, word('a'), { name: 'quiet', contract: 2, register: () => {} }]).plugins).toEqual([
+      { name: 'greeting', contract: 2, provides: ['test.greeter'], contributes: [] },
+      { name: 'word-a', contract: 2, provides: [], contributes: [{ point: 'test.words', kind: 'a' }] },
+      { name: 'quiet', contract: 2, provides: [], contributes: [] },
     ]);
   });
 
@@ -227,7 +237,7 @@ describe('compose', () => {
     const copy = point<Word>('test.words');
     const other = definePlugin({
       name: 'other',
-      contract: 1,
+      contract: 2,
       register: (registry) => registry.contribute(copy, { create: () => ({ kind: 'b', text: '' }) }),
     });
     const composition = compose([word('a'), other]);
@@ -250,7 +260,7 @@ describe('compose', () => {
         const plugins = tokens.slice(0, size).map((each, i) =>
           definePlugin({
             name: `p${i}`,
-            contract: 1,
+            contract: 2,
             register: (registry) =>
               registry.provide(each, {
                 deps: Object.fromEntries(needs[i]!.map((need) => [`d${need}`, tokens[need]!])),
@@ -275,5 +285,138 @@ describe('compose', () => {
       }),
       { numRuns: 200, seed: 1 },
     );
+  });
+
+  describe('lifetimes', () => {
+    const clock = token<{ readonly name: string; readonly around: string | undefined }>('test.clock');
+    const log: string[] = [];
+    let made = 0;
+    const clockOf = (lifetime?: Lifetime) =>
+      definePlugin({
+        name: 'clock',
+        contract: 2,
+        register: (registry) =>
+          registry.provide(clock, {
+            ...(lifetime === undefined ? {} : { lifetime }),
+            create: (_, outer) => ({ name: `clock ${++made}`, around: outer?.name }),
+            dispose: ({ name }) => void log.push(name),
+          }),
+      });
+    const reader = (lifetime: Lifetime, kind: string = lifetime) =>
+      definePlugin({
+        name: `reader-${kind}`,
+        contract: 2,
+        register: (registry) =>
+          registry.contribute(words, {
+            lifetime,
+            deps: { clock },
+            create: ({ clock }) => ({ kind, text: clock.name }),
+            dispose: ({ kind }) => void log.push(kind),
+          }),
+      });
+    const textsOf = (composition: Composition) => composition.all(words).map(({ kind, text }) => `${kind}: ${text}`);
+    beforeEach(() => {
+      made = 0;
+      log.length = 0;
+    });
+
+    test('what lives for a run or command is created anew for each, the rest once', () => {
+      const composition = compose([clockOf('command'), reader('run'), word('always'), reader('command')]);
+      expect(textsOf(composition)).toEqual(['run: clock 1', 'always: ALWAYS', 'command: clock 1']);
+      const [first, second] = [composition.begin('command'), composition.begin('command')];
+      expect(textsOf(first)).toEqual(['run: clock 2', 'always: ALWAYS', 'command: clock 2']);
+      expect(second.get(clock)).toEqual({ name: 'clock 3', around: 'clock 1' });
+      const runs = [first.begin('run'), first.begin('run')];
+      for (const run of runs) {
+        expect(run.get(clock)).toBe(first.get(clock));
+        expect(run.find(words, 'command')).toBe(first.find(words, 'command'));
+        expect(run.find(words, 'always')).toBe(composition.find(words, 'always'));
+        expect(run.find(words, 'run')).not.toBe(first.find(words, 'run'));
+      }
+      expect(runs[0]!.find(words, 'run')).not.toBe(runs[1]!.find(words, 'run'));
+      expect(runs[0]!.plugins).toEqual(composition.plugins);
+    });
+
+    test('a scope that ends disposes of its own alone, what depends on something first, and once', async () => {
+      const composition = compose([clockOf('command'), reader('run'), reader('command')]);
+      const command = composition.begin('command');
+      const run = command.begin('run');
+      await run.end();
+      expect(log).toEqual(['run']);
+      await run.end();
+      await command.end();
+      expect(log).toEqual(['run', 'command', 'run', 'clock 2']);
+      await composition.end();
+      expect(log.slice(4)).toEqual(['command', 'run', 'clock 1']);
+    });
+
+    test('what cannot be disposed of is told with its plugin, and keeps nothing else', async () => {
+      const bad = (name: string) =>
+        definePlugin({
+          name,
+          contract: 2,
+          register: (registry) =>
+            registry.contribute(words, {
+              lifetime: 'run',
+              create: () => ({ kind: name, text: '' }),
+              dispose: () => Promise.reject(new Error(`${name} is stuck`)),
+            }),
+        });
+      const run = compose([clockOf('run'), bad('a'), bad('b')]).begin('run');
+      await expect(run.end()).rejects.toMatchObject({
+        code: 'PLUGIN_FAILED',
+        faults: [
+          { code: 'DISPOSE_FAILED', plugin: 'b', message: 'disposing of test.words failed: b is stuck' },
+          { code: 'DISPOSE_FAILED', plugin: 'a' },
+        ],
+      });
+      expect(log).toEqual(['clock 2']);
+    });
+
+    test('what needs something that lives shorter is a fault, of services and of contributions', () => {
+      const needsWords = definePlugin({
+        name: 'counter',
+        contract: 2,
+        register: (registry) =>
+          registry.provide(token<number>('test.count'), { deps: { words }, create: ({ words }) => words.length }),
+      });
+      const faults = faultsOf([clockOf('run'), reader('command'), reader('run'), needsWords]);
+      expect(faults.map(({ code, plugin }) => [code, plugin])).toEqual([
+        ['LIFETIME', 'reader-command'],
+        ['LIFETIME', 'counter'],
+      ]);
+      expect(faults[0]!.message).toBe(
+        "test.words has the lifetime command and needs test.clock, which clock gives for a run only; register it with lifetime: 'run'",
+      );
+      expect(faultsOf([{ ...clockOf('day' as Lifetime) }])).toMatchObject([
+        { code: 'REGISTER_FAILED', message: expect.stringContaining('expected process, command, run') as string },
+      ]);
+    });
+
+    test('a scope in which something fails is none, and what was created for it is disposed of', () => {
+      let fails = false;
+      const moody = definePlugin({
+        name: 'moody',
+        contract: 2,
+        register: (registry) =>
+          registry.contribute(words, {
+            lifetime: 'run',
+            create: () => {
+              if (fails) throw new Error('not today');
+              return { kind: 'moody', text: '' };
+            },
+          }),
+      });
+      const composition = compose([clockOf('run'), moody]);
+      fails = true;
+      expect(() => composition.begin('run')).toThrow(
+        expect.objectContaining({
+          faults: [expect.objectContaining({ code: 'CREATE_FAILED', plugin: 'moody' })],
+        }) as Error,
+      );
+      expect(log).toEqual(['clock 2']);
+      fails = false;
+      expect(composition.begin('run').find(words, 'moody')).toBeDefined();
+    });
   });
 });

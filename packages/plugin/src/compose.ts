@@ -1,9 +1,7 @@
-import { Container } from 'inversify';
-import { checkContributions } from './check-contributions.js';
 import { collectEntries, type Entry } from './entries.js';
 import { PluginError, type PluginFault, type ReportFault } from './errors.js';
-import { guardContribution } from './guard.js';
-import type { Plugin } from './plugin.js';
+import { lifetimes, type Lifetime, type Plugin } from './plugin.js';
+import { groupByKey, openScope, type Scope } from './scope.js';
 import type { Point, Token } from './token.js';
 
 /** What a config lists: plugins, presets (arrays of them), and falsy entries, which are ignored. */
@@ -21,7 +19,7 @@ export interface ComposedPlugin {
   readonly contributes: readonly { readonly point: string; readonly kind: string }[];
 }
 
-/** Everything the plugins brought, created once, in dependency order. */
+/** Everything the plugins brought, created in dependency order. */
 export interface Composition {
   /** In the order of the plugins. */
   readonly plugins: readonly ComposedPlugin[];
@@ -33,85 +31,34 @@ export interface Composition {
   find<T extends { readonly kind: string }>(point: Point<T>, kind: string): T | undefined;
   /** What is odd but works, such as two installed copies of a core package. */
   readonly warnings: readonly string[];
+  /**
+   * A scope for one command or run: a composition in which everything with this lifetime, or a shorter one, was created anew, and the
+   * rest is this one's. Scopes end from the inside out.
+   *
+   * @throws PluginError PLUGINS_INVALID if something cannot be created; what was created is disposed of
+   */
+  begin(lifetime: Exclude<Lifetime, 'process'>): Composition;
+  /**
+   * Dispose of what was created for this scope, what depends on something before it. Every fault is collected; nothing is disposed of twice.
+   *
+   * @throws PluginError PLUGIN_FAILED with all that could not be disposed of
+   */
+  end(): Promise<void>;
 }
 
 /**
  * Bind and create what the plugins bring. Every fault is collected and reported in one PluginError PLUGINS_INVALID, each
- * with its plugin's name. The only importer of inversify: it binds and resolves what was checked here.
+ * with its plugin's name.
  */
 export function compose(plugins: PluginList): Composition {
   const faults: PluginFault[] = [];
-  const fault: ReportFault = (code, plugin, message, cause) => {
-    faults.push(cause === undefined ? { code, plugin, message } : { code, plugin, message, cause });
-  };
+  const fault = reportTo(faults);
   const { registered, entries, warnings } = collectEntries(plugins, fault);
-  const byKey = groupByKey(entries);
-
-  for (const entry of entries) {
-    for (const dep of Object.values(entry.deps)) {
-      if (!dep.many && !byKey.has(dep.key)) {
-        fault(
-          'MISSING_SERVICE',
-          entry.plugin,
-          `${entry.target.id} needs the service ${dep.id}, which no plugin provides`,
-        );
-      }
-    }
-  }
-  reportCycles(entries, byKey, fault);
+  checkDependencies(entries, fault);
   throwAny(faults);
-
-  const container = new Container({ defaultScope: 'Singleton' });
-  const broken = new Set<symbol>();
-  for (const entry of entries) {
-    const names = Object.keys(entry.deps);
-    const wanted = Object.values(entry.deps).map((dep) =>
-      dep.many
-        ? { serviceIdentifier: dep.key, isMultiple: true as const, optional: true as const }
-        : { serviceIdentifier: dep.key },
-    );
-    container.bind(entry.target.key).toResolvedValue((...values: unknown[]) => {
-      // What depends on something that failed would fail for the same reason: one report is enough.
-      if (Object.values(entry.deps).some((dep) => broken.has(dep.key))) {
-        broken.add(entry.target.key);
-        return undefined;
-      }
-      try {
-        const value = entry.create(Object.fromEntries(values.map((value, i) => [names[i]!, value])));
-        if (!isThenable(value)) return value;
-        broken.add(entry.target.key);
-        value.then(undefined, () => undefined); // reported below; without this Node would end the process over it
-        fault(
-          'CREATE_FAILED',
-          entry.plugin,
-          `creating ${entry.target.id} returned a promise; create is synchronous, and slow work waits for open()`,
-        );
-        return undefined;
-      } catch (cause) {
-        broken.add(entry.target.key);
-        fault('CREATE_FAILED', entry.plugin, `creating ${entry.target.id} failed: ${describe(cause)}`, cause);
-        return undefined;
-      }
-    }, wanted as never);
-  }
-  const created = new Map([...byKey.keys()].map((key) => [key, container.getAll<unknown>(key)]));
-  for (const [key, group] of byKey) {
-    if (group[0]!.target.many && !broken.has(key)) checkContributions(group, created.get(key)!, fault);
-  }
-  throwAny(faults);
-  for (const [key, group] of byKey) {
-    const { id, many } = group[0]!.target;
-    if (!many) continue;
-    const contributions = created.get(key)! as { readonly kind: string }[];
-    created.set(
-      key,
-      contributions.map((each, i) => guardContribution(each, { plugin: group[i]!.plugin, point: id, kind: each.kind })),
-    );
-  }
-
-  const all = <T>(point: Point<T>): readonly T[] => (created.get(point.key) ?? []) as T[];
-  const kindOf = (entry: Entry): string =>
-    (created.get(entry.target.key)![byKey.get(entry.target.key)!.indexOf(entry)] as { readonly kind: string }).kind;
+  const process = openScope(entries, fault);
+  checkCreated(process, faults);
+  const kindOf = (entry: Entry): string => (process.of(entry) as { readonly kind: string }).kind;
   const composed = registered.map(({ name, contract }): ComposedPlugin => {
     const own = entries.filter(({ plugin }) => plugin === name);
     return {
@@ -123,23 +70,84 @@ export function compose(plugins: PluginList): Composition {
         .map((entry) => ({ point: entry.target.id, kind: kindOf(entry) })),
     };
   });
-  return {
-    plugins: composed,
-    warnings,
-    all,
-    get<T>(token: Token<T>): T {
-      const [value] = created.get(token.key) ?? [];
-      if (!created.has(token.key)) throw new PluginError('NOT_PROVIDED', `no plugin provides the service ${token.id}`);
-      return value as T;
-    },
-    find: (point, kind) => all(point).find((contribution) => contribution.kind === kind),
+  const compositionOf = (scope: Scope): Composition => {
+    const all = <T>(point: Point<T>): readonly T[] => (scope.values(point.key) ?? []) as T[];
+    return {
+      plugins: composed,
+      warnings,
+      all,
+      get<T>(token: Token<T>): T {
+        const [value] = scope.values(token.key) ?? notProvided(token);
+        return value as T;
+      },
+      find: (point, kind) => all(point).find((contribution) => contribution.kind === kind),
+      begin(lifetime) {
+        const found: PluginFault[] = [];
+        const inner = scope.begin(lifetime, reportTo(found));
+        checkCreated(inner, found);
+        return compositionOf(inner);
+      },
+      async end() {
+        const found: PluginFault[] = [];
+        await scope.end(reportTo(found));
+        if (found.length > 0)
+          throw new PluginError(
+            'PLUGIN_FAILED',
+            `not all that plugins created was disposed of:\n${linesOf(found)}`,
+            found,
+          );
+      },
+    };
   };
+  return compositionOf(process);
+}
+
+const reportTo =
+  (faults: PluginFault[]): ReportFault =>
+  (code, plugin, message, cause) => {
+    faults.push(cause === undefined ? { code, plugin, message } : { code, plugin, message, cause });
+  };
+
+/** Of a scope that is not whole, what was created is disposed of. */
+function checkCreated(scope: Scope, faults: readonly PluginFault[]): void {
+  if (faults.length > 0) void scope.end(() => {}); // it never rejects, and the faults that are thrown here came first
+  throwAny(faults);
+}
+
+function notProvided({ id }: Token<unknown>): never {
+  throw new PluginError('NOT_PROVIDED', `no plugin provides the service ${id}`);
 }
 
 function throwAny(faults: readonly PluginFault[]): void {
   if (faults.length === 0) return;
-  const lines = faults.map(({ plugin, message }) => `  [${plugin}] ${message}`);
-  throw new PluginError('PLUGINS_INVALID', `the plugins do not fit together:\n${lines.join('\n')}`, faults);
+  throw new PluginError('PLUGINS_INVALID', `the plugins do not fit together:\n${linesOf(faults)}`, faults);
+}
+
+const linesOf = (faults: readonly PluginFault[]): string =>
+  faults.map(({ plugin, message }) => `  [${plugin}] ${message}`).join('\n');
+
+/** Services that nobody provides, that live too short for what needs them, or that need each other in a circle. */
+function checkDependencies(entries: readonly Entry[], fault: ReportFault): void {
+  const byKey = groupByKey(entries);
+  for (const entry of entries) {
+    for (const dep of Object.values(entry.deps)) {
+      const from = byKey.get(dep.key) ?? [];
+      if (!dep.many && from.length === 0)
+        fault(
+          'MISSING_SERVICE',
+          entry.plugin,
+          `${entry.target.id} needs the service ${dep.id}, which no plugin provides`,
+        );
+      const shorter = from.find(({ lifetime }) => lifetimes.indexOf(lifetime) > lifetimes.indexOf(entry.lifetime));
+      if (shorter !== undefined)
+        fault(
+          'LIFETIME',
+          entry.plugin,
+          `${entry.target.id} has the lifetime ${entry.lifetime} and needs ${dep.id}, which ${shorter.plugin} gives for a ${shorter.lifetime} only; register it with lifetime: '${shorter.lifetime}'`,
+        );
+    }
+  }
+  reportCycles(entries, byKey, fault);
 }
 
 /** Depth first over "needs"; each cycle is reported once, with the plugins along it. */
@@ -167,22 +175,4 @@ function reportCycles(
     state.set(key, 'done');
   };
   for (const { target } of entries) visit(target.key);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
-
-function describe(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
-}
-
-function groupByKey(entries: readonly Entry[]): ReadonlyMap<symbol, readonly Entry[]> {
-  const groups = new Map<symbol, Entry[]>();
-  for (const entry of entries) {
-    const group = groups.get(entry.target.key);
-    if (group === undefined) groups.set(entry.target.key, [entry]);
-    else group.push(entry);
-  }
-  return groups;
 }

@@ -1,15 +1,25 @@
 import type { PluginList } from './compose.js';
 import { PluginError, type ReportFault } from './errors.js';
 import { copyWarnings, loadedVersion } from './loaded-copies.js';
-import { pluginContract, type Deps, type Plugin, type Registry } from './plugin.js';
+import {
+  lifetimes,
+  pluginContract,
+  type Deps,
+  type Lifetime,
+  type Plugin,
+  type Registry,
+  type Spec,
+} from './plugin.js';
 import type { Point, Token } from './token.js';
 
 /** One `provide` or `contribute` of one plugin. */
 export interface Entry {
   readonly plugin: string;
   readonly target: Token<unknown> | Point<unknown>;
+  readonly lifetime: Lifetime;
   readonly deps: Deps;
-  create(deps: Readonly<Record<string, unknown>>): unknown;
+  create(deps: Readonly<Record<string, unknown>>, outer: unknown): unknown;
+  readonly dispose: ((value: unknown) => void | Promise<void>) | undefined;
 }
 
 /** The plugins that registered, what each brings, and what is odd but works. */
@@ -56,7 +66,7 @@ export function collectEntries(plugins: PluginList, fault: ReportFault): Collect
     }
     registered.push(plugin);
     let open = true;
-    const add = (target: Token<unknown> | Point<unknown>, spec: { deps?: Deps; create: Entry['create'] }): void => {
+    const add = (target: Token<unknown> | Point<unknown>, spec: Spec<unknown, Deps>): void => {
       if (!open) {
         throw new PluginError(
           'REGISTRY_CLOSED',
@@ -81,7 +91,20 @@ export function collectEntries(plugins: PluginList, fault: ReportFault): Collect
         return;
       }
       if (!target.many) providers.set(target.key, name);
-      entries.push({ plugin: name, target, deps: spec.deps ?? {}, create: (deps) => spec.create(deps) });
+      const { lifetime = 'process', deps = {} } = spec;
+      if (!lifetimes.includes(lifetime)) {
+        fault(
+          'REGISTER_FAILED',
+          name,
+          `registers ${target.id} with the lifetime ${JSON.stringify(lifetime)}; expected ${lifetimes.join(', ')}`,
+        );
+        return;
+      }
+      entries.push({
+        ...{ plugin: name, target, lifetime, deps },
+        create: (values, outer) => spec.create(values as never, outer),
+        dispose: spec.dispose && ((value) => spec.dispose!(value)),
+      });
     };
     const registry: Registry = {
       provide: (target, spec) => add(target, spec),

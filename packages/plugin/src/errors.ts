@@ -8,7 +8,9 @@ export type PluginFaultCode =
   | 'DUPLICATE_KIND'
   | 'MISSING_SERVICE'
   | 'CYCLE'
-  | 'CREATE_FAILED';
+  | 'LIFETIME'
+  | 'CREATE_FAILED'
+  | 'DISPOSE_FAILED';
 
 /** One thing wrong with one plugin. */
 export interface PluginFault {

@@ -16,7 +16,7 @@ const tools = point<Tool>('test.tools', { work: 'function' });
 function composed(tool: Tool): Tool {
   const plugin = definePlugin({
     name: 'some-plugin',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(tools, { create: () => tool }),
   });
   return compose([plugin]).find(tools, tool.kind)!;

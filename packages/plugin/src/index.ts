@@ -6,7 +6,7 @@ export type { PluginErrorCode, PluginFault, PluginFaultCode } from './errors.js'
 export { PluginError } from './errors.js';
 export { guardCall, guardOpened, wrongResult } from './guard.js';
 export { noteLoaded } from './loaded-copies.js';
-export type { Deps, DepValues, Offer, Plugin, Registry, Spec } from './plugin.js';
+export type { Deps, DepValues, Lifetime, Offer, Plugin, Registry, Spec } from './plugin.js';
 export { definePlugin, pluginContract } from './plugin.js';
 export type { Parts, Point, Token } from './token.js';
 export { point, token } from './token.js';

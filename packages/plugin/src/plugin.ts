@@ -8,12 +8,30 @@ export type DepValues<D extends Deps> = {
   readonly [K in keyof D]: D[K] extends Point<infer T> ? readonly T[] : D[K] extends Token<infer T> ? T : never;
 };
 
+/**
+ * How long a service or contribution lives: as long as the composition, for one command (a request to a server, a call of `run`), or
+ * for one run. It may depend on what lives as long or longer.
+ */
+export type Lifetime = 'process' | 'command' | 'run';
+
+/** From the longest to the shortest. */
+export const lifetimes: readonly Lifetime[] = ['process', 'command', 'run'];
+
 /** How a plugin makes a service or a contribution. */
 export interface Spec<T, D extends Deps> {
+  /** Default: `process`. */
+  readonly lifetime?: Lifetime;
   /** What `create` gets, by names of its own; default: nothing. */
   readonly deps?: D;
-  /** Cheap: native code, files and network wait until the value is opened. */
-  create(deps: DepValues<D>): T;
+  /**
+   * Cheap: native code, files and network wait until the value is opened. Called once for each scope of the lifetime.
+   *
+   * @param outer what was created for the scope around this one, such as a command's stream for that of a run; undefined in the
+   *   composition itself
+   */
+  create(deps: DepValues<D>, outer?: T): T;
+  /** Called when the scope ends, after what depends on the value was disposed of. */
+  dispose?(value: T): void | Promise<void>;
 }
 
 /** How a plugin says what it brings; valid during `register` only. */
@@ -30,7 +48,7 @@ export interface Registry {
  * What plugins and core packages have agreed upon: tokens, points and the types behind them. Raised whenever a plugin that
  * was written for the one before would not work.
  */
-export const pluginContract = 1;
+export const pluginContract = 2;
 
 /** `Offers`: the kinds that it brings for a config to choose, for `defineConfig`; `unknown` where its author did not say. */
 export interface Plugin<Offers = unknown> {

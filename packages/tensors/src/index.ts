@@ -35,7 +35,7 @@ export type {
   TokenLossesOptions,
 } from './contract/fused.js';
 export { normals, philox, uniforms, type RandomKey } from './contract/philox.js';
-export { Tensor, adopt, detach, scope } from './contract/tensor.js';
+export { Tensor, adopt, detach, scope, whileHeld } from './contract/tensor.js';
 export { createPlanningEngine } from './engines/planning/planning-engine.js';
 export { createReferenceDevice, createReferenceEngine } from './engines/reference/reference-engine.js';
 export type { ReferenceValues } from './engines/reference/reference-strides.js';

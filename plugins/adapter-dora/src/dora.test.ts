@@ -31,12 +31,12 @@ testAdapter(doraContribution, {
   ],
 });
 
-const site = (visit: number): LinearSite => ({
-  virtual: 4 + visit,
+const site = (use: number): LinearSite => ({
+  virtual: 4 + use,
   physical: 4,
-  visit,
+  use,
   linear: 'mlp.up_proj',
-  path: `model.layers.${4 + visit}.mlp.up_proj`,
+  path: `model.layers.${4 + use}.mlp.up_proj`,
   inFeatures: 6,
   outFeatures: 5,
   ...{ index: 5, hasBias: false, writesResidual: false },
@@ -118,19 +118,19 @@ test('without dropout, and outside of training, the form says it all', async () 
   }
 });
 
-test('`on: repeats` gives first visits LoRA, which PEFT’s files cannot say', () => {
-  const names = (options: object, visit: number) =>
+test('`on: repeats` gives first uses LoRA, which PEFT’s files cannot say', () => {
+  const names = (options: object, use: number) =>
     createDora(doraContribution.schema.parse(options))
-      .at(site(visit))
+      .at(site(use))
       ?.parameters.map(({ name }) => name);
   const lora = ['lora_A.weight', 'lora_B.weight'];
   expect(names({ on: 'repeats' }, 0)).toEqual(lora);
   expect(names({ on: 'repeats' }, 1)).toEqual([...lora, 'lora_magnitude_vector']);
   expect(names({}, 0)).toEqual([...lora, 'lora_magnitude_vector']);
   const notPeft = (options: object) => createDora(doraContribution.schema.parse(options)).notPeft;
-  expect(notPeft({ on: 'repeats' })).toMatch(/DoRA on repeats and LoRA on first visits/);
+  expect(notPeft({ on: 'repeats' })).toMatch(/DoRA on repeats and LoRA on first uses/);
   expect(notPeft({})).toBeUndefined();
-  // Nothing but DoRA is left where first visits have no adapter.
+  // Nothing but DoRA is left where first uses have no adapter.
   expect(notPeft({ on: 'repeats', r: { first: 0, repeats: 4 } })).toBeUndefined();
 });
 

@@ -21,15 +21,14 @@ export const doraSchema = lowRankSchema.extend({
   on: z
     .enum(['all', 'repeats'])
     .default('all')
-    .describe('`repeats`: first visits to a physical layer get LoRA, without magnitudes.'),
+    .describe('`repeats`: the first use of a physical layer gets LoRA, without magnitudes.'),
 });
 export type DoraOptions = z.infer<typeof doraSchema>;
 
 const magnitude = 'lora_magnitude_vector';
 
 /** Whether a site with an adapter gets a magnitude. */
-export const isDecomposed = ({ on }: Pick<DoraOptions, 'on'>, { visit }: LinearSite): boolean =>
-  on === 'all' || visit > 0;
+export const isDecomposed = ({ on }: Pick<DoraOptions, 'on'>, { use }: LinearSite): boolean => on === 'all' || use > 0;
 
 /**
  * Weight-decomposed low-rank adaptation (Liu et al. 2024), with PEFT's arithmetic: y = (m / n) (W x + s B A x) + b with a
@@ -87,9 +86,7 @@ export function createDora(options: DoraOptions): Adapter {
       const { on: _, ...shared } = options;
       return lowRankToPeft(shared, sites, true);
     },
-    notPeft: mixed
-      ? 'the adapter is DoRA on repeats and LoRA on first visits, which PEFT’s files cannot say'
-      : undefined,
+    notPeft: mixed ? 'the adapter is DoRA on repeats and LoRA on first uses, which PEFT’s files cannot say' : undefined,
   };
 }
 

@@ -28,6 +28,6 @@ export const doraContribution: AdapterContribution<DoraOptions> = {
 export const adapterDora = (): Plugin<Offer<'adapter', 'dora', z.input<typeof doraSchema>>> =>
   definePlugin({
     name: '@glulam/adapter-dora',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(adapters, { create: () => doraContribution }),
   });

@@ -36,7 +36,7 @@ export const noneContribution = contribution({
 export const adapterFull = (): Plugin<Offer<'adapter', 'full' | 'none', NoOptions>> =>
   definePlugin({
     name: '@glulam/adapter-full',
-    contract: 1,
+    contract: 2,
     register(registry) {
       for (const each of [fullContribution, noneContribution]) registry.contribute(adapters, { create: () => each });
     },

@@ -28,6 +28,6 @@ export const loraContribution: AdapterContribution<LowRankOptions> = {
 export const adapterLora = (): Plugin<Offer<'adapter', 'lora', z.input<typeof lowRankSchema>>> =>
   definePlugin({
     name: '@glulam/adapter-lora',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(adapters, { create: () => loraContribution }),
   });

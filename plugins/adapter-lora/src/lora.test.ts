@@ -42,7 +42,7 @@ const site = (virtual: number, linear: LinearSite['linear']): LinearSite => {
   return {
     virtual,
     physical: 0,
-    visit: 0,
+    use: 0,
     linear,
     path: `model.layers.${virtual}.${linear}`,
     inFeatures: 8,

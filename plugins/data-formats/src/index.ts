@@ -43,7 +43,7 @@ type Offers =
 export const dataFormats = (): Plugin<Offers> =>
   definePlugin({
     name: '@glulam/data-formats',
-    contract: 1,
+    contract: 2,
     register(registry) {
       for (const format of formats) registry.contribute(point, { create: () => withoutUnwanted(format) });
     },

@@ -30,7 +30,7 @@ export type EngineNativeOptions = z.input<typeof schema>;
 export function engineNative(): Plugin<Offer<'engine', 'native', EngineNativeOptions>> {
   return definePlugin({
     name: '@glulam/engine-native',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(engines, { create: () => contribution }),
   });
 }

@@ -17,7 +17,7 @@ export type EngineTfjsOptions = z.input<typeof schema>;
 export function engineTfjs(): Plugin<Offer<'engine', 'tfjs', EngineTfjsOptions>> {
   return definePlugin({
     name: '@glulam/engine-tfjs',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(engines, { create: () => contribution }),
   });
 }

@@ -8,6 +8,6 @@ export { gsm8kEvaluator } from './gsm8k.js';
 export const evaluatorGsm8k = (): Plugin<Offer<'evaluator', 'gsm8k', Gsm8kInput>> =>
   definePlugin({
     name: '@glulam/evaluator-gsm8k',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(evaluators, { create: () => gsm8kEvaluator }),
   });

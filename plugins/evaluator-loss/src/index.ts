@@ -43,6 +43,6 @@ export const lossEvaluator: EvaluatorContribution<z.infer<typeof schema>> = {
 export const evaluatorLoss = (): Plugin<Offer<'evaluator', 'loss', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/evaluator-loss',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(evaluators, { create: () => lossEvaluator }),
   });

@@ -8,6 +8,6 @@ export { taskEvaluator } from './task.js';
 export const evaluatorTask = (): Plugin<Offer<'evaluator', 'task', TaskInput>> =>
   definePlugin({
     name: '@glulam/evaluator-task',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(evaluators, { create: () => taskEvaluator }),
   });

@@ -8,6 +8,6 @@ export { promptOf, truthfulqaEvaluator } from './truthfulqa.js';
 export const evaluatorTruthfulqa = (): Plugin<Offer<'evaluator', 'truthfulqa', TruthfulqaInput>> =>
   definePlugin({
     name: '@glulam/evaluator-truthfulqa',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(evaluators, { create: () => truthfulqaEvaluator }),
   });

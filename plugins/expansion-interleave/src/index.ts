@@ -32,6 +32,6 @@ export const interleaveStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
 export const expansionInterleave = (): Plugin<Offer<'expansion', 'interleave', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/expansion-interleave',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(strategies, { create: () => interleaveStrategy }),
   });

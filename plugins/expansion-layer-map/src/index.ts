@@ -49,6 +49,6 @@ export const layerMapStrategy: ExpansionStrategy<z.infer<typeof schema>> = {
 export const expansionLayerMap = (): Plugin<Offer<'expansion', 'layer_map', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/expansion-layer-map',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(strategies, { create: () => layerMapStrategy }),
   });

@@ -45,7 +45,7 @@ type Offers =
 export const expansionRecipes = (): Plugin<Offers> =>
   definePlugin({
     name: '@glulam/expansion-recipes',
-    contract: 1,
+    contract: 2,
     register(registry) {
       for (const strategy of all) registry.contribute(strategies, { create: () => strategy });
     },

@@ -24,6 +24,6 @@ export const llamaFamily: Family = {
 export const familyLlama = (): Plugin<never> =>
   definePlugin({
     name: '@glulam/family-llama',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(families, { create: () => llamaFamily }),
   });

@@ -37,6 +37,6 @@ function checkLayerTypes(fields: FieldReader, slidingWindow: number): void {
 export const familyMistral = (): Plugin<never> =>
   definePlugin({
     name: '@glulam/family-mistral',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(families, { create: () => mistralFamily }),
   });

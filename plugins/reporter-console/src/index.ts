@@ -34,7 +34,7 @@ export const consoleReporter: ReporterContribution<z.infer<typeof schema>> = {
 export const reporterConsole = (): Plugin<Offer<'reporter', 'console', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/reporter-console',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(reporters, { create: () => consoleReporter }),
   });
 

@@ -34,6 +34,6 @@ export const jsonlReporter: ReporterContribution<z.infer<typeof schema>> = {
 export const reporterJsonl = (): Plugin<Offer<'reporter', 'jsonl', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/reporter-jsonl',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(reporters, { create: () => jsonlReporter }),
   });

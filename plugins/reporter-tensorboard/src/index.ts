@@ -19,6 +19,6 @@ export const tensorboardReporter: ReporterContribution<z.infer<typeof schema>> =
 export const reporterTensorboard = (): Plugin<Offer<'reporter', 'tensorboard', z.input<typeof schema>>> =>
   definePlugin({
     name: '@glulam/reporter-tensorboard',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(reporters, { create: () => tensorboardReporter }),
   });

@@ -23,6 +23,6 @@ export const hubSource: SourceContribution = {
 export const sourceHub = (): Plugin<never> =>
   definePlugin({
     name: '@glulam/source-hub',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(sources, { create: () => hubSource }),
   });

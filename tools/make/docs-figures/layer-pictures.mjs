@@ -1,4 +1,4 @@
-import { llamaLinears, strategies, visits } from '@glulam/model';
+import { llamaLinears, strategies, usesOf } from '@glulam/model';
 import { compose } from '@glulam/plugin';
 import { preset } from 'glulam';
 import { colours, siteChart } from './site-chart.mjs';
@@ -40,15 +40,15 @@ function layersOf({ kind, options }) {
     .find((each) => each.kind === kind);
   if (strategy === undefined) throw new Error(`there is no expansion ${kind}`);
   const layers = strategy.expand(physicalLayers, strategy.schema.parse(options), llamaLinears);
-  const visit = visits(layers);
+  const uses = usesOf(layers);
   return layers.map(({ physical, weights }, virtual) => ({
     physical,
     virtual,
-    use: weights === 'own' ? 'own' : visit[virtual] === 0 ? 'first' : 'repeat',
+    use: weights === 'own' ? 'own' : uses[virtual] === 0 ? 'first' : 'repeat',
   }));
 }
 
-/** Physical layers at the left, virtual ones at the right, a line for each visit. */
+/** Physical layers at the left, virtual ones at the right, a line for each use. */
 export async function sharedBoards() {
   const layers = layersOf(boards);
   const below = (layers.length - physicalLayers) / 2;

@@ -16,7 +16,7 @@ export const ia3Contribution: AdapterContribution<Ia3Options> = {
 export const adapterIa3 = (): Plugin<Offer<'adapter', 'ia3', z.input<typeof ia3Schema>>> =>
   definePlugin({
     name: 'glulam-plugin-adapter-ia3',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(adapters, { create: () => ia3Contribution }),
   });
 export default adapterIa3;

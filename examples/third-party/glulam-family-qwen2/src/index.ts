@@ -21,7 +21,7 @@ export const qwen2Family: Family = {
 export const familyQwen2 = (): Plugin<never> =>
   definePlugin({
     name: 'glulam-plugin-family-qwen2',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(families, { create: () => qwen2Family }),
   });
 export default familyQwen2;

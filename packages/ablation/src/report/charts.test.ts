@@ -38,5 +38,5 @@ test('every layer map once, a cell a virtual layer', async () => {
   expect(svg).toContain('>base, base + lora r=12</text>');
   expect(svg).toContain('>4 layers as 6: [[0,3],[1,4]]</text>');
   expect(svg.match(/aria-roledescription="rect mark"/g)).toHaveLength(4 + 6);
-  expect(svg).toContain('>visit 2</text>');
+  expect(svg).toContain('>use 2</text>');
 });

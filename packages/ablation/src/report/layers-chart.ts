@@ -1,11 +1,10 @@
-import { layerMap, visits, type VirtualLayer } from '@glulam/model';
+import { layerMap, usesOf, type VirtualLayer } from '@glulam/model';
 import { palette, type Chart } from '@glulam/trainer';
 import type { Outcome } from '../results/outcomes.js';
 
-/** Visits from this one on are drawn alike. */
+/** Uses from this one on are drawn alike. */
 const lastTold = 4;
-const visitName = (visit: number): string =>
-  visit + 1 >= lastTold ? `visit ${lastTold} and later` : `visit ${visit + 1}`;
+const useName = (use: number): string => (use + 1 >= lastTold ? `use ${lastTold} and later` : `use ${use + 1}`);
 
 /** Each layer map once, with the names of its variants: virtual layers from top to bottom over the physical ones. */
 export function layersChart(outcomes: readonly Outcome[]): Chart {
@@ -20,13 +19,13 @@ export function layersChart(outcomes: readonly Outcome[]): Chart {
     entry.names.push(variant.name);
     maps.set(key, entry);
   }
-  const told = [...new Set([...maps.values()].flatMap(({ layers }) => visits(layers).map(visitName)))].sort();
+  const told = [...new Set([...maps.values()].flatMap(({ layers }) => usesOf(layers).map(useName)))].sort();
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     columns: 2,
     spacing: 40,
     concat: [...maps.values()].map(({ names, layers, physicalLayers }) => {
-      const visit = visits(layers);
+      const uses = usesOf(layers);
       const size = Math.max(3, Math.min(18, 360 / layers.length));
       const every = physicalLayers > 16 ? 8 : 4;
       return {
@@ -38,7 +37,7 @@ export function layersChart(outcomes: readonly Outcome[]): Chart {
         width: { step: size },
         height: { step: size },
         data: {
-          values: layers.map(({ physical }, virtual) => ({ physical, virtual, visit: visitName(visit[virtual]!) })),
+          values: layers.map(({ physical }, virtual) => ({ physical, virtual, use: useName(uses[virtual]!) })),
         },
         mark: { type: 'rect', stroke: '#ffffff', strokeWidth: size > 6 ? 1 : 0 },
         encoding: {
@@ -56,7 +55,7 @@ export function layersChart(outcomes: readonly Outcome[]): Chart {
             axis: { values: multiples(every, layers.length), grid: false },
           },
           color: {
-            field: 'visit',
+            field: 'use',
             type: 'nominal',
             scale: { domain: told, range: told.map((_, index) => palette[index]!) },
             legend: { title: null, orient: 'bottom', symbolType: 'square' },

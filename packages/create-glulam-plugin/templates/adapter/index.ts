@@ -45,7 +45,7 @@ export const myKindAdapter: AdapterContribution<z.output<typeof schema>> = {
 export const adapterMyKind = (): Plugin<Offer<'adapter', 'my_kind', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-adapter-my-kind',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(adapters, { create: () => myKindAdapter }),
   });
 

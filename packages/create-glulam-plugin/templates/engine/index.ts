@@ -20,7 +20,7 @@ export const myKindEngine: EngineContribution<z.output<typeof schema>> = {
 export const engineMyKind = (): Plugin<Offer<'engine', 'my_kind', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-engine-my-kind',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(engines, { create: () => myKindEngine }),
   });
 

@@ -39,7 +39,7 @@ export const myKindEvaluator: EvaluatorContribution<z.output<typeof schema>> = {
 export const evaluatorMyKind = (): Plugin<Offer<'evaluator', 'my_kind', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-evaluator-my-kind',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(evaluators, { create: () => myKindEvaluator }),
   });
 

@@ -31,7 +31,7 @@ export const myKindStrategy: ExpansionStrategy<z.output<typeof schema>> = {
 export const expansionMyKind = (): Plugin<Offer<'expansion', 'my_kind', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-expansion-my-kind',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(strategies, { create: () => myKindStrategy }),
   });
 

@@ -23,7 +23,7 @@ export const myKindFamily: Family = {
 export const familyMyKind = (): Plugin<never> =>
   definePlugin({
     name: 'glulam-plugin-family-my-kind',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(families, { create: () => myKindFamily }),
   });
 

@@ -28,7 +28,7 @@ export const myKindFormat: DataFormat<z.output<typeof schema>> = {
 export const formatMyKind = (): Plugin<Offer<'format', 'my_kind', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-format-my-kind',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(dataFormats, { create: () => myKindFormat }),
   });
 

@@ -35,7 +35,7 @@ export const myKindReporter: ReporterContribution<z.output<typeof schema>> = {
 export const reporterMyKind = (): Plugin<Offer<'reporter', 'my_kind', z.input<typeof schema>>> =>
   definePlugin({
     name: 'glulam-plugin-reporter-my-kind',
-    contract: 1,
+    contract: 2,
     register: (registry) => registry.contribute(reporters, { create: () => myKindReporter }),
   });
 

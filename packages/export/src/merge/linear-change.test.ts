@@ -97,7 +97,7 @@ describe('evaluateForm', () => {
   const values = drawn(outFeatures * inFeatures, 9);
   const source = madeSource([outFeatures, inFeatures], values);
   const site: LinearSite = {
-    ...{ virtual: 3, physical: 1, visit: 1, linear: 'mlp.up_proj', path: 'model.layers.3.mlp.up_proj' },
+    ...{ virtual: 3, physical: 1, use: 1, linear: 'mlp.up_proj', path: 'model.layers.3.mlp.up_proj' },
     ...{ inFeatures, outFeatures, scale: -2, index: 5, hasBias: false, writesResidual: false },
   };
   const shapes = { A: [3, inFeatures], B: [outFeatures, 3], scale: [outFeatures], in: [inFeatures] } as const;

@@ -14,6 +14,7 @@ import {
   checkPrefix,
   checkAdapterOptions,
   guardAdapter,
+  isPlainRoute,
   keepPeftFields,
   layerMap,
   layersOfMap,
@@ -201,8 +202,15 @@ function splitRevision(base: string): { readonly name: string; readonly revision
   return name === undefined ? { name: base, revision: null } : { name, revision: revision! };
 }
 
+/** @throws ExportError ADAPTER_INVALID if the decoder's route is not that of its layers, which no adapter file holds */
 export async function writeAdapterTensors(decoder: Decoder, folder: string): Promise<void> {
-  const { parameters, engine, copies, fixed } = decoder;
+  const { parameters, engine, copies, fixed, layers, route } = decoder;
+  if (!isPlainRoute(route, layers.length))
+    throw new ExportError(
+      'ADAPTER_INVALID',
+      'the decoder was opened with a route of its own, which adapter files do not hold: loaded again, its layers would run once each, in order; ' +
+        'save its parameters with writeSafetensors and pass them as adapterValues with the same route',
+    );
   // PEFT's files have what virtual layers share once for each of them.
   const aliases = new Map(notPeft(decoder) === undefined ? copies.map((copy) => [copy.name, copy.aliases]) : []);
   await writeSafetensors(

@@ -17,8 +17,8 @@ const ia3: AdapterContribution<z.output<typeof ia3Schema>> = {
 const register: Plugin['register'] = (registry) => registry.contribute(adapters, { create: () => ia3 });
 /** A plugin whose author says what it brings, and one whose author does not. */
 const adapterIa3 = (): Plugin<Offer<'adapter', 'ia3', z.input<typeof ia3Schema>>> =>
-  definePlugin({ name: 'ia3', contract: 1, register });
-const untyped = (): Plugin => definePlugin({ name: 'untyped', contract: 1, register });
+  definePlugin({ name: 'ia3', contract: 2, register });
+const untyped = (): Plugin => definePlugin({ name: 'untyped', contract: 2, register });
 
 const base = 'base';
 const data = { train: 'train.jsonl' };

@@ -108,7 +108,7 @@ test.each<[string, unknown, RegExp]>([
 test('paths of a file are relative to it, those of overrides to the working folder', async () => {
   const at = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
   const here = mkdtempSync(path.join(tmpdir(), 'glulam-config-'));
-  const plugin = 'export default () => ({ name: "here", contract: 1, register() {} })';
+  const plugin = 'export default () => ({ name: "here", contract: 2, register() {} })';
   writeFileSync(path.join(here, 'plugin.mjs'), plugin);
   const file = path.join(at, 'config.yaml');
   writeFileSync(

@@ -10,7 +10,7 @@ const write = (name: string, text: string): void => {
   mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
   writeFileSync(path.join(folder, name), text);
 };
-const plugin = '{ name: "x", contract: 1, register() {} }';
+const plugin = '{ name: "x", contract: 2, register() {} }';
 const escaped = folder.replaceAll(/[.\\]/g, '\\$&');
 
 test.each([
@@ -19,7 +19,7 @@ test.each([
   ['c.cjs', `module.exports = () => (${plugin})`],
 ])('%s is a plugin', async (name, text) => {
   write(name, text);
-  expect(await loadPlugins([`./${name}`], config)).toMatchObject([{ name: 'x', contract: 1 }]);
+  expect(await loadPlugins([`./${name}`], config)).toMatchObject([{ name: 'x', contract: 2 }]);
 });
 
 test.each([

@@ -39,17 +39,19 @@ export const core = ({ given = { rows: new Map() }, onFault }: CoreOptions = {})
 > =>
   definePlugin({
     name: 'glulam',
-    contract: 1,
+    contract: 2,
     register(registry) {
       registry.provide(events, {
-        create: () => {
+        lifetime: 'run',
+        create: (_, outer) => {
           const warn = (owner: string, error: unknown): void =>
             stream.emit({ type: 'warning', time: Date.now(), message: describeFault(owner, error) });
-          const stream = createRunEvents(onFault ?? warn);
+          const stream = createRunEvents(onFault ?? warn, outer);
           return stream;
         },
+        dispose: (stream) => stream.close(),
       });
-      registry.provide(givenInCode, { create: () => given });
+      registry.provide(givenInCode, { lifetime: 'command', create: () => given });
       const reference: EngineContribution = {
         kind: 'reference',
         schema: z.strictObject({}),

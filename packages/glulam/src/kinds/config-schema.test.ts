@@ -10,7 +10,7 @@ import { configSchema } from './config-schema.js';
 const withSchema = (kind: string, schema: z.ZodType) =>
   definePlugin({
     name: kind,
-    contract: 1,
+    contract: 2,
     register: (registry) =>
       registry.contribute(adapters, {
         create: () => ({

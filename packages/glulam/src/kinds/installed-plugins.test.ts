@@ -14,7 +14,7 @@ const config = path.join(folder, 'glulam.config.json');
 const reporter = (name: string, kind: string, changed: object = {}): Plugin =>
   definePlugin({
     name,
-    contract: 1,
+    contract: 2,
     register: (registry) =>
       registry.contribute(reporters, {
         create: () => ({
@@ -37,7 +37,7 @@ test('a plugin of the config has the version and folder of its package, one writ
   ]);
   const plugins = installedPlugins(composition, config);
   const bell = plugins.find(({ name }) => name === 'glulam-plugin-reporter-bell');
-  expect(bell).toMatchObject({ version: '1.4.0', folder: installed, builtIn: false, contract: 1 });
+  expect(bell).toMatchObject({ version: '1.4.0', folder: installed, builtIn: false, contract: 2 });
   expect(bell!.kinds).toMatchObject([{ role: 'reporter', kind: 'bell', options: [{ name: 'every', default: 5 }] }]);
   expect(plugins.find(({ name }) => name === 'mine')).not.toHaveProperty('version');
   for (const { name } of preset())
@@ -50,7 +50,7 @@ test('a plugin of the config has the version and folder of its package, one writ
 test('plugins that cannot be used are told, and the others are there', () => {
   const thrower: Plugin = {
     name: 'thrower',
-    contract: 1,
+    contract: 2,
     register: () => {
       throw new Error('no luck');
     },
@@ -59,7 +59,7 @@ test('plugins that cannot be used are told, and the others are there', () => {
     ...preset(),
     ...preset().slice(-1), // listed twice: the first stays
     thrower,
-    { ...thrower, name: 'later', contract: 2 },
+    { ...thrower, name: 'later', contract: 3 },
     [reporter('lame', 'lame', { open: undefined }), false, reporter('fine', 'fine')],
   ]);
   expect(faults.map(({ code, plugin }) => [code, plugin])).toEqual([

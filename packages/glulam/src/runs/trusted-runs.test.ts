@@ -28,7 +28,7 @@ function folderWithPlugin(config = 'config.json', fields: object = {}) {
     plugin,
     `import { appendFileSync } from 'node:fs';
 appendFileSync(${JSON.stringify(trace)}, 'loaded\\n');
-export default () => ({ name: 'traced', contract: 1, register() {} });`,
+export default () => ({ name: 'traced', contract: 2, register() {} });`,
   );
   const file = path.join(folder, config);
   writeFileSync(file, JSON.stringify({ base, data: { train: data }, plugins: ['./plugin.mjs'], ...fields }));

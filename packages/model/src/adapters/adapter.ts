@@ -11,8 +11,8 @@ export interface LinearSite {
   readonly virtual: number;
   /** Index of the base's layer whose weight it is, from 0. */
   readonly physical: number;
-  /** 0 on the first visit to the physical layer, more on repeats. */
-  readonly visit: number;
+  /** 0 on the first use of the physical layer, more on repeats. */
+  readonly use: number;
   /** Which of the layer's linear layers it is: its module path below the layer, such as `self_attn.q_proj`. */
   readonly linear: string;
   /** Its place among the layer's linear layers. */
@@ -85,7 +85,7 @@ export interface FormContext {
   readonly ops: Operations;
   /** Dropout is on. */
   readonly training: boolean;
-  /** A key for this pass, virtual layer and linear layer: the same in recomputation and when a run is resumed. */
+  /** A key for this pass, visit and linear layer: the same in recomputation and when a run is resumed. */
   readonly key: RandomKey;
   /** The frozen weight under the adapter. */
   readonly frozen: FrozenRows;

@@ -3,6 +3,7 @@ import { baseTensors, type BaseTensor } from '../weights/base-tensors.js';
 import { ModelError } from '../errors.js';
 import { layerPath, type ModelSpec } from '../families/model-spec.js';
 import { linearSites } from '../weights/linear-sites.js';
+import { mixParameterName, type Mix } from '../expansion/route.js';
 import type { VirtualLayer } from '../expansion/virtual-layer.js';
 
 /** A site with what the adapter puts there. */
@@ -42,15 +43,16 @@ export interface TrainedTensors {
 export const gateName = (spec: ModelSpec, virtual: number): string => `${layerPath(spec, virtual)}.gate`;
 
 /**
- * What is trained: adapters at the frozen linear layers, learned gates, and copies of the base's tensors, which virtual
- * layers with `weights: 'own'` have of all their tensors and an adapter chooses of the others.
+ * What is trained: adapters at the frozen linear layers, learned gates, copies of the base's tensors, which virtual
+ * layers with `weights: 'own'` have of all their tensors and an adapter chooses of the others, and parameters of mixes.
  *
- * @throws ModelError ADAPTER_INVALID
+ * @throws ModelError ADAPTER_INVALID; BAD_ARGUMENT if a mix's parameter has the name of something else
  */
 export function describeTrained(
   spec: ModelSpec,
   layers: readonly VirtualLayer[],
   adapter: Adapter | undefined,
+  mixes: readonly Mix[] = [],
 ): TrainedTensors {
   const adapted = linearSites(spec, layers).map((site) => ({ site, adapter: adapter?.at(site) }));
   const adaptedPaths = new Set(adapted.flatMap(({ site, adapter: each }) => (each === undefined ? [] : [site.path])));
@@ -99,6 +101,16 @@ export function describeTrained(
     ...layers.flatMap(({ gate }, virtual) => (gate === undefined ? [] : [[gateName(spec, virtual), [1]] as const])),
     ...copies.map(({ name, shape }) => [name, shape] as const),
   ]);
+  for (const mix of mixes)
+    for (const parameter of mix.parameters ?? []) {
+      const name = mixParameterName(mix, parameter);
+      if (shapes.has(name))
+        throw new ModelError(
+          'BAD_ARGUMENT',
+          `the mix ${mix.path} trains ${name}, which is something else's name already`,
+        );
+      shapes.set(name, parameter.shape);
+    }
   return { adapted, copies, copyAt, shapes };
 }
 

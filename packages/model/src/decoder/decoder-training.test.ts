@@ -216,7 +216,7 @@ describe('a model in parts', () => {
     ])
       await expect(decoder.forwardPart(batch, part)).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
     await expect(decoder.forwardPart(packTokens([[1]]), { start: 1, end: 2, hidden: embedded })).rejects.toThrow(
-      /and hidden states \[10, 8\] for 1 tokens; expected a range of layers, and hidden states \[1, 8\]/,
+      /and hidden states \[10, 8\] for 1 tokens; expected a range of steps, and hidden states \[1, 8\]/,
     );
     embedded.release();
     await end(opened);

@@ -3,6 +3,7 @@ import type { Adapter, LinearSite } from '../adapters/adapter.js';
 import type { AdapterValues } from '../adapters/adapter-values.js';
 import type { FixedPart } from '../adapters/fixed-parts.js';
 import type { TrainedCopy } from '../adapters/trained-tensors.js';
+import type { Route } from '../expansion/route.js';
 import type { VirtualLayer } from '../expansion/virtual-layer.js';
 import type { ModelSpec } from '../families/model-spec.js';
 import type { BaseWeights } from '../weights/base-weights.js';
@@ -17,11 +18,16 @@ export interface PassOptions {
   readonly tape?: Tape;
   /** Keep only each virtual layer's input and compute the rest again in backward. */
   readonly recompute?: boolean;
-  /** Dropout is on when training; its draws follow from (seed, step, virtual layer, linear layer). */
+  /**
+   * The steps of this pass; its mixes are those that the decoder was opened with. Default: the decoder's route. A cache is
+   * of one route, see `cacheOf`.
+   */
+  readonly route?: Route | undefined;
+  /** Dropout is on when training; its draws follow from (seed, step, visit, linear layer). */
   readonly training?: { readonly seed: number; readonly step: number };
   /**
    * Run the reference: the virtual layers without what is trained. Adapters are left out, and gates are 0, as they begin. Not
-   * for models that train copies of the base's tensors.
+   * for models that train copies of the base's tensors, nor for routes with mixes.
    */
   readonly reference?: boolean;
   /** Keys and values of earlier tokens; the batch's are appended. See `KeyValueCache.pass`. */
@@ -30,18 +36,20 @@ export interface PassOptions {
   readonly forms?: PreparedForms | undefined;
   /** Aborting rejects with the signal's reason once the layer that is computed is done. */
   readonly signal?: AbortSignal | undefined;
-  /** Looks at the output of each virtual layer, [tokens, hidden], as soon as it is computed; to find faults. */
+  /** Looks at the output of each visit to a virtual layer, [tokens, hidden], as soon as it is computed; to find faults. */
   readonly onLayer?: (virtual: number, output: Tensor) => Promise<void>;
 }
 
-/** Virtual layers `[start, end)`, and what goes into the first of them. */
-export interface LayerRange {
+/** The steps `[start, end)` of a route, and what goes into the first of them. */
+export interface RoutePart {
   /** The first of them. */
   readonly start: number;
   /** The one after the last of them. */
   readonly end: number;
   /** Hidden states, [tokens, hidden], float32; stays the caller's. None for a part that begins with the embedding. */
   readonly hidden?: Tensor | undefined;
+  /** States that earlier parts kept, by name; they stay the caller's. A part that ends with a `keep` step returns what it keeps. */
+  readonly kept?: ReadonlyMap<string, Tensor> | undefined;
 }
 
 /** One batch's pass in parts, for whoever runs layers in an order of their own. What it returns is the caller's to release. */
@@ -67,8 +75,10 @@ export interface Decoder {
   readonly ops: Operations;
   /** What the base is made of. */
   readonly spec: ModelSpec;
-  /** The virtual layers, in the order in which they run. */
+  /** The virtual layers. */
   readonly layers: readonly VirtualLayer[];
+  /** The steps of a pass that is given no others. */
+  readonly route: Route;
   /** The base whose weights it computes with. */
   readonly checkpoint: Checkpoint;
   /** What changes the frozen linear layers; undefined: nothing. */
@@ -86,13 +96,13 @@ export interface Decoder {
   /** Hidden states after the last norm, [tokens, hidden], held by the caller. */
   forward(batch: TokenBatch, options?: PassOptions): Promise<Tensor>;
   /**
-   * The same pass through some of the virtual layers alone, for models whose layers are in several places. The output of one
+   * The same pass through some steps of the route alone, for models whose layers are in several places. The output of one
    * part is the input of the next; with a tape, `Tape.backward` takes the gradient of the output from outside, and gives that of
    * an input which the caller has told the tape to watch. Parts in a row compute what `forward` does, bit for bit.
    *
-   * @returns what the last of these layers gives; after the model's last layer, hidden states after the last norm
+   * @returns what the last of these steps gives; after the route's last step, hidden states after the last norm
    */
-  forwardPart(batch: TokenBatch, part: LayerRange, options?: PassOptions): Promise<Tensor>;
+  forwardPart(batch: TokenBatch, part: RoutePart, options?: PassOptions): Promise<Tensor>;
   /** The same computation in parts, without tape, dropout and cache. */
   layerPass(batch: TokenBatch): LayerPass;
   /** Loss of each row's label given hidden states: [tokens]; labels are of the token itself, see `nextTokenLabels`. */
@@ -111,6 +121,8 @@ export interface DecoderOptions {
   readonly checkpoint: Checkpoint;
   /** Default: each physical layer once. */
   readonly layers?: readonly VirtualLayer[] | undefined;
+  /** Default: each virtual layer once, in order. Its mixes are those that passes may use. */
+  readonly route?: Route | undefined;
   /** Default: none. */
   readonly adapter?: Adapter | undefined;
   /** Weights of the base that several decoders compute with; default: opened for this one. */

@@ -2,8 +2,8 @@ import { detach, scope, type Engine, type Segment, type Tensor } from '@glulam/t
 import { ModelError } from '../errors.js';
 
 /**
- * Keys and values of the tokens that sequences have seen, for each virtual layer: two tensors [rows, width] a
- * virtual layer, in which each sequence has a run of rows. A sequence has room for the tokens that were
+ * Keys and values of the tokens that sequences have seen, for each visit to a virtual layer: two tensors [rows, width] a
+ * visit, in which each sequence has a run of rows. A sequence has room for the tokens that were
  * expected of it, and gets more as it grows, so that what might be generated takes no memory before it is.
  */
 export interface KeyValueCache {
@@ -30,14 +30,14 @@ export interface KeyValueCache {
 
 /** What one forward pass appends to a cache. */
 export interface CachePass {
-  /** Write a layer's new rows behind each sequence's earlier ones. */
+  /** Write the new rows of a visit, the n-th of the route, behind each sequence's earlier ones. */
   append(
-    virtual: number,
+    visit: number,
     k: Tensor,
     v: Tensor,
     segments: readonly Segment[],
   ): { readonly k: Tensor; readonly v: Tensor; readonly segments: readonly Segment[] };
-  /** Count the batch's tokens as seen, once every layer has appended them. */
+  /** Count the batch's tokens as seen, once every visit has appended them. */
   advance(segments: readonly Segment[]): void;
 }
 
@@ -54,7 +54,7 @@ const grown = (tokens: number): number => Math.ceil((tokens + Math.max(64, token
 /**
  * An empty cache; see `cacheOf`. Keys and values are kept in the engine's precision.
  *
- * @param widths of each virtual layer's keys, and of its values; 0: the layer keeps none
+ * @param widths of each visit's keys, and of its values; 0: the layer keeps none
  */
 export function createKeyValueCache(engine: Engine, widths: readonly number[]): KeyValueCache {
   const regions = new Map<number, Region>();
@@ -95,8 +95,8 @@ export function createKeyValueCache(engine: Engine, widths: readonly number[]): 
       return detach(fresh);
     };
     const old = stores;
-    stores = widths.map((width, virtual) =>
-      width === 0 ? undefined : { k: moved(old[virtual]?.k, width), v: moved(old[virtual]?.v, width) },
+    stores = widths.map((width, visit) =>
+      width === 0 ? undefined : { k: moved(old[visit]?.k, width), v: moved(old[visit]?.v, width) },
     );
     rows = total;
   };
@@ -170,10 +170,10 @@ export function createKeyValueCache(engine: Engine, widths: readonly number[]): 
     pass(sequences) {
       const taking = sequences.map(regionOf);
       return {
-        append(virtual, k, v, segments) {
+        append(visit, k, v, segments) {
           // The first layer makes room for all of them.
           makeRoom(new Map(segments.map(({ queryLength }, i) => [taking[i]!, taking[i]!.length + queryLength])));
-          const store = stores[virtual]!;
+          const store = stores[visit]!;
           const seen = segments.map(({ queryStart, queryLength }, i): Segment => {
             const { start, length } = taking[i]!;
             const target = [start + length, 0];

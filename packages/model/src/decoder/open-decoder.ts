@@ -4,7 +4,8 @@ import { checkAdapterValues } from '../adapters/adapter-values.js';
 import { createFixedParts, splitValues, type FixedPart } from '../adapters/fixed-parts.js';
 import { describeTrained, gateName, type AdaptedSite, type TrainedCopy } from '../adapters/trained-tensors.js';
 import { ModelError } from '../errors.js';
-import { checkVirtualLayers, linearScaleOf, unexpandedLayers } from '../expansion/virtual-layer.js';
+import { checkRoute, mixesOf, mixParameterName, plainRoute } from '../expansion/route.js';
+import { checkVirtualLayers, linearScaleOf, mostLayers, unexpandedLayers } from '../expansion/virtual-layer.js';
 import { linearsOf } from '../families/model-spec.js';
 import { baseTensors } from '../weights/base-tensors.js';
 import { createBaseWeights, type BaseWeights } from '../weights/base-weights.js';
@@ -69,7 +70,8 @@ function* buildDecoder(
 
   const parameters = new Map<string, Tensor>();
   const learningRateFactors = new Map<string, number>();
-  const trained = describeTrained(spec, records, adapter);
+  const route = checkRoute(options.route ?? plainRoute(records.length), records.length);
+  const trained = describeTrained(spec, records, adapter, mixesOf(route));
   yield undefined;
   const zeros = adapterValues === 'zeros';
   const given = zeros ? undefined : adapterValues;
@@ -96,6 +98,7 @@ function* buildDecoder(
   };
   const copies = new Map<TrainedCopy, Tensor>();
   const layers: Layer[] = [];
+  const mixParameters = new Map<string, Tensor>();
   let base: ModelWeights;
   let finished = false;
   try {
@@ -173,6 +176,16 @@ function* buildDecoder(
       });
       yield undefined;
     }
+    for (const [place, mix] of mixesOf(route).entries())
+      for (const [index, each] of (mix.parameters ?? []).entries()) {
+        const name = mixParameterName(mix, each);
+        // Beyond all layers' own.
+        const key: RandomKey = [seed, initialUse, mostLayers + place, index];
+        mixParameters.set(
+          name,
+          parameter(name, each.shape, () => each.initial(key)),
+        );
+      }
     finished = true;
   } finally {
     // Of a model that fails, or is given up, nothing stays.
@@ -184,6 +197,7 @@ function* buildDecoder(
     ops,
     spec,
     layers: records,
+    route,
     checkpoint,
     adapter,
     sites: trained.adapted.map(({ site }) => site),
@@ -191,7 +205,10 @@ function* buildDecoder(
     fixed,
     copies: trained.copies,
     learningRateFactors,
-    ...createPasses({ ops, spec, layers, base, rows: opened.rows, parameters, trainsCopy: trained.copies[0]?.name }),
+    ...createPasses({
+      ...{ ops, spec, layers, route, base, rows: opened.rows, parameters, mixParameters },
+      trainsCopy: trained.copies[0]?.name,
+    }),
     close,
   };
 }

@@ -57,17 +57,28 @@ export function openRopes(engine: Engine, { layers }: Pick<ModelSpec, 'layers'>)
     if (!frequencies.has(key)) frequencies.set(key, inverseFrequencies(rope.settings, rope.dimensions));
   }
   return (positions) => {
-    const tables = new Map([...frequencies].map(([key, each]) => [key, ropeTables(engine, each, positions)]));
-    const tensors = [...tables.values()].flatMap(({ cos, sin }) => [cos, sin]);
-    return {
-      of: (rope) => tables.get(keys.get(rope)!)!,
-      tensors,
-      release: () => tensors.forEach((tensor) => tensor.release()),
+    const tensors: Tensor[] = [];
+    const release = (): void => tensors.forEach((tensor) => tensor.release());
+    const upload = (values: Float32Array, shape: readonly number[]): Tensor => {
+      const tensor = engine.upload(values, shape);
+      tensors.push(tensor);
+      return tensor;
     };
+    try {
+      const tables = new Map([...frequencies].map(([key, each]) => [key, ropeTables(upload, each, positions)]));
+      return { of: (rope) => tables.get(keys.get(rope)!)!, tensors, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
   };
 }
 
-function ropeTables(engine: Engine, frequencies: Float32Array, positions: Int32Array): RopeTables {
+function ropeTables(
+  upload: (values: Float32Array, shape: readonly number[]) => Tensor,
+  frequencies: Float32Array,
+  positions: Int32Array,
+): RopeTables {
   const half = frequencies.length;
   const cos = new Float32Array(positions.length * half);
   const sin = new Float32Array(positions.length * half);
@@ -79,5 +90,5 @@ function ropeTables(engine: Engine, frequencies: Float32Array, positions: Int32A
     }
   });
   const shape = [positions.length, half];
-  return { cos: engine.upload(cos, shape), sin: engine.upload(sin, shape) };
+  return { cos: upload(cos, shape), sin: upload(sin, shape) };
 }

@@ -1,11 +1,20 @@
 import { pace, scope, Tensor, type Operations } from '@glulam/tensors';
 import { ModelError } from '../errors.js';
+import {
+  checkRoute,
+  gradientReaches,
+  mixesOf,
+  mixParameterName,
+  visitsOf,
+  type Mix,
+  type Route,
+} from '../expansion/route.js';
 import type { BlockSpec, ModelSpec } from '../families/model-spec.js';
 import type { BaseWeights } from '../weights/base-weights.js';
 import type { ModelWeights } from '../weights/model-weights.js';
 import type { TokenBatch } from './batch.js';
 import type { BlockContext } from './block.js';
-import type { Decoder, LayerRange, PassOptions } from './decoder.js';
+import type { Decoder, PassOptions, RoutePart } from './decoder.js';
 import type { Layer } from './layer.js';
 import { openRopes, type PassRopes } from './rope.js';
 import { runLinear } from './run-linear.js';
@@ -15,10 +24,13 @@ interface DecoderParts {
   readonly ops: Operations;
   readonly spec: ModelSpec;
   readonly layers: readonly Layer[];
+  readonly route: Route;
   readonly base: ModelWeights;
   /** Frozen weights as adapters may know them. */
   readonly rows: BaseWeights['rows'];
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** Those of them that belong to mixes. */
+  readonly mixParameters: ReadonlyMap<string, Tensor>;
   /** A tensor of the base that the model trains itself, if it does. */
   readonly trainsCopy: string | undefined;
 }
@@ -27,14 +39,25 @@ interface DecoderParts {
 export function createPasses(
   parts: DecoderParts,
 ): Pick<Decoder, 'forward' | 'forwardPart' | 'layerPass' | 'losses' | 'logits'> {
-  const { ops, spec, layers, base, parameters, trainsCopy } = parts;
+  const { ops, spec, layers, base, parameters, mixParameters, trainsCopy } = parts;
   const { engine } = ops;
+  const known = mixesOf(parts.route);
+  const checked = new WeakSet<Route>([parts.route]);
+  const routeOf = ({ route = parts.route, reference = false }: PassOptions): Route => {
+    if (!checked.has(route)) checked.add(checkRoute(route, layers.length, known));
+    const [mix] = reference ? mixesOf(route) : [];
+    if (mix === undefined) return route;
+    throw new ModelError(
+      'BAD_ARGUMENT',
+      `the route has the mix ${mix.path}, and the reference is the virtual layers alone; expected a route without mixes`,
+    );
+  };
   const ropes = openRopes(engine, spec);
   const type = ops.activation;
 
-  /** One virtual layer: x [tokens, hidden] to the same; synchronous, so that it can be computed again in backward. */
-  const runLayer = (x: Tensor, virtual: number, batch: TokenBatch, rope: PassRopes, pass: PassOptions): Tensor => {
-    const { record, blocks, gate } = layers[virtual]!;
+  /** A visit to a virtual layer: x [tokens, hidden] to the same; synchronous, so that it can be computed again in backward. */
+  const runVisit = (x: Tensor, at: Visit, batch: TokenBatch, rope: PassRopes, pass: PassOptions): Tensor => {
+    const { record, blocks, gate } = layers[at.layer]!;
     const { cache } = pass;
     // A gate of 0 adds nothing; what is returned is a tensor of its own.
     if (gate !== undefined && pass.reference === true) return ops.affine(x, 1, 0);
@@ -43,7 +66,7 @@ export function createPasses(
       const context: BlockContext = {
         ops,
         linear: (input, role, output) =>
-          runLinear(parts, input, withRole(block, 'linear layer', linears, role), virtual, output, pass),
+          runLinear(parts, input, withRole(block, 'linear layer', linears, role), at, output, pass),
         hasLinear: (role) => linears.has(role),
         vector: (role) => withRole(block, 'vector', vectors, role),
         rotate: (heads, headSize) =>
@@ -54,7 +77,7 @@ export function createPasses(
               'BAD_ARGUMENT',
               `the block ${block.kind} keeps keys and values, and its spec has no keyValueWidth; expected the elements of a token's keys`,
             );
-          return cache === undefined ? seenBy(batch, k, v) : cache.append(virtual, k, v, batch.segments);
+          return cache === undefined ? seenBy(batch, k, v) : cache.append(at.visit, k, v, batch.segments);
         },
       };
       const normed = ops.rmsNorm(residual, norm, { epsilon: block.norm.epsilon, type });
@@ -74,8 +97,18 @@ export function createPasses(
 
   const finish = (x: Tensor): Tensor => ops.rmsNorm(x, base.finalNorm, { epsilon: spec.finalNorm.epsilon, type });
 
-  const runLayers = async (batch: TokenBatch, part: LayerRange, pass: PassOptions = {}): Promise<Tensor> => {
-    checkPart(part, batch, layers.length, spec.hiddenSize);
+  const parametersOf = (mix: Mix): Tensor[] =>
+    (mix.parameters ?? []).map((each) => mixParameters.get(mixParameterName(mix, each))!);
+  const runMix = (x: Tensor, mix: Mix, states: ReadonlyMap<string, Tensor>): Tensor =>
+    mix.run(x, {
+      ops,
+      parameter: (name) => ofMix(mix, 'trained tensor', mixParameters, mixParameterName(mix, { name })),
+      kept: (name) => ofMix(mix, 'kept state', mix.reads?.includes(name) === true ? states : new Map(), name),
+    });
+
+  const runSteps = async (batch: TokenBatch, part: RoutePart, pass: PassOptions = {}): Promise<Tensor> => {
+    const route = routeOf(pass);
+    checkPart(part, batch, route.length, spec.hiddenSize);
     const { tape, recompute = false, cache, forms } = pass;
     if (forms !== undefined && (tape !== undefined || pass.training !== undefined))
       throw new ModelError(
@@ -92,57 +125,80 @@ export function createPasses(
         'BAD_ARGUMENT',
         `the model trains ${trainsCopy} itself, so it has no reference in memory; expected adapters and gates alone`,
       );
-    const rope = ropes(batch.positions);
-    const recorded = <T>(body: () => T): T => (tape === undefined ? body() : ops.recording(tape, body));
     if (tape !== undefined) for (const parameter of parameters.values()) tape.watch(parameter);
-    let x: Tensor;
-    try {
-      x = part.hidden?.retain() ?? recorded(() => ops.embedding(base.embedding, batch.ids, spec.embedding.paddingRow));
-    } catch (error) {
-      rope.release();
-      throw error;
-    }
-    const next = (body: (x: Tensor) => Tensor): void => {
-      const y = scope(() => recorded(() => body(x)));
-      x.release();
-      x = y;
+    // What no gradient reaches is not recorded: it takes neither memory nor time in backward.
+    const reached = tape === undefined ? [] : gradientReaches(route);
+    const recorded = <T>(isReached: boolean, body: () => T): T =>
+      tape === undefined || !isReached ? body() : ops.recording(tape, body);
+    const rope = ropes(batch.positions);
+    /** States by name, held. */
+    const states = new Map<string, Tensor>();
+    const keep = (name: string, state: Tensor): void => {
+      const before = states.get(name);
+      states.set(name, state.retain());
+      before?.release();
+    };
+    let x: Tensor | undefined;
+    const next = (isReached: boolean, body: (x: Tensor) => Tensor): void => {
+      const before = x!;
+      x = scope(() => recorded(isReached, () => body(before)));
+      before.release();
     };
     // Single tokens are quick; of a long prompt a layer may take a second.
     const pieces = pace(engine, batch.ids.length < 64 ? Infinity : 1);
     try {
-      for (let virtual = part.start; virtual < part.end; virtual++) {
-        const body = (input: Tensor): Tensor => runLayer(input, virtual, batch, rope, pass);
-        next((input) =>
-          recompute && tape !== undefined ? ops.recomputed(input, layers[virtual]!.parameters, body) : body(input),
-        );
-        tape?.mark();
-        await pieces.next();
-        pass.signal?.throwIfAborted();
-        await pass.onLayer?.(virtual, x);
+      for (const [name, state] of part.kept ?? []) keep(name, state);
+      x =
+        part.hidden?.retain() ??
+        recorded(reached[0] === true, () => ops.embedding(base.embedding, batch.ids, spec.embedding.paddingRow));
+      let visit = visitsOf(route.slice(0, part.start)).length;
+      for (let index = part.start; index < part.end; index++) {
+        const step = route[index]!;
+        const isReached = reached[index] === true;
+        if (step.kind === 'keep') keep(step.as, x);
+        else if (step.kind === 'cut') next(false, (state) => ops.affine(state, 1, 0));
+        else if (step.kind === 'mix') {
+          if (!isReached) touch(parametersOf(step.mix));
+          next(isReached, (state) => runMix(state, step.mix, states));
+        } else {
+          const at = { layer: step.layer, visit: visit++ };
+          const { parameters: own } = layers[step.layer]!;
+          const body = (input: Tensor): Tensor => runVisit(input, at, batch, rope, pass);
+          if (!isReached) touch(own);
+          next(isReached, (input) => (recompute && isReached ? ops.recomputed(input, own, body) : body(input)));
+          tape?.mark();
+          await pieces.next();
+          pass.signal?.throwIfAborted();
+          await pass.onLayer?.(step.layer, x);
+        }
       }
       cache?.advance(batch.segments);
-      if (part.end === layers.length) next(finish);
+      if (part.end === route.length) next(true, finish);
       await pieces.end();
       return x;
     } catch (error) {
-      if (!x.disposed) x.release();
+      if (x?.disposed === false) x.release();
       throw error;
     } finally {
+      for (const state of states.values()) state.release();
       // Recomputation reads the tables again: the tape holds them until it has gone back.
       tape?.keep(...rope.tensors);
       rope.release();
     }
+    function touch(tensors: readonly Tensor[]): void {
+      for (const tensor of tensors) tape?.touch(tensor);
+    }
   };
   return {
-    forward: (batch, pass) => runLayers(batch, { start: 0, end: layers.length }, pass),
-    forwardPart: runLayers,
+    forward: (batch, pass = {}) => runSteps(batch, { start: 0, end: (pass.route ?? parts.route).length }, pass),
+    forwardPart: runSteps,
 
     layerPass(batch) {
       const rope = ropes(batch.positions);
       return {
         embed: () => ops.embedding(base.embedding, batch.ids),
         async layer(hidden, virtual) {
-          const output = scope(() => runLayer(hidden, virtual, batch, rope, {}));
+          const output = scope(() => runVisit(hidden, { layer: virtual, visit: virtual }, batch, rope, {}));
           await engine.drain();
           return output;
         },
@@ -167,17 +223,39 @@ export function createPasses(
   };
 }
 
-/** A part of the model's layers, and hidden states for it where it does not begin with the embedding. */
-function checkPart({ start, end, hidden }: LayerRange, { ids }: TokenBatch, count: number, hiddenSize: number): void {
+/** One execution of a virtual layer: its number among the route's visits, which tells it from others of the layer. */
+interface Visit {
+  readonly layer: number;
+  readonly visit: number;
+}
+
+/** A part of the route, and hidden states for it where it does not begin with the embedding. */
+function checkPart({ start, end, hidden }: RoutePart, { ids }: TokenBatch, count: number, hiddenSize: number): void {
   const isPart = Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start <= end && end <= count;
   const fits = hidden === undefined ? start === 0 : hidden.shape[0] === ids.length && hidden.shape[1] === hiddenSize;
   if (isPart && fits) return;
   const given = hidden === undefined ? 'no hidden states' : `hidden states [${hidden.shape.join(', ')}]`;
   throw new ModelError(
     'BAD_ARGUMENT',
-    `got the layers [${start}, ${end}) of ${count} and ${given} for ${ids.length} tokens; expected a range of layers, and hidden states [${ids.length}, ${hiddenSize}] unless it begins with the embedding, before layer 0`,
+    `got the steps [${start}, ${end}) of ${count} and ${given} for ${ids.length} tokens; expected a range of steps, and hidden states [${ids.length}, ${hiddenSize}] unless it begins with the embedding, before step 0`,
   );
 }
+
+/** What a mix asks for by its name. */
+function ofMix(
+  { path, parameters = [], reads = [] }: Mix,
+  what: string,
+  all: ReadonlyMap<string, Tensor>,
+  name: string,
+): Tensor {
+  const found = all.get(name);
+  if (found !== undefined) return found;
+  throw new ModelError(
+    'BAD_ARGUMENT',
+    `the mix ${path} asks for the ${what} "${name}"; it trains ${parameters.map((each) => each.name).join(', ') || 'nothing'} and reads ${reads.join(', ') || 'no state'}`,
+  );
+}
+
 /** What a block asks for by its role. */
 function withRole<T>(block: BlockSpec, what: string, all: ReadonlyMap<string, T>, role: string): T {
   const found = all.get(role);

@@ -17,12 +17,12 @@ export function runLinear(
   { ops, rows }: LinearContext,
   input: Tensor,
   { spec: { name }, index, weight, bias, adapted, scale }: Linear,
-  virtual: number,
+  { layer, visit }: { readonly layer: number; readonly visit: number },
   output: DType,
   { training, forms, reference = false }: PassOptions,
 ): Tensor {
   if (weight instanceof Tensor) return ops.linear(input, weight, bias, output);
-  const known = reference ? undefined : forms?.get(virtual, name);
+  const known = reference ? undefined : forms?.get(layer, name);
   if (known !== undefined) return ops.frozenLinear(input, weight, known, output);
   if (adapted === undefined || reference)
     return ops.frozenLinear(input, weight, withScale(ops, { bias }, scale), output);
@@ -31,7 +31,7 @@ export function runLinear(
   const context: FormContext = {
     ops,
     training: training !== undefined,
-    key: [training?.seed ?? 0, training?.step ?? 0, virtual, index],
+    key: [training?.seed ?? 0, training?.step ?? 0, visit, index],
     frozen: rows.of(weight, scale?.factor),
   };
   const applied = adapter.apply?.(input, tensors, {
@@ -40,7 +40,7 @@ export function runLinear(
   });
   if (applied !== undefined) return ops.cast(bias === undefined ? applied : ops.add(applied, bias), output);
   const form = withScale(ops, withBias(ops, adapter.form(tensors, context), bias), scale);
-  forms?.keep(virtual, name, form);
+  forms?.keep(layer, name, form);
   return ops.frozenLinear(input, weight, form, output);
 }
 

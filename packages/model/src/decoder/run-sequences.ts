@@ -1,8 +1,10 @@
 import { whileUnchanged } from '@glulam/files';
+import { scope, whileHeld } from '@glulam/tensors';
 import type { TokenBatch } from './batch.js';
 import { packTokens } from './batch.js';
 import { checkOutputs } from './check-finite.js';
 import type { Decoder } from './decoder.js';
+import { visitsOf, type Route } from '../expansion/route.js';
 import { keyValueWidthOf } from '../families/model-spec.js';
 import { createKeyValueCache, type KeyValueCache } from './key-value-cache.js';
 import type { TokenIds } from '../text/token-ids.js';
@@ -16,11 +18,11 @@ export interface SequenceState {
   readonly forms?: PreparedForms | undefined;
 }
 
-/** A cache for a decoder's keys and values. */
-export const cacheOf = ({ engine, spec, layers }: Decoder): KeyValueCache =>
+/** A cache for a decoder's keys and values, of its own route or another. */
+export const cacheOf = ({ engine, spec, layers, route: own }: Decoder, route: Route = own): KeyValueCache =>
   createKeyValueCache(
     engine,
-    layers.map(({ physical }) => keyValueWidthOf(spec.layers[physical]!)),
+    visitsOf(route).map((layer) => keyValueWidthOf(spec.layers[layers[layer]!.physical]!)),
   );
 
 /** The next tokens of a sequence in a cache. */
@@ -31,10 +33,20 @@ export interface SequencePart {
   readonly ids: TokenIds;
   /** Whether the logits behind the last of them are wanted. */
   readonly wanted: boolean;
+  /** For each token the one whose log probability is wanted there, -1 for none; default: none. */
+  readonly labels?: TokenIds | undefined;
+}
+
+/** What a pass gave of a part. */
+export interface SequenceResult {
+  /** [vocabulary], where they were wanted. */
+  readonly logits: Float32Array | undefined;
+  /** The summed log probability of the labels, where there are labels. */
+  readonly score: number | undefined;
 }
 
 /** Tokens of several sequences end to end, at their places behind what the cache has of them. */
-export function packParts(cache: KeyValueCache, parts: readonly Omit<SequencePart, 'wanted'>[]): TokenBatch {
+export function packParts(cache: KeyValueCache, parts: readonly Pick<SequencePart, 'sequence' | 'ids'>[]): TokenBatch {
   const batch = packTokens(parts.map(({ ids }) => ids));
   const before = parts.flatMap(({ sequence, ids }) => new Array<number>(ids.length).fill(cache.length(sequence)));
   return { ...batch, positions: batch.positions.map((position, i) => position + before[i]!) };
@@ -45,7 +57,7 @@ export function packParts(cache: KeyValueCache, parts: readonly Omit<SequencePar
  *
  * @param parts each with at least one token
  * @param signal aborting ends the pass between two layers; the cache is as it was before
- * @returns the logits that were wanted, [vocabulary] each, in the order of the parts
+ * @returns of each part what was wanted, in the order of the parts
  * @throws TensorsError FILE_CHANGED, ModelError WEIGHT_NOT_FINITE
  */
 export async function runSequences(
@@ -53,25 +65,46 @@ export async function runSequences(
   { cache, forms }: SequenceState,
   parts: readonly SequencePart[],
   signal?: AbortSignal,
-): Promise<Float32Array[]> {
+): Promise<SequenceResult[]> {
   return whileUnchanged(decoder.checkpoint.files, async () => {
     const { engine } = decoder;
     const batch = packParts(cache, parts);
     const pass = cache.pass(parts.map(({ sequence }) => sequence));
-    const hidden = await decoder.forward(batch, { cache: pass, forms, signal });
-    const rows = batch.segments.flatMap(({ queryStart, queryLength }, i) =>
+    const lastRows = batch.segments.flatMap(({ queryStart, queryLength }, i) =>
       parts[i]!.wanted ? [queryStart + queryLength - 1] : [],
     );
-    if (rows.length === 0) {
-      hidden.release();
-      return [];
-    }
-    const logits = decoder.logits(hidden, rows);
-    hidden.release();
-    const values = (await engine.read(logits)) as Float32Array;
-    logits.release();
-    await checkOutputs(decoder, values);
-    const size = values.length / rows.length;
-    return rows.map((_, i) => values.subarray(i * size, (i + 1) * size));
+    const labels = Int32Array.from(parts.flatMap(({ ids, labels }) => [...(labels ?? ids.map(() => -1))]));
+    const hidden = await decoder.forward(batch, { cache: pass, forms, signal });
+    // Both are asked for before one is read, so that the engine computes them together.
+    const [logits, losses] = await whileHeld(hidden, () => [
+      lastRows.length === 0 ? undefined : decoder.logits(hidden, lastRows),
+      labels.some((label) => label >= 0) ? scope(() => decoder.losses(hidden, labels)) : undefined,
+    ]);
+    const read = async (tensor: typeof logits): Promise<Float32Array> => {
+      if (tensor === undefined) return new Float32Array();
+      const values = (await whileHeld(tensor, () => engine.read(tensor))) as Float32Array;
+      await checkOutputs(decoder, values);
+      return values;
+    };
+    const [allLogits, allLosses] = [await read(logits), await read(losses)];
+    const size = allLogits.length / Math.max(1, lastRows.length);
+    let last = 0;
+    let row = 0;
+    return parts.map(({ ids: { length }, wanted, labels }) => {
+      const [from, start] = [last * size, row];
+      if (wanted) last += 1;
+      row += length;
+      return {
+        logits: wanted ? allLogits.subarray(from, from + size) : undefined,
+        score: labels === undefined ? undefined : 0 - sumOf(allLosses, start, row),
+      };
+    });
   });
+}
+
+/** Of none where nothing was computed. */
+function sumOf(values: Float32Array, start: number, end: number): number {
+  let sum = 0;
+  for (let i = start; i < Math.min(end, values.length); i++) sum += values[i]!;
+  return sum;
 }

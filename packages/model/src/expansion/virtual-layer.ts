@@ -4,7 +4,7 @@ import { ModelError } from '../errors.js';
 import { linearsOf, type ModelSpec } from '../families/model-spec.js';
 
 /**
- * One visit to a physical layer in the expanded model. Every expansion strategy yields a list of these, and everything
+ * One use of a physical layer in the expanded model. Every expansion strategy yields a list of these, and everything
  * downstream (decoder, adapters, KV cache, merge, plan, export) works from the list alone.
  */
 export interface VirtualLayer {
@@ -104,13 +104,13 @@ export const linearScaleOf = ({ linearScales }: VirtualLayer, linear: string): n
 export const unexpandedLayers = (physicalLayers: number): VirtualLayer[] =>
   Array.from({ length: physicalLayers }, (_, physical) => ({ physical }));
 
-/** How often each virtual layer's physical layer was visited before it: 0 for a first visit, more for repeats. */
-export function visits(layers: readonly VirtualLayer[]): number[] {
+/** How often each virtual layer's physical layer was used before it: 0 for a first use, more for repeats. */
+export function usesOf(layers: readonly VirtualLayer[]): number[] {
   const seen = new Map<number, number>();
   return layers.map(({ physical }) => {
-    const visit = seen.get(physical) ?? 0;
-    seen.set(physical, visit + 1);
-    return visit;
+    const use = seen.get(physical) ?? 0;
+    seen.set(physical, use + 1);
+    return use;
   });
 }
 
@@ -138,7 +138,7 @@ export const repeatOptions = {
         'with residualScale 0 the adapters of repeats have no gradient and never learn: for repeats that begin by adding nothing, use gate: "learned" or the kind llama_pro',
     })
     .optional()
-    .describe('Multiplies what a repeat adds; two visits whose outputs are alike want about 0.5 to 0.7.'),
+    .describe('Multiplies what a repeat adds; two uses whose outputs are alike want about 0.5 to 0.7.'),
   gate: z
     .literal('learned')
     .optional()
@@ -147,14 +147,14 @@ export const repeatOptions = {
     ),
 };
 
-/** The same layers, with options on all but the first visit to each physical layer. */
+/** The same layers, with options on all but the first use of each physical layer. */
 export function markRepeats(
   layers: readonly VirtualLayer[],
   { weights, residualScale, gate }: { readonly [K in keyof typeof repeatOptions]?: VirtualLayer[K] | undefined },
 ): VirtualLayer[] {
-  const visit = visits(layers);
+  const uses = usesOf(layers);
   return layers.map((layer, index) =>
-    visit[index] === 0
+    uses[index] === 0
       ? layer
       : {
           ...layer,

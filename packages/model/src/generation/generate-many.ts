@@ -70,7 +70,7 @@ export async function* generateMany(
     if (done === true) return false;
     const { prompt, maxNewTokens = common.maxNewTokens } = request;
     const continued = { endIds: tokenizer.eosIds, ...common, maxNewTokens, seed: request.seed ?? seed + index };
-    const sequence = scheduler.join(decoder, prompt, continued, Math.min(maxNewTokens, 64));
+    const sequence = scheduler.join(decoder, prompt, continued, { expected: Math.min(maxNewTokens, 64) });
     running.set(sequence, { index, stream: tokenizer.stream({ stop }), ids: [], text: '' });
     return true;
   };

@@ -1,13 +1,14 @@
-import { createReferenceEngine } from '@glulam/tensors';
+import { createReferenceEngine, scope } from '@glulam/tensors';
 import { expect, test } from 'vitest';
 import { tinyAdapter } from '../../test/tiny-adapter.js';
 import { base, expanded, trainedValues } from '../../test/tiny-decoder.js';
+import { packTokens } from '../decoder/batch.js';
 import type { Decoder } from '../decoder/decoder.js';
 import { openDecoder } from '../decoder/open-decoder.js';
 import { createBaseWeights } from '../weights/base-weights.js';
 import type { ContinuationOptions } from './continuation.js';
 import { generateTokens } from './generate.js';
-import { createScheduler, type ScheduledSequence, type Scheduler } from './scheduler.js';
+import { createScheduler, type KeptSequence, type ScheduledSequence, type Scheduler } from './scheduler.js';
 
 const layers = expanded.map(({ weights: _, gate: __, ...layer }) => layer);
 const prompts = [[3, 1, 4], [9], [2, 6, 5, 3, 5], [8, 9]];
@@ -57,7 +58,7 @@ test('sequences that join at any time, with any adapter, get what they get alone
     if (prompt === undefined) return;
     const [decoder, options] = [decoders[pass % 2]!, greedy(4 + pass)];
     joined.push({
-      sequence: scheduler.join(decoder, prompt, options, pass),
+      sequence: scheduler.join(decoder, prompt, options, { expected: pass }),
       expected: alone(decoder, prompt, options),
     });
   });
@@ -179,7 +180,9 @@ test('what is asked for during a pass: leaving is done at its end, all else is r
   const goes = scheduler.join(watched[1], prompts[1]!, options(7));
   during = async () => {
     during = undefined;
-    expect(() => scheduler.join(watched[0], prompts[3]!, options(8), 40)).toThrow(/join was asked for during a pass/);
+    expect(() => scheduler.join(watched[0], prompts[3]!, options(8), { expected: 40 })).toThrow(
+      /join was asked for during a pass/,
+    );
     expect(() => scheduler.close()).toThrow(/close was asked for during a pass/);
     await expect(scheduler.pass()).rejects.toThrow(/pass was asked for during a pass/);
     goes.leave();
@@ -219,6 +222,90 @@ test('decoders of other layers, and prompts that cannot be, are refused', async 
   expect(() => scheduler.join(decoders[0], [], greedy(1))).toThrow(/the prompt has no tokens/);
   expect(scheduler.size).toBe(0);
   shorter.close();
+  scheduler.close();
+  end();
+});
+
+test('tokens are scored beside sequences that generate, from what they have in common', async () => {
+  const { decoders, alone, end } = await place();
+  const [decoder] = decoders;
+  const scheduler = createScheduler(decoder);
+  const text = [3, 1, 4, 1];
+  const common = scheduler.keep(decoder, text.length);
+  const begins = scheduler.score(
+    common,
+    text,
+    text.map(() => -1),
+  );
+  const generates = scheduler.join(decoder, prompts[2]!, greedy(5));
+  const first = await scheduler.pass();
+  expect(first.find(({ sequence }) => sequence === begins)).toMatchObject({
+    id: undefined,
+    ended: undefined,
+    score: 0,
+  });
+  const [left, right] = common.fork(text.length, [6, 6]) as [KeptSequence, KeptSequence];
+  const scored = [scheduler.score(left, [5, 9], [9, -1]), scheduler.score(right, [2, 6, 5], [6, 5, 3])];
+  const second = await scheduler.pass();
+  const scoreOf = (sequence: ScheduledSequence): number => second.find((each) => each.sequence === sequence)!.score!;
+  const whole = async (ids: number[], labels: number[]): Promise<number> => {
+    const hidden = await decoder.forward(packTokens([ids]));
+    const losses = scope(() => decoder.losses(hidden, Int32Array.from(labels)));
+    const sum = [...(await decoder.engine.read(losses))].reduce((total, loss) => total - loss, 0);
+    hidden.release();
+    losses.release();
+    return sum;
+  };
+  expect(scoreOf(scored[0]!)).toBeCloseTo(await whole([...text, 5, 9], [-1, -1, -1, -1, 9, -1]), 5);
+  expect(scoreOf(scored[1]!)).toBeCloseTo(await whole([...text, 2, 6, 5], [-1, -1, -1, -1, 6, 5, 3]), 5);
+  const rest = (await runAll(scheduler)).get(generates)!;
+  const got = [first, second].map((pass) => pass.find(({ sequence }) => sequence === generates)!.id);
+  expect([...got, ...rest]).toEqual(await alone(decoder, prompts[2]!, greedy(5)));
+  // What was kept may be continued by a text of its own.
+  expect(left.length).toBe(6);
+  const continued = scheduler.join(decoder, [...text, 5, 9, 2], greedy(3), { within: left });
+  expect((await runAll(scheduler)).get(continued)).toEqual(await alone(decoder, [...text, 5, 9, 2], greedy(3)));
+  left.release();
+  left.release();
+  scheduler.close();
+  end();
+});
+
+test('a text that is scored in several passes has the sum of its parts', async () => {
+  const { decoders, end } = await place();
+  const [ids, labels] = [
+    [3, 1, 4, 1, 5, 9, 2],
+    [1, -1, 1, 5, 9, 2, -1],
+  ];
+  const scores: number[] = [];
+  for (const most of [Infinity, 3]) {
+    const scheduler = createScheduler(decoders[1], most);
+    scheduler.score(scheduler.keep(decoders[1]), ids, labels);
+    let passes = 0;
+    for (; scheduler.size > 0; passes++) for (const { score } of await scheduler.pass()) scores.push(score!);
+    expect(passes).toBe(most === 3 ? 3 : 1);
+    scheduler.close();
+  }
+  expect(scores[1]).toBeCloseTo(scores[0]!, 5);
+  end();
+});
+
+test('what cannot be scored or continued is refused', async () => {
+  const { decoders, end } = await place();
+  const scheduler = createScheduler(decoders[0]);
+  const kept = scheduler.keep(decoders[0]);
+  expect(() => scheduler.score(kept, [], [])).toThrow(/got 0 tokens and 0 labels/);
+  expect(() => scheduler.score(kept, [1, 2], [1])).toThrow(/got 2 tokens and 1 labels/);
+  const running = scheduler.score(kept, [1, 2], [2, -1]);
+  expect(() => scheduler.score(kept, [1], [1])).toThrow(/has something running in it already/);
+  await scheduler.pass();
+  running.leave();
+  expect(() => scheduler.join(decoders[0], [1, 2], greedy(1), { within: kept })).toThrow(
+    /the prompt has 2 tokens and continues a kept sequence of 2; expected/,
+  );
+  expect(() => scheduler.join(decoders[1], [1, 2, 3], greedy(1), { within: kept })).toThrow(/of another decoder/);
+  kept.release();
+  expect(() => scheduler.score(kept, [1], [1])).toThrow(/was released, or is of another scheduler/);
   scheduler.close();
   end();
 });

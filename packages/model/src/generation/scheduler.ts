@@ -9,46 +9,75 @@ import {
 import type { Decoder } from '../decoder/decoder.js';
 import { createPreparedForms, type PreparedForms } from '../decoder/prepared-forms.js';
 import { cacheOf, runSequences, type SequencePart } from '../decoder/run-sequences.js';
+import { visitsOf } from '../expansion/route.js';
 import type { TokenIds } from '../text/token-ids.js';
 
-/** A sequence that generates beside others, until it has ended or is let go. */
+/** A sequence that generates or is scored beside others, until it has ended or is let go. */
 export interface ScheduledSequence {
   /**
-   * Let it go, at any time: it is in no later pass, and its keys and values are released. During a pass that is done at the
+   * Let it go, at any time: it is in no later pass, and keys and values of its own are released. During a pass that is done at the
    * pass's end, and it gets no token of it. Does nothing where it has ended.
    */
   leave(): void;
 }
 
-/** What a pass made of one sequence whose prompt was whole in it. */
+/** What a pass made of one sequence whose tokens were all in it, or earlier. */
 export interface ScheduledToken {
-  /** As `join` returned it. */
+  /** As `join` or `score` returned it. */
   readonly sequence: ScheduledSequence;
   /** The token that was chosen; undefined: an id that ends the text. */
   readonly id: number | undefined;
-  /** Why the sequence has ended with it; undefined: it goes on. */
+  /** Why the sequence has ended with it; undefined: it continues. */
   readonly ended: EndReason | undefined;
+  /** Of a sequence that was scored, and has ended with it: the summed log probability of its labels. */
+  readonly score?: number;
   /** Its pass failed: there is no token, and the sequence is let go. */
   readonly error?: Error;
 }
 
+/** Keys and values of a sequence that are kept when what runs in it has ended, for texts that begin alike. */
+export interface KeptSequence {
+  /** Tokens whose keys and values there are. */
+  readonly length: number;
+  /** Forget all but the first `length` tokens. */
+  truncate(length: number): void;
+  /** Others that begin with its first `length` tokens, one for each number of tokens that it is expected to reach. */
+  fork(length: number, expected: readonly number[]): KeptSequence[];
+  /** Release them; nothing runs in it any more. */
+  release(): void;
+}
+
 /**
- * Sequences that generate together, over one KV cache: they join and leave between two passes, whatever adapters they have.
- * Each gets the tokens that it would get alone; what else is in a pass changes only how sums are rounded.
+ * Sequences that run together, over one KV cache: they join and leave between two passes, whatever adapters they have.
+ * Each gets what it would get alone; what else is in a pass changes only how sums are rounded.
  */
 export interface Scheduler {
   /**
-   * Let a sequence join, from the next pass on. Sequences of one decoder share a pass; decoders are those of one base over the
-   * same virtual layers (`AdapterSet`).
+   * Let a sequence join that generates, from the next pass on. Sequences of one decoder share a pass; decoders are those of one base
+   * over the same virtual layers (`AdapterSet`).
    *
+   * @param within whose keys and values it continues, with as many of the prompt's tokens as it has; default: its own
    * @param expected tokens that it may reach beyond the prompt, for which there is room from the start
    * @throws ModelError GENERATION_INVALID as `createContinuation` does, BAD_ARGUMENT for a decoder of other layers, and during
    *   a pass
    */
-  join(decoder: Decoder, prompt: TokenIds, options: ContinuationOptions, expected?: number): ScheduledSequence;
+  join(
+    decoder: Decoder,
+    prompt: TokenIds,
+    options: ContinuationOptions,
+    place?: { readonly within?: KeptSequence; readonly expected?: number },
+  ): ScheduledSequence;
   /**
-   * One pass over the next tokens of all sequences: one each, and of prompts as many as a pass takes. Where it fails for the
-   * sequences of one decoder, these get the error, and the others their tokens. Rejects with the signal's reason alone; what
+   * Let tokens join that follow a kept sequence and are scored: each with the label that its log probability is wanted of, -1 for none.
+   *
+   * @throws ModelError BAD_ARGUMENT for no tokens, another number of labels, and during a pass
+   */
+  score(within: KeptSequence, ids: TokenIds, labels: TokenIds): ScheduledSequence;
+  /** A sequence of this decoder without tokens, and room for some. */
+  keep(decoder: Decoder, expected?: number): KeptSequence;
+  /**
+   * One pass over the next tokens of all sequences: one each, and of prompts and scored texts as many as a pass takes. Where it fails
+   * for the sequences of one decoder, these get the error, and the others their tokens. Rejects with the signal's reason alone; what
    * the pass has not done by then is left for the next one.
    */
   pass(signal?: AbortSignal): Promise<ScheduledToken[]>;
@@ -58,19 +87,35 @@ export interface Scheduler {
   close(): void;
 }
 
-interface Waiting extends ScheduledSequence {
+/** A sequence of the cache. */
+interface Place extends KeptSequence {
   readonly decoder: Decoder;
   /** Its number in the cache. */
   readonly number: number;
-  readonly continuation: Continuation;
-  /** Tokens that wait for their pass: the rest of the prompt, or the last one chosen. */
-  next: TokenIds;
 }
 
-/** A scheduler without sequences. `decoder` is one of those that they will have. */
-export function createScheduler(decoder: Decoder): Scheduler {
+interface Waiting extends ScheduledSequence {
+  readonly place: Place;
+  /** Whether the place is its own, and ends with it. */
+  readonly isOwn: boolean;
+  /** Chooses its tokens; undefined: it is scored. */
+  readonly continuation: Continuation | undefined;
+  /** Tokens that wait for their pass: the rest of the prompt, or the last one chosen. */
+  next: TokenIds;
+  /** Of those of them that are scored. */
+  labels: TokenIds;
+  score: number;
+}
+
+/**
+ * A scheduler without sequences. `decoder` is one of those that they will have.
+ *
+ * @param most tokens that a pass takes of prompts and scored texts; one that is longer takes several passes
+ */
+export function createScheduler(decoder: Decoder, most: number = tokensPerPass): Scheduler {
   const cache = cacheOf(decoder);
   const forms = new Map<Decoder, PreparedForms>();
+  const places = new Set<Place>();
   const waiting = new Set<Waiting>();
 
   const formsOf = (of: Decoder): PreparedForms => {
@@ -90,36 +135,96 @@ export function createScheduler(decoder: Decoder): Scheduler {
       `${what} was asked for during a pass; expected between two passes: await pass()`,
     );
   };
+  const release = (place: Place): void => {
+    if (!places.delete(place)) return;
+    cache.remove(place.number);
+    // Nobody may train the decoder until its last sequence is gone; after that its forms may be of other values.
+    if ([...places].some((other) => other.decoder === place.decoder)) return;
+    forms.get(place.decoder)?.close();
+    forms.delete(place.decoder);
+  };
   const leave = (each: Waiting): void => {
     if (isPassing) return void leaving.add(each);
-    if (!waiting.delete(each)) return;
-    cache.remove(each.number);
-    // Nobody may train the decoder until its last sequence is gone; after that its forms may be of other values.
-    if ([...waiting].some(({ decoder }) => decoder === each.decoder)) return;
-    forms.get(each.decoder)?.close();
-    forms.delete(each.decoder);
+    if (waiting.delete(each) && each.isOwn) release(each.place);
   };
+  const placeOf = (of: Decoder, number: number): Place => {
+    const place: Place = {
+      decoder: of,
+      number,
+      get length() {
+        return cache.length(number);
+      },
+      truncate(length) {
+        checkBetween('truncate');
+        cache.truncate(number, length);
+      },
+      fork(length, expected) {
+        checkBetween('fork');
+        return cache.fork(number, length, expected).map((each) => placeOf(of, each));
+      },
+      release() {
+        checkBetween('release');
+        for (const each of waiting) if (each.place === place) leave(each);
+        release(place);
+      },
+    };
+    places.add(place);
+    return place;
+  };
+  const keptPlace = (within: KeptSequence): Place => {
+    const place = [...places].find((each) => each === within);
+    if (place === undefined || [...waiting].some((each) => each.place === place))
+      throw new ModelError(
+        'BAD_ARGUMENT',
+        `the kept sequence ${place === undefined ? 'was released, or is of another scheduler' : 'has something running in it already'}; expected one that is free`,
+      );
+    return place;
+  };
+  const add = (each: Omit<Waiting, 'leave' | 'score'>): ScheduledSequence => {
+    const sequence: Waiting = {
+      ...each,
+      score: 0,
+      leave() {
+        if (isPassing) abandoned.add(sequence);
+        leave(sequence);
+      },
+    };
+    waiting.add(sequence);
+    return sequence;
+  };
+
   const runGroup = async (taken: readonly Taken[], signal: AbortSignal | undefined): Promise<ScheduledToken[]> => {
-    const parts = taken.map(({ of: { number, next }, count }): SequencePart => {
-      return { sequence: number, ids: next.slice(0, count), wanted: count === next.length };
+    const parts = taken.map(({ of: { place, next, labels, continuation }, count }): SequencePart => {
+      const scored = continuation === undefined ? labels.slice(0, count) : undefined;
+      return {
+        sequence: place.number,
+        ids: next.slice(0, count),
+        wanted: scored === undefined && count === next.length,
+        labels: scored,
+      };
     });
-    const { decoder } = taken[0]!.of;
-    const logits = await runSequences(decoder, { cache, forms: formsOf(decoder) }, parts, signal);
-    const tokens: ScheduledToken[] = [];
-    for (const { of, count } of taken) {
-      of.next = of.next.slice(count);
-      if (of.next.length > 0) continue;
-      const { id, ended } = of.continuation.take(logits.shift()!);
-      if (id !== undefined) of.next = [id];
-      if (ended !== undefined) leave(of);
-      tokens.push({ sequence: of, id, ended });
-    }
-    return tokens;
+    const { decoder: of } = taken[0]!.of.place;
+    const results = await runSequences(of, { cache, forms: formsOf(of) }, parts, signal);
+    return taken.flatMap(({ of: each, count }, i): ScheduledToken[] => {
+      each.next = each.next.slice(count);
+      each.labels = each.labels.slice(count);
+      const { logits, score } = results[i]!;
+      each.score += score ?? 0;
+      if (each.next.length > 0) return [];
+      if (each.continuation === undefined) {
+        leave(each);
+        return [{ sequence: each, id: undefined, ended: undefined, score: each.score }];
+      }
+      const { id, ended } = each.continuation.take(logits!);
+      if (id !== undefined) each.next = [id];
+      if (ended !== undefined) leave(each);
+      return [{ sequence: each, id, ended }];
+    });
   };
 
   const passOnce = async (signal: AbortSignal | undefined): Promise<ScheduledToken[]> => {
     const tokens: ScheduledToken[] = [];
-    for (const group of groupByDecoder(share([...waiting]))) {
+    for (const group of groupByDecoder(share([...waiting], most))) {
       try {
         tokens.push(...(await runGroup(group, signal)));
       } catch (error) {
@@ -139,20 +244,34 @@ export function createScheduler(decoder: Decoder): Scheduler {
   };
 
   return {
-    join(of, prompt, options, expected = 0) {
+    join(of, prompt, options, { within, expected = 0 } = {}) {
       checkBetween('join');
       checkLayers(decoder, of);
       const continuation = createContinuation(of, prompt, options);
-      const number = cache.add(prompt.length + expected);
-      const sequence: Waiting = {
-        ...{ decoder: of, number, continuation, next: prompt },
-        leave() {
-          if (isPassing) abandoned.add(sequence);
-          leave(sequence);
-        },
-      };
-      waiting.add(sequence);
-      return sequence;
+      const place = within === undefined ? placeOf(of, cache.add(prompt.length + expected)) : keptPlace(within);
+      const next = prompt.slice(place.length);
+      if (place.decoder !== of || next.length === 0) {
+        throw new ModelError(
+          'BAD_ARGUMENT',
+          `the prompt has ${prompt.length} tokens and continues a kept sequence of ${place.length}${place.decoder === of ? '' : ', of another decoder'}; expected one of the same decoder with fewer tokens`,
+        );
+      }
+      return add({ place, isOwn: within === undefined, continuation, next, labels: [] });
+    },
+    score(within, ids, labels) {
+      checkBetween('score');
+      const place = keptPlace(within);
+      if (ids.length === 0 || ids.length !== labels.length)
+        throw new ModelError(
+          'BAD_ARGUMENT',
+          `got ${ids.length} tokens and ${labels.length} labels to score; expected a label for each token, and at least one`,
+        );
+      return add({ place, isOwn: false, continuation: undefined, next: ids, labels });
+    },
+    keep(of, expected = 0) {
+      checkBetween('keep');
+      checkLayers(decoder, of);
+      return placeOf(of, cache.add(expected));
     },
     async pass(signal) {
       checkBetween('pass');
@@ -174,8 +293,8 @@ export function createScheduler(decoder: Decoder): Scheduler {
     close() {
       checkBetween('close');
       for (const each of waiting) leave(each);
+      for (const place of places) release(place);
       cache.close();
-      for (const each of forms.values()) each.close();
     },
   };
 }
@@ -186,8 +305,8 @@ interface Taken {
 }
 
 /** What each takes to the next pass: its one token, or as much of its prompt as the pass has room for. */
-function share(waiting: readonly Waiting[]): Taken[] {
-  let room = Math.max(1, tokensPerPass - waiting.filter(({ next }) => next.length === 1).length);
+function share(waiting: readonly Waiting[], most: number): Taken[] {
+  let room = Math.max(1, most - waiting.filter(({ next }) => next.length === 1).length);
   return waiting.flatMap((of) => {
     const count = of.next.length === 1 ? 1 : Math.min(of.next.length, room);
     if (of.next.length > 1) room -= count;
@@ -198,16 +317,19 @@ function share(waiting: readonly Waiting[]): Taken[] {
 function groupByDecoder(taken: readonly Taken[]): readonly (readonly Taken[])[] {
   const groups = new Map<Decoder, Taken[]>();
   for (const each of taken) {
-    const group = groups.get(each.of.decoder);
-    if (group === undefined) groups.set(each.of.decoder, [each]);
+    const group = groups.get(each.of.place.decoder);
+    if (group === undefined) groups.set(each.of.place.decoder, [each]);
     else group.push(each);
   }
   return [...groups.values()];
 }
 
-/** One cache is laid out for one list of virtual layers, on one engine. */
+/** One cache is laid out for one list of visits, on one engine. */
 function checkLayers(first: Decoder, other: Decoder): void {
-  const places = ({ layers }: Decoder): string => layers.map(({ physical }) => physical).join();
+  const places = ({ layers, route }: Decoder): string =>
+    visitsOf(route)
+      .map((layer) => layers[layer]!.physical)
+      .join();
   if (first.engine === other.engine && first.spec === other.spec && places(first) === places(other)) return;
   throw new ModelError(
     'BAD_ARGUMENT',

@@ -1,10 +1,6 @@
-import { whileUnchanged } from '@glulam/files';
-import { scope } from '@glulam/tensors';
-import { checkOutputs } from '../decoder/check-finite.js';
 import { tokensPerPass } from './continuation.js';
 import type { Decoder } from '../decoder/decoder.js';
-import { createPreparedForms } from '../decoder/prepared-forms.js';
-import { cacheOf, packParts, runSequences, type SequenceState } from '../decoder/run-sequences.js';
+import { createScheduler, type ScheduledSequence } from './scheduler.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
 /**
@@ -23,17 +19,25 @@ export async function scoreContinuations(
 ): Promise<number[]> {
   if (continuations.length === 0) return [];
   const { sequences, start } = tokenizeContinuations(tokenizer, text, continuations);
-  const cache = cacheOf(decoder);
-  const forms = createPreparedForms();
+  // Continuations that go together are scored in one pass, however long one is.
+  const scheduler = createScheduler(decoder, Infinity);
+  const scoreAll = async (jobs: readonly ScheduledSequence[]): Promise<number[]> => {
+    const scores = new Map<ScheduledSequence, number>();
+    for (const { sequence, score, error } of await scheduler.pass(signal)) {
+      if (error !== undefined) throw error;
+      scores.set(sequence, score!);
+    }
+    return jobs.map((job) => scores.get(job)!);
+  };
   try {
     // The token before the first that counts goes with those that count: it says how likely that is.
     const shortest = Math.min(...sequences.map(({ length }) => length));
     const shared = Math.max(0, Math.min(start, shortest, commonLength(sequences) + 1) - 1);
-    const common = cache.add(shared);
+    const common = scheduler.keep(decoder, shared);
     for (let at = 0; at < shared; at += tokensPerPass) {
-      signal?.throwIfAborted();
       const ids = sequences[0]!.slice(at, Math.min(shared, at + tokensPerPass));
-      await runSequences(decoder, { cache, forms }, [{ sequence: common, ids, wanted: false }], signal);
+      const labels = ids.map(() => -1);
+      await scoreAll([scheduler.score(common, ids, labels)]);
     }
     const scores: number[] = [];
     for (let first = 0; first < sequences.length;) {
@@ -41,22 +45,23 @@ export async function scoreContinuations(
       let tokens = sequences[first]!.length;
       while (end < sequences.length && tokens + sequences[end]!.length <= tokensPerBatch)
         tokens += sequences[end++]!.length;
-      signal?.throwIfAborted();
       const together = sequences.slice(first, end);
-      const forks = cache.fork(
-        common,
+      const forks = common.fork(
         shared,
         together.map(({ length }) => length),
       );
-      const score = () => scoreTogether(decoder, { cache, forms }, forks, together, { shared, start, signal });
-      scores.push(...(await whileUnchanged(decoder.checkpoint.files, score)));
-      for (const fork of forks) cache.remove(fork);
+      const jobs = forks.map((fork, i) => {
+        const ids = together[i]!;
+        const labels = ids.map((_, at) => (at + 1 >= start ? (ids[at + 1] ?? -1) : -1));
+        return scheduler.score(fork, ids.slice(shared), labels.slice(shared));
+      });
+      scores.push(...(await scoreAll(jobs)));
+      for (const fork of forks) fork.release();
       first = end;
     }
     return scores;
   } finally {
-    cache.close();
-    forms.close();
+    scheduler.close();
   }
 }
 
@@ -71,36 +76,6 @@ export function tokenizeContinuations(
 ): { readonly sequences: readonly number[][]; readonly start: number } {
   const start = tokenizer.encode(text.trimEnd()).length;
   return { sequences: continuations.map((each) => tokenizer.encode(text + each)), start };
-}
-
-/** The summed log probability of each sequence's tokens from `start` on, of which the cache has the first `shared`. */
-async function scoreTogether(
-  decoder: Decoder,
-  { cache, forms }: SequenceState,
-  forks: readonly number[],
-  sequences: readonly number[][],
-  {
-    shared,
-    start,
-    signal,
-  }: { readonly shared: number; readonly start: number; readonly signal: AbortSignal | undefined },
-): Promise<number[]> {
-  const parts = sequences.map((ids, i) => ({ sequence: forks[i]!, ids: ids.slice(shared) }));
-  const labels = sequences.flatMap((ids) =>
-    ids.slice(shared).map((_, i) => (shared + i + 1 >= start ? (ids[shared + i + 1] ?? -1) : -1)),
-  );
-  const hidden = await decoder.forward(packParts(cache, parts), { cache: cache.pass(forks), forms, signal });
-  const losses = scope(() => decoder.losses(hidden, Int32Array.from(labels)));
-  hidden.release();
-  const values = await decoder.engine.read(losses);
-  losses.release();
-  await checkOutputs(decoder, values);
-  let at = 0;
-  return parts.map(({ ids: { length } }) => {
-    let sum = 0;
-    for (const end = at + length; at < end; at++) sum -= values[at]!;
-    return sum;
-  });
 }
 
 /** How many tokens all begin with. */

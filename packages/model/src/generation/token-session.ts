@@ -1,7 +1,6 @@
-import { createContinuation, tokensPerPass, type ContinuationOptions, type EndReason } from './continuation.js';
+import type { ContinuationOptions, EndReason } from './continuation.js';
 import type { Decoder } from '../decoder/decoder.js';
-import { createPreparedForms } from '../decoder/prepared-forms.js';
-import { cacheOf, runSequences } from '../decoder/run-sequences.js';
+import { createScheduler } from './scheduler.js';
 import type { TokenIds } from '../text/token-ids.js';
 
 /** How one sequence of tokens is generated. */
@@ -25,46 +24,39 @@ export interface TokenSession {
 
 /** A session with nothing cached yet. */
 export function createTokenSession(decoder: Decoder): TokenSession {
-  const cache = cacheOf(decoder);
-  const forms = createPreparedForms();
-  const sequence = cache.add(0);
-  let seen: number[] = [];
-
-  /** Run tokens that follow those in the cache; the logits behind the last. */
-  const run = async (ids: TokenIds, signal: AbortSignal | undefined): Promise<Float32Array> => {
-    for (let start = 0; ; start += tokensPerPass) {
-      signal?.throwIfAborted();
-      const part = ids.slice(start, start + tokensPerPass);
-      const wanted = start + part.length === ids.length;
-      const [logits] = await runSequences(decoder, { cache, forms }, [{ sequence, ids: part, wanted }], signal);
-      seen.push(...part);
-      if (logits !== undefined) return logits;
-    }
-  };
+  const scheduler = createScheduler(decoder);
+  const kept = scheduler.keep(decoder);
+  let text: number[] = [];
 
   return {
     async *generate(prompt, options) {
       const { signal } = options;
-      const continuation = createContinuation(decoder, prompt, options);
       let alike = 0;
-      while (alike < seen.length && seen[alike] === prompt[alike]) alike += 1;
+      while (alike < kept.length && text[alike] === prompt[alike]) alike += 1;
       // The last token is processed again if all are there: its logits are wanted.
-      alike = Math.min(alike, prompt.length - 1);
-      cache.truncate(sequence, alike);
-      seen = seen.slice(0, alike);
-      for (let next: TokenIds = prompt.slice(alike); ;) {
-        const { id, ended } = continuation.take(await run(next, signal));
-        if (id !== undefined) yield id;
-        if (ended !== undefined) return ended;
-        next = [id!];
+      kept.truncate(Math.max(0, Math.min(alike, prompt.length - 1)));
+      const sequence = scheduler.join(decoder, prompt, options, { within: kept });
+      text = [...prompt];
+      try {
+        for (;;) {
+          signal?.throwIfAborted();
+          const [token] = await scheduler.pass(signal);
+          if (token === undefined) continue;
+          const { id, ended, error } = token;
+          if (error !== undefined) throw error;
+          if (id !== undefined) {
+            text.push(id);
+            yield id;
+          }
+          if (ended !== undefined) return ended;
+        }
+      } finally {
+        sequence.leave();
       }
     },
     get kept() {
-      return seen.length;
+      return kept.length;
     },
-    close() {
-      cache.close();
-      forms.close();
-    },
+    close: () => scheduler.close(),
   };
 }

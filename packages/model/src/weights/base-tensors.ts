@@ -1,13 +1,13 @@
 import type { LinearSite } from '../adapters/adapter.js';
 import { ModelError } from '../errors.js';
 import { layerPath, linearsOf, weightName, type LinearSpec, type ModelSpec } from '../families/model-spec.js';
-import { linearScaleOf, missingLayer, visits, type VirtualLayer } from '../expansion/virtual-layer.js';
+import { linearScaleOf, missingLayer, usesOf, type VirtualLayer } from '../expansion/virtual-layer.js';
 
 /** A tensor of an expanded model whose virtual layers are told apart: a place where one of the base's is used. */
 export interface BaseTensor {
   /** As a plain checkpoint of so many layers names it: `model.layers.7.mlp.up_proj.weight`. */
   readonly name: string;
-  /** The base's tensor there; of several places, where a physical layer is visited again or the head is tied. */
+  /** The base's tensor there; of several places, where a physical layer is used again or the head is tied. */
   readonly source: string;
   /** [out, in] of a linear layer's weight, [vocabulary, hidden] of the embedding and the head, else one axis. */
   readonly shape: readonly number[];
@@ -30,7 +30,7 @@ export interface BaseTensor {
  */
 export function baseTensors(spec: ModelSpec, layers: readonly VirtualLayer[]): BaseTensor[] {
   const { hiddenSize, vocabularySize, embedding, finalNorm, head } = spec;
-  const visitOf = visits(layers);
+  const uses = usesOf(layers);
   const whole = (role: BaseTensor['role'], module: string, shape: readonly number[], source = module): BaseTensor => ({
     name: weightName(module),
     source: weightName(source),
@@ -61,7 +61,7 @@ export function baseTensors(spec: ModelSpec, layers: readonly VirtualLayer[]): B
       const site: LinearSite = {
         virtual,
         physical,
-        visit: visitOf[virtual]!,
+        use: uses[virtual]!,
         linear: name,
         index,
         path,

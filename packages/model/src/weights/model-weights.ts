@@ -6,7 +6,7 @@ import type { TrainedCopy } from '../adapters/trained-tensors.js';
 import { linearScaleOf, type VirtualLayer } from '../expansion/virtual-layer.js';
 
 /**
- * The weights that a virtual layer computes with: the base's, which all visits share, or trained copies (tensors). Biases
+ * The weights that a virtual layer computes with: the base's, which all uses share, or trained copies (tensors). Biases
  * are scaled as the layer says; weights that are not copies are the base's own.
  */
 interface LayerWeights {

@@ -50,3 +50,23 @@ describe('a derived tensor', () => {
     expect(engine.memory().tensors).toBe(0);
   });
 });
+
+describe('a leaf that is touched', () => {
+  test('has zeros where no gradient comes to it, and its gradient where one does', async () => {
+    const engine = createReferenceEngine();
+    const ops = createOperations(engine);
+    const tape = createTape(engine);
+    const [used, cut, unwatched, unused] = [1, 2, 3, 4].map((value) =>
+      engine.upload(Float32Array.of(value, value), [2]),
+    );
+    for (const leaf of [used!, cut!, unused!]) tape.watch(leaf);
+    for (const leaf of [used!, cut!, unwatched!]) tape.touch(leaf);
+    const y = ops.recording(tape, () => scope(() => ops.sumAll(ops.affine(used!, 3, 0))));
+    const gradients = await tape.backward(y);
+    expect([...gradients.keys()]).toEqual([used, cut]);
+    expect([...(await engine.read(gradients.get(used!)!))]).toEqual([3, 3]);
+    expect([...(await engine.read(gradients.get(cut!)!))]).toEqual([0, 0]);
+    for (const tensor of [y, used!, cut!, unwatched!, unused!, ...gradients.values()]) tensor.release();
+    expect(engine.memory().tensors).toBe(0);
+  });
+});

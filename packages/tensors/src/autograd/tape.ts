@@ -38,6 +38,11 @@ type Backward = (gradient: Tensor, needs: readonly boolean[], saved: readonly Te
 export interface Tape {
   /** Make a tensor a leaf: its gradient is among the results. */
   watch(leaf: Tensor): void;
+  /**
+   * Say that the pass uses a watched leaf where nothing is recorded, since no gradient is wanted there. If none comes from
+   * elsewhere either, its gradient is zeros and not absent: an optimizer updates its moments and decays it.
+   */
+  touch(leaf: Tensor): void;
   /** Whether a gradient flows through this tensor. */
   tracks(tensor: Tensor | undefined): boolean;
   /**
@@ -68,6 +73,7 @@ export interface Tape {
 /** A tape for one pass on this engine. Pass it to `Operations.recording`. */
 export function createTape(engine: Engine): Tape {
   const leaves = new Set<Tensor>();
+  const touched = new Set<Tensor>();
   const tracked = new Set<Tensor>();
   const derived = new Map<Tensor, Derived>();
   let steps: (Node | Derived | 'mark')[] = [];
@@ -144,6 +150,7 @@ export function createTape(engine: Engine): Tape {
       gradient.release();
       gradients.delete(tensor);
     }
+    for (const leaf of touched) if (!gradients.has(leaf)) gradients.set(leaf, detach(engine.full(leaf.shape, 0)));
     releaseAll();
     return gradients;
   };
@@ -153,9 +160,14 @@ export function createTape(engine: Engine): Tape {
     steps = [];
     releaseAll();
   };
+  const giveUp = (gradients: ReadonlyMap<Tensor, Tensor>): void => {
+    for (const gradient of gradients.values()) gradient.release();
+    discard();
+  };
 
   return {
     watch: (leaf) => void leaves.add(leaf),
+    touch: (leaf) => void (leaves.has(leaf) && touched.add(leaf)),
     tracks: (tensor) => tensor !== undefined && (leaves.has(tensor) || tracked.has(tensor)),
     record(output, inputs, saved, backward) {
       if (!inputs.some((input) => input !== undefined && (leaves.has(input) || tracked.has(input)))) return;
@@ -181,17 +193,21 @@ export function createTape(engine: Engine): Tape {
           if (atMark) await layers.next();
         }
         await layers.end();
+        return finish(gradients);
       } catch (error) {
-        for (const gradient of gradients.values()) gradient.release();
-        discard();
+        giveUp(gradients);
         throw error;
       }
-      return finish(gradients);
     },
     backwardNow(output, seed) {
       const gradients = start(output, seed);
-      while (steps.length > 0) stepBack(gradients);
-      return finish(gradients);
+      try {
+        while (steps.length > 0) stepBack(gradients);
+        return finish(gradients);
+      } catch (error) {
+        giveUp(gradients);
+        throw error;
+      }
     },
     discard,
   };

@@ -153,3 +153,12 @@ function collect(value: unknown, into: Set<Tensor>): Set<Tensor> {
   }
   return into;
 }
+
+/** Run what needs a tensor, and release it, whatever comes of that; undefined: nothing is held. */
+export async function whileHeld<T>(tensor: Tensor | undefined, body: () => T | Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } finally {
+    tensor?.release();
+  }
+}

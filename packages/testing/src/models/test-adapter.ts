@@ -27,7 +27,7 @@ export interface AdapterCases {
 const site = (virtual: number, linear: LlamaLinear): LinearSite => ({
   virtual,
   physical: virtual % 4,
-  visit: Math.floor(virtual / 4),
+  use: Math.floor(virtual / 4),
   linear,
   index: llamaLinears.indexOf(linear),
   path: `model.layers.${virtual}.${linear}`,

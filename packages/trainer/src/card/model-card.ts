@@ -96,7 +96,7 @@ export function mergedCard(merged: {
   return [
     frontMatter(front),
     `# ${plainMarkdown(path.basename(repository ?? base))}, ${layers.length} layers`,
-    `\n${baseLink(base)} with each visit to a layer as a layer of its own, and what was trained on it folded in, by Glulam.`,
+    `\n${baseLink(base)} with each use of a layer as a layer of its own, and what was trained on it folded in, by Glulam.`,
     ...section('Licence', licenceText(licence, base)),
     ...section('Layers', layersText(merged)),
     ...section(

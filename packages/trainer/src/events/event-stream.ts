@@ -1,20 +1,37 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Observable, Subject, type Subscription } from 'rxjs';
 import { TrainerError } from '../errors.js';
-import type { RunEvent, RunEventStream, RunRecord, RunRequest } from './events.js';
+import type { InnerStream, RunEvent, RunEventStream, RunRecord, RunRequest } from './events.js';
 
 /** Whose code runs, also behind an await. */
 const listening = new AsyncLocalStorage<{ cutOff(error: unknown): void }>();
 
 /**
- * The event stream of a run. A pipeline that throws becomes an error of that pipeline alone: it is reported to `onFault`
+ * An event stream. A pipeline that throws becomes an error of that pipeline alone: it is reported to `onFault`
  * with its owner's name and cut off, while the run and the other listeners go on.
+ *
+ * @param outer the stream of the command that a run belongs to: it gets the run's events as well, and hands its requests on
  */
-export function createRunEvents(onFault: (owner: string, error: unknown) => void): RunEventStream {
+export function createRunEvents(
+  onFault: (owner: string, error: unknown) => void,
+  outer?: RunEventStream,
+): RunEventStream {
   const subject = new Subject<RunEvent>();
+  const inner = new Set<InnerStream>();
   let run: string | undefined;
   let record: RunRecord | undefined;
   let requests = new Map<RunRequest, string | undefined>();
+  const past = (): Iterable<RunEvent> => record?.past() ?? [...inner].flatMap((each) => [...each.past()]);
+  const request = (asked: RunRequest, reason?: string): void => {
+    if (inner.size > 0) for (const each of inner) each.request(asked, reason);
+    else requests.set(asked, reason ?? requests.get(asked));
+  };
+  const takeRequests = (): ReadonlyMap<RunRequest, string | undefined> => {
+    const taken = requests;
+    requests = new Map();
+    return taken;
+  };
+  const leave = outer?.join({ past, request });
   return {
     listen(owner, pipeline, { replay = false } = {}) {
       let isCutOff = false;
@@ -32,7 +49,7 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
         let isLive = !replay;
         const live = subject.subscribe((event) => (isLive ? give(event) : late.push(event)));
         if (!isLive) {
-          for (const event of record?.past() ?? []) give(event);
+          for (const event of past()) give(event);
           for (let event = late.shift(); event !== undefined; event = late.shift()) give(event);
           isLive = true;
         }
@@ -46,12 +63,13 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
       // Before any listener, which may ask for what was recorded, or emit an event of its own.
       record?.add(own);
       subject.next(own);
+      outer?.emit(own);
     },
     within(id, recordOf) {
       if (run !== undefined)
         throw new TrainerError(
           'RUN_BUSY',
-          `the run ${run} has this composition's event stream; compose another one for a run beside it`,
+          `the run ${run} has this event stream; begin another scope of the composition for a run beside it`,
         );
       run = id;
       record = recordOf;
@@ -60,12 +78,15 @@ export function createRunEvents(onFault: (owner: string, error: unknown) => void
         record = undefined;
       };
     },
-    request: (request, reason) => void requests.set(request, reason ?? requests.get(request)),
-    takeRequests() {
-      const taken = requests;
-      requests = new Map();
-      return taken;
+    join(stream) {
+      inner.add(stream);
+      // What was asked for before there was a run.
+      for (const [asked, reason] of takeRequests()) stream.request(asked, reason);
+      return () => void inner.delete(stream);
     },
+    close: () => leave?.(),
+    request,
+    takeRequests,
   };
 }
 

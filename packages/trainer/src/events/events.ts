@@ -211,11 +211,24 @@ export interface RunRecord {
   past(): Iterable<RunEvent>;
 }
 
+/** What a command's stream needs of the stream of a run in it. */
+export interface InnerStream extends Pick<RunEvents, 'request'> {
+  /** The run's events so far. */
+  past(): Iterable<RunEvent>;
+}
+
 /** The stream as runs have it. */
 export interface RunEventStream extends RunEvents {
   /** What is emitted is of this run, and goes to its record first, until the returned function is called. */
   within(run: string, record: RunRecord): () => void;
+  /** A run begins in this stream's command: it gets what the command is asked for, until the returned function is called. */
+  join(stream: InnerStream): () => void;
+  /** The run is over. */
+  close(): void;
 }
 
-/** The event stream of a composition's runs. */
+/**
+ * The event stream: in the scope of a run that run's, and in the composition around it the command's, which gets the events of all
+ * its runs.
+ */
 export const events = token<RunEventStream>('trainer.events');

@@ -8,6 +8,7 @@ import {
   type AdapterChoice,
   type AdapterValues,
   type Decoder,
+  type Route,
   type Tokenizer,
   type VirtualLayer,
 } from '@glulam/model';
@@ -21,6 +22,8 @@ import { openBase, openRunCheckpoint, type OpenBase, type OpenBaseOptions } from
 export interface BoundParts {
   /** Default: each physical layer once. */
   readonly layers?: readonly VirtualLayer[] | undefined;
+  /** The steps of a pass; default: each virtual layer once, in order. Of a decoder with another one no adapter files are written. */
+  readonly route?: Route | undefined;
   /** What is trained. */
   readonly adapter: Adapter | undefined;
   /** Of its tensors; default: first values. */
@@ -41,12 +44,12 @@ export interface BindOptions {
  */
 export async function bindModel(
   { engine, checkpoint, weights }: OpenBase,
-  { layers, adapter, values }: BoundParts,
+  { layers, route, adapter, values }: BoundParts,
   { seed, signal }: BindOptions = {},
 ): Promise<Decoder> {
   const fresh = values === undefined;
   return openDecoder({
-    ...{ engine, checkpoint, layers, adapter, weights, seed, signal },
+    ...{ engine, checkpoint, layers, route, adapter, weights, seed, signal },
     adapterValues: values,
     firstValues: fresh ? await readFirstValues({ engine, checkpoint, weights, layers, adapter, signal }) : undefined,
   });

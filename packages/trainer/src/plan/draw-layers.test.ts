@@ -13,7 +13,7 @@ describe('virtual layers over physical ones', () => {
       '   0..15  ████████████████················',
       '  16..31  ········████████████████········',
       '  32..47  ················████████████████',
-      '  visits  11111111222222222222222211111111',
+      '  uses    11111111222222222222222211111111',
     ]);
   });
 
@@ -23,7 +23,7 @@ describe('virtual layers over physical ones', () => {
       '    0..1  ··██',
       '       2  █···',
       '       3  █···',
-      '  visits  2011',
+      '  uses    2011',
     ]);
   });
 
@@ -37,7 +37,7 @@ describe('virtual layers over physical ones', () => {
       'physical  0',
       '    0..1  ██',
       '       2  ·▒',
-      '  visits  12',
+      '  uses    12',
       '          ▒ with a learned gate, residualScale 0.5',
     ]);
   });
@@ -56,7 +56,7 @@ describe('virtual layers over physical ones', () => {
       'physical  0',
       '    0..1  ██',
       '       2  ·▒',
-      '  visits  12',
+      '  uses    12',
       '          ▒ with weights of their own',
     ]);
   });
@@ -77,7 +77,7 @@ describe('virtual layers over physical ones', () => {
     expect(often.at(-1)).toContain('+');
   });
 
-  test('any list is drawn within the width, with every visit', () => {
+  test('any list is drawn within the width, with every use', () => {
     const layer = fc.record({ physical: fc.nat(39) });
     fc.assert(
       fc.property(
@@ -86,7 +86,7 @@ describe('virtual layers over physical ones', () => {
         (layers, width) => {
           const lines = drawLayers(40, layers, width);
           expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(width);
-          expect(lines.some((line) => line.trim().startsWith('visits'))).toBe(true);
+          expect(lines.some((line) => line.trim().startsWith('uses'))).toBe(true);
         },
       ),
       { seed: 1 },

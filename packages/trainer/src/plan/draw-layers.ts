@@ -1,4 +1,4 @@
-import { visits, type VirtualLayer } from '@glulam/model';
+import { usesOf, type VirtualLayer } from '@glulam/model';
 
 const marks = { plain: '█', marked: '▒', none: '·' };
 /** More rows than these say less than the counts below them. */
@@ -6,7 +6,7 @@ const mostRows = 16;
 
 /**
  * Virtual layers drawn over the physical ones, a column a physical layer (or some of them, where `width` is too small):
- * a row for each stretch that goes upwards through the base, in the model's order, and how often each layer is visited.
+ * a row for each stretch that goes upwards through the base, in the model's order, and how often each layer is used.
  */
 export function drawLayers(physicalLayers: number, layers: readonly VirtualLayer[], width = 100): string[] {
   const stretches = stretchesOf(layers);
@@ -23,9 +23,9 @@ export function drawLayers(physicalLayers: number, layers: readonly VirtualLayer
     const end = first + stretch.length - 1;
     return `${label(first === end ? `${first}` : `${first}..${end}`)}  ${cells.join('')}`;
   });
-  const visited = visitsBy(physicalLayers, layers);
+  const used = countUses(physicalLayers, layers);
   const counts = Array.from({ length: columns }, (_, column) => {
-    const here = visited.slice(column * perColumn, (column + 1) * perColumn);
+    const here = used.slice(column * perColumn, (column + 1) * perColumn);
     const most = Math.max(...here);
     return most > 9 ? '+' : String(most);
   });
@@ -34,7 +34,7 @@ export function drawLayers(physicalLayers: number, layers: readonly VirtualLayer
     `${label('physical')}  ${ruler(columns, perColumn)}`,
     ...shown,
     ...(shown.length < rows.length ? [`${label('...')}  ${rows.length - shown.length} more stretches`] : []),
-    `${label('visits')}  ${counts.join('')}`,
+    `${label('uses')}  ${counts.join('')}`,
     ...(layers.some(isMarked) ? [`${label('')}  ${marks.marked} with ${markedBy(layers)}`] : []),
     ...(perColumn > 1 ? [`${label('')}  a column is ${perColumn} layers`] : []),
   ];
@@ -56,10 +56,10 @@ function stretchesOf(layers: readonly VirtualLayer[]): Stretch[] {
   return stretches;
 }
 
-function visitsBy(physicalLayers: number, layers: readonly VirtualLayer[]): number[] {
+function countUses(physicalLayers: number, layers: readonly VirtualLayer[]): number[] {
   const count = new Array<number>(physicalLayers).fill(0);
-  const visit = visits(layers);
-  layers.forEach(({ physical }, index) => (count[physical] = visit[index]! + 1));
+  const uses = usesOf(layers);
+  layers.forEach(({ physical }, index) => (count[physical] = uses[index]! + 1));
   return count;
 }
 

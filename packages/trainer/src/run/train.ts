@@ -8,14 +8,14 @@ import { openRun, type Closer, type TrainOptions } from './open-run.js';
 import { runLoop } from './run-loop.js';
 import { createRecorder } from './run-recorder.js';
 
-/** Train an adapter on an expanded model: one run, from its config to its folder. */
-export async function train(
-  config: RunConfig,
-  composition: Composition,
-  options: TrainOptions = {},
-): Promise<TrainResult> {
+/**
+ * Train an adapter on an expanded model: one run, from its config to its folder, in a scope of its own. Runs beside each other in
+ * one composition share nothing that a plugin made for a run.
+ */
+export async function train(config: RunConfig, outer: Composition, options: TrainOptions = {}): Promise<TrainResult> {
+  const composition = outer.begin('run');
   const events = composition.get(eventsToken);
-  const closers: Closer[] = [cutOffRejections()];
+  const closers: Closer[] = [() => composition.end(), cutOffRejections()];
   let result: TrainResult;
   try {
     const run = await openRun(config, composition, options, closers);

@@ -1,4 +1,4 @@
-import { findBrokenWeight, isOfLayer, layerPath, weightName, type Decoder } from '@glulam/model';
+import { findBrokenWeight, isOfLayer, layerPath, weightName, type Decoder, type PassOptions } from '@glulam/model';
 import type { Tensor } from '@glulam/tensors';
 import type { LabelledBatch } from './batches.js';
 
@@ -10,14 +10,14 @@ interface NotFiniteSource {
 }
 
 /**
- * The first virtual layer whose output is not finite in a forward pass over the batches (with the draws of `training`),
+ * The first virtual layer whose output is not finite in a forward pass over the batches (with the route and the draws of `pass`),
  * else the one whose gradient is not, in the order of backward. Of the base only tensors are read that may be to blame.
  */
 export async function firstNotFinite(
   decoder: Decoder,
   batches: readonly {
     readonly batch: LabelledBatch;
-    readonly training: { readonly seed: number; readonly step: number };
+    readonly pass: Pick<PassOptions, 'route' | 'training'>;
   }[],
   gradients: ReadonlyMap<string, Tensor>,
 ): Promise<NotFiniteSource> {
@@ -27,12 +27,12 @@ export async function firstNotFinite(
   const name = (virtual: number): string =>
     `virtual layer ${virtual} (physical layer ${decoder.layers[virtual]!.physical})`;
 
-  for (const { batch, training } of batches) {
+  for (const { batch, pass } of batches) {
     let first: number | undefined;
     const onLayer = async (virtual: number, output: Tensor): Promise<void> => {
       if (first === undefined && !(await finite(output))) first = virtual;
     };
-    const hidden = await decoder.forward(batch, { training, onLayer });
+    const hidden = await decoder.forward(batch, { ...pass, onLayer });
     const last = await finite(hidden);
     hidden.release();
     if (first !== undefined) {

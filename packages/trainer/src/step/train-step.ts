@@ -1,5 +1,5 @@
-import type { Decoder } from '@glulam/model';
-import { createTape, scope, type Tensor } from '@glulam/tensors';
+import type { Decoder, Route } from '@glulam/model';
+import { createTape, scope, whileHeld, type Tensor } from '@glulam/tensors';
 import { TrainerError } from '../errors.js';
 import { nextToken } from '../objectives/next-token.js';
 import type { Objective, Totals } from '../objectives/objective.js';
@@ -13,6 +13,8 @@ export interface StepSettings {
   readonly objective?: Objective | undefined;
   /** Counts optimizer steps from 0. */
   readonly step: number;
+  /** The steps of its passes; default: the decoder's route. */
+  readonly route?: Route | undefined;
   /** Of dropout. */
   readonly seed: number;
   /** Of this step. */
@@ -48,7 +50,7 @@ export async function trainStep(
   settings: StepSettings,
 ): Promise<StepResult> {
   const { ops, engine, parameters } = decoder;
-  const { step, seed, learningRate, maxGradientNorm, recompute, objective = nextToken } = settings;
+  const { step, seed, route, learningRate, maxGradientNorm, recompute, objective = nextToken } = settings;
   for (const { segments } of batches) checkGroups(objective, segments.length);
   const totals = sumTotals(batches.map((batch) => objective.counts(batch)));
   if (Object.values(totals).every((total) => total === 0)) {
@@ -64,46 +66,50 @@ export async function trainStep(
       const tape = createTape(engine);
       const training = { seed, step: step * batches.length + index };
 
-      // Forward: token ids to hidden states to this batch's share of the loss, beside the reference's where it is needed.
-      const reference = objective.needsReference === true ? await referenceLosses(decoder, batch) : undefined;
-      let share: Tensor;
       try {
-        const hidden = await decoder.forward(batch, { tape, recompute, training });
-        try {
-          share = scope(() => {
-            const losses = decoder.losses(hidden, batch.labels, tape);
-            return ops.recording(tape, () => objective.loss({ ops, batch, totals, losses, reference, hidden }));
-          });
-        } finally {
-          hidden.release();
-        }
-      } finally {
-        reference?.release();
-      }
+        // Forward: token ids to hidden states to this batch's share of the loss, beside the reference's where it is needed.
+        const reference = objective.needsReference === true ? await referenceLosses(decoder, batch, route) : undefined;
+        const share = await whileHeld(reference, async () => {
+          const hidden = await decoder.forward(batch, { tape, route, recompute, training });
+          return whileHeld(hidden, () =>
+            scope(() => {
+              const losses = decoder.losses(hidden, batch.labels, tape);
+              return ops.recording(tape, () => objective.loss({ ops, batch, totals, losses, reference, hidden }));
+            }),
+          );
+        });
 
-      // Backward: gradients of this batch, added to those of the batches before it.
-      const fresh = await tape.backward(share);
-      for (const [name, parameter] of parameters) {
-        const gradient = fresh.get(parameter);
-        if (gradient === undefined) continue;
-        const before = gradients.get(name);
-        gradients.set(name, before === undefined ? gradient : engine.binary('add', before, gradient));
-        if (before === undefined) continue;
-        before.release();
-        gradient.release();
+        // Backward: gradients of this batch, added to those of the batches before it.
+        loss += await whileHeld(share, async () => {
+          const fresh = await tape.backward(share);
+          try {
+            for (const [name, parameter] of parameters) {
+              const gradient = fresh.get(parameter);
+              if (gradient === undefined) continue;
+              const before = gradients.get(name);
+              gradients.set(name, before === undefined ? gradient.retain() : engine.binary('add', before, gradient));
+              before?.release();
+              gradient.release();
+              fresh.delete(parameter);
+            }
+          } finally {
+            for (const gradient of fresh.values()) gradient.release();
+          }
+          return (await engine.read(share))[0]!;
+        });
+      } finally {
+        tape.discard();
       }
-      loss += (await engine.read(share))[0]!;
-      share.release();
     }
 
     // Check before anything is updated: after a NaN the parameters are still those of the last good step.
     const squares = ops.sumOfSquares([...gradients.values()]);
-    const gradientNorm = Math.sqrt((await engine.read(squares))[0]!);
-    squares.release();
+    const [squared] = await whileHeld(squares, () => engine.read(squares));
+    const gradientNorm = Math.sqrt(squared!);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       const passes = batches.map((batch, index) => ({
         batch,
-        training: { seed, step: step * batches.length + index },
+        pass: { route, training: { seed, step: step * batches.length + index } },
       }));
       const { where, weight } = await firstNotFinite(decoder, passes, gradients);
       throw new TrainerError(
@@ -127,11 +133,9 @@ export async function trainStep(
 }
 
 /** Losses of each row by the virtual layers alone, [rows], without gradient. */
-async function referenceLosses(decoder: Decoder, batch: LabelledBatch): Promise<Tensor> {
-  const hidden = await decoder.forward(batch, { reference: true });
-  const losses = scope(() => decoder.losses(hidden, batch.labels));
-  hidden.release();
-  return losses;
+async function referenceLosses(decoder: Decoder, batch: LabelledBatch, route: Route | undefined): Promise<Tensor> {
+  const hidden = await decoder.forward(batch, { reference: true, route });
+  return whileHeld(hidden, () => scope(() => decoder.losses(hidden, batch.labels)));
 }
 
 function checkGroups({ kind, groupSize }: Objective, sequences: number): void {

@@ -16,14 +16,14 @@ export const lowRankSchema = z.strictObject({
       positive,
       z
         .strictObject({
-          first: z.int().min(0).describe('Of first visits.'),
+          first: z.int().min(0).describe('Of first uses.'),
           repeats: z.int().min(0).describe('Of repeats.'),
         })
         .refine(({ first, repeats }) => first + repeats > 0, 'first and repeats are both 0: nothing would be trained'),
     ])
     .default(8)
     .describe(
-      'The rank; `{ first, repeats }` tells first visits to a physical layer from repeats, 0: no adapter there.',
+      'The rank; `{ first, repeats }` tells the first use of a physical layer from its repeats, 0: no adapter there.',
     ),
   matchTrainable: positive
     .optional()

@@ -110,7 +110,7 @@ export function lowRankFromPeft<Options extends LowRankOptions>(
 }
 
 /**
- * The fields of `adapter_config.json`. A rank by visits becomes what PEFT knows: a rank for each virtual layer that is
+ * The fields of `adapter_config.json`. A rank by uses becomes what PEFT knows: a rank for each virtual layer that is
  * not the most frequent one, and, where the rank is 0, a list of the modules that do have an adapter.
  */
 export function lowRankToPeft(

@@ -5,7 +5,7 @@ import { fromPattern, isAdapted } from './targets.js';
 
 /** The rank at a targeted site; 0: no adapter. */
 export function rankAt({ r, rank_pattern }: Pick<LowRankOptions, 'r' | 'rank_pattern'>, site: LinearSite): number {
-  return fromPattern(site, rank_pattern, typeof r === 'number' ? r : site.visit === 0 ? r.first : r.repeats);
+  return fromPattern(site, rank_pattern, typeof r === 'number' ? r : site.use === 0 ? r.first : r.repeats);
 }
 
 /**
