@@ -4,8 +4,9 @@ import path from 'node:path';
 import { createNativeEngine } from '@glulam/engine-native';
 import { definePlugin } from '@glulam/plugin';
 import { engines, scope, type Engine, type EngineContribution } from '@glulam/tensors';
-import { openBase, train } from '@glulam/trainer';
+import { events, openBase, train } from '@glulam/trainer';
 import { resolveConfig, run, type GlulamConfig, type RunEvent } from 'glulam';
+import { tap } from 'rxjs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { eventsOf } from '../support/tiny.js';
@@ -94,8 +95,8 @@ interface Recorded {
 }
 
 /** The events of a run without times, speeds, memory (in the plan too), its id and the path of its folder. */
-const facts = ({ events, out }: Recorded): unknown[] =>
-  events
+const facts = ({ events: told, out }: Recorded): unknown[] =>
+  told
     .filter(({ type }) => type !== 'data.reading')
     .map((event) => {
       const text = JSON.stringify({
@@ -109,8 +110,8 @@ const facts = ({ events, out }: Recorded): unknown[] =>
       });
       return JSON.parse(text.replaceAll(out, 'OUT')) as unknown;
     });
-const lossesOf = ({ events }: Recorded): number[] =>
-  events.flatMap((event) => (event.type === 'step.finished' ? [event.loss] : []));
+const lossesOf = ({ events: told }: Recorded): number[] =>
+  told.flatMap((event) => (event.type === 'step.finished' ? [event.loss] : []));
 const adapterOf = (out: string): Buffer => readFileSync(path.join(out, 'adapter/adapter_model.safetensors'));
 
 /** A run with its events and its outcome; each step adds the name to `order`. */
@@ -122,11 +123,11 @@ async function follow(
     ...options
   }: { name?: string; order?: string[] } & NonNullable<Parameters<typeof run>[1]> = {},
 ) {
-  const events: RunEvent[] = [];
+  const told: RunEvent[] = [];
   const result = await run(config, {
     ...options,
     onEvent(event, ask) {
-      events.push(event);
+      told.push(event);
       if (event.type === 'step.finished') order.push(name);
       options.onEvent?.(event, ask);
     },
@@ -134,7 +135,7 @@ async function follow(
     (value) => ({ value, error: undefined }),
     (error: unknown) => ({ value: undefined, error }),
   );
-  return { ...result, out: config.out, events };
+  return { ...result, out: config.out, events: told };
 }
 
 const alone = new Map<keyof typeof kinds, Awaited<ReturnType<typeof follow>>>();
@@ -206,6 +207,55 @@ describe('two runs at once in one process', () => {
     base.weights.close();
     expect(base.engine.memory()).toEqual(before);
     await base.engine.close();
+  });
+});
+
+describe('two runs at once in one composition', () => {
+  const configsOf = (steps: number) =>
+    [kinds.lora(file), kinds.dora(file)].map(({ plugins: _, ...fields }) =>
+      resolveConfig({ ...fields, train: { ...fields.train, steps }, reporters: [] }, [plugin], '/'),
+    );
+
+  test('the command’s stream has the events of both, and each run its own', async () => {
+    const configs = configsOf(4);
+    const { composition } = configs[0]!;
+    const seen: RunEvent[] = [];
+    composition.get(events).listen('test', (all) => all.pipe(tap((event) => seen.push(event))));
+    await Promise.all(configs.map(({ config }) => train(config, composition)));
+    expect(new Set(seen.map(({ run: id }) => id)).size).toBe(2);
+    for (const [i, kind] of (['lora', 'dora'] as const).entries()) {
+      const { out } = configs[i]!.config;
+      const told = eventsOf(out);
+      const own = seen.filter(({ run: id, type }) => id === told[0]!.run && type !== 'evaluation.running');
+      expect(facts({ out, events: own })).toEqual(facts({ out, events: told }));
+      expect(adapterOf(out).equals(adapterOf((await aloneOf(kind)).out))).toBe(true);
+    }
+    expectNothingLeft();
+  });
+
+  test('a request to the command’s stream is one to both', async () => {
+    const configs = configsOf(500);
+    const { composition } = configs[0]!;
+    const stream = composition.get(events);
+    const stepped = new Set<string | undefined>();
+    stream.listen('test', (all) =>
+      all.pipe(
+        tap((event) => {
+          if (event.type !== 'step.finished') return;
+          stepped.add(event.run);
+          if (stepped.size === 2) stream.request('stop', 'enough of both');
+        }),
+      ),
+    );
+    const results = await Promise.all(configs.map(({ config }) => train(config, composition)));
+    for (const { steps, stopped } of results) {
+      expect(stopped).toBe('enough of both');
+      expect(steps).toBeLessThan(500);
+    }
+    // A stream that nobody runs in keeps what it is asked for.
+    stream.request('checkpoint');
+    expect([...stream.takeRequests().keys()]).toEqual(['checkpoint']);
+    expectNothingLeft();
   });
 });
 
