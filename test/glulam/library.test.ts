@@ -17,6 +17,7 @@ import {
   type RunEvent,
   type ScheduleFunction,
 } from 'glulam';
+import { definePlugin, token } from '@glulam/plugin';
 import { filter, map, tap, toArray } from 'rxjs';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { eventsOf, lossesByStep } from '../support/tiny.js';
@@ -56,6 +57,52 @@ const textOf = async (pieces: AsyncIterable<string>): Promise<string> => {
 };
 
 afterEach(() => void vi.restoreAllMocks());
+
+describe('what plugins create', () => {
+  /** A plugin with something for each lifetime, and what was made and disposed of, by what lived around it. */
+  function watched() {
+    const log: string[] = [];
+    const made = { process: 0, command: 0, run: 0 };
+    const plugin = definePlugin({
+      name: 'watched',
+      contract: 2,
+      register(registry) {
+        for (const lifetime of ['process', 'command', 'run'] as const)
+          registry.provide(token<string>(`test.${lifetime}`), {
+            lifetime,
+            create: () => `${lifetime} ${++made[lifetime]}`,
+            dispose(value) {
+              if (value === 'command 1') throw new Error('stuck');
+              log.push(value);
+            },
+          });
+      },
+    });
+    return { plugin, log };
+  }
+
+  test('is disposed of when its run and its call end; what cannot be is a warning', async () => {
+    const { plugin, log } = watched();
+    const warnings: string[] = [];
+    await run(tiny({ plugins: [plugin], train: { steps: 1, batch: 1 } }), {
+      onEvent(event) {
+        if (event.type === 'warning') warnings.push(event.message);
+        if (event.type === 'run.started') expect(log).toEqual([]);
+      },
+    });
+    // The scope of the run ends first, then the composition with its own.
+    expect(log).toEqual(['run 2', 'run 1', 'process 1']);
+    expect(warnings).toContainEqual(expect.stringContaining('[watched] disposing of test.command failed: stuck'));
+  });
+
+  test('of an open model is disposed of when that is closed', async () => {
+    const { plugin, log } = watched();
+    const model = await openModel(tiny({ plugins: [plugin] }));
+    expect(log).toEqual([]);
+    await expect(model.close()).rejects.toMatchObject({ code: 'PLUGIN_FAILED' });
+    expect(log).toEqual(['run 1', 'process 1']);
+  });
+});
 
 describe('run', () => {
   test('rows in code train as the same rows in a file do', async () => {

@@ -41,6 +41,8 @@ export interface Call {
   attach(composition: Composition): void;
   /** Ends the call's listeners. */
   close(): void;
+  /** The same, after the compositions were ended: what plugins cannot dispose of is a warning. */
+  end(): Promise<void>;
 }
 
 /** What a listener that failed is reported as where nobody asks for more. */
@@ -53,6 +55,8 @@ export function openCall({ signal = new AbortController().signal, onEvent, liste
   const ended = new Subject<void>();
   let told = Date.now();
   let request: RunEvents['request'] = stream.request;
+  const compositions: Composition[] = [];
+  const close = (): void => ended.next();
   if (onEvent !== undefined)
     stream.listen('onEvent', (all) =>
       all.pipe(
@@ -74,10 +78,15 @@ export function openCall({ signal = new AbortController().signal, onEvent, liste
     onScoring: (evaluator, done, total) =>
       stream.emit({ type: 'evaluation.running', time: Date.now(), evaluator, done, total }),
     attach(composition) {
+      compositions.push(composition);
       const source = composition.get(events);
       request = source.request;
       source.listen('call', (all) => all.pipe(takeUntil(ended), tap(stream.emit)));
     },
-    close: () => ended.next(),
+    close,
+    async end() {
+      for (const composition of compositions) await composition.end().catch((error: Error) => warn(error.message));
+      close();
+    },
   };
 }

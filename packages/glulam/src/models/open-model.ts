@@ -72,7 +72,14 @@ export async function openModel(source: ModelSource, options: OpenModelOptions =
   });
   const call = openCall(options);
   try {
-    return await openChosen(source, options, call, { data: false });
+    const model = await openChosen(source, options, call, { data: false });
+    return {
+      ...model,
+      async close() {
+        await model.close();
+        await model.composition.end();
+      },
+    };
   } finally {
     call.close();
   }

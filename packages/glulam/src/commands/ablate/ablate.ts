@@ -37,6 +37,6 @@ export async function ablate(
     const loaded = await loadForWriting(config, options, call, !console);
     return await ablateLoaded(loaded.config, loaded.ablation, loaded.composition, { signal, resume, onRun, onFetch });
   } finally {
-    call.close();
+    await call.end();
   }
 }

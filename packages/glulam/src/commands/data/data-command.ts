@@ -41,7 +41,7 @@ ${configHelp}`,
     const tokenizer = openRunTokenizer(config, documents);
     tokenizer.warnings.forEach(call.warn);
     const data = await openData(config, composition, tokenizer, { signal, onProgress: call.onReading }).finally(
-      call.close,
+      call.end,
     );
     try {
       const { isTTY, columns } = stdout;

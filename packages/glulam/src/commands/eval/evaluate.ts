@@ -87,6 +87,6 @@ export async function evaluate(
     return evaluations;
   } finally {
     if (opened !== model) await opened?.close();
-    call.close();
+    await call.end();
   }
 }

@@ -38,7 +38,7 @@ ${adapterHelp}`,
       name,
       { adapters, overrides: overridesFrom(overrides) },
       call,
-    ).finally(call.close);
+    ).finally(call.end);
     const { layers, bytes, notes, file: written } = await exportGguf(source, { file, type, chatTemplate, signal });
     for (const note of notes) stderr.write(`note: ${note}\n`);
     stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);

@@ -97,7 +97,7 @@ export async function* generate(
     return yield* generateText(decoder, tokenizer, ids, isChat ? endingTurns(tokenizer, plain) : plain);
   } finally {
     if (opened !== model) await opened?.close();
-    call.close();
+    await call.end();
   }
 }
 

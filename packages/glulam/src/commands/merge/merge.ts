@@ -67,6 +67,6 @@ export async function merge(source: ModelSource, options: MergeOptions): Promise
       onShard,
     });
   } finally {
-    call.close();
+    await call.end();
   }
 }

@@ -36,7 +36,7 @@ ${configHelp}`,
         weights: false,
       });
       return withRecordedPlugins(loaded, () => planLoaded(loaded, call, adapterFolder));
-    })().finally(call.close);
+    })().finally(call.end);
     for (const warning of plan.warnings) stderr.write(`${warning}\n`);
     stdout.write(`${describePlan(plan, stdout.columns)}\n`);
   },

@@ -35,7 +35,7 @@ export async function plan(config: GlulamConfig | string, options: CallOptions =
     const loaded = await loadConfig(config, overrides, folder, { signal, onFault, quiet: true });
     return await planLoaded(await bringInputs(loaded, call, { weights: false }), call);
   } finally {
-    call.close();
+    await call.end();
   }
 }
 

@@ -32,6 +32,6 @@ export async function search(config: GlulamConfig | string, options: SearchConfi
     loaded.composition.warnings.forEach(call.warn);
     return await searchLoaded(loaded.config, loaded.search, loaded.composition, { signal, resume, onMap, onFetch });
   } finally {
-    call.close();
+    await call.end();
   }
 }

@@ -38,6 +38,6 @@ export async function run(config: GlulamConfig | string, options: RunOptions = {
     const loaded = await loadForWriting(config, options, call, !console);
     return await withRecordedPlugins(loaded, () => train(loaded.config, loaded.composition, { signal, resume }));
   } finally {
-    call.close();
+    await call.end();
   }
 }
