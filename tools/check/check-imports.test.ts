@@ -36,7 +36,7 @@ describe('in a planted tree', () => {
   }
 
   it('accepts what the layers allow', () => {
-    add('packages/plugin/src/compose.ts', `import 'inversify';\nimport { readFileSync } from 'node:fs';`);
+    add('packages/plugin/src/scope.ts', `import 'inversify';\nimport { readFileSync } from 'node:fs';`);
     add('packages/model/src/a.ts', `import type { T } from '@glulam/tensors';\nimport './b.js';`);
     add('packages/testing/src/a.ts', `import { it } from 'vitest';\nexport * from '@glulam/model';`);
     add('packages/glulam/src/a.ts', `import { a } from '@glulam/adapter-a';`);
@@ -55,7 +55,7 @@ describe('in a planted tree', () => {
       'inversify in a plugin',
       'plugins/adapter-b/src/a.ts',
       `import 'inversify';`,
-      'only packages/plugin/src/compose.ts',
+      'only packages/plugin/src/scope.ts',
     ],
     ['inversify elsewhere in plugin', 'packages/plugin/src/token.ts', `import 'inversify';`, 'only packages/plugin'],
     ['deep', 'packages/model/src/a.ts', `import '@glulam/tensors/src/dtype.js';`, 'deep import'],

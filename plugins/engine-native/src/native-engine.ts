@@ -1,9 +1,8 @@
-import { availableParallelism } from 'node:os';
 import { createEngine, type Engine, type Precision } from '@glulam/tensors';
 import { findAddon, type Isa, type NativeStats } from './addon.js';
 import { createDevice } from './device.js';
 import { createFused } from './fused/fused.js';
-import { isaOfEnvironment } from './isa-of-environment.js';
+import { isaOfEnvironment, threadsOfEnvironment } from './environment.js';
 import { checkIsa, describeChoice, onlyOn, readChoice } from './kernel-choice.js';
 import { machineChoice } from './machine-choice.js';
 
@@ -29,7 +28,7 @@ export interface NativeEngine extends Engine {
  * @throws TensorsError ENGINE_UNAVAILABLE when the addon cannot be built or the machine lacks `isa`.
  */
 export function createNativeEngine(options: NativeEngineOptions = {}): NativeEngine {
-  const { precision = 'float32', threads = availableParallelism(), choice: earlier } = options;
+  const { precision = 'float32', threads = threadsOfEnvironment(), choice: earlier } = options;
   const isa = options.isa === undefined || options.isa === 'auto' ? isaOfEnvironment() : options.isa;
   const { addon, version } = findAddon();
   const recorded = earlier === undefined ? undefined : readChoice(earlier, addon.isas);

@@ -36,6 +36,27 @@ describe('engineNative', () => {
     });
   });
 
+  it('lets GLULAM_THREADS say how many threads there are, where the config does not', async () => {
+    const native = contribution();
+    vi.stubEnv('GLULAM_THREADS', '3');
+    for (const [options, threads] of [
+      [{}, '3 threads'],
+      [{ threads: 1 }, '1 thread'],
+    ] as const) {
+      const engine = await native.open(native.schema.parse({ isa: 'plain', ...options }), { precision: 'float32' });
+      expect(engine.description).toBe(`native, plain, ${threads}`);
+      await engine.close();
+    }
+    for (const wrong of ['0', '1.5', 'all']) {
+      vi.stubEnv('GLULAM_THREADS', wrong);
+      await expect(native.open(native.schema.parse({}), { precision: 'float32' })).rejects.toMatchObject({
+        code: 'ENGINE_UNAVAILABLE',
+        message: `the variable GLULAM_THREADS is "${wrong}"; expected a whole number from 1`,
+      });
+      expect(await native.probe!()).toMatchObject([{ loads: false }]);
+    }
+  });
+
   it('forces one instruction set for everything', async () => {
     const native = contribution();
     const engine = await native.open(native.schema.parse({ isa: 'plain' }), { precision: 'float32' });

@@ -1,9 +1,8 @@
-import { availableParallelism } from 'node:os';
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { engines, TensorsError, type EngineContribution } from '@glulam/tensors';
 import { z } from 'zod';
 import { findAddon, isaNames } from './addon.js';
-import { isaOfEnvironment } from './isa-of-environment.js';
+import { isaOfEnvironment, threadsOfEnvironment } from './environment.js';
 import { checkIsa, describeChoice, onlyOn } from './kernel-choice.js';
 import { machineChoice } from './machine-choice.js';
 import { createNativeEngine } from './native-engine.js';
@@ -16,7 +15,9 @@ const schema = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe('Threads that compute; default: as many as the machine has for this process.'),
+    .describe(
+      'Threads that compute; default: what the variable GLULAM_THREADS says, or as many as the machine has for this process.',
+    ),
   isa: isaSchema
     .default('auto')
     .describe(
@@ -44,7 +45,7 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
   async probe() {
     try {
       const { addon, version, origin } = findAddon();
-      const threads = availableParallelism();
+      const threads = threadsOfEnvironment();
       const named = isaOfEnvironment();
       const kernels =
         named === 'auto'
@@ -58,5 +59,5 @@ const contribution: EngineContribution<z.output<typeof schema>> = {
       return [{ name: 'native', loads: false, details: error.message }];
     }
   },
-  plan: ({ threads = availableParallelism() }, { precision }) => planNativeEngine({ threads, precision }),
+  plan: ({ threads = threadsOfEnvironment() }, { precision }) => planNativeEngine({ threads, precision }),
 };

@@ -45,7 +45,7 @@ export function checkDirections(pkg, packages, root) {
       if (direction !== undefined || isTest) return direction;
     }
     if (name === 'inversify' && !(pkg.name === '@glulam/plugin' && inner === 'src/compose.ts')) {
-      return 'only packages/plugin/src/compose.ts imports inversify: use definePlugin and compose';
+      return 'only packages/plugin/src/scope.ts imports inversify: use definePlugin and compose';
     }
     if (pkg.declared.has(name) || (isTest && (pkg.declaredForTests.has(name) || rootDeclared.has(name))))
       return undefined;
