@@ -22,7 +22,6 @@ import {
   readFirstValues,
   unexpandedLayers,
   type Adapter,
-  type AdapterContribution,
   type AdapterValues,
   type Checkpoint,
   type Decoder,
@@ -345,7 +344,7 @@ describe('files', () => {
     const folder = path.join(freshFolder(), 'adapter');
     const choice = { kind: 'lora', options: loraContribution.schema.parse({ r: 3, lora_alpha: 5 }) };
     await writeAdapter(decoder, folder, { base: 'base', adapter: choice });
-    const kinds = [loraContribution as AdapterContribution];
+    const kinds = [loraContribution];
     const read = readAdapter(folder, kinds, base.spec);
     expect(read.layers).toEqual(blocks);
     await expect(writePeftAdapter(decoder, folder, 'base')).rejects.toThrow(

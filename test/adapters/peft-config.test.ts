@@ -4,20 +4,13 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { readAdapter, readPeftAdapter, writeAdapter, writePeftAdapter } from '@glulam/export';
 import { openSafetensors, sizeOf, writeSafetensors } from '@glulam/files';
-import {
-  checkAdapterOptions,
-  openDecoder,
-  llamaLinears,
-  linearSites,
-  openCheckpoint,
-  type AdapterContribution,
-} from '@glulam/model';
+import { checkAdapterOptions, openDecoder, llamaLinears, linearSites, openCheckpoint } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { describe, expect, test } from 'vitest';
 import { families, freshFolder, root } from '../support/expanded.js';
 
 // PEFT's files as they are found in the wild: fields of other versions, other shapes, other models.
-const kinds = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
+const kinds = [loraContribution, doraContribution];
 const golden = path.join(root, 'fixtures/golden/mistral-expanded-lora');
 const written = JSON.parse(readFileSync(path.join(golden, 'adapter/adapter_config.json'), 'utf8')) as {
   layer_replication: unknown;

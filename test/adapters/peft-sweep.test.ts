@@ -4,7 +4,7 @@ import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
 import { ExportError, readAdapter } from '@glulam/export';
 import { writeSafetensors } from '@glulam/files';
-import { openDecoder, ModelError, openCheckpoint, packTokens, type AdapterContribution } from '@glulam/model';
+import { openDecoder, ModelError, openCheckpoint, packTokens } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { families, freshFolder, root } from '../support/expanded.js';
@@ -31,7 +31,7 @@ const sweep = JSON.parse(readFileSync(path.join(root, 'fixtures/peft/sweep.json'
   readonly files: readonly Readonly<Record<string, readonly number[]>>[];
   readonly cases: readonly Case[];
 };
-const kinds = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
+const kinds = [loraContribution, doraContribution];
 
 /** The values of tools/peer/make_peft_sweep.py. */
 function valuesOf(name: string, shape: readonly number[]): Float32Array {

@@ -27,19 +27,21 @@ import { tfjsEngines } from '../support/tfjs-engines.js';
 // those of fixtures/golden/README.md. PEFT changes its base, Glulam has a constant in the adapter instead.
 const fixtures = path.join(root, 'fixtures/pissa');
 const peftPrefix = 'base_model.model.';
-const kinds = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
+const kinds = [loraContribution, doraContribution];
 const adamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
 
-const cases = {
-  lora: { contribution: loraContribution as AdapterContribution, options: { r: 3, lora_alpha: 5 }, scale: 5 / 3 },
+type CaseName = 'lora' | 'rslora' | 'dora';
+const cases: Readonly<
+  Record<CaseName, { readonly contribution: AdapterContribution; readonly options: object; readonly scale: number }>
+> = {
+  lora: { contribution: loraContribution, options: { r: 3, lora_alpha: 5 }, scale: 5 / 3 },
   rslora: {
-    contribution: loraContribution as AdapterContribution,
+    contribution: loraContribution,
     options: { r: 3, lora_alpha: 5, use_rslora: true },
     scale: 5 / Math.sqrt(3),
   },
-  dora: { contribution: doraContribution as AdapterContribution, options: { r: 3, lora_alpha: 5 }, scale: 5 / 3 },
+  dora: { contribution: doraContribution, options: { r: 3, lora_alpha: 5 }, scale: 5 / 3 },
 };
-type CaseName = keyof typeof cases;
 const names = Object.keys(cases) as CaseName[];
 
 const choiceOf = (name: CaseName) => {
@@ -201,8 +203,8 @@ describe('on an expanded model', async () => {
   };
 
   test.each([
-    ['lora', loraContribution as AdapterContribution],
-    ['dora', doraContribution as AdapterContribution],
+    ['lora', loraContribution],
+    ['dora', doraContribution],
   ] as const)('%s begins as the stack without it; a save goes on bit for bit', async (_name, contribution) => {
     const engine = createNativeEngine({ precision: 'float32', threads: 2 });
     const bare = await openDecoder({ engine, checkpoint, layers });

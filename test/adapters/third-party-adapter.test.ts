@@ -35,7 +35,7 @@ const ia3: AdapterContribution<z.infer<typeof schema>> = {
 const plugin = definePlugin({
   name: 'glulam-plugin-adapter-ia3',
   contract: 2,
-  register: (registry) => registry.contribute(adapters, { create: () => ia3 as AdapterContribution }),
+  register: (registry) => registry.contribute(adapters, { create: () => ia3 }),
 });
 
 testAdapter(ia3, { options: [{}], foreign: [{ peft_type: 'LORA' }], refused: [] });

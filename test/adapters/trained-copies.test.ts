@@ -13,7 +13,6 @@ import {
   unexpandedLayers,
   llamaLinears,
   type Adapter,
-  type AdapterContribution,
   type AdapterValues,
   type Decoder,
   type VirtualLayer,
@@ -38,7 +37,7 @@ import { tfjsEngines } from '../support/tfjs-engines.js';
 // Training of the base's own tensors. fixtures/trained holds what transformers and PEFT computed, tools/peer/make_trained.py
 // says how; tolerances are those of fixtures/golden/README.md.
 const fixtures = path.join(root, 'fixtures/trained');
-const adapters = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
+const adapters = [loraContribution, doraContribution];
 const peftCases = ['untied-modules', 'padding', 'tied-apart', 'tied-together', 'biases-of-some', 'all-biases'];
 const full = fullContribution.create({});
 const peftPrefix = 'base_model.model.';

@@ -13,7 +13,6 @@ import {
   openCheckpoint,
   openTokenizer,
   unexpandedLayers,
-  type AdapterContribution,
   type Checkpoint,
 } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
@@ -28,7 +27,7 @@ import { runFuzz } from './run-fuzz.js';
 const hour = { timeout: 3_600_000 };
 const golden = path.join(root, 'fixtures/golden/mistral-expanded-lora');
 const small = path.join(root, 'fixtures/pissa/lora');
-const kinds = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
+const kinds = [loraContribution, doraContribution];
 
 /** A copy of a folder one file of which is damaged; the good content is put back after each input. */
 function damagedFile(from: string, name: string) {

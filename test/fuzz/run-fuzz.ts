@@ -2,8 +2,8 @@ import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { createRandom, type Random } from './mutate.js';
 
-/** How many inputs a reader gets: 2,000, or as `npm run fuzz` says. */
-export const fuzzInputs = Number(process.env['GLULAM_FUZZ'] ?? 2000);
+/** How many inputs a reader gets: 1,000, or as `npm run fuzz` says. */
+export const fuzzInputs = Number(process.env['GLULAM_FUZZ'] ?? 1000);
 
 export interface FuzzOptions {
   /** Reads one damaged input; throws or rejects where the reader refuses it. Checks what is accepted. */

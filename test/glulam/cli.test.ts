@@ -532,7 +532,7 @@ describe('plugins and schema', () => {
       /^adapter lora, of @glulam\/adapter-lora [\s\S]*\n  bias = "none"\n      "none" or "all" or "lora_only"\n/,
     );
     expect(lora.out).not.toContain('dora');
-    const config = project('with-bell', bell.replace('CONTRACT', '1'));
+    const config = project('with-bell', bell.replace('CONTRACT', '2'));
     const kind = await glulam('plugins', 'bell', '--config', config);
     expect(kind.out).toMatch(
       /^reporter bell, of glulam-plugin-reporter-bell 1\.4\.0 \(.*node_modules\/glulam-plugin-reporter-bell\)\n  every = 5\n      integer > 0\n      Steps between two rings\.\n$/,
@@ -549,7 +549,7 @@ describe('plugins and schema', () => {
   });
 
   test('a run keeps the names of its plugins, so that its folder stands for itself', async () => {
-    const config = project('kept', bell.replace('CONTRACT', '1'));
+    const config = project('kept', bell.replace('CONTRACT', '2'));
     const run = path.join(path.dirname(config), 'runs/one');
     const train = { steps: 1, batch: 1 };
     const fields = {
@@ -591,7 +591,7 @@ describe('plugins and schema', () => {
   });
 
   test('the schema knows the kinds of a config, and a config that names it is read', async () => {
-    const config = project('schema', bell.replace('CONTRACT', '1'));
+    const config = project('schema', bell.replace('CONTRACT', '2'));
     const file = path.join(path.dirname(config), 'glulam.schema.json');
     expect(await glulam('schema', '--config', config, '--out', file)).toMatchObject({ code: 0, out: '', err: '' });
     const { definitions } = JSON.parse(readFileSync(file, 'utf8')) as {

@@ -4,7 +4,7 @@ import { loraContribution } from '@glulam/adapter-lora';
 import { llamaFamily } from '@glulam/family-llama';
 import { mistralFamily } from '@glulam/family-mistral';
 import { readFloats } from '@glulam/files';
-import { generateTokens, type AdapterContribution } from '@glulam/model';
+import { generateTokens } from '@glulam/model';
 import { createReferenceEngine, createTape, scope, type Engine, type Precision } from '@glulam/tensors';
 import { expectTraining, frobenius, type GoldenCase, openGolden, rowsOf } from '@glulam/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ import { tfjsEngines } from '../support/tfjs-engines.js';
 // Cases that transformers and PEFT computed; tolerances are those of fixtures/golden/README.md.
 const root = path.resolve(import.meta.dirname, '../../fixtures/golden');
 const families = [mistralFamily, llamaFamily];
-const adapters = [loraContribution as AdapterContribution, doraContribution as AdapterContribution];
+const adapters = [loraContribution, doraContribution];
 const cases = [
   'mistral-base',
   'llama-base-tied',

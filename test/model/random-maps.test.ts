@@ -9,7 +9,6 @@ import {
   openCheckpoint,
   packTokens,
   unexpandedLayers,
-  type AdapterContribution,
   type Checkpoint,
   type Decoder,
   type VirtualLayer,
@@ -61,11 +60,7 @@ const lowRank = fc.record({
   exclude_modules: fc.constantFrom(null, ['layers.1.mlp.up_proj'], '.*\\.0\\..*'),
   init_lora_weights: fc.constantFrom(true, 'pissa'),
 });
-const kinds = [
-  loraContribution as AdapterContribution,
-  doraContribution as AdapterContribution,
-  ia3 as AdapterContribution,
-];
+const kinds = [loraContribution, doraContribution, ia3];
 const loras = lowRank.map((options) => ({ kind: 'lora', options: options }));
 const doras = fc
   .record({ options: lowRank, on: fc.constantFrom('all', 'repeats') })

@@ -183,10 +183,13 @@ const boxedReader: CheckpointReader = {
           has: (name) => names.includes(name),
           entry: (name) => ({ shape: source(name).shape, dtype: source(name).format.kind }),
           checkUnchanged: () => undefined,
+          ...(identity === undefined ? {} : { identity: () => identity! }),
         }),
     });
   },
 };
+/** What the reader says of the weights. */
+let identity: string | undefined;
 const plugin = definePlugin({
   name: 'glulam-plugin-boxed',
   contract: 2,
@@ -226,6 +229,19 @@ beforeAll(async () => {
 
 /** A trained adapter, from a run on the boxed base. */
 const trained = new Map<string, string>();
+
+test('a run is not resumed on weights of another identity than its reader gave', async () => {
+  const run = settings(boxed, 'native');
+  identity = 'first';
+  try {
+    await train(run.config, run.composition);
+    await train(run.config, run.composition, { resume: true });
+    identity = 'second';
+    await expect(train(run.config, run.composition, { resume: true })).rejects.toMatchObject({ code: 'RUN_CHANGED' });
+  } finally {
+    identity = undefined;
+  }
+});
 
 describe.each(['native', 'reference'] as const)('on the engine %s', (kind) => {
   test('it trains as the plain base does, and says what the engine holds in copies', async () => {

@@ -1,8 +1,8 @@
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
-import { createConnection } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { addressOfOwner } from '@glulam/files';
 import { askRun, events, train, type ControlReply, type ControlRequest, type RunEvent } from '@glulam/trainer';
@@ -12,6 +12,10 @@ import { eventsOf, lossesByStep, tinyRun } from '../support/tiny.js';
 
 const glulam = path.resolve(import.meta.dirname, '../../packages/glulam/bin/glulam.js');
 const settings = { train: { steps: 6, batch: 2 }, evaluate: { every: 0 }, checkpoint: { every: 0 } };
+
+const statusOf = (folder: string): ControlReply => ({
+  status: { run: 'r', folder, pid: 1, state: 'training', step: 1 },
+});
 
 const repliesOf = async (folder: string, ask: ControlRequest): Promise<ControlReply[]> => {
   const replies: ControlReply[] = [];
@@ -154,6 +158,33 @@ describe('the control socket of a run', () => {
       );
       await expect(repliesOf(folder, 'stop'), address).rejects.toThrow(/its address is not one of this user/);
     }
+  });
+
+  test.each([
+    ['what is no JSON', 'hello\n', /it replied hello, which this version of Glulam does not know/],
+    ['another run’s status', `${JSON.stringify(statusOf('/gone/run'))}\n`, /another run, in \/gone\/run, answers/],
+    ['a line without end', 'x'.repeat(2 ** 20 + 9), /its reply is longer than 1048576 bytes/],
+    ['nothing', '', undefined],
+  ])('a server that replies with %s is no run', async (_, reply, message) => {
+    const folder = tinyRun(settings).out;
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, 'config.json'), '{}');
+    // Another temporary folder than this process has.
+    const own = path.join(mkdtempSync(path.join(tmpdir(), 'elsewhere-')), 'glulam-control-abcdef');
+    mkdirSync(own, { mode: 0o700 });
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.end(reply);
+    });
+    await new Promise<void>((done) => server.listen(path.join(own, 'run.sock'), done));
+    const started = readFileSync(`/proc/${process.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')[19];
+    writeFileSync(
+      path.join(folder, 'lock.1'),
+      JSON.stringify({ pid: process.pid, host: hostname(), started, address: path.join(own, 'run.sock') }),
+    );
+    if (message === undefined) expect(await repliesOf(folder, 'status')).toEqual([]);
+    else await expect(repliesOf(folder, 'status')).rejects.toThrow(message);
+    await new Promise((done) => server.close(done));
   });
 
   test('a run without one trains all the same, and says why', async () => {

@@ -44,7 +44,7 @@ export function checkDirections(pkg, packages, root) {
       const direction = directionFault(pkg, target, isTest);
       if (direction !== undefined || isTest) return direction;
     }
-    if (name === 'inversify' && !(pkg.name === '@glulam/plugin' && inner === 'src/compose.ts')) {
+    if (name === 'inversify' && !(pkg.name === '@glulam/plugin' && inner === 'src/scope.ts')) {
       return 'only packages/plugin/src/scope.ts imports inversify: use definePlugin and compose';
     }
     if (pkg.declared.has(name) || (isTest && (pkg.declaredForTests.has(name) || rootDeclared.has(name))))

@@ -5,13 +5,7 @@ import { describeMerged, readAdapter, readPeftAdapter, writeAdapter, writePeftAd
 import { llamaFamily } from '@glulam/family-llama';
 import { mistralFamily } from '@glulam/family-mistral';
 import { openSafetensors, readFloats } from '@glulam/files';
-import {
-  combineAdapters,
-  openDecoder,
-  openCheckpoint,
-  unexpandedLayers,
-  type AdapterContribution,
-} from '@glulam/model';
+import { combineAdapters, openDecoder, openCheckpoint, unexpandedLayers } from '@glulam/model';
 import { createReferenceEngine } from '@glulam/tensors';
 import { expectGradients, expectLogits, expectTraining, frobenius, openGolden } from '@glulam/testing';
 import { describe, expect, test } from 'vitest';
@@ -19,7 +13,7 @@ import { ia3Contribution } from './index.js';
 
 // golden/make_golden.py says what is in these folders; transformers and PEFT computed it.
 const root = path.resolve(import.meta.dirname, '../golden');
-const kinds = [ia3Contribution as AdapterContribution];
+const kinds = [ia3Contribution];
 const fresh = () => path.join(mkdtempSync(path.join(tmpdir(), 'ia3-')), 'adapter');
 const json = (...file: string[]) => JSON.parse(readFileSync(path.join(...file), 'utf8')) as Record<string, unknown>;
 

@@ -15,7 +15,7 @@ const escaped = folder.replaceAll(/[.\\]/g, '\\$&');
 
 test.each([
   ['a.mjs', `export default () => (${plugin})`],
-  ['b.ts', `const contract: number = 1; export default () => ({ name: "x", contract, register() {} })`],
+  ['b.ts', `const contract: number = 2; export default () => ({ name: "x", contract, register() {} })`],
   ['c.cjs', `module.exports = () => (${plugin})`],
 ])('%s is a plugin', async (name, text) => {
   write(name, text);

@@ -6,6 +6,11 @@ export interface CheckpointTensors {
   readonly folder: string;
   /** Paths of the files with tensors that were opened. */
   readonly files: readonly string[];
+  /**
+   * What tells these weights from others under the same name: a run that is resumed compares it. Default: a hash of samples of
+   * `files`.
+   */
+  identity?(): string;
   /** Of all tensors, as they are stored. */
   readonly totalBytes: number;
   /** For users: faults that concern no tensor that is needed. */

@@ -7,9 +7,10 @@ import {
   type Engine,
   type FrozenWeight,
   type LinearForm,
+  type Operations,
   type Tensor,
 } from '@glulam/tensors';
-import { assertClose, randomTensor, randomValues, withWeights, type EngineCheck } from './engine-check.js';
+import { assertClose, compute, randomTensor, randomValues, withWeights, type EngineCheck } from './engine-check.js';
 import { attentionChecks } from './engine-checks-attention.js';
 import { activations, bfloat16, float32, fusedCheck, wideOutput } from './fused-check.js';
 import { assertFusedMatches, type FusedCase, type FusedTolerance } from './fused-pass.js';
@@ -133,6 +134,68 @@ const frozenLinear: EngineCheck[] = (['bfloat16', 'float32', 'float16'] as const
         }
       },
     ),
+}));
+
+/** Rows of three adapters, one of which changes nothing, in one call. */
+const segments: EngineCheck[] = (['bfloat16', 'float32'] as const).map((dtype) => ({
+  name: `frozenLinear of segments with forms of their own, around ${dtype} weights`,
+  fused: 'frozenLinear',
+  run: (engine) =>
+    withWeights([{ shape: [23, 19], dtype }], async (open) => {
+      const [weight] = (await open(engine)) as [FrozenWeight];
+      const counts = [2, 1, 4];
+      type Named = Readonly<Record<string, Tensor | undefined>>;
+      const forms = ({ A, B, inScale, outScale, bias }: Named): LinearForm[] => [
+        { lowRank: { A: A!, B: B!, scale: 0.75 } },
+        {},
+        { inScale, outScale, bias, lowRank: { A: A!, B: B!, scale: -1.5 } },
+      ];
+      const inputs = (type: DType): FusedCase['inputs'] => ({
+        x: { shape: [7, 19], dtype: type },
+        ...{ A: { shape: [3, 19] }, B: { shape: [23, 3] } },
+        ...{ inScale: { shape: [19] }, outScale: { shape: [23] }, bias: { shape: [23] } },
+      });
+      for (const [type] of activations(engine)) {
+        const tolerance = productTolerance(engine, type);
+        const together = {
+          name: `segments, ${dtype} weight, ${type}`,
+          inputs: inputs(type),
+          run: (ops: Operations, { x, ...named }: Named) =>
+            ops.frozenLinear(
+              x!,
+              weight,
+              forms(named).map((form, i) => ({ rows: counts[i]!, form })),
+              type,
+            ),
+        };
+        await assertFusedMatches(engine, together, tolerance);
+        // And what calls for each segment give.
+        const apart = (ops: Operations, { x, ...named }: Named): Tensor => {
+          let start = 0;
+          const parts = forms(named).map((form, i) => {
+            const rows = ops.slice(x!, [start, 0], [counts[i]!, 19]);
+            start += counts[i]!;
+            return ops.frozenLinear(rows, weight, form, type);
+          });
+          return ops.concatenate(parts, 0);
+        };
+        const [one, other] = await Promise.all(
+          [together.run, apart].map((run) =>
+            compute(engine, () => {
+              const ops = createOperations(engine);
+              const named = Object.fromEntries(
+                Object.entries(together.inputs).map(([name, { shape, dtype: own = 'float32' }], use) => [
+                  name,
+                  ops.cast(randomTensor(engine, shape, use), own),
+                ]),
+              );
+              return run(ops, named);
+            }),
+          ),
+        );
+        assertClose(together.name, one!, other!, tolerance.forward);
+      }
+    }),
 }));
 
 const tokenLosses: EngineCheck[] = (['bfloat16', 'float32'] as const).map((dtype) => ({
@@ -264,6 +327,7 @@ export const fusedChecks: readonly EngineCheck[] = [
   ...attentionChecks,
   swiglu,
   ...frozenLinear,
+  ...segments,
   ...tokenLosses,
   embedding,
   adamW,

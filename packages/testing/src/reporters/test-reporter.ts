@@ -29,7 +29,7 @@ export interface ReporterCases {
 export function testReporter<Options>(contribution: ReporterContribution<Options>, cases: ReporterCases): void {
   describe(`reporter ${contribution.kind}`, () => {
     for (const check of reporterChecks) {
-      test(check.name, () => runReporterCheck(check, contribution as ReporterContribution, cases));
+      test(check.name, () => runReporterCheck(check, contribution, cases));
     }
   });
 }

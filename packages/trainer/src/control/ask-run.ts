@@ -31,12 +31,19 @@ export async function* askRun(
     });
     let failure: Error | undefined;
     socket.on('error', (error) => (failure = error));
+    let received = 0;
+    socket.on('data', ({ length }: Buffer) => {
+      received += length;
+      if (received > mostBytes) socket.destroy(new Error(`its reply is longer than ${mostBytes} bytes`));
+    });
     socket.write(`${JSON.stringify({ ask })}\n`);
     for await (const line of createInterface({ input: socket })) {
-      const reply = controlReplySchema.safeParse(JSON.parse(line)).data;
+      // What a reply that is cut off has is part of a line.
+      if (failure !== undefined) break;
+      const reply = parseReply(line);
       if (reply === undefined)
         throw silent(folder, `it replied ${line.slice(0, 200)}, which this version of Glulam does not know`);
-      if ('status' in reply && realpathSync(reply.status.folder) !== realpathSync(folder))
+      if ('status' in reply && realPath(reply.status.folder) !== realPath(folder))
         throw silent(folder, `another run, in ${reply.status.folder}, answers at its address`);
       if ('error' in reply) throw silent(folder, reply.error);
       yield reply;
@@ -48,6 +55,20 @@ export async function* askRun(
     socket.destroy();
   }
 }
+
+/** Replies are lines of a few words; an evaluation's has all its scores. */
+const mostBytes = 2 ** 20;
+
+function parseReply(line: string): ControlReply | undefined {
+  try {
+    return controlReplySchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined; // no JSON: it is shown as it came
+  }
+}
+
+/** The path itself where nothing is there. */
+const realPath = (folder: string): string => (existsSync(folder) ? realpathSync(folder) : folder);
 
 const silent = (folder: string, why: string, cause?: unknown): TrainerError =>
   new TrainerError('RUN_NOT_ACTIVE', `the run in ${folder} does not do as it was asked: ${why}`, { cause });

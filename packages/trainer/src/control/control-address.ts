@@ -33,12 +33,15 @@ export function createControlAddress(): ControlAddress {
   );
 }
 
-/** Whether an address in a run folder, which may come from strangers, is one that this user's run made. */
+/**
+ * Whether an address in a run folder, which may come from strangers, is one that this user's run made: a socket in a folder
+ * with such a name, which is this user's and nobody else's to enter. Where temporary folders are, other processes may see differently.
+ */
 export function isControlAddress(address: string): boolean {
   if (process.platform === 'win32') return pipeName.test(address);
   const folder = path.dirname(address);
   if (path.basename(address) !== socketName || !folderName.test(path.basename(folder))) return false;
-  if (path.dirname(folder) !== path.resolve(tmpdir())) return false;
+  if (!path.isAbsolute(address)) return false;
   const found = lstatSync(folder, { throwIfNoEntry: false });
-  return found?.isDirectory() === true && found.uid === process.getuid!();
+  return found?.isDirectory() === true && found.uid === process.getuid!() && (found.mode & 0o077) === 0;
 }

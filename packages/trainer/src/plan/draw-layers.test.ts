@@ -13,7 +13,7 @@ describe('virtual layers over physical ones', () => {
       '   0..15  ████████████████················',
       '  16..31  ········████████████████········',
       '  32..47  ················████████████████',
-      '  uses    11111111222222222222222211111111',
+      '    uses  11111111222222222222222211111111',
     ]);
   });
 
@@ -23,7 +23,7 @@ describe('virtual layers over physical ones', () => {
       '    0..1  ··██',
       '       2  █···',
       '       3  █···',
-      '  uses    2011',
+      '    uses  2011',
     ]);
   });
 
@@ -37,7 +37,7 @@ describe('virtual layers over physical ones', () => {
       'physical  0',
       '    0..1  ██',
       '       2  ·▒',
-      '  uses    12',
+      '    uses  12',
       '          ▒ with a learned gate, residualScale 0.5',
     ]);
   });
@@ -56,7 +56,7 @@ describe('virtual layers over physical ones', () => {
       'physical  0',
       '    0..1  ██',
       '       2  ·▒',
-      '  uses    12',
+      '    uses  12',
       '          ▒ with weights of their own',
     ]);
   });

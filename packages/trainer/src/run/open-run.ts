@@ -178,7 +178,12 @@ export async function openRun(
     tokens: data.reports.reduce((sum, { tokens }) => sum + tokens, 0),
     sha256: data.sha256,
   };
-  const baseHash = sampleHash(baseFiles.files);
+  const identity = baseFiles.identity?.();
+  if (identity === undefined && baseFiles.files.length === 0)
+    warn(
+      `the reader of ${config.base} names no files and no identity of the weights: a resumed run cannot tell whether they changed`,
+    );
+  const baseHash = identity ?? sampleHash(baseFiles.files);
   const progress = checkpoint?.progress ?? { step: 0, drawn: 0, engine, data: dataSize, base: baseHash };
   checkSameBase(progress, baseHash, config.base);
   const date = given.data.date === undefined ? shownDate(tokenizer) : undefined;

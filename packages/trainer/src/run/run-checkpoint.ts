@@ -32,7 +32,7 @@ const progressSchema = z.strictObject({
   choice: z.string().optional(),
   /** What the data came to, so that other data under the same name is noticed; `sha256` of its tokens. */
   data: z.strictObject({ examples: z.int(), tokens: z.int(), sha256: z.string() }),
-  /** `sampleHash` of the base's files; checkpoints of older versions have none. */
+  /** The base's `CheckpointTensors.identity`, or `sampleHash` of its files; checkpoints of older versions have none. */
   base: z.string().optional(),
 });
 const stateSchema = progressSchema.extend({

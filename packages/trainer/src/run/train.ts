@@ -13,7 +13,8 @@ import { createRecorder } from './run-recorder.js';
  * one composition share nothing that a plugin made for a run.
  */
 export async function train(config: RunConfig, outer: Composition, options: TrainOptions = {}): Promise<TrainResult> {
-  const composition = outer.begin('run');
+  // Warnings are those of whoever composed the plugins, who may have added to them.
+  const composition = { ...outer.begin('run'), warnings: outer.warnings };
   const events = composition.get(eventsToken);
   const closers: Closer[] = [() => composition.end(), cutOffRejections()];
   let result: TrainResult;
