@@ -174,6 +174,8 @@ describe('the control socket of a run', () => {
     mkdirSync(own, { mode: 0o700 });
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
+      // What is not read keeps a connection open.
+      socket.resume();
       socket.end(reply);
     });
     await new Promise<void>((done) => server.listen(path.join(own, 'run.sock'), done));

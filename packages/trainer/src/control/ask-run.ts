@@ -37,7 +37,10 @@ export async function* askRun(
       if (received > mostBytes) socket.destroy(new Error(`its reply is longer than ${mostBytes} bytes`));
     });
     socket.write(`${JSON.stringify({ ask })}\n`);
-    for await (const line of createInterface({ input: socket })) {
+    const lines = createInterface({ input: socket });
+    // Of a socket that fails there comes no end.
+    socket.once('close', () => lines.close());
+    for await (const line of lines) {
       // What a reply that is cut off has is part of a line.
       if (failure !== undefined) break;
       const reply = parseReply(line);
