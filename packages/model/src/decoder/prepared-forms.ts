@@ -15,16 +15,18 @@ export interface PreparedForms {
 
 /** None yet: a pass that is given them makes those that it needs. */
 export function createPreparedForms(): PreparedForms {
-  const forms = new Map<string, LinearForm>();
+  const layers = new Map<number, Map<string, LinearForm>>();
   return {
-    get: (virtual, linear) => forms.get(`${virtual} ${linear}`),
+    get: (virtual, linear) => layers.get(virtual)?.get(linear),
     keep(virtual, linear, form) {
       for (const tensor of tensorsOf(form)) tensor.retain();
-      forms.set(`${virtual} ${linear}`, form);
+      const forms = layers.get(virtual) ?? new Map<string, LinearForm>();
+      layers.set(virtual, forms.set(linear, form));
     },
     close() {
-      for (const form of forms.values()) for (const tensor of tensorsOf(form)) tensor.release();
-      forms.clear();
+      for (const forms of layers.values())
+        for (const form of forms.values()) for (const tensor of tensorsOf(form)) tensor.release();
+      layers.clear();
     },
   };
 }

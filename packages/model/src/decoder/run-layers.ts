@@ -69,8 +69,11 @@ export function createPasses(
           runLinear(parts, input, withRole(block, 'linear layer', linears, role), at, output, pass),
         hasLinear: (role) => linears.has(role),
         vector: (role) => withRole(block, 'vector', vectors, role),
-        rotate: (heads, headSize) =>
-          block.rope === undefined ? heads : ops.rope(heads, { ...rope.of(block.rope), headSize, type }),
+        rotate(heads, headSize) {
+          if (block.rope === undefined) return heads;
+          const { cos, sin } = rope.of(block.rope);
+          return ops.rope(heads, { cos, sin, headSize, type });
+        },
         keysAndValues(k, v) {
           if (block.keyValueWidth === undefined)
             throw new ModelError(
