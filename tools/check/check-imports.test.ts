@@ -51,12 +51,7 @@ describe('in a planted tree', () => {
     ['plugin to plugin', 'plugins/adapter-a/src/a.ts', `export * from '@glulam/adapter-b';`, 'never another plugin'],
     ['plugin to plugin in a test', 'plugins/adapter-a/src/a.test.ts', `import '@glulam/adapter-b';`, 'never another'],
     ['testing outside tests', 'plugins/adapter-a/src/a.ts', `import '@glulam/testing';`, 'sources import only'],
-    [
-      'inversify in a plugin',
-      'plugins/adapter-b/src/a.ts',
-      `import 'inversify';`,
-      'only packages/plugin/src/scope.ts',
-    ],
+    ['inversify in a plugin', 'plugins/adapter-b/src/a.ts', `import 'inversify';`, 'only packages/plugin/src/scope.ts'],
     ['inversify elsewhere in plugin', 'packages/plugin/src/token.ts', `import 'inversify';`, 'only packages/plugin'],
     ['deep', 'packages/model/src/a.ts', `import '@glulam/tensors/src/dtype.js';`, 'deep import'],
     ['deep by path', 'packages/model/src/a.ts', `import '../../tensors/src/dtype.js';`, 'reaches into @glulam/tensors'],
