@@ -113,7 +113,7 @@ describe.each([
     expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
 
-  test.each([[0], [20]])(
+  test.each(name === 'reference' ? [[20]] : [[0], [20]])(
     'what sequences begin with alike is there once and gives the states of whole ones, window %j',
     async (window) => {
       const decoder = await open(engine, { windows: [window] });

@@ -62,7 +62,7 @@ function withOverrides(precision: Precision): Engine {
 }
 
 testEngine('reference', async (precision) => createReferenceEngine({ precision }));
-testEngine('reference with overrides', async (precision) => withOverrides(precision));
+testEngine('reference with overrides', async (precision) => withOverrides(precision), { precisions: ['float32'] });
 
 /** Names of the checks, among those whose name matches, that an engine fails. */
 async function failures(open: () => Engine, only: RegExp): Promise<string[]> {
@@ -229,7 +229,8 @@ describe('the suite finds a broken engine', () => {
     expect(await failures(engine, /^fused frozenLinear/)).toHaveLength(4);
   });
 
-  it('but none in the reference engine', async () => {
-    expect(await failures(() => withOverrides('float32'), /./)).toEqual([]);
+  // Half a minute of the reference engine goes to weights in every format; in float32 they are checked above.
+  it('but none in the reference engine with overrides in bfloat16', async () => {
+    expect(await failures(() => withOverrides('bfloat16'), /^(?!.*every storage format)/)).toEqual([]);
   });
 });
