@@ -80,6 +80,9 @@ export async function openModel(source: ModelSource, options: OpenModelOptions =
         await model.composition.end();
       },
     };
+  } catch (error) {
+    await call.end();
+    throw error;
   } finally {
     call.close();
   }

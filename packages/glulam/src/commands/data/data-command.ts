@@ -36,12 +36,13 @@ ${configHelp}`,
     const loaded = await loadConfig(isRun ? ofRun : name, overridesFrom(overrides));
     checkWrites(loaded, ['data.cache']);
     const call = openCall({ signal, ...terminalNotices() });
+    call.attach(loaded.composition);
     const { config, composition } = await bringInputs(loaded, call, { weights: false });
     const { documents } = await readCheckpoint(config.base, composition.all(checkpointReaders));
     const tokenizer = openRunTokenizer(config, documents);
     tokenizer.warnings.forEach(call.warn);
     const data = await openData(config, composition, tokenizer, { signal, onProgress: call.onReading }).finally(
-      call.end,
+      call.close,
     );
     try {
       const { isTTY, columns } = stdout;
@@ -54,6 +55,7 @@ ${configHelp}`,
       stdout.writeDrawn(`${lines.join('\n')}\n`);
     } finally {
       data.close();
+      await call.end();
     }
   },
 };

@@ -34,13 +34,15 @@ ${adapterHelp}`,
     const type = oneOf('type', own['type'], types) ?? 'f16';
     const call = openCall({ signal, ...terminalNotices() });
     const adapters = args.lists['adapter']?.map(parseChoice);
-    const { source, chatTemplate } = await openMergeSource(
-      name,
-      { adapters, overrides: overridesFrom(overrides) },
-      call,
-    ).finally(call.end);
-    const { layers, bytes, notes, file: written } = await exportGguf(source, { file, type, chatTemplate, signal });
-    for (const note of notes) stderr.write(`note: ${note}\n`);
-    stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);
+    // What plugins made of the adapters is asked for their values while the file is written.
+    try {
+      const given = { adapters, overrides: overridesFrom(overrides) };
+      const { source, chatTemplate } = await openMergeSource(name, given, call);
+      const { layers, bytes, notes, file: written } = await exportGguf(source, { file, type, chatTemplate, signal });
+      for (const note of notes) stderr.write(`note: ${note}\n`);
+      stdout.write(`${layers} layers as ${type}, ${formatBytes(bytes)} in ${written}\n`);
+    } finally {
+      await call.end();
+    }
   },
 };
