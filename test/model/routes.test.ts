@@ -5,6 +5,7 @@ import { readPeftAdapter, writeAdapter, writePeftAdapter } from '@glulam/export'
 import { llamaFamily } from '@glulam/family-llama';
 import { openSafetensors, readFloats, readInts } from '@glulam/files';
 import {
+  cacheOf,
   generateTokens,
   openCheckpoint,
   openDecoder,
@@ -316,6 +317,18 @@ describe('what cannot be run or saved is refused', () => {
       'the mix sly asks for the kept state "prelude"; it trains nothing and reads no state',
     );
     decoder.close();
+  });
+
+  test('a cache that is laid out for another route', async () => {
+    const decoder = await open(engine, 'shared');
+    const cache = cacheOf(decoder, looped(2));
+    const pass = { cache: cache.pass([cache.add(3)]) };
+    await expect(decoder.forward(packTokens([[1, 2, 3]]), pass)).rejects.toThrow(
+      'the cache is laid out for the visits 0, 1, 2, 3, 2, 3, 4, 5, and the pass makes the visits 0, 1, 2, 3, 2, 3, 2, 3, 4, 5; expected',
+    );
+    const hidden = await decoder.forward(packTokens([[1, 2, 3]]), { ...pass, route: looped(2, 1) });
+    for (const each of [cache, decoder]) each.close();
+    hidden.release();
   });
 
   test('a reference of a route with mixes', async () => {

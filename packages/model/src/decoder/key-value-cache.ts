@@ -30,7 +30,9 @@ export interface KeyValueCache {
 
 /** What one forward pass appends to a cache. */
 export interface CachePass {
-  /** Write the new rows of a visit, the n-th of the route, behind each sequence's earlier ones. */
+  /** The virtual layer of each visit that the cache is laid out for, see `cacheOf`. */
+  readonly visits: readonly number[];
+  /** Write the new rows of the route's n-th visit after each sequence's earlier ones. */
   append(
     visit: number,
     k: Tensor,
@@ -55,8 +57,13 @@ const grown = (tokens: number): number => Math.ceil((tokens + Math.max(64, token
  * An empty cache; see `cacheOf`. Keys and values are kept in the engine's precision.
  *
  * @param widths of each visit's keys, and of its values; 0: the layer keeps none
+ * @param visits the virtual layer of each visit; default: each once, in order
  */
-export function createKeyValueCache(engine: Engine, widths: readonly number[]): KeyValueCache {
+export function createKeyValueCache(
+  engine: Engine,
+  widths: readonly number[],
+  visits: readonly number[] = widths.map((_, layer) => layer),
+): KeyValueCache {
   const regions = new Map<number, Region>();
   /** undefined: the layer keeps nothing. */
   let stores: ({ k: Tensor; v: Tensor } | undefined)[] = [];
@@ -170,6 +177,7 @@ export function createKeyValueCache(engine: Engine, widths: readonly number[]): 
     pass(sequences) {
       const taking = sequences.map(regionOf);
       return {
+        visits,
         append(visit, k, v, segments) {
           // The first layer makes room for all of them.
           makeRoom(new Map(segments.map(({ queryLength }, i) => [taking[i]!, taking[i]!.length + queryLength])));

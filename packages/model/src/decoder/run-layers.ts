@@ -16,6 +16,7 @@ import type { TokenBatch } from './batch.js';
 import type { BlockContext } from './block.js';
 import type { Decoder, PassOptions, RoutePart } from './decoder.js';
 import type { Layer } from './layer.js';
+import type { CachePass } from './key-value-cache.js';
 import { openRopes, type PassRopes } from './rope.js';
 import { runLinear } from './run-linear.js';
 
@@ -118,6 +119,7 @@ export function createPasses(
         'BAD_ARGUMENT',
         'the pass trains, and prepared forms are of a model that nothing trains; expected one or the other',
       );
+    if (cache !== undefined) checkCache(cache, route);
     if (cache !== undefined && batch.keyRows !== undefined)
       throw new ModelError(
         'BAD_ARGUMENT',
@@ -226,7 +228,7 @@ export function createPasses(
   };
 }
 
-/** One execution of a virtual layer: its number among the route's visits, which tells it from others of the layer. */
+/** One execution of a virtual layer, and its number among the route's visits: a layer may be visited several times. */
 interface Visit {
   readonly layer: number;
   readonly visit: number;
@@ -241,6 +243,17 @@ function checkPart({ start, end, hidden }: RoutePart, { ids }: TokenBatch, count
   throw new ModelError(
     'BAD_ARGUMENT',
     `got the steps [${start}, ${end}) of ${count} and ${given} for ${ids.length} tokens; expected a range of steps, and hidden states [${ids.length}, ${hiddenSize}] unless it begins with the embedding, before step 0`,
+  );
+}
+
+/** Keys and values are found by the number of the visit, so a cache of another route has those of other layers there. */
+function checkCache({ visits }: CachePass, route: Route): void {
+  let visit = 0;
+  const isSame = route.every((step) => step.kind !== 'visit' || step.layer === visits[visit++]);
+  if (isSame && visit === visits.length) return;
+  throw new ModelError(
+    'BAD_ARGUMENT',
+    `the cache is laid out for the visits ${visits.join(', ')}, and the pass makes the visits ${visitsOf(route).join(', ')}; expected a cache of the pass's route: cacheOf(decoder, route)`,
   );
 }
 

@@ -19,11 +19,11 @@ export interface SequenceState {
 }
 
 /** A cache for a decoder's keys and values, of its own route or another. */
-export const cacheOf = ({ engine, spec, layers, route: own }: Decoder, route: Route = own): KeyValueCache =>
-  createKeyValueCache(
-    engine,
-    visitsOf(route).map((layer) => keyValueWidthOf(spec.layers[layers[layer]!.physical]!)),
-  );
+export function cacheOf({ engine, spec, layers, route: own }: Decoder, route: Route = own): KeyValueCache {
+  const visits = visitsOf(route);
+  const widths = visits.map((layer) => keyValueWidthOf(spec.layers[layers[layer]!.physical]!));
+  return createKeyValueCache(engine, widths, visits);
+}
 
 /** The next tokens of a sequence in a cache. */
 export interface SequencePart {
