@@ -17,7 +17,7 @@ const engines: [name: string, open: (precision: Precision) => Promise<Engine>][]
   ...tfjsEngines(),
 ];
 
-// Engines whose arithmetic is JavaScript take half a second a step, and diverge in the first steps or not at all.
+// Engines whose arithmetic is JavaScript take up to half a second a step: they run the first eight.
 const isSlow = (engine: string): boolean => engine === 'reference' || /cpu/.test(engine);
 
 describe.each(engines)('%s', (name, open) => {

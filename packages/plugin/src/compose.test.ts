@@ -350,7 +350,7 @@ describe('compose', () => {
       expect(log.slice(4)).toEqual(['command', 'run', 'clock 1']);
     });
 
-    test('what cannot be disposed of is told with its plugin, and keeps nothing else', async () => {
+    test('what cannot be disposed of is reported with its plugin, and everything else is disposed of', async () => {
       const bad = (name: string) =>
         definePlugin({
           name,

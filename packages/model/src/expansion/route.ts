@@ -71,7 +71,7 @@ export function mixesOf(route: Route): Mix[] {
 export const mixParameterName = ({ path }: Mix, { name }: Pick<MixParameter, 'name'>): string => `${path}.${name}`;
 
 /**
- * A route that a model of so many virtual layers can run.
+ * Check a route against the number of virtual layers that the model has.
  *
  * @param known mixes whose parameters there are; default: those of the route
  * @throws ModelError EXPANSION_INVALID with every fault

@@ -7,7 +7,7 @@ export interface CheckpointTensors {
   /** Paths of the files with tensors that were opened. */
   readonly files: readonly string[];
   /**
-   * What tells these weights from others under the same name: a run that is resumed compares it. Default: a hash of samples of
+   * Distinguishes these weights from others under the same name: a run that is resumed compares it. Default: a hash of samples of
    * `files`.
    */
   identity?(): string;

@@ -75,7 +75,7 @@ export async function expectGradients(
   }
 }
 
-/** The training steps of a case, at most the first `most`, every other one with recomputation, by loss and norm; none leaves a tensor behind. */
+/** Compares loss and gradient norm of a case's first `most` training steps, every other one with recomputation. No step leaves a tensor alive. */
 export async function expectTraining(
   decoder: Decoder,
   golden: GoldenCase,

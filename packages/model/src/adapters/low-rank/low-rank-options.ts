@@ -23,7 +23,7 @@ export const lowRankSchema = z.strictObject({
     ])
     .default(8)
     .describe(
-      'The rank; `{ first, repeats }` tells the first use of a physical layer from its repeats, 0: no adapter there.',
+      'The rank. `{ first, repeats }` sets one rank for the first use of a physical layer and another for its repeats; 0: no adapter there.',
     ),
   matchTrainable: positive
     .optional()
