@@ -7,9 +7,9 @@
 //   create(threads, choice) -> handle   names of instruction sets between spaces: that of all that is no product, then
 //                                 those of products, in the order of gemm.h's Choice
 //   productRate(isa, pass, rows, bfloat16) -> GFLOP/s of one product; numbers as in gemm.h
-//   submit(handle, operation, words: Float64Array, frees, ids, params, payload?: TypedArray)
-//                                 `words` begins with so many tensors to free first, so many that the operation takes and
-//                                 makes, and so many parameters; it and the payload are copied
+//   submit(handle, words: Float64Array, count, payload?: TypedArray)
+//                                 commands, in the first `count` words (see queue.h); the payload is the last one's. Both are
+//                                 copied
 //   read(handle, id, destination: TypedArray) -> Promise<Failure | undefined>   the failure, if there was one
 //   drain(handle) -> Promise<Failure | undefined>
 //   close(handle) -> Promise<Failure | undefined>   finishes the queue and frees everything
@@ -114,8 +114,8 @@ void report(napi_env env, napi_value, void*, void* data) {
 // The arguments of one call, checked.
 struct Arguments {
   napi_env env;
-  size_t count = 7;
-  napi_value values[7];
+  size_t count = 4;
+  napi_value values[4];
 
   Arguments(napi_env env_, napi_callback_info info) : env(env_) {
     check(napi_get_cb_info(env, info, &count, values, nullptr, nullptr), "give the arguments");
@@ -182,15 +182,16 @@ size_t elementBytes(napi_typedarray_type type) {
   }
 }
 
-const Operation* operationNamed(const std::string& name) {
-  for (const Operation& operation : operations()) {
-    if (operation.name == name) return &operation;
+double operationNumber(const std::string& name) {
+  const auto& all = operations();
+  for (size_t number = 0; number < all.size(); number++) {
+    if (all[number].name == name) return double(number);
   }
   throw std::logic_error("there is no operation " + name);
 }
 
-// Sends a command whose end settles a promise.
-napi_value request(const Arguments& given, Session* session, Command command, napi_ref destination, bool closes) {
+// Sends a batch whose end settles a promise.
+napi_value request(const Arguments& given, Session* session, Batch batch, napi_ref destination, bool closes) {
   napi_env env = given.env;
   auto pending = std::make_unique<Request>();
   pending->session = session;
@@ -202,11 +203,11 @@ napi_value request(const Arguments& given, Session* session, Command command, na
     napi_ref_threadsafe_function(env, session->reports);
     napi_reference_ref(env, session->handle, nullptr);
   }
-  command.done = [to = pending.release(), reports = session->reports](const Failure* failure) {
+  batch.done = [to = pending.release(), reports = session->reports](const Failure* failure) {
     if (failure) to->failure = std::make_unique<Failure>(*failure);
     napi_call_threadsafe_function(reports, to, napi_tsfn_blocking);
   };
-  session->queue->push(std::move(command));
+  session->queue->push(std::move(batch));
   return promise;
 }
 
@@ -266,36 +267,33 @@ napi_value create(const Arguments& given) {
 
 napi_value submit(const Arguments& given) {
   Session* session = given.session();
-  Command command;
-  command.operation = &operations().at(given.size(1));
-  const Arguments::View words = given.view(2);
+  const Arguments::View words = given.view(1);
   if (words.type != napi_float64_array) throw std::runtime_error("a Float64Array was expected");
-  const size_t frees = given.size(3), ids = given.size(4), params = given.size(5);
-  if (frees + ids + params > words.length) throw std::runtime_error("a command has fewer words than it says");
-  const double* at = static_cast<const double*>(words.data);
-  command.frees.assign(at, at + frees);
-  command.ids.assign(at + frees, at + frees + ids);
-  command.params.assign(at + frees + ids, at + frees + ids + params);
-  if (given.given(6)) {
-    const Arguments::View payload = given.view(6);
+  const size_t count = given.size(2);
+  if (count > words.length) throw std::runtime_error("there are fewer words than the count says");
+  Batch batch;
+  const double* first = static_cast<const double*>(words.data);
+  batch.words.assign(first, first + count);
+  if (given.given(3)) {
+    const Arguments::View payload = given.view(3);
     const char* bytes = static_cast<const char*>(payload.data);
-    command.payload.assign(bytes, bytes + payload.length * elementBytes(payload.type));
+    batch.payload.assign(bytes, bytes + payload.length * elementBytes(payload.type));
   }
-  session->queue->push(std::move(command));
+  session->queue->push(std::move(batch));
   return nullptr;
 }
 
 napi_value read(const Arguments& given) {
   Session* session = given.session();
   const Arguments::View destination = given.view(2);
-  Command command;
-  command.operation = operationNamed("read");
-  command.ids = {uint32_t(given.number(1))};
-  command.params = {double(destination.length * elementBytes(destination.type))};
-  command.destination = destination.data;
+  static const double operation = operationNumber("read");
+  Batch batch;
+  const double bytes = double(destination.length * elementBytes(destination.type));
+  batch.words = {operation, 0, 1, 1, given.number(1), bytes};
+  batch.destination = destination.data;
   napi_ref kept;
   check(napi_create_reference(given.env, given.values[2], 1, &kept), "refer to a typed array");
-  return request(given, session, std::move(command), kept, false);
+  return request(given, session, std::move(batch), kept, false);
 }
 
 napi_value drain(const Arguments& given) { return request(given, given.session(), {}, nullptr, false); }

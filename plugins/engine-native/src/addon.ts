@@ -36,16 +36,8 @@ export interface Addon {
   create(threads: number, choice: string): Handle;
   /** GFLOP/s of one product on one thread; `pass`, `rows` and `bfloat16` are numbers as in native/gemm.h. */
   productRate(isa: Isa, pass: number, rows: number, bfloat16: number): number;
-  /** `words`: numbers of tensors to free, then of those that the operation takes and makes, then parameters. */
-  submit(
-    handle: Handle,
-    operation: number,
-    words: Float64Array,
-    frees: number,
-    ids: number,
-    params: number,
-    payload?: Payload,
-  ): void;
+  /** The first `count` words are commands, see native/threads/queue.h; the payload is the last one's. */
+  submit(handle: Handle, words: Float64Array, count: number, payload?: Payload): void;
   /** Resolves with the failure of the queue, if there was one. */
   read(handle: Handle, id: number, destination: Payload): Promise<NativeFailure | undefined>;
   drain(handle: Handle): Promise<NativeFailure | undefined>;

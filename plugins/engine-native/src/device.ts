@@ -1,7 +1,7 @@
 import { afterAChange, checkFilePart, FilesError, readRows, sizeOf, type FilePart } from '@glulam/files';
 import { TensorsError, type Device } from '@glulam/tensors';
 import type { Addon, NativeFailure, NativeStats } from './addon.js';
-import { operandsOf, paramsOf } from './commands/encode.js';
+import { createEncoders, Words } from './commands/encode.js';
 import { choiceText, type KernelChoice } from './kernel-choice.js';
 import { copyWeight, createKernels, createWrite, itself, type Commander } from './kernels.js';
 import { accessOf, copiedAs } from './open-weight.js';
@@ -16,7 +16,8 @@ interface NativeDevice extends Device<NativeData>, Commander<NativeData> {
   stats(): NativeStats;
 }
 
-const absent = 0xffffffff;
+/** Commands that go to the worker at once: enough that sending costs little, few enough that it begins at once. */
+const batch = 16;
 
 /**
  * The worker seen from JavaScript: commands go in, in order, and data are numbers. The native side checks each operand's
@@ -24,15 +25,16 @@ const absent = 0xffffffff;
  */
 export function createDevice(addon: Addon, choice: KernelChoice, threads: number, description: string): NativeDevice {
   const handle = addon.create(threads, choiceText(choice));
-  const numbers = new Map(addon.operations.map((name, number) => [name, number]));
+  const encoders = createEncoders(addon.operations);
   const freeNumbers: number[] = [];
   let nextNumber = 0;
   let closed = false;
 
-  /** What was freed since the last command: the next one frees it first. */
+  /** Commands that the worker does not have yet, and what was freed since the last of them: the next one frees it first. */
+  const words = new Words();
+  let commands = 0;
   const freed: number[] = [];
   let flushing = false;
-  let words = new Float64Array(256);
   /** Every part of a weight that lies in a file, with the number of the file. */
   const opened: { readonly at: number; readonly part: FilePart; readonly name: string }[] = [];
   const copies = new Map<string, number>();
@@ -42,35 +44,38 @@ export function createDevice(addon: Addon, choice: KernelChoice, threads: number
   };
   // A number may be given again at once: the command that makes it anew frees it first.
   const allocate = (): NativeData => ({ id: freeNumbers.pop() ?? nextNumber++ });
-  const run: Commander<NativeData>['run'] = (name, given, { payload, dataOf = itself } = {}) => {
-    checkOpen(name);
-    const operands = operandsOf(name, given);
-    const params = paramsOf(name, given);
-    const count = freed.length + operands.length + params.length;
-    if (count > words.length) words = new Float64Array(2 * count);
-    let at = 0;
-    for (let i = 0; i < freed.length; i++) words[at++] = freed[i]!;
-    for (let i = 0; i < operands.length; i++) {
-      const operand = operands[i];
-      words[at++] = operand === undefined ? absent : dataOf(operand).id;
-    }
-    for (let i = 0; i < params.length; i++) words[at++] = params[i]!;
-    addon.submit(handle, numbers.get(name)!, words, freed.length, operands.length, params.length, payload);
-    freed.length = 0;
+  const send = (payload?: Float32Array | Int32Array): void => {
+    if (commands === 0) return;
+    const count = words.used;
+    words.used = 0;
+    commands = 0;
+    addon.submit(handle, words.values, count, payload);
   };
-  /** Free what no command has freed so far. */
+  /** Send what the worker does not have yet, and free what no command has freed. */
   const flush = (): void => {
-    if (freed.length > 0 && !closed) run('free', {});
+    if (closed) return;
+    if (freed.length > 0) run('free', {});
+    send();
   };
-  const free = ({ id }: NativeData): void => {
-    freed.push(id);
-    freeNumbers.push(id);
+  const flushSoon = (): void => {
     if (flushing) return;
     flushing = true;
     queueMicrotask(() => {
       flushing = false;
       flush();
     });
+  };
+  const run: Commander<NativeData>['run'] = (name, given, { payload, dataOf = itself } = {}) => {
+    checkOpen(name);
+    encoders.get(name)!(words, freed, given, (operand) => dataOf(operand as never).id);
+    commands += 1;
+    if (payload !== undefined || commands >= batch) send(payload);
+    else flushSoon();
+  };
+  const free = ({ id }: NativeData): void => {
+    freed.push(id);
+    freeNumbers.push(id);
+    flushSoon();
   };
   const upload: Device<NativeData>['upload'] = (values) => {
     const y = allocate();
@@ -167,6 +172,7 @@ export function createDevice(addon: Addon, choice: KernelChoice, threads: number
       return addon.stats(handle);
     },
     async close() {
+      flush();
       closed = true;
       await settle(addon.close(handle));
     },

@@ -12,9 +12,14 @@ const addonFile = fileURLToPath(new URL('../build/glulam.node', import.meta.url)
 const prelude = `
 const addon = require(${JSON.stringify(addonFile)});
 const handle = addon.create(2, Array(13).fill(addon.isas[0]).join(' '));
-const submit = (name, ids, params) =>
-  addon.submit(handle, addon.operations.indexOf(name), Float64Array.of(...ids, ...params), 0, ids.length, params.length);
-const free = (id) => addon.submit(handle, addon.operations.indexOf('free'), Float64Array.of(id), 1, 0, 0);
+const send = (name, frees, ids, params) =>
+  addon.submit(
+    handle,
+    Float64Array.of(addon.operations.indexOf(name), frees.length, ids.length, params.length, ...frees, ...ids, ...params),
+    4 + frees.length + ids.length + params.length,
+  );
+const submit = (name, ids, params) => send(name, [], ids, params);
+const free = (id) => send('free', [id], [], []);
 const size = 1024;
 submit('full', [0], [size * size, 1]);
 submit('full', [1], [size * size, 1 / size]);

@@ -7,7 +7,7 @@
 namespace glulam {
 
 // What JavaScript compares with its own layouts.
-constexpr const char* layoutsHash = "37ebc1a56fa94c25";
+constexpr const char* layoutsHash = "163bcd356fa0359a";
 
 static_assert(int(DType::f32) == 0, "dtype");
 static_assert(int(DType::bf16) == 1, "dtype");

@@ -26,32 +26,35 @@ struct Failure {
   size_t file = 0, offset = 0;
 };
 
-struct Command {
-  const Operation* operation = nullptr;  // none: only free and report
-  std::vector<uint32_t> frees;           // before anything else, and whatever failed
-  std::vector<uint32_t> ids;
-  std::vector<double> params;
+// Commands that follow one another, and what belongs to the last of them.
+struct Batch {
+  // Of each command: the number of its operation, how many tensors to free first (whatever failed before), how many the
+  // operation takes and makes, and how many parameters it has; then all of these, in this order.
+  std::vector<double> words;
   std::vector<char> payload;
   void* destination = nullptr;  // of a read
-  // Told, on the worker's thread, why the queue failed at or before this command, or nullptr.
+  // Told, on the worker's thread, why the queue failed up to here, or nullptr.
   std::function<void(const Failure*)> done;
 };
 
 class Queue {
  public:
   Queue(int threads, const Choice& choice);
-  // Waits for the command that runs and drops those behind it, without telling anyone.
+  // Waits for the command that runs and drops the rest, without telling anyone.
   ~Queue();
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
-  void push(Command command);
+  // Throws std::logic_error where the words are not those of commands.
+  void push(Batch batch);
   MappedFiles& files() { return files_; }
   const Memory& memory() const { return memory_; }
 
  private:
   void work();
-  void execute(Command& command);
+  // Whether all of it ran: not where the queue is to end.
+  bool execute(const Batch& batch);
+  void run(const Operation& operation, const std::vector<char>& payload, void* destination);
 
   MappedFiles files_;
   Memory memory_;
@@ -60,10 +63,13 @@ class Queue {
   const Choice choice_;
   // The first one; nothing runs after it, since what it left undone others would read.
   std::unique_ptr<Failure> failure_;
+  // Of the command that runs.
+  std::vector<uint32_t> ids_;
+  std::vector<double> params_;
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Command> waiting_;
+  std::deque<Batch> waiting_;
   std::atomic<size_t> count_{0};  // of waiting_, to be polled without the lock
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -1,7 +1,25 @@
 import { enumerations, layoutOf, type CommandArguments, type CommandName } from './layouts.js';
 
-type Operands = (given: object) => readonly unknown[];
-type Params = (given: object) => number[];
+/** Commands one after the other, as the worker reads them: see native/threads/queue.h. */
+export class Words {
+  /** The first `used` are in use. */
+  values = new Float64Array(1024);
+  used = 0;
+
+  /** Make room for so many more. */
+  reserve(count: number): void {
+    if (this.used + count <= this.values.length) return;
+    const wider = new Float64Array(2 * (this.used + count));
+    wider.set(this.values);
+    this.values = wider;
+  }
+}
+
+/** An operand that is not given. */
+const absent = 0xffffffff;
+
+/** Writes one command; `numberOf` gives the worker's number of an operand. Makes `freed` empty. */
+type Encoder = (words: Words, freed: number[], given: object, numberOf: (operand: unknown) => number) => void;
 
 /** The word of a parameter that is one word, of the record `given`. */
 function wordOf(name: string, kind: string): string {
@@ -11,52 +29,77 @@ function wordOf(name: string, kind: string): string {
   return `enumerations.${kind}.indexOf(${value})`;
 }
 
-/** Code that makes an array of the parameters' words in order; those of lists are copied one by one, after their length. */
-function paramsCode(params: Readonly<Record<string, string>>): string {
-  const lines = ['const words = [];'];
-  let words: string[] = [];
-  const push = (): void => {
-    if (words.length > 0) lines.push(`words.push(${words.join(', ')});`);
-    words = [];
-  };
-  for (const [name, kind] of Object.entries(params)) {
-    if (kind !== 'key' && kind !== 'sizes' && kind !== 'numbers') {
-      words.push(wordOf(name, kind));
+/** Statements that write operands and parameters in order; those of lists one by one, parameters after their length. */
+function encoderCode(operation: number, name: string): string {
+  const { operands, params } = layoutOf.get(name)!;
+  const [ids, rest]: [string[], string[]] = [[], []];
+  const counts = { ids: 0, params: 0 };
+  const lists = { ids: '', params: '' };
+  for (const [key, kind] of Object.entries(operands)) {
+    const value = `given.${key}`;
+    if (kind === 'list') {
+      lists.ids += ` + ${value}.length`;
+      ids.push(`for (let i = 0; i < ${value}.length; i++) values[at++] = numberOf(${value}[i]);`);
       continue;
     }
-    if (kind !== 'key') words.push(`given.${name}.length`);
-    push();
-    lines.push(`for (let i = 0; i < given.${name}.length; i++) words.push(given.${name}[i]);`);
+    counts.ids += 1;
+    ids.push(`values[at++] = ${kind === 'optional' ? `${value} === undefined ? absent : ` : ''}numberOf(${value});`);
   }
-  push();
-  return `${lines.join('\n')}\nreturn words;`;
+  for (const [key, kind] of Object.entries(params)) {
+    const value = `given.${key}`;
+    if (kind !== 'key' && kind !== 'sizes' && kind !== 'numbers') {
+      counts.params += 1;
+      rest.push(`values[at++] = ${wordOf(key, kind)};`);
+      continue;
+    }
+    if (kind !== 'key') {
+      counts.params += 1;
+      rest.push(`values[at++] = ${value}.length;`);
+    }
+    lists.params += ` + ${value}.length`;
+    rest.push(`for (let i = 0; i < ${value}.length; i++) values[at++] = ${value}[i];`);
+  }
+  return `(words, freed, given, numberOf) => {
+    const ids = ${counts.ids}${lists.ids};
+    const params = ${counts.params}${lists.params};
+    words.reserve(4 + freed.length + ids + params);
+    const { values } = words;
+    let at = words.used;
+    values[at++] = ${operation};
+    values[at++] = freed.length;
+    values[at++] = ids;
+    values[at++] = params;
+    for (let i = 0; i < freed.length; i++) values[at++] = freed[i];
+    ${[...ids, ...rest].join('\n    ')}
+    words.used = at;
+    freed.length = 0;
+  }`;
 }
 
-/** Code that makes an array of the operands in order; undefined: an optional one that is not given. */
-function operandsCode(operands: Readonly<Record<string, string>>): string {
-  const values = Object.entries(operands).map(([name, kind]) => `${kind === 'list' ? '...' : ''}given.${name}`);
-  return `return [${values.join(', ')}];`;
-}
-
-// A function for each command, made from its layout: it sees records of one shape, whose fields V8 reads at fixed places, where one
-// function for all commands would look every field up by its name.
-const encoders = new Map(
-  [...layoutOf].map(([name, { operands, params }]) => {
-    const make = (code: string): unknown => {
+/**
+ * A function for each command, made from its layout: it sees records of one shape, whose fields V8 reads at fixed places, where
+ * one function for all commands would look every field up by its name.
+ *
+ * @param operations a command's number is its place here
+ */
+export function createEncoders(operations: readonly string[]): ReadonlyMap<string, Encoder> {
+  return new Map(
+    operations.map((name, number) => {
       // eslint-disable-next-line @typescript-eslint/no-implied-eval -- made of names in layouts.ts alone
-      const factory = new Function('enumerations', `return (given) => {\n${code}\n};`) as (of: object) => unknown;
-      return factory(enumerations);
-    };
-    return [name, { operands: make(operandsCode(operands)) as Operands, params: make(paramsCode(params)) as Params }];
-  }),
-);
+      const make = new Function('enumerations', 'absent', `return ${encoderCode(number, name)};`) as (
+        of: object,
+        absent: number,
+      ) => Encoder;
+      return [name, make(enumerations, absent)];
+    }),
+  );
+}
 
 /** The operands of a command in the order of its layout; undefined: an optional one that is not given. */
-export const operandsOf = <Name extends CommandName, T>(
+export function operandsOf<Name extends CommandName, T>(
   name: Name,
   given: CommandArguments<Name, T>,
-): readonly (T | undefined)[] => encoders.get(name)!.operands(given) as readonly (T | undefined)[];
-
-/** The parameters of a command in the order of its layout. Lists of numbers come after their length. */
-export const paramsOf = <Name extends CommandName>(name: Name, given: CommandArguments<Name, unknown>): number[] =>
-  encoders.get(name)!.params(given);
+): (T | undefined)[] {
+  const byName = given as Readonly<Record<string, T | readonly T[] | undefined>>;
+  return Object.keys(layoutOf.get(name)!.operands).flatMap((key) => byName[key] as T | T[] | undefined);
+}

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadAddon } from '../addon.js';
-import { operandsOf, paramsOf } from './encode.js';
-import { enumerations, layoutOf, layouts, layoutsHash } from './layouts.js';
+import { createEncoders, operandsOf, Words } from './encode.js';
+import { enumerations, layoutOf, layouts, layoutsHash, type CommandArguments, type CommandName } from './layouts.js';
 
 const header = path.resolve(import.meta.dirname, '../../native/commands/arguments.h');
 const cppMembers: Readonly<Record<keyof typeof enumerations, (member: string) => string>> = {
@@ -80,20 +80,43 @@ describe('the layouts of commands', () => {
     expect([...operations].sort()).toEqual([...layoutOf.keys()].sort());
   });
 
+  /** The words of one command, with its operands' numbers. */
+  function wordsOf<Name extends CommandName>(name: Name, given: CommandArguments<Name, number>, freed: number[] = []) {
+    const words = new Words();
+    createEncoders([...layoutOf.keys()]).get(name)!(words, freed, given, (operand) => operand as number);
+    const [operation, ...rest] = words.values.subarray(0, words.used);
+    expect([...layoutOf.keys()][operation!]).toBe(name);
+    return rest;
+  }
+
   test('a command is encoded by names, in whatever order they are given', () => {
-    const given = { type: 'bfloat16', rows: 3, columns: 2, bias: 'b', y: 'y', x: 'x' } as const;
-    expect(operandsOf<'scaleColumns', string>('scaleColumns', given)).toEqual(['y', 'x', undefined, 'b']);
-    expect(paramsOf('scaleColumns', given)).toEqual([3, 2, 1]);
+    const given = { type: 'bfloat16', rows: 3, columns: 2, bias: 8, y: 6, x: 7 } as const;
+    expect(wordsOf('scaleColumns', given)).toEqual([0, 4, 3, 6, 7, 0xffffffff, 8, 3, 2, 1]);
+    expect(operandsOf<'scaleColumns', number>('scaleColumns', given)).toEqual([6, 7, undefined, 8]);
   });
 
   test('lists come after their length, keys as four words, flags as 0 or 1', () => {
-    const slice = { y: 'y', x: 'x', shape: [2, 3], strides: [6, 1], offset: 4, available: 12 };
-    expect(paramsOf('slice', slice)).toEqual([2, 2, 3, 2, 6, 1, 4, 12]);
-    expect(paramsOf('random', { y: 'y', elements: 5, key: [1, 2, 3, 4] })).toEqual([5, 1, 2, 3, 4]);
-    const losses = { losses: 'l', logits: 'x', targets: 't', rows: 1, vocabulary: 2, first: 3, available: 4 };
-    expect(paramsOf('crossEntropy', { ...losses, gradient: true })).toEqual([1, 2, 3, 4, 1]);
-    const sum = { sum: 's', tensors: ['a', 'b'], elements: [7, 8] };
-    expect(operandsOf<'sumOfSquares', string>('sumOfSquares', sum)).toEqual(['s', 'a', 'b']);
-    expect(paramsOf('sumOfSquares', sum)).toEqual([2, 7, 8]);
+    const slice = { y: 6, x: 7, shape: [2, 3], strides: [6, 1], offset: 4, available: 12 };
+    expect(wordsOf('slice', slice)).toEqual([0, 2, 8, 6, 7, 2, 2, 3, 2, 6, 1, 4, 12]);
+    expect(wordsOf('random', { y: 6, elements: 5, key: [1, 2, 3, 4] })).toEqual([0, 1, 5, 6, 5, 1, 2, 3, 4]);
+    const losses = { losses: 6, logits: 7, targets: 8, rows: 1, vocabulary: 2, first: 3, available: 4 };
+    expect(wordsOf('crossEntropy', { ...losses, gradient: true })).toEqual([0, 3, 5, 6, 7, 8, 1, 2, 3, 4, 1]);
+    const sum = { sum: 6, tensors: [7, 8], elements: [9, 10] };
+    expect(wordsOf('sumOfSquares', sum)).toEqual([0, 3, 3, 6, 7, 8, 2, 9, 10]);
+    expect(operandsOf<'sumOfSquares', number>('sumOfSquares', sum)).toEqual([6, 7, 8]);
+  });
+
+  test('commands follow one another, what was freed before each of them, however many words that takes', () => {
+    const freed = [3, 4];
+    const words = new Words();
+    const free = createEncoders(['free']).get('free')!;
+    free(words, freed, {}, Number);
+    expect(freed).toEqual([]);
+    freed.push(...Array.from({ length: 3000 }, (_, i) => i));
+    free(words, freed, {}, Number);
+    free(words, freed, {}, Number);
+    const written = [...words.values.subarray(0, words.used)];
+    expect(written.slice(0, 10)).toEqual([0, 2, 0, 0, 3, 4, 0, 3000, 0, 0]);
+    expect(written.slice(-5)).toEqual([2999, 0, 0, 0, 0]);
   });
 });

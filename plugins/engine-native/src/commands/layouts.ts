@@ -307,9 +307,9 @@ export const enumerations = {
   Reduction: ['sum', 'max'],
 } as const satisfies { readonly [Kind in keyof ParamValues]?: readonly ParamValues[Kind][] };
 
-/** What this is, in short; the addon says the same of what it was made from. */
+/** What this is and how it is sent, in short; the addon says the same of what it was made from. */
 export const layoutsHash = createHash('sha256')
-  .update(JSON.stringify([layouts, enumerations]))
+  .update(JSON.stringify(['batches', layouts, enumerations]))
   .digest('hex')
   .slice(0, 16);
 
