@@ -24,6 +24,8 @@ export type {
   AdamWOptions,
   AdamWUpdate,
   AttentionOptions,
+  CappedAttentionOptions,
+  CappedTokenLossesOptions,
   FrozenLinearOptions,
   Fused,
   FusedOperations,

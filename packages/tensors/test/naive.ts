@@ -40,6 +40,13 @@ export function timesTransposed(x: Numbers, w: Numbers, k: number): number[] {
   return build([rows, columns], ([i, j]) => dot(k, (l) => x[i! * k + l]! * w[j! * k + l]!));
 }
 
+export const capped = (x: number, softCap: number | undefined): number =>
+  softCap === undefined ? x : softCap * Math.tanh(x / softCap);
+
+/** x times the standard normal distribution's share below it, approximated with tanh (Hendrycks & Gimpel 2016). */
+export const geluTanh = (x: number): number =>
+  (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+
 export function rmsNorm(x: Numbers, weight: Numbers, epsilon: number): number[] {
   const hidden = weight.length;
   return x.map((value, i) => {
@@ -49,12 +56,12 @@ export function rmsNorm(x: Numbers, weight: Numbers, epsilon: number): number[] 
   });
 }
 
-/** Element i of a head is rotated with element i + headSize / 2, by the angle [tokens, headSize / 2] of its token. */
-export function rope(x: Numbers, angles: Numbers, headSize: number, heads: number): number[] {
-  const half = headSize / 2;
+/** Element i of a head is rotated with element i + half, by the angle [tokens, half] of its token; those behind stay. */
+export function rope(x: Numbers, angles: Numbers, headSize: number, heads: number, half = headSize / 2): number[] {
   const tokens = angles.length / half;
   return build([tokens, heads, headSize], ([token, head, i]) => {
     const start = (token! * heads + head!) * headSize;
+    if (i! >= 2 * half) return x[start + i!]!;
     const pair = i! % half;
     const angle = angles[token! * half + pair]!;
     const [first, second] = [x[start + pair]!, x[start + pair + half]!];
@@ -70,11 +77,12 @@ export interface NaiveAttention {
   readonly headSize: number;
   readonly window: number;
   readonly scale: number;
+  readonly softCap?: number | undefined;
   readonly segments: readonly Segment[];
 }
 
 export function attention(q: Numbers, k: Numbers, v: Numbers, options: NaiveAttention): number[] {
-  const { heads, keyValueHeads, headSize, window, scale, segments } = options;
+  const { heads, keyValueHeads, headSize, window, scale, softCap, segments } = options;
   const output: number[] = [];
   for (const { queryStart, queryLength, keyStart, keyLength } of segments)
     for (let i = 0; i < queryLength; i++)
@@ -85,7 +93,10 @@ export function attention(q: Numbers, k: Numbers, v: Numbers, options: NaiveAtte
         const shared = Math.floor(head / (heads / keyValueHeads));
         const at = (row: number): number => (row * keyValueHeads + shared) * headSize;
         const query = ((queryStart + i) * heads + head) * headSize;
-        const weights = keys.map((row) => Math.exp(scale * dot(headSize, (d) => q[query + d]! * k[at(row) + d]!)));
+        const weights = keys.map((row) => {
+          const score = scale * dot(headSize, (d) => q[query + d]! * k[at(row) + d]!);
+          return Math.exp(capped(score, softCap));
+        });
         const total = weights.reduce((sum, weight) => sum + weight, 0);
         for (let d = 0; d < headSize; d++)
           output.push(dot(keys.length, (j) => (weights[j]! / total) * v[at(keys[j]!) + d]!));
@@ -98,8 +109,8 @@ export const keepFactors = (size: number, rate: number, key: RandomKey): number[
   [...uniforms(size, key)].map((drawn) => (drawn >= Math.fround(rate) ? 1 / (1 - rate) : 0));
 
 /** Of each row the negative log likelihood of its label, or 0 where the label is negative. */
-export function tokenLosses(x: Numbers, head: Numbers, hidden: number, labels: Int32Array): number[] {
-  const logits = timesTransposed(x, head, hidden);
+export function tokenLosses(x: Numbers, head: Numbers, hidden: number, labels: Int32Array, softCap?: number): number[] {
+  const logits = timesTransposed(x, head, hidden).map((logit) => capped(logit, softCap));
   const vocabulary = head.length / hidden;
   return [...labels].map((label, row) => {
     const own = logits.slice(row * vocabulary, (row + 1) * vocabulary);

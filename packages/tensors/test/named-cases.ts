@@ -25,20 +25,22 @@ const rmsNorm = types.map((type): GradientCase => {
   };
 });
 
-const rope = types.map((type): GradientCase => {
-  const [tokens, heads, headSize] = [3, 2, 4];
-  return {
-    name: `${type}, two heads`,
-    inputs: { x: { shape: [tokens, heads * headSize], dtype: type } },
-    run: (ops, { x }) => {
-      const [cos, sin] = [Math.cos, Math.sin].map((of) =>
-        ops.engine.upload(Float32Array.from(angles, of), [tokens, headSize / 2]),
-      );
-      return ops.rope(x!, { cos: cos!, sin: sin!, headSize, type });
-    },
-    naive: ({ x }) => naive.rope(x!, angles, headSize, heads),
-  };
-});
+const rope = [4, 7].flatMap((headSize) =>
+  types.map((type): GradientCase => {
+    const [tokens, heads, pairs] = [3, 2, 2];
+    return {
+      name: `${type}, two heads, 4 of ${headSize} elements turned`,
+      inputs: { x: { shape: [tokens, heads * headSize], dtype: type } },
+      run: (ops, { x }) => {
+        const [cos, sin] = [Math.cos, Math.sin].map((of) =>
+          ops.engine.upload(Float32Array.from(angles, of), [tokens, pairs]),
+        );
+        return ops.rope(x!, { cos: cos!, sin: sin!, headSize, type });
+      },
+      naive: ({ x }) => naive.rope(x!, angles, headSize, heads, pairs),
+    };
+  }),
+);
 
 const segment = (queryStart: number, queryLength: number, keyStart: number, keyLength: number): Segment => ({
   queryStart,
@@ -49,15 +51,16 @@ const segment = (queryStart: number, queryLength: number, keyStart: number, keyL
 
 interface AttentionSizes extends Partial<Pick<AttentionOptions, 'heads' | 'keyValueHeads' | 'window'>> {
   readonly type?: 'float32' | 'bfloat16';
+  readonly softCap?: number;
   readonly segments: readonly Segment[];
   /** Rows of k and v. */
   readonly keys: number;
 }
 
 function attentionCase(name: string, sizes: AttentionSizes): GradientCase {
-  const { heads = 1, keyValueHeads = 1, window = 0, type = 'float32', segments, keys } = sizes;
+  const { heads = 1, keyValueHeads = 1, window = 0, type = 'float32', softCap, segments, keys } = sizes;
   const headSize = 2;
-  const options = { heads, keyValueHeads, headSize, window, scale: 0.8, segments, type };
+  const options = { heads, keyValueHeads, headSize, window, scale: 0.8, softCap, segments, type };
   const queries = segments.reduce((sum, { queryLength }) => sum + queryLength, 0);
   const input = (rows: number, width: number): GradientInput => ({
     shape: [rows, width * headSize],
@@ -91,6 +94,11 @@ const attention = [
     segments: [segment(0, 2, 0, 5), segment(2, 1, 0, 4)],
     keys: 5,
   }),
+  attentionCase('capped, a window and grouped heads', {
+    ...{ heads: 4, keyValueHeads: 2, window: 3, softCap: 0.7 },
+    segments: [segment(0, 2, 0, 5), segment(2, 1, 0, 4)],
+    keys: 5,
+  }),
   attentionCase('bfloat16', { heads: 2, type: 'bfloat16', segments: [segment(0, 4, 0, 4)], keys: 4 }),
 ];
 
@@ -100,6 +108,22 @@ const swiglu = types.map((type): GradientCase => ({
   run: (ops, { gate, up }) => ops.swiglu(gate!, up!, { type }),
   naive: ({ gate, up }) => gate!.map((value, i) => value * naive.sigmoid(value) * up![i]!),
 }));
+
+const gegluTanh = types.map((type): GradientCase => ({
+  name: type,
+  inputs: { gate: { shape: [3, 4], from: -4, to: 4, dtype: type }, up: { shape: [3, 4], dtype: type } },
+  run: (ops, { gate, up }) => ops.gegluTanh(gate!, up!, { type }),
+  naive: ({ gate, up }) => gate!.map((value, i) => naive.geluTanh(value) * up![i]!),
+}));
+
+const capped: GradientCase[] = [
+  {
+    name: 'elements far beyond the cap too',
+    inputs: { x: { shape: [3, 4], from: -9, to: 9 } },
+    run: (ops, { x }) => ops.capped(x!, 2.5),
+    naive: ({ x }) => x!.map((value) => naive.capped(value, 2.5)),
+  },
+];
 
 const [tokens, inFeatures, outFeatures, rank] = [3, 5, 4, 2];
 const members = ['inScale', 'outScale', 'low rank', 'bias'] as const;
@@ -294,21 +318,21 @@ const dropout = types.map((dtype): GradientCase => ({
 const [rows, hidden, vocabulary] = [5, 3, 6];
 const labels = Int32Array.of(5, -1, 0, 3, -100);
 const head = knownWeight([vocabulary, hidden], 'bfloat16');
-const tokenLosses: GradientCase[] = [
+const tokenLosses: GradientCase[] = [undefined, 1.5].flatMap((softCap) => [
   ...types.map((dtype): GradientCase => ({
-    name: `a frozen head, ${dtype}`,
+    name: `a frozen head, ${dtype}, cap ${softCap}`,
     inputs: { x: { shape: [rows, hidden], from: -3, to: 3, dtype } },
     weights: [head],
-    run: (ops, { x }) => ops.tokenLosses(x!, { weight: head.on(ops.engine), labels }),
-    naive: ({ x }) => naive.tokenLosses(x!, head.values, hidden, labels),
+    run: (ops, { x }) => ops.tokenLosses(x!, { weight: head.on(ops.engine), labels, softCap }),
+    naive: ({ x }) => naive.tokenLosses(x!, head.values, hidden, labels, softCap),
   })),
   ...types.map((dtype): GradientCase => ({
-    name: `a trained head, ${dtype}`,
+    name: `a trained head, ${dtype}, cap ${softCap}`,
     inputs: { x: { shape: [rows, hidden], from: -3, to: 3, dtype }, weight: { shape: [vocabulary, hidden] } },
-    run: (ops, { x, weight }) => ops.tokenLosses(x!, { weight: weight!, labels }),
-    naive: ({ x, weight }) => naive.tokenLosses(x!, weight!, hidden, labels),
+    run: (ops, { x, weight }) => ops.tokenLosses(x!, { weight: weight!, labels, softCap }),
+    naive: ({ x, weight }) => naive.tokenLosses(x!, weight!, hidden, labels, softCap),
   })),
-];
+]);
 
 const ids = Int32Array.of(2, 0, 2, 4, 1, 0);
 const embedding = [undefined, 2, 3].map((padding): GradientCase => {
@@ -331,6 +355,8 @@ export const namedCases: Readonly<Record<string, readonly GradientCase[]>> = {
   rope,
   attention,
   swiglu,
+  gegluTanh,
+  capped,
   frozenLinear: [...frozenLinear, ...segmentedLinear],
   scaleRows,
   node: [cube],

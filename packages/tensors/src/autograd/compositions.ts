@@ -1,6 +1,7 @@
 import type { DType } from '@glulam/files';
 import type { Engine, FrozenWeight } from '../contract/engine.js';
 import { TensorsError } from '../errors.js';
+import { capped } from './capped.js';
 import { frozenProduct } from './frozen-product.js';
 import { tokenLossesByRows } from './token-losses.js';
 import type {
@@ -33,14 +34,19 @@ export function rmsNorm(ops: Operations, x: Tensor, weight: Tensor, { epsilon, t
 export function rope(ops: Operations, x: Tensor, { cos, sin, headSize, type }: RopeOptions): Tensor {
   const [tokens, width] = x.shape as [number, number];
   const heads = width / headSize;
-  const half = headSize / 2;
+  const half = cos.shape[1]!;
+  const rest = headSize - 2 * half;
   const split = ops.reshape(ops.cast(x, 'float32'), [tokens, heads, headSize]);
   const first = ops.slice(split, [0, 0, 0], [tokens, heads, half]);
   const second = ops.slice(split, [0, 0, half], [tokens, heads, half]);
   const c = ops.engine.reshape(cos, [tokens, 1, half]);
   const s = ops.engine.reshape(sin, [tokens, 1, half]);
   const turned = ops.concatenate(
-    [ops.sub(ops.mul(first, c), ops.mul(second, s)), ops.add(ops.mul(second, c), ops.mul(first, s))],
+    [
+      ops.sub(ops.mul(first, c), ops.mul(second, s)),
+      ops.add(ops.mul(second, c), ops.mul(first, s)),
+      ...(rest === 0 ? [] : [ops.slice(split, [0, 0, 2 * half], [tokens, heads, rest])]),
+    ],
     2,
   );
   return ops.cast(ops.reshape(turned, [tokens, width]), type);
@@ -62,9 +68,15 @@ function attentionMask({ queryLength, keyLength }: Segment, window: number, grou
   return mask;
 }
 
-export function attention(ops: Operations, q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+export function attention(
+  ops: Operations,
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  options: AttentionOptions & { readonly softCap?: number | undefined },
+): Tensor {
   const { engine } = ops;
-  const { heads, keyValueHeads, headSize, window, scale, segments, type } = options;
+  const { heads, keyValueHeads, headSize, window, scale, softCap, segments, type } = options;
   const groups = heads / keyValueHeads;
   const [wideQ, wideK, wideV] = [q, k, v].map((x) => ops.cast(x, 'float32')) as [Tensor, Tensor, Tensor];
   const outputs = segments.map((segment) => {
@@ -88,7 +100,8 @@ export function attention(ops: Operations, q: Tensor, k: Tensor, v: Tensor, opti
       ),
     ) as [Tensor, Tensor];
     const mask = engine.upload(attentionMask(segment, window, groups), [1, groups * queryLength, keyLength]);
-    const scores = ops.add(ops.affine(ops.matmul(queries, keys, { transposeB: true }), scale, 0), mask);
+    const scaled = ops.affine(ops.matmul(queries, keys, { transposeB: true }), scale, 0);
+    const scores = ops.add(softCap === undefined ? scaled : capped(ops, scaled, softCap), mask);
     const exponentials = ops.exp(ops.sub(scores, engine.reduce('max', scores, 2)));
     const shares = ops.div(exponentials, ops.sum(exponentials, 2));
     const mixed = ops.reshape(ops.matmul(shares, values), [heads, queryLength, headSize]);
@@ -100,6 +113,14 @@ export function attention(ops: Operations, q: Tensor, k: Tensor, v: Tensor, opti
 export function swiglu(ops: Operations, gate: Tensor, up: Tensor, { type }: { readonly type: DType }): Tensor {
   const wide = ops.cast(gate, 'float32');
   return ops.cast(ops.mul(ops.mul(wide, ops.sigmoid(wide)), ops.cast(up, 'float32')), type);
+}
+
+export function gegluTanh(ops: Operations, gate: Tensor, up: Tensor, { type }: { readonly type: DType }): Tensor {
+  const wide = ops.cast(gate, 'float32');
+  // (1 + tanh(u)) / 2 = sigmoid(2 u), 2 u = 2 sqrt(2 / pi) x (1 + 0.044715 x^2)
+  const twice = 2 * Math.sqrt(2 / Math.PI);
+  const inner = ops.mul(wide, ops.affine(ops.mul(wide, wide), 0.044715 * twice, twice));
+  return ops.cast(ops.mul(ops.mul(wide, ops.sigmoid(inner)), ops.cast(up, 'float32')), type);
 }
 
 /** x W^T with both operands in the engine's precision; the gradient to x is not rounded. */
@@ -141,10 +162,15 @@ export function keepMask(
   return engine.affine(kept, 1 / (1 - rate), 0);
 }
 
-export function tokenLosses(ops: Operations, x: Tensor, { weight, labels }: TokenLossesOptions): Tensor {
+export function tokenLosses(
+  ops: Operations,
+  x: Tensor,
+  { weight, labels, softCap }: TokenLossesOptions & { readonly softCap?: number | undefined },
+): Tensor {
   const head = {
     vocabulary: weight.shape[0]!,
     parameters: [],
+    softCap,
     logits: (rows: Tensor): Tensor => productWith(ops, rows, weight),
   };
   return tokenLossesByRows(ops, ops.cast(x, 'float32'), head, labels);

@@ -16,6 +16,7 @@ import type { Tape } from './tape.js';
 import { createTape } from './tape.js';
 import { adopt, scope, Tensor } from '../contract/tensor.js';
 import { TensorsError } from '../errors.js';
+import { capped } from './capped.js';
 import { coreOperations } from './core-operations.js';
 import type { NamedOperation } from './named-operation.js';
 import { segmentedLinear, segmentedScale, type FormSegment, type ScaleSegment } from './segments.js';
@@ -111,12 +112,21 @@ export interface Operations {
 
   /** As `FusedOperations.rmsNorm`. */
   rmsNorm(x: Tensor, weight: Tensor, options: RmsNormOptions): Tensor;
-  /** As `FusedOperations.rope`. */
+  /** As `FusedOperations.rope`, or `partialRope`. */
   rope(x: Tensor, options: RopeOptions): Tensor;
-  /** As `FusedOperations.attention`. */
-  attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor;
+  /** As `FusedOperations.attention`; with a `softCap` as `cappedAttention`. */
+  attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    options: AttentionOptions & { readonly softCap?: number | undefined },
+  ): Tensor;
   /** As `FusedOperations.swiglu`. */
   swiglu(gate: Tensor, up: Tensor, options: { readonly type: DType }): Tensor;
+  /** As `FusedOperations.gegluTanh`. */
+  gegluTanh(gate: Tensor, up: Tensor, options: { readonly type: DType }): Tensor;
+  /** softCap * tanh(x / softCap), element by element. */
+  capped(x: Tensor, softCap: number): Tensor;
   /**
    * y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias. With segments, rows go through forms of their own
    * after one product with the frozen weight.
@@ -126,8 +136,15 @@ export interface Operations {
   scaleRows(x: Tensor, segments: readonly ScaleSegment[]): Tensor;
   /** y = W x + bias with a trained W [out, in]: float32 products, of x as it is stored. */
   linear(x: Tensor, weight: Tensor, bias: Tensor | undefined, type: DType): Tensor;
-  /** As `FusedOperations.tokenLosses`; the head may be a trained tensor. */
-  tokenLosses(x: Tensor, options: { readonly weight: FrozenWeight | Tensor; readonly labels: Int32Array }): Tensor;
+  /** As `FusedOperations.tokenLosses`, with a `softCap` as `cappedTokenLosses`; the head may be a trained tensor. */
+  tokenLosses(
+    x: Tensor,
+    options: {
+      readonly weight: FrozenWeight | Tensor;
+      readonly labels: Int32Array;
+      readonly softCap?: number | undefined;
+    },
+  ): Tensor;
   /**
    * Rows of an embedding, frozen or trained, as float32. No gradient reaches the row `withoutGradient`, as PyTorch's
    * `nn.Embedding` has it with `padding_idx`.
@@ -357,9 +374,18 @@ export function createOperations(engine: Engine, { composed = false }: { compose
         : node(override, inputs, options);
     },
     rmsNorm: (x, weight, options) => operations.run(coreOperations.rmsNorm, { x, weight }, options),
-    rope: (x, options) => operations.run(coreOperations.rope, { x }, options),
-    attention: (q, k, v, options) => operations.run(coreOperations.attention, { q, k, v }, options),
+    rope(x, options) {
+      const isWhole = 2 * options.cos.shape[1]! === options.headSize;
+      return operations.run(isWhole ? coreOperations.rope : coreOperations.partialRope, { x }, options);
+    },
+    attention(q, k, v, options) {
+      const { softCap } = options;
+      if (softCap === undefined) return operations.run(coreOperations.attention, { q, k, v }, options);
+      return operations.run(coreOperations.cappedAttention, { q, k, v }, { ...options, softCap });
+    },
     swiglu: (gate, up, options) => operations.run(coreOperations.swiglu, { gate, up }, options),
+    gegluTanh: (gate, up, options) => operations.run(coreOperations.gegluTanh, { gate, up }, options),
+    capped: (x, softCap) => scope(() => capped(operations, x, softCap)),
     frozenLinear(x, weight, form, type) {
       if (isSegmented(form)) {
         const [only] = form;
@@ -383,11 +409,14 @@ export function createOperations(engine: Engine, { composed = false }: { compose
         ]);
         return operations.cast(bias === undefined ? y : operations.add(y, bias), type);
       }),
-    tokenLosses(x, { weight, labels }) {
-      if (!(weight instanceof Tensor)) return operations.run(coreOperations.tokenLosses, { x }, { weight, labels });
-      const logits = (rows: Tensor): Tensor => operations.matmul(rows, weight, { transposeB: true });
-      const head = { vocabulary: weight.shape[0]!, parameters: [weight], logits };
-      return scope(() => tokenLossesByRows(operations, operations.cast(x, 'float32'), head, labels));
+    tokenLosses(x, { weight, labels, softCap }) {
+      if (weight instanceof Tensor) {
+        const logits = (rows: Tensor): Tensor => operations.matmul(rows, weight, { transposeB: true });
+        const head = { vocabulary: weight.shape[0]!, parameters: [weight], softCap, logits };
+        return scope(() => tokenLossesByRows(operations, operations.cast(x, 'float32'), head, labels));
+      }
+      if (softCap === undefined) return operations.run(coreOperations.tokenLosses, { x }, { weight, labels });
+      return operations.run(coreOperations.cappedTokenLosses, { x }, { weight, labels, softCap });
     },
     embedding: (weight, ids, withoutGradient) =>
       scope(() => {

@@ -1,5 +1,6 @@
 import type { Tensor } from '../contract/tensor.js';
 import { checkLabels } from './check-labels.js';
+import { capped } from './capped.js';
 import type { Operations } from './operations.js';
 
 /** Rows of logits that exist at a time: with a vocabulary of 32,000, 32 MB a tensor of them. */
@@ -10,6 +11,8 @@ interface Head {
   readonly vocabulary: number;
   /** Watched tensors that `logits` reads. */
   readonly parameters: readonly Tensor[];
+  /** See `CappedTokenLossesOptions`. */
+  readonly softCap?: number | undefined;
   /** [rows, vocabulary] of x [rows, hidden] */
   logits(x: Tensor): Tensor;
 }
@@ -21,7 +24,9 @@ interface Head {
  */
 export function tokenLossesByRows(ops: Operations, x: Tensor, head: Head, labels: Int32Array): Tensor {
   const { engine } = ops;
-  const { vocabulary, parameters } = head;
+  const { vocabulary, parameters, softCap } = head;
+  const logitsOf = (inputs: Tensor): Tensor =>
+    softCap === undefined ? head.logits(inputs) : capped(ops, head.logits(inputs), softCap);
   checkLabels(labels, x.shape[0]!, vocabulary);
   const rows = Int32Array.from(labels.keys()).filter((row) => labels[row]! >= 0);
   const parts: Tensor[] = [];
@@ -30,7 +35,7 @@ export function tokenLossesByRows(ops: Operations, x: Tensor, head: Head, labels
     const some = rows.subarray(at, at + chunkRows);
     const chosen = ops.gather(x, engine.upload(some, [some.length]));
     const picks = some.map((row, i) => i * vocabulary + labels[row]!);
-    parts.push(ops.recomputed(chosen, parameters, (inputs) => losses(ops, head.logits(inputs), picks)));
+    parts.push(ops.recomputed(chosen, parameters, (inputs) => losses(ops, logitsOf(inputs), picks)));
   }
   // After the losses comes the 0 of rows without a label.
   parts.push(engine.full([1, 1], 0));

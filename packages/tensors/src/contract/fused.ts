@@ -31,11 +31,11 @@ export interface RmsNormOptions {
 
 /** The constants of `FusedOperations.rope`. */
 export interface RopeOptions {
-  /** [tokens, headSize / 2], float32 each; constant. */
+  /** [tokens, pairs], float32 each; constant. Element i of a head is rotated with element i + pairs, for i < pairs. */
   readonly cos: Tensor;
   /** As `cos`. */
   readonly sin: Tensor;
-  /** Elements of one head, even: element i is rotated with element i + headSize / 2. */
+  /** Elements of one head: 2 pairs, or more, where the elements behind them stay as they are. */
   readonly headSize: number;
   /** Dtype of the output. */
   readonly type: DType;
@@ -75,6 +75,12 @@ export interface AttentionOptions {
   readonly type: DType;
 }
 
+/** As `AttentionOptions`, for scores that are bounded. */
+export interface CappedAttentionOptions extends AttentionOptions {
+  /** Each score s becomes softCap * tanh(s / softCap), before the mask (Gemma 2). */
+  readonly softCap: number;
+}
+
 /** The constants of `FusedOperations.frozenLinear`. */
 export interface FrozenLinearOptions {
   /** [out, in] */
@@ -93,6 +99,12 @@ export interface TokenLossesOptions {
   readonly weight: FrozenWeight;
   /** One a row of x; negative means: no loss here. */
   readonly labels: Int32Array;
+}
+
+/** As `TokenLossesOptions`, for logits that are bounded. */
+export interface CappedTokenLossesOptions extends TokenLossesOptions {
+  /** Each logit l becomes softCap * tanh(l / softCap), before the softmax (Gemma 2). */
+  readonly softCap: number;
 }
 
 /** One tensor under AdamW; all four of one shape, float32, updated in place. */
@@ -131,10 +143,16 @@ export type FusedOperations = {
   readonly rmsNorm: Fused<{ x: Tensor; weight: Tensor }, RmsNormOptions>;
   /** Rotary embedding (Su et al. 2021) in the rotate-half layout, x [tokens, heads * headSize]. */
   readonly rope: Fused<{ x: Tensor }, RopeOptions>;
+  /** `rope` of a part of each head: `cos` and `sin` have fewer than headSize / 2 columns. */
+  readonly partialRope: Fused<{ x: Tensor }, RopeOptions>;
   /** Causal grouped-query attention: q [queries, heads * headSize], k and v [keys, keyValueHeads * headSize]. */
   readonly attention: Fused<{ q: Tensor; k: Tensor; v: Tensor }, AttentionOptions>;
+  /** `attention` with bounded scores. */
+  readonly cappedAttention: Fused<{ q: Tensor; k: Tensor; v: Tensor }, CappedAttentionOptions>;
   /** y = gate * sigmoid(gate) * up (Shazeer 2020). */
   readonly swiglu: Fused<{ gate: Tensor; up: Tensor }, { readonly type: DType }>;
+  /** y = gelu(gate) * up (Shazeer 2020), gelu(x) = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))). */
+  readonly gegluTanh: Fused<{ gate: Tensor; up: Tensor }, { readonly type: DType }>;
   /**
    * y = outScale * (W (inScale * x) + scale * B A dropout(x)) + bias, x [tokens, in], A [r, in], B [out, r],
    * inScale [in], outScale and bias [out]; the form of an adapter around a frozen linear layer.
@@ -152,6 +170,8 @@ export type FusedOperations = {
   >;
   /** The negative log likelihood of each row's label under softmax(x W^T), 0 where it has none: [tokens]. */
   readonly tokenLosses: Fused<{ x: Tensor }, TokenLossesOptions>;
+  /** `tokenLosses` with bounded logits. */
+  readonly cappedTokenLosses: Fused<{ x: Tensor }, CappedTokenLossesOptions>;
   /** Rows of a frozen embedding [vocabulary, hidden], as float32. */
   readonly embedding: (weight: FrozenWeight, ids: Int32Array) => Tensor;
   /** Decoupled weight decay (Loshchilov & Hutter 2019), as torch.optim.AdamW computes it. */

@@ -21,13 +21,14 @@ interface AttentionShape {
   readonly keyValueHeads: number;
   readonly headSize: number;
   readonly window?: number;
+  readonly softCap?: number;
   readonly lengths: readonly (readonly [queries: number, past: number])[];
   /** Rows of k and v that no segment sees. */
   readonly unused?: number;
 }
 
 function attentionCase(about: string, type: DType, shape: AttentionShape): FusedCase {
-  const { heads, keyValueHeads, headSize, window = 0, lengths, unused = 0 } = shape;
+  const { heads, keyValueHeads, headSize, window = 0, softCap, lengths, unused = 0 } = shape;
   const segments = segmentsOf(lengths);
   const last = segments.at(-1)!;
   const queries = last.queryStart + last.queryLength;
@@ -40,7 +41,7 @@ function attentionCase(about: string, type: DType, shape: AttentionShape): Fused
       k: { shape: [keys, keyValueHeads * headSize], dtype: type },
       v: { shape: [keys, keyValueHeads * headSize], dtype: type },
     },
-    run: (ops, { q, k, v }) => ops.attention(q!, k!, v!, options),
+    run: (ops, { q, k, v }) => ops.attention(q!, k!, v!, { ...options, softCap }),
   };
 }
 
@@ -112,5 +113,19 @@ export const attentionChecks: readonly EngineCheck[] = [
         [2, 0],
       ],
     }),
+  ]),
+  fusedCheck('cappedAttention', '', (type) => [
+    attentionCase('capped', type, { ...heads, softCap: 0.5, lengths: [[13, 0]] }),
+    attentionCase('capped, window 5, packed', type, {
+      ...heads,
+      softCap: 1,
+      window: 5,
+      lengths: [
+        [7, 0],
+        [13, 0],
+      ],
+    }),
+    attentionCase('capped past one block', type, { ...heads, softCap: 0.5, lengths: [[70, 65]], unused: 1 }),
+    attentionCase('capped decoding', type, { ...heads, softCap: 0.5, lengths: [[1, 12]] }),
   ]),
 ];

@@ -52,21 +52,40 @@ const rope = fusedCheck('rope', '', (type) =>
   }),
 );
 
-const swiglu = fusedCheck('swiglu', '', (type) =>
+const partialRope = fusedCheck('partialRope', '', (type) =>
   [
-    [1, 1, 1],
-    [5, 23, 1],
-    [3, 1025, 1],
-    [7, 64, 40],
-  ].map(([tokens, width, size]) => ({
-    // Gates about 40 are saturated both ways.
-    name: `swiglu ${tokens} x ${width}, gates about ${size}`,
-    inputs: {
-      gate: { shape: [tokens!, width!], dtype: type, values: randomValues([tokens!, width!], 1, size) },
-      up: { shape: [tokens!, width!], dtype: type },
-    },
-    run: (ops, { gate, up }) => ops.swiglu(gate!, up!, { type }),
-  })),
+    [1, 1, 4, 1],
+    [5, 4, 64, 24],
+    [33, 2, 38, 5],
+  ].map(([tokens, heads, headSize, pairs]) => {
+    const shape = [tokens!, pairs!];
+    const angles = randomValues(shape, 5, 3);
+    return {
+      name: `rope ${tokens} x ${heads} x ${headSize}, ${2 * pairs!} of them turned`,
+      inputs: { x: { shape: [tokens!, heads! * headSize!], dtype: type } },
+      constants: { cos: { shape, values: angles.map(Math.cos) }, sin: { shape, values: angles.map(Math.sin) } },
+      run: (ops, { x, cos, sin }) => ops.rope(x!, { cos: cos!, sin: sin!, headSize: headSize!, type }),
+    };
+  }),
+);
+
+const gated = (['swiglu', 'gegluTanh'] as const).map((operation) =>
+  fusedCheck(operation, '', (type) =>
+    [
+      [1, 1, 1],
+      [5, 23, 1],
+      [3, 1025, 1],
+      [7, 64, 40],
+    ].map(([tokens, width, size]) => ({
+      // Gates about 40 are saturated both ways.
+      name: `${operation} ${tokens} x ${width}, gates about ${size}`,
+      inputs: {
+        gate: { shape: [tokens!, width!], dtype: type, values: randomValues([tokens!, width!], 1, size) },
+        up: { shape: [tokens!, width!], dtype: type },
+      },
+      run: (ops, { gate, up }) => ops[operation](gate!, up!, { type }),
+    })),
+  ),
 );
 
 /** Every subset of the form's members: bit 0 inScale, 1 outScale, 2 low rank, 3 bias. */
@@ -198,42 +217,43 @@ const segments: EngineCheck[] = (['bfloat16', 'float32'] as const).map((dtype) =
     }),
 }));
 
-const tokenLosses: EngineCheck[] = (['bfloat16', 'float32'] as const).map((dtype) => ({
-  name: `fused tokenLosses with a ${dtype} head`,
-  fused: 'tokenLosses',
-  run: (engine) =>
-    withWeights(
-      [
-        { shape: [37, 19], dtype },
-        { shape: [1031, 64], dtype },
-        { shape: [1, 5], dtype },
-      ],
-      async (open) => {
-        for (const [type] of activations(engine)) {
-          for (const weight of await open(engine)) {
-            const [vocabulary, hidden] = weight.shape as [number, number];
-            for (const [about, tokens, every] of [
-              ['one token', 1, 1],
-              ['some ignored', 35, 3],
-              ['all ignored', 7, 0],
-            ] as const) {
-              // `every` third row has a label, the first and the last of the vocabulary among them.
-              const labels = Int32Array.from(uniforms(tokens, [3, 5, tokens, vocabulary]), (u, i) =>
-                every === 0 || i % every !== 0 ? -100 : i === 0 ? vocabulary - 1 : Math.floor(u * vocabulary),
-              );
-              const example: FusedCase = {
-                name: `tokenLosses, ${about}, vocabulary ${vocabulary}, ${dtype} head, ${type}`,
-                inputs: { x: { shape: [tokens, hidden], dtype: type } },
-                run: (ops, { x }) => ops.tokenLosses(x!, { weight, labels }),
-              };
-              // Losses are float32 sums of float32 terms, whatever the operands are.
-              await assertFusedMatches(engine, example, engine.precision === 'float32' ? float32 : wideOutput);
+const tokenLossesWith = (softCap: number | undefined): EngineCheck[] =>
+  (['bfloat16', 'float32'] as const).map((dtype) => ({
+    name: `fused ${softCap === undefined ? 'tokenLosses' : 'cappedTokenLosses'} with a ${dtype} head`,
+    fused: softCap === undefined ? 'tokenLosses' : 'cappedTokenLosses',
+    run: (engine) =>
+      withWeights(
+        [
+          { shape: [37, 19], dtype },
+          { shape: [1031, 64], dtype },
+          { shape: [1, 5], dtype },
+        ],
+        async (open) => {
+          for (const [type] of activations(engine)) {
+            for (const weight of await open(engine)) {
+              const [vocabulary, hidden] = weight.shape as [number, number];
+              for (const [about, tokens, every] of [
+                ['one token', 1, 1],
+                ['some ignored', 35, 3],
+                ['all ignored', 7, 0],
+              ] as const) {
+                // `every` third row has a label, the first and the last of the vocabulary among them.
+                const labels = Int32Array.from(uniforms(tokens, [3, 5, tokens, vocabulary]), (u, i) =>
+                  every === 0 || i % every !== 0 ? -100 : i === 0 ? vocabulary - 1 : Math.floor(u * vocabulary),
+                );
+                const example: FusedCase = {
+                  name: `tokenLosses, ${about}, vocabulary ${vocabulary}, ${dtype} head, ${type}`,
+                  inputs: { x: { shape: [tokens, hidden], dtype: type } },
+                  run: (ops, { x }) => ops.tokenLosses(x!, { weight, labels, softCap }),
+                };
+                // Losses are float32 sums of float32 terms, whatever the operands are.
+                await assertFusedMatches(engine, example, engine.precision === 'float32' ? float32 : wideOutput);
+              }
             }
           }
-        }
-      },
-    ),
-}));
+        },
+      ),
+  }));
 
 const embedding: EngineCheck = {
   name: 'fused embedding copies rows, widened',
@@ -324,11 +344,12 @@ const sumOfSquares: EngineCheck = {
 export const fusedChecks: readonly EngineCheck[] = [
   rmsNorm,
   rope,
+  partialRope,
   ...attentionChecks,
-  swiglu,
+  ...gated,
   ...frozenLinear,
   ...segments,
-  ...tokenLosses,
+  ...[undefined, 0.7].flatMap(tokenLossesWith),
   embedding,
   adamW,
   sumOfSquares,

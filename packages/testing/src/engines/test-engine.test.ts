@@ -16,18 +16,22 @@ import { describe, expect, it } from 'vitest';
 import { runEngineCheck } from './engine-check.js';
 import { engineChecks, testEngine } from './test-engine.js';
 
-type Differentiable = 'rmsNorm' | 'rope' | 'attention' | 'swiglu' | 'frozenLinear' | 'tokenLosses';
+type Differentiable = Exclude<keyof FusedOperations, 'embedding' | 'adamW' | 'sumOfSquares'>;
 
 /** The call of `Operations` that has these inputs and options as an override gets them. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- options differ by operation, as in the dispatcher
 const calls: Record<Differentiable, (ops: Operations, inputs: any, options: any) => Tensor> = {
   rmsNorm: (ops, { x, weight }, options) => ops.rmsNorm(x, weight, options),
   rope: (ops, { x }, options) => ops.rope(x, options),
+  partialRope: (ops, { x }, options) => ops.rope(x, options),
   attention: (ops, { q, k, v }, options) => ops.attention(q, k, v, options),
+  cappedAttention: (ops, { q, k, v }, options) => ops.attention(q, k, v, options),
   swiglu: (ops, { gate, up }, options) => ops.swiglu(gate, up, options),
+  gegluTanh: (ops, { gate, up }, options) => ops.gegluTanh(gate, up, options),
   frozenLinear: (ops, { x, inScale, outScale, A, B, bias }, { weight, scale, dropout, type }) =>
     ops.frozenLinear(x, weight, { inScale, outScale, lowRank: A && { A, B, scale, dropout }, bias }, type),
   tokenLosses: (ops, { x }, options) => ops.tokenLosses(x, options),
+  cappedTokenLosses: (ops, { x }, options) => ops.tokenLosses(x, options),
 };
 
 /** Overrides made of the compositions themselves: right, but by the other path through tape and scopes. */
@@ -214,6 +218,11 @@ describe('the suite finds a broken engine', () => {
     ['attention', 'q'],
     ['attention', 'k'],
     ['attention', 'v'],
+    ['partialRope', 'x'],
+    ['cappedAttention', 'output'],
+    ['cappedAttention', 'k'],
+    ['gegluTanh', 'gate'],
+    ['cappedTokenLosses', 'x'],
     ['swiglu', 'gate'],
     ['frozenLinear', 'output'],
     ['frozenLinear', 'A'],

@@ -7,7 +7,7 @@
 namespace glulam {
 
 // What JavaScript compares with its own layouts.
-constexpr const char* layoutsHash = "163bcd356fa0359a";
+constexpr const char* layoutsHash = "6df47435401854dd";
 
 static_assert(int(DType::f32) == 0, "dtype");
 static_assert(int(DType::bf16) == 1, "dtype");
@@ -471,6 +471,7 @@ struct RopeArguments {
   size_t rows;
   size_t heads;
   size_t headSize;
+  size_t pairs;
   DType type;
   bool inverse;
 
@@ -479,6 +480,7 @@ struct RopeArguments {
     rows = read.size();
     heads = read.size();
     headSize = read.size();
+    pairs = read.size();
     type = read.oneOf<DType>(4);
     inverse = read.flag();
     read.end();
@@ -494,6 +496,7 @@ struct AttentionArguments {
   size_t headSize;
   size_t window;
   double scale;
+  double softCap;
   std::vector<size_t> segments;
   DType type;
 
@@ -506,6 +509,7 @@ struct AttentionArguments {
     headSize = read.size();
     window = read.size();
     scale = read.number();
+    softCap = read.number();
     segments = read.sizes();
     type = read.oneOf<DType>(4);
     read.end();
@@ -521,6 +525,7 @@ struct AttentionBackwardArguments {
   size_t headSize;
   size_t window;
   double scale;
+  double softCap;
   std::vector<size_t> segments;
 
   explicit AttentionBackwardArguments(const Call& call) {
@@ -532,17 +537,19 @@ struct AttentionBackwardArguments {
     headSize = read.size();
     window = read.size();
     scale = read.number();
+    softCap = read.number();
     segments = read.sizes();
     read.end();
   }
 };
 
-struct SwigluArguments {
+// swiglu, gegluTanh
+struct GatedArguments {
   enum : size_t { y, gate, up };  // operands
   size_t elements;
   DType type;
 
-  explicit SwigluArguments(const Call& call) {
+  explicit GatedArguments(const Call& call) {
     ArgumentReader read(call, 3, false);
     elements = read.size();
     type = read.oneOf<DType>(4);
@@ -550,11 +557,12 @@ struct SwigluArguments {
   }
 };
 
-struct SwigluBackwardArguments {
+// swigluBackward, gegluTanhBackward
+struct GatedBackwardArguments {
   enum : size_t { dGate, dUp, dy, gate, up };  // operands
   size_t elements;
 
-  explicit SwigluBackwardArguments(const Call& call) {
+  explicit GatedBackwardArguments(const Call& call) {
     ArgumentReader read(call, 5, false);
     elements = read.size();
     read.end();
@@ -582,6 +590,7 @@ struct CrossEntropyArguments {
   size_t vocabulary;
   size_t first;
   size_t available;
+  double softCap;
   bool gradient;
 
   explicit CrossEntropyArguments(const Call& call) {
@@ -590,6 +599,7 @@ struct CrossEntropyArguments {
     vocabulary = read.size();
     first = read.size();
     available = read.size();
+    softCap = read.number();
     gradient = read.flag();
     read.end();
   }

@@ -53,11 +53,12 @@ void rmsNormBackward(const Call& call) {
 
 void rope(const Call& call) {
   const RopeArguments given(call);
-  const size_t rows = given.rows, heads = given.heads, headSize = given.headSize;
+  const size_t rows = given.rows, heads = given.heads, headSize = given.headSize, pairs = given.pairs;
+  if (2 * pairs > headSize) throw std::invalid_argument("a head has fewer elements than are to be turned");
   const Tensor x = call.in(given.x, rows * heads * headSize);
-  const float *cos = call.floats(given.cos, rows * (headSize / 2)), *sin = call.floats(given.sin, rows * (headSize / 2));
+  const float *cos = call.floats(given.cos, rows * pairs), *sin = call.floats(given.sin, rows * pairs);
   const Tensor y = call.make(given.y, given.type, x.elements);
-  call.kernels.rope(call.pool, outOf(y), valuesOf(x), cos, sin, rows, heads, headSize, given.inverse);
+  call.kernels.rope(call.pool, outOf(y), valuesOf(x), cos, sin, rows, heads, headSize, pairs, given.inverse);
 }
 
 // What attention and its backward have in common.
@@ -68,7 +69,8 @@ struct AttentionParams {
 
   template <class Arguments>
   explicit AttentionParams(const Arguments& given) : queries(given.queries), keys(given.keys) {
-    shape = {given.heads, given.keyValueHeads, given.headSize, given.window, float(given.scale), nullptr, 0};
+    shape = {given.heads, given.keyValueHeads, given.headSize, given.window, float(given.scale), float(given.softCap),
+             nullptr, 0};
     width = shape.heads * shape.headSize;
     keyWidth = shape.keyValueHeads * shape.headSize;
     const std::vector<size_t>& all = given.segments;
@@ -124,21 +126,23 @@ void attentionBackward(const Call& call) {
                                  valuesOf(q), valuesOf(k), valuesOf(v), params.shape);
 }
 
-void swiglu(const Call& call) {
-  const SwigluArguments given(call);
+template <void (*Kernels::*kernel)(Pool&, ValuesOut, Values, Values, size_t)>
+void gated(const Call& call) {
+  const GatedArguments given(call);
   const Tensor gate = call.in(given.gate, given.elements), up = call.in(given.up, given.elements);
   const Tensor y = call.make(given.y, given.type, given.elements);
-  call.kernels.swiglu(call.pool, outOf(y), valuesOf(gate), valuesOf(up), given.elements);
+  (call.kernels.*kernel)(call.pool, outOf(y), valuesOf(gate), valuesOf(up), given.elements);
 }
 
-void swigluBackward(const Call& call) {
-  const SwigluBackwardArguments given(call);
+template <void (*Kernels::*kernel)(Pool&, float*, float*, const float*, Values, Values, size_t)>
+void gatedBackward(const Call& call) {
+  const GatedBackwardArguments given(call);
   const size_t elements = given.elements;
   const float* dy = call.floats(given.dy, elements);
   const Tensor gate = call.in(given.gate, elements), up = call.in(given.up, elements);
   float* dGate = call.make(given.dGate, DType::f32, elements).as<float>();
   float* dUp = call.make(given.dUp, DType::f32, elements).as<float>();
-  call.kernels.swigluBackward(call.pool, dGate, dUp, dy, valuesOf(gate), valuesOf(up), elements);
+  (call.kernels.*kernel)(call.pool, dGate, dUp, dy, valuesOf(gate), valuesOf(up), elements);
 }
 
 void dropout(const Call& call) {
@@ -155,7 +159,8 @@ void crossEntropy(const Call& call) {
   if (first + rows > given.available) throw std::logic_error("losses reach beyond their tensor");
   float* logits = call.own(given.logits, rows * vocabulary, DType::f32).as<float>();
   const int32_t* targets = call.in(given.targets, rows, DType::i32).as<int32_t>();
-  call.kernels.crossEntropy(call.pool, losses + first, logits, targets, rows, vocabulary, given.gradient);
+  call.kernels.crossEntropy(call.pool, losses + first, logits, targets, rows, vocabulary, float(given.softCap),
+                            given.gradient);
 }
 
 void adamW(const Call& call) {
@@ -190,8 +195,10 @@ void sumOfSquares(const Call& call) {
 std::vector<Operation> fusedOperations() {
   return {
       {"rmsNorm", rmsNorm},     {"rmsNormBackward", rmsNormBackward},     {"rope", rope},
-      {"attention", attention}, {"attentionBackward", attentionBackward}, {"swiglu", swiglu},
-      {"swigluBackward", swigluBackward}, {"dropout", dropout},           {"crossEntropy", crossEntropy},
+      {"attention", attention}, {"attentionBackward", attentionBackward},
+      {"swiglu", gated<&Kernels::swiglu>},       {"swigluBackward", gatedBackward<&Kernels::swigluBackward>},
+      {"gegluTanh", gated<&Kernels::gegluTanh>}, {"gegluTanhBackward", gatedBackward<&Kernels::gegluTanhBackward>},
+      {"dropout", dropout},     {"crossEntropy", crossEntropy},
       {"adamW", adamW},         {"sumOfSquares", sumOfSquares},
   };
 }

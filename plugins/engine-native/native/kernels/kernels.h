@@ -43,6 +43,7 @@ struct Attention {
   size_t heads, keyValueHeads, headSize;
   size_t window;  // how many last keys a query sees, its own included; 0: all
   float scale;
+  float softCap;  // a score s becomes softCap * tanh(s / softCap); 0: it stays
   const Segment* segments;
   size_t segmentCount;
 };
@@ -117,9 +118,10 @@ struct Kernels {
   // dx and dWeight from dy; both are overwritten, and either may be null
   void (*rmsNormBackward)(Pool&, float* dx, float* dWeight, const float* dy, const float* x, const float* weight,
                           const float* rstd, size_t rows, size_t width);
-  // Rotate-half layout; x, y [rows, heads * headSize], cos, sin [rows, headSize / 2]; inverse turns back (backward)
+  // Rotate-half layout of the first 2 * pairs elements of each head; x, y [rows, heads * headSize], cos, sin [rows, pairs];
+  // inverse turns back (backward)
   void (*rope)(Pool&, ValuesOut y, Values x, const float* cos, const float* sin, size_t rows, size_t heads,
-               size_t headSize, bool inverse);
+               size_t headSize, size_t pairs, bool inverse);
   // q, out [queries, heads * headSize], k, v [keys, keyValueHeads * headSize], lse [queries, heads]: log of the sum of
   // exponentials. No matrix of scores is made (Dao et al. 2022). Rows of out and lse in no segment stay as they are.
   void (*attention)(Pool&, ValuesOut out, float* lse, Values q, Values k, Values v, const Attention&);
@@ -129,10 +131,14 @@ struct Kernels {
   // y = gate * sigmoid(gate) * up
   void (*swiglu)(Pool&, ValuesOut y, Values gate, Values up, size_t n);
   void (*swigluBackward)(Pool&, float* dGate, float* dUp, const float* dy, Values gate, Values up, size_t n);
-  // nll[i] = log(sum(exp(logits[i]))) - logits[i][target]; with `gradient` logits become softmax - one-hot.
+  // y = gelu(gate) * up, gelu by its approximation with tanh
+  void (*gegluTanh)(Pool&, ValuesOut y, Values gate, Values up, size_t n);
+  void (*gegluTanhBackward)(Pool&, float* dGate, float* dUp, const float* dy, Values gate, Values up, size_t n);
+  // nll[i] = log(sum(exp(logits[i]))) - logits[i][target]; with `gradient` logits become its gradient.
+  // A logit l counts as softCap * tanh(l / softCap), unless softCap is 0; logits are overwritten then in any case.
   // Throws std::runtime_error on a target outside of the vocabulary.
   void (*crossEntropy)(Pool&, float* nll, float* logits, const int32_t* targets, size_t rows, size_t vocabulary,
-                       bool gradient);
+                       float softCap, bool gradient);
   // torch.optim.AdamW over all tensors
   void (*adamW)(Pool&, const AdamWTensor* tensors, size_t count, const AdamWStep&);
   double (*sumOfSquares)(Pool&, const FloatSpan* tensors, size_t count);

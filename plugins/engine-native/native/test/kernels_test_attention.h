@@ -13,11 +13,13 @@ struct AttentionCase {
   std::vector<Segment> segments;
   DType type = DType::f32;  // of q, k, v and out
   size_t gap = 0;           // between rows of q, k, v and out
+  float softCap = 0;
 
   size_t queryStride() const { return heads * size + gap; }
   size_t keyStride() const { return keyValueHeads * size + gap; }
   Attention attention() const {
-    return {heads, keyValueHeads, size, window, float(1 / std::sqrt(double(size))), segments.data(), segments.size()};
+    return {heads, keyValueHeads, size, window, float(1 / std::sqrt(double(size))), softCap, segments.data(),
+            segments.size()};
   }
 };
 
@@ -31,7 +33,7 @@ struct AttentionReference {
       : out(c.queries * c.queryStride(), NAN), lse(c.queries * c.heads, NAN), dq(c.queries * c.heads * c.size, NAN),
         dk(c.keys * c.keyValueHeads * c.size, NAN), dv(dk) {
     const size_t size = c.size;
-    const double scale = c.attention().scale;
+    const double scale = c.attention().scale, cap = c.softCap;
     for (const Segment& s : c.segments) {
       const auto zero = [&](std::vector<double>& x, size_t width, size_t first, size_t count) {
         std::fill_n(x.begin() + long(first * width), count * width, 0.0);
@@ -51,6 +53,7 @@ struct AttentionReference {
           for (size_t j = begin; j <= position; j++) {
             double score = 0;
             for (size_t d = 0; d < size; d++) score += scale * query[d] * k[keyRow(j) + d];
+            if (cap != 0) score = cap * std::tanh(score / cap);
             scores.push_back(score);
             most = std::max(most, score);
           }
@@ -69,7 +72,8 @@ struct AttentionReference {
             const double share = std::exp(scores[j - begin] - sumLog);
             double dShare = 0;
             for (size_t d = 0; d < size; d++) dShare += g[d] * v[keyRow(j) + d];
-            const double dScore = share * (dShare - inner) * scale;
+            const double tangent = cap == 0 ? 0 : scores[j - begin] / cap;
+            const double dScore = share * (dShare - inner) * scale * (1 - tangent * tangent);
             for (size_t d = 0; d < size; d++) {
               dv[flat(j) + d] += share * g[d];
               dk[flat(j) + d] += dScore * query[d];
@@ -116,8 +120,8 @@ inline void testAttentionCase(const Bench& bench, const AttentionCase& c) {
 }
 
 // The reference's own gradients against differences of its outputs.
-inline void testAttentionReference() {
-  const AttentionCase c = {"differences", 4, 2, 3, 3, 7, 9, {{0, 3, 0, 5}, {3, 4, 5, 4}}};
+inline void testAttentionReference(float softCap) {
+  const AttentionCase c = {"differences", 4, 2, 3, 3, 7, 9, {{0, 3, 0, 5}, {3, 4, 5, 4}}, DType::f32, 0, softCap};
   const auto floats = [](uint64_t seed, size_t n) {
     const auto x = randomFloats(seed, n);
     return std::vector<double>(x.begin(), x.end());
@@ -155,7 +159,7 @@ inline void testAttentionChunks(const Bench& bench) {
         for (size_t first = 0; first < length; first += chunk) {
           const size_t count = std::min(chunk, length - first);
           const Segment segment = {0, count, 0, first + count};
-          const Attention p = {heads, keyValueHeads, size, window, 0.15f, &segment, 1};
+          const Attention p = {heads, keyValueHeads, size, window, 0.15f, 0, &segment, 1};
           bench.kernels.attention(pool, {outputs[0].floats() + first * heads * size, DType::f32},
                                   outputs[1].floats() + first * heads, {q.data() + first * heads * size, DType::f32},
                                   {k.data(), DType::f32}, {v.data(), DType::f32}, p);
@@ -196,6 +200,9 @@ inline void testAttention(const Bench& bench) {
       {"bfloat16, strided", 4, 2, 24, 33, 90, 95, {{0, 90, 0, 95}}, bf16, 7},
       {"strided", 6, 3, 40, 0, 90, 95, {{0, 20, 0, 20}, {20, 70, 20, 75}}, DType::f32, 9},
       {"bfloat16, odd rows, no groups", 3, 3, 80, 0, 129, 129, {{0, 129, 0, 129}}, bf16},
+      {"capped", 4, 2, 32, 0, 100, 100, {{0, 100, 0, 100}}, DType::f32, 0, 1.5f},
+      {"capped, a next token", 8, 2, 64, 0, 1, 201, {{0, 1, 0, 201}}, DType::f32, 0, 1.5f},
+      {"capped, packed, bfloat16, window", 6, 2, 40, 20, 150, 160, {{2, 33, 0, 33}, {35, 1, 40, 1}, {40, 105, 50, 105}}, bf16, 0, 2},
       {"bfloat16, heads of 1", 3, 1, 1, 0, 23, 23, {{0, 23, 0, 23}}, bf16},
       {"bfloat16, packed, window", 6, 2, 40, 20, 150, 160, {{2, 33, 0, 33}, {35, 1, 40, 1}, {40, 105, 50, 105}}, bf16},
       {"bfloat16, a chunk of a prompt", 4, 2, 64, 0, 45, 170, {{0, 45, 0, 170}}, bf16},
@@ -203,7 +210,7 @@ inline void testAttention(const Bench& bench) {
       {"no segments", 2, 1, 8, 0, 3, 3, {}},
   };
   for (const AttentionCase& c : cases) testAttentionCase(bench, c);
-  testAttentionReference();
+  for (const float softCap : {0.0f, 0.8f}) testAttentionReference(softCap);
   testAttentionChunks(bench);
 }
 

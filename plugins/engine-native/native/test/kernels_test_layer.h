@@ -56,53 +56,68 @@ inline void testRope(const Bench& bench) {
   for (const size_t rows : {1, 19}) {
     for (const size_t heads : {1, 3}) {
       for (const size_t size : {2, 8, 12, 34, 128}) {
-        const size_t half = size / 2, width = heads * size, stride = width + 5;
-        std::vector<float> cos, sin;
-        for (size_t i = 0; i < rows * half; i++) {
-          cos.push_back(float(std::cos(0.7 * double(i))));
-          sin.push_back(float(std::sin(0.7 * double(i))));
-        }
-        for (const DType from : {DType::f32, DType::bf16}) {
-          for (const DType to : {DType::f32, DType::bf16}) {
-            for (const bool inverse : {false, true}) {
-              const Stored x(randomFloats(43, rows * stride), from);
-              const auto at = [&](size_t row, size_t head, size_t i) {
-                return x.values()[row * stride + head * size + i];
-              };
-              // What lies between the rows stays: NaN.
-              std::vector<double> wanted(rows * stride, NAN);
-              for (size_t row = 0; row < rows; row++) {
-                for (size_t head = 0; head < heads; head++) {
-                  for (size_t i = 0; i < half; i++) {
-                    const double c = cos[row * half + i], s = sin[row * half + i] * (inverse ? -1.0 : 1.0);
-                    double* y = wanted.data() + row * stride + head * size + i;
-                    y[0] = at(row, head, i) * c - at(row, head, i + half) * s;
-                    y[half] = at(row, head, i + half) * c + at(row, head, i) * s;
+        for (const size_t half : {size / 2, (size + 2) / 4}) {
+          const size_t width = heads * size, stride = width + 5;
+          std::vector<float> cos, sin;
+          for (size_t i = 0; i < rows * half; i++) {
+            cos.push_back(float(std::cos(0.7 * double(i))));
+            sin.push_back(float(std::sin(0.7 * double(i))));
+          }
+          for (const DType from : {DType::f32, DType::bf16}) {
+            for (const DType to : {DType::f32, DType::bf16}) {
+              for (const bool inverse : {false, true}) {
+                const Stored x(randomFloats(43, rows * stride), from);
+                const auto at = [&](size_t row, size_t head, size_t i) {
+                  return x.values()[row * stride + head * size + i];
+                };
+                // What lies between the rows stays: NaN.
+                std::vector<double> wanted(rows * stride, NAN);
+                for (size_t row = 0; row < rows; row++) {
+                  for (size_t head = 0; head < heads; head++) {
+                    for (size_t i = 0; i < half; i++) {
+                      const double c = cos[row * half + i], s = sin[row * half + i] * (inverse ? -1.0 : 1.0);
+                      double* y = wanted.data() + row * stride + head * size + i;
+                      y[0] = at(row, head, i) * c - at(row, head, i + half) * s;
+                      y[half] = at(row, head, i + half) * c + at(row, head, i) * s;
+                    }
+                    for (size_t i = 2 * half; i < size; i++) wanted[row * stride + head * size + i] = at(row, head, i);
                   }
                 }
+                auto out = bench.run("rope", {wanted.size() * bytesOf(to)}, [&](Pool& pool, auto& outputs) {
+                  bench.kernels.rope(pool, {outputs[0].data(), to, stride}, x.in(stride), cos.data(), sin.data(), rows,
+                      heads, size, half, inverse);
+                });
+                bench.close("rope", out[0].values(to), wanted, to == DType::f32 ? 0 : halfUlpBf16, 2e-7);
               }
-              auto out = bench.run("rope", {wanted.size() * bytesOf(to)}, [&](Pool& pool, auto& outputs) {
-                bench.kernels.rope(pool, {outputs[0].data(), to, stride}, x.in(stride), cos.data(), sin.data(), rows,
-                    heads, size, inverse);
-              });
-              bench.close("rope", out[0].values(to), wanted, to == DType::f32 ? 0 : halfUlpBf16, 2e-7);
             }
           }
+          const auto x = randomFloats(44, rows * width);
+          auto back = bench.run("rope", {x.size() * 4, x.size() * 4}, [&](Pool& pool, auto& outputs) {
+            bench.kernels.rope(pool, {outputs[0].data(), DType::f32}, {x.data(), DType::f32}, cos.data(), sin.data(),
+                rows, heads, size, half, false);
+            bench.kernels.rope(pool, {outputs[1].data(), DType::f32}, {outputs[0].data(), DType::f32}, cos.data(),
+                sin.data(), rows, heads, size, half, true);
+          });
+          bench.close("rope there and back", back[1].values(DType::f32), {x.begin(), x.end()}, 0, 4e-7);
         }
-        const auto x = randomFloats(44, rows * width);
-        auto back = bench.run("rope", {x.size() * 4, x.size() * 4}, [&](Pool& pool, auto& outputs) {
-          bench.kernels.rope(pool, {outputs[0].data(), DType::f32}, {x.data(), DType::f32}, cos.data(), sin.data(),
-              rows, heads, size, false);
-          bench.kernels.rope(pool, {outputs[1].data(), DType::f32}, {outputs[0].data(), DType::f32}, cos.data(),
-              sin.data(), rows, heads, size, true);
-        });
-        bench.close("rope there and back", back[1].values(DType::f32), {x.begin(), x.end()}, 0, 4e-7);
       }
     }
   }
 }
 
-inline void testSwiglu(const Bench& bench) {
+// sigmoid of what multiplies the gate, and its slope.
+struct GateValue {
+  double sigmoid, slope;
+};
+inline GateValue swigluGate(double g) { return {1 / (1 + std::exp(-g)), 1}; }
+inline GateValue geluTanhGate(double g) {
+  const double twice = 2 * std::sqrt(2 / std::acos(-1.0));
+  return {1 / (1 + std::exp(-twice * (g + 0.044715 * g * g * g))), twice * (1 + 3 * 0.044715 * g * g)};
+}
+
+template <class Forward, class Backward>
+void testGated(const Bench& bench, const std::string& name, double absolute, GateValue (*gateValue)(double),
+               Forward forward, Backward backward) {
   for (const size_t n : {0, 1, 31, 1024, 1031, 40009}) {
     for (const DType a : {DType::f32, DType::bf16}) {
       for (const DType b : {DType::f32, DType::bf16}) {
@@ -115,23 +130,23 @@ inline void testSwiglu(const Bench& bench) {
         const auto dy = randomFloats(47, n);
         std::vector<double> y, dGate, dUp;
         for (size_t i = 0; i < n; i++) {
-          const double g = gate.values()[i], u = up.values()[i], s = 1 / (1 + std::exp(-g));
+          const double g = gate.values()[i], u = up.values()[i];
+          const auto [s, slope] = gateValue(g);
           y.push_back(g * s * u);
-          dGate.push_back(dy[i] * u * s * (1 + g * (1 - s)));
+          dGate.push_back(dy[i] * u * s * (1 + g * (1 - s) * slope));
           dUp.push_back(dy[i] * g * s);
         }
         for (const DType type : {DType::f32, DType::bf16}) {
-          auto out = bench.run("swiglu", {n * bytesOf(type)}, [&](Pool& pool, auto& outputs) {
-            bench.kernels.swiglu(pool, {outputs[0].data(), type}, gate.in(), up.in(), n);
+          auto out = bench.run(name, {n * bytesOf(type)}, [&](Pool& pool, auto& outputs) {
+            (bench.kernels.*forward)(pool, {outputs[0].data(), type}, gate.in(), up.in(), n);
           });
-          bench.close("swiglu", out[0].values(type), y, type == DType::f32 ? 6e-7 : halfUlpBf16 * 1.001, 1e-35);
+          bench.close(name, out[0].values(type), y, type == DType::f32 ? 6e-7 : halfUlpBf16 * 1.001, absolute);
         }
-        auto out = bench.run("swigluBackward", {n * 4, n * 4}, [&](Pool& pool, auto& outputs) {
-          bench.kernels.swigluBackward(pool, outputs[0].floats(), outputs[1].floats(), dy.data(), gate.in(), up.in(),
-              n);
+        auto out = bench.run(name + "Backward", {n * 4, n * 4}, [&](Pool& pool, auto& outputs) {
+          (bench.kernels.*backward)(pool, outputs[0].floats(), outputs[1].floats(), dy.data(), gate.in(), up.in(), n);
         });
-        bench.close("swigluBackward's dGate", out[0].values(DType::f32), dGate, 1e-6, 1e-6);
-        bench.close("swigluBackward's dUp", out[1].values(DType::f32), dUp, 6e-7, 1e-35);
+        bench.close(name + "Backward's dGate", out[0].values(DType::f32), dGate, 1e-6 + absolute, 1e-6 + absolute);
+        bench.close(name + "Backward's dUp", out[1].values(DType::f32), dUp, 6e-7, absolute);
       }
     }
   }
@@ -140,7 +155,9 @@ inline void testSwiglu(const Bench& bench) {
 inline void testLayer(const Bench& bench) {
   testRmsNorm(bench);
   testRope(bench);
-  testSwiglu(bench);
+  testGated(bench, "swiglu", 1e-35, swigluGate, &Kernels::swiglu, &Kernels::swigluBackward);
+  // The argument of gelu's sigmoid grows with the third power of the gate, and so does its rounding: it shows where e^x is small.
+  testGated(bench, "gegluTanh", 2e-6, geluTanhGate, &Kernels::gegluTanh, &Kernels::gegluTanhBackward);
 }
 
 }  // namespace glulam

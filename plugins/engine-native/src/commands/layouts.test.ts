@@ -99,8 +99,8 @@ describe('the layouts of commands', () => {
     const slice = { y: 6, x: 7, shape: [2, 3], strides: [6, 1], offset: 4, available: 12 };
     expect(wordsOf('slice', slice)).toEqual([0, 2, 8, 6, 7, 2, 2, 3, 2, 6, 1, 4, 12]);
     expect(wordsOf('random', { y: 6, elements: 5, key: [1, 2, 3, 4] })).toEqual([0, 1, 5, 6, 5, 1, 2, 3, 4]);
-    const losses = { losses: 6, logits: 7, targets: 8, rows: 1, vocabulary: 2, first: 3, available: 4 };
-    expect(wordsOf('crossEntropy', { ...losses, gradient: true })).toEqual([0, 3, 5, 6, 7, 8, 1, 2, 3, 4, 1]);
+    const losses = { losses: 6, logits: 7, targets: 8, rows: 1, vocabulary: 2, first: 3, available: 4, softCap: 5 };
+    expect(wordsOf('crossEntropy', { ...losses, gradient: true })).toEqual([0, 3, 6, 6, 7, 8, 1, 2, 3, 4, 5, 1]);
     const sum = { sum: 6, tensors: [7, 8], elements: [9, 10] };
     expect(wordsOf('sumOfSquares', sum)).toEqual([0, 3, 3, 6, 7, 8, 2, 9, 10]);
     expect(operandsOf<'sumOfSquares', number>('sumOfSquares', sum)).toEqual([6, 7, 8]);

@@ -33,6 +33,8 @@ const attention = {
   headSize: 'size',
   window: 'size',
   scale: 'number',
+  /** 0: none. */
+  softCap: 'number',
   /** Of each: queryStart, queryLength, keyStart, keyLength. */
   segments: 'sizes',
 } as const;
@@ -233,7 +235,7 @@ export const layouts = {
   rope: {
     commands: ['rope'],
     operands: { y: 'operand', x: 'operand', cos: 'operand', sin: 'operand' },
-    params: { rows: 'size', heads: 'size', headSize: 'size', type: 'dtype', inverse: 'flag' },
+    params: { rows: 'size', heads: 'size', headSize: 'size', pairs: 'size', type: 'dtype', inverse: 'flag' },
   },
   /** lse: log sum exp of each query's scores, by head, which backward reads. */
   attention: {
@@ -256,13 +258,13 @@ export const layouts = {
     },
     params: attention,
   },
-  swiglu: {
-    commands: ['swiglu'],
+  gated: {
+    commands: ['swiglu', 'gegluTanh'],
     operands: { y: 'operand', gate: 'operand', up: 'operand' },
     params: { elements: 'size', type: 'dtype' },
   },
-  swigluBackward: {
-    commands: ['swigluBackward'],
+  gatedBackward: {
+    commands: ['swigluBackward', 'gegluTanhBackward'],
     operands: { dGate: 'operand', dUp: 'operand', dy: 'operand', gate: 'operand', up: 'operand' },
     params: { elements: 'size' },
   },
@@ -271,11 +273,18 @@ export const layouts = {
     operands: { y: 'operand', x: 'operand' },
     params: { elements: 'size', rate: 'number', key: 'key' },
   },
-  /** To `available` losses from `first` on. With `gradient`, that of each row's loss is left where its logits were. */
+  /** To `available` losses from `first` on, of logits with a softCap (0: none). With `gradient`, that of each row's loss is left where its logits were. */
   crossEntropy: {
     commands: ['crossEntropy'],
     operands: { losses: 'operand', logits: 'operand', targets: 'operand' },
-    params: { rows: 'size', vocabulary: 'size', first: 'size', available: 'size', gradient: 'flag' },
+    params: {
+      rows: 'size',
+      vocabulary: 'size',
+      first: 'size',
+      available: 'size',
+      softCap: 'number',
+      gradient: 'flag',
+    },
   },
   /** Of each: parameter, gradient, mean and variance, of so many `elements`. */
   adamW: {

@@ -1,8 +1,14 @@
-import { TensorsError, type FusedOperations, type Segment } from '@glulam/tensors';
+import { TensorsError, type AttentionOptions, type Fused, type Segment, type Tensor } from '@glulam/tensors';
 import { expectShape, stored } from './checks.js';
 import type { FusedCommands } from './commands.js';
 
-export function attention({ make, run }: FusedCommands): FusedOperations['attention'] {
+type AttentionPair = Fused<
+  { q: Tensor; k: Tensor; v: Tensor },
+  AttentionOptions & { readonly softCap?: number | undefined }
+>;
+
+/** With a softCap and without one. */
+export function attention({ make, run }: FusedCommands): AttentionPair {
   /** queryStart, queryLength, keyStart, keyLength of each. */
   const flat = (segments: readonly Segment[]): number[] => {
     const numbers: number[] = [];
@@ -22,7 +28,7 @@ export function attention({ make, run }: FusedCommands): FusedOperations['attent
       const output = make(q.shape, type);
       // log sum exp of each query's scores, by head: what backward needs to have the shares again.
       const lse = make([queries, heads]);
-      const { window, scale } = options;
+      const { window, scale, softCap = 0 } = options;
       run('attention', {
         out: output,
         lse,
@@ -36,6 +42,7 @@ export function attention({ make, run }: FusedCommands): FusedOperations['attent
         headSize,
         window,
         scale,
+        softCap,
         segments: flat(segments),
         type,
       });
@@ -43,7 +50,7 @@ export function attention({ make, run }: FusedCommands): FusedOperations['attent
     },
     backward({ q, k, v, output, lse }, gradient, options) {
       const [dq, dk, dv] = [make(q!.shape), make(k!.shape), make(v!.shape)];
-      const { heads, keyValueHeads, headSize, window, scale, segments } = options;
+      const { heads, keyValueHeads, headSize, window, scale, softCap = 0, segments } = options;
       run('attentionBackward', {
         dq,
         dk,
@@ -61,6 +68,7 @@ export function attention({ make, run }: FusedCommands): FusedOperations['attent
         headSize,
         window,
         scale,
+        softCap,
         segments: flat(segments),
       });
       return { q: dq, k: dk, v: dv };

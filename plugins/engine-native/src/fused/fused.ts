@@ -4,7 +4,7 @@ import { attention } from './attention.js';
 import { createFusedCommands } from './commands.js';
 import { frozenLinear } from './frozen-linear.js';
 import { adamW, sumOfSquares } from './optimizer.js';
-import { rmsNorm, rope, swiglu } from './pointwise.js';
+import { gated, rmsNorm, rope } from './pointwise.js';
 import { embedding, tokenLosses } from './vocabulary.js';
 
 /** Every named operation, as a few commands each. */
@@ -17,10 +17,14 @@ export function createFused<Data>(
   return {
     rmsNorm: rmsNorm(commands),
     rope: rope(commands),
+    partialRope: rope(commands),
     attention: attention(commands),
-    swiglu: swiglu(commands),
+    cappedAttention: attention(commands),
+    swiglu: gated(commands, 'swiglu'),
+    gegluTanh: gated(commands, 'gegluTanh'),
     frozenLinear: frozenLinear(commands),
     tokenLosses: tokenLosses(commands),
+    cappedTokenLosses: tokenLosses(commands),
     embedding: embedding(commands),
     adamW: adamW(commands),
     sumOfSquares: sumOfSquares(commands),

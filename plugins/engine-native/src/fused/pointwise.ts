@@ -40,9 +40,10 @@ export function rope({ make, run }: FusedCommands): FusedOperations['rope'] {
     back: boolean,
   ): Tensor => {
     const [tokens, width] = stored('rope', x);
-    for (const table of [cos, sin]) expectShape('rope', 'a table', table, [tokens, headSize / 2]);
+    const pairs = Math.min(cos.shape[1]!, headSize / 2);
+    for (const table of [cos, sin]) expectShape('rope', 'a table', table, [tokens, pairs]);
     const y = make(x.shape, back ? 'float32' : type);
-    const sizes = { rows: tokens, heads: width / headSize, headSize };
+    const sizes = { rows: tokens, heads: width / headSize, headSize, pairs };
     run('rope', { y, x, cos, sin, ...sizes, type: y.dtype, inverse: back });
     return y;
   };
@@ -57,20 +58,21 @@ export function rope({ make, run }: FusedCommands): FusedOperations['rope'] {
   };
 }
 
-export function swiglu({ make, run }: FusedCommands): FusedOperations['swiglu'] {
+/** An activation of `gate` times `up`, by the command of this name. */
+export function gated({ make, run }: FusedCommands, name: 'swiglu' | 'gegluTanh'): FusedOperations['swiglu'] {
   return {
     recomputes: true,
     forward({ gate, up }, { type }, keep) {
-      stored('swiglu', gate);
-      stored('swiglu', up);
-      expectShape('swiglu', 'up', up, gate.shape);
+      stored(name, gate);
+      stored(name, up);
+      expectShape(name, 'up', up, gate.shape);
       const output = make(gate.shape, type);
-      run('swiglu', { y: output, gate, up, elements: gate.size, type });
+      run(name, { y: output, gate, up, elements: gate.size, type });
       return { output, saved: keep ? { gate, up } : {} };
     },
     backward({ gate, up }, gradient) {
       const [dGate, dUp] = [make(gate!.shape), make(up!.shape)];
-      run('swigluBackward', { dGate, dUp, dy: gradient, gate: gate!, up: up!, elements: gate!.size });
+      run(`${name}Backward`, { dGate, dUp, dy: gradient, gate: gate!, up: up!, elements: gate!.size });
       return { gate: dGate, up: dUp };
     },
   };

@@ -3,8 +3,10 @@ import {
   scope,
   TensorsError,
   type FrozenWeight,
+  type Fused,
   type FusedOperations,
   type Tensor,
+  type TokenLossesOptions,
 } from '@glulam/tensors';
 import { expectShape, stored } from './checks.js';
 import type { FusedCommands } from './commands.js';
@@ -27,11 +29,13 @@ export function embedding({ make, run, upload }: FusedCommands): FusedOperations
   };
 }
 
+type TokenLossesPair = Fused<{ x: Tensor }, TokenLossesOptions & { readonly softCap?: number | undefined }>;
+
 /**
  * Only rows with a label are computed, some at a time, and the gradient to x at once with them while their logits are
  * there: [tokens, vocabulary] never exists whole, and backward does not multiply by the head's weight again.
  */
-export function tokenLosses(commands: FusedCommands): FusedOperations['tokenLosses'] {
+export function tokenLosses(commands: FusedCommands): TokenLossesPair {
   const { make, run, upload, precision } = commands;
   const bfloat16 = precision === 'bfloat16';
 
@@ -42,7 +46,7 @@ export function tokenLosses(commands: FusedCommands): FusedOperations['tokenLoss
     labels: Int32Array,
     losses: Tensor,
     dx: Tensor | undefined,
-    at: number,
+    { at, softCap }: { readonly at: number; readonly softCap: number },
   ): void =>
     scope(() => {
       const [vocabulary, hidden] = weight.shape as [number, number];
@@ -67,6 +71,7 @@ export function tokenLosses(commands: FusedCommands): FusedOperations['tokenLoss
         vocabulary,
         first: at,
         available: losses.size,
+        softCap,
         gradient: dx !== undefined,
       });
       if (dx === undefined) return;
@@ -80,7 +85,7 @@ export function tokenLosses(commands: FusedCommands): FusedOperations['tokenLoss
     });
 
   return {
-    forward({ x }, { weight, labels }, keep) {
+    forward({ x }, { weight, labels, softCap = 0 }, keep) {
       const [tokens, hidden] = stored('tokenLosses', x);
       const vocabulary = weight.shape[0]!;
       expectShape('tokenLosses', weight.name, weight, [vocabulary, hidden]);
@@ -104,7 +109,7 @@ export function tokenLosses(commands: FusedCommands): FusedOperations['tokenLoss
             some.map((row) => labels[row]!),
             losses,
             dRows,
-            at,
+            { at, softCap },
           );
         }
         const places = upload(rows, [rows.length]);
