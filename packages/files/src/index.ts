@@ -38,6 +38,7 @@ export {
   bytesPerElement,
   fromBfloat16Bits,
   fromFloat16Bits,
+  roundTo,
   toBfloat16Bits,
   toFloat16Bits,
   type DType,

@@ -59,7 +59,7 @@ export {
 export type { Decoder, DecoderOptions, LayerPass, PassOptions, RoutePart } from './decoder/decoder.js';
 export { openDecoder } from './decoder/open-decoder.js';
 export type { CachePass, KeyValueCache } from './decoder/key-value-cache.js';
-export { inverseFrequencies, type RopeSettings } from './decoder/rope.js';
+export { inverseFrequencies, ropeEra, type RopeSettings } from './decoder/rope.js';
 export { createPreparedForms, type PreparedForms } from './decoder/prepared-forms.js';
 export {
   cacheOf,
@@ -100,6 +100,7 @@ export {
   keyValueWidthOf,
   layerPath,
   layerTypes,
+  normsOf,
   linearNamesOf,
   linearsOf,
   mlpOf,
@@ -116,8 +117,16 @@ export {
   type RopeSpec,
   type VectorSpec,
 } from './families/model-spec.js';
-export { llamaLinears, readLlamaSpec, type LlamaLinear, type LlamaTraits } from './families/read-llama-spec.js';
-export type { RopeOptions } from './families/read-rope.js';
+export { readLayerList, readLayerTypes, readShare } from './families/read-layer-lists.js';
+export {
+  llamaGgufTensors,
+  llamaLinears,
+  readLlamaSpec,
+  type LlamaDefaults,
+  type LlamaLinear,
+  type LlamaTraits,
+} from './families/read-llama-spec.js';
+export { isRecord, readRope, readRopeRecord, type RopeReadOptions } from './families/read-rope.js';
 export type { ContinuationOptions, EndReason } from './generation/continuation.js';
 export { createConversation, type Conversation } from './generation/conversation.js';
 export {

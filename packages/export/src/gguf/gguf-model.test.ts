@@ -73,7 +73,7 @@ test('a model that GGUF cannot say is refused with the reason', async () => {
     [{ ...spec, gguf: { ...gguf!, tensors: { lm_head: 'output' } } }, /gives no GGUF name for model.embed_tokens, /],
     [changed((block) => ({ ...block, rope: undefined })), /differ in the rotary embedding/],
     [changed((block) => ({ ...block, heads: 1 }) as BlockSpec), /differ in the number of heads/],
-    [changed((block) => ({ ...block, norm: { ...block.norm, epsilon: 1 } })), /norms differ in the epsilon/],
+    [changed((block) => ({ ...block, norm: { ...block.norm!, epsilon: 1 } })), /norms differ in the epsilon/],
     [{ ...spec, layers: [{ blocks: [] }] }, /their layers have no number of heads/],
     [
       { ...spec, layers: spec.layers.map(({ blocks }) => ({ blocks: [...blocks, blocks[0]!] })) },

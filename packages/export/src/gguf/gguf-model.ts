@@ -4,6 +4,7 @@ import {
   attentionOf,
   linearNamesOf,
   mlpOf,
+  normsOf,
   type GgufNames,
   type LayerSpec,
   type ModelSpec,
@@ -60,12 +61,11 @@ export function ggufModelOf(spec: ModelSpec, kind: string): GgufModel {
   const unnamed = [
     ...[spec.embedding.name, finalNorm.name, spec.head.name],
     ...linearNamesOf(spec),
-    ...layers.flatMap(({ blocks }) =>
-      blocks.flatMap(({ norm, vectors = [] }) => [norm, ...vectors].map((x) => x.name)),
-    ),
+    ...layers.flatMap((layer) => normsOf(layer, spec.hiddenSize).map(({ norm }) => norm.name)),
+    ...layers.flatMap(({ blocks }) => blocks.flatMap(({ vectors = [] }) => vectors.map(({ name }) => name))),
   ].filter((name) => !Object.hasOwn(names.tensors, name));
   if (unnamed.length > 0) throw unsupported(`their family gives no GGUF name for ${shortList([...new Set(unnamed)])}`);
-  const epsilons = (layer: LayerSpec): number[] => layer.blocks.map(({ norm }) => norm.epsilon);
+  const epsilons = (layer: LayerSpec): number[] => normsOf(layer, spec.hiddenSize).map(({ norm }) => norm.epsilon);
   if (layers.some((layer) => epsilons(layer).some((epsilon) => epsilon !== finalNorm.epsilon)))
     throw unsupported('their norms differ in the epsilon, which a GGUF file says once');
   return {

@@ -1,5 +1,5 @@
 import { quoteValue } from '@glulam/files';
-import { isEmpty, linearNamesOf, type AdapterValues, type ModelSpec } from '@glulam/model';
+import { isEmpty, linearNamesOf, normsOf, type AdapterValues, type ModelSpec } from '@glulam/model';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -71,7 +71,7 @@ const moduleNames = (spec: ModelSpec): Set<string> =>
   new Set(
     [
       ...[spec.embedding.name, spec.head.name, spec.finalNorm.name, spec.layersPath, 'act_fn', 'rotary_emb'],
-      ...spec.layers.flatMap(({ blocks }) => blocks.map(({ norm }) => norm.name)),
+      ...spec.layers.flatMap((layer) => normsOf(layer, spec.hiddenSize).map(({ norm }) => norm.name)),
       ...linearNamesOf(spec),
     ].flatMap((path) => path.split('.')),
   );

@@ -51,3 +51,9 @@ export function toFloat16Bits(value: number): number {
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
   return sign | ((rounded - 0x38000000) >>> 13);
 }
+
+/** The nearest number to `value` that the dtype of a weight holds. */
+export function roundTo(dtype: DType, value: number): number {
+  if (dtype === 'bfloat16') return fromBfloat16Bits(toBfloat16Bits(value));
+  return dtype === 'float16' ? fromFloat16Bits(toFloat16Bits(value)) : Math.fround(value);
+}

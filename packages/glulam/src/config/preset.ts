@@ -11,8 +11,14 @@ import { evaluatorTruthfulqa } from '@glulam/evaluator-truthfulqa';
 import { expansionInterleave } from '@glulam/expansion-interleave';
 import { expansionLayerMap } from '@glulam/expansion-layer-map';
 import { expansionRecipes } from '@glulam/expansion-recipes';
+import { familyGemma } from '@glulam/family-gemma';
+import { familyGranite } from '@glulam/family-granite';
 import { familyLlama } from '@glulam/family-llama';
 import { familyMistral } from '@glulam/family-mistral';
+import { familyOlmo } from '@glulam/family-olmo';
+import { familyPhi } from '@glulam/family-phi';
+import { familyQwen } from '@glulam/family-qwen';
+import { familySmollm } from '@glulam/family-smollm';
 import { definePlugin, type Offer, type Plugin } from '@glulam/plugin';
 import { reporterConsole } from '@glulam/reporter-console';
 import { reporterJsonl } from '@glulam/reporter-jsonl';
@@ -68,6 +74,12 @@ type PresetPlugin = ReturnType<
   | typeof engineTfjs
   | typeof familyMistral
   | typeof familyLlama
+  | typeof familyQwen
+  | typeof familyGemma
+  | typeof familyOlmo
+  | typeof familyPhi
+  | typeof familySmollm
+  | typeof familyGranite
   | typeof expansionLayerMap
   | typeof expansionInterleave
   | typeof expansionRecipes
@@ -92,6 +104,12 @@ export const preset = (options: CoreOptions = {}): readonly PresetPlugin[] => [
   engineTfjs(),
   familyMistral(),
   familyLlama(),
+  familyQwen(),
+  familyGemma(),
+  familyOlmo(),
+  familyPhi(),
+  familySmollm(),
+  familyGranite(),
   expansionLayerMap(),
   expansionInterleave(),
   expansionRecipes(),

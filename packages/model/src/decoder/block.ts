@@ -10,6 +10,10 @@ export interface BlockContext {
   linear(x: Tensor, role: string, type: DType): Tensor;
   /** Whether the block has a linear layer with this role. */
   hasLinear(role: string): boolean;
+  /** Whether the block has an inner norm with this role. */
+  hasNorm(role: string): boolean;
+  /** x through the inner norm with this role, whose size divides its width; of the same shape and type. */
+  normalize(x: Tensor, role: string): Tensor;
   /** The vector with this role. */
   vector(role: string): Tensor;
   /** Turn the heads of x [tokens, heads * headSize] by their positions, with the block's rope; without one x itself. */
@@ -25,8 +29,8 @@ export interface BlockContext {
 }
 
 /**
- * Runs one kind of sub-layer: from its input after the norm, [tokens, hidden] in the type `ops.activation`, to what is
- * added to the residual stream, [tokens, hidden] in float32. Synchronous and without state, so that it can be computed
+ * Runs one kind of sub-layer: from its input after the norm, [tokens, hidden] in the type `ops.activation`, to what its
+ * output norm reads, or is added to the residual stream: [tokens, hidden] in float32. Synchronous and without state, so that it can be computed
  * again in backward.
  */
 export type Block<Spec extends BlockSpec = BlockSpec> = (x: Tensor, spec: Spec, context: BlockContext) => Tensor;

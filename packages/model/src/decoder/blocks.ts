@@ -5,13 +5,15 @@ import type { Family } from '../families/family.js';
 import type { Block, BlockContext } from './block.js';
 
 const attention: Block<AttentionSpec> = (x, spec, context) => {
-  const { heads, keyValueHeads, headSize, scale, window } = spec;
+  const { heads, keyValueHeads, headSize, scale, softCap, window } = spec;
   const { ops } = context;
   const type = ops.activation;
   const [q, k, v] = context.hasLinear('queryKeyValue')
     ? columns(context, context.linear(x, 'queryKeyValue', type), [heads, keyValueHeads, keyValueHeads], headSize)
     : (['query', 'key', 'value'].map((role) => () => context.linear(x, role, type)) as unknown as Thunks);
-  const [turnedQ, turnedK] = [context.rotate(q(), headSize), context.rotate(k(), headSize)];
+  const turned = (x: Tensor, role: 'query' | 'key'): Tensor =>
+    context.rotate(context.hasNorm(role) ? context.normalize(x, role) : x, headSize);
+  const [turnedQ, turnedK] = [turned(q(), 'query'), turned(k(), 'key')];
   const { segments, ...seen } = context.keysAndValues(turnedK, v());
   const mixed = ops.attention(turnedQ, seen.k, seen.v, {
     heads,
@@ -19,19 +21,21 @@ const attention: Block<AttentionSpec> = (x, spec, context) => {
     headSize,
     window,
     scale,
+    softCap,
     segments,
     type,
   });
   return context.linear(mixed, 'output', 'float32');
 };
 
-const mlp: Block<MlpSpec> = (x, { intermediateSize }, context) => {
+const mlp: Block<MlpSpec> = (x, { intermediateSize, activation = 'silu' }, context) => {
   const { ops } = context;
   const type = ops.activation;
   const [gate, up] = context.hasLinear('gateUp')
     ? columns(context, context.linear(x, 'gateUp', type), [1, 1], intermediateSize)
     : (['gate', 'up'].map((role) => () => context.linear(x, role, type)) as unknown as Thunks);
-  return context.linear(ops.swiglu(gate(), up(), { type }), 'down', 'float32');
+  const activated = activation === 'silu' ? ops.swiglu : ops.gegluTanh;
+  return context.linear(activated(gate(), up(), { type }), 'down', 'float32');
 };
 
 /** Each is computed when it is called, so that keys and values do not wait in memory for queries. */

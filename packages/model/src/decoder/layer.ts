@@ -2,7 +2,8 @@ import type { FrozenWeight, Tensor } from '@glulam/tensors';
 import type { SiteAdapter } from '../adapters/adapter.js';
 import type { FixedPart } from '../adapters/fixed-parts.js';
 import type { VirtualLayer } from '../expansion/virtual-layer.js';
-import type { BlockSpec, LinearSpec } from '../families/model-spec.js';
+import type { BlockSpec, LinearSpec, NormSpec } from '../families/model-spec.js';
+import type { NormWeight } from '../weights/model-weights.js';
 import type { Block } from './block.js';
 
 /** A frozen linear layer with an adapter. */
@@ -32,11 +33,21 @@ export interface Linear {
   readonly scale: FrozenScale | undefined;
 }
 
+/** A norm, ready to run. */
+export interface Norm {
+  readonly spec: NormSpec;
+  readonly weight: NormWeight;
+}
+
 /** One block of a virtual layer, ready to run. */
 interface LayerBlock {
   readonly spec: BlockSpec;
   readonly run: Block;
-  readonly norm: Tensor;
+  /** Undefined where the block has none. */
+  readonly norm: Norm | undefined;
+  readonly outputNorm: Norm | undefined;
+  /** By role. */
+  readonly innerNorms: ReadonlyMap<string, Norm>;
   /** By role. */
   readonly linears: ReadonlyMap<string, Linear>;
   /** By role. */

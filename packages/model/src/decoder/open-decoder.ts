@@ -1,4 +1,4 @@
-import { eventLoopTurns, type WeightSource } from '@glulam/files';
+import { eventLoopTurns, roundTo, type WeightSource } from '@glulam/files';
 import { createOperations, detach, Tensor, type RandomKey } from '@glulam/tensors';
 import { checkAdapterValues } from '../adapters/adapter-values.js';
 import { createFixedParts, splitValues, type FixedPart } from '../adapters/fixed-parts.js';
@@ -6,13 +6,14 @@ import { describeTrained, gateName, type AdaptedSite, type TrainedCopy } from '.
 import { ModelError } from '../errors.js';
 import { checkRoute, mixesOf, mixParameterName, plainRoute } from '../expansion/route.js';
 import { checkVirtualLayers, linearScaleOf, mostLayers, unexpandedLayers } from '../expansion/virtual-layer.js';
-import { linearsOf } from '../families/model-spec.js';
+import { linearsOf, weightName, type NormSpec } from '../families/model-spec.js';
 import { baseTensors } from '../weights/base-tensors.js';
 import { createBaseWeights, type BaseWeights } from '../weights/base-weights.js';
+import type { Checkpoint } from '../weights/checkpoint.js';
 import { openWeights, readCopy, type ModelWeights } from '../weights/model-weights.js';
 import { blockOf } from './blocks.js';
 import type { Decoder, DecoderOptions } from './decoder.js';
-import type { AdaptedLinear, FrozenScale, Layer, Linear } from './layer.js';
+import type { AdaptedLinear, FrozenScale, Layer, Linear, Norm } from './layer.js';
 import { createPasses } from './run-layers.js';
 
 /** First values that depend on the base are read beforehand, by `readFirstValues`. */
@@ -159,6 +160,8 @@ function* buildDecoder(
         return { spec: linear, index, weight, bias, adapted: adapters.get(linear.name), scale };
       });
       const linearOf = new Map(linears.map((linear) => [linear.spec, linear]));
+      const normOf = (norm: NormSpec | undefined): Norm | undefined =>
+        norm && { spec: norm, weight: weights.norms.get(norm.name)! };
       const gate =
         record.gate === undefined ? undefined : parameter(gateName(spec, virtual), [1], () => new Float32Array(1));
       if (gate !== undefined) own.push(gate);
@@ -167,7 +170,9 @@ function* buildDecoder(
         blocks: blocks.map((block) => ({
           spec: block,
           run: blockOf(block, family),
-          norm: weights.norms.get(block.norm.name)!,
+          norm: normOf(block.norm),
+          outputNorm: normOf(block.outputNorm),
+          innerNorms: new Map((block.innerNorms ?? []).map((norm) => [norm.role, normOf(norm)!])),
           linears: new Map(block.linears.map((linear) => [linear.role, linearOf.get(linear)!])),
           vectors: new Map((block.vectors ?? []).map(({ role, name }) => [role, weights.vectors.get(name)!])),
         })),
@@ -207,8 +212,14 @@ function* buildDecoder(
     learningRateFactors,
     ...createPasses({
       ...{ ops, spec, layers, route, base, rows: opened.rows, parameters, mixParameters },
+      embeddingScale: embeddingScale(checkpoint),
       trainsCopy: trained.copies[0]?.name,
     }),
     close,
   };
+}
+
+function embeddingScale({ spec: { embedding }, files }: Pick<Checkpoint, 'spec' | 'files'>): number {
+  const { factor = 1, inStoredType = false } = embedding.scale ?? {};
+  return inStoredType ? roundTo(files.source(weightName(embedding.name)).dtype, factor) : factor;
 }

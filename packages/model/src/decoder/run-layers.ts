@@ -1,3 +1,4 @@
+import type { DType } from '@glulam/files';
 import { pace, scope, Tensor, type Operations } from '@glulam/tensors';
 import { ModelError } from '../errors.js';
 import {
@@ -15,7 +16,7 @@ import type { ModelWeights } from '../weights/model-weights.js';
 import type { TokenBatch } from './batch.js';
 import type { BlockContext } from './block.js';
 import type { Decoder, PassOptions, RoutePart } from './decoder.js';
-import type { Layer } from './layer.js';
+import type { Layer, Norm } from './layer.js';
 import type { CachePass } from './key-value-cache.js';
 import { openRopes, type PassRopes } from './rope.js';
 import { runLinear } from './run-linear.js';
@@ -32,6 +33,8 @@ interface DecoderParts {
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** Those of them that belong to mixes. */
   readonly mixParameters: ReadonlyMap<string, Tensor>;
+  /** What rows of the embedding are multiplied with. */
+  readonly embeddingScale: number;
   /** A tensor of the base that the model trains itself, if it does. */
   readonly trainsCopy: string | undefined;
 }
@@ -63,12 +66,20 @@ export function createPasses(
     // A gate of 0 adds nothing; what is returned is a tensor of its own.
     if (gate !== undefined && pass.reference === true) return ops.affine(x, 1, 0);
     let residual = x;
-    for (const { spec: block, run, norm, linears, vectors } of blocks) {
+    for (const { spec: block, run, norm, outputNorm, innerNorms, linears, vectors } of blocks) {
       const context: BlockContext = {
         ops,
         linear: (input, role, output) =>
           runLinear(parts, input, withRole(block, 'linear layer', linears, role), at, output, pass),
         hasLinear: (role) => linears.has(role),
+        hasNorm: (role) => innerNorms.has(role),
+        normalize(x, role) {
+          const inner = withRole(block, 'norm', innerNorms, role);
+          const [{ size }, { shape }] = [inner.weight.tensor, x];
+          const rows = size === shape[1] ? x : ops.reshape(x, [x.size / size, size]);
+          const normed = normalize(rows, inner, x.dtype);
+          return rows === x ? normed : ops.reshape(normed, shape);
+        },
         vector: (role) => withRole(block, 'vector', vectors, role),
         rotate(heads, headSize) {
           if (block.rope === undefined) return heads;
@@ -84,9 +95,11 @@ export function createPasses(
           return cache === undefined ? seenBy(batch, k, v) : cache.append(at.visit, k, v, batch.segments);
         },
       };
-      const normed = ops.rmsNorm(residual, norm, { epsilon: block.norm.epsilon, type });
-      const output = run(normed, block, context);
-      const scaled = record.residualScale === undefined ? output : ops.affine(output, record.residualScale, 0);
+      const input = norm === undefined ? ops.cast(residual, type) : normalize(residual, norm, type);
+      const output = run(input, block, context);
+      const normed = outputNorm === undefined ? output : normalize(output, outputNorm, 'float32');
+      const factor = (record.residualScale ?? 1) * (block.outputScale ?? 1);
+      const scaled = factor === 1 ? normed : ops.affine(normed, factor, 0);
       residual = ops.add(residual, gate === undefined ? scaled : ops.mul(scaled, gate));
     }
     return residual;
@@ -99,7 +112,19 @@ export function createPasses(
     return { k: keys!, v: values!, segments };
   };
 
-  const finish = (x: Tensor): Tensor => ops.rmsNorm(x, base.finalNorm, { epsilon: spec.finalNorm.epsilon, type });
+  const normalize = (x: Tensor, { spec: { epsilon }, weight: { tensor, offset } }: Norm, type: DType): Tensor =>
+    ops.rmsNorm(x, offset === 0 ? tensor : ops.affine(tensor, 1, offset), { epsilon, type });
+  const { inputScale = 1, softCap } = spec.head;
+  const finish = (x: Tensor): Tensor => {
+    const normed = normalize(x, { spec: spec.finalNorm, weight: base.finalNorm }, type);
+    // As float32: a factor would be one more rounding.
+    return inputScale === 1 ? normed : ops.affine(ops.cast(normed, 'float32'), inputScale, 0);
+  };
+  const embed = (ids: Int32Array, paddingRow?: number): Tensor =>
+    scope(() => {
+      const rows = ops.embedding(base.embedding, ids, paddingRow);
+      return parts.embeddingScale === 1 ? rows : ops.affine(rows, parts.embeddingScale, 0);
+    });
 
   const parametersOf = (mix: Mix): Tensor[] =>
     (mix.parameters ?? []).map((each) => mixParameters.get(mixParameterName(mix, each))!);
@@ -135,7 +160,7 @@ export function createPasses(
     const reached = tape === undefined ? [] : gradientReaches(route);
     const recorded = <T>(isReached: boolean, body: () => T): T =>
       tape === undefined || !isReached ? body() : ops.recording(tape, body);
-    const rope = ropes(batch.positions);
+    const rope = ropes(batch);
     /** States by name, held. */
     const states = new Map<string, Tensor>();
     const keep = (name: string, state: Tensor): void => {
@@ -153,9 +178,7 @@ export function createPasses(
     const pieces = pace(engine, batch.ids.length < 64 ? Infinity : 1);
     try {
       for (const [name, state] of part.kept ?? []) keep(name, state);
-      x =
-        part.hidden?.retain() ??
-        recorded(reached[0] === true, () => ops.embedding(base.embedding, batch.ids, spec.embedding.paddingRow));
+      x = part.hidden?.retain() ?? recorded(reached[0] === true, () => embed(batch.ids, spec.embedding.paddingRow));
       let visit = visitsOf(route.slice(0, part.start)).length;
       for (let index = part.start; index < part.end; index++) {
         const step = route[index]!;
@@ -199,9 +222,9 @@ export function createPasses(
     forwardPart: runSteps,
 
     layerPass(batch) {
-      const rope = ropes(batch.positions);
+      const rope = ropes(batch);
       return {
-        embed: () => ops.embedding(base.embedding, batch.ids),
+        embed: () => embed(batch.ids),
         async layer(hidden, virtual) {
           const output = scope(() => runVisit(hidden, { layer: virtual, visit: virtual }, batch, rope, {}));
           await engine.drain();
@@ -213,7 +236,7 @@ export function createPasses(
     },
 
     losses: (hidden, labels, tape) => {
-      const body = (): Tensor => ops.tokenLosses(hidden, { weight: base.head, labels });
+      const body = (): Tensor => ops.tokenLosses(hidden, { weight: base.head, labels, softCap });
       return tape === undefined ? body() : ops.recording(tape, body);
     },
 
@@ -222,8 +245,11 @@ export function createPasses(
         const parts = rows.map((row) => ops.cast(engine.slice(hidden, [row, 0], [1, spec.hiddenSize]), 'float32'));
         const inputs = parts.length === 1 ? parts[0]! : engine.concatenate(parts, 0);
         const { head } = base;
-        if (head instanceof Tensor) return ops.linear(inputs, head, undefined, 'float32');
-        return ops.frozenLinear(inputs, head, {}, 'float32');
+        const logits =
+          head instanceof Tensor
+            ? ops.linear(inputs, head, undefined, 'float32')
+            : ops.frozenLinear(inputs, head, {}, 'float32');
+        return softCap === undefined ? logits : ops.capped(logits, softCap);
       }),
   };
 }

@@ -30,6 +30,16 @@ export interface NormSpec {
   readonly name: string;
   /** Added to the mean square. */
   readonly epsilon: number;
+  /** Added to the stored weight, 1 in Gemma's checkpoints; default: 0. */
+  readonly offset?: number;
+}
+
+/** An RMS norm within a block, such as that of queries. */
+export interface InnerNormSpec extends NormSpec {
+  /** What its block uses it for, such as `query`; unique within the block. */
+  readonly role: string;
+  /** Elements that are normalized together: a head's, or a whole row's. The tensor is [size]. */
+  readonly size: number;
 }
 
 /** A vector that is neither a norm nor a bias, for blocks of a family's own. */
@@ -52,13 +62,19 @@ export interface RopeSpec {
 
 /**
  * One sub-layer: it reads the residual stream through its norm, and the sum of the outputs of the linear layers that write
- * the residual stream is added to it.
+ * the residual stream is added to it, normalized and scaled where the spec says so.
  */
 export interface BlockSpec {
   /** Which function runs it: `attention`, `mlp`, or one of the family's own (`Family.blocks`). */
   readonly kind: string;
-  /** Normalizes what the block reads. */
-  readonly norm: NormSpec;
+  /** Normalizes what the block reads; default: it reads the residual stream as it is. */
+  readonly norm?: NormSpec;
+  /** Normalizes what the block adds to the residual stream; default: nothing does. */
+  readonly outputNorm?: NormSpec;
+  /** Within the block; default: none. */
+  readonly innerNorms?: readonly InnerNormSpec[];
+  /** Multiplies what the block adds to the residual stream; default: 1. */
+  readonly outputScale?: number;
   /** Its linear layers, in the order in which PEFT names them. */
   readonly linears: readonly LinearSpec[];
   /** Default: none. */
@@ -71,7 +87,8 @@ export interface BlockSpec {
 
 /**
  * Causal attention with grouped heads. Its linear layers have the roles `query`, `key`, `value` and `output`; one with the
- * role `queryKeyValue` stands for the first three, whose rows it holds in this order.
+ * role `queryKeyValue` stands for the first three, whose rows it holds in this order. Inner norms with the roles `query` and
+ * `key` normalize these before they are turned.
  */
 export interface AttentionSpec extends BlockSpec {
   readonly kind: 'attention';
@@ -83,18 +100,25 @@ export interface AttentionSpec extends BlockSpec {
   readonly headSize: number;
   /** Multiplies the scores. */
   readonly scale: number;
+  /** Bounds them: a scaled score s becomes softCap * tanh(s / softCap); default: none. */
+  readonly softCap?: number | undefined;
   /** How many last tokens a token sees, itself included; 0 means all before it. */
   readonly window: number;
 }
 
+/** Activations of an MLP, by their names in transformers. */
+export type Activation = 'silu' | 'gelu_pytorch_tanh';
+
 /**
- * down(silu(gate(x)) * up(x)). Its linear layers have the roles `gate`, `up` and `down`; one with the role `gateUp` stands
+ * down(activation(gate(x)) * up(x)). Its linear layers have the roles `gate`, `up` and `down`; one with the role `gateUp` stands
  * for the first two, whose rows it holds in this order.
  */
 export interface MlpSpec extends BlockSpec {
   readonly kind: 'mlp';
   /** Width between its linear layers. */
   readonly intermediateSize: number;
+  /** Default: `silu`. */
+  readonly activation?: Activation;
 }
 
 /** A decoder layer: its blocks, in the order in which they run. */
@@ -130,6 +154,11 @@ export interface ModelSpec {
     readonly name: string;
     /** The row that gets no gradient from the tokens of a text; a tied head still gives it one. */
     readonly paddingRow?: number | undefined;
+    /**
+     * Multiplies what is read; default: 1. `inStoredType`: rounded to the type that the embedding is stored in, as a module
+     * that keeps it among its weights has it.
+     */
+    readonly scale?: { readonly factor: number; readonly inStoredType?: boolean };
   };
   /** Module path of the layers, such as `model.layers`; see `layerPath`. */
   readonly layersPath: string;
@@ -143,6 +172,10 @@ export interface ModelSpec {
     readonly name: string;
     /** The head is the embedding, and has no tensor of its own. */
     readonly tied: boolean;
+    /** Multiplies the hidden states that it reads; default: 1. */
+    readonly inputScale?: number;
+    /** Bounds the logits: a logit l becomes softCap * tanh(l / softCap); default: none. */
+    readonly softCap?: number | undefined;
   };
   /** Default: no export to GGUF. */
   readonly gguf?: GgufNames;
@@ -154,6 +187,17 @@ export const layerPath = ({ layersPath }: Pick<ModelSpec, 'layersPath'>, index: 
 
 /** The tensor of a module that has just a weight. */
 export const weightName = (module: string): string => `${module}.weight`;
+
+/** All norms of a layer, block by block, with the elements that each normalizes together. */
+export const normsOf = (
+  { blocks }: LayerSpec,
+  hiddenSize: number,
+): { readonly norm: NormSpec; readonly size: number; readonly place: 'before' | 'inside' | 'after' }[] =>
+  blocks.flatMap(({ norm, innerNorms = [], outputNorm }) => [
+    ...(norm ? [{ norm, size: hiddenSize, place: 'before' as const }] : []),
+    ...innerNorms.map((each) => ({ norm: each, size: each.size, place: 'inside' as const })),
+    ...(outputNorm ? [{ norm: outputNorm, size: hiddenSize, place: 'after' as const }] : []),
+  ]);
 
 /** All linear layers of a layer, block by block. */
 export const linearsOf = ({ blocks }: LayerSpec): LinearSpec[] => blocks.flatMap(({ linears }) => linears);

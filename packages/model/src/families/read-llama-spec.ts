@@ -1,7 +1,19 @@
 import { quoteValue } from '@glulam/files';
 import { createFieldReader, type CheckpointConfig, type FieldReader } from './checkpoint-config.js';
-import type { AttentionSpec, GgufNames, LayerSpec, LinearSpec, MlpSpec, ModelSpec } from './model-spec.js';
-import { readRope, type RopeOptions } from './read-rope.js';
+import type {
+  Activation,
+  AttentionSpec,
+  GgufNames,
+  InnerNormSpec,
+  LayerSpec,
+  LinearSpec,
+  MlpSpec,
+  ModelSpec,
+  NormSpec,
+  RopeSpec,
+} from './model-spec.js';
+import type { RopeSettings } from '../decoder/rope.js';
+import { readRope, type RopeReadOptions } from './read-rope.js';
 import { mostLayers } from '../expansion/virtual-layer.js';
 
 /** The linear layers of a decoder layer in the Llama layout, by their module path below it. */
@@ -17,7 +29,10 @@ export const llamaLinears = [
 /** One of `llamaLinears`. */
 export type LlamaLinear = (typeof llamaLinears)[number];
 
-/** What sets one family of the Llama layout apart from another. */
+/** Where a layer of the Llama layout has its norms: before its blocks, behind them, or both. */
+type NormPlaces = 'before' | 'behind' | 'both';
+
+/** What sets one family of the Llama layout apart from another, as far as its config says it. */
 export interface LlamaTraits {
   /** Tokens of the longest sequence that the model reads. */
   readonly maxPositions: number;
@@ -25,31 +40,86 @@ export interface LlamaTraits {
   readonly slidingWindow: number | readonly number[];
   /** Linear layers with a bias in the checkpoint. */
   readonly biased: readonly LlamaLinear[];
+  /** The rotary embedding of each layer, `undefined` where it has none. Default: the config's one for all of them. */
+  readonly ropes?: readonly (RopeSettings | undefined)[];
+  /** The share of a head's elements that are turned; default: 1. */
+  readonly turned?: number;
+  /** Multiplies the scores; default: 1 / sqrt(head size). */
+  readonly scale?: number;
+  /** See `AttentionSpec.softCap`. */
+  readonly scoreCap?: number | undefined;
+  /** See `ModelSpec.head`. */
+  readonly logitCap?: number | undefined;
+  /** See `ModelSpec.head`. */
+  readonly headInputScale?: number;
+  /** See `ModelSpec.embedding`. */
+  readonly embeddingScale?: ModelSpec['embedding']['scale'];
+  /** See `BlockSpec.outputScale`. */
+  readonly outputScale?: number;
 }
 
-/** Where the reference's class of a family differs from Llama's in fields that every family has. */
-interface LlamaDefaults extends Pick<RopeOptions, 'ignoresPartialRotary'> {
+/** Where the reference's class of a family differs from Llama's. */
+export interface LlamaDefaults extends Pick<RopeReadOptions, 'ignoresPartialRotary' | 'theta'> {
   /** `num_key_value_heads` where the config lacks it; null always means as many as there are heads. Default: the same. */
   readonly keyValueHeads?: number | undefined;
+  /** `head_dim` where the config lacks it; default: hidden size / heads. */
+  readonly headSize?: number;
+  /** `tie_word_embeddings` where the config lacks it; default: false. */
+  readonly tied?: boolean;
+  /** `rms_norm_eps` where the config lacks it; default: 1e-6. */
+  readonly epsilon?: number;
+  /** `pad_token_id` where the config lacks it; default: none. */
+  readonly paddingRow?: number;
+  /** The field that names the activation, and the names that it may have; default: `hidden_act`, silu. */
+  readonly activation?: { readonly field: string; readonly is: Activation };
+  /** Default: before. */
+  readonly norms?: NormPlaces;
+  /** Added to the stored weights of norms; default: 0. */
+  readonly normOffset?: number;
+  /** Queries and keys are normalized: over each head, or over a row whole. Default: not. */
+  readonly queryKeyNorm?: 'head' | 'row';
+  /** Queries, keys and values are one linear layer, `qkv_proj`, and gate and up are one, `gate_up_proj`. */
+  readonly fused?: boolean;
+  /** See `RopeReadOptions.aliases`. */
+  readonly ropeAliases?: Readonly<Record<string, string>>;
+  /** Default: those of llama.cpp's architecture `llama`. */
+  readonly gguf?: GgufNames;
 }
 
-const gguf: GgufNames = {
-  architecture: 'llama',
-  turnsNeighbours: true,
-  tensors: {
-    'model.embed_tokens': 'token_embd',
-    'model.norm': 'output_norm',
-    lm_head: 'output',
-    input_layernorm: 'attn_norm',
-    post_attention_layernorm: 'ffn_norm',
-    'self_attn.q_proj': 'attn_q',
-    'self_attn.k_proj': 'attn_k',
-    'self_attn.v_proj': 'attn_v',
-    'self_attn.o_proj': 'attn_output',
-    'mlp.gate_proj': 'ffn_gate',
-    'mlp.up_proj': 'ffn_up',
-    'mlp.down_proj': 'ffn_down',
-  },
+/** llama.cpp's names of the tensors that most of its architectures share. */
+export const llamaGgufTensors: GgufNames['tensors'] = {
+  'model.embed_tokens': 'token_embd',
+  'model.norm': 'output_norm',
+  lm_head: 'output',
+  input_layernorm: 'attn_norm',
+  post_attention_layernorm: 'ffn_norm',
+  'self_attn.q_proj': 'attn_q',
+  'self_attn.k_proj': 'attn_k',
+  'self_attn.v_proj': 'attn_v',
+  'self_attn.o_proj': 'attn_output',
+  'self_attn.q_norm': 'attn_q_norm',
+  'self_attn.k_norm': 'attn_k_norm',
+  'mlp.gate_proj': 'ffn_gate',
+  'mlp.up_proj': 'ffn_up',
+  'mlp.down_proj': 'ffn_down',
+};
+
+const llamaGguf: GgufNames = { architecture: 'llama', turnsNeighbours: true, tensors: llamaGgufTensors };
+
+/** transformers has silu under two names. */
+const activationNames: Readonly<Record<Activation, readonly string[]>> = {
+  silu: ['silu', 'swish'],
+  gelu_pytorch_tanh: ['gelu_pytorch_tanh'],
+};
+
+/** The norms of the two blocks of a layer. */
+const normNames: Readonly<Record<NormPlaces, readonly { readonly norm?: string; readonly outputNorm?: string }[]>> = {
+  before: [{ norm: 'input_layernorm' }, { norm: 'post_attention_layernorm' }],
+  behind: [{ outputNorm: 'post_attention_layernorm' }, { outputNorm: 'post_feedforward_layernorm' }],
+  both: [
+    { norm: 'input_layernorm', outputNorm: 'post_attention_layernorm' },
+    { norm: 'pre_feedforward_layernorm', outputNorm: 'post_feedforward_layernorm' },
+  ],
 };
 
 /**
@@ -68,85 +138,136 @@ export function readLlamaSpec(
   const hiddenSize = fields.integer('hidden_size');
   const missing = fields.raw('num_key_value_heads') === undefined;
   const keyValueHeads = fields.integer('num_key_value_heads', (missing ? defaults.keyValueHeads : undefined) ?? heads);
-  const headSize = fields.integer('head_dim', Math.floor(hiddenSize / heads));
+  const headSize = fields.integer('head_dim', defaults.headSize ?? Math.floor(hiddenSize / heads));
   const physicalLayers = fields.integer('num_hidden_layers');
   if (physicalLayers > mostLayers)
     fields.fault(`num_hidden_layers is ${physicalLayers}; no model has more than ${mostLayers}`);
-  const activation = fields.raw('hidden_act') ?? 'silu';
-  // transformers has it under two names.
-  if (activation !== 'silu' && activation !== 'swish')
-    fields.fault(`hidden_act is ${quoteValue(activation)}; expected "silu"`);
+  const { field, is: activation } = defaults.activation ?? { field: 'hidden_act', is: 'silu' };
+  const named = fields.raw(field) ?? activation;
+  if (!activationNames[activation].some((name) => name === named))
+    fields.fault(`${field} is ${quoteValue(named)}; expected "${activation}"`);
   if (heads % keyValueHeads !== 0) {
     fields.fault(`num_attention_heads ${heads} is no multiple of num_key_value_heads ${keyValueHeads}`);
   }
-  if (headSize % 2 !== 0) fields.fault(`head_dim is ${headSize}; rotary embedding expects an even number`);
   const vocabularySize = fields.integer('vocab_size');
-  const { maxPositions, slidingWindow, biased } = traits(fields);
-  if (typeof slidingWindow !== 'number' && slidingWindow.length !== physicalLayers)
-    fields.fault(`the family gives ${slidingWindow.length} windows; expected one for each of ${physicalLayers} layers`);
+  const own = traits(fields);
+  const { maxPositions, slidingWindow, biased, turned = 1, outputScale, scoreCap, logitCap } = own;
+  const dimensions = Math.floor(headSize * turned);
+  if (dimensions % 2 !== 0)
+    fields.fault(
+      turned === 1
+        ? `head_dim is ${headSize}; rotary embedding expects an even number`
+        : `${dimensions} of head_dim ${headSize} elements are turned; rotary embedding expects an even number`,
+    );
+  for (const [what, { length }] of [
+    ['windows', typeof slidingWindow === 'number' ? { length: physicalLayers } : slidingWindow],
+    ['rotary embeddings', own.ropes ?? { length: physicalLayers }],
+  ] as const)
+    if (length !== physicalLayers)
+      fields.fault(`the family gives ${length} ${what}; expected one for each of ${physicalLayers} layers`);
   const intermediateSize = fields.integer('intermediate_size');
-  const paddingRow = readPaddingRow(fields, vocabularySize);
-  const epsilon = fields.number('rms_norm_eps', 1e-6);
-  const { ignoresPartialRotary } = defaults;
-  const rope = { settings: readRope(fields, { maxPositions, ignoresPartialRotary }), dimensions: headSize };
-  const tied = fields.boolean('tie_word_embeddings', false);
+  const paddingRow = readPaddingRow(fields, vocabularySize, defaults.paddingRow);
+  const epsilon = fields.number('rms_norm_eps', defaults.epsilon ?? 1e-6);
+  const { ignoresPartialRotary, theta, ropeAliases } = defaults;
+  const one =
+    own.ropes === undefined
+      ? readRope(fields, { maxPositions, ignoresPartialRotary, theta, turned, dimensions, aliases: ropeAliases })
+      : undefined;
+  const tied = fields.boolean('tie_word_embeddings', defaults.tied ?? false);
   fields.finish();
 
-  const linear = (name: LlamaLinear, role: string, [outFeatures, inFeatures]: [number, number]): LinearSpec => ({
+  const { norms = 'before', normOffset = 0, queryKeyNorm, fused = false } = defaults;
+  const norm = (name: string): NormSpec => ({ name, epsilon, ...(normOffset === 0 ? {} : { offset: normOffset }) });
+  const around = normNames[norms].map((names) => ({
+    ...(names.norm === undefined ? {} : { norm: norm(names.norm) }),
+    ...(names.outputNorm === undefined ? {} : { outputNorm: norm(names.outputNorm) }),
+    ...(outputScale === undefined ? {} : { outputScale }),
+  }));
+  const linear = (name: string, role: string, [outFeatures, inFeatures]: [number, number]): LinearSpec => ({
     name,
     role,
     inFeatures,
     outFeatures,
-    bias: biased.includes(name),
+    bias: biased.some((each) => each === name),
     writesResidual: role === 'output' || role === 'down',
   });
   const [queries, keys] = [heads * headSize, keyValueHeads * headSize];
-  const attention = (window: number): AttentionSpec => ({
+  const innerNorms = (['query', 'key'] as const).map((role): InnerNormSpec => ({
+    ...norm(role === 'query' ? 'self_attn.q_norm' : 'self_attn.k_norm'),
+    role,
+    size: queryKeyNorm === 'head' ? headSize : role === 'query' ? queries : keys,
+  }));
+  const ropeSpecs = new Map<RopeSettings, RopeSpec>();
+  const ropeAt = (index: number): RopeSpec | undefined => {
+    const settings = own.ropes === undefined ? one : own.ropes[index];
+    if (settings === undefined) return undefined;
+    if (!ropeSpecs.has(settings)) ropeSpecs.set(settings, { settings, dimensions });
+    return ropeSpecs.get(settings);
+  };
+  const attention = (index: number): AttentionSpec => ({
     kind: 'attention',
-    norm: { name: 'input_layernorm', epsilon },
+    ...around[0],
     linears: [
-      linear('self_attn.q_proj', 'query', [queries, hiddenSize]),
-      linear('self_attn.k_proj', 'key', [keys, hiddenSize]),
-      linear('self_attn.v_proj', 'value', [keys, hiddenSize]),
+      ...(fused
+        ? [linear('self_attn.qkv_proj', 'queryKeyValue', [queries + 2 * keys, hiddenSize])]
+        : [
+            linear('self_attn.q_proj', 'query', [queries, hiddenSize]),
+            linear('self_attn.k_proj', 'key', [keys, hiddenSize]),
+            linear('self_attn.v_proj', 'value', [keys, hiddenSize]),
+          ]),
       linear('self_attn.o_proj', 'output', [hiddenSize, queries]),
     ],
-    rope,
+    ...(queryKeyNorm === undefined ? {} : { innerNorms }),
+    rope: ropeAt(index),
     keyValueWidth: keys,
     heads,
     keyValueHeads,
     headSize,
-    scale: 1 / Math.sqrt(headSize),
-    window,
+    scale: own.scale ?? 1 / Math.sqrt(headSize),
+    ...(scoreCap === undefined ? {} : { softCap: scoreCap }),
+    window: typeof slidingWindow === 'number' ? slidingWindow : slidingWindow[index]!,
   });
   const mlp: MlpSpec = {
     kind: 'mlp',
-    norm: { name: 'post_attention_layernorm', epsilon },
+    ...around[1],
     linears: [
-      linear('mlp.gate_proj', 'gate', [intermediateSize, hiddenSize]),
-      linear('mlp.up_proj', 'up', [intermediateSize, hiddenSize]),
+      ...(fused
+        ? [linear('mlp.gate_up_proj', 'gateUp', [2 * intermediateSize, hiddenSize])]
+        : [
+            linear('mlp.gate_proj', 'gate', [intermediateSize, hiddenSize]),
+            linear('mlp.up_proj', 'up', [intermediateSize, hiddenSize]),
+          ]),
       linear('mlp.down_proj', 'down', [hiddenSize, intermediateSize]),
     ],
     intermediateSize,
+    ...(activation === 'silu' ? {} : { activation }),
   };
-  const layer = (index: number): LayerSpec => ({
-    blocks: [attention(typeof slidingWindow === 'number' ? slidingWindow : slidingWindow[index]!), mlp],
-  });
   return {
     hiddenSize,
     vocabularySize,
     maxPositions,
-    embedding: { name: 'model.embed_tokens', paddingRow },
+    embedding: {
+      name: 'model.embed_tokens',
+      paddingRow,
+      ...(own.embeddingScale === undefined ? {} : { scale: own.embeddingScale }),
+    },
     layersPath: 'model.layers',
-    layers: Array.from({ length: physicalLayers }, (_, index) => layer(index)),
-    finalNorm: { name: 'model.norm', epsilon },
-    head: { name: 'lm_head', tied },
-    gguf,
+    layers: Array.from({ length: physicalLayers }, (_, index): LayerSpec => ({ blocks: [attention(index), mlp] })),
+    finalNorm: norm('model.norm'),
+    head: {
+      name: 'lm_head',
+      tied,
+      ...(own.headInputScale === undefined ? {} : { inputScale: own.headInputScale }),
+      ...(logitCap === undefined ? {} : { softCap: logitCap }),
+    },
+    gguf: defaults.gguf ?? llamaGguf,
   };
 }
 
 /** PyTorch's `padding_idx`: a negative one counts from the end. */
-function readPaddingRow(fields: FieldReader, rows: number): number | undefined {
-  const id = fields.raw('pad_token_id') ?? undefined;
+function readPaddingRow(fields: FieldReader, rows: number, fallback: number | undefined): number | undefined {
+  const given = fields.raw('pad_token_id');
+  const id = given === undefined ? fallback : (given ?? undefined);
   if (id === undefined) return undefined;
   if (!Number.isSafeInteger(id)) {
     fields.fault(`pad_token_id is ${quoteValue(id)}; expected a whole number or null`);

@@ -1,6 +1,13 @@
 import type { LinearSite } from '../adapters/adapter.js';
 import { ModelError } from '../errors.js';
-import { layerPath, linearsOf, weightName, type LinearSpec, type ModelSpec } from '../families/model-spec.js';
+import {
+  layerPath,
+  linearsOf,
+  normsOf,
+  weightName,
+  type LinearSpec,
+  type ModelSpec,
+} from '../families/model-spec.js';
 import { linearScaleOf, missingLayer, usesOf, type VirtualLayer } from '../expansion/virtual-layer.js';
 
 /** A tensor of an expanded model whose virtual layers are told apart: a place where one of the base's is used. */
@@ -85,8 +92,8 @@ export function baseTensors(spec: ModelSpec, layers: readonly VirtualLayer[]): B
       return bias ? [weight, tensor('bias', [outFeatures])] : [weight];
     };
     // The first norm, then all linear layers: sums over the trained tensors depend on the order.
-    const [norm, ...norms] = layerSpec.blocks.map((block) =>
-      vector('norm', block.norm.name, weightName(block.norm.name), hiddenSize),
+    const [norm, ...norms] = normsOf(layerSpec, hiddenSize).map(({ norm: { name }, size }) =>
+      vector('norm', name, weightName(name), size),
     );
     const vectors = layerSpec.blocks.flatMap((block) =>
       (block.vectors ?? []).map(({ name, size }) => vector('vector', name, name, size)),

@@ -1,7 +1,7 @@
 import { scope, type Engine, type FrozenWeight, type Tensor } from '@glulam/tensors';
 import type { BaseWeights } from './base-weights.js';
 import type { Checkpoint } from './checkpoint.js';
-import { layerPath, linearsOf, weightName } from '../families/model-spec.js';
+import { layerPath, linearsOf, normsOf, weightName, type NormSpec } from '../families/model-spec.js';
 import type { TrainedCopy } from '../adapters/trained-tensors.js';
 import { linearScaleOf, type VirtualLayer } from '../expansion/virtual-layer.js';
 
@@ -11,7 +11,7 @@ import { linearScaleOf, type VirtualLayer } from '../expansion/virtual-layer.js'
  */
 interface LayerWeights {
   /** By the norms' module paths below the layer. */
-  readonly norms: ReadonlyMap<string, Tensor>;
+  readonly norms: ReadonlyMap<string, NormWeight>;
   /** By the linear layers' names. */
   readonly linears: ReadonlyMap<string, { readonly weight: FrozenWeight | Tensor; readonly bias: Tensor | undefined }>;
   /** Those of a family's own blocks, by their names. */
@@ -20,10 +20,16 @@ interface LayerWeights {
   readonly copies: readonly Tensor[];
 }
 
+/** What a norm multiplies with: the tensor, plus an offset where that is not in it yet, as of a trained copy. */
+export interface NormWeight {
+  readonly tensor: Tensor;
+  readonly offset: number;
+}
+
 export interface ModelWeights {
   readonly embedding: FrozenWeight | Tensor;
   readonly head: FrozenWeight | Tensor;
-  readonly finalNorm: Tensor;
+  readonly finalNorm: NormWeight;
   layer(record: VirtualLayer, virtual: number): LayerWeights;
 }
 
@@ -57,19 +63,28 @@ export function openWeights(
   });
   const scaledVector = (factor: number) =>
     factor === 1 ? vector : (name: string) => scaled(JSON.stringify([factor, name]));
+  const shifted = once((key) => {
+    const [offset, name] = JSON.parse(key) as [number, string];
+    return hold(engine.affine(vector(name), 1, offset));
+  });
+  const normWeight = ({ offset = 0 }: NormSpec, name: string, copy: Tensor | undefined): NormWeight => {
+    if (copy !== undefined) return { tensor: copy, offset };
+    return { tensor: offset === 0 ? vector(name) : shifted(JSON.stringify([offset, name])), offset: 0 };
+  };
   return {
     embedding: copyAt(names.embedding) ?? frozen(names.embedding),
     head: copyAt(names.head) ?? frozen(spec.head.tied ? names.embedding : names.head),
-    finalNorm: copyAt(names.finalNorm) ?? vector(names.finalNorm),
+    finalNorm: normWeight(spec.finalNorm, names.finalNorm, copyAt(names.finalNorm)),
     layer(record, virtual) {
       const { physical } = record;
       const copies: Tensor[] = [];
-      const at = <T>(open: (name: string) => T, below: string): T | Tensor => {
+      const copyOf = (below: string): Tensor | undefined => {
         const copy = copyAt(`${layerPath(spec, virtual)}.${below}`);
-        if (copy === undefined) return open(`${layerPath(spec, physical)}.${below}`);
-        copies.push(copy);
+        if (copy !== undefined) copies.push(copy);
         return copy;
       };
+      const nameOf = (below: string): string => `${layerPath(spec, physical)}.${below}`;
+      const at = <T>(open: (name: string) => T, below: string): T | Tensor => copyOf(below) ?? open(nameOf(below));
       const { blocks } = spec.layers[physical]!;
       const linears = linearsOf({ blocks }).map(({ name, bias }) => {
         const weight = at(frozen, weightName(name));
@@ -78,7 +93,12 @@ export function openWeights(
       });
       const vectors = blocks.flatMap((block) => block.vectors ?? []);
       return {
-        norms: new Map(blocks.map(({ norm: { name } }) => [name, at(vector, weightName(name))])),
+        norms: new Map(
+          normsOf({ blocks }, spec.hiddenSize).map(({ norm }) => {
+            const below = weightName(norm.name);
+            return [norm.name, normWeight(norm, nameOf(below), copyOf(below))];
+          }),
+        ),
         linears: new Map(linears),
         vectors: new Map(vectors.map(({ name }) => [name, at(vector, name)])),
         copies,

@@ -3,6 +3,7 @@ import {
   keyValueWidthOf,
   linearsOf,
   ModelError,
+  normsOf,
   windowOf,
   type AttentionSpec,
   type CheckpointConfig,
@@ -79,10 +80,15 @@ function checkSpec(spec: ModelSpec, family: Family): void {
   expect(layers.length).toBeGreaterThan(0);
   for (const layer of new Set(layers)) {
     const names = linearsOf(layer).map(({ name }) => name);
-    const others = layer.blocks.flatMap(({ norm, vectors = [] }) => [norm, ...vectors].map(({ name }) => name));
+    const others = [
+      ...normsOf(layer, hiddenSize).map(({ norm }) => norm.name),
+      ...layer.blocks.flatMap(({ vectors = [] }) => vectors.map(({ name }) => name)),
+    ];
     expect([...names, ...others]).toSatisfy(isUnique, 'names of linear layers, norms and vectors that differ');
     expect(layer.blocks.filter(({ keyValueWidth = 0 }) => keyValueWidth > 0).length).toBeLessThanOrEqual(1);
-    for (const { kind, linears, vectors = [] } of layer.blocks) {
+    for (const { kind, norm, outputNorm, linears, vectors = [], innerNorms = [] } of layer.blocks) {
+      expect(norm ?? outputNorm, 'a norm before the block or behind it').toBeDefined();
+      expect(innerNorms.map(({ role }) => role)).toSatisfy(isUnique, 'roles of inner norms that differ');
       expect(kinds).toContain(kind);
       expect([...linears, ...vectors].map(({ role }) => role)).toSatisfy(isUnique, 'roles that differ within a block');
       const written = linears.filter(({ writesResidual }) => writesResidual);
@@ -94,6 +100,8 @@ function checkSpec(spec: ModelSpec, family: Family): void {
     const { heads, keyValueHeads, headSize, rope } = attention;
     expect(heads % keyValueHeads).toBe(0);
     expect(keyValueWidthOf(layer)).toBe(keyValueHeads * headSize);
-    if (rope !== undefined) expect(rope.dimensions).toBe(headSize);
+    if (rope === undefined) continue;
+    expect(rope.dimensions % 2).toBe(0);
+    expect(rope.dimensions).toBeLessThanOrEqual(headSize);
   }
 }

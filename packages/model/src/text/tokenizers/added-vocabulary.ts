@@ -1,3 +1,4 @@
+import { quoteValue } from '@glulam/files';
 import { z } from 'zod';
 import { invalid, unsupported } from './component.js';
 import type { Normalizer } from './steps/normalizers.js';
@@ -56,7 +57,7 @@ export function readAddedTokens(file: object): { id: number; token: AddedToken }
     ({ id, content, single_word: singleWord, lstrip, rstrip, normalized, special }) => {
       if (!Number.isSafeInteger(id) || (id as number) < 0)
         throw invalid(
-          `it gives the token ${JSON.stringify(content)} the id ${JSON.stringify(id)}; expected a whole number of at least 0`,
+          `it gives the token ${JSON.stringify(content)} the id ${quoteValue(id)}; expected a whole number of at least 0`,
         );
       return { id: id as number, token: { content, singleWord, lstrip, rstrip, normalized, special } };
     },
