@@ -10,7 +10,7 @@ import { phi3Family } from '@glulam/family-phi';
 import { qwen2Family, qwen3Family } from '@glulam/family-qwen';
 import { smollm3Family } from '@glulam/family-smollm';
 import { readFloats } from '@glulam/files';
-import { generateTokens } from '@glulam/model';
+import { createScheduler, generateTokens, packTokens, scoreContinuations } from '@glulam/model';
 import { createReferenceEngine, createTape, scope, type Engine, type Precision } from '@glulam/tensors';
 import { expectTraining, frobenius, type GoldenCase, openGolden, rowsOf } from '@glulam/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -131,6 +131,38 @@ describe.each(engines)('%s', (engineName, open) => {
       expect(got).toEqual(tokens);
     },
   );
+
+  test('families/phi3-longrope: greedy tokens where the sequence outgrows the short factors', async () => {
+    const golden = openGolden(path.join(root, 'families/phi3-longrope'));
+    const decoder = await golden.open(engine, families, adapters);
+    const { prompt, tokens } = golden.facts.greedy_crossing!;
+    for (const most of [512, 7]) {
+      const scheduler = createScheduler(decoder, most);
+      const other = scheduler.join(decoder, prompt.slice(0, 5), { maxNewTokens: tokens.length });
+      const sequence = scheduler.join(decoder, prompt, { maxNewTokens: tokens.length });
+      const got: number[] = [];
+      while (scheduler.size > 0)
+        for (const token of await scheduler.pass())
+          if (token.sequence === sequence) got.push(token.id!);
+          else expect(token.sequence).toBe(other);
+      scheduler.close();
+      expect(got).toEqual(tokens);
+    }
+    // A text that begins below the length and ends beyond it has the scores of one pass over the whole.
+    const [begun, rest] = [prompt.slice(0, 20), [...prompt.slice(20), ...tokens]];
+    const textOf = (ids: readonly number[]): string => String.fromCodePoint(...ids.map((id) => 0x4e00 + id));
+    const tokenizer = { encode: (text: string) => [...text].map((character) => character.codePointAt(0)! - 0x4e00) };
+    const scores = await scoreContinuations(decoder, tokenizer, textOf(begun), [textOf(rest)]);
+    const batch = packTokens([[...begun, ...rest]]);
+    const hidden = await decoder.forward(batch);
+    const labels = batch.ids.map((_, i) => (i < begun.length - 1 ? -1 : (batch.ids[i + 1] ?? -1)));
+    const losses = decoder.losses(hidden, labels);
+    const whole = -[...(await engine.read(losses))].reduce((sum, loss) => sum + loss, 0);
+    for (const tensor of [hidden, losses]) tensor.release();
+    expect(scores[0]).toBeCloseTo(whole, 3);
+    decoder.close();
+    expect(engine.memory()).toEqual({ tensors: 0, bytes: 0 });
+  });
 
   // On the engines in JavaScript they take minutes: golden-training.test.ts.
   if (engineName.startsWith('native'))

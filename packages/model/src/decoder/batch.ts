@@ -17,6 +17,11 @@ export interface TokenBatch {
    * tokens as they are. Not for passes with a cache.
    */
   readonly keyRows?: Int32Array;
+  /**
+   * How many tokens each segment's sequence has in all, which rotary embeddings of the kinds `longrope` and `dynamic` go by; see
+   * `ropeEra`. Default: up to the segment's last token.
+   */
+  readonly lengths?: readonly number[];
 }
 
 /**

@@ -126,7 +126,7 @@ export function sequenceEra(spec: Pick<ModelSpec, 'layers'>, length: number): st
 export function openRopes(
   engine: Engine,
   spec: Pick<ModelSpec, 'layers'>,
-): (batch: Pick<TokenBatch, 'positions' | 'segments' | 'keyRows'>) => PassRopes {
+): (batch: Pick<TokenBatch, 'positions' | 'segments' | 'keyRows' | 'lengths'>) => PassRopes {
   const settings = new Map<string, RopeSpec>();
   const keys = new Map<RopeSpec, string>();
   for (const rope of ropesOf(spec)) {
@@ -145,8 +145,10 @@ export function openRopes(
     }
     return known;
   };
-  return ({ positions, segments, keyRows }) => {
-    const lengths = segments.map(({ queryStart, queryLength }) => positions[queryStart + queryLength - 1]! + 1);
+  return ({ positions, segments, keyRows, lengths: given }) => {
+    const lengths = segments.map(
+      ({ queryStart, queryLength }, i) => given?.[i] ?? positions[queryStart + queryLength - 1]! + 1,
+    );
     const parts = segments.map(({ queryStart, queryLength }, i) => ({
       positions: positions.subarray(queryStart, queryStart + queryLength),
       length: lengths[i]!,

@@ -5,7 +5,9 @@ import { packTokens } from './batch.js';
 import { checkOutputs } from './check-finite.js';
 import type { Decoder } from './decoder.js';
 import { visitsOf, type Route } from '../expansion/route.js';
-import { keyValueWidthOf } from '../families/model-spec.js';
+import { ModelError } from '../errors.js';
+import { keyValueWidthOf, type ModelSpec } from '../families/model-spec.js';
+import { sequenceEra } from './rope.js';
 import { createKeyValueCache, type KeyValueCache } from './key-value-cache.js';
 import type { TokenIds } from '../text/token-ids.js';
 import type { PreparedForms } from './prepared-forms.js';
@@ -31,6 +33,11 @@ export interface SequencePart {
   readonly sequence: number;
   /** The tokens that follow those in the cache. */
   readonly ids: TokenIds;
+  /**
+   * Tokens that the sequence has in all, where more follow in later passes: rotary embeddings of the kinds `longrope` and
+   * `dynamic` go by it. Default: those in the cache and `ids`.
+   */
+  readonly total?: number | undefined;
   /** Whether the logits behind the last of them are wanted. */
   readonly wanted: boolean;
   /** For each token the one whose log probability is wanted there, -1 for none; default: none. */
@@ -46,10 +53,14 @@ export interface SequenceResult {
 }
 
 /** Tokens of several sequences end to end, at their places behind what the cache has of them. */
-export function packParts(cache: KeyValueCache, parts: readonly Pick<SequencePart, 'sequence' | 'ids'>[]): TokenBatch {
+export function packParts(
+  cache: KeyValueCache,
+  parts: readonly Pick<SequencePart, 'sequence' | 'ids' | 'total'>[],
+): TokenBatch {
   const batch = packTokens(parts.map(({ ids }) => ids));
   const before = parts.flatMap(({ sequence, ids }) => new Array<number>(ids.length).fill(cache.length(sequence)));
-  return { ...batch, positions: batch.positions.map((position, i) => position + before[i]!) };
+  const lengths = parts.map(({ sequence, ids, total }) => total ?? cache.length(sequence) + ids.length);
+  return { ...batch, positions: batch.positions.map((position, i) => position + before[i]!), lengths };
 }
 
 /**
@@ -68,6 +79,7 @@ export async function runSequences(
 ): Promise<SequenceResult[]> {
   return whileUnchanged(decoder.checkpoint.files, async () => {
     const { engine } = decoder;
+    for (const part of parts) checkEra(decoder.spec, cache.length(part.sequence), part);
     const batch = packParts(cache, parts);
     const pass = cache.pass(parts.map(({ sequence }) => sequence));
     const lastRows = batch.segments.flatMap(({ queryStart, queryLength }, i) =>
@@ -107,4 +119,15 @@ function sumOf(values: Float32Array, start: number, end: number): number {
   let sum = 0;
   for (let i = start; i < Math.min(end, values.length); i++) sum += values[i]!;
   return sum;
+}
+
+/** What is in the cache must have been turned as the rest of the sequence is, see `ropeEra`. */
+function checkEra(spec: ModelSpec, length: number, { ids, total }: SequencePart): void {
+  if (total !== undefined || length === 0) return;
+  const whole = length + ids.length;
+  if (sequenceEra(spec, length) === sequenceEra(spec, whole)) return;
+  throw new ModelError(
+    'BAD_ARGUMENT',
+    `the sequence grows from ${length} to ${whole} tokens, and with them the model's rotary embedding turns its first tokens otherwise; expected all tokens again, in a sequence without any`,
+  );
 }

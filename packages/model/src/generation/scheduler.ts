@@ -8,6 +8,7 @@ import {
 } from './continuation.js';
 import type { Decoder } from '../decoder/decoder.js';
 import { createPreparedForms, type PreparedForms } from '../decoder/prepared-forms.js';
+import { sequenceEra } from '../decoder/rope.js';
 import { cacheOf, runSequences, type SequencePart } from '../decoder/run-sequences.js';
 import { visitsOf } from '../expansion/route.js';
 import type { TokenIds } from '../text/token-ids.js';
@@ -92,6 +93,10 @@ interface Place extends KeptSequence {
   readonly decoder: Decoder;
   /** Its number in the cache. */
   readonly number: number;
+  /** Its tokens in the cache, where these may have to be computed again; see `ropeEra`. */
+  tokens: number[];
+  /** That of the tokens in the cache. */
+  era: string;
 }
 
 interface Waiting extends ScheduledSequence {
@@ -117,6 +122,22 @@ export function createScheduler(decoder: Decoder, most: number = tokensPerPass):
   const forms = new Map<Decoder, PreparedForms>();
   const places = new Set<Place>();
   const waiting = new Set<Waiting>();
+
+  const { spec } = decoder;
+  // Of most models a token's angles follow from its position alone: then nothing is computed again.
+  const hasEras = sequenceEra(spec, 0) !== sequenceEra(spec, spec.maxPositions + 1);
+  /** Where the whole sequence comes into another era with what waits, its first tokens wait again before that. */
+  const enterEra = (each: Waiting): void => {
+    const { place } = each;
+    const era = sequenceEra(spec, place.length + each.next.length);
+    if (place.length > 0 && era !== place.era) {
+      each.next = [...place.tokens, ...each.next];
+      if (each.continuation === undefined) each.labels = [...place.tokens.map(() => -1), ...each.labels];
+      cache.truncate(place.number, 0);
+      place.tokens = [];
+    }
+    place.era = era;
+  };
 
   const formsOf = (of: Decoder): PreparedForms => {
     const known = forms.get(of) ?? createPreparedForms();
@@ -147,20 +168,26 @@ export function createScheduler(decoder: Decoder, most: number = tokensPerPass):
     if (isPassing) return void leaving.add(each);
     if (waiting.delete(each) && each.isOwn) release(each.place);
   };
-  const placeOf = (of: Decoder, number: number): Place => {
+  const placeOf = (of: Decoder, number: number, { tokens = [], era = '' }: Partial<Place> = {}): Place => {
     const place: Place = {
       decoder: of,
       number,
+      tokens,
+      era,
       get length() {
         return cache.length(number);
       },
       truncate(length) {
         checkBetween('truncate');
         cache.truncate(number, length);
+        place.tokens = place.tokens.slice(0, length);
       },
       fork(length, expected) {
         checkBetween('fork');
-        return cache.fork(number, length, expected).map((each) => placeOf(of, each));
+        const begun = { era: place.era, tokens: place.tokens.slice(0, length) };
+        return cache
+          .fork(number, length, expected)
+          .map((each) => placeOf(of, each, { ...begun, tokens: [...begun.tokens] }));
       },
       release() {
         checkBetween('release');
@@ -199,6 +226,7 @@ export function createScheduler(decoder: Decoder, most: number = tokensPerPass):
       return {
         sequence: place.number,
         ids: next.slice(0, count),
+        total: place.length + next.length,
         wanted: scored === undefined && count === next.length,
         labels: scored,
       };
@@ -206,6 +234,7 @@ export function createScheduler(decoder: Decoder, most: number = tokensPerPass):
     const { decoder: of } = taken[0]!.of.place;
     const results = await runSequences(of, { cache, forms: formsOf(of) }, parts, signal);
     return taken.flatMap(({ of: each, count }, i): ScheduledToken[] => {
+      if (hasEras) each.place.tokens.push(...each.next.slice(0, count));
       each.next = each.next.slice(count);
       each.labels = each.labels.slice(count);
       const { logits, score } = results[i]!;
@@ -224,6 +253,7 @@ export function createScheduler(decoder: Decoder, most: number = tokensPerPass):
 
   const passOnce = async (signal: AbortSignal | undefined): Promise<ScheduledToken[]> => {
     const tokens: ScheduledToken[] = [];
+    if (hasEras) for (const each of waiting) enterEra(each);
     for (const group of groupByDecoder(share([...waiting], most))) {
       try {
         tokens.push(...(await runGroup(group, signal)));

@@ -24,6 +24,8 @@ export interface GoldenFacts {
   readonly trainable_parameters?: number;
   /** Token ids: a prompt, and what follows it when the most likely token is taken each time. */
   readonly greedy?: { readonly prompt: number[]; readonly tokens: number[] };
+  /** The same beyond the length from which on the rotary embedding turns all tokens otherwise, each computed anew. */
+  readonly greedy_crossing?: { readonly prompt: number[]; readonly tokens: number[] };
   /**
    * AdamW steps on the batch (betas 0.9 and 0.999, epsilon 1e-8), with the loss and the norm of the gradients before
    * clipping of each.
