@@ -28,6 +28,7 @@ import {
   root,
   tiny,
 } from '../support/expanded.js';
+import { adaptedFamilyCases, plainFamilyCases } from '../support/families.js';
 
 type Chosen = Pick<NonNullable<MergeSource['saved']>, 'adapter' | 'choice'>;
 const lora = (options: object = {}): Chosen => {
@@ -88,19 +89,34 @@ describe('merged logits and greedy tokens are the expanded model’s', () => {
     return out;
   };
 
-  test.each(['mistral-expanded-lora', 'llama-expanded-lora', 'mistral-expanded-patterns', 'mistral-expanded-dora'])(
-    'golden case %s',
-    async (name) => {
-      const folder = path.join(root, 'fixtures/golden', name);
-      const checkpoint = await openCheckpoint(path.join(folder, 'base'), families);
-      const { layers, ...saved } = readPeftAdapter(path.join(folder, 'adapter'), adapters, checkpoint.spec);
-      await check({ checkpoint, layers: layers!, saved });
-    },
-  );
+  test.each([
+    ...['mistral-expanded-lora', 'llama-expanded-lora', 'mistral-expanded-patterns', 'mistral-expanded-dora'],
+    ...adaptedFamilyCases,
+  ])('golden case %s', async (name) => {
+    const folder = path.join(root, 'fixtures/golden', name);
+    const checkpoint = await openCheckpoint(path.join(folder, 'base'), families);
+    const { layers, ...saved } = readPeftAdapter(path.join(folder, 'adapter'), adapters, checkpoint.spec);
+    await check({ checkpoint, layers: layers!, saved });
+  });
 
   test('LoRA with gates and residual scales, on a base in bfloat16', async () => {
     await check(await sourceOf(tiny, gated));
   });
+
+  test.each([...adaptedFamilyCases, ...plainFamilyCases])(
+    'gates and residual scales on the base of %s',
+    async (name) => {
+      const base = path.join(root, 'fixtures/golden', name, 'base');
+      const { length } = (await openCheckpoint(base, families)).spec.layers;
+      const layers: VirtualLayer[] = [
+        ...map([0, length]),
+        { physical: 1, gate: 'learned', residualScale: 0.7 },
+        { physical: length - 1, residualScale: -0.5 },
+        { physical: 0, gate: 'learned' },
+      ];
+      await check(await sourceOf(base, layers, lora({ target_modules: 'all-linear' })));
+    },
+  );
 
   test('with a bias in every linear layer and a tied head, in shards', async () => {
     const out = await check(await sourceOf(await biasedBase(), gated), { shardBytes: 100_000 });
@@ -192,7 +208,7 @@ describe('the files', () => {
     expect(openCheckpointFiles(out).entry('model.norm.weight').dtype).toBe('F16');
     write({ layer_types: ['one'] });
     await expect(() => sourceOf(base, layers)).rejects.toThrow(
-      /layer_types is \["one"\]; expected none, or "sliding_attention" for each of 8/,
+      /layer_types has 1 entries; expected one of "full_attention" and "sliding_attention" for each of 8 layers/,
     );
   });
 

@@ -1,28 +1,17 @@
 import path from 'node:path';
 import { doraContribution } from '@glulam/adapter-dora';
 import { loraContribution } from '@glulam/adapter-lora';
-import { gemma2Family, gemma3Family } from '@glulam/family-gemma';
-import { graniteFamily } from '@glulam/family-granite';
-import { llamaFamily } from '@glulam/family-llama';
-import { ministralFamily, mistralFamily } from '@glulam/family-mistral';
-import { olmo2Family } from '@glulam/family-olmo';
-import { phi3Family } from '@glulam/family-phi';
-import { qwen2Family, qwen3Family } from '@glulam/family-qwen';
-import { smollm3Family } from '@glulam/family-smollm';
 import { readFloats } from '@glulam/files';
 import { createScheduler, generateTokens, packTokens, scoreContinuations } from '@glulam/model';
 import { createReferenceEngine, createTape, scope, type Engine, type Precision } from '@glulam/tensors';
 import { expectTraining, frobenius, type GoldenCase, openGolden, rowsOf } from '@glulam/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { adaptedFamilyCases, families, plainFamilyCases } from '../support/families.js';
 import { nativeEngines } from '../support/native-engines.js';
 import { tfjsEngines } from '../support/tfjs-engines.js';
 
 // Cases that transformers and PEFT computed; tolerances are those of fixtures/golden/README.md.
 const root = path.resolve(import.meta.dirname, '../../fixtures/golden');
-const families = [
-  ...[mistralFamily, ministralFamily, llamaFamily, qwen2Family, qwen3Family, gemma2Family, gemma3Family],
-  ...[olmo2Family, phi3Family, smollm3Family, graniteFamily],
-];
 const adapters = [loraContribution, doraContribution];
 const cases = [
   'mistral-base',
@@ -33,20 +22,8 @@ const cases = [
   'llama-expanded-lora',
   'mistral-expanded-dora',
   'mistral-expanded-patterns',
-  ...[
-    'llama-yarn',
-    'mistral-nemo',
-    'ministral-expanded-lora',
-    'qwen2-expanded-lora',
-    'qwen3-expanded-lora',
-    'gemma2-expanded-lora',
-    'gemma3-expanded-lora',
-    'olmo2-expanded-lora',
-    'phi3-expanded-lora',
-    'phi3-longrope',
-    'smollm3-expanded-lora',
-    'granite-expanded-lora',
-  ].map((name) => `families/${name}`),
+  ...adaptedFamilyCases,
+  ...plainFamilyCases,
 ];
 
 const engines: [name: string, open: (precision: Precision) => Promise<Engine>][] = [

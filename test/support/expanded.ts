@@ -2,8 +2,6 @@ import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { MergeSource } from '@glulam/export';
-import { llamaFamily } from '@glulam/family-llama';
-import { mistralFamily } from '@glulam/family-mistral';
 import { openSafetensors, readFloats, sizeOf, writeSafetensors } from '@glulam/files';
 import {
   openDecoder,
@@ -23,10 +21,11 @@ import {
 } from '@glulam/model';
 import { createReferenceEngine, normals } from '@glulam/tensors';
 import { z } from 'zod';
+import { families } from './families.js';
 
 export const root = path.resolve(import.meta.dirname, '../..');
 export const tiny = path.join(root, 'examples/models/tiny-mistral-gsm8k');
-export const families = [mistralFamily, llamaFamily];
+export { families };
 export const freshFolder = (): string => mkdtempSync(path.join(tmpdir(), 'glulam-expanded-'));
 
 /**

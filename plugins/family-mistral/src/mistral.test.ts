@@ -63,8 +63,12 @@ testFamily(mistralFamily, {
     { fields: { ...base, hidden_act: 'gelu' }, messages: [/hidden_act is "gelu"; expected "silu"/] },
     { fields: { ...base, num_key_value_heads: 5 }, messages: [/no multiple of num_key_value_heads 5/] },
     {
-      fields: { ...base, sliding_window: 64, layer_types: Array(32).fill('full_attention') },
-      messages: [/layer_types is \[.*expected none, or "sliding_attention" for each of 32 layers/],
+      fields: { ...base, sliding_window: 64, layer_types: Array(31).fill('full_attention') },
+      messages: [/layer_types has 31 entries; expected one of "full_attention" and "sliding_attention" for each of 32/],
+    },
+    {
+      fields: { ...base, layer_types: [...Array<string>(31).fill('full_attention'), 'chunked_attention'] },
+      messages: [/layer_types\[31\] is "chunked_attention"; expected one of/],
     },
     {
       fields: { ...base, rope_scaling: { type: 'linear', factor: 2, partial_rotary_factor: 0.5 } },
@@ -76,8 +80,19 @@ testFamily(mistralFamily, {
     },
     { fields: { ...base, rope_scaling: 'linear' }, messages: [/rope_scaling is "linear"; expected an object or null/] },
     {
-      fields: { ...base, rope_scaling: { rope_type: 'yarn', factor: 4 } },
-      messages: [/rope type "yarn" is not known/],
+      fields: { ...base, rope_scaling: { rope_type: 'yarn', factor: -4, truncate: 'no' } },
+      messages: [/rope's factor is -4; expected a positive number/, /rope's truncate is "no"; expected true or false/],
+    },
+    {
+      fields: { ...base, rope_scaling: { rope_type: 'longrope', short_factor: [1, 2], long_factor: [1, -2] } },
+      messages: [
+        /rope's short_factor is 2 values; expected 64 positive numbers, one for each pair/,
+        /rope's long_factor is 2 values/,
+      ],
+    },
+    {
+      fields: { ...base, rope_scaling: { rope_type: 'spiral', factor: 4 } },
+      messages: [/rope type "spiral" is not known; expected default, linear, dynamic, yarn, longrope or llama3/],
     },
     {
       fields: { ...base, hidden_size: '4096', rms_norm_eps: -1 },

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { layerTypes, type ModelSpec, type RopeSettings } from '@glulam/model';
+import { attentionOf, layerTypes, type ModelSpec, type RopeSettings } from '@glulam/model';
 import { ExportError } from '../errors.js';
 import type { MergedModel } from './merged-model.js';
 
@@ -12,7 +12,7 @@ type Fields = Readonly<Record<string, unknown>>;
  * The fields of the merged model's `config.json`: the base's with as many layers as there are virtual ones, and without
  * what had no effect here but would have elsewhere. Other programs then compute what was computed here:
  *
- * - the rotary embedding is written once, as it was followed;
+ * - the rotary embedding is written once, as it was followed (where it is simple: see `ropeOf`);
  * - a list with an entry a layer gets one a virtual layer, and `layer_types` is made where only some layers have a window:
  *   fields that say which (`max_window_layers`) count the base's layers;
  * - `architectures` names a language model, and `auto_map` is gone with the code that it names.
@@ -28,8 +28,9 @@ export function mergedConfig(
   const types = layerTypes(spec);
   const countsLayers = followed.has('max_window_layers') && config.fields['use_sliding_window'] !== false;
   const mixed = new Set(types).size > 1 || countsLayers;
+  const rope = ropeOf(spec);
   const left = new Set([
-    ...ropeKeys,
+    ...(rope === 'as it is' ? [] : ropeKeys),
     'auto_map',
     // A null makes transformers take a mistral config as Ministral's, and a list of the wrong length is refused there.
     ...layerLists.filter((key) => !isPerLayer(key, config.fields[key])),
@@ -41,7 +42,7 @@ export function mergedConfig(
   const stored = (dtypeFields.length === 0 ? ['dtype'] : dtypeFields).map((field) => [field, dtype]);
   return {
     ...Object.fromEntries(kept.map(([key, value]) => [key, isPerLayer(key, value) ? perLayer(value) : value])),
-    ...mergedRope(config.fields, ropeOf(spec)),
+    ...(rope === 'as it is' ? {} : mergedRope(config.fields, rope)),
     ...(mixed && left.has('layer_types') ? { layer_types: perLayer(types) } : {}),
     ...architectures(config.fields['architectures']),
     num_hidden_layers: layers.length,
@@ -87,12 +88,28 @@ const ropeKeys: readonly string[] = [
   ...['original_max_position_embeddings', 'partial_rotary_factor'],
 ];
 
-/** The settings that `readRope` read, which the layers with a rotary embedding share. */
-const ropeOf = ({ layers }: ModelSpec): RopeSettings | undefined =>
-  layers.flatMap(({ blocks }) => blocks.flatMap(({ rope }) => rope ?? []))[0]?.settings;
+/** The types whose settings can be written in either style. */
+const written = ['default', 'linear', 'llama3'] as const;
+type WrittenRope = Extract<RopeSettings, { type: (typeof written)[number] }>;
+
+/**
+ * What layers with a rotary embedding turn by. `as it is`: the config's own fields stay, since layers differ in it, it turns a part
+ * of each head, or is of a type with more fields.
+ */
+function ropeOf({ layers }: ModelSpec): WrittenRope | 'as it is' | undefined {
+  const attentions = layers.flatMap((layer) => attentionOf(layer) ?? []).filter(({ rope }) => rope !== undefined);
+  const [first] = attentions;
+  if (first === undefined) return undefined;
+  const settings = first.rope!.settings;
+  const isAlike = attentions.every(
+    ({ rope, headSize }) => isDeepStrictEqual(rope, first.rope) && rope?.dimensions === headSize,
+  );
+  const isWritten = (each: RopeSettings): each is WrittenRope => written.some((type) => type === each.type);
+  return isAlike && isWritten(settings) ? settings : 'as it is';
+}
 
 /** In the style that was followed; nothing for a config that says nothing of it. */
-function mergedRope(fields: Fields, rope: RopeSettings | undefined): Fields {
+function mergedRope(fields: Fields, rope: WrittenRope | undefined): Fields {
   if (rope === undefined || ropeKeys.every((key) => (fields[key] ?? undefined) === undefined)) return {};
   const { type, theta, ...settings } = rope;
   const scaling = {

@@ -10,6 +10,7 @@ import {
   trainedRows,
   weightName,
   weightOfSite,
+  type NormSpec,
   type AdapterValues,
   type BaseTensor,
   type Checkpoint,
@@ -94,10 +95,25 @@ export function describeMerged({ checkpoint, layers, saved }: MergeSource): Merg
   };
 
   const merged = (place: BaseTensor): MergedTensor => {
-    const { kind, virtual, site, name } = place;
+    const { kind, virtual, site, name, module } = place;
     const tensor = plain(place);
-    if (site === undefined || virtual === undefined) return tensor;
-    const factor = site.writesResidual ? outputFactor(layers[virtual]!, gateOf(virtual)) : 1;
+    if (virtual === undefined) return tensor;
+    const { blocks } = spec.layers[layers[virtual]!.physical]!;
+    const ofBlock = outputFactor(layers[virtual]!, gateOf(virtual));
+    if (site === undefined) {
+      const norm = blocks.find(({ outputNorm }) => outputNorm?.name === module)?.outputNorm;
+      if (norm === undefined || ofBlock === 1) return tensor;
+      const open = async (): Promise<RowReader> => {
+        const read = await tensor.open();
+        return async (start, end) => checkFinite(name, scaleNorm(await read(start, end), norm, ofBlock));
+      };
+      return { ...tensor, changed: true, open };
+    }
+    // What a norm follows has no size: the norm has the factor.
+    const isNormed = blocks.some(
+      ({ linears, outputNorm }) => outputNorm && linears.some((each) => each.name === module),
+    );
+    const factor = site.writesResidual && !isNormed ? ofBlock : 1;
     // A copy began as the scaled weight.
     const baseScale = tensor.changed ? 1 : (site.scale ?? 1);
     const each = adapted.get(site.path);
@@ -147,6 +163,10 @@ function ofCopy({ startScale }: TrainedCopy, base: WeightSource, trained: Traine
   const read = ofBase(base);
   return async (start, end) => (await read(start, end)).map((value) => startScale * value);
 }
+
+/** Multiplies what a norm gives, whose weights are stored less its offset. */
+const scaleNorm = (weights: Float32Array, { offset = 0 }: NormSpec, factor: number): Float32Array =>
+  weights.map((weight) => (weight + offset) * factor - offset);
 
 /** Residual scale and gate multiply what a block adds to the residual stream. */
 const outputFactor = ({ residualScale = 1 }: VirtualLayer, gate = 1): number => residualScale * gate;
