@@ -36,13 +36,13 @@ export function checkThirdParty(home) {
     home,
     plugins.map(({ name, version }) => path.join(folder, `${name}-${version}.tgz`)),
   );
-  const qwen2 = path.join(folder, 'glulam-family-qwen2');
+  const seedOss = path.join(folder, 'glulam-family-seed-oss');
   const config = {
-    ...JSON.parse(readFileSync(path.join(qwen2, 'example/glulam.config.json'), 'utf8')),
+    ...JSON.parse(readFileSync(path.join(seedOss, 'example/glulam.config.json'), 'utf8')),
     plugins: plugins.map(({ name }) => name),
-    base: path.join(qwen2, 'golden/expanded/base'),
+    base: path.join(seedOss, 'golden/expanded/base'),
     adapter: { kind: 'ia3' },
-    data: { train: { file: path.join(qwen2, 'example/sums.jsonl'), format: { kind: 'text' } } },
+    data: { train: { file: path.join(seedOss, 'example/sums.jsonl'), format: { kind: 'text' } } },
     out: 'run',
   };
   writeFileSync(path.join(folder, 'glulam.config.json'), JSON.stringify(config));

@@ -54,7 +54,7 @@ describe('installed from the tarballs', { timeout: 600_000 }, () => {
   test('plugins of third parties are built, tested and used', () => {
     const { plugins, faults } = checkThirdParty(home);
     expect(faults).toEqual([]);
-    expect(plugins).toEqual(['glulam-adapter-ia3', 'glulam-family-qwen2']);
+    expect(plugins).toEqual(['glulam-adapter-ia3', 'glulam-family-seed-oss']);
   });
 
   test("the native engine takes its platform's binary where there is no compiler, and compiles where that does not load", ({

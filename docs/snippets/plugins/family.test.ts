@@ -1,5 +1,5 @@
 import { testFamily } from '@glulam/testing';
-import { qwen2 } from './family.js';
+import { seedOss } from './family.js';
 
 const base = {
   hidden_size: 896,
@@ -10,7 +10,7 @@ const base = {
   vocab_size: 151936,
 };
 
-testFamily(qwen2, {
+testFamily(seedOss, {
   valid: [
     {
       fields: { ...base, tie_word_embeddings: true },
@@ -28,8 +28,8 @@ testFamily(qwen2, {
   ],
   invalid: [
     {
-      fields: { ...base, use_sliding_window: true, hidden_act: 'gelu' },
-      messages: [/use_sliding_window is true/, /hidden_act is "gelu"/],
+      fields: { ...base, attention_out_bias: true, hidden_act: 'gelu' },
+      messages: [/attention_out_bias is true/, /hidden_act is "gelu"/],
     },
   ],
 });
