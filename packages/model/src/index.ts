@@ -108,6 +108,7 @@ export {
   windowOf,
   type AttentionSpec,
   type BlockSpec,
+  type GgufGraph,
   type GgufNames,
   type LayerSpec,
   type LinearSpec,
@@ -121,6 +122,7 @@ export { readLayerList, readLayerTypes, readShare } from './families/read-layer-
 export {
   llamaGgufTensors,
   llamaLinears,
+  queryKeyNormGgufTensors,
   readLlamaSpec,
   type LlamaDefaults,
   type LlamaLinear,

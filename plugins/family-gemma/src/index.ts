@@ -3,23 +3,27 @@ import {
   isRecord,
   llamaGgufTensors,
   llamaLinears,
+  queryKeyNormGgufTensors,
   readLayerTypes,
   readLlamaSpec,
   readRope,
   readRopeRecord,
   type Family,
   type FieldReader,
+  type GgufGraph,
   type GgufNames,
   type LlamaDefaults,
   type LlamaTraits,
 } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
-const gguf = (architecture: string): GgufNames => ({
+const gguf = (architecture: string, graph: GgufGraph): GgufNames => ({
   architecture,
+  graph: { fixesScale: true, scalesEmbedding: true, ...graph },
   turnsNeighbours: false,
   tensors: {
     ...llamaGgufTensors,
+    ...queryKeyNormGgufTensors,
     post_attention_layernorm: 'post_attention_norm',
     pre_feedforward_layernorm: 'ffn_norm',
     post_feedforward_layernorm: 'post_ffw_norm',
@@ -73,7 +77,10 @@ export const gemma2Family: Family = {
           slides: (index) => index % 2 === 0,
         }),
       }),
-      { ...defaults, gguf: gguf('gemma2') },
+      {
+        ...defaults,
+        gguf: gguf('gemma2', { keys: ['windows', 'caps'], lastOfPeriod: { lacks: 'window', period: 2 } }),
+      },
     ),
 };
 
@@ -98,7 +105,15 @@ export const gemma3Family: Family = {
           ropes: slidingWindow.map((window) => (window > 0 ? local : full)),
         };
       },
-      { ...defaults, queryKeyNorm: 'head', gguf: gguf('gemma3') },
+      {
+        ...defaults,
+        queryKeyNorm: 'head',
+        gguf: gguf('gemma3', {
+          keys: ['windows'],
+          lastOfPeriod: { lacks: 'window', period: 6 },
+          windowTheta: 1e4,
+        }),
+      },
     ),
 };
 

@@ -21,7 +21,12 @@ export const graniteFamily: Family = {
       },
       {
         ignoresPartialRotary: true,
-        gguf: { architecture: 'granite', turnsNeighbours: true, tensors: llamaGgufTensors },
+        gguf: {
+          architecture: 'granite',
+          turnsNeighbours: true,
+          tensors: llamaGgufTensors,
+          graph: { keys: ['multipliers'] },
+        },
       },
     ),
 };

@@ -1,4 +1,11 @@
-import { families, llamaGgufTensors, llamaLinears, readLlamaSpec, type Family } from '@glulam/model';
+import {
+  families,
+  llamaGgufTensors,
+  llamaLinears,
+  queryKeyNormGgufTensors,
+  readLlamaSpec,
+  type Family,
+} from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
 /** OLMo 2: `Olmo2ForCausalLM` of transformers. Blocks read the residual stream as it is; their outputs are normalized. */
@@ -26,6 +33,7 @@ export const olmo2Family: Family = {
           turnsNeighbours: false,
           tensors: {
             ...llamaGgufTensors,
+            ...queryKeyNormGgufTensors,
             post_attention_layernorm: 'post_attention_norm',
             post_feedforward_layernorm: 'post_ffw_norm',
           },

@@ -2,6 +2,7 @@ import {
   families,
   llamaGgufTensors,
   llamaLinears,
+  queryKeyNormGgufTensors,
   readLayerTypes,
   readLlamaSpec,
   type Family,
@@ -10,7 +11,11 @@ import {
 } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
-const gguf = (architecture: string): GgufNames => ({ architecture, turnsNeighbours: false, tensors: llamaGgufTensors });
+const gguf = (architecture: string): GgufNames => ({
+  architecture,
+  turnsNeighbours: false,
+  tensors: { ...llamaGgufTensors, ...queryKeyNormGgufTensors },
+});
 
 /** Without `layer_types` layers from `max_window_layers` on slide, where `use_sliding_window` is set. */
 function readWindows(fields: FieldReader): readonly number[] {

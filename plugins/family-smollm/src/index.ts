@@ -41,7 +41,12 @@ export const smollm3Family: Family = {
         keyValueHeads: 4,
         tied: true,
         paddingRow: 128004,
-        gguf: { architecture: 'smollm3', turnsNeighbours: true, tensors: llamaGgufTensors },
+        gguf: {
+          architecture: 'smollm3',
+          turnsNeighbours: true,
+          tensors: llamaGgufTensors,
+          graph: { lastOfPeriod: { lacks: 'rope', period: 4 } },
+        },
       },
     ),
 };

@@ -58,7 +58,8 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
   const model = describeMerged(source);
   await next();
   const { spec, documents, files, family } = source.checkpoint;
-  const described = ggufModelOf(spec, family.kind);
+  const written = { ...spec, layers: source.layers.map(({ physical }) => spec.layers[physical]!) };
+  const described = ggufModelOf(written, family.kind);
   checkSideFiles(documents);
   const tokenizer = tokenizerMetadata(documents, spec.vocabularySize, chatTemplate);
   await next();
@@ -95,7 +96,10 @@ export async function exportGguf(source: MergeSource, options: GgufOptions): Pro
     throw faultOfWriting(error, signal);
   }
   const notes = [...tokenizer.notes];
-  const windows = spec.layers.map(windowOf).filter((window) => window > 0 && window < spec.maxPositions);
+  const knowsWindows = described.names.graph?.keys?.includes('windows') === true;
+  const windows = (knowsWindows ? [] : written.layers)
+    .map(windowOf)
+    .filter((window) => window > 0 && window < spec.maxPositions);
   if (windows.length > 0)
     notes.push(
       `llama.cpp knows no sliding window for this architecture: beyond ${Math.min(...windows)} tokens it attends to more than the model does`,

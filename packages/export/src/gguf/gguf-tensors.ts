@@ -1,5 +1,5 @@
 import { ggmlEncode, q8Block, sizeOf, type GgmlType } from '@glulam/files';
-import { attentionOf, inverseFrequencies, type ModelSpec, type RopeSpec } from '@glulam/model';
+import { attentionOf, inverseFrequencies, normsOf, type ModelSpec, type RopeSpec } from '@glulam/model';
 import { ExportError } from '../errors.js';
 import { checkFloat16, rowBlocks } from '../merge/encode-rows.js';
 import type { MergedModel, MergedTensor } from '../merge/merged-model.js';
@@ -21,6 +21,7 @@ const matrixTypes: Readonly<Record<GgufType, GgmlType>> = { f32: 'F32', f16: 'F1
 export function ggufTensors({ base, tensors }: MergedModel, model: GgufModel, wanted: GgufType): GgufTensor[] {
   const { names, headSize, rope } = model;
   const factors = ropeFactors(rope);
+  const offsets = normOffsets(base.spec);
   const turned = names.turnsNeighbours ? turnedModules(base.spec) : undefined;
   return [
     ...tensors.map((tensor): GgufTensor => {
@@ -28,18 +29,20 @@ export function ggufTensors({ base, tensors }: MergedModel, model: GgufModel, wa
       const name = `${virtual === undefined ? '' : `blk.${virtual}.`}${names.tensors[module]!}.${kind}`;
       const type = typeOf(shape, wanted);
       const isTurned = virtual !== undefined && turned?.has(module) === true;
-      return { name, shape, type, bytes: () => encode(tensor, type, isTurned ? headSize : undefined) };
+      const offset = offsets.get(module) ?? 0;
+      return {
+        name,
+        shape,
+        type,
+        bytes: () => encode(tensor, type, { headSize: isTurned ? headSize : undefined, offset }),
+      };
     }),
-    ...(factors === undefined
-      ? []
-      : [
-          {
-            name: 'rope_freqs.weight',
-            shape: [factors.length],
-            type: 'F32' as const,
-            bytes: () => [ggmlEncode(factors, 'F32')],
-          },
-        ]),
+    ...factors.map(({ name, values }) => ({
+      name,
+      shape: [values.length],
+      type: 'F32' as const,
+      bytes: () => [ggmlEncode(values, 'F32')],
+    })),
   ];
 }
 
@@ -49,11 +52,16 @@ function typeOf(shape: readonly number[], wanted: GgufType): GgmlType {
   return wanted === 'q8_0' && shape[1]! % q8Block.values !== 0 ? 'F16' : matrixTypes[wanted];
 }
 
-async function* encode(tensor: MergedTensor, type: GgmlType, headSize: number | undefined): AsyncGenerator<Uint8Array> {
+async function* encode(
+  tensor: MergedTensor,
+  type: GgmlType,
+  { headSize, offset }: { readonly headSize: number | undefined; readonly offset: number },
+): AsyncGenerator<Uint8Array> {
   const read = await tensor.open();
   const width = sizeOf(tensor.shape) / tensor.shape[0]!;
   for (const { start, end } of rowBlocks(tensor.shape, headSize ?? 1)) {
-    const rows = await read(start, end);
+    const stored = await read(start, end);
+    const rows = offset === 0 ? stored : stored.map((value) => value + offset);
     if (type === 'F16') checkFloat16(tensor.name, rows);
     yield ggmlEncode(headSize === undefined ? rows : interleaveHeads(rows, width, headSize), type);
   }
@@ -74,12 +82,28 @@ function interleaveHeads(rows: Float32Array, width: number, headSize: number): F
   return result;
 }
 
-/** What llama.cpp divides each frequency by: Llama 3's scaling, which has no metadata of its own. */
-function ropeFactors({ settings, dimensions }: RopeSpec): Float32Array | undefined {
-  if (settings.type !== 'llama3') return undefined;
+/** What is added to the stored weights of norms, by module: llama.cpp's graphs multiply with what the file has. */
+const normOffsets = ({ layers, hiddenSize, finalNorm }: ModelSpec): ReadonlyMap<string, number> =>
+  new Map(
+    [...layers.flatMap((layer) => normsOf(layer, hiddenSize).map(({ norm }) => norm)), finalNorm].map(
+      ({ name, offset = 0 }) => [name, offset],
+    ),
+  );
+
+/** What llama.cpp divides each frequency by: scalings that have no metadata of their own. */
+function ropeFactors({
+  settings,
+  dimensions,
+}: RopeSpec): readonly { readonly name: string; readonly values: Float32Array }[] {
+  if (settings.type === 'longrope')
+    return [
+      { name: 'rope_factors_long.weight', values: Float32Array.from(settings.longFactor) },
+      { name: 'rope_factors_short.weight', values: Float32Array.from(settings.shortFactor) },
+    ];
+  if (settings.type !== 'llama3') return [];
   const scaled = inverseFrequencies(settings, dimensions);
   const plain = inverseFrequencies({ type: 'default', theta: settings.theta }, dimensions);
-  return plain.map((frequency, i) => frequency / scaled[i]!);
+  return [{ name: 'rope_freqs.weight', values: plain.map((frequency, i) => frequency / scaled[i]!) }];
 }
 
 /** Linear layers whose output is turned by position; a fused one is not supported there. */

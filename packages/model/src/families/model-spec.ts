@@ -138,6 +138,24 @@ export interface GgufNames {
    * and keys change their order in the file.
    */
   readonly turnsNeighbours: boolean;
+  /** Where its graph computes otherwise than that of its architecture `llama`. */
+  readonly graph?: GgufGraph;
+}
+
+/** What llama.cpp's graph of an architecture computes, beside or in place of what the keys of a file tell it. */
+export interface GgufGraph {
+  /** What has keys: windows, caps of scores and logits (both are wanted), and multipliers (of embedding, outputs and logits). */
+  readonly keys?: readonly ('windows' | 'caps' | 'multipliers')[];
+  /**
+   * Kinds of layers go by their places: the last one of every `period` has no window, or no rotary embedding, and the others have.
+   */
+  readonly lastOfPeriod?: { readonly lacks: 'window' | 'rope'; readonly period: number };
+  /** The base of the angles of layers with a window, which turn plainly; default: they turn as the others do. */
+  readonly windowTheta?: number;
+  /** Scores are multiplied by 1 / sqrt(head size), and no key changes that. */
+  readonly fixesScale?: boolean;
+  /** The embedding is multiplied by the root of the hidden size. */
+  readonly scalesEmbedding?: boolean;
 }
 
 /** All that Glulam computes with of a base: it follows from `config.json` and, for the head, from the stored tensors. */

@@ -97,11 +97,15 @@ export const llamaGgufTensors: GgufNames['tensors'] = {
   'self_attn.k_proj': 'attn_k',
   'self_attn.v_proj': 'attn_v',
   'self_attn.o_proj': 'attn_output',
-  'self_attn.q_norm': 'attn_q_norm',
-  'self_attn.k_norm': 'attn_k_norm',
   'mlp.gate_proj': 'ffn_gate',
   'mlp.up_proj': 'ffn_up',
   'mlp.down_proj': 'ffn_down',
+};
+
+/** llama.cpp's names of the norms of queries and keys. */
+export const queryKeyNormGgufTensors: GgufNames['tensors'] = {
+  'self_attn.q_norm': 'attn_q_norm',
+  'self_attn.k_norm': 'attn_k_norm',
 };
 
 const llamaGguf: GgufNames = { architecture: 'llama', turnsNeighbours: true, tensors: llamaGgufTensors };
