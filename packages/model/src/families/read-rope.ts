@@ -238,5 +238,6 @@ function readRecord(reader: FieldReader, name: string): Fields | undefined {
   return isRecord(value) && Object.keys(value).length > 0 ? value : undefined;
 }
 
+/** A JSON object. */
 export const isRecord = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -40,5 +40,7 @@ test('an id that is nested beyond any stack is refused like another', () => {
   const token = { content: 'x', single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
   const id = '['.repeat(6000) + ']'.repeat(6000);
   const folder = withAddedTokens(JSON.stringify({ ...token, id: 0 }).replace('"id":0', `"id":${id}`));
-  expect(() => openTokenizer(folder)).toThrow(/gives the token "x" the id \[\[\[\["…"\]\]\]\]; expected a whole number/);
+  expect(() => openTokenizer(folder)).toThrow(
+    /gives the token "x" the id \[\[\[\["…"\]\]\]\]; expected a whole number/,
+  );
 });

@@ -1,13 +1,6 @@
 import type { LinearSite } from '../adapters/adapter.js';
 import { ModelError } from '../errors.js';
-import {
-  layerPath,
-  linearsOf,
-  normsOf,
-  weightName,
-  type LinearSpec,
-  type ModelSpec,
-} from '../families/model-spec.js';
+import { layerPath, linearsOf, normsOf, weightName, type LinearSpec, type ModelSpec } from '../families/model-spec.js';
 import { linearScaleOf, missingLayer, usesOf, type VirtualLayer } from '../expansion/virtual-layer.js';
 
 /** A tensor of an expanded model whose virtual layers are told apart: a place where one of the base's is used. */
