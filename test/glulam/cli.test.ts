@@ -678,7 +678,7 @@ describe('what is wrong is said, with exit code 1, and nothing is left behind', 
     [
       'an unknown model type',
       () => ['train', quickstart, '--base', base('type', (at) => editConfig(at, { model_type: 'gemma' }))],
-      /model_type "gemma"; installed families: llama, mistral/,
+      /model_type "gemma"; installed families: gemma2, gemma3_text, granite, llama, ministral, mistral, olmo2, /,
     ],
     [
       'a base whose config.json is cut off',

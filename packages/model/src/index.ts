@@ -118,7 +118,7 @@ export {
   type RopeSpec,
   type VectorSpec,
 } from './families/model-spec.js';
-export { readLayerList, readLayerTypes, readShare } from './families/read-layer-lists.js';
+export { eachLayer, readLayerList, readLayerTypes, readShare } from './families/read-layer-lists.js';
 export {
   llamaGgufTensors,
   llamaLinears,

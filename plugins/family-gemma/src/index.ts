@@ -49,7 +49,9 @@ function readTraits(
   const isBiased = fields.boolean('attention_bias', false);
   if ((fields.raw('use_bidirectional_attention') ?? false) !== false)
     fields.fault('use_bidirectional_attention is true; expected false: tokens see those before them only');
-  if (fields.raw('hidden_act') !== undefined) fields.ignored('hidden_act has no effect: hidden_activation counts');
+  const { field, is } = defaults.activation!;
+  if ((fields.raw('hidden_act') ?? is) !== (fields.raw(field) ?? is))
+    fields.ignored('hidden_act has no effect: hidden_activation counts');
   const cap = (name: string, fallback: number | undefined): number | undefined =>
     fields.raw(name) === null || (fields.raw(name) === undefined && fallback === undefined)
       ? undefined

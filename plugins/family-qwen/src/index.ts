@@ -22,8 +22,6 @@ function readWindows(fields: FieldReader): readonly number[] {
   const slides = fields.boolean('use_sliding_window', false);
   const isNone = fields.raw('sliding_window') === null;
   const window = slides && !isNone ? fields.integer('sliding_window', 4096) : 0;
-  if (!slides && !isNone && fields.raw('sliding_window') !== undefined)
-    fields.ignored('sliding_window has no effect: use_sliding_window is false');
   const first = fields.raw('max_window_layers') === 0 ? 0 : fields.integer('max_window_layers', 28);
   return readLayerTypes(fields, { window, slides: (index) => index >= first });
 }

@@ -48,6 +48,14 @@ testFamily(qwen2Family, {
       fields: { ...four, layer_types: ['full_attention'] },
       messages: [/layer_types has 1 entries; expected one of .* 4 layers/],
     },
+    {
+      fields: { ...qwen2, num_hidden_layers: 1e9 },
+      messages: [/cannot be followed:\n  num_hidden_layers is 1000000000; no model has more than \d+$/],
+    },
+    {
+      fields: { ...qwen2, num_hidden_layers: undefined },
+      messages: [/:\n  num_hidden_layers is missing; expected a positive integer$/],
+    },
     { fields: { ...qwen2, use_sliding_window: 1 }, messages: [/use_sliding_window is 1; expected true or false/] },
   ],
 });

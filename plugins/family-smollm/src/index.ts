@@ -1,4 +1,5 @@
 import {
+  eachLayer,
   families,
   llamaGgufTensors,
   llamaLinears,
@@ -22,18 +23,17 @@ export const smollm3Family: Family = {
         // The list holds 1 for a layer with a rotary embedding.
         const turns = readLayerList(fields, 'no_rope_layers', [0, 1]) ?? [];
         const isTurned = (index: number): boolean => (turns[index] ?? ((index + 1) % interval === 0 ? 0 : 1)) === 1;
-        const layers = Array.from({ length: fields.integer('num_hidden_layers') }, (_, index) => index);
         const slides = fields.boolean('use_sliding_window', false);
         const window = slides && fields.raw('sliding_window') !== null ? fields.integer('sliding_window') : 0;
         const types = readLayerList(fields, 'layer_types', ['full_attention', 'sliding_attention']);
         const rope = readRope(fields, { maxPositions, ignoresPartialRotary: true, theta: 2e6 });
         return {
           maxPositions,
-          slidingWindow: layers.map((index) => {
+          slidingWindow: eachLayer(fields, (index) => {
             const isSliding = types === undefined ? !isTurned(index) : types[index] === 'sliding_attention';
             return isSliding ? window : 0;
           }),
-          ropes: layers.map((index) => (isTurned(index) ? rope : undefined)),
+          ropes: eachLayer(fields, (index) => (isTurned(index) ? rope : undefined)),
           biased: llamaLinears.filter((name) => (name.startsWith('self_attn') ? attention : mlp)),
         };
       },

@@ -133,8 +133,9 @@ export function createFieldReader({ file, fields, report }: CheckpointConfig): F
     fault: (message) => void faults.push(message),
     ignored: (message) => report?.(`${file}: ${message}`),
     finish() {
+      // A field may be read several times.
       if (faults.length > 0)
-        throw new ModelError('CONFIG_INVALID', `${file} cannot be followed:\n  ${faults.join('\n  ')}`);
+        throw new ModelError('CONFIG_INVALID', `${file} cannot be followed:\n  ${[...new Set(faults)].join('\n  ')}`);
     },
   };
 }

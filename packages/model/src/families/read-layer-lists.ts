@@ -1,9 +1,10 @@
 import { quoteValue } from '@glulam/files';
+import { mostLayers } from '../expansion/virtual-layer.js';
 import type { FieldReader } from './checkpoint-config.js';
 
 /**
- * A field that has one of `values` for each physical layer; undefined where it is missing or null. A list that is longer
- * says nothing of layers that the model does not have, and is refused like one that is shorter.
+ * A field that has one of `values` for each physical layer; undefined where it is missing or null. A list of another length is a
+ * fault.
  */
 export function readLayerList<Value extends string | number>(
   fields: FieldReader,
@@ -24,6 +25,12 @@ export function readLayerList<Value extends string | number>(
   return undefined;
 }
 
+/** A value for each physical layer. Of a number of layers that no model has nothing is made: `readLlamaSpec` refuses it. */
+export function eachLayer<T>(fields: FieldReader, of: (index: number) => T): T[] {
+  const layers = fields.integer('num_hidden_layers');
+  return Array.from({ length: layers > mostLayers ? 0 : layers }, (_, index) => of(index));
+}
+
 /**
  * The window of each layer, 0 for none: as `layer_types` says, where the config has it, else where `slides`.
  *
@@ -34,7 +41,7 @@ export function readLayerTypes(
   { window, slides }: { readonly window: number; readonly slides: (index: number) => boolean },
 ): readonly number[] {
   const types = readLayerList(fields, 'layer_types', ['full_attention', 'sliding_attention']);
-  return Array.from({ length: fields.integer('num_hidden_layers') }, (_, index) => {
+  return eachLayer(fields, (index) => {
     const isSliding = types === undefined ? slides(index) : types[index] === 'sliding_attention';
     return isSliding ? window : 0;
   });

@@ -167,7 +167,7 @@ export function readLlamaSpec(
     ['windows', typeof slidingWindow === 'number' ? { length: physicalLayers } : slidingWindow],
     ['rotary embeddings', own.ropes ?? { length: physicalLayers }],
   ] as const)
-    if (length !== physicalLayers)
+    if (length !== physicalLayers && physicalLayers <= mostLayers)
       fields.fault(`the family gives ${length} ${what}; expected one for each of ${physicalLayers} layers`);
   const intermediateSize = fields.integer('intermediate_size');
   const paddingRow = readPaddingRow(fields, vocabularySize, defaults.paddingRow);

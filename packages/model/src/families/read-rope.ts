@@ -165,7 +165,7 @@ const rules: Readonly<Record<string, RopeRule>> = {
   default: { keys: [], settings: ({ theta }) => ({ type: 'default', theta }) },
   linear: { keys: ['factor'], settings: ({ theta, number }) => ({ type: 'linear', theta, factor: number('factor') }) },
   dynamic: {
-    keys: ['factor', 'original_max_position_embeddings'],
+    keys: ['factor'],
     settings: ({ theta, options, number, original }) => ({
       type: 'dynamic',
       theta,
