@@ -16,8 +16,8 @@ interface NativeDevice extends Device<NativeData>, Commander<NativeData> {
   stats(): NativeStats;
 }
 
-/** Commands that go to the worker at once: enough that sending costs little, few enough that it begins at once. */
-const batch = 16;
+/** Commands that go to the worker together: enough that sending costs little. The first ones go sooner, so that it begins at once. */
+const mostAtOnce = 16;
 
 /**
  * The worker seen from JavaScript: commands go in, in order, and data are numbers. The native side checks each operand's
@@ -33,6 +33,7 @@ export function createDevice(addon: Addon, choice: KernelChoice, threads: number
   /** Commands that the worker does not have yet, and what was freed since the last of them: the next one frees it first. */
   const words = new Words();
   let commands = 0;
+  let batch = 1;
   const freed: number[] = [];
   let flushing = false;
   /** Every part of a weight that lies in a file, with the number of the file. */
@@ -49,6 +50,7 @@ export function createDevice(addon: Addon, choice: KernelChoice, threads: number
     const count = words.used;
     words.used = 0;
     commands = 0;
+    batch = Math.min(mostAtOnce, 2 * batch);
     addon.submit(handle, words.values, count, payload);
   };
   /** Send what the worker does not have yet, and free what no command has freed. */
@@ -158,12 +160,14 @@ export function createDevice(addon: Addon, choice: KernelChoice, threads: number
     },
     async read({ data, shape, dtype }) {
       flush();
+      batch = 1;
       const destination = new (dtype === 'int32' ? Int32Array : Float32Array)(sizeOf(shape));
       await settle(addon.read(handle, data.id, destination));
       return destination;
     },
     async drain() {
       flush();
+      batch = 1;
       await settle(addon.drain(handle));
     },
     stats() {

@@ -13,6 +13,7 @@
 
 #include "gemm/gemm_convert.h"
 #include "gemm/gemm_kernels.h"
+#include "gemm/gemm_scratch.h"
 
 namespace glulam {
 namespace {
@@ -126,8 +127,9 @@ void gemm(Pool& pool, Isa isa, const Matrix& givenA, const Matrix& givenB, const
   multiply(pool, isa, a, b, c, 1, 0, &finish, bfloat16);
 }
 
-Strip decoded(const GemmKernels& kernels, const Strip& strip, size_t width, size_t k, Scratch& room) {
-  if (!strip.encoded) return strip;
+Strip decodedCopy(const GemmKernels& kernels, const Strip& strip, size_t width, size_t k) {
+  // Here and not where it is called: looking it up takes as long as a short sum.
+  thread_local Scratch room;
   // An odd number of cache lines: rows at multiples of a page would share few sets of the cache.
   const size_t columns = strip.rows ? k : width, stride = ((columns + 15) / 16 | 1) * 16;
   const size_t rows = strip.rows ? width : k, row = strip.rows ? strip.vector : strip.k;

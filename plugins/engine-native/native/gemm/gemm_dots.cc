@@ -27,8 +27,7 @@ void multiplyDots(Pool& pool, const GemmKernels& kernels, const Strip& left, siz
   auto slim = static_cast<uint32_t*>(slimScratch.reserve(m * stride * 4));
   const bool small = m * n * k < 100000;
   pool.forEach(m, m * k < 20000 ? m : 1, [&](size_t begin, size_t end) {
-    thread_local Scratch decodedScratch;
-    const Strip rows = decoded(kernels, from(left, begin, 0), end - begin, k, decodedScratch);
+    const Strip rows = decoded(kernels, from(left, begin, 0), end - begin, k);
     kernels.copyRows(rows, end - begin, k, slim + begin * stride, stride);
   });
 
@@ -43,18 +42,17 @@ void multiplyDots(Pool& pool, const GemmKernels& kernels, const Strip& left, siz
   pool.forEach(n, small ? n : chunk, [&](size_t begin, size_t end) {
     thread_local Scratch sumsScratch;
     auto sums = static_cast<float*>(sumsScratch.reserve(m * chunk * 4));
+    thread_local Scratch finishScratch;
+    const auto room = target.finish ? static_cast<float*>(finishScratch.reserve(target.finish->rank * chunk * 4)) : nullptr;
     for (size_t first = begin; first < end; first += chunk) {
       const size_t count = std::min(chunk, end - first);
       std::memset(sums, 0, m * chunk * 4);
       for (size_t p = 0; p < k; p += block) {
-        thread_local Scratch decodedScratch;
         const size_t length = std::min(block, k - p);
-        const Strip wide = decoded(kernels, from(right, first, p), count, length, decodedScratch);
+        const Strip wide = decoded(kernels, from(right, first, p), count, length);
         kernels.dots(slim + p / kernels.step, stride, m, wide, count, length, sums, slimStep, wideStep);
       }
       if (target.finish) {
-        thread_local Scratch finishScratch;
-        const auto room = static_cast<float*>(finishScratch.reserve(target.finish->rank * chunk * 4));
         const FinishColumns columns(*target.finish, n, first, count, room);
         for (size_t row = 0; row < m; row++) columns.store(kernels, target, row, sums + row * chunk);
         continue;

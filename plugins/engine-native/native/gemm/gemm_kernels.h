@@ -2,7 +2,6 @@
 #pragma once
 #include "formats/formats.h"
 #include "gemm/gemm.h"
-#include "gemm/gemm_scratch.h"
 
 namespace glulam {
 
@@ -114,9 +113,14 @@ inline Strip from(const Strip& strip, size_t vector, size_t k) {
   return moved;
 }
 
-// The first `width` vectors and `k` elements along k of a strip, in readable form: the strip itself, or a decoded copy in
-// `room` if it is encoded.
-Strip decoded(const GemmKernels& kernels, const Strip& strip, size_t width, size_t k, Scratch& room);
+// Of an encoded strip, the first `width` vectors and `k` elements along k, decoded into memory that the thread's next call
+// overwrites.
+Strip decodedCopy(const GemmKernels& kernels, const Strip& strip, size_t width, size_t k);
+
+// The same in readable form: of any other strip the strip itself.
+inline Strip decoded(const GemmKernels& kernels, const Strip& strip, size_t width, size_t k) {
+  return strip.encoded ? decodedCopy(kernels, strip, width, k) : strip;
+}
 
 // left: M vectors, right: N vectors, all of K elements.
 // Packs both operands: for products where each element is used often.

@@ -50,10 +50,9 @@ void packTile(const Product& product, const RowBlock& rowBlock, size_t tile, uin
   const size_t row = rowBlock.row(tile), rows = rowBlock.row(tile + 1) - row;
   for (size_t cell = 0; cell < product.cells(); cell += product.block) {
     const size_t cells = std::min(product.block, product.cells() - cell), k = cell * kernels.step;
-    thread_local Scratch decodedScratch;
     const size_t length = std::min(cells * kernels.step, product.k - k);
     const Strip strip = from(product.left, rowBlock.first + row, k);
-    kernels.pack(decoded(kernels, strip, rows, length, decodedScratch), rows, length,
+    kernels.pack(decoded(kernels, strip, rows, length), rows, length,
                  packed + cell * rowBlock.rows + row * cells, rows, cells);
   }
 }
@@ -65,7 +64,7 @@ class Worker {
       : product_(product), rows_(rows), packed_(packed), parts_(parts), tasks_(tasks) {}
 
   void run() {
-    thread_local Scratch panelScratch, sumsScratch, finishScratch, decodedScratch;
+    thread_local Scratch panelScratch, sumsScratch, finishScratch;
     const size_t panelCells = product_.block * product_.group;
     auto panels = static_cast<uint32_t*>(panelScratch.reserve(panelCells * 4));
     if (!product_.direct) {
@@ -80,7 +79,7 @@ class Worker {
         const size_t k = step.cell * product_.kernels.step;
         const size_t length = std::min(step.cells * product_.kernels.step, product_.k - k);
         const Strip strip = from(product_.right, step.column, k);
-        product_.kernels.pack(decoded(product_.kernels, strip, step.columns, length, decodedScratch), step.columns,
+        product_.kernels.pack(decoded(product_.kernels, strip, step.columns, length), step.columns,
                               length, panels, product_.panel, step.cells);
         for (size_t tile = step.begin; tile < step.end; tile++) multiply(step, tile, panels);
       } while (nextBlock(step));
