@@ -174,8 +174,9 @@ export function createPasses(
       x = scope(() => recorded(isReached, () => body(before)));
       before.release();
     };
-    // Single tokens are quick; of a long prompt a layer may take a second.
-    const pieces = pace(engine, batch.ids.length < 64 ? Infinity : 1);
+    // A few tokens are quick, and who reads what comes of them waits for the engine; of a long prompt a layer may take a second.
+    const isShort = batch.ids.length < 64;
+    const pieces = pace(engine, isShort ? Infinity : 1);
     try {
       for (const [name, state] of part.kept ?? []) keep(name, state);
       x = part.hidden?.retain() ?? recorded(reached[0] === true, () => embed(batch.ids, spec.embedding.paddingRow));
@@ -202,7 +203,7 @@ export function createPasses(
       }
       cache?.advance(batch.segments);
       if (part.end === route.length) next(true, finish);
-      await pieces.end();
+      if (!isShort) await pieces.end();
       return x;
     } catch (error) {
       if (x?.disposed === false) x.release();
