@@ -56,7 +56,7 @@ export function rmsNorm(x: Numbers, weight: Numbers, epsilon: number): number[] 
   });
 }
 
-/** Element i of a head is rotated with element i + half, by the angle [tokens, half] of its token; those behind stay. */
+/** Element i of a head is rotated with element i + half, by the angle [tokens, half] of its token; those after them stay. */
 export function rope(x: Numbers, angles: Numbers, headSize: number, heads: number, half = headSize / 2): number[] {
   const tokens = angles.length / half;
   return build([tokens, heads, headSize], ([token, head, i]) => {

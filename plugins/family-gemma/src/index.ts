@@ -19,7 +19,7 @@ import { definePlugin, type Plugin } from '@glulam/plugin';
 
 const gguf = (architecture: string, graph: GgufGraph): GgufNames => ({
   architecture,
-  graph: { fixesScale: true, scalesEmbedding: true, ...graph },
+  graph: { fixesScale: true, scalesEmbedding: true, activation: 'gelu_pytorch_tanh', ...graph },
   turnsNeighbours: false,
   tensors: {
     ...llamaGgufTensors,

@@ -25,7 +25,7 @@ export const olmo2Family: Family = {
       {
         epsilon: 1e-5,
         paddingRow: 1,
-        norms: 'behind',
+        norms: 'after',
         queryKeyNorm: 'row',
         ignoresPartialRotary: true,
         gguf: {

@@ -16,6 +16,12 @@ export const phi3Family: Family = {
     readLlamaSpec(
       config,
       (fields) => {
+        // Configs have it with every rotary embedding, and longrope alone goes by it.
+        fields.integer('original_max_position_embeddings', 4096);
+        if (fields.boolean('attention_bias', false))
+          fields.ignored(
+            'attention_bias is true, which has no effect: the layers of Phi-3 have no biases, in transformers either',
+          );
         for (const name of ['resid_pdrop', 'embd_pdrop'])
           if ((fields.raw(name) ?? 0) !== 0)
             fields.ignored(`${name}: transformers drops activations in training, Glulam does not`);

@@ -67,6 +67,14 @@ test('a model that GGUF cannot say is refused with the reason', async () => {
     ...spec,
     layers: [spec.layers[0]!, { blocks: spec.layers[1]!.blocks.map(change) }],
   });
+  const gelu: ModelSpec = {
+    ...spec,
+    layers: spec.layers.map(({ blocks }) => ({
+      blocks: blocks.map((block) =>
+        block.kind === 'mlp' ? ({ ...block, activation: 'gelu_pytorch_tanh' } as BlockSpec) : block,
+      ),
+    })),
+  };
   const { gguf, ...nameless } = spec;
   const cases: readonly [ModelSpec, RegExp][] = [
     [nameless, /"tiny" cannot be exported to GGUF: their family gives no GGUF names/],
@@ -75,6 +83,11 @@ test('a model that GGUF cannot say is refused with the reason', async () => {
     [changed((block) => ({ ...block, heads: 1 }) as BlockSpec), /differ in the number of heads/],
     [changed((block) => ({ ...block, norm: { ...block.norm!, epsilon: 1 } })), /norms differ in the epsilon/],
     [{ ...spec, layers: [{ blocks: [] }] }, /their layers have no number of heads/],
+    [gelu, /their activation is gelu_pytorch_tanh, and llama.cpp's architecture "llama" computes silu/],
+    [
+      changed((block) => (block.kind === 'mlp' ? { ...block, outputScale: 2 } : block)),
+      /differ in the scale of outputs/,
+    ],
     [
       { ...spec, layers: spec.layers.map(({ blocks }) => ({ blocks: [...blocks, blocks[0]!] })) },
       /a layer has more than one block of the kind attention/,

@@ -49,16 +49,6 @@ export function ggufModelOf(spec: ModelSpec, kind: string): GgufModel {
     new ExportError('GGUF_UNSUPPORTED', `models of type "${kind}" cannot be exported to GGUF: ${why}`);
   const { gguf: names, layers, finalNorm } = spec;
   if (names === undefined) throw unsupported('their family gives no GGUF names');
-  const shared = <T>(what: string, valueOf: (layer: LayerSpec) => T | undefined): T => {
-    const values = new Map(layers.map((layer) => [JSON.stringify(valueOf(layer)), valueOf(layer)]));
-    const [first] = values.values();
-    if (values.size === 1 && first !== undefined) return first;
-    throw unsupported(
-      first === undefined && values.size === 1
-        ? `their layers have no ${what}`
-        : `their layers differ in the ${what}, which a GGUF file of the architecture "${names.architecture}" says once`,
-    );
-  };
   const same = <T>(values: readonly T[], what: string): readonly T[] => {
     const texts = new Set(values.map((value) => JSON.stringify(value)));
     if (texts.size <= 1) return values;
@@ -68,6 +58,11 @@ export function ggufModelOf(spec: ModelSpec, kind: string): GgufModel {
   };
   const alike = <T>(what: string, valueOf: (layer: LayerSpec) => T | undefined): readonly (T | undefined)[] =>
     same(layers.map(valueOf), what);
+  const shared = <T>(what: string, valueOf: (layer: LayerSpec) => T | undefined): T => {
+    const [first] = alike(what, valueOf);
+    if (first === undefined) throw unsupported(`their layers have no ${what}`);
+    return first;
+  };
   const repeated = ['attention', 'mlp'].find((kind) =>
     layers.some(({ blocks }) => blocks.filter((block) => block.kind === kind).length > 1),
   );
@@ -102,7 +97,20 @@ export function ggufModelOf(spec: ModelSpec, kind: string): GgufModel {
     throw unsupported(
       `their scores and logits have the caps ${scoreCap ?? 'none'} and ${logitCap ?? 'none'}, and llama.cpp's architecture "${names.architecture}" has ${keys.includes('caps') ? 'both' : 'none'}`,
     );
-  const [outputScale = 1] = alike('scale of outputs', (layer) => layer.blocks[0]?.outputScale);
+  const blocks = layers.flatMap((layer) => layer.blocks);
+  const [outputScale = 1] = same(
+    blocks.map((block) => block.outputScale ?? 1),
+    'scale of outputs',
+  );
+  const { activation = 'silu' } = graph;
+  const [own = activation] = same(
+    layers.flatMap((layer) => mlpOf(layer) ?? []).map((mlp) => mlp.activation ?? 'silu'),
+    'activation',
+  );
+  if (own !== activation)
+    throw unsupported(
+      `their activation is ${own}, and llama.cpp's architecture "${names.architecture}" computes ${activation}`,
+    );
   const factors = [outputScale, spec.embedding.scale?.factor ?? 1, spec.head.inputScale ?? 1];
   const expected = graph.scalesEmbedding === true ? [1, Math.sqrt(spec.hiddenSize), 1] : [1, 1, 1];
   if (!keys.includes('multipliers') && factors.some((factor, i) => factor !== expected[i]))

@@ -42,7 +42,7 @@ export type RopeSettings =
       readonly type: 'dynamic';
       readonly theta: number;
       readonly factor: number;
-      /** Beyond so many tokens theta grows with the sequence. */
+      /** The length from which theta grows with the sequence. */
       readonly maxPositions: number;
     };
 

@@ -156,6 +156,8 @@ export interface GgufGraph {
   readonly fixesScale?: boolean;
   /** The embedding is multiplied by the root of the hidden size. */
   readonly scalesEmbedding?: boolean;
+  /** That of the MLP; default: `silu`. */
+  readonly activation?: Activation;
 }
 
 /** All that Glulam computes with of a base: it follows from `config.json` and, for the head, from the stored tensors. */
@@ -210,11 +212,11 @@ export const weightName = (module: string): string => `${module}.weight`;
 export const normsOf = (
   { blocks }: LayerSpec,
   hiddenSize: number,
-): { readonly norm: NormSpec; readonly size: number; readonly place: 'before' | 'inside' | 'after' }[] =>
+): { readonly norm: NormSpec; readonly size: number }[] =>
   blocks.flatMap(({ norm, innerNorms = [], outputNorm }) => [
-    ...(norm ? [{ norm, size: hiddenSize, place: 'before' as const }] : []),
-    ...innerNorms.map((each) => ({ norm: each, size: each.size, place: 'inside' as const })),
-    ...(outputNorm ? [{ norm: outputNorm, size: hiddenSize, place: 'after' as const }] : []),
+    ...(norm ? [{ norm, size: hiddenSize }] : []),
+    ...innerNorms.map((each) => ({ norm: each, size: each.size })),
+    ...(outputNorm ? [{ norm: outputNorm, size: hiddenSize }] : []),
   ]);
 
 /** All linear layers of a layer, block by block. */

@@ -29,8 +29,8 @@ export const llamaLinears = [
 /** One of `llamaLinears`. */
 export type LlamaLinear = (typeof llamaLinears)[number];
 
-/** Where a layer of the Llama layout has its norms: before its blocks, behind them, or both. */
-type NormPlaces = 'before' | 'behind' | 'both';
+/** Where a layer of the Llama layout has its norms: before its blocks, after them, or both. */
+type NormPlaces = 'before' | 'after' | 'both';
 
 /** What sets one family of the Llama layout apart from another, as far as its config says it. */
 export interface LlamaTraits {
@@ -119,7 +119,7 @@ const activationNames: Readonly<Record<Activation, readonly string[]>> = {
 /** The norms of the two blocks of a layer. */
 const normNames: Readonly<Record<NormPlaces, readonly { readonly norm?: string; readonly outputNorm?: string }[]>> = {
   before: [{ norm: 'input_layernorm' }, { norm: 'post_attention_layernorm' }],
-  behind: [{ outputNorm: 'post_attention_layernorm' }, { outputNorm: 'post_feedforward_layernorm' }],
+  after: [{ outputNorm: 'post_attention_layernorm' }, { outputNorm: 'post_feedforward_layernorm' }],
   both: [
     { norm: 'input_layernorm', outputNorm: 'post_attention_layernorm' },
     { norm: 'pre_feedforward_layernorm', outputNorm: 'post_feedforward_layernorm' },

@@ -184,10 +184,9 @@ export function createScheduler(decoder: Decoder, most: number = tokensPerPass):
       },
       fork(length, expected) {
         checkBetween('fork');
-        const begun = { era: place.era, tokens: place.tokens.slice(0, length) };
         return cache
           .fork(number, length, expected)
-          .map((each) => placeOf(of, each, { ...begun, tokens: [...begun.tokens] }));
+          .map((each) => placeOf(of, each, { era: place.era, tokens: place.tokens.slice(0, length) }));
       },
       release() {
         checkBetween('release');

@@ -35,7 +35,7 @@ export interface RopeOptions {
   readonly cos: Tensor;
   /** As `cos`. */
   readonly sin: Tensor;
-  /** Elements of one head: 2 pairs, or more, where the elements behind them stay as they are. */
+  /** Elements of one head: 2 pairs, or more, where the elements after them stay as they are. */
   readonly headSize: number;
   /** Dtype of the output. */
   readonly type: DType;

@@ -87,7 +87,7 @@ function checkSpec(spec: ModelSpec, family: Family): void {
     expect([...names, ...others]).toSatisfy(isUnique, 'names of linear layers, norms and vectors that differ');
     expect(layer.blocks.filter(({ keyValueWidth = 0 }) => keyValueWidth > 0).length).toBeLessThanOrEqual(1);
     for (const { kind, norm, outputNorm, linears, vectors = [], innerNorms = [] } of layer.blocks) {
-      expect(norm ?? outputNorm, 'a norm before the block or behind it').toBeDefined();
+      expect(norm ?? outputNorm, 'a norm before the block or after it').toBeDefined();
       expect(innerNorms.map(({ role }) => role)).toSatisfy(isUnique, 'roles of inner norms that differ');
       expect(kinds).toContain(kind);
       expect([...linears, ...vectors].map(({ role }) => role)).toSatisfy(isUnique, 'roles that differ within a block');
