@@ -123,6 +123,7 @@ export {
   llamaGgufTensors,
   llamaLinears,
   queryKeyNormGgufTensors,
+  readBiased,
   readLlamaSpec,
   type LlamaDefaults,
   type LlamaLinear,

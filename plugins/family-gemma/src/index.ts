@@ -2,7 +2,7 @@ import {
   families,
   isRecord,
   llamaGgufTensors,
-  llamaLinears,
+  readBiased,
   queryKeyNormGgufTensors,
   readLayerTypes,
   readLlamaSpec,
@@ -46,7 +46,6 @@ function readTraits(
   fields: FieldReader,
   caps: { readonly scores: number | undefined; readonly logits: number | undefined },
 ): Omit<LlamaTraits, 'slidingWindow' | 'maxPositions'> {
-  const isBiased = fields.boolean('attention_bias', false);
   if ((fields.raw('use_bidirectional_attention') ?? false) !== false)
     fields.fault('use_bidirectional_attention is true; expected false: tokens see those before them only');
   const { field, is } = defaults.activation!;
@@ -57,7 +56,7 @@ function readTraits(
       ? undefined
       : fields.number(name, fallback);
   return {
-    biased: llamaLinears.filter((name) => isBiased && name.startsWith('self_attn.')),
+    biased: readBiased(fields, ['attention_bias']),
     scale: fields.number('query_pre_attn_scalar', 256) ** -0.5,
     scoreCap: cap('attn_logit_softcapping', caps.scores),
     logitCap: cap('final_logit_softcapping', caps.logits),

@@ -1,4 +1,4 @@
-import { families, llamaGgufTensors, llamaLinears, readLlamaSpec, type Family } from '@glulam/model';
+import { families, llamaGgufTensors, readBiased, readLlamaSpec, type Family } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
 /** Granite 3: `GraniteForCausalLM` of transformers, the Llama layout with four multipliers. */
@@ -8,11 +8,10 @@ export const graniteFamily: Family = {
     readLlamaSpec(
       config,
       (fields) => {
-        const [attention, mlp] = [fields.boolean('attention_bias', false), fields.boolean('mlp_bias', false)];
         return {
           maxPositions: fields.integer('max_position_embeddings', 2048),
           slidingWindow: 0,
-          biased: llamaLinears.filter((name) => (name.startsWith('self_attn') ? attention : mlp)),
+          biased: readBiased(fields, ['attention_bias', 'mlp_bias']),
           scale: fields.number('attention_multiplier', 1),
           outputScale: fields.number('residual_multiplier', 1),
           embeddingScale: { factor: fields.number('embedding_multiplier', 1) },

@@ -1,4 +1,4 @@
-import { families, llamaLinears, readLlamaSpec, type Family } from '@glulam/model';
+import { families, readBiased, readLlamaSpec, type Family } from '@glulam/model';
 import { definePlugin, type Plugin } from '@glulam/plugin';
 
 /** Llama 2, 3 and their kin: `LlamaForCausalLM` of transformers. */
@@ -8,12 +8,10 @@ export const llamaFamily: Family = {
     readLlamaSpec(
       config,
       (fields) => {
-        const attentionBias = fields.boolean('attention_bias', false);
-        const mlpBias = fields.boolean('mlp_bias', false);
         return {
           maxPositions: fields.integer('max_position_embeddings', 2048),
           slidingWindow: 0,
-          biased: llamaLinears.filter((name) => (name.startsWith('self_attn') ? attentionBias : mlpBias)),
+          biased: readBiased(fields, ['attention_bias', 'mlp_bias']),
         };
       },
       { ignoresPartialRotary: true },

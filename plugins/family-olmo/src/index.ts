@@ -1,7 +1,7 @@
 import {
   families,
   llamaGgufTensors,
-  llamaLinears,
+  readBiased,
   queryKeyNormGgufTensors,
   readLlamaSpec,
   type Family,
@@ -15,11 +15,10 @@ export const olmo2Family: Family = {
     readLlamaSpec(
       config,
       (fields) => {
-        const isBiased = fields.boolean('attention_bias', false);
         return {
           maxPositions: fields.integer('max_position_embeddings', 2048),
           slidingWindow: 0,
-          biased: llamaLinears.filter((name) => isBiased && name.startsWith('self_attn.')),
+          biased: readBiased(fields, ['attention_bias']),
         };
       },
       {

@@ -1,7 +1,7 @@
 import {
   families,
   llamaGgufTensors,
-  llamaLinears,
+  readBiased,
   queryKeyNormGgufTensors,
   readLayerTypes,
   readLlamaSpec,
@@ -50,11 +50,10 @@ export const qwen3Family: Family = {
     readLlamaSpec(
       config,
       (fields) => {
-        const isBiased = fields.boolean('attention_bias', false);
         return {
           maxPositions: fields.integer('max_position_embeddings', 32768),
           slidingWindow: readWindows(fields),
-          biased: llamaLinears.filter((name) => isBiased && name.startsWith('self_attn.')),
+          biased: readBiased(fields, ['attention_bias']),
         };
       },
       { keyValueHeads: 32, headSize: 128, queryKeyNorm: 'head', ignoresPartialRotary: true, gguf: gguf('qwen3') },

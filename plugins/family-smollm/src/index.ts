@@ -2,7 +2,7 @@ import {
   eachLayer,
   families,
   llamaGgufTensors,
-  llamaLinears,
+  readBiased,
   readLayerList,
   readLlamaSpec,
   readRope,
@@ -17,7 +17,6 @@ export const smollm3Family: Family = {
     readLlamaSpec(
       config,
       (fields) => {
-        const [attention, mlp] = [fields.boolean('attention_bias', false), fields.boolean('mlp_bias', false)];
         const maxPositions = fields.integer('max_position_embeddings', 32768);
         const interval = fields.integer('no_rope_layer_interval', 4);
         // The list holds 1 for a layer with a rotary embedding.
@@ -34,7 +33,7 @@ export const smollm3Family: Family = {
             return isSliding ? window : 0;
           }),
           ropes: eachLayer(fields, (index) => (isTurned(index) ? rope : undefined)),
-          biased: llamaLinears.filter((name) => (name.startsWith('self_attn') ? attention : mlp)),
+          biased: readBiased(fields, ['attention_bias', 'mlp_bias']),
         };
       },
       {

@@ -29,6 +29,16 @@ export const llamaLinears = [
 /** One of `llamaLinears`. */
 export type LlamaLinear = (typeof llamaLinears)[number];
 
+/** The linear layers that have a bias by these of a config's fields, each false where it is missing. */
+export function readBiased(
+  fields: FieldReader,
+  names: readonly ('attention_bias' | 'mlp_bias')[],
+): readonly LlamaLinear[] {
+  const isSet = (name: 'attention_bias' | 'mlp_bias'): boolean => names.includes(name) && fields.boolean(name, false);
+  const [attention, mlp] = [isSet('attention_bias'), isSet('mlp_bias')];
+  return llamaLinears.filter((name) => (name.startsWith('self_attn.') ? attention : mlp));
+}
+
 /** Where a layer of the Llama layout has its norms: before its blocks, after them, or both. */
 type NormPlaces = 'before' | 'after' | 'both';
 
